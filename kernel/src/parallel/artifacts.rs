@@ -1,4 +1,4 @@
-//! The libraries that compiled code needs elsewhere, by content.
+//! The libraries required by compiled code, by content hash.
 
 use object::endian::Endianness;
 use object::read::elf::{Dyn, FileHeader};
@@ -11,39 +11,40 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-/// The libraries a library needs, in load order, itself last.
+/// A library and the libraries it depends on, in load order; the library itself is last.
 pub(crate) type NeededLibraries = Arc<[(ArtifactHash, PathBuf)]>;
 
-/// Remembers what is in the libraries it was asked for. Clones share it.
+/// A cache of libraries' hashes and dependencies. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Artifacts {
-    /// Held for one look-up.
+    /// Locked for a lookup.
     libraries: Arc<Mutex<HashMap<PathBuf, ReadLibrary>>>,
-    /// The artifacts of each library; the libraries beside it are built before it. Locked for one look-up.
+    /// The artifacts of each library, valid while its modification time is unchanged. Locked for a
+    /// lookup.
     answers: Arc<Mutex<HashMap<PathBuf, (SystemTime, NeededLibraries)>>>,
 }
 
-/// A library as it was when it was last read.
+/// The contents of a library when it was last read.
 #[derive(Clone, Debug)]
 struct ReadLibrary {
     modified: SystemTime,
     hash: ArtifactHash,
-    /// The names of the libraries it refers to.
+    /// The names of the libraries it depends on.
     needed: Vec<String>,
 }
 
-/// A library is taken once what it needs has been.
+/// A step of the search: a library is added after its dependencies.
 enum LibraryVisit {
     Look,
     Take,
 }
 
 impl Artifacts {
-    /// The libraries a cell's library needs, in load order: the standard library, libraries built
-    /// with the cell and kept beside it, itself.
+    /// Returns the libraries of a cell in load order: the standard library, libraries built with
+    /// the cell and stored beside it, the cell's own.
     ///
     /// # Errors
-    /// When one of them cannot be read.
+    /// Returns an error if one of them cannot be read.
     pub(crate) async fn of(
         &self,
         libstd: &Path,
@@ -59,7 +60,7 @@ impl Artifacts {
         Ok(needed)
     }
 
-    /// The library of that content, if it has been asked for.
+    /// Returns the library with this hash, if it has been read.
     pub(crate) fn library(&self, hash: &ArtifactHash) -> Option<PathBuf> {
         let libraries = held(&self.libraries);
         let mut found = libraries.iter().filter(|(_, known)| known.hash == *hash);
@@ -98,11 +99,11 @@ impl Artifacts {
         }
         let bytes = tokio::fs::read(path).await;
         let bytes = bytes.map_err(|error| unreadable(path, &error))?;
-        // Some megabytes are no work for the threads that serve.
+        // Hashing several megabytes would block the threads that serve requests.
         let look = tokio::task::spawn_blocking(move || ReadLibrary {
             modified,
             hash: ArtifactHash::of(&bytes),
-            // What is no library needs none.
+            // A file that is not a library has no dependencies.
             needed: needed(&bytes).unwrap_or_default(),
         });
         let look = look.await.map_err(|error| Failure::Internal {
@@ -129,7 +130,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
     }
 }
 
-/// The libraries that a library names as those it needs (`DT_NEEDED`).
+/// Returns the names of the libraries that a library depends on (`DT_NEEDED`).
 fn needed(library: &[u8]) -> read::Result<Vec<String>> {
     let header = elf::FileHeader64::<Endianness>::parse(library)?;
     let endian = header.endian()?;

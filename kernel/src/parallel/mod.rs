@@ -1,13 +1,13 @@
-//! Engines and what is done on them.
+//! Engines and everything that runs on them.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
 //! | [`cluster`] | the controller and the engines of this kernel |
-//! | [`compile`] | cells compiled for engines, once for all in the same state |
-//! | [`fanout`] | a cell on many engines: submitted, watched, shown |
-//! | [`functions`] | functions of the notebook, called on engines |
-//! | [`results`], `retention` | the AsyncResults the kernel holds, within limits |
-//! | [`artifacts`] | the compiled cells and libraries that engines ask for |
+//! | [`compile`] | compilation of cells for engines, once for all in the same state |
+//! | [`fanout`] | cells on many engines: submitted, supervised, shown |
+//! | [`functions`] | calls of the notebook's functions on engines |
+//! | [`results`], `retention` | the stored AsyncResults, and their limits |
+//! | [`artifacts`] | the libraries required by compiled code |
 
 pub mod artifacts;
 pub mod cluster;
@@ -22,7 +22,7 @@ use fanout::Fanout;
 use functions::Functions;
 use results::Results;
 
-/// The engines, and everything that is done on them; clones share it.
+/// A handle on engines and everything that runs on them. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Parallel {
     cluster: Cluster,
@@ -31,7 +31,7 @@ pub struct Parallel {
 }
 
 impl Parallel {
-    /// The handle on these parts.
+    /// Creates the handle from its parts.
     pub fn new(cluster: Cluster, fanout: Fanout, functions: Functions) -> Self {
         Self {
             cluster,
@@ -40,22 +40,22 @@ impl Parallel {
         }
     }
 
-    /// The cluster.
+    /// Returns the cluster.
     pub fn cluster(&self) -> &Cluster {
         &self.cluster
     }
 
-    /// Cells on engines.
+    /// Returns the services that run cells on engines.
     pub fn fanout(&self) -> &Fanout {
         &self.fanout
     }
 
-    /// Functions on engines.
+    /// Returns the services that call functions on engines.
     pub fn functions(&self) -> &Functions {
         &self.functions
     }
 
-    /// The AsyncResults of this session.
+    /// Returns the AsyncResults of this session.
     pub fn results(&self) -> &Results {
         &self.fanout.results
     }

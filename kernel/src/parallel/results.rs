@@ -1,4 +1,4 @@
-//! The AsyncResults the kernel holds for the `phalanx` library.
+//! The AsyncResults stored for the `phalanx` library.
 
 use super::retention::{Retained, Retention};
 use phalanx_client::render::Labels;
@@ -10,24 +10,23 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// So many bytes of results that were forgotten are worth giving back to the system.
+/// The size of dropped results, in bytes, at which memory is returned to the system.
 const TRIM_THRESHOLD: usize = 64 << 20;
 
-/// An AsyncResult that can be named.
+/// An AsyncResult with an id.
 #[derive(Clone, Debug)]
 pub struct StoredResult {
-    /// Its name in this kernel; unique over all clusters of a session.
+    /// The id, unique across all clusters of a session.
     pub id: AsyncResultId,
     /// The tasks and their records.
     pub result: AsyncResult,
     /// The labels of its outputs.
     pub labels: Labels,
-    /// The number of items of each task; empty if each is one.
+    /// The number of items of each task; empty if each has one.
     sizes: Arc<[usize]>,
 }
 
-/// Tasks that something is asked of, or that are shown: all of one AsyncResult, some of it, or some
-/// of several.
+/// A selection of tasks: all of an AsyncResult, some of it, or some of several.
 #[derive(Clone, Debug)]
 pub struct ChosenTasks {
     /// The AsyncResult of each part.
@@ -36,7 +35,7 @@ pub struct ChosenTasks {
     pub tasks: TaskSelection,
     /// The labels of their outputs.
     pub labels: Labels,
-    /// The number of items of each task; empty if each is one.
+    /// The number of items of each task; empty if each has one.
     sizes: Arc<[usize]>,
 }
 
@@ -52,7 +51,7 @@ impl From<&StoredResult> for ChosenTasks {
 }
 
 impl ChosenTasks {
-    /// Some tasks of these.
+    /// Selects tasks of several AsyncResults.
     fn some(parts: Vec<(StoredResult, Range<usize>)>) -> Self {
         let part = |(held, tasks): &(StoredResult, Range<usize>)| SelectedTasks {
             result: held.result.clone(),
@@ -79,7 +78,7 @@ impl ChosenTasks {
         }
     }
 
-    /// The ranges of the tasks.
+    /// Returns the ranges of the tasks.
     pub fn ranges(&self) -> Vec<TaskRange> {
         let parts = self.ids.iter().zip(self.tasks.parts());
         parts
@@ -91,7 +90,7 @@ impl ChosenTasks {
             .collect()
     }
 
-    /// The progress of the tasks.
+    /// Returns the progress of the tasks.
     pub fn progress(&self) -> Progress {
         let tasks = &self.tasks;
         Progress {
@@ -106,7 +105,7 @@ impl ChosenTasks {
         }
     }
 
-    /// The number of items.
+    /// Returns the number of items.
     pub fn items(&self) -> usize {
         match &*self.sizes {
             [] => self.tasks.len(),
@@ -114,7 +113,7 @@ impl ChosenTasks {
         }
     }
 
-    /// The number of items that are done.
+    /// Returns the number of items that are done.
     pub fn items_ended(&self) -> usize {
         match &*self.sizes {
             [] => self.tasks.progress(),
@@ -126,11 +125,11 @@ impl ChosenTasks {
     }
 }
 
-/// The AsyncResults of a session, since variables name them: the latest, within limits. Clones share
-/// them.
+/// The stored AsyncResults of a session, which variables refer to: the latest ones, within limits.
+/// Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Results(
-    /// Held for one look-up.
+    /// Locked for a lookup.
     Arc<Mutex<Table>>,
 );
 
@@ -151,12 +150,12 @@ impl Retained for StoredResult {
 }
 
 impl Results {
-    /// Keeps an AsyncResult.
+    /// Stores an AsyncResult.
     pub fn hold(&self, result: AsyncResult, labels: Labels) -> StoredResult {
         self.hold_items(result, labels, Vec::new())
     }
 
-    /// Keeps an AsyncResult whose tasks have these numbers of items.
+    /// Stores an AsyncResult whose tasks have these numbers of items.
     pub fn hold_items(
         &self,
         result: AsyncResult,
@@ -181,15 +180,15 @@ impl Results {
         held
     }
 
-    /// The one of that name.
+    /// Returns the AsyncResult with this id.
     pub fn get(&self, id: AsyncResultId) -> Option<StoredResult> {
         self.table().held.get(id).cloned()
     }
 
-    /// These tasks.
+    /// Selects these tasks.
     ///
     /// # Errors
-    /// The AsyncResult that is not there.
+    /// Returns the id of an AsyncResult that does not exist.
     pub fn choose(&self, ranges: &[TaskRange]) -> Result<ChosenTasks, AsyncResultId> {
         let held = |id| self.get(id).ok_or(id);
         if let [range] = ranges {
@@ -204,12 +203,12 @@ impl Results {
         Ok(ChosenTasks::some(parts.collect::<Result<_, _>>()?))
     }
 
-    /// All of them, the oldest first.
+    /// Returns all AsyncResults, oldest first.
     pub fn all(&self) -> Vec<StoredResult> {
         self.table().held.iter().cloned().collect()
     }
 
-    /// Finds the ranges of these tasks, if all of them are of this session.
+    /// Returns the ranges of these tasks, if all of them are of this session.
     pub fn ranges(&self, tasks: &[MsgId]) -> Option<Vec<TaskRange>> {
         let wanted: HashSet<&MsgId> = tasks.iter().collect();
         let mut places = HashMap::new();
@@ -232,7 +231,7 @@ impl Results {
         Some(ranges)
     }
 
-    /// The tasks of all, in order, and whether they have ended.
+    /// Returns all tasks in order, with true for those that are done.
     pub fn tasks(&self) -> Vec<(MsgId, bool)> {
         self.all()
             .iter()
@@ -240,7 +239,7 @@ impl Results {
             .collect()
     }
 
-    /// Notes that no variable names these any more.
+    /// Records that no variable refers to these any more.
     pub fn release(&self, ids: &[AsyncResultId]) {
         let mut table = self.table();
         table.held.release(ids);
@@ -251,17 +250,17 @@ impl Results {
         }
     }
 
-    /// Notes that variables name these again.
+    /// Records that variables refer to these again.
     pub fn retain(&self, ids: impl IntoIterator<Item = AsyncResultId>) {
         self.table().held.retain(ids.into_iter());
     }
 
-    /// Notes that variables may name any of them again.
+    /// Records that variables may refer to any of them again.
     pub fn retain_all(&self) {
         self.table().held.retain_all();
     }
 
-    /// Forgets these, or all, where they are done.
+    /// Drops these, or all, if they are done.
     pub fn purge(&self, which: &[AsyncResultId]) {
         let named = |id: AsyncResultId| which.is_empty() || which.contains(&id);
         let mut table = self.table();
@@ -273,7 +272,7 @@ impl Results {
         }
     }
 
-    /// The number of tasks of this session that have not ended, for each engine that has any.
+    /// Returns the number of pending tasks of this session, for each engine that has any.
     pub fn pending(&self) -> HashMap<EngineId, usize> {
         let pending: Vec<AsyncResult> = self
             .table()

@@ -1,16 +1,16 @@
-//! The results that are kept, within limits. Pure.
+//! The limits of stored results. Pure.
 
 use phalanx_protocol::id::AsyncResultId;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Limits beyond which results are forgotten, the oldest first.
+/// The limits beyond which results are dropped, oldest first.
 #[derive(Clone, Copy, Debug)]
 struct RetentionLimits {
-    /// The number of AsyncResults.
+    /// The number of results.
     count: usize,
-    /// The bytes of results, those of what functions gave back and those of the tasks.
+    /// The total size in bytes.
     bytes: usize,
-    /// The bytes of those that no variable of the notebook names any more.
+    /// The total size, in bytes, of results to which no variable of the notebook refers.
     released_bytes: usize,
 }
 
@@ -20,27 +20,27 @@ const LIMITS: RetentionLimits = RetentionLimits {
     released_bytes: 40 << 20,
 };
 
-/// Something that is done one day, and takes memory.
+/// A value that takes memory and is done at some time.
 pub(super) trait Retained {
-    /// Returns true once it is done, so that its size changes no more.
+    /// Returns true once it is done; from then on its size is constant.
     fn is_done(&self) -> bool;
 
-    /// The bytes it takes now.
+    /// Returns its current size, in bytes.
     fn bytes(&self) -> usize;
 }
 
-/// Results by their number. What is under way is never forgotten.
+/// Results by id. Those that are not done are never dropped.
 #[derive(Debug)]
 pub(super) struct Retention<T> {
     held: BTreeMap<AsyncResultId, RetainedEntry<T>>,
-    /// Those that were not done when they were looked at last.
+    /// The results that were not done at the last count.
     under_way: BTreeSet<AsyncResultId>,
-    /// Those of the others that no variable names.
+    /// The done results to which no variable refers.
     released: BTreeSet<AsyncResultId>,
-    /// The bytes of what is done, and of what is released of it.
+    /// The sizes, in bytes, of the done results and of the released ones among them.
     bytes: usize,
     released_bytes: usize,
-    /// The bytes of what was forgotten since this was asked.
+    /// The size of results dropped since the last [`has_forgotten`](Self::has_forgotten), in bytes.
     forgotten: usize,
     limits: RetentionLimits,
 }
@@ -48,7 +48,7 @@ pub(super) struct Retention<T> {
 #[derive(Debug)]
 struct RetainedEntry<T> {
     one: T,
-    /// The bytes that were counted for it, once it is done.
+    /// The size counted for it once it is done, in bytes.
     bytes: usize,
     is_released: bool,
 }
@@ -72,19 +72,19 @@ impl<T> Retention<T> {
         }
     }
 
-    /// The one of that number.
+    /// Returns the result with this id.
     pub(super) fn get(&self, id: AsyncResultId) -> Option<&T> {
         self.held.get(&id).map(|entry| &entry.one)
     }
 
-    /// All of them, the oldest first.
+    /// Returns all results, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
         self.held.values().map(|entry| &entry.one)
     }
 }
 
 impl<T: Retained> Retention<T> {
-    /// Returns true if so many bytes were forgotten since it last did.
+    /// Returns true, and resets the count, if at least this number of bytes was dropped.
     pub(super) fn has_forgotten(&mut self, bytes: usize) -> bool {
         let many = self.forgotten >= bytes;
         if many {
@@ -93,7 +93,7 @@ impl<T: Retained> Retention<T> {
         many
     }
 
-    /// Keeps one, and makes room for it.
+    /// Stores a result after making room for it.
     pub(super) fn insert(&mut self, id: AsyncResultId, one: T) {
         self.shrink(1);
         let entry = RetainedEntry {
@@ -105,7 +105,7 @@ impl<T: Retained> Retention<T> {
         self.under_way.insert(id);
     }
 
-    /// Notes that no variable names these any more.
+    /// Records that no variable refers to these any more.
     pub(super) fn release(&mut self, ids: &[AsyncResultId]) {
         for id in ids {
             let Some(entry) = self.held.get_mut(id) else {
@@ -119,7 +119,7 @@ impl<T: Retained> Retention<T> {
         self.shrink(0);
     }
 
-    /// Notes that variables name these again.
+    /// Records that variables refer to these again.
     pub(super) fn retain(&mut self, ids: impl Iterator<Item = AsyncResultId>) {
         for id in ids {
             if let Some(entry) = self.held.get_mut(&id)
@@ -131,8 +131,8 @@ impl<T: Retained> Retention<T> {
         }
     }
 
-    /// Notes that variables may name any of them again, as after a crash, which brings back variables
-    /// that were dropped.
+    /// Records that variables may refer to any of them again, as after a crash, which restores
+    /// dropped variables.
     pub(super) fn retain_all(&mut self) {
         self.released.clear();
         self.released_bytes = 0;
@@ -141,7 +141,7 @@ impl<T: Retained> Retention<T> {
         }
     }
 
-    /// Forgets those that are done, where `gone` says so.
+    /// Drops the done results selected by `gone`.
     pub(super) fn forget(&mut self, gone: impl Fn(AsyncResultId) -> bool) {
         let done = self.held.iter().filter(|(_, entry)| entry.one.is_done());
         let ids: Vec<_> = done.map(|(id, _)| *id).filter(|id| gone(*id)).collect();
@@ -150,7 +150,7 @@ impl<T: Retained> Retention<T> {
         }
     }
 
-    /// Makes room for so many more.
+    /// Drops results to make room for `more`.
     fn shrink(&mut self, more: usize) {
         let growing = self.count_done();
         let limits = self.limits;
@@ -169,7 +169,7 @@ impl<T: Retained> Retention<T> {
         }
     }
 
-    /// Counts what is done by now; returns the bytes of the others.
+    /// Counts the results that are done by now; returns the size of the others, in bytes.
     fn count_done(&mut self) -> usize {
         let mut growing = 0;
         self.under_way.retain(|id| {
@@ -211,7 +211,7 @@ mod tests {
     use std::cell::Cell;
     use std::rc::Rc;
 
-    /// Done or not, and its bytes.
+    /// A result: true if it is done, and its size.
     #[derive(Clone, Default)]
     struct One(Rc<Cell<(bool, usize)>>);
 
@@ -290,7 +290,7 @@ mod tests {
         growing.0.set((false, 20));
         insert(&mut results, 5, true, 0);
         assert_eq!(kept(&results), [2, 3, 4, 5]);
-        // It counts with what it has in the end.
+        // It counts with its final size.
         growing.0.set((true, 66));
         insert(&mut results, 6, true, 0);
         assert_eq!(kept(&results), [3, 4, 5, 6]);

@@ -1,4 +1,4 @@
-//! The owner of the cluster: starts it, changes it, stops it, and ends it with the kernel.
+//! The actor of the cluster: starts, changes and stops it; the cluster ends with the kernel.
 
 use super::connect::{self, ConnectedCluster, ENGINES_LIMIT};
 use super::engines::LaunchedEngines;
@@ -18,15 +18,15 @@ use std::time::Instant;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-/// The bytes of task records that the embedded controller keeps, beside the results that the kernel itself
-/// keeps.
+/// The size limit of task records in the embedded controller, in bytes; the kernel stores results
+/// itself.
 const REMEMBERED_BYTES: usize = 32 << 20;
 
-/// The cluster cells run on.
+/// The running cluster.
 enum RunningCluster {
-    /// Started here; it ends with the kernel.
+    /// Started by this kernel, with which it ends.
     Own(Box<OwnCluster>),
-    /// Started elsewhere; it outlives the kernel.
+    /// Started elsewhere; it outlives this kernel.
     Elsewhere(ConnectedCluster),
 }
 
@@ -62,7 +62,7 @@ struct Owner {
 impl Owner {
     async fn serve(&mut self, mut orders: mpsc::UnboundedReceiver<ClusterRequest>) {
         while let Some(order) = orders.recv().await {
-            // Who asked may have stopped waiting.
+            // All replies: the receiver may have been dropped.
             match order {
                 ClusterRequest::Start {
                     request,
@@ -130,8 +130,7 @@ impl Owner {
         Ok(started)
     }
 
-    /// Starts the engines that are missing of those wanted: a notebook that is run again starts its
-    /// cluster again.
+    /// Starts the missing engines of a running cluster, as when a notebook is run again.
     async fn complete(
         &mut self,
         there: usize,
@@ -151,7 +150,7 @@ impl Owner {
         })
     }
 
-    /// Ends the cluster, or leaves it where it is not ours.
+    /// Stops the cluster, or disconnects from it if it was started elsewhere.
     async fn stop(&mut self) -> Result<super::StoppedCluster, Failure> {
         match self.running.take() {
             Some(RunningCluster::Own(cluster)) => Ok(super::StoppedCluster::Ended {
@@ -173,7 +172,8 @@ impl Owner {
         match self.obey("scaled", request, interrupted).await? {
             OwnerReply::Scaled { before, now } => {
                 if let Some(RunningCluster::Elsewhere(connected)) = &self.running {
-                    // The next cell is for the new ones, too; one that does not come is the owner's concern.
+                    // Waits for the new engines, which the next cell is to use; a failure is the
+                    // owner's concern.
                     let _ = connected.client.wait_for_engines(now, ENGINES_LIMIT).await;
                 }
                 Ok((before, now))
@@ -206,7 +206,7 @@ impl Owner {
         if let Some(RunningCluster::Elsewhere(connected)) = &self.running
             && connected.owner.is_none()
         {
-            // Their processes are somebody else's; what they run is what begins anew.
+            // The processes belong to another owner, so only their namespaces are cleared.
             let ids = engines.unwrap_or(there);
             let cleared = connected.client.clear_engines(&ids).await;
             cleared.map_err(waited)?;
@@ -220,7 +220,7 @@ impl Owner {
         }
     }
 
-    /// Has a request carried out by whoever owns the cluster: this process, or another of this machine.
+    /// Sends a request to the owner of the cluster: this process, or another one on this machine.
     async fn obey(
         &mut self,
         what: &str,

@@ -1,4 +1,4 @@
-//! Connecting to a cluster that was started elsewhere.
+//! Connections to clusters that were started elsewhere.
 
 use super::registry::{ClusterRecord, Registry};
 use phalanx_client::{Client, UNREACHABLE};
@@ -8,21 +8,21 @@ use phalanx_transport::connection::UNREACHABLE_ENVIRONMENT;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Time the engines of a cluster may take to answer: longer than the heartbeat of a stock
-/// controller, which sets the pace there.
+/// Time limit for engines to reply: longer than the heartbeat period of ipyparallel's controller,
+/// which determines the delay.
 pub(super) const ENGINES_LIMIT: Duration = Duration::from_secs(10);
 
 /// A cluster that was started elsewhere.
 pub(super) struct ConnectedCluster {
-    /// Its id, or its file.
+    /// Its id or connection file.
     pub(super) name: String,
     /// The connection.
     pub(super) client: Client,
-    /// The folder in which its owner can be asked, where it is a cluster of this machine.
+    /// The folder of its owner's socket, if it runs on this machine.
     pub(super) owner: Option<PathBuf>,
 }
 
-/// Connects to the cluster of that id or connection file; without one, to the only one there is.
+/// Connects to the cluster with this id or connection file, or to the only running one.
 pub(super) async fn connect(to: Option<String>) -> Result<ConnectedCluster, Failure> {
     let registry = Registry::of_user();
     let known = registry.as_ref().map_or_else(Vec::new, Registry::list);
@@ -42,7 +42,7 @@ pub(super) async fn connect(to: Option<String>) -> Result<ConnectedCluster, Fail
                 "`phalanx cluster list` shows the clusters that run on this machine".to_owned(),
             ),
         })?;
-    // One that has died since is not heard; those that are will be told.
+    // An engine that has died since does not reply.
     let _ = client
         .wait_for_engines(client.announced(), ENGINES_LIMIT)
         .await;
@@ -53,7 +53,7 @@ pub(super) async fn connect(to: Option<String>) -> Result<ConnectedCluster, Fail
     })
 }
 
-/// The time for which a lost controller may be out of reach, as the user has set it.
+/// Returns the user's time limit for reaching a lost controller.
 fn unreachable() -> Result<Duration, Failure> {
     let Ok(text) = std::env::var(UNREACHABLE_ENVIRONMENT) else {
         return Ok(UNREACHABLE);

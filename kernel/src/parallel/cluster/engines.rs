@@ -1,4 +1,4 @@
-//! The engines of a cluster as their launcher has started them.
+//! The engines of a cluster, as started by their launcher.
 
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
@@ -7,23 +7,23 @@ use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use std::collections::BTreeSet;
 
-/// The parts in which a cluster's engines were started; they end with this value.
+/// The parts in which a cluster's engines were launched; they end on drop.
 #[derive(Debug, Default)]
 pub(super) struct LaunchedEngines(Vec<LaunchedPart>);
 
-/// A part, and those of its engines that were ended on purpose.
+/// A launched part, and those of its engines that were stopped on purpose.
 #[derive(Debug)]
 struct LaunchedPart {
     launched: Box<dyn Launched>,
     retired: BTreeSet<EngineId>,
 }
 
-/// An engine that was started and has ended by itself.
+/// An engine that has ended unexpectedly.
 pub(super) struct EndedEngine {
     pub(super) id: EngineId,
-    /// The system's words.
+    /// The exit status.
     pub(super) status: String,
-    /// Its process on this machine, where it had one.
+    /// Its process, if it ran on this machine.
     pub(super) pid: Option<u32>,
 }
 
@@ -35,7 +35,7 @@ impl LaunchedPart {
 }
 
 impl LaunchedEngines {
-    /// Engines that were just started.
+    /// Wraps newly launched engines.
     pub(super) fn new(launched: Vec<Box<dyn Launched>>) -> Self {
         let part = |launched| LaunchedPart {
             launched,
@@ -44,12 +44,12 @@ impl LaunchedEngines {
         Self(launched.into_iter().map(part).collect())
     }
 
-    /// The engines that were started, also those that have ended by themselves.
+    /// Returns the launched engines, including those that have ended unexpectedly.
     pub(super) fn ids(&self) -> Vec<EngineId> {
         self.0.iter().flat_map(LaunchedPart::ids).collect()
     }
 
-    /// The process on this machine of an engine that runs.
+    /// Returns the process of a running engine, if it is on this machine.
     pub(super) fn pid_of(&mut self, id: EngineId) -> Option<u32> {
         let mut parts = self.0.iter_mut();
         let part = parts.find(|part| part.ids().any(|known| known == id))?;
@@ -57,7 +57,7 @@ impl LaunchedEngines {
         part.launched.pid().filter(|_| runs)
     }
 
-    /// The engines that have ended by themselves.
+    /// Returns the engines that have ended unexpectedly.
     pub(super) fn ended(&mut self) -> Vec<EndedEngine> {
         let mut ended = Vec::new();
         for part in &mut self.0 {
@@ -71,7 +71,8 @@ impl LaunchedEngines {
         ended
     }
 
-    /// Waits for the next engines that end by themselves. Cancel safe; pending for ever where there are none.
+    /// Waits for the next engines that end unexpectedly; pending forever if there are none. Cancel
+    /// safe.
     pub(super) async fn next_end(&mut self) -> EndedProcesses {
         loop {
             let waits = self.0.iter_mut().map(|part| async move {
@@ -88,13 +89,13 @@ impl LaunchedEngines {
         }
     }
 
-    /// Adds others, in whose favour the ended engines of the same ids are forgotten.
+    /// Adds engines, replacing ended ones with the same ids.
     pub(super) async fn join(&mut self, others: Self) {
         self.retire(&others.ids()).await;
         self.0.extend(others.0);
     }
 
-    /// Forgets engines, and ends what is left of the parts they were in.
+    /// Removes engines, and ends the parts that have no others.
     pub(super) async fn retire(&mut self, ids: &[EngineId]) {
         for part in &mut self.0 {
             let known = part.launched.ids().iter();
@@ -109,26 +110,26 @@ impl LaunchedEngines {
         Self(ending).end().await;
     }
 
-    /// Asks all to end.
+    /// Requests the end of all engines.
     pub(super) fn ask_to_end(&mut self) {
         for part in &mut self.0 {
             part.launched.ask_to_end();
         }
     }
 
-    /// Waits a while for all to end as they were asked to, then ends them.
+    /// Requests the end of all engines, and kills them after a time limit.
     pub(super) async fn end(self) {
         let ends = self.0.into_iter().map(|part| part.launched.end());
         futures::future::join_all(ends).await;
     }
 
-    /// Ends all at once.
+    /// Kills all engines.
     pub(super) async fn kill(self) {
         let ends = self.0.into_iter().map(|part| part.launched.kill());
         futures::future::join_all(ends).await;
     }
 
-    /// A failure with what was printed, which has the reason.
+    /// Adds the processes' output, which contains the cause, to a failure.
     pub(super) async fn with_words(&mut self, failure: Failure) -> Failure {
         let Failure::Environment { mut message, hint } = failure else {
             return failure;

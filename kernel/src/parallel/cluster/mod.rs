@@ -1,15 +1,15 @@
-//! The cluster cells run on.
+//! The cluster on which cells run.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
-//! | `actor.rs` | its owner |
-//! | `settings.rs` | from what a user asked for to a cluster's settings |
-//! | `own.rs`, `engines.rs` | a controller in this process, and engines that a launcher starts |
+//! | `actor.rs` | the actor of the cluster |
+//! | `settings.rs` | the settings of a cluster, from a user's request |
+//! | `own.rs`, `engines.rs` | a controller in this process, and launched engines |
 //! | `owner.rs` | requests to the process that owns a cluster |
-//! | `revival.rs` | engines that end by themselves and are started again |
+//! | `revival.rs` | restarts of engines that end unexpectedly |
 //! | `connect.rs`, `registry.rs` | clusters that were started elsewhere |
-//! | `rows.rs`, `status.rs` | what there is, as a table |
-//! | `panel.rs`, `watch.rs` | the same, kept up to date under a cell |
+//! | `rows.rs`, `status.rs` | the state of the cluster, as a table |
+//! | `panel.rs`, `watch.rs` | the state of the cluster, updated in place under a cell |
 
 mod actor;
 mod connect;
@@ -45,28 +45,28 @@ use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use watch::ClusterWatch;
 
-/// The handle on the cluster; clones share it. The cluster ends with the last clone.
+/// A handle on the cluster. Clones share it; the cluster ends with the last one.
 #[derive(Clone, Debug)]
 pub struct Cluster {
     requests: RequestSender<ClusterRequest>,
     watch: ClusterWatch,
 }
 
-/// A cluster that has come up.
+/// A started cluster.
 #[derive(Clone, Debug)]
 pub struct StartedCluster {
     /// The number of engines.
     pub engines: usize,
-    /// The number of engines that had been running before; `None` if there was no cluster.
+    /// The number of engines before; `None` if no cluster was running.
     pub before: Option<usize>,
-    /// The time that took.
+    /// The time taken.
     pub took: Duration,
-    /// True if the controller listens on all addresses of this machine.
+    /// True if the controller listens on all interfaces of this machine.
     pub is_open: bool,
 }
 
 impl StartedCluster {
-    /// The words that say who can reach the controller, if not this machine alone.
+    /// Describes who can reach the controller, unless it is this machine alone.
     pub fn openness(&self) -> &'static str {
         match self.is_open {
             true => ". The controller listens on all addresses of this machine (see SECURITY.md)",
@@ -75,17 +75,17 @@ impl StartedCluster {
     }
 }
 
-/// The fate of a cluster that is no longer used.
+/// The outcome of `%cluster stop`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StoppedCluster {
-    /// It has ended.
+    /// The cluster has ended.
     Ended {
         /// The number of engines it had.
         engines: usize,
     },
-    /// It was started elsewhere and goes on.
+    /// The cluster was started elsewhere and continues to run.
     Left {
-        /// Its id, or its file.
+        /// Its id or connection file.
         cluster: String,
     },
 }
@@ -127,20 +127,21 @@ enum ClusterRequest {
 }
 
 impl Cluster {
-    /// No cluster yet.
+    /// Creates the handle and the actor, without a cluster.
     pub fn new(programs: Programs) -> (Self, JoinHandle<()>) {
         let (requests, received) = RequestSender::new();
-        // Ends when the last handle is gone.
+        // Ends with the last handle.
         let task = tokio::spawn(actor::run(programs, received));
         let watch = ClusterWatch::default();
         (Self { requests, watch }, task)
     }
 
-    /// Starts a controller and engines, one a core unless a number is given, and waits until they
-    /// are registered. Of a cluster that is running already, it starts the engines that are missing.
+    /// Starts a controller and engines (one per core by default), and waits until they are
+    /// registered. For a running cluster, starts the missing engines.
     ///
     /// # Errors
-    /// When engines are missing of a cluster that was started elsewhere, an engine does not come up, or `interrupted` is cancelled.
+    /// Returns an error if a cluster that was started elsewhere has too few engines, an engine does
+    /// not start, or `interrupted` is cancelled.
     pub async fn start(
         &self,
         request: StartRequest,
@@ -155,10 +156,10 @@ impl Cluster {
             .await
     }
 
-    /// Ends the cluster, once its engines are gone; one that was started elsewhere goes on.
+    /// Stops the cluster and its engines; one that was started elsewhere continues to run.
     ///
     /// # Errors
-    /// When there is none.
+    /// Returns an error if no cluster is running.
     pub async fn stop(&self) -> Result<StoppedCluster, Failure> {
         self.watch.end();
         self.requests
@@ -166,10 +167,10 @@ impl Cluster {
             .await
     }
 
-    /// Starts or ends engines until there are so many; how many there were, and are.
+    /// Starts or stops engines to reach a number of engines; returns the number before and after.
     ///
     /// # Errors
-    /// When there is no cluster of this kernel, or an engine does not come up.
+    /// Returns an error if no cluster of this kernel is running or an engine does not start.
     pub async fn scale(
         &self,
         engines: usize,
@@ -184,10 +185,10 @@ impl Cluster {
             .await
     }
 
-    /// Begins anew with empty engines under the same ids; how many.
+    /// Restarts engines with empty namespaces under the same ids; returns their number.
     ///
     /// # Errors
-    /// As [`scale`](Self::scale).
+    /// Returns the errors of [`scale`](Self::scale).
     pub async fn restart(
         &self,
         targets: Option<Targets>,
@@ -202,10 +203,12 @@ impl Cluster {
             .await
     }
 
-    /// Uses a cluster that was started elsewhere; its name and how many engines it has.
+    /// Connects to a cluster that was started elsewhere; returns its name and the number of its
+    /// engines.
     ///
     /// # Errors
-    /// When a cluster is running already, or that one cannot be found or does not answer.
+    /// Returns an error if a cluster is running already, or if the other one is not found or does
+    /// not reply.
     pub async fn connect(
         &self,
         to: Option<String>,
@@ -220,7 +223,7 @@ impl Cluster {
             .await
     }
 
-    /// The processes of the engines that were started here and live.
+    /// Returns the processes of running engines that this kernel has started.
     pub async fn pids(&self) -> Vec<(EngineId, u32)> {
         self.requests
             .ask(|reply| ClusterRequest::Pids { reply })
@@ -228,7 +231,7 @@ impl Cluster {
             .unwrap_or_default()
     }
 
-    /// The status, as a table.
+    /// Returns the status as a table.
     pub async fn status(&self) -> MimeBundle {
         self.requests
             .ask(|reply| ClusterRequest::Status { reply })
@@ -236,17 +239,17 @@ impl Cluster {
             .unwrap_or_default()
     }
 
-    /// Shows the state of the running cluster under a cell from now on.
+    /// Shows a panel of the running cluster under a cell, which is kept up to date.
     ///
     /// # Errors
-    /// When there is none.
+    /// Returns an error if no cluster is running.
     pub async fn watch(&self, sink: OutputSink) -> Result<(), Failure> {
         let client = self.client().await.ok_or_else(none)?;
         self.watch.show(client, sink).await;
         Ok(())
     }
 
-    /// The client of the running cluster.
+    /// Returns the client of the running cluster.
     pub async fn client(&self) -> Option<Client> {
         self.requests
             .ask(|reply| ClusterRequest::Client { reply })
@@ -261,7 +264,7 @@ fn none() -> Failure {
     }
 }
 
-/// One engine a core.
+/// Returns the number of cores.
 pub fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, usize::from)
 }

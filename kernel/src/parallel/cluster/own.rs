@@ -1,4 +1,4 @@
-//! A controller in this process, and engines that a launcher starts.
+//! A cluster owned by this process: an embedded controller and launched engines.
 
 use super::StartedCluster;
 use super::engines::LaunchedEngines;
@@ -17,15 +17,15 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Time engines may take to leave the controller.
+/// Time limit for engines to unregister.
 const STOP_LIMIT: Duration = Duration::from_secs(5);
 
-/// Something that happened to a cluster by itself.
+/// An unexpected event of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ClusterEvent {
-    /// The controller has ended: a client has asked for it.
+    /// The controller has ended at the request of a client.
     ControllerEnded,
-    /// Engines have ended that nobody has asked to.
+    /// Engines have ended unexpectedly.
     EnginesEnded(EndedProcesses),
 }
 
@@ -42,7 +42,8 @@ impl OwnCluster {
     /// Starts a controller and engines, and waits until they are registered.
     ///
     /// # Errors
-    /// When one does not come up, or `interrupted` is cancelled; then nothing is left.
+    /// Returns an error if one of them does not start or `interrupted` is cancelled; then
+    /// everything is stopped.
     pub async fn start(
         settings: ClusterSettings,
         interrupted: &CancellationToken,
@@ -86,25 +87,26 @@ impl OwnCluster {
         Ok((started, cluster))
     }
 
-    /// The client that is connected to it.
+    /// Returns the client connected to it.
     pub fn client(&self) -> &Client {
         &self.client
     }
 
-    /// Its engines as they were started.
+    /// Returns its launched engines.
     pub(super) fn engines(&mut self) -> &mut LaunchedEngines {
         &mut self.engines
     }
 
-    /// The connection file for other clients.
+    /// Returns the connection file for other clients.
     pub fn client_path(&self) -> &Path {
         self.controller.client_path()
     }
 
-    /// Starts or ends engines until there are `wanted`; how many there were.
+    /// Starts or stops engines to reach `wanted`; returns the number before.
     ///
     /// # Errors
-    /// When one does not come up, or `interrupted` is cancelled; those that were there stay.
+    /// Returns an error if an engine does not start or `interrupted` is cancelled; earlier engines
+    /// continue to run.
     pub async fn scale(
         &mut self,
         wanted: usize,
@@ -121,10 +123,11 @@ impl OwnCluster {
         Ok(live.len())
     }
 
-    /// Begins anew with empty engines under the same ids; without ids with all there ever were.
+    /// Restarts engines with empty namespaces under the same ids; all engines ever started if no
+    /// ids are given.
     ///
     /// # Errors
-    /// As [`scale`](Self::scale).
+    /// Returns the errors of [`scale`](Self::scale).
     pub async fn restart(
         &mut self,
         ids: Option<Vec<EngineId>>,
@@ -142,7 +145,7 @@ impl OwnCluster {
         Ok(ids.len())
     }
 
-    /// Ends it in order; how many engines it had.
+    /// Stops engines and controller in order; returns the number of engines.
     pub async fn stop(self) -> usize {
         let ids = self.ids();
         if let Err(error) = self.client.shutdown_engines(&ids, STOP_LIMIT).await {
@@ -153,14 +156,14 @@ impl OwnCluster {
         ids.len()
     }
 
-    /// Ends it with this process: engines are asked by a signal, not through the controller.
+    /// Ends the cluster with this process: engines are stopped by signals instead of requests.
     pub async fn end(mut self) {
         self.engines.ask_to_end();
         self.engines.end().await;
         self.controller.shutdown().await;
     }
 
-    /// Waits for what happens to it by itself. Cancel safe.
+    /// Waits for the next unexpected event. Cancel safe.
     pub async fn next_event(&mut self) -> ClusterEvent {
         tokio::select! {
             () = self.controller.ended() => ClusterEvent::ControllerEnded,
@@ -168,10 +171,10 @@ impl OwnCluster {
         }
     }
 
-    /// Starts engines that have ended again, under their ids.
+    /// Restarts engines that have ended, under their ids.
     ///
     /// # Errors
-    /// When one does not come up, or `interrupted` is cancelled.
+    /// Returns an error if an engine does not start or `interrupted` is cancelled.
     pub async fn revive(
         &mut self,
         ids: &[EngineId],
@@ -181,10 +184,10 @@ impl OwnCluster {
         self.add(ids, interrupted).await
     }
 
-    /// Carries out what its owner is asked to do.
+    /// Handles a request to its owner.
     ///
     /// # Errors
-    /// As [`scale`](Self::scale), and when an engine is named that is not there.
+    /// Returns the errors of [`scale`](Self::scale), or an error if an engine does not exist.
     pub async fn obey(
         &mut self,
         request: OwnerRequest,
@@ -218,7 +221,7 @@ impl OwnCluster {
         }
     }
 
-    /// The processes on this machine of the engines that run.
+    /// Returns the processes of running engines on this machine.
     pub fn pids(&mut self) -> Vec<(EngineId, u32)> {
         let ids = self.engines.ids().into_iter();
         ids.filter_map(|id| Some((id, self.engines.pid_of(id)?)))
@@ -230,7 +233,7 @@ impl OwnCluster {
         engines.iter().map(|engine| engine.id).collect()
     }
 
-    /// Ends engines and forgets their processes.
+    /// Stops engines and removes their processes.
     async fn end_engines(&mut self, ids: &[EngineId]) {
         let live: Vec<EngineId> = self
             .ids()
@@ -293,7 +296,7 @@ fn not_launched(error: LaunchError) -> Failure {
     failure
 }
 
-/// Waits until so many engines are there.
+/// Waits until this number of engines is registered.
 async fn joined(
     client: &Client,
     new: &mut LaunchedEngines,
@@ -314,7 +317,7 @@ async fn joined(
     }
 }
 
-/// The failure of engines that ended before they were of use.
+/// Returns the failure of engines that ended before they registered.
 fn ended_early(ended: &EndedProcesses) -> Failure {
     let who = match ended.ids.as_slice() {
         [id] => format!("engine {id}"),
@@ -339,7 +342,8 @@ fn not_up(what: &str, error: &dyn Display) -> Failure {
     }
 }
 
-/// That a cluster of so many engines runs already.
+/// Returns the failure of starting a second cluster while one with this number of engines is
+/// running.
 pub(super) fn already(engines: usize) -> Failure {
     Failure::Usage {
         message: format!(
@@ -357,7 +361,7 @@ mod tests {
     use phalanx_launcher::StartRequest;
     use std::os::unix::fs::PermissionsExt;
 
-    /// Starts two engines that are a shell script.
+    /// Starts two engines whose program is a shell script.
     async fn start_script(script: &str, interrupted: &CancellationToken) -> Failure {
         let folder = tempfile::tempdir().unwrap();
         let program = folder.path().join("phalanx");
@@ -374,7 +378,8 @@ mod tests {
             .unwrap_err()
     }
 
-    /// One test: a program that is being written cannot be started while another thread forks.
+    /// A single test: a program cannot be started while it is open for writing, which a concurrent
+    /// fork in another thread prolongs.
     #[tokio::test]
     async fn engines_that_do_not_come_up_are_told_of_and_not_waited_for() {
         let failure = start_script("echo no luck >&2; exit 3", &CancellationToken::new()).await;

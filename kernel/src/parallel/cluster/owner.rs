@@ -1,5 +1,5 @@
-//! Requests to the process that owns a cluster, from commands and notebooks: a Unix socket in its folder, which
-//! only the user can open.
+//! Requests to the process that owns a cluster, from commands and notebooks, over a Unix socket in
+//! its folder, which only the user can access.
 
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::frame::{Decoder, encode};
@@ -16,51 +16,51 @@ use tokio::task::JoinSet;
 /// The name of the socket in the cluster's folder.
 pub(super) const SOCKET: &str = "owner.sock";
 
-/// The time a peer that has connected may take to say what it wants.
+/// Time limit for a connected peer to send its request.
 const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 
 /// A request to the owner of a cluster.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum OwnerRequest {
-    /// Start or end engines until there are so many.
+    /// Start or stop engines to reach a number of engines.
     Scale {
-        /// The number of engines there are to be.
+        /// The number of engines afterwards.
         engines: usize,
     },
-    /// Start so many more.
+    /// Start additional engines.
     Add {
-        /// The number of new engines.
+        /// The number of additional engines.
         engines: usize,
     },
-    /// Begin anew with empty engines under the same ids.
+    /// Restart engines with empty namespaces under the same ids.
     Restart {
-        /// The engines; all without ids.
+        /// The engines; `None` for all.
         engines: Option<Vec<EngineId>>,
     },
 }
 
-/// A request that was carried out.
+/// The reply to a request.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum OwnerReply {
-    /// There are other engines.
+    /// The number of engines has changed.
     Scaled {
         /// Their number before.
         before: usize,
         /// Their number now.
         now: usize,
     },
-    /// So many engines are new.
+    /// Engines were restarted.
     Restarted {
         /// Their number.
         engines: usize,
     },
 }
 
-/// A request, and the way back.
+/// A request, and the sender of its reply.
 pub struct OwnerCall {
     /// The request.
     pub request: OwnerRequest,
-    /// Takes the reply.
+    /// The sender of the reply.
     pub reply: oneshot::Sender<Result<OwnerReply, Failure>>,
 }
 
@@ -68,18 +68,18 @@ pub struct OwnerCall {
 #[derive(Debug)]
 pub struct OwnerSocket {
     calls: mpsc::Receiver<OwnerCall>,
-    /// Accepts connections, as long as this value lives.
+    /// The task that accepts connections.
     _task: JoinSet<()>,
 }
 
 impl OwnerSocket {
-    /// Listens in a cluster's folder.
+    /// Binds the socket in a cluster's folder.
     ///
     /// # Errors
-    /// When the socket cannot be made.
+    /// Returns an error if the socket cannot be bound.
     pub fn bind(folder: &Path) -> io::Result<Self> {
         let listener = UnixListener::bind(folder.join(SOCKET))?;
-        // One waits while another is carried out; their senders wait anyway.
+        // One request is queued while another is handled; the peers wait for replies anyway.
         let (sender, calls) = mpsc::channel(1);
         let mut task = JoinSet::new();
         task.spawn(accept(listener, sender));
@@ -130,10 +130,10 @@ async fn serve(mut stream: UnixStream, calls: mpsc::Sender<OwnerCall>) {
     }
 }
 
-/// Asks the owner of the cluster in a folder.
+/// Sends a request to the owner of the cluster in a folder, and waits for the reply.
 ///
 /// # Errors
-/// When it does not answer, or cannot do what is asked.
+/// Returns an error if the owner does not reply or the request fails.
 pub async fn ask_owner(folder: &Path, request: &OwnerRequest) -> Result<OwnerReply, Failure> {
     let asked = async {
         let mut stream = UnixStream::connect(folder.join(SOCKET)).await?;

@@ -1,13 +1,13 @@
-//! The panel of a running cluster: its engines at a glance, in HTML and in text.
+//! The panel of a running cluster: a summary of its engines, in HTML and in text.
 
 use super::rows::{EngineRow, cores, engines_table, size};
 use super::status::count;
 use phalanx_protocol::look::{INDENT, escape};
 use phalanx_protocol::output::MimeBundle;
 
-/// Engines that are shown in a row each; more become tiles.
+/// The largest number of engines shown in rows; more are shown as tiles.
 const MAX_ROWS: usize = 32;
-/// Of many engines, those whose last error is shown.
+/// The largest number of engines whose last error is shown below tiles.
 const MAX_ERRORS: usize = 5;
 
 const GROUND: &str = "var(--jp-layout-color2,#8883)";
@@ -16,18 +16,18 @@ const FAULT: &str = "var(--jp-error-color1,#d9534f)";
 const WELL: &str = "var(--jp-success-color1,#43a047)";
 const QUIET: &str = "var(--jp-ui-font-color2,#808080)";
 
-/// The state of a cluster at one time.
+/// The state of a cluster at a point in time.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Panel {
-    /// The engines that are there.
+    /// The engines.
     pub rows: Vec<EngineRow>,
-    /// Load-balanced tasks that wait for an engine.
+    /// The number of load-balanced tasks that wait for an engine.
     pub unassigned: usize,
-    /// The end of the cluster in words, once it is no longer watched.
+    /// A description of the cluster's end, once it is no longer watched.
     pub end: Option<&'static str>,
 }
 
-/// The sums over all engines.
+/// The totals of all engines.
 struct EngineTotals {
     tasks: usize,
     done: usize,
@@ -37,7 +37,7 @@ struct EngineTotals {
 }
 
 impl Panel {
-    /// Both representations.
+    /// Returns the panel in both representations.
     pub fn bundle(&self) -> MimeBundle {
         let table = engines_table(&self.title(), &self.rows, None);
         let text = table.text().unwrap_or_default().to_owned();
@@ -56,7 +56,7 @@ impl Panel {
         }
     }
 
-    /// `4 engines: 2 tasks under way, 30 wait, 500 done, 1 failed; 3.9 cores, 120 MB`.
+    /// Returns `4 engines: 2 tasks under way, 30 wait, 500 done, 1 failed; 3.9 cores, 120 MB`.
     fn title(&self) -> String {
         if let Some(end) = self.end {
             return end.to_owned();
@@ -96,7 +96,7 @@ impl Panel {
         )
     }
 
-    /// A row for each engine.
+    /// Returns a row for each engine.
     fn grid(&self) -> String {
         let most = self.rows.iter().filter_map(EngineRow::memory).max();
         let most = most.unwrap_or(1).max(1);
@@ -124,7 +124,7 @@ impl Panel {
         )
     }
 
-    /// A square for each engine, and the errors of a few.
+    /// Returns a square for each engine, and the errors of a few.
     fn tiles(&self) -> String {
         let mut tiles = String::new();
         for row in &self.rows {
@@ -196,7 +196,7 @@ fn cells_of(row: &EngineRow, most: u64) -> String {
     .concat()
 }
 
-/// A short bar with words behind it.
+/// Returns a short bar followed by a text.
 fn gauge(share: f64, words: &str) -> String {
     let width = share.clamp(0.0, 1.0) * 100.0;
     format!(

@@ -1,5 +1,5 @@
-//! The clusters `phalanx cluster start` runs on this machine: a file for each, in a folder of the
-//! user's own.
+//! The clusters started by `phalanx cluster start` on this machine: a file for each, in a folder of
+//! the user.
 
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
@@ -11,13 +11,13 @@ use std::time::Duration;
 /// A cluster, as recorded in its file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClusterRecord {
-    /// Its name.
+    /// The cluster's id.
     pub cluster_id: String,
-    /// The process that owns it.
+    /// The process that owns the cluster.
     pub pid: u32,
-    /// The start time of that process, in ticks since the machine started: pids are reused.
+    /// The start time of that process, in clock ticks since boot; it distinguishes reused pids.
     pub began: u64,
-    /// The number of engines that were requested.
+    /// The requested number of engines.
     pub engines: usize,
     /// The launcher of the engines.
     pub launcher: String,
@@ -25,25 +25,25 @@ pub struct ClusterRecord {
     pub client_file: PathBuf,
 }
 
-/// The folder of the files.
+/// The folder of the records.
 #[derive(Clone, Debug)]
 pub struct Registry(PathBuf);
 
 impl Registry {
-    /// The user's: `phalanx/clusters` in the folder for data.
+    /// Returns the user's registry: `phalanx/clusters` in the data folder.
     pub fn of_user() -> Option<Self> {
         Some(Self(dirs::data_local_dir()?.join("phalanx/clusters")))
     }
 
-    /// Another one, for folders of clusters alone.
+    /// Returns a registry that is used for clusters' folders only.
     pub fn in_folder(folder: &Path) -> Self {
         Self(folder.to_owned())
     }
 
-    /// The folder for the connection files of a cluster; it is made, for this user alone.
+    /// Creates the folder for a cluster's connection files, accessible to the user alone.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// Returns an error if the folder cannot be created.
     pub fn folder(&self, cluster_id: &str) -> io::Result<PathBuf> {
         let folder = self.0.join(cluster_id);
         std::fs::DirBuilder::new()
@@ -53,10 +53,10 @@ impl Registry {
         Ok(folder)
     }
 
-    /// Records a cluster for others.
+    /// Writes the record of a cluster.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub fn add(&self, record: &ClusterRecord) -> io::Result<()> {
         let path = self.path(&record.cluster_id);
         let whole = path.with_extension("new");
@@ -64,32 +64,32 @@ impl Registry {
         std::fs::rename(whole, path)
     }
 
-    /// Forgets a cluster, with its folder.
+    /// Removes a cluster's record and folder.
     pub fn remove(&self, cluster_id: &str) {
-        // What is gone already needs no removing.
+        // They may have been removed before.
         let _ = std::fs::remove_file(self.path(cluster_id));
         let _ = std::fs::remove_dir_all(self.0.join(cluster_id));
     }
 
-    /// The folder of a cluster that runs, with its owner's socket.
+    /// Returns the folder of a running cluster, which contains its owner's socket.
     pub fn folder_of(&self, cluster_id: &str) -> PathBuf {
         self.0.join(cluster_id)
     }
 
-    /// Removes what clusters have left that ended without a word; how many there were.
+    /// Removes files left by clusters that have ended without removing them; returns their number.
     pub fn clean(&self) -> usize {
         let running = self.list();
         let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
         let folders = entries.filter(|entry| entry.path().is_dir());
         let left = folders.filter_map(|entry| entry.file_name().into_string().ok());
-        // One without a record may be starting: its owner's process has the log open, and is young.
+        // A recent folder without a record may be that of a cluster that is starting.
         let left = left.filter(|id| running.iter().all(|record| record.cluster_id != *id));
         let left: Vec<String> = left.filter(|id| is_old(&self.0.join(id))).collect();
         left.iter().for_each(|id| self.remove(id));
         left.len()
     }
 
-    /// The clusters that run, by name; files of clusters that have ended without a word are removed.
+    /// Returns the running clusters by name; removes the records of clusters that have ended.
     pub fn list(&self) -> Vec<ClusterRecord> {
         let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
         let mut records: Vec<ClusterRecord> = entries
@@ -113,7 +113,7 @@ impl Registry {
 }
 
 impl ClusterRecord {
-    /// Returns true if the process that owns it still runs.
+    /// Returns true if its owner's process is still running.
     pub fn runs(&self) -> bool {
         let alive = i32::try_from(self.pid)
             .ok()
@@ -123,20 +123,21 @@ impl ClusterRecord {
     }
 }
 
-/// The start time of a process, in ticks since the machine started.
+/// Returns the start time of a process, in clock ticks since boot.
 pub fn began(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name before may hold anything; state is the first field after it, the start the twentieth.
+    // The name may contain any character; state is the first field after it, the start time the
+    // twentieth.
     let fields = &stat[stat.rfind(')')? + 1..];
     let mut fields = fields.split_whitespace();
     let state = fields.next()?;
     (state != "Z").then(|| fields.nth(18)?.parse().ok())?
 }
 
-/// The time a cluster may take to start, as far as can be told.
+/// A generous limit on the time a cluster takes to start.
 const STARTING: Duration = Duration::from_secs(3600);
 
-/// Returns true for a folder that was last changed before a cluster could still be starting in it.
+/// Returns true if no cluster can still be starting in this folder, by its modification time.
 fn is_old(folder: &Path) -> bool {
     let changed = folder.metadata().and_then(|metadata| metadata.modified());
     changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age > STARTING))

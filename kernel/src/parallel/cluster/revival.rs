@@ -1,21 +1,22 @@
-//! The engines of a cluster that nobody watches: those that end by themselves are started again. Pure.
+//! Restarts of engines that end unexpectedly in a cluster without a notebook. Pure.
 
 use phalanx_protocol::id::EngineId;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Times an engine is started again within [`WINDOW`]; one that ends more often has a reason that stays.
+/// The number of restarts of an engine within [`WINDOW`]; one that ends more often has a lasting
+/// cause.
 const MAX_REVIVALS: usize = 5;
 
-/// The time after which a revival no longer counts.
+/// The time after which a restart is no longer counted.
 const WINDOW: Duration = Duration::from_secs(300);
 
-/// The record of revivals.
+/// The times of restarts, by engine.
 #[derive(Debug, Default)]
 pub struct Revivals(BTreeMap<EngineId, Vec<Instant>>);
 
 impl Revivals {
-    /// Of engines that have ended, the ones to start again.
+    /// Returns those of the ended engines that are to be restarted.
     pub fn admit(&mut self, ended: &[EngineId], now: Instant) -> Vec<EngineId> {
         let admitted = ended.iter().copied().filter(|id| {
             let times = self.0.entry(*id).or_default();

@@ -1,5 +1,5 @@
-//! The state of engines in the columns that `%engines`, `%cluster status`, `%cluster watch` and
-//! `phalanx cluster status` have in common.
+//! The state of engines, in the columns shared by `%engines`, `%cluster status`, `%cluster watch`
+//! and `phalanx cluster status`.
 
 use phalanx_client::{Client, Engine};
 use phalanx_protocol::id::EngineId;
@@ -8,10 +8,10 @@ use phalanx_protocol::output::MimeBundle;
 use phalanx_protocol::parallel::{EngineReport, EnginesReply};
 use std::time::Duration;
 
-/// The time a controller may take to tell the state of its engines.
+/// Time limit for the controller's reply.
 const ANSWER_LIMIT: Duration = Duration::from_secs(2);
 
-/// The headings; columns that are empty for all engines are left out.
+/// The headings; columns that are empty for all engines are omitted.
 const HEADINGS: [&str; 11] = [
     "engine",
     "state",
@@ -26,24 +26,24 @@ const HEADINGS: [&str; 11] = [
     "version",
 ];
 
-/// One engine.
+/// The state of an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EngineRow {
-    /// Its number.
+    /// The engine's id.
     pub id: EngineId,
-    /// `alive`, or how it has ended.
+    /// `alive`, or a description of its end.
     pub state: String,
-    /// The name of its machine.
+    /// The host name of its machine.
     pub host: String,
-    /// Its process, if that is known.
+    /// Its process, if known.
     pub pid: Option<u32>,
     /// The version of its program.
     pub version: String,
-    /// The controller's knowledge of it.
+    /// The controller's report on it.
     pub status: Option<EngineReport>,
 }
 
-/// Asks the controller for the state of its engines; nothing is known of them where it does not answer in time.
+/// Queries the controller for the state of its engines; `None` if it does not reply in time.
 pub async fn ask(client: &Client) -> Option<EnginesReply> {
     let answer = tokio::time::timeout(ANSWER_LIMIT, client.engine_status()).await;
     match answer {
@@ -56,7 +56,7 @@ pub async fn ask(client: &Client) -> Option<EnginesReply> {
     }
 }
 
-/// The engines a client knows, with the controller's knowledge of them.
+/// Returns the rows of a client's engines, with the controller's reports.
 pub fn rows(engines: &[Engine], known: Option<&EnginesReply>) -> Vec<EngineRow> {
     let row = |engine: &Engine| {
         let status = known
@@ -80,7 +80,8 @@ pub fn rows(engines: &[Engine], known: Option<&EnginesReply>) -> Vec<EngineRow> 
     rows
 }
 
-/// The table of engines, with a column of its own if there is one: a heading, and a cell for each engine.
+/// Returns the table of engines, with an optional further column: its heading, and a cell for each
+/// engine.
 pub fn engines_table(
     title: &str,
     rows: &[EngineRow],
@@ -129,7 +130,7 @@ impl EngineRow {
         ]
     }
 
-    /// The last failure of its tasks, in one line.
+    /// Returns the last failure of its tasks, in one line.
     pub fn last_error(&self) -> Option<String> {
         let error = self.status.as_ref()?.last_error.as_ref()?;
         let first = error.evalue.lines().next().unwrap_or_default();
@@ -140,12 +141,12 @@ impl EngineRow {
     }
 }
 
-/// Cores that are kept busy.
+/// Formats a number of busy cores.
 pub fn cores(cores: f64) -> String {
     format!("{cores:.1}")
 }
 
-/// A number of bytes.
+/// Formats a number of bytes.
 pub fn size(bytes: u64) -> String {
     match bytes as f64 / 1e6 {
         ..1000.0 => format!("{:.0} MB", bytes as f64 / 1e6),

@@ -1,4 +1,4 @@
-//! From what a user asked for to the settings of a cluster.
+//! The settings of a cluster, from a user's request.
 
 use super::cores;
 use super::registry::Registry;
@@ -9,38 +9,38 @@ use phalanx_protocol::failure::Failure;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The environment variable that names another file of profiles.
+/// The environment variable with the path of an alternative file of profiles.
 pub const PROFILES_ENVIRONMENT: &str = "PHALANX_CLUSTERS";
 
-/// All addresses: engines of other machines reach it by the machine's name.
+/// All interfaces: engines on other machines reach the controller by the host name.
 const ANYWHERE: &str = "tcp://0.0.0.0";
 
 /// The settings of a cluster.
 #[derive(Debug)]
 pub struct ClusterSettings {
-    /// Its name.
+    /// The cluster's id.
     pub cluster_id: String,
     /// The number of engines.
     pub engines: usize,
-    /// The kind of their launcher.
+    /// The kind of launcher.
     pub kind: LauncherKind,
     pub(super) launcher: Box<dyn Launcher>,
     /// The engines' program.
     pub(super) program: Program,
-    /// The time engines may take to register.
+    /// Time limit for engines to register.
     pub(super) start_limit: Duration,
-    /// The controller's folder, where it is made for this cluster.
+    /// The controller's folder, if it was created for this cluster.
     _folder: Option<ClusterFolder>,
-    /// The controller.
+    /// The configuration of the controller.
     pub controller: ControllerConfig,
 }
 
-/// A folder for one cluster, which goes with it.
+/// A folder created for one cluster; removed on drop.
 #[derive(Debug)]
 struct ClusterFolder(PathBuf);
 
 impl ClusterFolder {
-    /// Makes one in the profile's folder, else in the user's for data.
+    /// Creates a folder in the profile's folder, or in the user's data folder.
     fn new(parent: Option<&Path>, cluster_id: &str) -> Result<Self, Failure> {
         let failed = |why: String| Failure::Environment {
             message: format!("no folder for the cluster's files: {why}"),
@@ -58,16 +58,17 @@ impl ClusterFolder {
 
 impl Drop for ClusterFolder {
     fn drop(&mut self) {
-        // What is gone already needs no removing.
+        // It may have been removed before.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
 
 impl ClusterSettings {
-    /// The settings of a cluster that was asked for, under a name of its own if it is given none.
+    /// Returns the settings for a request; the cluster gets a new id if none is given.
     ///
     /// # Errors
-    /// When the profile cannot be read, or something that the launcher needs is missing.
+    /// Returns an error if the profile cannot be read or a setting required by the launcher is
+    /// missing.
     pub fn new(
         request: StartRequest,
         cluster_id: Option<String>,
@@ -84,7 +85,7 @@ impl ClusterSettings {
             None => ANYWHERE.to_owned(),
         };
         let cluster_id = cluster_id.unwrap_or_else(fresh_id);
-        // Temporary files are a machine's own; the user's folders are not, as a rule.
+        // Temporary folders are local to a machine, whereas users' folders are usually shared.
         let is_shared = profile.folder.is_some() || !profile.launcher.reaches_loopback();
         let folder = is_shared.then(|| ClusterFolder::new(profile.folder.as_deref(), &cluster_id));
         let folder = folder.transpose()?;
@@ -112,7 +113,7 @@ impl ClusterSettings {
 }
 
 impl ClusterSettings {
-    /// Returns true if the controller listens on all addresses.
+    /// Returns true if the controller listens on all interfaces.
     pub(super) fn is_open(&self) -> bool {
         self.controller.interface == ANYWHERE
     }
@@ -133,13 +134,13 @@ fn usage(error: &LaunchError) -> Failure {
     }
 }
 
-/// The file of profiles: `phalanx/clusters.toml` in the user's folder for configuration.
+/// Returns the file of profiles: `phalanx/clusters.toml` in the user's configuration folder.
 pub fn profiles_path() -> Option<PathBuf> {
     let named = std::env::var_os(PROFILES_ENVIRONMENT).map(PathBuf::from);
     named.or_else(|| Some(dirs::config_dir()?.join("phalanx/clusters.toml")))
 }
 
-/// A name for a cluster that was given none.
+/// Returns a new cluster id.
 pub fn fresh_id() -> String {
     let id = uuid::Uuid::new_v4().simple().to_string();
     id[..8].to_owned()

@@ -6,7 +6,7 @@ use phalanx_client::Client;
 use phalanx_protocol::look::table::table;
 use phalanx_protocol::output::MimeBundle;
 
-/// There is none.
+/// Returns the status without a cluster.
 pub(super) fn none() -> MimeBundle {
     table(
         "No cluster is running; `%cluster start -n 4` starts one.",
@@ -15,7 +15,8 @@ pub(super) fn none() -> MimeBundle {
     )
 }
 
-/// The engines of a cluster: those the controller knows, and those that were started and have ended.
+/// Returns the table of a cluster's engines: those known to the controller, and launched ones that
+/// have ended.
 pub(super) async fn status(
     client: &Client,
     launched: &mut LaunchedEngines,
@@ -39,7 +40,7 @@ pub(super) async fn status(
     engines_table(&title, &rows, None)
 }
 
-/// A number of engines in words.
+/// Formats a number of engines.
 pub(super) fn count(engines: usize) -> String {
     match engines {
         1 => "1 engine".to_owned(),

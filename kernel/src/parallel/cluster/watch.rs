@@ -1,4 +1,4 @@
-//! The panel of `%cluster watch`, kept up to date under its cell while the cluster runs.
+//! The panel of `%cluster watch`, updated under its cell while the cluster runs.
 
 use super::panel::Panel;
 use super::rows;
@@ -10,26 +10,26 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// The time between two looks; nothing is sent where nothing has changed.
+/// The interval of updates; nothing is sent if the panel is unchanged.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Engines that one look a second is worth; more are looked at less often.
+/// The number of engines up to which the panel is updated every second; more take longer intervals.
 const ENGINES_PER_LOOK: u32 = 200;
 
-/// The panel there is, if any. Clones share it.
+/// A handle on the current panel, if any. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct ClusterWatch(
-    /// Held for an assignment. Ends with the next, with the cluster, or with the kernel.
+    /// Locked for an assignment. Dropped with the next panel, with the cluster, or with the kernel.
     Arc<Mutex<Option<DropGuard>>>,
 );
 
 impl ClusterWatch {
-    /// Shows the panel of this client's cluster under a cell from now on, in the place of the one before.
+    /// Shows the panel of a client's cluster under a cell, replacing an earlier panel.
     pub async fn show(&self, client: Client, sink: OutputSink) {
         let ends = CancellationToken::new();
         self.replace(Some(ends.clone().drop_guard()));
         let panel = look(&client).await;
         if sink.is_terminal() {
-            // What is shown there cannot be changed afterwards.
+            // A console cannot update it.
             sink.display(panel.bundle()).await;
             return;
         }
@@ -38,11 +38,11 @@ impl ClusterWatch {
             id: uuid::Uuid::new_v4().to_string(),
         };
         screen.draw(&panel, false).await;
-        // Ends with the cluster, or when another panel takes its place.
+        // Ends with the cluster, or when another panel replaces it.
         tokio::spawn(keep_up(client, screen, panel, ends));
     }
 
-    /// The cluster is about to be left.
+    /// Ends the panel of a cluster that is about to be disconnected.
     pub fn end(&self) {
         self.replace(None);
     }
@@ -53,7 +53,7 @@ impl ClusterWatch {
     }
 }
 
-/// The place of a panel.
+/// The display of a panel.
 struct PanelDisplay {
     sink: OutputSink,
     id: String,
@@ -100,7 +100,7 @@ async fn keep_up(client: Client, screen: PanelDisplay, mut shown: Panel, ends: C
     screen.draw(&shown, true).await;
 }
 
-/// Returns once the controller is gone for good.
+/// Waits until the controller is lost for good.
 async fn disconnected(events: &mut mpsc::UnboundedReceiver<ClientEvent>) {
     while let Some(event) = events.recv().await {
         if matches!(event, ClientEvent::Disconnected { .. }) {

@@ -1,5 +1,5 @@
-//! The loop around the evaluator for engines: one request at a time, and a new process with all the
-//! old one knew when it dies.
+//! The actor of the evaluator for engines: handles one request at a time, and restarts the
+//! evaluator, with all its dependencies, when it dies.
 
 use super::lineage::{Lineages, StateOrigin, UnknownState};
 use super::{Compilation, CompileTask, CompilerRequest};
@@ -45,18 +45,18 @@ pub(super) async fn run(
 pub(super) struct CompilerActor {
     programs: Programs,
     orders: mpsc::UnboundedReceiver<CompilerRequest>,
-    /// Orders that came while another was worked on.
+    /// Requests that arrived while another was being handled.
     waiting: VecDeque<CompilerRequest>,
     closed: bool,
     process: Option<Process>,
     pub(super) lineages: Lineages,
-    /// The dependencies every new evaluator adds first.
+    /// The dependencies that a new evaluator adds first.
     dependencies: Vec<String>,
     requests: u64,
     artifacts: Artifacts,
-    /// The dependencies cells are compiled with, once the evaluator has named them.
+    /// The dependencies with which cells are compiled, once the evaluator has reported them.
     described: Arc<(DependenciesId, Dependencies)>,
-    /// Cargo's output, for the cell that waits for it.
+    /// The progress of a build, and the cell that waits for it.
     build: Option<(CellContext, BuildProgress)>,
 }
 
@@ -66,9 +66,9 @@ struct Process {
     toolchain: Toolchain,
 }
 
-/// The reason why the evaluator gave no answer.
+/// The reason why the evaluator has not replied.
 pub(super) enum NoAnswer {
-    /// It ended.
+    /// The evaluator has ended.
     Gone(Failure),
     /// The kernel is ending.
     Closing,
@@ -115,7 +115,7 @@ impl CompilerActor {
                 let _ = reply.send(result);
             }
             CompilerRequest::Warm => {
-                // One that is given up since the kernel ends is nobody's concern.
+                // A failure is not reported if the kernel is ending.
                 if let Err(failure) = self.ready().await
                     && !self.closed
                 {
@@ -130,7 +130,7 @@ impl CompilerActor {
                 self.begin_build(context);
                 let result = self.compile(&task).await;
                 self.end_build(result.is_ok()).await;
-                // Who asked may have been interrupted.
+                // The requesting cell may have been interrupted.
                 let _ = reply.send(result);
             }
             CompilerRequest::AddDependency {
@@ -146,7 +146,7 @@ impl CompilerActor {
         }
     }
 
-    /// Compiles a task, on a second evaluator if the first dies over it.
+    /// Compiles a cell, on a second evaluator if the first one dies.
     async fn compile(&mut self, task: &CompileTask) -> Result<Compilation, Failure> {
         match self.try_compile(task).await {
             Ok(result) => result,
@@ -214,7 +214,8 @@ impl CompilerActor {
         }))
     }
 
-    /// Has the evaluator make one state from another, for which some crates were other ones.
+    /// Compiles the cell that leads to state `next`; `rebuilt` are crates of its base that differ
+    /// here.
     pub(super) async fn step(
         &mut self,
         next: StateId,
@@ -259,23 +260,23 @@ impl CompilerActor {
         })
     }
 
-    /// The texts after `:dep`, in the order in which they were added.
+    /// Returns the arguments of `:dep`, in order.
     pub(super) fn dependencies(&self) -> &[String] {
         &self.dependencies
     }
 
-    /// Returns the dependencies there were; the next evaluator begins without any.
+    /// Drops the evaluator and returns its dependencies; the next one starts without any.
     pub(super) fn forget_dependencies(&mut self) -> Vec<String> {
         self.process = None;
         std::mem::take(&mut self.dependencies)
     }
 
-    /// Has the next evaluator add a dependency that this one could not.
+    /// Adds a dependency to the next evaluator that this one could not add.
     pub(super) fn keep_dependency(&mut self, spec: String) {
         self.dependencies.push(spec);
     }
 
-    /// The dependencies cells are compiled with.
+    /// Returns the dependencies with which cells are compiled.
     pub(super) fn described(&self) -> &Dependencies {
         &self.described.1
     }
@@ -285,7 +286,7 @@ impl CompilerActor {
             return Ok(());
         }
         if self.process.is_none() {
-            // An evaluator that is not wanted yet is told when it starts.
+            // An evaluator that is not running yet adds it when it starts.
             self.dependencies.push(spec);
             return Ok(());
         }
@@ -305,7 +306,7 @@ impl CompilerActor {
         }
     }
 
-    /// The toolchain of an evaluator that answers, started if need be.
+    /// Returns the toolchain of the evaluator, which is started if necessary.
     pub(super) async fn ready(&mut self) -> Result<Toolchain, Failure> {
         if let Some(process) = &self.process {
             return Ok(process.toolchain.clone());
@@ -358,7 +359,7 @@ impl CompilerActor {
         Ok(toolchain)
     }
 
-    /// Sends a request and waits for its answer.
+    /// Sends a request and waits for its reply.
     async fn request(
         &mut self,
         request: impl FnOnce(RequestId) -> EvaluatorRequest,
@@ -376,7 +377,8 @@ impl CompilerActor {
         }
     }
 
-    /// The next event of the evaluator. Meanwhile cargo's lines are shown and interrupts obeyed.
+    /// Waits for the next event of the evaluator; shows cargo's output and handles interrupts
+    /// meanwhile.
     async fn receive(&mut self) -> Result<EvaluatorEvent, NoAnswer> {
         loop {
             let Some(process) = &mut self.process else {
@@ -414,7 +416,7 @@ impl CompilerActor {
         }
     }
 
-    /// Keeps an order for later, unless it can be obeyed at once.
+    /// Queues a request, unless it can be handled at once.
     fn defer(&mut self, order: CompilerRequest) {
         match order {
             CompilerRequest::Variables { state, reply } => {

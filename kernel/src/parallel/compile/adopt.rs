@@ -1,18 +1,19 @@
-//! States that another client has made: what led to them is compiled here, and not run again.
+//! Adoption of states created by another client: the cells that led to them are compiled here, but
+//! not run.
 
 use super::actor::{CompilerActor, NoAnswer};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::{Dependencies, Lineage, Package};
 
-/// The crates that hold the variables of a namespace: with another build of them, there are none.
+/// The crates whose statics hold the variables of a namespace: another build of them has none.
 const HOLDING_VARIABLES: [&str; 2] = ["phalanx", "phalanx_protocol"];
 
 const HINT: &str =
     "`%cluster restart` empties the engines' namespaces, also for whoever else uses them";
 
 impl CompilerActor {
-    /// Compiles the cells of a lineage, on a second evaluator if the first dies over it.
+    /// Compiles the cells of a lineage, on a second evaluator if the first one dies.
     pub(super) async fn adopt(&mut self, lineage: Lineage) -> Result<(), Failure> {
         match self.try_adopt(&lineage).await {
             Ok(result) => result,
@@ -51,8 +52,9 @@ impl CompilerActor {
         Ok(adopted)
     }
 
-    /// Compiles what is not compiled yet, each cell with the dependencies it had. Those of this kernel
-    /// come after them: so the engines' libraries are the ones that come of it, and hold each static once.
+    /// Compiles the missing cells, each with its own dependencies. The dependencies of this kernel
+    /// are added afterwards, so that the same libraries result as on the engines, with a single
+    /// copy of each static.
     async fn replay_with_dependencies(
         &mut self,
         lineage: &Lineage,
@@ -70,7 +72,7 @@ impl CompilerActor {
             Err(failure) => Ok(Err(failure)),
         };
         for spec in own {
-            // Whatever became of the rest, the notebook has asked for it.
+            // Even after a failure, since the notebook has requested it.
             if let Err(failure) = self.add_dependency(spec.clone()).await {
                 self.keep_dependency(spec);
                 replayed = replayed.map(|replayed| replayed.and(Err(failure)));
@@ -101,8 +103,8 @@ impl CompilerActor {
         Ok(Ok(()))
     }
 
-    /// Compares the packages that the engines' variables were made with. Variables whose types reach one
-    /// that is another here are dropped by the next cell.
+    /// Compares the packages of the engines' variables with those here. Variables whose types
+    /// depend on a different package are dropped by the next cell.
     async fn check_packages(&mut self, lineage: &Lineage) -> Result<Result<(), Failure>, NoAnswer> {
         let Some(theirs) = last_dependencies(lineage) else {
             return Ok(Ok(()));
@@ -132,7 +134,7 @@ impl CompilerActor {
     }
 }
 
-/// The dependencies that the last cell of a lineage was compiled with.
+/// Returns the dependencies with which the last cell of a lineage was compiled.
 fn last_dependencies(lineage: &Lineage) -> Option<&Dependencies> {
     let last = lineage.records.last()?;
     lineage.dependencies.get(&last.dependencies)
@@ -171,7 +173,7 @@ fn other_library(theirs: &Package, ours: Option<&Package>) -> Failure {
     }
 }
 
-/// A cell that another notebook has run on the engines does not compile in this one.
+/// Returns the failure of a cell that another notebook has run and that does not compile here.
 fn not_replayed(cell: usize, failure: Failure) -> Failure {
     let why = match &failure {
         Failure::Compile { diagnostics } => diagnostics.first().map(|first| first.message.clone()),

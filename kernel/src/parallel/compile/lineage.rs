@@ -1,8 +1,8 @@
-//! The states engines can be in, and the origin of each. Pure.
+//! The states of engines and their origins. Pure.
 //!
-//! A state is the outcome of one cell in another state, so every state has a lineage back to the
-//! empty one. What the evaluator has not compiled yet is compiled when a cell needs it. Engines tell of
-//! the cells of other clients.
+//! A state is the outcome of one cell in another state, so each has a lineage back to the empty
+//! state. Cells that the evaluator has not compiled are compiled when needed. Engines report the
+//! cells of other clients.
 
 use crate::context::MissingVariables;
 use phalanx_protocol::evaluator::UnkeptVariable;
@@ -16,37 +16,37 @@ use std::sync::Arc;
 /// The origin of a state.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct StateOrigin {
-    /// From which state.
+    /// The state before the cell.
     pub(super) base: StateId,
-    /// By which cell.
+    /// The source of the cell.
     pub(super) source: Arc<str>,
-    /// Its execution count.
+    /// The execution count of the cell.
     pub(super) cell: usize,
-    /// The types of the variables it declares without writing them, once it has been compiled.
+    /// The types of variables declared without type annotations, once the cell has been compiled.
     pub(super) types: Option<Vec<(String, String)>>,
-    /// That ended how.
+    /// The outcome of the cell.
     pub(super) outcome: Outcome,
 }
 
-/// A state that no known cell has made.
+/// The error of a state whose cell is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("nothing is known of the cells that led to state {0}")]
 pub(super) struct UnknownState(pub(super) StateId);
 
-/// All states that are known.
+/// All known states.
 #[derive(Debug)]
 pub(super) struct Lineages {
     origins: HashMap<StateId, StateOrigin>,
-    /// Those the evaluator has.
+    /// The states that the evaluator has compiled.
     compiled: HashSet<StateId>,
-    /// The names of their variables.
+    /// The names of variables in compiled states.
     variables: HashMap<StateId, Vec<String>>,
-    /// The variables that are gone because cells have moved them.
+    /// The variables that cells have moved or not kept, in compiled states.
     moved: HashMap<StateId, MissingVariables>,
 }
 
 impl Lineages {
-    /// Knows the empty state alone.
+    /// Creates lineages with only the empty state.
     pub(super) fn new() -> Self {
         Self {
             origins: HashMap::new(),
@@ -56,10 +56,10 @@ impl Lineages {
         }
     }
 
-    /// Lists what has to be compiled, in this order, before a cell can be compiled from `state`.
+    /// Returns the cells to compile, in this order, before a cell can be compiled from `state`.
     ///
     /// # Errors
-    /// When the state's lineage leads to one that is not known.
+    /// Returns an error if the lineage contains a state that is not known.
     pub(super) fn missing(
         &self,
         state: &StateId,
@@ -76,7 +76,7 @@ impl Lineages {
         Ok(steps)
     }
 
-    /// Takes over the cells of another client.
+    /// Adds the cells of another client.
     pub(super) fn adopt(&mut self, records: Vec<StateRecord>) {
         for record in records {
             let origin = StateOrigin {
@@ -90,7 +90,7 @@ impl Lineages {
         }
     }
 
-    /// Forgets the cells of another client.
+    /// Removes the cells of another client.
     pub(super) fn forget<'a>(&mut self, states: impl Iterator<Item = &'a StateId>) {
         for state in states {
             self.origins.remove(state);
@@ -98,12 +98,13 @@ impl Lineages {
         }
     }
 
-    /// The cells that led to a state, the first one first, as far as they are known.
+    /// Returns the sources of the cells that led to a state, oldest first, as far as they are
+    /// known.
     pub(super) fn sources(&self, state: &StateId) -> Vec<Arc<str>> {
         let mut sources = Vec::new();
         let mut at = state.clone();
         while let Some(origin) = self.origin(&at) {
-            // A cell that was abandoned has left nothing behind.
+            // A cell whose process died has left nothing behind.
             if !matches!(origin.outcome, Outcome::Died { .. }) {
                 sources.push(origin.source);
             }
@@ -113,8 +114,8 @@ impl Lineages {
         sources
     }
 
-    /// The evaluator has compiled a cell: `state` is the one it leads to, with these variables and
-    /// without those that the cell moves.
+    /// Adds a compiled cell, which leads to `state` with these variables and without those it
+    /// moves.
     pub(super) fn add(
         &mut self,
         state: StateId,
@@ -130,7 +131,7 @@ impl Lineages {
         self.origins.insert(state, origin);
     }
 
-    /// Notes the variables that the cell which leads to a state does not leave.
+    /// Records variables that the cell which leads to a state does not keep.
     pub(super) fn leave_out(&mut self, state: &StateId, unkept: &[UnkeptVariable]) {
         let cell = self.origins.get(state).map(|origin| origin.cell);
         if let (Some(cell), Some(moved)) = (cell, self.moved.get_mut(state)) {
@@ -138,27 +139,27 @@ impl Lineages {
         }
     }
 
-    /// The names of a state's variables.
+    /// Returns the names of a state's variables.
     pub(super) fn variables(&self, state: &StateId) -> Vec<String> {
         self.variables.get(state).cloned().unwrap_or_default()
     }
 
-    /// The cells that have moved the variables that are gone in a state.
+    /// Returns the missing variables in a state, with their causes.
     pub(super) fn moved(&self, state: &StateId) -> MissingVariables {
         self.moved.get(state).cloned().unwrap_or_default()
     }
 
-    /// The evaluator is a new one, which has only the empty state.
+    /// Handles a new evaluator, which has only the empty state.
     pub(super) fn forget_compiled(&mut self) {
         self.compiled = HashSet::from([StateId::empty()]);
     }
 
-    /// The origin of a state.
+    /// Returns the origin of a state.
     pub(super) fn origin(&self, state: &StateId) -> Option<StateOrigin> {
         if let Some(origin) = self.origins.get(state) {
             return Some(origin.clone());
         }
-        // The same cell from the same base, with another outcome than was assumed.
+        // The same cell with the same base, but another outcome than assumed.
         unfinished().into_iter().find_map(|outcome| {
             let assumed = self.origins.iter().find(|(next, origin)| {
                 state.as_str().starts_with(next.as_str())
@@ -174,7 +175,7 @@ impl Lineages {
     }
 }
 
-/// Every outcome that leads to a state of its own, apart from completion.
+/// Returns all outcomes other than completion that lead to a state of their own.
 fn unfinished() -> [Outcome; 4] {
     [
         Outcome::Returned,

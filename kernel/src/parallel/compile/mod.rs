@@ -1,4 +1,4 @@
-//! Cells compiled for engines, once for all that are in the same state.
+//! Compilation of cells for engines, once for all engines in the same state.
 
 mod actor;
 mod adopt;
@@ -16,7 +16,7 @@ use std::sync::Arc;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// The handle on the evaluator for engines; clones share it. Its process ends with the last clone.
+/// A handle on the evaluator for engines. Clones share it; the process ends with the last one.
 #[derive(Clone, Debug)]
 pub struct Compiler {
     requests: RequestSender<CompilerRequest>,
@@ -25,36 +25,36 @@ pub struct Compiler {
 /// A cell compiled from one state.
 #[derive(Clone, Debug)]
 pub struct Compilation {
-    /// The state it was compiled from.
+    /// The state from which it was compiled.
     pub base: StateId,
     /// The state it leads to.
     pub next: StateId,
     /// The code to run; `None` if the cell only adds items.
     pub cell: Option<CompiledCell>,
-    /// Its requirements on the machine.
+    /// The toolchain, which the engines' machines must match.
     pub toolchain: Toolchain,
-    /// The artifacts it needs, in load order, itself last.
+    /// The artifacts, in load order; the cell's own is last.
     pub artifacts: Vec<(ArtifactHash, PathBuf)>,
     /// The execution count of the cell.
     pub count: usize,
-    /// Variables of `base` without which it was compiled, since the engine has lost them.
+    /// Variables of `base` omitted at compilation, since the engine has lost them.
     pub lost: Vec<String>,
-    /// The types of the variables that the cell declares without writing them.
+    /// The types of variables that the cell declares without type annotations.
     pub types: Vec<(String, String)>,
-    /// True if `next` is `base` but for the values of its variables.
+    /// True if `next` differs from `base` only in the values of variables.
     pub unchanged: bool,
-    /// The dependencies it was compiled with.
+    /// The dependencies with which it was compiled.
     pub dependencies: Arc<(DependenciesId, Dependencies)>,
 }
 
 /// A cell to compile.
 #[derive(Clone, Debug)]
 pub struct CompileTask {
-    /// From which state.
+    /// The state from which to compile.
     pub base: StateId,
     /// The source.
     pub source: Arc<str>,
-    /// Variables the engine has lost because their types have changed.
+    /// Variables that the engine has lost because their types have changed.
     pub lost: Vec<String>,
     /// The execution count of the cell.
     pub cell: usize,
@@ -62,7 +62,7 @@ pub struct CompileTask {
 
 #[derive(Debug)]
 enum CompilerRequest {
-    /// Start the evaluator, since it will be wanted.
+    /// Start the evaluator in advance.
     Warm,
     Compile {
         task: CompileTask,
@@ -99,23 +99,24 @@ enum CompilerRequest {
 }
 
 impl Compiler {
-    /// A compiler whose process is started when it is first wanted.
+    /// Creates a compiler; its process is started when it is first needed.
     pub(crate) fn start(programs: Programs, artifacts: Artifacts) -> (Self, JoinHandle<()>) {
         let (requests, received) = RequestSender::new();
-        // Ends when the last handle is gone.
+        // Ends with the last handle.
         let task = tokio::spawn(actor::run(programs, artifacts, received));
         (Self { requests }, task)
     }
 
-    /// Starts the process behind the caller's back.
+    /// Starts the process in the background.
     pub fn warm(&self) {
         self.requests.send(CompilerRequest::Warm);
     }
 
-    /// Compiles a cell. Cargo's progress is shown in `context`'s cell, if there is one.
+    /// Compiles a cell. Cargo's progress is shown in the cell of `context`, if given.
     ///
     /// # Errors
-    /// When it does not compile, or nothing is known of the cells that led to the state.
+    /// Returns an error if the cell does not compile or the cells that led to the state are not
+    /// known.
     pub async fn compile(
         &self,
         task: CompileTask,
@@ -130,10 +131,10 @@ impl Compiler {
             .await
     }
 
-    /// Adds a dependency for all states from now on.
+    /// Adds a dependency for all later cells.
     ///
     /// # Errors
-    /// When it cannot be resolved or built.
+    /// Returns an error if the dependency cannot be resolved or built.
     pub async fn add_dependency(&self, spec: String, context: CellContext) -> Result<(), Failure> {
         self.requests
             .attempt(|reply| CompilerRequest::AddDependency {
@@ -144,11 +145,11 @@ impl Compiler {
             .await
     }
 
-    /// Compiles the cells that led to a state which another client has made, running none of them.
+    /// Compiles the cells that led to a state created by another client, without running them.
     ///
     /// # Errors
-    /// When they were compiled by another rustc or with another copy of the notebooks' library, or do not
-    /// compile here.
+    /// Returns an error if they were compiled by another rustc or with another build of the
+    /// notebooks' library, or if they do not compile here.
     pub async fn adopt(
         &self,
         lineage: Lineage,
@@ -171,7 +172,7 @@ impl Compiler {
             .unwrap_or_default()
     }
 
-    /// The names of the variables in a state, as far as they are known.
+    /// Returns the names of the variables in a state, as far as they are known.
     pub async fn variables(&self, state: StateId) -> Vec<String> {
         self.requests
             .ask(|reply| CompilerRequest::Variables { state, reply })
@@ -179,7 +180,7 @@ impl Compiler {
             .unwrap_or_default()
     }
 
-    /// The cells that have moved the variables that are gone in a state.
+    /// Returns the missing variables in a state, with their causes.
     pub async fn moved(&self, state: StateId) -> MissingVariables {
         self.requests
             .ask(|reply| CompilerRequest::Moved { state, reply })
@@ -187,7 +188,8 @@ impl Compiler {
             .unwrap_or_default()
     }
 
-    /// The cells that led to a state, the first one first, as far as they are known.
+    /// Returns the sources of the cells that led to a state, oldest first, as far as they are
+    /// known.
     pub async fn sources(&self, state: StateId) -> Vec<Arc<str>> {
         self.requests
             .ask(|reply| CompilerRequest::Sources { state, reply })
@@ -195,7 +197,7 @@ impl Compiler {
             .unwrap_or_default()
     }
 
-    /// Stops what is being compiled, if anything is.
+    /// Interrupts the running compilation, if any.
     pub fn interrupt(&self) {
         self.requests.send(CompilerRequest::Interrupt);
     }

@@ -1,4 +1,4 @@
-//! Engines whose state another client has made.
+//! Adoption of engines' states created by other clients.
 
 use super::submit::Fanout;
 use crate::context::CellContext;
@@ -7,11 +7,11 @@ use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{EngineId, EngineUuid};
 
 impl Fanout {
-    /// Has the compiler learn the states of these engines, where another client has made them.
+    /// Compiles the states of these engines that other clients have created.
     ///
     /// # Errors
-    /// When an engine does not name the cells that led to its state, they do not compile here, or the cell
-    /// is interrupted.
+    /// Returns an error if an engine does not report the cells that led to its state, they do not
+    /// compile here, or the cell is interrupted.
     pub async fn adopt(
         &self,
         client: &Client,
@@ -36,17 +36,18 @@ impl Fanout {
         Ok(())
     }
 
-    /// Asks those of these engines again that have nothing of ours to do; returns true if another client has changed the namespace of one.
+    /// Queries these engines again, except those with pending tasks of this kernel; returns true if
+    /// another client has changed a namespace.
     ///
     /// # Errors
-    /// As [`adopt`](Self::adopt).
+    /// Returns the errors of [`adopt`](Self::adopt).
     pub async fn look_again(
         &self,
         client: &Client,
         ids: &[EngineId],
         context: &CellContext,
     ) -> Result<bool, Failure> {
-        // The cells under way lead further than where an engine is now.
+        // Cells under way will still change the state of their engines.
         let busy = self.results.pending();
         let mut engines = client.rust_engines();
         engines.retain(|engine| ids.contains(&engine.id) && !busy.contains_key(&engine.id));
@@ -59,10 +60,10 @@ impl Fanout {
         Ok(before != after)
     }
 
-    /// Has the compiler learn the state of one engine.
+    /// Compiles the state of one engine.
     ///
     /// # Errors
-    /// As [`adopt`](Self::adopt).
+    /// Returns the errors of [`adopt`](Self::adopt).
     pub(super) async fn adopt_of(
         &self,
         client: &Client,

@@ -1,4 +1,4 @@
-//! Output of threads and news of the connection that arrive after a cell has ended on engines.
+//! Output of threads and changes of the connection after the end of a cell on engines.
 
 use crate::channel::OutputSink;
 use crate::report::{Notice, notice};
@@ -11,33 +11,33 @@ use tokio::sync::mpsc;
 use tokio::time::timeout_at;
 use tokio_util::task::AbortOnDropHandle;
 
-/// The time that a connection may be away before anybody is told; one that the kernel ends is gone then.
+/// The time after which a lost connection is reported; one that the kernel closes is gone by then.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// Shows such output under the cell that ran on engines last, as ipykernel does. Clones share it.
+/// Shows late output under the latest cell that ran on engines, as ipykernel does. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub struct LateOutput(
-    /// Held for an assignment. Ends with the next, or with the client.
+    /// Locked for an assignment. Dropped with the next cell or the client.
     Arc<Mutex<Option<AbortOnDropHandle<()>>>>,
 );
 
 impl LateOutput {
-    /// Shows late output of this client's engines under this cell from now on.
+    /// Shows late output of a client's engines under this cell from now on.
     pub(super) fn belongs_to(&self, client: &Client, sink: OutputSink, labels: Labels) {
-        // Ends with the client, or when the next cell takes its place.
+        // Ends with the client, or when the next cell replaces it.
         let shown = tokio::spawn(show(client.events(), sink, labels));
         let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         *last = Some(AbortOnDropHandle::new(shown));
     }
 
-    /// Shows nothing more of a cluster that is about to be left.
+    /// Stops the display before the cluster is disconnected.
     pub fn end(&self) {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 }
 
 async fn show(mut events: mpsc::UnboundedReceiver<ClientEvent>, sink: OutputSink, labels: Labels) {
-    // A loss that nobody has been told of yet.
+    // A loss that has not been reported yet.
     let mut lost: Option<(Instant, Duration)> = None;
     loop {
         let next = async {

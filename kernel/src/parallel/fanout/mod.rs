@@ -1,13 +1,13 @@
-//! A cell on many engines: compiled once for all in the same state, submitted, watched, shown.
+//! Cells on many engines: compiled once for all in the same state, submitted, supervised, shown.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
-//! | `states.rs` | the state each engine is taken to be in |
-//! | `submit.rs` | from a plan to tasks under way |
-//! | `adopt.rs` | engines whose state another client has made |
-//! | `supervise.rs` | refused tasks: compiled for the engine's true state and sent again |
-//! | `late.rs` | outputs of threads that outlive their cell |
-//! | `show.rs` | outputs, a bar, and the failure at the end |
+//! | `states.rs` | the expected state of each engine |
+//! | `submit.rs` | submission of a planned cell |
+//! | `adopt.rs` | adoption of engines' states created by other clients |
+//! | `supervise.rs` | refused tasks: compiled for the engine's true state and resent |
+//! | `late.rs` | output of threads that outlive their cell |
+//! | `show.rs` | display of outputs, progress bar and failures |
 
 mod adopt;
 mod late;

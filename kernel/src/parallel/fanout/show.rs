@@ -1,4 +1,4 @@
-//! Outputs of engines in a cell, their failures as they happen, a bar while they take their time, and the
+//! The display of a cell on engines: outputs, failures as they occur, a progress bar, and the
 //! failure at the end.
 
 use super::Submitted;
@@ -19,19 +19,20 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
-/// The time after a failure in which further failures with the same words are gathered.
+/// The time after a failure during which further failures are collected, to be shown together.
 const GATHERED: Duration = Duration::from_millis(100);
 
-/// The time interrupted engines may take to report that they have stopped.
+/// Time limit for interrupted engines to report that they have stopped.
 const INTERRUPT_LIMIT: Duration = Duration::from_secs(5);
 
-/// Waits for what was submitted and shows it as its plan says. Interrupted, it sends the engines the
-/// plan's signal and waits a while for them to stop; interrupted again, it waits no longer.
+/// Waits for a submission and shows it as planned. An interrupt sends the plan's signal to the
+/// engines and waits for them to stop, within a time limit; a second interrupt ends the wait.
 ///
-/// A failure is shown at once where others are still running; those that say the same are shown together.
+/// A failure is shown at once while other engines are still running; equal failures are shown
+/// together.
 ///
 /// # Errors
-/// The engines' failures as one. The outputs of the others are shown nevertheless.
+/// Returns the engines' failures as one. The outputs of the other engines are shown nevertheless.
 pub async fn show(
     context: &CellContext,
     submitted: &Submitted,
@@ -62,7 +63,7 @@ pub async fn show(
         ..Fault::at(failure, place.clone())
     };
     if let Some(pending) = stopped {
-        // What is stopped now fails for that.
+        // The failures of stopped engines are not shown separately.
         let shown = follow.failures.take().is_some_and(|failures| failures.any);
         let stop = stop(context, submitted, &plan.signal);
         let ends = async { tokio::join!(stop, follow.run()) };
@@ -82,7 +83,7 @@ pub async fn show(
     }
 }
 
-/// Sends the engines that still run the cell the signal, as ipyparallel does.
+/// Sends a signal to the engines that still run the cell, as ipyparallel does.
 async fn stop(context: &CellContext, submitted: &Submitted, signal: &Signal) {
     let number = match signal.number() {
         Some(number) if number != 0 => number,
@@ -92,14 +93,15 @@ async fn stop(context: &CellContext, submitted: &Submitted, signal: &Signal) {
     context.sink().text(StreamName::Stderr, text).await;
     let result = &submitted.held.result;
     let pending = result.pending();
-    // Both fail only when there is nothing left to stop.
+    // Both fail only if there is nothing left to stop.
     let (_, _) = tokio::join!(
         result.abort(),
         submitted.client.signal_engines(&pending, number)
     );
 }
 
-/// The failure of a cell that was interrupted; `pending` had not ended then.
+/// Returns the failure of an interrupted cell; `pending` are the engines that had not finished by
+/// then.
 fn interrupted(result: &AsyncResult, pending: &[EngineId]) -> Failure {
     let running = result.pending();
     let failures = result.failures();
@@ -108,7 +110,7 @@ fn interrupted(result: &AsyncResult, pending: &[EngineId]) -> Failure {
         engine.is_some_and(|engine| pending.contains(&engine))
     };
     if !failures.iter().all(of_pending) {
-        // Some failed of themselves: that is what the user has to know.
+        // Some engines failed by themselves, which is more important to the user.
         return Failure::composite(&result.name(), failures)
             .unwrap_or_else(|| Failure::Interrupted { lost: Vec::new() });
     }
@@ -125,7 +127,7 @@ fn interrupted(result: &AsyncResult, pending: &[EngineId]) -> Failure {
     }
 }
 
-/// Waits for an AsyncResult with a bar, at most for `timeout`; whether it is ready.
+/// Waits for tasks with a progress bar, for at most `timeout`; returns true if they are ready.
 pub async fn wait_with_bar(
     context: &CellContext,
     chosen: &ChosenTasks,
@@ -151,7 +153,7 @@ pub async fn wait_with_bar(
     ready
 }
 
-/// Shows the outputs of an AsyncResult as they arrive, first what has arrived, until all are here.
+/// Shows the outputs of tasks as they arrive, including earlier ones, until all tasks are done.
 pub async fn stream(context: &CellContext, chosen: &ChosenTasks) {
     let progress = Progress::new(&chosen.tasks.name(), chosen.items(), None, Instant::now());
     let id = uuid::Uuid::new_v4().to_string();
@@ -161,23 +163,23 @@ pub async fn stream(context: &CellContext, chosen: &ChosenTasks) {
     follow.finish().await;
 }
 
-/// The view of an AsyncResult's events.
+/// The display mode of an AsyncResult's events.
 enum View {
     Streamed(Box<Streamer>),
     Grouped(GroupBy),
     Nothing,
 }
 
-/// An AsyncResult being followed to its end.
+/// The display of an AsyncResult until its end.
 struct Follow<'a> {
     context: &'a CellContext,
     chosen: &'a ChosenTasks,
     progress: Progress,
     view: View,
-    /// The failures shown as they happen, if they are to be.
+    /// The failures to show as they occur, if requested.
     failures: Option<FailuresShown>,
     events: mpsc::UnboundedReceiver<TaskEvent>,
-    /// Outputs that are next to be published.
+    /// Outputs to publish next.
     page: VecDeque<Output>,
 }
 
@@ -199,8 +201,8 @@ impl<'a> Follow<'a> {
         }
     }
 
-    /// Returns when all is over. Cancel-safe: what was not published yet is so by the next call, or
-    /// by [`finish`](Self::finish).
+    /// Waits until all tasks are done. Cancel safe: outputs that were not published yet are
+    /// published by the next call, or by [`finish`](Self::finish).
     async fn run(&mut self) {
         loop {
             self.publish().await;
@@ -234,7 +236,7 @@ impl<'a> Follow<'a> {
             .min()
     }
 
-    /// Takes an event and all that came with it, so that they are shown together.
+    /// Handles an event and all others that have arrived, so that they are shown together.
     fn event(&mut self, event: TaskEvent) {
         let mut next = Some(event);
         while let Some(event) = next {
@@ -274,7 +276,7 @@ impl<'a> Follow<'a> {
         self.page.extend(outputs);
     }
 
-    /// Shows what is left, and the bar as it stays. Returns true if failures have been shown.
+    /// Shows the remaining outputs and the final bar. Returns true if failures have been shown.
     async fn finish(mut self) -> bool {
         while let Ok(event) = self.events.try_recv() {
             self.event(event);
@@ -298,15 +300,15 @@ impl<'a> Follow<'a> {
     }
 }
 
-/// Failures of a cell that are shown as they happen.
+/// The failures of a cell, shown as they occur.
 struct FailuresShown {
     result: AsyncResult,
     place: FaultSource,
-    /// Engines whose failures are to be shown.
+    /// Engines whose failures are still to be shown.
     waiting: Vec<EngineId>,
-    /// The time at which those failures are due.
+    /// The time at which those failures are shown.
     due: Option<Instant>,
-    /// True once any have been shown.
+    /// True once a failure has been shown.
     any: bool,
 }
 
@@ -321,13 +323,14 @@ impl FailuresShown {
         }
     }
 
-    /// A cell has failed on an engine; it may have on others too, with the same words.
+    /// Records a failed engine; others may fail with the same message shortly after.
     fn failed(&mut self, engine: EngineId, now: Instant) {
         self.waiting.push(engine);
         self.due.get_or_insert(now + GATHERED);
     }
 
-    /// The failures due by now. Once nothing runs any more, that is the cell's own failure.
+    /// Returns the failures that are due. Once nothing is running, they are part of the cell's own
+    /// failure.
     fn tick(&mut self, now: Instant) -> Option<Output> {
         self.due.take_if(|due| *due <= now)?;
         match self.result.ready() {
@@ -336,7 +339,7 @@ impl FailuresShown {
         }
     }
 
-    /// The failures left, unless nothing was shown before.
+    /// Returns the remaining failures, if others have been shown before.
     fn finish(&mut self) -> Option<Output> {
         if self.any { self.show() } else { None }
     }

@@ -1,5 +1,5 @@
-//! The state each engine is taken to be in: what it said last, or what it is expected to be in once
-//! the cells under way are done. An engine that is in another refuses the cell and says so.
+//! The expected state of each engine: the last one it reported, or that after the cells under way.
+//! An engine in another state refuses the cell and reports its state.
 
 use crate::parallel::compile::Compilation;
 use phalanx_client::Engine;
@@ -9,45 +9,46 @@ use phalanx_protocol::parallel::{Dependencies, Lineage};
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// The states of all engines. Clones share them.
+/// The expected states of all engines. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct States(
-    /// Held for one look-up.
+    /// Locked for a lookup.
     Arc<Mutex<Table>>,
 );
 
 #[derive(Debug, Default)]
 struct Table {
     states: HashMap<EngineUuid, StateId>,
-    /// The dependencies that each engine has been told of.
+    /// The dependencies whose description was sent to each engine.
     described: HashSet<(EngineUuid, DependenciesId)>,
-    /// The values that engines say functions find there.
+    /// The pushed values reported by each engine.
     heard: HashMap<EngineUuid, HeardState>,
 }
 
 #[derive(Debug)]
 struct HeardState {
     pushed: Vec<PushedName>,
-    /// The names of those that were made variables, as far as that is news.
+    /// The names of those that became variables since the last report.
     bound: Vec<String>,
-    /// True until somebody has asked for them.
+    /// True until the report is taken.
     is_new: bool,
 }
 
 impl States {
-    /// The state of an engine; what it said on joining, if no cell was sent to it since.
+    /// Returns the expected state of an engine; before its first cell, the one in its handshake.
     pub fn of(&self, engine: &Engine) -> StateId {
         let known = self.table().states.get(&engine.uuid).cloned();
         let said = || engine.handshake().map(|handshake| handshake.state.clone());
         known.or_else(said).unwrap_or_else(StateId::empty)
     }
 
-    /// A cell was sent that leads to this state.
+    /// Records a cell that was sent and leads to this state.
     pub fn expect(&self, engine: &EngineUuid, next: StateId) {
         self.table().states.insert(engine.clone(), next);
     }
 
-    /// A cell that should have led to `expected` has led to `true_state`. If no other was sent since, that is the engine's state now.
+    /// Corrects the state of an engine, if no other cell was sent since the one that should have
+    /// led to `expected`.
     pub fn learn(&self, engine: &EngineUuid, expected: &StateId, true_state: StateId) {
         let mut table = self.table();
         if table.states.get(engine) == Some(expected) {
@@ -55,7 +56,7 @@ impl States {
         }
     }
 
-    /// An engine has told of its namespace.
+    /// Records an engine's report of its namespace.
     pub fn found(&self, engine: &EngineUuid, lineage: &Lineage) {
         let mut table = self.table();
         let before = table.states.insert(engine.clone(), lineage.state.clone());
@@ -73,12 +74,12 @@ impl States {
         table.heard.insert(engine.clone(), heard);
     }
 
-    /// Returns true if an engine has told of its namespace.
+    /// Returns true if an engine has reported its namespace.
     pub fn has_heard(&self, engine: &EngineUuid) -> bool {
         self.table().heard.contains_key(engine)
     }
 
-    /// The state of an engine, and the values that it has last said functions find there.
+    /// Returns the state of an engine and the pushed values it has last reported.
     pub fn last_heard(&self, engine: &Engine) -> (StateId, Vec<PushedName>) {
         let state = self.of(engine);
         let table = self.table();
@@ -87,13 +88,13 @@ impl States {
         (state, pushed.unwrap_or_default())
     }
 
-    /// An engine is to be asked again.
+    /// Drops the report of an engine, so that it is queried again.
     pub fn forget(&self, engine: &EngineUuid) {
         self.table().heard.remove(engine);
     }
 
-    /// The values that an engine says functions find there, and the names of others that have become variables
-    /// since; if it has told since this was asked.
+    /// Takes the report of an engine, if it is new: its pushed values, and the names of others that
+    /// have become variables since.
     pub fn take_pushed(&self, engine: &EngineUuid) -> Option<(Vec<PushedName>, Vec<String>)> {
         let mut table = self.table();
         let heard = table.heard.get_mut(engine)?;
@@ -101,7 +102,7 @@ impl States {
         is_new.then(|| (heard.pushed.clone(), std::mem::take(&mut heard.bound)))
     }
 
-    /// The dependencies of a cell for an engine, the first time it is sent any with them.
+    /// Returns the dependencies of a cell if their description was not sent to the engine before.
     pub fn describe(&self, engine: &EngineUuid, compilation: &Compilation) -> Option<Dependencies> {
         let (id, dependencies) = &*compilation.dependencies;
         let first = self.table().described.insert((engine.clone(), id.clone()));

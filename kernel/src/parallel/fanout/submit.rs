@@ -1,4 +1,4 @@
-//! From a plan to tasks under way.
+//! Submission of planned cells.
 
 use super::supervise::{SupervisedFanout, supervise};
 use super::{LateOutput, States};
@@ -26,18 +26,18 @@ use tokio_util::task::TaskTracker;
 /// The name of a cell's AsyncResult, as in ipyparallel.
 pub const NAME: &str = "%px";
 
-/// The parts needed to run cells on engines. Clones share them.
+/// The services that run cells on engines. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Fanout {
-    /// Compiles cells for engines.
+    /// The compiler of cells for engines.
     pub compiler: Compiler,
-    /// The states of the engines.
+    /// The expected states of the engines.
     pub states: States,
-    /// The AsyncResults that are kept.
+    /// The stored AsyncResults.
     pub results: Results,
-    /// The display of output that comes after a cell.
+    /// The display of output after the end of a cell.
     pub late: LateOutput,
-    /// The tasks that watch over submissions; each ends with its submission.
+    /// The tasks that supervise submissions; each ends with its submission.
     pub watchers: TaskTracker,
 }
 
@@ -48,28 +48,29 @@ pub struct EngineSource<'a> {
     pub name: &'a str,
     /// The source.
     pub source: &'a str,
-    /// The pushed value that it makes a variable, if it does.
+    /// The pushed value that it binds to a variable, if any.
     pub binds: Option<&'a str>,
 }
 
-/// A cell that is under way on engines.
+/// A submitted cell.
 #[derive(Clone, Debug)]
 pub struct Submitted {
     /// The AsyncResult.
     pub held: StoredResult,
-    /// The client it went through.
+    /// The client that has submitted it.
     pub client: Client,
-    /// The engines it went to.
+    /// Its engines.
     pub engines: Vec<EngineId>,
 }
 
 impl Fanout {
     /// Compiles a cell for the engines of a plan and submits it.
     ///
-    /// Nothing runs anywhere unless the cell compiles for all of them.
+    /// Nothing runs unless the cell compiles for all engines.
     ///
     /// # Errors
-    /// When it does not compile, an engine is not a Rust engine, or the cell is interrupted.
+    /// Returns an error if the cell does not compile, an engine is not a Rust engine, or the cell
+    /// is interrupted.
     pub async fn submit(
         &self,
         client: Client,
@@ -90,7 +91,7 @@ impl Fanout {
         let held = self.results.hold(result, labels);
         let sink = context.sink().clone();
         self.late.belongs_to(&client, sink, labels);
-        // No variable names it, until one is made.
+        // No variable refers to it yet.
         self.results.release(&[held.id]);
         Ok(Submitted {
             held,
@@ -99,10 +100,10 @@ impl Fanout {
         })
     }
 
-    /// Compiles a source for engines and submits it; what comes of it is not kept.
+    /// Compiles a source for engines and submits it; the result is not stored.
     ///
     /// # Errors
-    /// As [`submit`](Self::submit).
+    /// Returns the errors of [`submit`](Self::submit).
     pub async fn run(
         &self,
         client: &Client,
@@ -171,7 +172,7 @@ impl Fanout {
         Ok(result)
     }
 
-    /// Compiles a cell once for each state among the engines.
+    /// Compiles a cell once for each state of the engines.
     async fn compile_all(
         &self,
         engines: &[Engine],
@@ -209,8 +210,7 @@ impl Fanout {
 }
 
 impl Fanout {
-    /// Says whose failure it is, where the cell fails for engines in one state for a name that others
-    /// know.
+    /// Adds the affected engines to the failure of a name that only other engines have.
     async fn of_some(&self, failure: Failure, engines: &[Engine], base: &StateId) -> Failure {
         let (these, others): (Vec<&Engine>, Vec<&Engine>) = engines
             .iter()
@@ -255,7 +255,7 @@ impl Fanout {
     }
 }
 
-/// The engines of these ids, which must all be Rust engines.
+/// Returns the engines with these ids, all of which must be Rust engines.
 fn targets(client: &Client, ids: &[EngineId]) -> Result<Vec<Engine>, Failure> {
     let all = client.engines();
     ids.iter()
@@ -274,7 +274,7 @@ fn targets(client: &Client, ids: &[EngineId]) -> Result<Vec<Engine>, Failure> {
         .collect()
 }
 
-/// The failure of work for these engines, none of which runs Rust that is sent from here.
+/// Returns the failure of work for engines that do not run Rust.
 pub fn no_rust_engines(engines: &[Engine]) -> Failure {
     for engine in engines {
         if let EngineKind::OtherRelease(theirs) = &engine.kind {
@@ -305,13 +305,13 @@ fn engine_gone(id: EngineId) -> Failure {
     }
 }
 
-/// Checks that an engine's machine can load what was compiled here.
+/// Checks that an engine's machine can load code compiled here.
 fn fits(engine: &Engine, compilation: &Compilation) -> Result<(), Failure> {
     let ours = &compilation.toolchain;
     let Some(theirs) = engine.handshake() else {
         return Ok(());
     };
-    // The twin for tests runs anywhere.
+    // The echo backend runs on any machine.
     if theirs.target != ours.target && ours.target != "echo" {
         return Err(Failure::Environment {
             message: format!(
@@ -324,7 +324,7 @@ fn fits(engine: &Engine, compilation: &Compilation) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A compiled cell as it is sent to one engine.
+/// Returns a compiled cell for one engine.
 pub(super) fn engine_cell(engine: EngineId, source: &str, compilation: &Compilation) -> EngineCell {
     let cell = compilation.cell.as_ref();
     EngineCell {
@@ -359,5 +359,5 @@ pub(super) fn engine_cell(engine: EngineId, source: &str, compilation: &Compilat
     }
 }
 
-/// The engine of each task of a submission, and the state it should lead to.
+/// The engine of each task of a submission, and the state to which the task leads.
 pub(super) type SentTasks = Vec<(EngineUuid, StateId)>;

@@ -1,4 +1,4 @@
-//! Watches over a submission: learns the states its tasks lead to, and serves those refused.
+//! Supervision of submissions: records the states to which tasks lead, and resends refused tasks.
 
 use super::submit::{Fanout, SentTasks, engine_cell};
 use crate::parallel::compile::{Compilation, CompileTask};
@@ -11,11 +11,11 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 
-/// The number of times one task may be refused: a state changes at most once for each cell that is
-/// under way before it, so this is many cells.
+/// The largest number of refusals of a task: one for each preceding cell under way, which may
+/// change the state.
 const MOST_REFUSALS: usize = 32;
 
-/// A submission to watch over.
+/// A submission to supervise.
 pub(super) struct SupervisedFanout {
     pub(super) fanout: Fanout,
     pub(super) client: Client,
@@ -24,16 +24,16 @@ pub(super) struct SupervisedFanout {
     pub(super) source: Arc<str>,
     /// The execution count of the cell.
     pub(super) cell: usize,
-    /// The pushed value that it makes a variable.
+    /// The pushed value that it binds to a variable.
     pub(super) binds: Option<String>,
-    /// By task.
+    /// The sent tasks, by index.
     pub(super) sent: SentTasks,
 }
 
-/// The state, and the lost variables, a cell was compiled again for.
+/// The state and the lost variables for which a cell was compiled again.
 type RecompileCause = (StateId, Vec<String>);
 
-/// Ends with the submission's last task.
+/// Supervises a submission until its last task is done.
 pub(super) async fn supervise(mut watched: SupervisedFanout) {
     let mut events = watched.result.events();
     let mut again: HashMap<RecompileCause, Result<Compilation, Failure>> = HashMap::new();
@@ -68,7 +68,8 @@ fn learn(watched: &SupervisedFanout, event: TaskEvent) {
     }
 }
 
-/// Compiles the cell for the state the engine is in, once for all engines in it, and sends it.
+/// Compiles a refused cell for the engine's state, once for all engines in that state, and resends
+/// it.
 async fn serve(
     watched: &mut SupervisedFanout,
     again: &mut HashMap<RecompileCause, Result<Compilation, Failure>>,
@@ -76,7 +77,7 @@ async fn serve(
 ) {
     let lost = match &task.reason {
         RefusalReason::VariablesLost { names } => names.clone(),
-        // The client answers requests for artifacts itself.
+        // The client replies to requests for artifacts itself.
         RefusalReason::StateMismatch | RefusalReason::NeedArtifacts { .. } => Vec::new(),
     };
     let needed = (task.state.clone(), lost);
@@ -106,7 +107,8 @@ async fn serve(
     }
 }
 
-/// Compiles the cell for the state of the engine that refused it, which another client may have made.
+/// Compiles the cell for the state of the engine that refused it; another client may have created
+/// that state.
 async fn compile(
     watched: &SupervisedFanout,
     task: &RefusedTask,

@@ -1,11 +1,10 @@
-//! Functions of the notebook, called on engines.
+//! Calls of the notebook's functions on engines.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
-//! | `names.rs` | what the engines' namespaces hold besides variables; pure |
-//! | `types.rs` | types by their names, rewritten so that they compile; pure |
+//! | `names.rs` | the names in engines' namespaces that are not variables; pure |
 //! | `namespace.rs` | variables for functions, and pushed values for cells |
-//! | `query.rs` | what else the library asks of the cluster |
+//! | `query.rs` | the library's other requests about the cluster |
 
 mod names;
 mod namespace;
@@ -33,11 +32,11 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
-/// The parts needed to call functions. Clones share them.
+/// The services that call functions. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Functions {
     artifacts: Artifacts,
-    /// Held for one look or change.
+    /// Locked for a lookup or a change.
     names: Arc<Mutex<EngineNames>>,
 }
 
@@ -54,11 +53,12 @@ impl Functions {
     }
 }
 
-/// Calls a function that the local namespace's toolchain has compiled on engines; returns once it is on its
-/// way.
+/// Calls a function, compiled by the toolchain of the local namespace, on engines; returns once the
+/// tasks are submitted.
 ///
 /// # Errors
-/// When there are no engines, its library cannot be read, or what it refers to is not there.
+/// Returns an error if there are no engines, the library of the function cannot be read, or a
+/// referenced variable does not exist.
 pub async fn apply(
     parallel: &Parallel,
     context: &CellContext,
@@ -66,7 +66,7 @@ pub async fn apply(
     args: Vec<Payload>,
     toolchain: Option<Toolchain>,
 ) -> Result<StoredResult, Failure> {
-    // Whoever sent it keeps it until this is answered.
+    // The library keeps the arguments alive until it receives the reply.
     let args = segment::hold(args).map_err(out_of_reach)?;
     let client = client(parallel).await?;
     let toolchain = toolchain.ok_or_else(not_started)?;
@@ -101,13 +101,13 @@ pub async fn apply(
     let result = client.submit(Submission {
         name: apply.name,
         tasks,
-        // Only cells are refused.
+        // Only cells can be refused.
         refused: mpsc::unbounded_channel().0,
     });
     Ok(parallel.results().hold_items(result, labels, apply.sizes))
 }
 
-/// One task for each engine, or as many as the scheduler is given.
+/// Returns one task per engine, or the tasks for the scheduler.
 fn tasks(
     placement: ApplyPlacement,
     metadata: CallMetadata,
@@ -149,7 +149,7 @@ fn tasks(
     Ok(places.into_iter().enumerate().map(call).collect())
 }
 
-/// The engines a function may be called on.
+/// Returns the engines on which a function may be called.
 fn engines(client: &Client, placement: &ApplyPlacement) -> Result<Vec<EngineId>, Failure> {
     let there = client.rust_engines();
     let there: Vec<EngineId> = there.iter().map(|engine| engine.id).collect();

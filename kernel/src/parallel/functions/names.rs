@@ -1,37 +1,37 @@
-//! The contents of the engines' namespaces besides variables. Pure.
+//! The names in engines' namespaces that are not variables. Pure.
 //!
-//! A value can be in two places of an engine: it is a variable of its cells, or it is in bytes where
-//! functions find it. Which is newer decides what has to be done before a cell or a function uses it.
+//! A value can be in two places of an engine: in a variable of cells, or serialized, where
+//! functions find it. The newer one has to be copied before a cell or a function uses the other.
 
 use phalanx_protocol::apply::PushedName;
 use phalanx_protocol::id::{EngineUuid, StateId};
 use std::collections::{BTreeMap, HashMap};
 
-/// A value that functions find.
+/// A serialized value, found by functions.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum FunctionValue {
-    /// Put there by the notebook; no variable yet.
+    /// Pushed by the notebook; not a variable yet.
     Pushed { type_name: String },
-    /// Copied from variables as they were in this state.
+    /// Copied from variables in this state.
     Copied { state: StateId },
 }
 
-/// The names that functions find on each engine.
+/// The names of serialized values on each engine.
 #[derive(Debug, Default)]
 pub(super) struct EngineNames {
     engines: HashMap<EngineUuid, HashMap<String, FunctionValue>>,
 }
 
 impl EngineNames {
-    /// The notebook puts a value there.
+    /// Records a value pushed by this notebook.
     pub(super) fn pushed(&mut self, engine: &EngineUuid, pushed: &PushedName) {
         let type_name = pushed.type_name.clone();
         self.of(engine)
             .insert(pushed.name.clone(), FunctionValue::Pushed { type_name });
     }
 
-    /// An engine says which values the notebooks that use it have put there, and which of them have become
-    /// variables. Those that are on their way it does not know of.
+    /// Records an engine's report: the values pushed by all notebooks, and those that have become
+    /// variables. The report lacks values that are still on their way.
     pub(super) fn found(&mut self, engine: &EngineUuid, all: &[PushedName], bound: &[String]) {
         for name in bound {
             self.bound(engine, name);
@@ -41,18 +41,18 @@ impl EngineNames {
         }
     }
 
-    /// A variable, or the value of an expression, was copied there.
+    /// Records a value copied from a variable or an expression.
     pub(super) fn copied(&mut self, engine: &EngineUuid, name: &str, state: StateId) {
         self.of(engine)
             .insert(name.to_owned(), FunctionValue::Copied { state });
     }
 
-    /// A pushed value has become a variable.
+    /// Records that a pushed value has become a variable.
     pub(super) fn bound(&mut self, engine: &EngineUuid, name: &str) {
         self.of(engine).remove(name);
     }
 
-    /// Returns true if functions find the value as it is in this state.
+    /// Returns true if functions find the value of this state.
     pub(super) fn is_current(&self, engine: &EngineUuid, name: &str, state: &StateId) -> bool {
         match self.engines.get(engine).and_then(|names| names.get(name)) {
             Some(FunctionValue::Pushed { .. }) => true,
@@ -61,8 +61,8 @@ impl EngineNames {
         }
     }
 
-    /// The pushed values that have to become variables of these engines before a cell that mentions
-    /// those words is compiled: name and type, and the engines concerned.
+    /// Returns the pushed values that must become variables before a cell that contains these words
+    /// is compiled: name and type, and the engines.
     pub(super) fn to_bind(
         &self,
         engines: &[EngineUuid],
@@ -82,7 +82,7 @@ impl EngineNames {
         found
     }
 
-    /// An engine is gone, or has forgotten everything.
+    /// Removes an engine that has ended or was cleared.
     pub(super) fn forget(&mut self, engine: &EngineUuid) {
         self.engines.remove(engine);
     }

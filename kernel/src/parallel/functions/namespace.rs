@@ -1,4 +1,4 @@
-//! Variables for functions, and pushed values for cells: cells of ours that go before.
+//! Variables for functions, and pushed values for cells, transferred by cells of our own.
 
 use crate::context::CellContext;
 use crate::parallel::Parallel;
@@ -8,10 +8,11 @@ use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{EngineId, EngineUuid};
 use std::collections::HashSet;
 
-/// Sees to it that functions on these engines find the names and expressions they refer to.
+/// Copies the names and expressions that functions refer to, so that they are found on these
+/// engines.
 ///
 /// # Errors
-/// When an engine cannot evaluate one of them.
+/// Returns an error if an engine cannot evaluate one of them.
 pub(super) async fn publish(
     parallel: &Parallel,
     context: &CellContext,
@@ -25,7 +26,7 @@ pub(super) async fn publish(
     }
     for reference in references {
         if !is_name(reference) {
-            // Of an expression, what is pushed is a part like any variable.
+            // Pushed values in an expression must be variables first.
             materialise(parallel, context, client, engines, reference).await?;
         }
         let mut behind = Vec::new();
@@ -35,7 +36,7 @@ pub(super) async fn publish(
                 .functions()
                 .names()
                 .is_current(&engine.uuid, reference, &state);
-            // A name that is no variable is one that functions have set, or nobody has.
+            // A name that is not a variable was set by functions or does not exist.
             let variable =
                 !is_name(reference) || fanout.compiler.variables(state).await.contains(reference);
             if !current && variable {
@@ -61,10 +62,10 @@ pub(super) async fn publish(
     Ok(())
 }
 
-/// Makes pushed values variables of these engines, where the source of a cell mentions them.
+/// Binds pushed values to variables of these engines, if the source of a cell mentions them.
 ///
 /// # Errors
-/// When the type of one does not compile there.
+/// Returns an error if the type of a value does not compile there.
 pub async fn materialise(
     parallel: &Parallel,
     context: &CellContext,
@@ -92,7 +93,7 @@ pub async fn materialise(
     };
     let mut found = to_bind();
     if !found.is_empty() {
-        // Another notebook may have made variables of them, and changed these.
+        // Another notebook may have bound and changed them.
         fanout.look_again(client, engines, context).await?;
         found = to_bind();
     }
@@ -111,7 +112,7 @@ pub async fn materialise(
     Ok(())
 }
 
-/// Makes one pushed value a variable, of the first way of writing its type that compiles.
+/// Binds a pushed value to a variable, with the first spelling of its type that compiles.
 async fn bind(
     parallel: &Parallel,
     context: &CellContext,
@@ -134,7 +135,7 @@ async fn bind(
     first.map_or(Ok(()), Err)
 }
 
-/// Runs a cell of ours and waits for it.
+/// Runs a cell of our own and waits for it.
 async fn run(
     parallel: &Parallel,
     context: &CellContext,
@@ -162,7 +163,8 @@ async fn run(
     }
 }
 
-/// Everything in a source that could be a name: in strings too, where `{name}` is a value.
+/// Returns all words in a source that may be names, including those in strings, where `{name}` is a
+/// value.
 fn words(source: &str) -> HashSet<&str> {
     let part_of_name = |c: char| c.is_alphanumeric() || c == '_';
     source.split(|c| !part_of_name(c)).collect()

@@ -1,4 +1,4 @@
-//! Requests of the library about the cluster, except calls of functions.
+//! The library's requests about the cluster, other than calls of functions.
 
 use super::{Functions, client, materialise};
 use crate::context::CellContext;
@@ -17,16 +17,16 @@ use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
 use serde_json::json;
 use std::time::Duration;
 
-/// Time to wait for engines if no limit is given.
+/// Default time limit for engines to register.
 const ENGINES_TIMEOUT: Duration = Duration::from_secs(60);
 
-/// Time engines may take to end.
+/// Time limit for engines to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Answers one request.
+/// Handles a request.
 ///
 /// # Errors
-/// When there is no cluster, or it does not do as asked.
+/// Returns an error if no cluster is running or the request fails.
 pub async fn query(
     parallel: &Parallel,
     context: &CellContext,
@@ -73,7 +73,7 @@ pub async fn query(
                 let on = engine.is_some_and(|engine| engines.contains(&engine));
                 !ended && (tasks.is_empty() || tasks.contains(id)) && (engines.is_empty() || on)
             });
-            // Those that are done are not dropped.
+            // Tasks that are done cannot be aborted.
             let _ = meant.abort().await;
             return Ok(HostReply::Done);
         }
@@ -118,7 +118,7 @@ async fn of_client(
             ended.map_err(waited)?;
             if hub {
                 client.shutdown_hub().await.map_err(asked)?;
-                // Without a controller there is no cluster; nothing is lost if another cell was first.
+                // The cluster ends with its controller; another cell may have stopped it before.
                 let _ = parallel.cluster().stop().await;
             }
             HostReply::Done
@@ -143,7 +143,7 @@ async fn of_client(
         ClientRequest::GetResult { tasks } => match parallel.results().ranges(&tasks) {
             Some(ranges) => HostReply::Tasks(ranges),
             None => {
-                // Unknown ones are told of at once.
+                // Fails at once for unknown tasks.
                 client.result_status(&tasks).await.map_err(asked)?;
                 let to = tasks.len();
                 let id = adopt(parallel, client, tasks);
@@ -163,13 +163,13 @@ async fn of_client(
             client.purge_hub_results(purge).await.map_err(asked)?;
             HostReply::Done
         }
-        // Answered without a client, or by asking for one.
+        // Handled above, without a client or by connecting one.
         _ => HostReply::Engines(ids(client)),
     })
 }
 
 impl Functions {
-    /// These engines have forgotten everything.
+    /// Removes the names of engines that were cleared.
     fn forget(&self, client: &Client, engines: &[EngineId]) {
         for engine in client.engines() {
             if engines.contains(&engine.id) {
@@ -213,7 +213,7 @@ fn adopt(parallel: &Parallel, client: &Client, tasks: Vec<MsgId>) -> AsyncResult
     parallel.results().hold(result, Labels::Engines).id
 }
 
-/// Tasks of this session, by their ids, their engines, and whether they have ended.
+/// Returns tasks of this session, selected by id, engine, and whether they are done.
 fn selected(
     parallel: &Parallel,
     meant: impl Fn(&MsgId, Option<EngineId>, bool) -> bool,
@@ -231,13 +231,13 @@ fn selected(
     parts.into_iter().collect()
 }
 
-/// The engines that functions can run on.
+/// Returns the engines on which functions can run.
 fn ids(client: &Client) -> Vec<EngineId> {
     let engines = client.rust_engines();
     engines.iter().map(|engine| engine.id).collect()
 }
 
-/// Engines that did not answer.
+/// Returns the failure of waiting for engines.
 pub fn waited(error: WaitError) -> Failure {
     match error {
         WaitError::Disconnected => Failure::Environment {
