@@ -1,4 +1,4 @@
-//! The loaded crate, which answers one question at a time.
+//! The loaded crate, which answers one query at a time.
 
 use crate::project::Project;
 use crate::scaffold::Scaffold;
@@ -14,60 +14,61 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-/// The time after which somebody who types wants no completion any more. What was found out until
-/// then is there for the next question.
+/// Time limit of completion and inspection, for a user who is typing. Results computed by then are
+/// cached for the next query.
 const IN_TIME: Duration = Duration::from_millis(900);
 
-/// The same as long as nothing has been found out yet.
+/// Time limit of the first query, before anything is cached.
 const FIRST_IN_TIME: Duration = Duration::from_secs(12);
 
-/// The stack of the thread that answers: rust-analyzer follows the nesting of code by recursion.
+/// The stack size, in bytes, of the thread that runs a query: rust-analyzer recurses with the
+/// nesting of code.
 const STACK: usize = 64 << 20;
 
-/// An error of loading, or of an answer.
+/// The error of loading a crate or of a query.
 #[derive(Debug, thiserror::Error)]
 pub enum AnalysisError {
     /// The crate's folder cannot be read or written.
     #[error("the folder of the analysis cannot be used: {0}")]
     Folder(io::Error),
-    /// A path that rust-analyzer cannot handle.
+    /// The path is not UTF-8, which rust-analyzer requires.
     #[error("the path {} is not UTF-8", _0.display())]
     Path(PathBuf),
-    /// The manifest does not have the form that evcxr writes.
+    /// The manifest does not have the format written by evcxr.
     #[error("the manifest cannot be read: {0}")]
     Manifest(String),
     /// cargo or rustc failed.
     #[error("cargo knows nothing of the crate: {0}")]
     Cargo(String),
-    /// The cells' file is missing among the files that were read.
+    /// The cells' file is not among the files that were read.
     #[error("the file of the cells is not part of the crate")]
     NoSource,
-    /// rust-analyzer panicked; everything has to be loaded anew.
+    /// rust-analyzer panicked; the crate must be loaded anew.
     #[error("rust-analyzer panicked")]
     Panicked,
-    /// The answer would have come too late.
+    /// The time limit is exceeded.
     #[error("rust-analyzer takes too long")]
     TooLate,
 }
 
-/// A crate that is loaded, with all its dependencies and the standard library.
+/// A loaded crate with all its dependencies and the standard library.
 pub struct Analysis {
     project: Project,
     host: AnalysisHost,
     source: FileId,
-    /// True once a place in a cell was looked up.
+    /// True after the first completion or inspection.
     is_warm: bool,
     in_time: Duration,
 }
 
-/// One cell in its place.
+/// A cell in its file.
 pub(crate) struct AnalyzedSource<'a> {
     pub(crate) host: &'a AnalysisHost,
     pub(crate) file: FileId,
     pub(crate) scaffold: &'a Scaffold,
 }
 
-/// A place in a cell, for somebody who types.
+/// A cell in its file, for a query about a position.
 pub(crate) struct Lookup<'a> {
     pub(crate) analysis: Snapshot,
     pub(crate) file: FileId,
@@ -75,10 +76,10 @@ pub(crate) struct Lookup<'a> {
 }
 
 impl Analysis {
-    /// Loads the crate of a folder. The content of its `src/lib.rs` is lost.
+    /// Loads the crate in a folder. Overwrites its `src/lib.rs`.
     ///
     /// # Errors
-    /// When the folder holds no crate, or cargo fails.
+    /// Returns an error if the folder does not contain a crate or cargo fails.
     pub fn load(folder: &Path) -> Result<Self, AnalysisError> {
         let mut project = Project::new(folder)?;
         let mut host = AnalysisHost::default();
@@ -93,10 +94,10 @@ impl Analysis {
         })
     }
 
-    /// Loads what has changed: other dependencies, other files.
+    /// Reloads the crate after changes of dependencies or files.
     ///
     /// # Errors
-    /// When cargo fails; what was loaded before is still there then.
+    /// Returns an error if cargo fails; the loaded crate is kept.
     pub fn reload(&mut self) -> Result<(), AnalysisError> {
         let (change, source) = self.project.load()?;
         guarded(|| self.host.apply_change(change))?;
@@ -105,16 +106,16 @@ impl Analysis {
         Ok(())
     }
 
-    /// Returns true if the source of the standard library was there when it was loaded.
+    /// Returns true if the standard library's source was present at the last load.
     #[must_use]
     pub fn has_library(&self) -> bool {
         self.project.has_library()
     }
 
-    /// Returns the variables that a cell declares, and their types.
+    /// Returns the variables declared in a cell, and their types.
     ///
     /// # Errors
-    /// [`AnalysisError::Panicked`], after which the crate has to be loaded anew.
+    /// Returns [`AnalysisError::Panicked`], after which the crate must be loaded anew.
     pub fn types(&mut self, cell: &AnalyzedCell) -> Result<Vec<VariableType>, AnalysisError> {
         self.ask(cell, types::of)
     }
@@ -122,7 +123,8 @@ impl Analysis {
     /// Returns the completions at a byte offset of a cell.
     ///
     /// # Errors
-    /// [`AnalysisError::Panicked`], after which the crate has to be loaded anew; [`AnalysisError::TooLate`].
+    /// Returns [`AnalysisError::Panicked`], after which the crate must be loaded anew, or
+    /// [`AnalysisError::TooLate`].
     pub fn complete(
         &mut self,
         cell: &AnalyzedCell,
@@ -132,10 +134,11 @@ impl Analysis {
         self.look_up(cell, |lookup| completion::at(lookup, cell, offset))
     }
 
-    /// Returns what is known of the name at a byte offset of a cell.
+    /// Returns the documentation of the name at a byte offset of a cell.
     ///
     /// # Errors
-    /// [`AnalysisError::Panicked`], after which the crate has to be loaded anew; [`AnalysisError::TooLate`].
+    /// Returns [`AnalysisError::Panicked`], after which the crate must be loaded anew, or
+    /// [`AnalysisError::TooLate`].
     pub fn inspect(
         &mut self,
         cell: &AnalyzedCell,
@@ -160,13 +163,13 @@ impl Analysis {
         })
     }
 
-    /// Sets the time after which an answer comes too late.
+    /// Sets the time limit of completion and inspection.
     #[cfg(test)]
     pub(crate) fn set_in_time(&mut self, in_time: Duration) {
         self.in_time = in_time;
     }
 
-    /// Answers, or gives up once it has taken too long.
+    /// Runs a query, and cancels it at the time limit.
     pub(crate) fn look_up<T: Send>(
         &mut self,
         cell: &AnalyzedCell,
@@ -186,7 +189,7 @@ impl Analysis {
         thread::scope(|scope| {
             let work = move || {
                 let found = guarded(|| answer(&lookup));
-                // Cancelling waits for it.
+                // Cancellation waits until it is dropped.
                 drop(lookup);
                 let _ = done.send(found);
             };
@@ -207,7 +210,7 @@ impl Analysis {
         })
     }
 
-    /// Puts a cell into its file.
+    /// Replaces the contents of the cells' file.
     fn put(&mut self, cell: &AnalyzedCell) -> Scaffold {
         let scaffold = Scaffold::new(cell);
         let mut change = ChangeWithProcMacros::default();
@@ -217,7 +220,7 @@ impl Analysis {
     }
 }
 
-/// Takes a panic for an error.
+/// Converts a panic to an error.
 fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, AnalysisError> {
     catch_unwind(AssertUnwindSafe(work)).map_err(|_| AnalysisError::Panicked)
 }

@@ -1,4 +1,4 @@
-//! A connection to the analysis process, for those who wait for its answers.
+//! A blocking client of the analysis process.
 
 use crate::SOCKET_VAR;
 use phalanx_protocol::analysis::{AnalysisReply, AnalysisRequest};
@@ -8,10 +8,10 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-/// The time after which it is looked whether an answer is still wanted.
+/// Interval at which the client checks that the reply is still needed.
 const LOOK: Duration = Duration::from_millis(20);
 
-/// A connection, made with the first request and again after one that had no answer.
+/// A connection, opened with the first request and after one without a reply.
 #[derive(Debug)]
 pub struct Client {
     socket: PathBuf,
@@ -19,13 +19,13 @@ pub struct Client {
 }
 
 impl Client {
-    /// Returns a client of the process that the environment names, if it does.
+    /// Creates a client of the process whose socket is set in the environment, if any.
     #[must_use]
     pub fn of_environment() -> Option<Self> {
         std::env::var_os(SOCKET_VAR).map(|socket| Self::new(socket.into()))
     }
 
-    /// Returns a client of the process that serves a socket.
+    /// Creates a client of the process that serves a socket.
     #[must_use]
     pub fn new(socket: PathBuf) -> Self {
         Self {
@@ -34,7 +34,7 @@ impl Client {
         }
     }
 
-    /// Sends a request that has no reply; answers whether that was possible.
+    /// Sends a request without a reply; returns false on failure.
     pub fn notify(&mut self, request: &AnalysisRequest) -> bool {
         let told = self.connected().and_then(|mut stream| {
             send(&mut stream, request)?;
@@ -44,8 +44,8 @@ impl Client {
         told.is_ok()
     }
 
-    /// Asks, and waits for the answer; `None` when there is none within `patience`, or once it is
-    /// no longer wanted.
+    /// Sends a request and waits for the reply; `None` if it does not arrive within `patience`, or
+    /// once `is_wanted` returns false.
     pub fn ask(
         &mut self,
         request: &AnalysisRequest,
@@ -57,7 +57,8 @@ impl Client {
         let asked = self.connected().and_then(|mut stream| {
             send(&mut stream, request)?;
             let reply = receive(&mut stream, goes_on)?;
-            // What comes too late must not answer the next request, so such a stream is not kept.
+            // A stream whose reply is late is dropped, so that it is not read as that of the next
+            // request.
             self.stream = Some(stream);
             Ok(reply)
         });

@@ -1,4 +1,4 @@
-//! Completions at a place, the most likely first.
+//! Completions at a position, the most likely first.
 
 use crate::analysis::Lookup;
 use crate::manifest::PACKAGE;
@@ -12,7 +12,7 @@ use ra_ap_ide::{
 use ra_ap_ide_db::SymbolKind;
 use ra_ap_ide_db::imports::insert_use::{ImportGranularity, InsertUseConfig};
 
-/// Traits that are implemented for (nearly) every type, so that their methods say nothing of one.
+/// Traits implemented for (nearly) every type, whose methods are listed last.
 const BLANKETS: [&str; 13] = [
     "Any",
     "Borrow",
@@ -29,7 +29,7 @@ const BLANKETS: [&str; 13] = [
     "Receiver",
 ];
 
-/// The beginnings of names that are evcxr's or ours.
+/// The prefixes of names internal to evcxr or Phalanx.
 const HIDDEN: [&str; 6] = [
     OURS,
     "__Phalanx",
@@ -39,11 +39,11 @@ const HIDDEN: [&str; 6] = [
     "run_user_code_",
 ];
 
-/// Completions at a byte offset of the cell.
+/// Returns the completions at a byte offset of the cell.
 pub(crate) fn at(lookup: &Lookup<'_>, cell: &AnalyzedCell, offset: usize) -> Completions {
     let config = CompletionConfig {
         enable_postfix_completions: false,
-        // Without it nothing comes with placeholders.
+        // Prevents placeholders in completions.
         snippet_cap: None,
         callable: None,
         snippets: Vec::new(),
@@ -102,7 +102,7 @@ pub(crate) fn at(lookup: &Lookup<'_>, cell: &AnalyzedCell, offset: usize) -> Com
         if completions.items.is_empty() {
             (completions.start, completions.end) = (start, end);
         } else if (completions.start, completions.end) != (start, end) {
-            // A frontend replaces one stretch of text.
+            // A reply replaces a single range of text.
             continue;
         }
         completions.items.push(Completion {
@@ -114,16 +114,16 @@ pub(crate) fn at(lookup: &Lookup<'_>, cell: &AnalyzedCell, offset: usize) -> Com
     completions
 }
 
-/// Names of the machinery, and private ones that nobody has begun to type.
+/// Returns true for internal names, and for private ones unless their underscores are typed.
 fn is_hidden(code: &str, typed: &str) -> bool {
     let is_ours = HIDDEN.iter().any(|hidden| code.starts_with(hidden));
     let is_internal = code.starts_with("__") && !typed.starts_with("__");
     is_ours || is_internal || code == PACKAGE
 }
 
-/// The place of an item among others, before its name decides: what is typed already, what is the
-/// type's own or the cell's, what traits give it, what everything has. rust-analyzer's own score is
-/// about types that would fit, which is a guess where there is nothing to fit.
+/// Returns the sort key of an item, before its name: exact matches, then members of the type and
+/// names of the cell, then methods of traits, then methods of all types. rust-analyzer's own score
+/// compares expected types, which are rarely known in a cell.
 fn rank(item: &CompletionItem, cell: &AnalyzedCell, lookup: &Lookup<'_>) -> (u8, bool, bool) {
     let place = |at| lookup.scaffold.to_source(usize::from(at));
     let range = item.source_range;
@@ -142,7 +142,7 @@ fn rank(item: &CompletionItem, cell: &AnalyzedCell, lookup: &Lookup<'_>) -> (u8,
     (group, !item.relevance.is_local, item.deprecated)
 }
 
-/// The kind in the words of Jupyter's frontends.
+/// Converts a kind to the name used by Jupyter frontends.
 fn kind(kind: CompletionItemKind) -> &'static str {
     use CompletionItemKind as K;
     use SymbolKind as S;

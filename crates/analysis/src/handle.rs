@@ -1,4 +1,4 @@
-//! The kernel's end of the analysis process.
+//! The kernel's handle on the analysis process.
 
 use phalanx_protocol::analysis::{AnalysisReply, AnalysisRequest};
 use phalanx_protocol::frame::{self, Decoder};
@@ -17,22 +17,22 @@ use tokio::process::{Child, Command};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
-/// A process that ends sooner than this is not started again.
+/// A process that ends sooner than this is not restarted.
 const TOO_SOON: Duration = Duration::from_secs(10);
 
-/// The program and the arguments of the analysis process.
+/// The command line of the analysis process.
 #[derive(Clone, Debug)]
 pub struct AnalysisConfig {
-    /// A program whose main calls [`process_main`](crate::process::process_main) when it is given
-    /// these arguments.
+    /// A program whose main function calls [`process_main`](crate::process::process_main) for these
+    /// arguments.
     pub program: PathBuf,
     /// The arguments.
     pub args: Vec<OsString>,
-    /// Returns variables of its environment besides the kernel's; may take its time.
+    /// Returns environment variables in addition to the kernel's; may block.
     pub env: fn() -> Vec<(OsString, OsString)>,
 }
 
-/// The analysis process; it ends with the last clone of the handle.
+/// A handle on the analysis process. Clones share it; the process ends with the last one.
 #[derive(Clone, Debug)]
 pub struct AnalysisProcess {
     socket: PathBuf,
@@ -41,11 +41,12 @@ pub struct AnalysisProcess {
 }
 
 impl AnalysisProcess {
-    /// Starts the process in the background; the socket is there at once, and requests wait for
-    /// what is being loaded. The task ends once the last handle and the process are gone.
+    /// Starts the process in the background; its socket exists when this returns, and requests wait
+    /// until the crate is loaded. The task ends once the last handle is dropped and the process has
+    /// ended.
     ///
     /// # Errors
-    /// When the folder or the socket cannot be made.
+    /// Returns an error if the folder or the socket cannot be created.
     pub fn start(config: AnalysisConfig) -> io::Result<(Self, JoinHandle<()>)> {
         let folder = TemporaryFolder::new("analysis")?;
         let socket = folder.path().join("analysis");
@@ -60,13 +61,13 @@ impl AnalysisProcess {
         Ok((process, task))
     }
 
-    /// Returns the path of its socket, for [`SOCKET_VAR`](crate::SOCKET_VAR).
+    /// Returns the path of the socket, for [`SOCKET_VAR`](crate::SOCKET_VAR).
     #[must_use]
     pub fn socket(&self) -> &Path {
         &self.socket
     }
 
-    /// Asks, and waits for the answer; `None` when there is no process to give one.
+    /// Sends a request and waits for the reply; `None` if the process has ended.
     pub async fn ask(&self, request: &AnalysisRequest) -> Option<AnalysisReply> {
         match exchange(&self.socket, request).await {
             Ok(reply) => Some(reply),
@@ -105,7 +106,8 @@ fn spawn(
     Command::new(&config.program)
         .args(&config.args)
         .envs(env.iter().map(|(name, value)| (name, value)))
-        // It may be killed at any moment: what it puts there goes with the folder.
+        // It may be killed at any time, so its temporary files are placed in the folder, which is
+        // removed.
         .env("TMPDIR", folder.path())
         .stdin(Stdio::from(listener))
         .stdout(Stdio::null())
@@ -114,7 +116,7 @@ fn spawn(
         .spawn()
 }
 
-/// Starts the process again when it has ended, and ends it when nobody needs it.
+/// Restarts the process when it ends, and kills it once the last handle is dropped.
 async fn keep_running(
     config: AnalysisConfig,
     folder: TemporaryFolder,
@@ -145,16 +147,16 @@ async fn keep_running(
             }
         }
         if began.elapsed() < TOO_SOON {
-            // The socket goes too, so that nobody waits for it.
+            // The socket is dropped as well, so that no request waits for it.
             return;
         }
     }
 }
 
-/// Ends the process and what it has started.
+/// Kills the process and its children.
 fn kill(pid: Option<u32>) {
     if let Some(pid) = pid.and_then(|pid| Pid::from_raw(pid as i32)) {
-        // A group that is already gone needs no ending.
+        // It fails if the group has ended.
         let _ = rustix::process::kill_process_group(pid, Signal::KILL);
     }
 }

@@ -7,7 +7,7 @@ use ra_ap_ide::{FileRange, HoverConfig, HoverDocFormat, RaFixtureConfig, SubstTy
 use ra_ap_ide_db::documentation::Documentation as Docs;
 use ra_ap_ide_db::rust_doc::format_docs;
 
-/// Documentation of the name at a byte offset of the cell.
+/// Returns the documentation of the name at a byte offset of the cell.
 pub(crate) fn at(lookup: &Lookup<'_>, offset: usize) -> Option<Documentation> {
     Some(Documentation {
         markdown: hover(lookup, offset, true)?,
@@ -15,14 +15,14 @@ pub(crate) fn at(lookup: &Lookup<'_>, offset: usize) -> Option<Documentation> {
     })
 }
 
-/// Markdown, with links to other documentation or without.
+/// Returns Markdown, with or without links to other documentation.
 fn hover(lookup: &Lookup<'_>, offset: usize, links_in_hover: bool) -> Option<String> {
     let config = HoverConfig {
         links_in_hover,
         memory_layout: None,
         documentation: true,
         keywords: true,
-        // As text, the hidden lines of examples could not be told from the others.
+        // Plain text would not distinguish the hidden lines of examples.
         format: HoverDocFormat::Markdown,
         max_trait_assoc_items_count: None,
         max_fields_count: Some(5),
@@ -41,7 +41,7 @@ fn hover(lookup: &Lookup<'_>, offset: usize, links_in_hover: bool) -> Option<Str
     Some(without_machinery(&format_docs(&Docs::new_owned(text))))
 }
 
-/// A text without the name of the crate the cell was put in.
+/// Removes the name of the cells' crate from a text.
 fn without_machinery(text: &str) -> String {
     const FENCE: &str = "```rust\n";
     let text = text.trim_start();
@@ -51,7 +51,7 @@ fn without_machinery(text: &str) -> String {
     let Some(inside) = inside else {
         return text.trim().to_owned();
     };
-    // What is within a module or a type has a path of its own.
+    // An item in a module or a type has a path of its own.
     match (inside.strip_prefix("\n```\n"), inside.strip_prefix("::")) {
         (Some(rest), _) => rest.trim().to_owned(),
         (None, Some(path)) => format!("{FENCE}{path}").trim().to_owned(),
@@ -59,7 +59,7 @@ fn without_machinery(text: &str) -> String {
     }
 }
 
-/// Markdown as text: without fences and rulers.
+/// Converts Markdown to text, without fences and rulers.
 fn plain(markdown: &str) -> String {
     let mut lines: Vec<&str> = Vec::new();
     for line in markdown.lines() {

@@ -1,19 +1,19 @@
 //! Types, completion and documentation for cells, by rust-analyzer.
 //!
-//! evcxr has a rust-analyzer of its own, which takes every file of the standard library and of all
-//! dependencies for one that may change with each cell, and so looks at all of them for each. Here
-//! everything but the cell is a library, whose results are kept: the types of a cell take a few
+//! evcxr's own use of rust-analyzer treats every file of the standard library and of all
+//! dependencies as one that may change with each cell, and so analyzes all of them for each. Here
+//! everything but the cell is a library, whose results are cached: the types of a cell take a few
 //! milliseconds. One process serves a kernel and its evaluators.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | [`process`] | the analysis process: a socket, a worker |
-//! | [`handle`] | the kernel's end of it |
-//! | [`client`] | a connection that asks it, for evaluators |
-//! | `analysis` | what is loaded, and how a panic of rust-analyzer is survived |
-//! | `project` | a crate and its dependencies, from cargo and the disk |
-//! | `scaffold` | the file that a cell becomes |
-//! | `types`, `completion`, `inspection` | the answers |
+//! | [`process`] | the analysis process: threads for connections, and a worker |
+//! | [`handle`] | the kernel's handle on the process |
+//! | [`client`] | a blocking client, for evaluators |
+//! | `analysis` | the loaded crate, time limits, and recovery from panics of rust-analyzer |
+//! | `project` | the files of a crate and its dependencies, from cargo and the disk |
+//! | `scaffold` | the file generated for a cell |
+//! | `types`, `completion`, `inspection` | queries |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -41,5 +41,5 @@ pub use analysis::{Analysis, AnalysisError};
 #[cfg(feature = "rust-analyzer")]
 pub use scaffold::Scaffold;
 
-/// Environment variable that holds the path of the analysis process's socket for an evaluator.
+/// The environment variable with the path of the analysis process's socket, for evaluators.
 pub const SOCKET_VAR: &str = "PHALANX_ANALYSIS_SOCKET";

@@ -1,4 +1,4 @@
-//! The manifest of the crate that cells are put in, made of those of the evaluators.
+//! The manifest of the cells' crate, merged from those of the evaluators.
 
 use crate::AnalysisError;
 use std::collections::BTreeMap;
@@ -6,18 +6,18 @@ use std::fs;
 use std::path::Path;
 use toml::{Table, Value};
 
-/// The name of the crate, which is that of evcxr's, so that their lock files fit.
+/// The name of the crate; that of evcxr's crate, so that their lock files match.
 pub(crate) const PACKAGE: &str = "ctx";
 
 const MANIFEST: &str = "Cargo.toml";
 const LOCK: &str = "Cargo.lock";
 
-/// The dependencies of all crates that were added, the newest configuration of each.
+/// The dependencies of all added crates, each with its latest configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Dependencies(BTreeMap<String, Value>);
 
 impl Dependencies {
-    /// Adds those of the crate in a folder; answers whether that has changed anything.
+    /// Adds the dependencies of the crate in a folder; returns true if this changed any.
     pub(crate) fn add(&mut self, folder: &Path) -> Result<bool, AnalysisError> {
         let text = fs::read_to_string(folder.join(MANIFEST)).map_err(AnalysisError::Folder)?;
         let table: Table = text
@@ -33,7 +33,7 @@ impl Dependencies {
         Ok(has_changed)
     }
 
-    /// Writes a crate with these dependencies, and with the versions of another's.
+    /// Writes a crate with these dependencies, and with the lock file of another one.
     pub(crate) fn write(&self, folder: &Path, versions_of: &Path) -> Result<(), AnalysisError> {
         let mut text = format!(
             "[package]\nname = \"{PACKAGE}\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\n[lib]\n\n[workspace]\n\n[dependencies]\n"

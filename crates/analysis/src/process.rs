@@ -1,4 +1,4 @@
-//! The analysis process: a thread for each connection, and one that works on all requests in turn.
+//! The analysis process: one thread per connection, and one that handles all requests in turn.
 
 #[cfg(feature = "rust-analyzer")]
 mod analyzer;
@@ -16,30 +16,30 @@ use std::process::ExitCode;
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// The stack of the thread that works: rust-analyzer follows the nesting of code by recursion.
+/// The stack size of the worker, in bytes: rust-analyzer recurses with the nesting of code.
 const STACK: usize = 64 << 20;
 
-/// The time that the first evaluator has for its start before this process takes a processor to itself.
+/// Delay after which loading starts, to leave the processor to the start of the first evaluator.
 const HEAD_START: Duration = Duration::from_secs(1);
 
-/// Something that answers requests: rust-analyzer, or a twin for tests.
+/// A handler of requests: rust-analyzer, or the echo backend.
 pub trait Analyze {
-    /// Answers one request, if it is one that has a reply.
+    /// Handles a request; returns the reply, if the request has one.
     fn answer(&mut self, request: AnalysisRequest) -> Option<AnalysisReply>;
 
-    /// Does what is left to do once the answer is sent.
+    /// Finishes pending work after a reply was sent.
     fn settle(&mut self) {}
 }
 
-/// A request, and where its reply goes.
+/// A request, and the sender of its reply.
 struct PendingRequest {
     request: AnalysisRequest,
     reply: mpsc::Sender<Option<AnalysisReply>>,
 }
 
-/// Serves the socket on stdin, for the life of the process that started this one.
+/// Serves the socket on stdin until the parent process ends.
 ///
-/// `start` may take its time: requests wait for it.
+/// `start` may block: requests are queued meanwhile.
 pub fn process_main<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> ExitCode {
     match serve(start) {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,7 +54,7 @@ fn serve<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> io::Result<(
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let listener = UnixListener::from(io::stdin().as_fd().try_clone_to_owned()?);
     listener.set_nonblocking(false)?;
-    // Requests wait here for their turn; each connection has one at a time.
+    // The queue of requests; each connection has at most one in it.
     let (jobs, work) = mpsc::channel::<PendingRequest>();
     std::thread::Builder::new()
         .name("analysis".into())
@@ -64,7 +64,7 @@ fn serve<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> io::Result<(
             let mut analyzer = start();
             analyzer.settle();
             for PendingRequest { request, reply } in first.into_iter().chain(work) {
-                // Who asked may be gone.
+                // The receiver may have been dropped.
                 let _ = reply.send(analyzer.answer(request));
                 analyzer.settle();
             }
@@ -76,7 +76,7 @@ fn serve<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> io::Result<(
         std::thread::Builder::new()
             .name("asked".into())
             .spawn(move || {
-                // A connection that breaks off is its owner's business.
+                // A broken connection is handled by its other end.
                 let _ = answer_all(stream, &jobs);
             })?;
     }
@@ -103,7 +103,7 @@ fn answer_all(mut stream: UnixStream, jobs: &mpsc::Sender<PendingRequest>) -> io
         let (reply, answer) = mpsc::channel();
         let is_heard = jobs.send(PendingRequest { request, reply });
         is_heard.map_err(|_| io::ErrorKind::BrokenPipe)?;
-        // Without one, the next request may come.
+        // Without a reply, the next request follows.
         if let Ok(Some(answer)) = answer.recv() {
             stream.write_all(&frame::encode(&answer).map_err(io::Error::other)?)?;
         }

@@ -1,4 +1,4 @@
-//! A crate and all it depends on: what cargo says of it, and the files on the disk.
+//! A crate and its dependencies, read from cargo's metadata and from the disk.
 
 use crate::AnalysisError;
 use ra_ap_base_db::SourceRoot;
@@ -11,29 +11,29 @@ use ra_ap_vfs::{Change, FileId, Vfs, VfsPath};
 use std::path::Path;
 use std::process::Command;
 
-/// The file that cells become, below the crate's folder.
+/// The path of the cells' file below the crate's folder.
 const SOURCE: &str = "src/lib.rs";
 
-/// Folders of the standard library's source that no cell needs, or next to none: tests, and the
-/// instructions of all processors, which alone take 100 MB and a fifth of the time.
+/// Folders of the standard library's source that cells do not need: tests, and the intrinsics of
+/// all processors, which alone take 100 MB and a fifth of the time.
 const UNREAD: [&str; 4] = ["alloctests", "coretests", "portable-simd", "stdarch"];
 
-/// A crate's folder and the files that were read for it.
+/// A crate's folder and the files read for it.
 pub(crate) struct Project {
     folder: AbsPathBuf,
     source: VfsPath,
     vfs: Vfs,
-    /// True if the source of the standard library was there the last time.
+    /// True if the standard library's source was present at the last load.
     has_library: bool,
 }
 
 impl Project {
-    /// Takes a folder with a manifest; nothing is read yet.
+    /// Creates a project for a folder with a manifest, without reading it.
     pub(crate) fn new(folder: &Path) -> Result<Self, AnalysisError> {
         let folder = folder.canonicalize().map_err(AnalysisError::Folder)?;
         let folder = Utf8PathBuf::from_path_buf(folder).map_err(AnalysisError::Path)?;
         let folder = AbsPathBuf::assert(folder);
-        // cargo and rust-analyzer want it to be there.
+        // cargo and rust-analyzer require the file to exist.
         let source = folder.join(SOURCE);
         if let Some(parent) = source.parent() {
             std::fs::create_dir_all(parent).map_err(AnalysisError::Folder)?;
@@ -47,19 +47,20 @@ impl Project {
         })
     }
 
-    /// Returns true if the source of the standard library was there the last time.
+    /// Returns true if the standard library's source was present at the last load.
     pub(crate) fn has_library(&self) -> bool {
         self.has_library
     }
 
-    /// Reads everything that is new since the last time; answers the change and the cells' file.
+    /// Reads everything that has changed since the last call; returns the change and the cells'
+    /// file.
     ///
-    /// Every folder but the crate's own is a library, whose results hold from cell to cell.
+    /// Every folder but the crate's own is a library, whose results are cached between cells.
     pub(crate) fn load(&mut self) -> Result<(ChangeWithProcMacros, FileId), AnalysisError> {
         let manifest = ProjectManifest::from_manifest_file(self.folder.join("Cargo.toml"));
         let config = CargoConfig {
-            // Left to itself, rust-analyzer would have rustup add the source where it is missing, as
-            // evaluators are doing at the same time.
+            // By default, rust-analyzer would have rustup install a missing source, in parallel
+            // with evaluators that do the same.
             sysroot: Some(sysroot().map_or(RustLibSource::Discover, RustLibSource::Path)),
             ..CargoConfig::default()
         };
@@ -116,7 +117,7 @@ impl Project {
     }
 }
 
-/// The folder of the toolchain.
+/// Returns the toolchain's folder.
 fn sysroot() -> Option<AbsPathBuf> {
     let mut rustc = Command::new("rustc");
     let output = rustc.args(["--print", "sysroot"]).output().ok()?;
@@ -124,7 +125,7 @@ fn sysroot() -> Option<AbsPathBuf> {
     AbsPathBuf::try_from(Utf8PathBuf::from(path.trim())).ok()
 }
 
-/// Reads the Rust files below a folder, unless it is excluded.
+/// Reads the Rust files below a folder, except excluded ones.
 fn read(folder: &AbsPath, exclude: &[AbsPathBuf], vfs: &mut Vfs) {
     if exclude.iter().any(|excluded| folder.starts_with(excluded)) {
         return;

@@ -1,4 +1,4 @@
-//! The file that a cell becomes: the items in scope, and a function that holds its statements.
+//! The file generated for a cell: the items in scope, and a function with its statements.
 
 use phalanx_protocol::analysis::AnalyzedCell;
 use ra_ap_syntax::ast::{self, AstNode, HasName};
@@ -7,17 +7,18 @@ use std::collections::HashSet;
 use std::fmt::Write;
 use std::ops::Range;
 
-/// The function that holds the statements.
+/// The function that contains the statements.
 pub(crate) const FUNCTION: &str = "__phalanx_cell";
 
-/// The beginning of every name that is ours.
+/// The prefix of all generated names.
 pub(crate) const OURS: &str = "__phalanx";
 
-/// An error that every other becomes, as `?` in a cell needs it.
+/// An error type to which every other one converts, as required by `?` in a cell.
 const ERROR: &str = "struct __phalanx_error;\n\
     impl<E: ::std::fmt::Debug> From<E> for __phalanx_error { fn from(_: E) -> Self { Self } }\n";
 
-/// The text around the statements in the function, and that around those which await, for a compiler.
+/// The text around the statements in the function, and that around statements with `await` in
+/// `plain`.
 const RESULT: &str = ") -> ::std::result::Result<(), __phalanx_error> {\n";
 const END: &str = "\n;Ok(())\n}\n";
 const AWAIT: &str = ".await";
@@ -25,21 +26,21 @@ const FUTURE: &str = ") -> ::std::boxed::Box<dyn ::std::future::Future<\
     Output = ::std::result::Result<(), __phalanx_error>>> { ::std::boxed::Box::new(async move {\n";
 const FUTURE_END: &str = "\n;Ok(())\n})}\n";
 
-/// The function that the parser needs around statements.
+/// The function that the parser requires around statements.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
 
-/// A file made of a cell, and the way back.
+/// The file generated for a cell, and the map of positions.
 #[derive(Debug)]
 pub struct Scaffold {
     pub(crate) text: String,
-    /// Stretches of the cell, and where each begins in the text; the last is the whole cell, with
-    /// blanks for the others.
+    /// Ranges of the cell and their positions in the text. The last is the whole cell, in which the
+    /// other ranges are replaced by spaces.
     parts: Vec<(Range<usize>, usize)>,
 }
 
 impl Scaffold {
-    /// Makes the file of a cell.
+    /// Generates the file of a cell.
     #[must_use]
     pub fn new(cell: &AnalyzedCell) -> Self {
         let mut text = "#![allow(unused, dead_code)]\n".to_owned();
@@ -54,7 +55,7 @@ impl Scaffold {
             kept.extend(items.map(|item| (is_macro(&item), item.syntax().text().to_string())));
             defined.extend(statements.names());
         }
-        // A macro is known behind its definition only.
+        // A macro must precede its uses.
         kept.sort_by_key(|(is_macro, _)| !is_macro);
         for (_, item) in kept {
             text.push_str(&item);
@@ -85,8 +86,8 @@ impl Scaffold {
         Self { text, parts }
     }
 
-    /// The file for a compiler, which compiles no `async` function that nobody awaits, and none that
-    /// nobody else can call. What awaits is compiled as a trait object, whose methods have to be there.
+    /// Returns the file for a compiler, which would skip unused `async` functions and private ones.
+    /// Statements with `await` are compiled as a trait object, whose methods are always compiled.
     #[must_use]
     pub fn plain(&self) -> String {
         let asynchronous = format!("async fn {FUNCTION}(");
@@ -103,7 +104,7 @@ impl Scaffold {
         format!("{items}{plain}{function}")
     }
 
-    /// The place in the text of a place in the cell.
+    /// Converts a position in the cell to one in the text.
     pub(crate) fn to_text(&self, offset: usize) -> usize {
         let mut parts = self.parts.iter();
         let part = parts.find(|(range, _)| range.start < offset && offset <= range.end);
@@ -111,7 +112,7 @@ impl Scaffold {
         part.map_or(0, |(range, at)| at + offset.saturating_sub(range.start))
     }
 
-    /// The place in the cell of a place in the text, if it is from there.
+    /// Converts a position in the text to one in the cell, if it is part of the cell.
     pub(crate) fn to_source(&self, offset: usize) -> Option<usize> {
         self.parts.iter().find_map(|(range, at)| {
             let within = offset.checked_sub(*at)?;
@@ -120,16 +121,16 @@ impl Scaffold {
     }
 }
 
-/// Overwrites all but the ends of lines.
+/// Overwrites everything but newlines with spaces.
 fn blank(text: &mut [u8]) {
     for byte in text.iter_mut().filter(|byte| **byte != b'\n') {
         *byte = b' ';
     }
 }
 
-/// The statements of a source, behind its commands.
+/// The statements of a source, after its commands.
 struct Statements {
-    /// The offset at which the Rust begins, in bytes.
+    /// The start of the Rust, in bytes.
     start: usize,
     length: usize,
     nodes: Vec<SyntaxNode>,
@@ -151,12 +152,12 @@ impl Statements {
     }
 
     fn items(&self) -> impl Iterator<Item = ast::Item> {
-        // A call of a macro is code of the cell.
+        // A macro call is a statement of the cell.
         let items = self.nodes.iter().cloned().filter_map(ast::Item::cast);
         items.filter(|item| !matches!(item, ast::Item::MacroCall(_)))
     }
 
-    /// The bytes of a node in the source.
+    /// Returns the range of a node in the source, in bytes.
     fn range(&self, node: &SyntaxNode) -> Option<Range<usize>> {
         let range = node.text_range();
         let place = |at: usize| (at + self.start).checked_sub(BEFORE.len());
@@ -164,7 +165,7 @@ impl Statements {
         (start <= end && end <= self.length).then_some(start..end)
     }
 
-    /// The source with blanks for commands and items, so that places stay.
+    /// Returns the source with spaces for commands and items, so that positions are preserved.
     fn without_items(&self, source: &str) -> String {
         let mut text = source.as_bytes().to_vec();
         blank(&mut text[..self.start]);
@@ -174,13 +175,13 @@ impl Statements {
         String::from_utf8_lossy(&text).into_owned()
     }
 
-    /// The names that the items define.
+    /// Returns the names defined by the items.
     fn names(&self) -> HashSet<String> {
         self.items().filter_map(|item| name(&item)).collect()
     }
 }
 
-/// Returns the offset at which the Rust of a source begins, in bytes.
+/// Returns the start of the Rust in a source, in bytes.
 fn start(source: &str) -> usize {
     let is_before = |line: &&str| {
         let text = line.trim_start();
@@ -211,7 +212,7 @@ fn name(item: &ast::Item) -> Option<String> {
     Some(name?.text().to_string())
 }
 
-/// The name that an import of a single one brings in.
+/// Returns the name brought into scope by an import of a single item.
 fn imported(tree: &ast::UseTree) -> Option<String> {
     if tree.use_tree_list().is_some() || tree.star_token().is_some() {
         return None;
@@ -223,7 +224,7 @@ fn imported(tree: &ast::UseTree) -> Option<String> {
     Some(name.text().to_string())
 }
 
-/// Returns true for an item that later sources have defined anew, and for an `impl` of such a type.
+/// Returns true for an item that later sources redefine, and for an `impl` of a redefined type.
 fn is_replaced(item: &ast::Item, defined: &HashSet<String>) -> bool {
     let name = match item {
         ast::Item::Impl(block) => match block.self_ty() {

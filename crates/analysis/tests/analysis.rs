@@ -1,4 +1,4 @@
-//! Cells in a crate with one dependency, analysed by the real thing.
+//! Cells in a crate with one dependency, analyzed by rust-analyzer.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -27,7 +27,7 @@ impl<T> Everywhere for T {}
 pub mod nested { #[derive(Debug)] pub struct Deep<T>(pub T); pub fn deep<T>(value: T) -> Deep<T> { Deep(value) } }
 "#;
 
-/// Loaded once, since that takes seconds.
+/// Loaded once, since this takes seconds.
 static LOADED: LazyLock<(Mutex<Analysis>, TempDir)> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "");
@@ -73,7 +73,7 @@ fn cell(items: &str, variables: &[(&str, &str)], source: &str) -> AnalyzedCell {
     }
 }
 
-/// The variables of a cell, as `name: type`.
+/// Returns the variables of a cell, as `name: type`.
 fn types(cell: &AnalyzedCell) -> Vec<String> {
     let found = analysis().types(cell).unwrap();
     found
@@ -90,7 +90,7 @@ fn types(cell: &AnalyzedCell) -> Vec<String> {
         .collect()
 }
 
-/// Completions at the bar in a cell.
+/// Returns the completions at the `|` in a cell.
 fn completions(items: &str, variables: &[(&str, &str)], source: &str) -> Completions {
     let offset = source.find('|').unwrap();
     let source = source.replacen('|', "", 1);

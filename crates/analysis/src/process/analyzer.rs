@@ -1,4 +1,4 @@
-//! The worker of the process: keeps a crate loaded that has what all evaluators depend on.
+//! The handler of requests: keeps a crate loaded that has the dependencies of all evaluators.
 
 use super::Analyze;
 use crate::manifest::Dependencies;
@@ -6,25 +6,25 @@ use crate::{Analysis, AnalysisError};
 use phalanx_protocol::analysis::{AnalysisReply, AnalysisRequest, AnalyzedCell};
 use std::path::{Path, PathBuf};
 
-/// A cell that needs what most cells need, so that the first does not wait for it.
+/// A cell that uses common features, analyzed in advance to fill the caches.
 const USUAL: &str = "let a = vec![1u64, 2].iter().map(|x| x + 1).collect::<Vec<_>>();\n\
     let b = format!(\"{a:?}\").len();\n\
     let c = std::collections::HashMap::from([(1, \"a\".to_string())]);";
 
-/// rust-analyzer with a crate of its own, into which cells are put.
+/// rust-analyzer with a crate of its own, which contains the current cell.
 pub struct CellAnalyzer {
     folder: PathBuf,
     dependencies: Dependencies,
     analysis: Option<Analysis>,
-    /// Loaded, and not warmed up yet.
+    /// True until the caches of a loaded crate are filled.
     is_cold: bool,
-    /// Given up after a panic, and not loaded again yet.
+    /// True after a panic, until the crate is loaded anew.
     is_lost: bool,
 }
 
 impl CellAnalyzer {
-    /// Loads the standard library and the dependencies of the crate in `first`; the crate of cells
-    /// is written to `folder`.
+    /// Loads the standard library and the dependencies of the crate in `first`; the cells' crate is
+    /// written to `folder`.
     #[must_use]
     pub fn start(folder: PathBuf, first: &Path) -> Self {
         let mut analyzer = Self {
@@ -40,7 +40,7 @@ impl CellAnalyzer {
 
     fn load(&mut self, added: &Path, again: bool) {
         let loaded = self.dependencies.add(added).and_then(|has_changed| {
-            // An evaluator that starts may have had it added meanwhile.
+            // A starting evaluator may have added the standard library's source meanwhile.
             let has_library = self.analysis.as_ref().is_some_and(Analysis::has_library);
             if has_changed || again || !has_library {
                 self.dependencies.write(&self.folder, added)?;
@@ -76,7 +76,7 @@ impl CellAnalyzer {
             Err(AnalysisError::TooLate) => AnalysisReply::Unknown,
             Err(error) => {
                 eprintln!("analysis: {error}");
-                // Its database may be in any state.
+                // Its database may be inconsistent.
                 self.analysis = None;
                 self.is_lost = true;
                 AnalysisReply::Unknown
@@ -118,7 +118,7 @@ impl Analyze for CellAnalyzer {
                 ..AnalyzedCell::default()
             };
             self.ask(|analysis| analysis.types(&cell).map(AnalysisReply::Types));
-            // What loading has left.
+            // Returns the memory used for loading.
             phalanx_sys::heap::trim();
         }
     }
@@ -130,7 +130,7 @@ mod tests {
     use phalanx_protocol::analysis::InferredType;
     use std::time::Duration;
 
-    /// An analyzer without dependencies, and the folder it works in.
+    /// Returns an analyzer without dependencies, and its folder.
     fn started() -> (tempfile::TempDir, CellAnalyzer) {
         let folder = tempfile::tempdir().unwrap();
         let first = folder.path().join("first");
@@ -171,7 +171,7 @@ mod tests {
             offset: cell.source.len(),
         };
         let has_found = |analyzer: &mut CellAnalyzer| {
-            // Not what this is about: the machine may be busy.
+            // Disables the time limit, since the machine may be busy.
             let analysis = analyzer.analysis.as_mut().unwrap();
             analysis.set_in_time(Duration::from_secs(60));
             match analyzer.answer(complete.clone()) {
@@ -184,7 +184,7 @@ mod tests {
         assert!(has_found(&mut analyzer));
         let endless = |analysis: &mut Analysis| {
             analysis.set_in_time(Duration::from_millis(100));
-            // As long as nobody cancels it.
+            // Runs until the query is cancelled.
             analysis.look_up(&cell, |lookup| {
                 while lookup.analysis.parse(lookup.file).is_ok() {}
                 AnalysisReply::Unknown
