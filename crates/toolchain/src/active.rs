@@ -1,4 +1,4 @@
-//! The toolchain that is active in a folder, and the checks of its parts.
+//! The active toolchain of a folder, and the checks of its parts.
 
 use crate::error::ToolchainError;
 use crate::rustup;
@@ -6,10 +6,10 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-/// The source of the standard library, below the sysroot.
+/// The path of the standard library's source below the sysroot.
 const LIBRARY_SOURCE: &str = "lib/rustlib/src/rust/library";
 
-/// A release of Rust: `1.95`.
+/// A release of Rust, such as `1.95`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Release {
     major: u32,
@@ -20,16 +20,17 @@ impl Release {
     /// The oldest release that compiles cells.
     pub const OLDEST: Self = Self::new(1, 95);
 
-    /// The newest release whose standard library the rust-analyzer that is built in is known to read.
+    /// The newest release whose standard library is known to be supported by the built-in
+    /// rust-analyzer.
     pub const NEWEST_TESTED: Self = Self::new(1, 95);
 
-    /// A release by its numbers.
+    /// Creates a release from its numbers.
     #[must_use]
     pub const fn new(major: u32, minor: u32) -> Self {
         Self { major, minor }
     }
 
-    /// The release that `rustc --version` names; `None` when it names none.
+    /// Parses the output of `rustc --version`.
     #[must_use]
     pub fn of_rustc(version: &str) -> Option<Self> {
         let mut numbers = version.split_whitespace().nth(1)?.split('.');
@@ -44,16 +45,16 @@ impl fmt::Display for Release {
     }
 }
 
-/// The toolchain that compiles cells for a kernel started in a certain folder.
+/// The toolchain that compiles cells for a kernel started in a given folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ActiveToolchain {
     /// The first line of `rustc -vV`: `rustc 1.95.0 (59807616e 2026-04-14)`.
     pub version: String,
-    /// The target that cells are compiled for, which is the machine's own.
+    /// The target of cells, which is that of the machine.
     pub host: String,
     /// The toolchain's folder.
     pub sysroot: PathBuf,
-    /// Its name and the reason it was chosen, where rustup manages it.
+    /// The toolchain's name and the reason it was chosen, if rustup manages it.
     pub rustup: Option<rustup::RustupChoice>,
 }
 
@@ -61,7 +62,7 @@ impl ActiveToolchain {
     /// Finds the toolchain of a kernel that is started in `folder`.
     ///
     /// # Errors
-    /// When there is no rustc, or it does not run.
+    /// Returns an error if there is no rustc or it fails.
     pub fn find(folder: &Path) -> Result<Self, ToolchainError> {
         match rustup::given() {
             Some(given) => {
@@ -71,11 +72,11 @@ impl ActiveToolchain {
         }
     }
 
-    /// Finds the toolchain of a kernel that is started in `folder` with another environment than this
-    /// process has: `command` makes the commands that are run.
+    /// Finds the toolchain of a kernel that is started in `folder` with another environment than
+    /// this process's: `command` creates the commands to run.
     ///
     /// # Errors
-    /// When there is no rustc, or it does not run.
+    /// Returns an error if there is no rustc or it fails.
     pub fn find_by(
         folder: &Path,
         command: &dyn Fn(&str) -> Command,
@@ -84,10 +85,10 @@ impl ActiveToolchain {
         Ok(found.chosen(rustup::choice_by(folder, command("rustup"))))
     }
 
-    /// Finds the toolchain that rustup knows by a name.
+    /// Finds rustup's toolchain of this name.
     ///
     /// # Errors
-    /// When rustup has none of that name, or its rustc does not run.
+    /// Returns an error if rustup has no toolchain of this name or its rustc fails.
     pub fn named(name: &str) -> Result<Self, ToolchainError> {
         let program = rustup::rustc_of(name)?;
         let found = Self::read(|| Command::new(&program), Path::new("/"))?;
@@ -98,7 +99,8 @@ impl ActiveToolchain {
         Ok(Self { rustup, ..found })
     }
 
-    /// With rustup's choice, if this is it: a rustc of a distribution may stand before rustup's on the PATH.
+    /// Adds rustup's choice if it is this toolchain: a distribution's rustc may precede rustup's on
+    /// the PATH.
     fn chosen(self, choice: Option<rustup::RustupChoice>) -> Self {
         let rustup = choice.filter(|choice| choice.is_at(&self.sysroot));
         Self { rustup, ..self }
@@ -106,7 +108,7 @@ impl ActiveToolchain {
 
     fn read(rustc: impl Fn() -> Command, folder: &Path) -> Result<Self, ToolchainError> {
         let sysroot = PathBuf::from(said(rustc().args(["--print", "sysroot"]), folder)?.trim());
-        // Without rustup's proxy, which takes as long as rustc.
+        // Bypasses rustup's proxy, which takes as long as rustc itself.
         let mut rustc = match rustup::is_of_rustup(&sysroot) {
             true => Command::new(sysroot.join("bin/rustc")),
             false => rustc(),
@@ -124,17 +126,17 @@ impl ActiveToolchain {
     /// Checks that cells can be compiled for this machine and their types inferred.
     ///
     /// # Errors
-    /// With the first part that is missing.
+    /// Returns the error of the first missing part.
     pub fn check(&self) -> Result<(), ToolchainError> {
         self.check_release()?;
         self.shared_library()?;
         self.library_source().map(|_| ())
     }
 
-    /// Checks that the language of this toolchain is new enough.
+    /// Checks that the release of this toolchain is recent enough.
     ///
     /// # Errors
-    /// When it is not.
+    /// Returns an error if it is older than [`Release::OLDEST`].
     pub fn check_release(&self) -> Result<(), ToolchainError> {
         match Release::of_rustc(&self.version) {
             Some(release) if release < Release::OLDEST => Err(ToolchainError::TooOld {
@@ -143,12 +145,12 @@ impl ActiveToolchain {
                 chosen_by: self.rustup.as_ref().map(|choice| choice.reason.clone()),
                 has_rustup: self.rustup.is_some(),
             }),
-            // One that names its release otherwise was built by somebody who knows it.
+            // A custom build, with a version in another format, is accepted.
             _ => Ok(()),
         }
     }
 
-    /// Returns the release, if it is newer than any that was tested.
+    /// Returns the release if it is newer than the newest tested one.
     #[must_use]
     pub fn untested(&self) -> Option<Release> {
         Release::of_rustc(&self.version).filter(|release| *release > Release::NEWEST_TESTED)
@@ -157,7 +159,7 @@ impl ActiveToolchain {
     /// Returns the folder of the standard library's source.
     ///
     /// # Errors
-    /// When it is not installed.
+    /// Returns an error if it is not installed.
     pub fn library_source(&self) -> Result<PathBuf, ToolchainError> {
         let folder = self.sysroot.join(LIBRARY_SOURCE);
         let path = folder.join("std/src/lib.rs");
@@ -170,10 +172,10 @@ impl ActiveToolchain {
         })
     }
 
-    /// Returns the shared standard library, which cells are linked to.
+    /// Returns the shared standard library, to which cells are linked.
     ///
     /// # Errors
-    /// When there is none.
+    /// Returns an error if it is missing.
     pub fn shared_library(&self) -> Result<PathBuf, ToolchainError> {
         let folder = self
             .sysroot
@@ -190,16 +192,16 @@ impl ActiveToolchain {
         found.ok_or(ToolchainError::NoSharedLibrary { folder })
     }
 
-    /// Adds the standard library's source where it is missing and rustup manages the toolchain, and
-    /// calls `announce` with a line before it does.
+    /// Adds the standard library's source if it is missing and rustup manages the toolchain; calls
+    /// `announce` with a message before.
     ///
     /// # Errors
-    /// When it is missing and could not be added.
+    /// Returns an error if it is missing and could not be added.
     pub fn ensure_library_source(&self, announce: impl FnOnce(&str)) -> Result<(), ToolchainError> {
         let (Err(missing), Some(choice)) = (self.library_source(), &self.rustup) else {
             return self.library_source().map(|_| ());
         };
-        // Of several kernels that start at once one installs, and the others wait for it.
+        // Of several kernels that start at once, one installs the source and the others wait.
         let lock = rustup::lock(&self.sysroot);
         if lock.is_ok() && self.library_source().is_ok() {
             return Ok(());
@@ -214,10 +216,10 @@ impl ActiveToolchain {
     }
 }
 
-/// Returns the program that rustc links with.
+/// Returns the linker that rustc uses.
 ///
 /// # Errors
-/// When there is none.
+/// Returns an error if there is none.
 pub fn linker() -> Result<PathBuf, ToolchainError> {
     find_program("cc").ok_or(ToolchainError::NoLinker)
 }
@@ -231,7 +233,7 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
         .find(|program| program.is_file())
 }
 
-/// Returns the text that rustc prints in a folder.
+/// Returns the output of rustc in a folder.
 fn said(rustc: &mut Command, folder: &Path) -> Result<String, ToolchainError> {
     match rustc.current_dir(folder).output() {
         Ok(Output { status, stdout, .. }) if status.success() => {

@@ -1,59 +1,59 @@
-//! The parts a toolchain can lack, and what adds each.
+//! The parts that a toolchain may lack, and the remedies.
 
 use crate::active::Release;
 use std::fmt;
 use std::path::PathBuf;
 
-/// A toolchain that cannot compile cells.
+/// The error of a toolchain that cannot compile cells.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ToolchainError {
-    /// There is no rustc.
+    /// rustc was not found.
     #[error("no rustc on the PATH")]
     NoRustc {
-        /// The folder in which rustup puts its programs, if cargo is in it.
+        /// The folder of rustup's programs, if it contains cargo.
         rustup_bin: Option<PathBuf>,
     },
-    /// rustc does not run.
+    /// rustc failed.
     #[error("rustc failed: {message}")]
     RustcFailed {
-        /// The text rustc, or rustup in its place, has printed.
+        /// The output of rustc, or of rustup's proxy.
         message: String,
     },
-    /// rustup has no toolchain of this name, or there is no rustup.
+    /// rustup has no toolchain of this name, or is not installed.
     #[error("there is no toolchain `{name}`: {message}")]
     NotFound {
         /// The name.
         name: String,
-        /// The end of what rustup has printed.
+        /// The end of rustup's output.
         message: String,
     },
-    /// The language is not known to this rustc.
+    /// The release is too old for the language of cells.
     #[error("{found}{} is too old; Rust {needed} is needed", origin(chosen_by.as_deref()))]
     TooOld {
-        /// `rustc 1.70.0 (…)`.
+        /// The version, such as `rustc 1.70.0 (…)`.
         found: String,
         /// The oldest release that compiles cells.
         needed: Release,
-        /// The reason for which rustup chose it, such as a toolchain file.
+        /// The reason of rustup's choice, such as a toolchain file.
         chosen_by: Option<String>,
         /// True if rustup can update it.
         has_rustup: bool,
     },
-    /// The source of the standard library, from which types and completions are inferred.
+    /// The standard library's source is missing, on which types and completions depend.
     #[error("the source of Rust's standard library is not installed: {} is missing", path.display())]
     NoSource {
-        /// A file of it.
+        /// The path of a missing file.
         path: PathBuf,
-        /// The toolchain's name, where rustup manages it.
+        /// The toolchain's name, if rustup manages it.
         rustup: Option<String>,
     },
-    /// The shared standard library, which cells are linked to.
+    /// The shared standard library is missing, to which cells are linked.
     #[error("the shared standard library (libstd-….so) is not in {}", folder.display())]
     NoSharedLibrary {
         /// The folder of the target's libraries.
         folder: PathBuf,
     },
-    /// The program that rustc links with.
+    /// The linker that rustc uses is missing.
     #[error("no C compiler `cc` on the PATH, which rustc links with")]
     NoLinker,
     /// rustup could not install a component.
@@ -63,7 +63,7 @@ pub enum ToolchainError {
         component: &'static str,
         /// The toolchain.
         toolchain: String,
-        /// The end of what rustup has printed.
+        /// The end of rustup's output.
         message: String,
     },
 }
@@ -72,12 +72,12 @@ fn origin(chosen_by: Option<&str>) -> String {
     chosen_by.map_or_else(String::new, |reason| format!(" ({reason})"))
 }
 
-/// An action that adds what is missing.
+/// The remedy for a missing part.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Remedy {
-    /// A command that changes nothing but the toolchain.
+    /// A command that changes only the toolchain.
     Command(Vec<String>),
-    /// An action for a person.
+    /// Advice for a repair by hand.
     Advice(String),
 }
 
@@ -96,12 +96,12 @@ impl fmt::Display for Remedy {
     }
 }
 
-/// The packages that hold the library's source where rustup does not manage Rust.
+/// The advice for installing the source if rustup does not manage Rust.
 const SOURCE_PACKAGES: &str = "install your distribution's package of it (Debian and Ubuntu: apt-get install rust-src; \
      Fedora: dnf install rust-src; Arch: pacman -S rust-src), or install Rust with rustup: https://rustup.rs";
 
 impl ToolchainError {
-    /// Returns what adds the missing part.
+    /// Returns the remedy.
     pub fn remedy(&self) -> Remedy {
         match self {
             Self::NoRustc {

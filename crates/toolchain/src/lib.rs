@@ -1,16 +1,17 @@
-//! The Rust toolchain that compiles cells: which one it is, what it lacks, and how that is added.
+//! The Rust toolchain that compiles cells: its selection, its missing parts, and their
+//! installation.
 //!
 //! | module | contents |
 //! |---|---|
-//! | [`active`] | the toolchain that is active in a folder, and the checks of its parts |
-//! | [`error`] | the parts that can be missing, and what adds each |
-//! | [`rustup`] | the rule by which a toolchain is chosen, and the installation of its parts |
+//! | [`active`] | the active toolchain of a folder, and the checks of its parts |
+//! | [`error`] | the parts that may be missing, and the remedies |
+//! | [`rustup`] | the rule by which rustup selects a toolchain, and the installation of parts |
 //!
-//! One rule, which is rustup's own: `RUSTUP_TOOLCHAIN`, else the directory override or the
-//! `rust-toolchain.toml` of the folder in which the kernel was started (a notebook's own folder) or of
-//! one above it, else the user's default. It is applied once, when a kernel starts, and everything the
-//! kernel starts is given the answer by `RUSTUP_TOOLCHAIN`, so that no other folder's override applies.
-//! Without rustup the toolchain is the one whose `rustc` is first on the PATH.
+//! The rule is rustup's own: `RUSTUP_TOOLCHAIN`, else the directory override or the
+//! `rust-toolchain.toml` of the folder in which the kernel was started (a notebook's own folder) or
+//! of a parent folder, else the user's default. It is applied once, when a kernel starts; the
+//! result is passed to all child processes in `RUSTUP_TOOLCHAIN`, so that overrides of other
+//! folders do not apply. Without rustup, the toolchain is that of the first `rustc` on the PATH.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 

@@ -1,4 +1,4 @@
-//! The rule by which rustup chooses a toolchain, and the installation of a toolchain's parts.
+//! The rule by which rustup selects a toolchain, and the installation of a toolchain's parts.
 
 use crate::error::ToolchainError;
 use rustix::fs::{FlockOperation, flock};
@@ -7,23 +7,23 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The variable by which a choice is handed on to other programs.
+/// The variable that passes a selected toolchain to other programs.
 pub const TOOLCHAIN_VAR: &str = "RUSTUP_TOOLCHAIN";
 
-/// The lines of rustup's messages that an error repeats.
+/// The number of lines of rustup's output that an error contains.
 const LAST_LINES: usize = 6;
 
-/// The toolchain that rustup chooses in a folder.
+/// The toolchain selected by rustup for a folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RustupChoice {
-    /// Its name: `stable-x86_64-unknown-linux-gnu`.
+    /// The name, such as `stable-x86_64-unknown-linux-gnu`.
     pub name: String,
     /// The reason: `default`, `overridden by '/notebooks/rust-toolchain.toml'`, ….
     pub reason: String,
 }
 
 impl RustupChoice {
-    /// Returns true if the toolchain's folder is this one; either may be a link.
+    /// Returns true if the toolchain's folder is `sysroot`; either may be a symbolic link.
     pub(crate) fn is_at(&self, sysroot: &Path) -> bool {
         if self.is_beside(sysroot) {
             return true;
@@ -37,14 +37,14 @@ impl RustupChoice {
             .is_some_and(|own| is_same(own, sysroot))
     }
 
-    /// Returns true if the folder is one that rustup has installed, and this choice is a name of it.
+    /// Returns true if rustup has installed the folder under this name.
     fn is_beside(&self, sysroot: &Path) -> bool {
         let installed = sysroot.parent().filter(|_| is_of_rustup(sysroot));
         installed.is_some_and(|folder| is_same(&folder.join(&self.name), sysroot))
     }
 }
 
-/// The choice that was made before this process was started, which rustup does not look behind.
+/// Returns the selection by the environment, which overrides all others.
 pub(crate) fn given() -> Option<RustupChoice> {
     let name = std::env::var(TOOLCHAIN_VAR).ok();
     name.filter(|name| !name.is_empty())
@@ -64,8 +64,8 @@ fn is_same(one: &Path, other: &Path) -> bool {
     matches!((one.canonicalize(), other.canonicalize()), (Ok(one), Ok(other)) if one == other)
 }
 
-/// Returns the toolchain that rustup chooses in a folder; `None` where there is no rustup, or where it
-/// has none.
+/// Returns the toolchain that rustup selects in a folder; `None` without rustup or without a
+/// toolchain.
 pub fn choice(folder: &Path) -> Option<RustupChoice> {
     choice_by(folder, Command::new("rustup"))
 }
@@ -81,7 +81,7 @@ pub(crate) fn choice_by(folder: &Path, mut rustup: Command) -> Option<RustupChoi
     read_choice(&String::from_utf8_lossy(&output.stdout))
 }
 
-/// Reads `NAME (REASON)`; older versions of rustup leave the reason out for the default.
+/// Parses `NAME (REASON)`; older versions of rustup omit the reason `default`.
 fn read_choice(text: &str) -> Option<RustupChoice> {
     let line = text.lines().next()?.trim();
     let (name, reason) = line.split_once(' ').unwrap_or((line, "(default)"));
@@ -92,10 +92,10 @@ fn read_choice(text: &str) -> Option<RustupChoice> {
     })
 }
 
-/// Returns the rustc of the toolchain of this name.
+/// Returns the rustc of the toolchain with this name.
 ///
 /// # Errors
-/// When there is no rustup, or it has none of that name.
+/// Returns an error if rustup is not installed or has no toolchain of this name.
 pub(crate) fn rustc_of(name: &str) -> Result<PathBuf, ToolchainError> {
     let output = Command::new("rustup")
         .args(["which", "rustc", "--toolchain", name])
@@ -113,7 +113,8 @@ pub(crate) fn rustc_of(name: &str) -> Result<PathBuf, ToolchainError> {
     })
 }
 
-/// Returns the folder of rustup's programs, if cargo is in it: new terminals alone have it on the PATH.
+/// Returns the folder of rustup's programs, if it contains cargo; terminals opened before rustup's
+/// installation lack it on the PATH.
 #[must_use]
 pub fn programs() -> Option<PathBuf> {
     let variable = |name| {
@@ -125,7 +126,7 @@ pub fn programs() -> Option<PathBuf> {
     folder.join("cargo").is_file().then_some(folder)
 }
 
-/// Waits until no other process of ours installs anything into a toolchain.
+/// Waits until no other Phalanx process installs a part of a toolchain.
 pub(crate) fn lock(sysroot: &Path) -> io::Result<File> {
     let folder = File::open(sysroot)?;
     flock(&folder, FlockOperation::LockExclusive)?;
@@ -135,7 +136,7 @@ pub(crate) fn lock(sysroot: &Path) -> io::Result<File> {
 /// Installs a component of a toolchain.
 ///
 /// # Errors
-/// When rustup could not, as without a network.
+/// Returns an error if rustup fails, as without a network.
 pub fn add_component(component: &'static str, toolchain: &str) -> Result<(), ToolchainError> {
     let mut rustup = Command::new("rustup");
     rustup
