@@ -1,10 +1,10 @@
-//! The processes below this one.
+//! The descendants of this process.
 
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
 use std::fs;
 
-/// The children of this process, which has one thread. Its orphaned descendants are among them when
-/// it is a subreaper.
+/// Returns the children of this process, which must have a single thread. If it is a subreaper,
+/// they include its orphaned descendants.
 pub fn list() -> Vec<Pid> {
     let own = rustix::process::getpid().as_raw_pid();
     let listed = fs::read_to_string(format!("/proc/self/task/{own}/children"));
@@ -13,7 +13,7 @@ pub fn list() -> Vec<Pid> {
     pids.filter_map(Pid::from_raw).collect()
 }
 
-/// The children of all threads of this process.
+/// Returns the children of all threads of this process.
 pub fn of_all_threads() -> Vec<Pid> {
     let threads = fs::read_dir("/proc/self/task")
         .into_iter()
@@ -27,17 +27,19 @@ pub fn of_all_threads() -> Vec<Pid> {
     pids.filter_map(Pid::from_raw).collect()
 }
 
-/// The start time of a process, in ticks since the system started.
+/// Returns the start time of a process, in clock ticks since boot.
 pub fn start_time(pid: Pid) -> Option<u64> {
     let stat = fs::read_to_string(format!("/proc/{}/stat", pid.as_raw_pid())).ok()?;
-    // The name, in parentheses, may hold anything; the time is the twentieth field behind it.
+    // The name, in parentheses, may contain any character; the time is the twentieth field after
+    // it.
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_whitespace().nth(19)?.parse().ok()
 }
 
-/// Ends the children that `wanted` names, and theirs, until none is left; reports each that ended.
+/// Kills the children selected by `wanted`, and their children, until none is left; calls `ended`
+/// with the wait status of each.
 ///
-/// For a subreaper, to which the children of each child it ends fall.
+/// For a subreaper, which adopts the children of each child it kills.
 pub fn end(wanted: impl Fn(Pid) -> bool, mut ended: impl FnMut(Pid, i32)) {
     loop {
         let victims: Vec<Pid> = list().into_iter().filter(|pid| wanted(*pid)).collect();
@@ -45,7 +47,7 @@ pub fn end(wanted: impl Fn(Pid) -> bool, mut ended: impl FnMut(Pid, i32)) {
             return;
         }
         for pid in &victims {
-            // Ours and not waited for, so the number is nobody else's.
+            // A child that was not waited for, so its id cannot have been reused.
             let _ = kill_process(*pid, Signal::KILL);
         }
         for pid in victims {
@@ -56,7 +58,7 @@ pub fn end(wanted: impl Fn(Pid) -> bool, mut ended: impl FnMut(Pid, i32)) {
     }
 }
 
-/// A child that has ended, with its raw wait status; without waiting.
+/// Reaps a child that has ended, without blocking; returns its raw wait status.
 pub fn reap() -> Option<(Pid, i32)> {
     let reaped = rustix::process::wait(WaitOptions::NOHANG).ok().flatten();
     reaped.map(|(pid, status)| (pid, status.as_raw()))

@@ -1,4 +1,4 @@
-//! The open files of a process, and restoring them.
+//! The open files of a process, and their restoration.
 
 use rustix::fs::{Mode, OFlags};
 use rustix::io::{DupFlags, FdFlags, dup3, fcntl_dupfd_cloexec, fcntl_getfd};
@@ -6,15 +6,15 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 
-/// The open files of this process at one moment: which is which, by device and inode.
+/// The open files of this process at a point in time, identified by device and inode.
 #[derive(Clone, Debug)]
 pub struct OpenFiles(BTreeMap<RawFd, (u64, u64)>);
 
 impl OpenFiles {
-    /// The files that are open now.
+    /// Returns the files that are open now.
     ///
     /// # Errors
-    /// When there is no `/proc`.
+    /// Returns an error if `/proc` is not mounted.
     pub fn now() -> io::Result<Self> {
         let mut open = BTreeMap::new();
         for entry in std::fs::read_dir("/proc/self/fd")? {
@@ -25,19 +25,19 @@ impl OpenFiles {
                 open.insert(number, identity);
             }
         }
-        // The folder itself was open under the highest number that is no longer in use.
+        // Reading the folder has opened it; that descriptor is closed by now.
         open.retain(|number, known| identity(*number).as_ref() == Some(known));
         Ok(Self(open))
     }
 
-    /// Makes the open files those of this moment: closes what has come since, and puts in the place
-    /// of what is gone, or has been replaced, something that answers every use with an error, so
-    /// that the number is not given to another file under the eyes of who believes to own it.
+    /// Restores the open files: closes those opened since, and replaces those closed or replaced
+    /// since by a placeholder on which every operation fails, so that a descriptor whose owner
+    /// still exists is not assigned to another file.
     ///
-    /// `standard` has copies of the first three, which are put back as they were.
+    /// stdin, stdout and stderr are restored from the copies in `standard`.
     ///
     /// # Errors
-    /// When no placeholder can be opened.
+    /// Returns an error if the placeholder cannot be opened.
     pub fn restore(&self, standard: &StandardStreams) -> io::Result<()> {
         for number in Self::now()?.0.into_keys() {
             if !self.0.contains_key(&number) {
@@ -45,7 +45,7 @@ impl OpenFiles {
             }
         }
         let flags = OFlags::PATH | OFlags::CLOEXEC;
-        // Under a number that belongs to nobody.
+        // Beyond all numbers in use.
         let beyond = self.0.last_key_value().map_or(0, |(number, _)| number + 1);
         let placeholder = rustix::fs::open("/", flags, Mode::empty())?;
         let placeholder = fcntl_dupfd_cloexec(placeholder, beyond)?;
@@ -70,7 +70,7 @@ impl OpenFiles {
 pub struct StandardStreams([Option<OwnedFd>; 3]);
 
 impl StandardStreams {
-    /// Copies of those that are open.
+    /// Copies those that are open.
     pub fn copy() -> Self {
         Self([0, 1, 2].map(|number| {
             let open = borrow(number)?;
@@ -84,25 +84,25 @@ fn identity(number: RawFd) -> Option<(u64, u64)> {
     Some((stat.st_dev, stat.st_ino))
 }
 
-/// A descriptor by its number, if it is open.
+/// Borrows a descriptor by its number, if it is open.
 fn borrow<'a>(number: RawFd) -> Option<BorrowedFd<'a>> {
     if number < 0 {
         return None;
     }
-    // SAFETY: used for one system call at a time, which answers with an error if it is not open.
+    // SAFETY: used for single system calls, which fail if it is not open.
     let open = unsafe { BorrowedFd::borrow_raw(number) };
     fcntl_getfd(open).ok().map(|_: FdFlags| open)
 }
 
 fn close(number: RawFd) {
-    // SAFETY: called for files that came after the moment to which this process returns; no value
-    // of that moment owns one.
+    // SAFETY: called for files opened after the point in time to which this process returns; no
+    // value from before owns one.
     drop(unsafe { OwnedFd::from_raw_fd(number) });
 }
 
-/// Puts a copy of a file under a number.
+/// Replaces the file of a descriptor by a copy of another one.
 fn replace(number: RawFd, with: &OwnedFd, flags: DupFlags) -> io::Result<()> {
-    // SAFETY: whoever owns the number goes on owning it: it is not closed here.
+    // SAFETY: ownership is given back below, so the descriptor is not closed here.
     let mut place = unsafe { OwnedFd::from_raw_fd(number) };
     let replaced = dup3(with, &mut place, flags);
     let _ = place.into_raw_fd();

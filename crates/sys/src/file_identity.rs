@@ -1,14 +1,14 @@
-//! Telling a file from another one that was later written to the same path.
+//! Distinction of a file from one that was later written to the same path.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// A file as it was at a moment: device, inode, size, and the time of its last change.
+/// The identity of a file's contents: device, inode, size, and time of the last change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FileIdentity(u64, u64, u64, i64, i64);
 
 impl FileIdentity {
-    /// Returns the identity of the file that is at a path now, if there is one.
+    /// Returns the identity of the file at a path, if it exists.
     pub fn of(path: &Path) -> Option<Self> {
         let file = path.metadata().ok()?;
         let (seconds, nanoseconds) = (file.mtime(), file.mtime_nsec());

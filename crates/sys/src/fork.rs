@@ -6,34 +6,34 @@ use std::ffi::{c_int, c_ulong, c_void};
 use std::io;
 use std::os::fd::{FromRawFd, OwnedFd};
 
-/// The process in which a fork has returned.
+/// The process in which a fork returns.
 #[derive(Debug)]
 pub enum Forked<T> {
-    /// The copy.
+    /// The child.
     Child,
-    /// The one that forked, with what it has of its child.
+    /// The parent, with its handle on the child.
     Parent(T),
 }
 
-/// A process made by [`fork_sibling`].
+/// A process created by [`fork_sibling`].
 #[derive(Debug)]
 pub struct Sibling {
-    /// Its id, which its parent may give away once it has ended.
+    /// Its process id, which may be reused after its end.
     pub pid: Pid,
-    /// The process itself.
+    /// A descriptor of the process.
     pub pidfd: OwnedFd,
 }
 
-/// Forks a process that has one thread.
+/// Forks this process, which must have a single thread.
 ///
 /// # Errors
-/// When there are other threads, or the system has no room for another process.
+/// Returns an error if there are other threads, or if the system's limits are exceeded.
 pub fn fork() -> io::Result<Forked<Pid>> {
     if threads::count()? > 1 {
         return Err(io::Error::other("there are other threads"));
     }
-    // SAFETY: without other threads nothing is left half done in the child, so it may go on as the
-    // parent may.
+    // SAFETY: no other thread can hold a lock or have left data inconsistent, so the child may
+    // continue like the parent.
     let pid = unsafe { libc::fork() };
     match Pid::from_raw(pid) {
         _ if pid < 0 => Err(io::Error::last_os_error()),
@@ -42,26 +42,26 @@ pub fn fork() -> io::Result<Forked<Pid>> {
     }
 }
 
-/// Forks a sibling: a child of this process's own parent, which shares this process's open files
-/// instead of having copies of them.
+/// Forks a sibling: a child of this process's parent that shares this process's file descriptors
+/// instead of copying them.
 ///
-/// Were the files copied, a pipe or a connection that this process closes would stay open in its
-/// copy, and whoever waits for its end would wait for ever. Being a child of the parent, the copy is
-/// none of the children that code in this process may wait for.
+/// With copies, a pipe or a connection closed by this process would stay open in the sibling, and
+/// its peer would wait for the end forever. Since it is a child of the parent, code in this process
+/// cannot wait for it.
 ///
-/// What the child closes is closed for its parent too, so until the parent is gone it must neither
-/// drop what owns a file nor leave one open.
+/// A descriptor closed by the child is closed for this process too, so until this process has
+/// ended, the child must neither drop owners of files nor leave files open.
 ///
-/// Other threads do not exist in the child: to its code they
-/// are as if they stood still for ever, so whoever calls this makes sure that they are idle.
+/// The child has no other threads, as if they were blocked forever, so the caller must ensure that
+/// they are idle.
 ///
 /// # Errors
-/// When the system has no room for another process, or cannot do this.
+/// Returns an error if the system's limits are exceeded or a flag is not supported.
 pub fn fork_sibling() -> io::Result<Forked<Sibling>> {
-    // glibc keeps the id of each thread in a place of its own, which the system has to fill in for
-    // the child as it does when glibc forks; `abort` depends on it.
+    // glibc stores the id of each thread at an address where the kernel has to set it for the
+    // child, as in glibc's own fork; `abort` depends on it.
     let mut id_place: *mut c_int = std::ptr::null_mut();
-    // SAFETY: the call stores one pointer where it is told to.
+    // SAFETY: the call stores a pointer to `id_place`.
     let found = unsafe { libc::prctl(libc::PR_GET_TID_ADDRESS, &raw mut id_place) };
     if found != 0 {
         return Err(io::Error::last_os_error());
@@ -89,9 +89,9 @@ pub fn fork_sibling() -> io::Result<Forked<Sibling>> {
     let (fourth, fifth) = (id_place as c_ulong, none);
     #[cfg(not(target_arch = "x86_64"))]
     let (fourth, fifth) = (none, id_place as c_ulong);
-    // SAFETY: memory is not shared and no stack is given, so the child goes on with a copy of this
-    // one, as after a fork. The pointers are valid: one is ours, the other is where the C library
-    // has this thread's id.
+    // SAFETY: memory is not shared and no stack is given, so the child continues with a copy of
+    // this one, as after a fork. The pointers are valid: one is a local variable, the other is the
+    // C library's address of this thread's id.
     let pid = unsafe {
         libc::syscall(
             libc::SYS_clone,
@@ -105,12 +105,12 @@ pub fn fork_sibling() -> io::Result<Forked<Sibling>> {
     match pid {
         ..0 => Err(io::Error::last_os_error()),
         0 => {
-            // SAFETY: the list is the C library's, which registers it again after a fork of its own.
+            // SAFETY: the list is the C library's, which registers it again after its own fork.
             unsafe { libc::syscall(libc::SYS_set_robust_list, robust_list, robust_length) };
             Ok(Forked::Child)
         }
         _ => {
-            // SAFETY: the call has just opened it for us.
+            // SAFETY: the call has returned a new descriptor, which nothing else owns.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
             let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
             let pid = pid.ok_or_else(|| io::Error::other("no process id"))?;
@@ -119,9 +119,9 @@ pub fn fork_sibling() -> io::Result<Forked<Sibling>> {
     }
 }
 
-/// Ends this process without running anything more of it: what a copy of a process must do, since
-/// buffers and exit handlers are the original's.
+/// Ends this process without running exit handlers or flushing buffers, which in a forked child
+/// belong to the original.
 pub fn exit_at_once(code: i32) -> ! {
-    // SAFETY: it takes any number and does not return.
+    // SAFETY: the call accepts any number and does not return.
     unsafe { libc::_exit(code) }
 }

@@ -1,14 +1,14 @@
 //! The heap of this process.
 
-/// Gives what is free back to the system. The C library keeps what lies between things that are in
-/// use, which can be most of what there was. Takes some milliseconds for every hundred megabytes.
+/// Returns free memory to the system. The C library keeps free memory between used blocks, which
+/// can be most of the heap. Takes some milliseconds per hundred megabytes.
 pub fn trim() {
     #[cfg(target_env = "gnu")]
     {
         unsafe extern "C" {
             fn malloc_trim(pad: usize) -> std::ffi::c_int;
         }
-        // SAFETY: any thread may call it at any time; it takes the locks it needs.
+        // SAFETY: may be called by any thread at any time; it takes the locks it needs.
         let _ = unsafe { malloc_trim(0) };
     }
 }

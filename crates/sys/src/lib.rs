@@ -1,21 +1,21 @@
-//! The few system calls that no library has in the form needed here, behind safe functions.
+//! System calls that no library offers in the form needed here, behind safe functions.
 //!
-//! | module | what |
+//! | module | contents |
 //! |---|---|
-//! | [`file_identity`] | telling a file from another at the same path |
-//! | [`fork`] | children that are copies of this process, one kind of which shares its open files |
-//! | [`descriptors`] | which files are open, and putting that back as it was |
-//! | [`children`] | the processes below this one: who they are, ending them |
-//! | [`signals`] | signals as something to be read |
+//! | [`file_identity`] | distinction of a file from a later one at the same path |
+//! | [`fork`] | forks of this process, one kind of which shares its file descriptors |
+//! | [`descriptors`] | the open files of a process, and their restoration |
+//! | [`children`] | the descendants of this process |
+//! | [`signals`] | signals read from a descriptor |
 //! | [`threads`] | the other threads of this process |
-//! | [`heap`] | giving free memory back |
-//! | [`limits`] | how many files may be open |
-//! | [`machine`] | the name of this machine |
-//! | [`segment`] | large data in files without names, which processes hand each other |
-//! | [`page`] | a page of memory that several processes share |
+//! | [`heap`] | return of free memory |
+//! | [`limits`] | the limit on open files |
+//! | [`machine`] | the host name |
+//! | [`segment`] | large data in unnamed files, shared between processes |
+//! | [`page`] | a page of memory shared by several processes |
 //! | [`terminal`] | a stderr that looks like a terminal |
-//! | [`throttle`] | saying the same thing not too often |
-//! | [`temporary`] | folders that the next process removes if their owner was killed |
+//! | [`throttle`] | rate limits of messages |
+//! | [`temporary`] | temporary folders that are removed even after their owner was killed |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 

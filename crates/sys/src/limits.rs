@@ -1,13 +1,13 @@
-//! The limit of files that this process may have open.
+//! The limit on open files.
 //!
-//! The soft limit is 1024 unless somebody raised it, for the sake of programs that use `select`; each
-//! may raise its own to the hard one.
+//! The soft limit is usually 1024, for the sake of programs that use `select`; each process may
+//! raise its own to the hard limit.
 
 use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 
-/// Raises the soft limit to the hard one, as far as the system lets this process.
+/// Raises the soft limit to the hard limit, if permitted.
 pub fn raise_open_files() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     if current != maximum {
@@ -15,17 +15,17 @@ pub fn raise_open_files() {
             current: maximum,
             maximum,
         };
-        // It stays as it is, and whoever meets it is told so.
+        // Left unchanged on failure; errors at the limit are described by [`describe`].
         let _ = setrlimit(Resource::Nofile, raised);
     }
 }
 
-/// The number of files this process may have open; `None` for any number.
+/// Returns the number of files this process may have open; `None` if it is unlimited.
 pub fn open_files() -> Option<u64> {
     getrlimit(Resource::Nofile).current
 }
 
-/// Returns true if an error means that too many files are open, here or in the whole system.
+/// Returns true if an error means that too many files are open, in this process or in the system.
 pub fn is_reached(error: &io::Error) -> bool {
     let errors = [Errno::MFILE, Errno::NFILE].map(Errno::raw_os_error);
     error
@@ -33,7 +33,7 @@ pub fn is_reached(error: &io::Error) -> bool {
         .is_some_and(|error| errors.contains(&error))
 }
 
-/// An error in words; one that means that too many files are open says how many, and what to do.
+/// Describes an error; one caused by too many open files includes the limit and the remedy.
 pub fn describe(error: &io::Error) -> String {
     match is_reached(error).then(open_files).flatten() {
         Some(most) => format!(

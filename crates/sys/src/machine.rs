@@ -1,6 +1,6 @@
-//! The machine this process runs on.
+//! The machine on which this process runs.
 
-/// Its name, as processes of ours on other machines know it.
+/// Returns the host name, by which processes on other machines identify it.
 pub fn host_name() -> String {
     let system = rustix::system::uname();
     system.nodename().to_string_lossy().into_owned()

@@ -1,4 +1,4 @@
-//! A page of memory that several processes share: a few numbers, each written by one of them.
+//! A page of memory shared by several processes: an array of numbers, each written by one process.
 
 use rustix::mm::{MapFlags, ProtFlags, mmap, munmap};
 use std::fs::{File, OpenOptions};
@@ -9,34 +9,35 @@ use std::sync::atomic::AtomicU32;
 /// The number of words on a page.
 pub const WORDS: usize = 1024;
 
-/// A shared page; copies of this process made by a fork share it too.
+/// A shared page; forks of this process share it as well.
 #[derive(Debug)]
 pub struct SharedPage {
     words: *const [AtomicU32; WORDS],
 }
 
-// SAFETY: the page is mapped until the value is dropped, and holds nothing but atomics.
+// SAFETY: the page is mapped until the value is dropped, and contains only atomics.
 unsafe impl Send for SharedPage {}
 // SAFETY: as above.
 unsafe impl Sync for SharedPage {}
 
 impl SharedPage {
-    /// Makes a file that holds a page of zeros.
+    /// Creates a file that contains a page of zeros, and maps it.
     ///
     /// # Errors
-    /// When the file cannot be made, or is there already.
+    /// Returns an error if the file exists or cannot be created.
     pub fn create(path: &Path) -> io::Result<Self> {
         let mut options = OpenOptions::new();
         let mut file = options.read(true).write(true).create_new(true).open(path)?;
-        // Written, so that a full file system is an error here and not a SIGBUS at the first use.
+        // Written, so that a full file system causes an error here instead of SIGBUS at the first
+        // use.
         file.write_all(&[0; size_of::<[AtomicU32; WORDS]>()])?;
         Self::map(&file)
     }
 
-    /// The page another process has made.
+    /// Maps the page that another process has created.
     ///
     /// # Errors
-    /// When the file is not there or is none of ours.
+    /// Returns an error if the file does not exist or is smaller than a page.
     pub fn open(path: &Path) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).write(true).open(path)?;
         if file.metadata()?.len() < size_of::<[AtomicU32; WORDS]>() as u64 {
@@ -48,7 +49,7 @@ impl SharedPage {
     fn map(file: &File) -> io::Result<Self> {
         let length = size_of::<[AtomicU32; WORDS]>();
         let access = ProtFlags::READ | ProtFlags::WRITE;
-        // SAFETY: the system chooses a place where nothing is.
+        // SAFETY: the kernel chooses an unused address.
         let place = unsafe {
             mmap(
                 std::ptr::null_mut(),
@@ -64,17 +65,18 @@ impl SharedPage {
         })
     }
 
-    /// The numbers.
+    /// Returns the numbers.
     pub fn words(&self) -> &[AtomicU32; WORDS] {
-        // SAFETY: the page is mapped as long as `self` lives, aligned, and any bytes are numbers.
+        // SAFETY: the page is mapped as long as `self` exists, aligned, and any bytes are valid
+        // numbers.
         unsafe { &*self.words }
     }
 }
 
 impl Drop for SharedPage {
     fn drop(&mut self) {
-        // SAFETY: it is our mapping, and `words` lends out nothing that outlives `self`.
-        // Unmapping what is mapped does not fail.
+        // SAFETY: the mapping belongs to `self`, and references returned by `words` do not outlive
+        // it. Unmapping a valid range cannot fail.
         let _ = unsafe {
             munmap(
                 self.words.cast_mut().cast(),

@@ -1,6 +1,6 @@
-//! Large data in files without names, which processes of one machine hand each other by reference
-//! (`phalanx_protocol::segment`). A reference made here keeps its file open as long as a clone of it
-//! lives.
+//! Large data in unnamed files, shared by reference between processes of a machine
+//! (`phalanx_protocol::segment`). A reference created here keeps its file open as long as a clone
+//! of it exists.
 
 use bytes::Bytes;
 use phalanx_protocol::native::arguments::{Elsewhere, elsewhere};
@@ -15,20 +15,20 @@ use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The alignment of captures in bytes.
+/// The alignment of captures, in bytes.
 const ALIGN: usize = 64;
 
-/// The number of files of others a process keeps open at most; any more are mapped, of which there
-/// may be ten times as many.
+/// The largest number of other processes' files that this process keeps open; further ones are
+/// mapped, up to ten times as many.
 const MOST_HELD: usize = 256;
 
-/// The number open now.
+/// The number of files currently open.
 static HELD: AtomicUsize = AtomicUsize::new(0);
 
-/// Makes a reference to a new file with these bytes.
+/// Writes bytes to a new file and returns a reference to it.
 ///
 /// # Errors
-/// When there is no memory for it.
+/// Returns an error if the memory cannot be allocated.
 pub fn place(bytes: &[u8]) -> io::Result<Segment> {
     let file = phalanx_segment::create()?;
     file.write_all_at(bytes, 0)?;
@@ -37,11 +37,11 @@ pub fn place(bytes: &[u8]) -> io::Result<Segment> {
     held(vec![(CountedFile::new(file), reference)], &[])
 }
 
-/// Takes over what others have referred to: the references are this process's then, or the bytes
-/// themselves, mapped, where it has many files open.
+/// Opens the files of references by other processes, so that they remain valid when their owners
+/// end. If too many files are open, maps the bytes instead.
 ///
 /// # Errors
-/// When one is gone.
+/// Returns an error if a file no longer exists.
 pub fn hold(all: Vec<Payload>) -> io::Result<Vec<Payload>> {
     let mut open = HashMap::new();
     let hold = |payload: Payload| {
@@ -72,10 +72,10 @@ pub fn hold(all: Vec<Payload>) -> io::Result<Vec<Payload>> {
     all.into_iter().map(hold).collect()
 }
 
-/// The bytes of a payload: those that are referred to are mapped.
+/// Returns the bytes of a payload; those of a reference are mapped.
 ///
 /// # Errors
-/// When they are gone, or there is no room to map them.
+/// Returns an error if the file no longer exists or cannot be mapped.
 pub fn resolve(payload: Payload) -> io::Result<Bytes> {
     match payload {
         Payload::Inline(bytes) => Ok(bytes),
@@ -85,10 +85,10 @@ pub fn resolve(payload: Payload) -> io::Result<Bytes> {
     }
 }
 
-/// The bytes of arguments, with the captures that they have together with those of other tasks.
+/// Returns the bytes of arguments, including captures stored once for several tasks.
 ///
 /// # Errors
-/// As for [`resolve`].
+/// Returns the errors of [`resolve`].
 pub fn resolve_arguments(args: Payload) -> io::Result<Bytes> {
     let segment = match args {
         Payload::Inline(bytes) => return Ok(bytes),
@@ -117,14 +117,14 @@ pub fn resolve_arguments(args: Payload) -> io::Result<Bytes> {
     Ok(whole.into())
 }
 
-/// Returns true if this process cannot open a file that is referred to.
+/// Returns true if this process cannot open a referenced file.
 pub fn is_out_of_reach(segment: &Segment) -> bool {
     let of_links = segment.links().into_iter().map(|link| link.segment);
     let mut all = std::iter::once(segment.reference().clone()).chain(of_links);
     all.any(|reference| phalanx_segment::open(&reference).is_err())
 }
 
-/// A reference to this process's files: the first, and those that the links are to.
+/// Returns a reference to this process's files: the first one, and the targets of its links.
 fn held(files: Vec<(Arc<CountedFile>, SegmentRef)>, links: &[SegmentPart]) -> io::Result<Segment> {
     let mut bytes = Vec::with_capacity(files.len() * REFERENCE);
     let mut kept = Vec::with_capacity(files.len());
@@ -149,17 +149,17 @@ fn held(files: Vec<(Arc<CountedFile>, SegmentRef)>, links: &[SegmentPart]) -> io
         reference: bytes,
         _files: kept,
     });
-    // A reference comes first in it.
+    // The frame starts with a reference.
     Segment::read(frame).ok_or_else(|| io::ErrorKind::InvalidData.into())
 }
 
-/// A reference, and what it refers to.
+/// A reference together with its open files.
 struct HeldSegment {
     reference: Vec<u8>,
     _files: Vec<Arc<CountedFile>>,
 }
 
-/// A file that is counted.
+/// An open file, included in the count.
 struct CountedFile(File);
 
 impl CountedFile {
@@ -187,7 +187,7 @@ mod tests {
     use phalanx_protocol::native::arguments::ELSEWHERE;
     use phalanx_protocol::segment::PAGE;
 
-    /// The reference alone, as another process has it.
+    /// Returns the reference alone, as received by another process.
     fn sent(segment: &Segment) -> Payload {
         Payload::read(Bytes::copy_from_slice(segment.frame()))
     }
@@ -207,7 +207,7 @@ mod tests {
         assert_eq!(placed.frame().len(), REFERENCE);
         assert!(!is_out_of_reach(&placed));
         let read = resolve(sent(&placed)).unwrap();
-        // Whoever has mapped it does not need the owner any more.
+        // A mapping does not need the owner any more.
         drop(placed);
         assert_eq!(read, bytes);
     }
@@ -238,7 +238,7 @@ mod tests {
             assert!(is_out_of_reach(&made(&reference)));
             reference = right;
         }
-        // One that could still change.
+        // A file that is not sealed may still change.
         let file = phalanx_segment::create().unwrap();
         file.write_all_at(b"one", 0).unwrap();
         let open = phalanx_segment::reference(&file, 0, 3).unwrap();
@@ -287,10 +287,10 @@ mod tests {
             assert!(bytes[..at].iter().all(|byte| *byte == 2));
             let filled = &bytes[at..at + PAGE + 100];
             assert!(filled.iter().all(|byte| *byte == 7));
-            // Whole pages are: who links leaves the rest of the last one alone.
+            // Whole pages are linked; the rest of the last page is not.
             assert_eq!(bytes[at + 2 * PAGE], 2);
         }
-        // Whoever takes it over needs neither owner any more.
+        // The new owner needs neither of the previous ones.
         let kept = hold(vec![linked.clone()]).unwrap();
         drop((own, other));
         let (linked, whole) = (linked.segment().unwrap(), kept[0].segment().unwrap());
@@ -319,7 +319,8 @@ mod tests {
 
     #[test]
     fn arguments_come_with_the_captures_that_are_elsewhere() {
-        // The captures, and at 64 the arguments of a task: its own byte, then where the captures are.
+        // The captures, followed at 64 by the arguments of a task: its own byte, then the position
+        // of the captures.
         let word = |number: u64| number.to_le_bytes();
         let mut file = b"captures".to_vec();
         file.resize(64, 0);

@@ -1,4 +1,4 @@
-//! Signals as something to be read, for a process that waits in one place.
+//! Signals read from a descriptor, for a process with a single event loop.
 
 use rustix::io::Errno;
 use std::ffi::c_int;
@@ -6,16 +6,16 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, FromRawFd, OwnedFd};
 
-/// A signal that is read here.
+/// A received signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ReceivedSignal {
     /// A child has ended (`SIGCHLD`).
     Child,
-    /// This process is asked to end (`SIGTERM`, `SIGINT`, `SIGHUP`).
+    /// A request to end this process (`SIGTERM`, `SIGINT`, `SIGHUP`).
     End,
 }
 
-/// The signals of this process, held back from interrupting it.
+/// The blocked signals of this process, read from a descriptor.
 #[derive(Debug)]
 pub struct Signals {
     read: OwnedFd,
@@ -23,14 +23,14 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Holds the signals back from now on; for a process with one thread.
+    /// Blocks the signals, in a process with a single thread.
     ///
     /// # Errors
-    /// When the system has no descriptor for it.
+    /// Returns an error if the descriptor cannot be created.
     pub fn hold() -> io::Result<Self> {
         let mut set = MaybeUninit::uninit();
         let mut before = MaybeUninit::uninit();
-        // SAFETY: the calls initialise the sets they are given; the numbers are those of signals.
+        // SAFETY: the calls initialize the sets passed to them; the numbers are those of signals.
         let (descriptor, before) = unsafe {
             libc::sigemptyset(set.as_mut_ptr());
             for signal in [libc::SIGCHLD, libc::SIGTERM, libc::SIGINT, libc::SIGHUP] {
@@ -46,21 +46,21 @@ impl Signals {
         if descriptor < 0 {
             return Err(io::Error::last_os_error());
         }
-        // SAFETY: the call has just opened it for us.
+        // SAFETY: the call has returned a new descriptor, which nothing else owns.
         let read = unsafe { OwnedFd::from_raw_fd(descriptor) };
         Ok(Self { read, before })
     }
 
-    /// Returns the signals that have arrived since the last call, without waiting.
+    /// Returns the signals received since the last call, without blocking.
     ///
     /// # Errors
-    /// When the descriptor fails.
+    /// Returns an error if reading the descriptor fails.
     pub fn take(&self) -> io::Result<Vec<ReceivedSignal>> {
         let mut arrived = Vec::new();
         let mut buffer = [0; size_of::<libc::signalfd_siginfo>()];
         loop {
             match rustix::io::read(&self.read, &mut buffer) {
-                // The number of the signal is the first field.
+                // The first field is the number of the signal.
                 Ok(_) => {
                     let [a, b, c, d, ..] = buffer;
                     let number = u32::from_ne_bytes([a, b, c, d]);
@@ -77,15 +77,15 @@ impl Signals {
         }
     }
 
-    /// Lets the signals through again, as they were before; for a child that has other work.
+    /// Restores the previous signal mask, for a child with other work.
     pub fn release(self) {
-        // SAFETY: the set is the one the system gave us.
+        // SAFETY: the set was initialized by the system.
         unsafe { libc::sigprocmask(libc::SIG_SETMASK, &self.before, std::ptr::null_mut()) };
     }
 }
 
 impl AsFd for Signals {
-    /// Readable when signals have arrived.
+    /// Borrows the descriptor, which is readable when signals have arrived.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.read.as_fd()
     }

@@ -1,7 +1,7 @@
-//! Temporary folders that other processes can recognize as abandoned.
+//! Temporary folders that other processes recognize as abandoned.
 //!
-//! A process that is killed cannot remove its folder. The owner holds a lock on a file in it, which ends
-//! with the process however it ends; whoever starts next removes the folders whose lock is free.
+//! A killed process cannot remove its folder. The owner holds a lock on a file in the folder, which
+//! is released however it ends; a process that starts later removes the folders whose lock is free.
 
 use rustix::fs::{FlockOperation, flock};
 use std::fs::File;
@@ -9,36 +9,36 @@ use std::io;
 use std::path::Path;
 use tempfile::TempDir;
 
-/// The beginning of the names of all folders.
+/// The prefix of the names of all folders.
 const PREFIX: &str = "phalanx-";
 
-/// The file that the owner has locked.
+/// The file locked by the owner.
 const OWNER: &str = "owner.lock";
 
-/// The same file before it is locked.
+/// The name of that file before it is locked.
 const UNLOCKED: &str = "owner.new";
 
-/// A folder, of mode 0700, that is removed with its owner, or by the next one if that was killed.
+/// A folder of mode 0700 that is removed on drop, or by a later process if its owner was killed.
 #[derive(Debug)]
 pub struct TemporaryFolder {
     folder: TempDir,
-    /// Locked as long as it is open.
+    /// Open, and thus locked, as long as the value exists.
     _owner: File,
 }
 
 impl TemporaryFolder {
-    /// Makes a folder among the system's temporary files; `kind` becomes part of its name.
+    /// Creates a folder in the system's folder of temporary files; `kind` becomes part of its name.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// Returns an error if it cannot be created.
     pub fn new(kind: &str) -> io::Result<Self> {
         Self::new_in(kind, &std::env::temp_dir())
     }
 
-    /// Makes a folder in another one.
+    /// Creates a folder in another one.
     ///
     /// # Errors
-    /// When it cannot be made.
+    /// Returns an error if it cannot be created.
     pub fn new_in(kind: &str, parent: &Path) -> io::Result<Self> {
         let prefix = match kind {
             "" => PREFIX.to_owned(),
@@ -47,7 +47,7 @@ impl TemporaryFolder {
         let folder = tempfile::Builder::new()
             .prefix(&prefix)
             .tempdir_in(parent)?;
-        // Named once it is locked: whoever cleans up takes a free lock for a killed owner's.
+        // Renamed once it is locked: a cleanup would take a free lock for that of a killed owner.
         let unnamed = folder.path().join(UNLOCKED);
         let owner = File::create_new(&unnamed)?;
         flock(&owner, FlockOperation::NonBlockingLockExclusive)?;
@@ -58,22 +58,21 @@ impl TemporaryFolder {
         })
     }
 
-    /// Returns its path.
+    /// Returns the path of the folder.
     #[must_use]
     pub fn path(&self) -> &Path {
         self.folder.path()
     }
 }
 
-/// Returns true if a folder's owner was killed. A folder without an owner is nobody's to judge.
+/// Returns true if a folder's owner was killed; false for a folder without the file.
 pub fn is_abandoned(folder: &Path) -> bool {
     let owner = File::open(folder.join(OWNER));
-    // The lock goes with the file.
+    // The lock is released with the file.
     owner.is_ok_and(|owner| flock(&owner, FlockOperation::NonBlockingLockExclusive).is_ok())
 }
 
-/// Removes the folders among the system's temporary files whose owners were killed, and returns how many
-/// there were.
+/// Removes abandoned folders from the system's folder of temporary files; returns their number.
 pub fn remove_abandoned() -> usize {
     remove_abandoned_in(&std::env::temp_dir())
 }
@@ -87,11 +86,11 @@ fn remove_abandoned_in(parent: &Path) -> usize {
             .starts_with(PREFIX.as_bytes())
     });
     let removed = ours.filter(|entry| {
-        // One without the file is just being made, or of another version.
+        // Without the file, it is being created, or belongs to another version.
         let Ok(owner) = File::open(entry.path().join(OWNER)) else {
             return false;
         };
-        // Whoever else removes it meanwhile has the lock, or has removed it.
+        // A concurrent cleanup holds the lock or has removed it.
         flock(&owner, FlockOperation::NonBlockingLockExclusive).is_ok()
             && std::fs::remove_dir_all(entry.path()).is_ok()
     });
@@ -134,7 +133,7 @@ mod tests {
         assert_eq!(remove_abandoned_in(parent.path()), 0);
         assert!(used.path().is_dir() && foreign.is_dir());
         assert!(!is_abandoned(used.path()) && !is_abandoned(&foreign));
-        // As a killed process leaves it: the lock is free, the folder is there.
+        // The state left by a killed process: the lock is free, and the folder exists.
         let TemporaryFolder { folder, _owner } = used;
         let path = folder.keep();
         drop(_owner);

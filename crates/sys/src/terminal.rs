@@ -1,4 +1,5 @@
-//! A stderr that looks like a terminal to the code of cells: crates draw their bars on nothing else.
+//! A stderr that appears to be a terminal to the code of cells, as crates require for progress
+//! bars.
 
 use std::ffi::c_int;
 use std::mem::MaybeUninit;
@@ -6,21 +7,20 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 static STDERR_LOOKS_LIKE_ONE: AtomicBool = AtomicBool::new(false);
 
-/// Makes stderr a terminal to all that ask in this process, whatever it is. Programs it starts see what
-/// it is.
+/// Makes `isatty` report stderr as a terminal in this process. Programs it starts are not affected.
 pub fn imitate_on_stderr() {
     STDERR_LOOKS_LIKE_ONE.store(true, Ordering::Relaxed);
 }
 
-/// libc's function, in its place: a program's own symbols come before those of libraries, also for the
-/// libraries of cells, which are loaded later.
+/// Replaces the C library's function: a program's own symbols take precedence over those of
+/// libraries, even for the libraries of cells, which are loaded later.
 #[unsafe(no_mangle)]
 extern "C" fn isatty(fd: c_int) -> c_int {
     if fd == libc::STDERR_FILENO && STDERR_LOOKS_LIKE_ONE.load(Ordering::Relaxed) {
         return 1;
     }
     let mut attributes = MaybeUninit::<libc::termios>::uninit();
-    // SAFETY: the place is large enough for what is written there, and it is not read.
+    // SAFETY: the buffer is large enough for the result, and is not read.
     let answer = unsafe { libc::tcgetattr(fd, attributes.as_mut_ptr()) };
     c_int::from(answer == 0)
 }

@@ -1,4 +1,4 @@
-//! The other threads of this process, as `/proc` has them.
+//! The other threads of this process, from `/proc`.
 
 use std::fs;
 use std::io;
@@ -7,25 +7,25 @@ use std::os::unix::fs::MetadataExt;
 /// A thread other than the calling one.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Thread {
-    /// Its name.
+    /// The name.
     pub name: String,
-    /// True if it waits for something (sleeps, in the system's terms) rather than runs.
+    /// True if the thread is waiting (the state `S`).
     pub idle: bool,
 }
 
-/// The number of threads of this process; one system call.
+/// Returns the number of threads of this process; takes a single system call.
 ///
 /// # Errors
-/// When there is no `/proc`.
+/// Returns an error if `/proc` is not mounted.
 pub fn count() -> io::Result<u64> {
-    // A folder has a link from above, its own `.`, and one from each folder within.
+    // The link count of a folder includes its parent's entry, its own `.`, and one per subfolder.
     Ok(fs::metadata("/proc/self/task")?.nlink().saturating_sub(2))
 }
 
-/// Every thread but the calling one.
+/// Returns all threads but the calling one.
 ///
 /// # Errors
-/// When there is no `/proc`.
+/// Returns an error if `/proc` is not mounted.
 pub fn others() -> io::Result<Vec<Thread>> {
     let own = rustix::thread::gettid().as_raw_pid().to_string();
     let mut others = Vec::new();
@@ -34,7 +34,7 @@ pub fn others() -> io::Result<Vec<Thread>> {
         if entry.file_name().to_str() == Some(&own) {
             continue;
         }
-        // One that has just ended is none.
+        // A thread that has just ended is skipped.
         if let Ok(stat) = fs::read_to_string(entry.path().join("stat")) {
             others.extend(parse(&stat));
         }
@@ -42,7 +42,8 @@ pub fn others() -> io::Result<Vec<Thread>> {
     Ok(others)
 }
 
-/// The name, in parentheses, may hold anything; the state follows it.
+/// Parses a line of `stat`. The name, in parentheses, may contain any character; the state follows
+/// it.
 fn parse(stat: &str) -> Option<Thread> {
     let (before, after) = stat.rsplit_once(") ")?;
     let (_, name) = before.split_once('(')?;

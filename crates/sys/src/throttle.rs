@@ -1,17 +1,17 @@
-//! Saying the same thing not too often.
+//! Rate limits of messages.
 
 use std::sync::Mutex;
 use std::sync::PoisonError;
 use std::time::{Duration, Instant};
 
-/// So often in a period something is said.
+/// The number of messages per period.
 const BURST: u32 = 5;
 
 /// The period.
 const PERIOD: Duration = Duration::from_secs(10);
 
-/// Lets through what is said a few times, and after that counts. For logs of what a peer can cause as
-/// often as it likes.
+/// Admits the first messages of a period and counts the others. For log messages that a peer can
+/// cause at any rate.
 #[derive(Debug)]
 pub struct Throttle(Mutex<State>);
 
@@ -23,7 +23,7 @@ struct State {
 }
 
 impl Throttle {
-    /// One that has let nothing through.
+    /// Creates a throttle that has admitted nothing.
     #[must_use]
     pub const fn new() -> Self {
         Self(Mutex::new(State {
@@ -33,7 +33,8 @@ impl Throttle {
         }))
     }
 
-    /// `Some` if it may be said now, with how often it was not said since the last time.
+    /// Returns the number of messages suppressed since the last admitted one; `None` if this one is
+    /// suppressed.
     pub fn pass(&self) -> Option<u64> {
         self.pass_at(Instant::now())
     }
