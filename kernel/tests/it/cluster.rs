@@ -4,7 +4,7 @@ use crate::Frontend;
 use crate::frontend::{family, limited, told};
 use serde_json::json;
 
-/// Text of one stream, whatever messages it came in.
+/// Joins the text of one stream, however it is split into messages.
 pub fn stream(outputs: &[String], name: &str) -> String {
     let prefix = format!("{name}: ");
     outputs
@@ -122,7 +122,7 @@ async fn outputs_at_the_end_are_grouped() {
     let outputs = frontend
         .ok(&format!("%%px --no-stream --group-outputs=order\n{cell}"))
         .await;
-    // The first of all engines in a row, then the second.
+    // The first output of every engine, in the order of engines, then the second.
     let rows: Vec<_> = outputs.iter().filter(|o| o.contains("text/html")).collect();
     assert_eq!(rows.len(), 2, "{rows:?}");
     for (row, shown) in rows.iter().zip(["a", "b"]) {
@@ -191,7 +191,7 @@ async fn one_engines_failure_is_its_own_and_the_others_are_shown() {
     let error = ran.outputs.last().unwrap();
     assert!(error.contains("[engines 0, 2:execute]Panic"), "{error}");
     assert!(!error.contains("[1:execute]"), "{error}");
-    // They differ in state now, and still run the same cell.
+    // The engines are in different states now, but run the same cell.
     let text = stream(&frontend.ok("%%px\nshow a").await, "stdout");
     assert_eq!(text.matches("1\n").count(), 3, "{text}");
     let one = frontend.fails("%%px -t 1\npanic alone").await;
@@ -204,7 +204,8 @@ async fn cells_follow_one_that_failed_unseen() {
     let mut frontend = with_engines(2).await;
     frontend.ok("%px let a = 1").await;
     frontend.ok("%%px --noblock\nsleep 0.2\npanic late").await;
-    // Compiled for engines that have completed the last cell; they refuse it and get another.
+    // Compiled for the state after the last cell; the engines refuse the cell and receive another
+    // compilation.
     let text = stream(&frontend.ok("%%px\nshow a").await, "stdout");
     assert_eq!(text.matches("1\n").count(), 2, "{text}");
     let outputs = frontend.ok("%%px\nlost old\nprint again").await;
@@ -320,7 +321,7 @@ async fn an_engines_runtime_that_dies_costs_its_cell_only() {
 async fn an_engine_without_a_snapshot_loses_its_variables_and_goes_on() {
     let mut frontend = with_engines(2).await;
     frontend.ok("%px let a = 1").await;
-    // A thread at work: its process cannot be copied.
+    // A process with a running thread cannot be snapshotted.
     frontend.ok("%px -t 0 work busy").await;
     let outputs = frontend.fails("%px -t 0 abort").await;
     assert!(
@@ -454,7 +455,7 @@ async fn a_cluster_starts_by_itself_and_stops_when_told() {
     let outputs = frontend.ok("%cluster stop").await;
     assert!(outputs[0].starts_with("stdout: Stopped "), "{outputs:?}");
     assert!(family(frontend.pid()).len() < before);
-    // AsyncResults outlive their cluster, and are not mixed up with those of the next.
+    // AsyncResults outlive their cluster, and differ from those of the next one.
     frontend.ok("%cluster start -n 1").await;
     let again = frontend.ok("%cluster start -n 2").await;
     assert!(

@@ -1,4 +1,4 @@
-//! `:` commands: what the kernel does itself, and how each fails.
+//! `:` commands: their effects and failures.
 
 use crate::Frontend;
 

@@ -1,5 +1,5 @@
-//! Comms and widgets, over the wire: what a cell opens, what a frontend sends, what a page that was
-//! reloaded gets.
+//! Comms and widgets over the wire: messages of a cell, messages of a frontend, and the states sent
+//! to a reloaded page.
 
 use crate::frontend::Frontend;
 use bytes::Bytes;

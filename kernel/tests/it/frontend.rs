@@ -1,4 +1,4 @@
-//! A frontend with verbs for what tests do; it fails if the kernel says more than it is asked for.
+//! A fake frontend for tests; fails if the kernel sends messages that the test does not receive.
 
 use phalanx_protocol::jupyter::connection_info::{ConnectionInfo, Transport};
 use phalanx_transport::connection::{read_kernel_file, write_kernel_file};
@@ -17,10 +17,10 @@ use tokio::io::unix::AsyncFd;
 use tokio::io::{AsyncBufReadExt, BufReader};
 use tokio::process::{Child, Command};
 
-/// Longest wait for anything; a test that waits so long has failed.
+/// Time limit of each wait.
 const LIMIT: Duration = Duration::from_secs(90);
 
-/// A kernel process and everything connected to it.
+/// A kernel process and its connections.
 pub struct Frontend {
     kernel: Child,
     session: Session,
@@ -29,7 +29,7 @@ pub struct Frontend {
     stdin: Socket,
     iopub: Socket,
     info: ConnectionInfo,
-    /// The publications, by the request that caused them.
+    /// The received publications, by the request that caused them.
     published: BTreeMap<String, VecDeque<Envelope>>,
     replies: Vec<Envelope>,
     _folder: tempfile::TempDir,
@@ -39,25 +39,25 @@ pub struct Frontend {
 #[derive(Debug)]
 pub struct Ran {
     pub reply: Value,
-    /// One line each: see `told`.
+    /// The outputs, one line each, in the format of `told`.
     pub outputs: Vec<String>,
     pub messages: Vec<Envelope>,
 }
 
 impl Frontend {
-    /// A kernel with the echo evaluator, listened to on every channel.
+    /// Starts a kernel with the echo backend and connects to all its channels.
     pub async fn start() -> Self {
         Self::start_for(std::process::id()).await
     }
 
-    /// The same, told that it was started by this process.
+    /// Starts a kernel with this process id as its parent.
     pub async fn start_for(parent: u32) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let home = folder.path().join("data");
         Self::start_in(&home, folder, parent).await
     }
 
-    /// One that keeps its history in a folder that outlives it.
+    /// Starts a kernel with its history in a folder that outlives it.
     pub async fn start_at_home(home: &Path) -> Self {
         let folder = tempfile::tempdir().unwrap();
         Self::start_in(home, folder, std::process::id()).await
@@ -73,7 +73,7 @@ impl Frontend {
         Self::connect(command.spawn().unwrap(), info, folder).await
     }
 
-    /// A kernel that serves as a connection file says.
+    /// Starts a kernel with a connection file.
     pub async fn start_at(info: ConnectionInfo, folder: tempfile::TempDir) -> Self {
         let file = folder.path().join("kernel.json");
         write_kernel_file(&file, &info).unwrap();
@@ -82,7 +82,7 @@ impl Frontend {
         Self::connect(command.spawn().unwrap(), info, folder).await
     }
 
-    /// A kernel that is started by hand, and the connection file it has written.
+    /// Starts a kernel by hand; also returns the connection file it has written.
     pub async fn start_by_hand() -> (Self, PathBuf) {
         let folder = tempfile::tempdir().unwrap();
         let mut command = kernel(folder.path());
@@ -118,7 +118,7 @@ impl Frontend {
         frontend
     }
 
-    /// Vanishes without a word, and comes back as another.
+    /// Disconnects and connects again with another identity.
     pub async fn reconnect(&mut self, identity: &str) {
         let info = &self.info;
         self.shell = connect(info, SocketKind::Dealer, info.shell_port, identity).await;
@@ -129,13 +129,13 @@ impl Frontend {
         self.welcomed().await;
     }
 
-    /// From the welcome on, nothing that is published is missed.
+    /// Waits for `iopub_welcome`, after which no publication is missed.
     async fn welcomed(&mut self) {
         let welcome = self.next_published().await;
         assert_eq!(welcome.header.msg_type, "iopub_welcome");
     }
 
-    /// Sends a cell from another frontend, and waits for the reply that frontend gets.
+    /// Executes a cell from another frontend, and waits for the reply to it.
     pub async fn execute_beside(&mut self, source: &str) -> Value {
         let info = &self.info;
         let mut shell = connect(info, SocketKind::Dealer, info.shell_port, "beside").await;
@@ -151,7 +151,7 @@ impl Frontend {
         reply.content
     }
 
-    /// Sends frames that are no message.
+    /// Sends frames that are not a message.
     pub async fn send_frames(&mut self, frames: Vec<bytes::Bytes>) {
         self.shell.send(frames).await.unwrap();
     }
@@ -160,21 +160,22 @@ impl Frontend {
         self.kernel.id().unwrap()
     }
 
-    /// Runs a cell that succeeds.
+    /// Executes a cell that must succeed; returns its outputs.
     pub async fn ok(&mut self, source: &str) -> Vec<String> {
         let ran = self.execute(source).await;
         assert_eq!(ran.reply["status"], "ok", "{source}: {ran:#?}");
         ran.outputs
     }
 
-    /// Runs a cell that fails; its outputs with the error's name and message as the last.
+    /// Executes a cell that must fail; returns its outputs, followed by the name and message of the
+    /// error.
     pub async fn fails(&mut self, source: &str) -> Vec<String> {
         let ran = self.execute(source).await;
         assert_eq!(ran.reply["status"], "error", "{source}: {ran:#?}");
         ran.outputs
     }
 
-    /// Runs a cell.
+    /// Executes a cell.
     pub async fn execute(&mut self, source: &str) -> Ran {
         let id = self.send_execute(source).await;
         self.ran(&id).await
@@ -203,7 +204,7 @@ impl Frontend {
         self.send_envelope(message).await
     }
 
-    /// Sends a message on shell as it is.
+    /// Sends a message on shell unchanged.
     pub async fn send_envelope(&mut self, message: Envelope) -> String {
         let id = message.header.msg_id.clone();
         let frames = message.seal(self.session.key()).unwrap();
@@ -219,7 +220,7 @@ impl Frontend {
         id
     }
 
-    /// Sends frames that no kernel may trust.
+    /// Sends a message signed with another key.
     pub async fn send_raw(&mut self, message: Envelope, key: &SigningKey) {
         self.shell.send(message.seal(key).unwrap()).await.unwrap();
     }
@@ -239,7 +240,7 @@ impl Frontend {
         self.stdin.send(frames).await.unwrap();
     }
 
-    /// The next question of a cell.
+    /// Waits for the next input request.
     pub async fn asked(&mut self) -> Envelope {
         let frames = limited("a question", self.stdin.recv_message())
             .await
@@ -249,14 +250,14 @@ impl Frontend {
         question
     }
 
-    /// Answers the next question, whose prompt must be this.
+    /// Replies to the next input request, which must have this prompt.
     pub async fn answer(&mut self, prompt: &str, line: &str) {
         assert_eq!(self.asked().await.content["prompt"], prompt);
         let reply = json!({"value": line, "status": "ok"});
         self.send_stdin("input_reply", reply).await;
     }
 
-    /// Asks something on shell; the reply's content, once the kernel is idle again.
+    /// Sends a request on shell; returns the content of the reply once the kernel is idle again.
     pub async fn ask(&mut self, msg_type: &str, content: Value) -> Value {
         let id = self.send_shell(msg_type, content).await;
         let reply = self.reply(&id).await;
@@ -264,7 +265,7 @@ impl Frontend {
         reply
     }
 
-    /// Asks something on control; likewise.
+    /// Sends a request on control; returns the content of the reply once the kernel is idle again.
     pub async fn ask_control(&mut self, msg_type: &str, content: Value) -> Value {
         let id = self.send_control(msg_type, content).await;
         let reply = self.reply(&id).await;
@@ -272,7 +273,7 @@ impl Frontend {
         reply
     }
 
-    /// The reply to a cell, and what it put out between busy and idle.
+    /// Waits for the reply to a cell and its outputs between busy and idle.
     pub async fn ran(&mut self, id: &str) -> Ran {
         let reply = self.reply(id).await;
         let messages = self.until_idle(id).await;
@@ -284,13 +285,13 @@ impl Frontend {
         }
     }
 
-    /// Waits until the kernel has gone through busy and idle for a request without output.
+    /// Waits for busy and idle of a request that has no outputs.
     pub async fn quiet(&mut self, id: &str) {
         let messages = self.until_idle(id).await;
         assert!(messages.is_empty(), "{messages:#?}");
     }
 
-    /// Waits for the messages a request caused, up to idle; busy must have come first.
+    /// Waits for the publications of a request up to idle; the first must be busy.
     pub async fn until_idle(&mut self, id: &str) -> Vec<Envelope> {
         let mut messages: Vec<Envelope> = Vec::new();
         let first = self.published_for(id).await;
@@ -299,14 +300,14 @@ impl Frontend {
             let message = self.published_for(id).await;
             match state(&message) {
                 Some("idle") => return messages,
-                // The kernel says again that it is busy after each request it served meanwhile.
+                // The kernel publishes busy again after each request served meanwhile.
                 Some("busy") => {}
                 _ => messages.push(message),
             }
         }
     }
 
-    /// The next thing a request has caused.
+    /// Waits for the next publication of a request.
     pub async fn published_for(&mut self, id: &str) -> Envelope {
         loop {
             if let Some(message) = self.published.get_mut(id).and_then(VecDeque::pop_front) {
@@ -321,7 +322,7 @@ impl Frontend {
         }
     }
 
-    /// Waits until a cell that was sent is being run.
+    /// Waits until a cell is running.
     pub async fn begun(&mut self, id: &str) {
         let first = self.published_for(id).await;
         assert_eq!(state(&first), Some("busy"), "{first:#?}");
@@ -329,12 +330,12 @@ impl Frontend {
         published.push_front(first);
     }
 
-    /// Waits for an output of a running cell, such as what it prints once it has begun.
+    /// Waits for an output of a running cell, such as its first print.
     pub async fn wait_for(&mut self, id: &str, output: &str) {
         loop {
             let message = self.published_for(id).await;
             if told(&message).as_deref() == Some(output) {
-                // As if the cell had just begun.
+                // Put back, as if the cell had just begun.
                 let busy =
                     self.session
                         .envelope("status", json!({"execution_state": "busy"}), None);
@@ -347,7 +348,7 @@ impl Frontend {
         }
     }
 
-    /// Waits until the streams of a running cell have held all these texts.
+    /// Waits until the streams of a running cell contain all these texts.
     pub async fn wait_for_text(&mut self, id: &str, texts: &[&str]) {
         let mut seen = String::new();
         let mut messages = VecDeque::new();
@@ -363,7 +364,7 @@ impl Frontend {
         *rest = messages;
     }
 
-    /// Takes the text that was published for a request up to the message with these words.
+    /// Takes the text published for a request up to a message that contains `words`.
     pub async fn text_until(&mut self, id: &str, words: &str) -> String {
         let mut seen = String::new();
         while !seen.contains(words) {
@@ -375,7 +376,7 @@ impl Frontend {
 
     async fn next_published(&mut self) -> Envelope {
         let frames = limited("iopub", self.iopub.recv_message()).await.unwrap();
-        // The topic stands before the message.
+        // The topic precedes the message.
         Envelope::open(frames, self.session.key()).unwrap()
     }
 
@@ -398,7 +399,7 @@ impl Frontend {
         }
     }
 
-    /// Checks that the heartbeat comes back as it was sent.
+    /// Checks that the heartbeat is echoed.
     pub async fn heartbeat(&self) {
         let info = &self.info;
         let mut socket = connect(info, SocketKind::Dealer, info.hb_port, "heart").await;
@@ -411,7 +412,7 @@ impl Frontend {
         assert_eq!(back, Some(frames));
     }
 
-    /// Shuts the kernel down and checks that nothing is left: no message, no process.
+    /// Shuts the kernel down and checks that no messages or processes are left.
     pub async fn stop(mut self) {
         let family = family(self.pid());
         let reply = self
@@ -422,7 +423,7 @@ impl Frontend {
         self.nothing_left();
     }
 
-    /// Waits until the kernel and all it has started are gone.
+    /// Waits until the kernel and its descendants have ended.
     pub async fn gone(&mut self, family: Vec<OwnedFd>) {
         let status = limited("the kernel's end", self.kernel.wait())
             .await
@@ -438,7 +439,7 @@ impl Frontend {
         assert!(status.success(), "{status}");
     }
 
-    /// Ends the kernel as the system does.
+    /// Terminates the kernel by a signal.
     pub async fn terminate(mut self) {
         let family = family(self.pid());
         let pid = rustix::process::Pid::from_raw(self.pid() as i32).unwrap();
@@ -469,7 +470,7 @@ pub async fn limited<T>(what: &str, future: impl Future<Output = T>) -> T {
         .unwrap_or_else(|_| panic!("waited for {what} in vain"))
 }
 
-/// A process and all its descendants, held so that their ends can be awaited.
+/// Opens a process and all its descendants, so that their ends can be awaited.
 pub fn family(pid: u32) -> Vec<OwnedFd> {
     let mut found = vec![pid];
     let mut at = 0;
@@ -496,7 +497,7 @@ pub fn family(pid: u32) -> Vec<OwnedFd> {
         .collect()
 }
 
-/// The program with the echo evaluator, its history in a folder.
+/// Returns the command of a kernel with the echo backend, and its history in a folder.
 fn kernel(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_phalanx"));
     command
@@ -511,13 +512,13 @@ fn kernel(home: &Path) -> Command {
 async fn connect(info: &ConnectionInfo, kind: SocketKind, port: u16, identity: &str) -> Socket {
     let interface = format!("{}://{}", info.transport, info.ip);
     let endpoint = Endpoint::of(&interface, port).unwrap();
-    // As clients do, so that the kernel can ask back whoever has sent a cell.
+    // Has the identity of the shell socket, as in clients, so that input requests reach it.
     let options = SocketOptions::default().identity(identity);
     Socket::connect(kind, &endpoint, options).await.unwrap()
 }
 
-/// A port of loopback that nobody listens at, of those that the system gives to nobody who does not ask: what was
-/// free a moment ago may be another test's otherwise.
+/// Returns an unused loopback port outside of the range that the system assigns automatically,
+/// where another test may take it at any time.
 fn free_port() -> u16 {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let first = 10_000 + (std::process::id() % 15_000) as u16;
@@ -529,7 +530,7 @@ fn free_port() -> u16 {
     }
 }
 
-/// Loopback with ports that are free.
+/// Returns a connection file for unused loopback ports.
 pub fn connection() -> ConnectionInfo {
     let ports: Vec<u16> = (0..5).map(|_| free_port()).collect();
     let port = |at: usize| ports[at];
@@ -551,7 +552,7 @@ fn state(message: &Envelope) -> Option<&str> {
     message.content["execution_state"].as_str()
 }
 
-/// An output in one line; `None` for what is none.
+/// Formats an output as a line; `None` for other messages.
 pub fn told(message: &Envelope) -> Option<String> {
     let content = &message.content;
     let data = || {
@@ -580,7 +581,7 @@ pub fn told(message: &Envelope) -> Option<String> {
     })
 }
 
-/// A text without colours.
+/// Removes colours from a text.
 pub fn plain(text: &str) -> String {
     let mut plain = String::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! Messages that no frontend should send, and frontends that behave badly.
+//! Messages that frontends should not send, and frontends that misbehave.
 
 use crate::Frontend;
 use bytes::Bytes;
@@ -75,7 +75,7 @@ async fn a_thousand_waiting_cells_are_aborted_or_run_in_order() {
         ids.push(frontend.send_execute(&format!("print {n}")).await);
     }
     assert_eq!(frontend.ran(&first).await.reply["status"], "error");
-    // Those that came after the end of the first one run.
+    // Cells that arrived after the end of the first one run.
     let mut aborted = 0;
     for (n, id) in ids.iter().enumerate() {
         let ran = frontend.ran(id).await;
@@ -98,7 +98,7 @@ async fn a_frontend_that_vanishes_leaves_a_kernel_for_the_next() {
         .await;
     frontend.asked().await;
     frontend.reconnect("second").await;
-    // The cell still waits for whoever has asked for it.
+    // The cell still waits for the reply of the disconnected frontend.
     frontend.ask_control("interrupt_request", json!({})).await;
     loop {
         let message = frontend.published_for(&id).await;

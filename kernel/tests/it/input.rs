@@ -1,9 +1,9 @@
-//! Cells that ask the user, by every way there is.
+//! Cells that request input, in every supported way.
 
 use crate::Frontend;
 use serde_json::json;
 
-/// The text a cell printed.
+/// Returns the text printed by a cell.
 fn printed(outputs: &[String]) -> String {
     let texts = outputs.iter().map(|output| {
         let (_, text) = output.split_once(": ").unwrap_or(("", output));
@@ -32,7 +32,7 @@ async fn plain_reads_ask_for_lines_until_the_input_ends() {
         printed(&ran.outputs),
         "before\nread größe 👩‍👩‍👧\nread two\nread lines\nend\n"
     );
-    // What ended was the input of that cell.
+    // The end of input applied to that cell only.
     let id = frontend.send_execute("read").await;
     frontend.answer("", "again").await;
     assert_eq!(frontend.ran(&id).await.outputs, ["stdout: read again\n"]);
@@ -51,7 +51,7 @@ async fn the_library_and_evcxr_s_markers_ask_with_a_prompt() {
         question.content,
         json!({"prompt": "secret", "password": true})
     );
-    // Answered by name, as JupyterLab does, among answers to other questions.
+    // The reply names its request, as JupyterLab's does, among replies to other requests.
     let stale = json!({"value": "stale", "status": "ok"});
     let mut reply = frontend
         .session()
@@ -93,7 +93,7 @@ async fn a_question_can_be_interrupted_and_its_answer_comes_too_late() {
     }
     let late = json!({"value": "late", "status": "ok"});
     frontend.send_stdin("input_reply", late).await;
-    // Answered, so the late answer has been read.
+    // A later cell is done, so the late reply has been read.
     frontend.ok("print after").await;
     let id = frontend.send_execute("read").await;
     frontend.answer("", "in time").await;

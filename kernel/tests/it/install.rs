@@ -1,4 +1,4 @@
-//! The effects of `phalanx install`, `uninstall` and `doctor` on a machine.
+//! The effects of `phalanx install`, `uninstall` and `doctor`.
 
 use serde_json::Value;
 use std::path::Path;
@@ -53,7 +53,7 @@ fn the_kernelspec_is_installed_whole_and_removed() {
             "{logo}"
         );
     }
-    // Again, as after an update.
+    // A second installation, as after an update.
     assert!(phalanx(&["install", "--prefix", prefix]).status.success());
     let removed = phalanx(&["uninstall", "--prefix", prefix]);
     assert!(removed.status.success(), "{}", said(&removed));
@@ -159,14 +159,14 @@ fn the_version_is_told() {
     );
 }
 
-/// The cluster's process is alone with its log when it fails.
+/// A cluster's process writes to its log alone when it fails.
 #[test]
 fn a_cluster_that_does_not_start_says_why() {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_phalanx"))
         .args(["cluster", "start", "-n", "1", "--daemonize", "--echo"])
         .env("XDG_DATA_HOME", folder.path())
-        // Its sockets have no place.
+        // Its sockets cannot be created.
         .env("TMPDIR", folder.path().join("nowhere"))
         .output()
         .unwrap();

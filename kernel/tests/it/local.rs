@@ -1,4 +1,4 @@
-//! Local cells: outputs, failures, interrupts, and processes that die.
+//! Local cells: outputs, failures, interrupts, and deaths of processes.
 
 use crate::Frontend;
 use serde_json::json;
@@ -132,7 +132,7 @@ async fn an_interrupt_stops_the_running_cell_and_nothing_else() {
 
     let id = frontend.send_execute("print begun\nsleep 600").await;
     frontend.wait_for(&id, "stdout: begun\n").await;
-    // Served while the cell runs.
+    // Replied to while the cell runs.
     frontend.ask("kernel_info_request", json!({})).await;
     frontend
         .ask("complete_request", json!({"code": "pri", "cursor_pos": 3}))
@@ -225,7 +225,7 @@ async fn a_dead_evaluator_is_replaced_and_the_variables_stay() {
     frontend.stop().await;
 }
 
-/// The child process with that argument on its command line.
+/// Returns the child process with this argument.
 fn child_with_argument(parent: u32, argument: &str) -> u32 {
     let tasks = std::fs::read_dir(format!("/proc/{parent}/task")).unwrap();
     let children = tasks.flat_map(|task| {

@@ -1,11 +1,11 @@
-//! The parallel magics, option by option, as a frontend sees them.
+//! The parallel magics and their options, as seen by a frontend.
 
 use crate::Frontend;
 use crate::cluster::{stream, with_engines};
 use serde_json::{Value, json};
 use std::process::Command;
 
-/// A cell with something of everything.
+/// A cell with every kind of output.
 const CELL: &str = "print out\neprint err\nhtml a\nresult 1";
 
 #[tokio::test]
@@ -170,7 +170,7 @@ async fn autopx_sends_every_cell_to_the_engines() {
     frontend.ok("let there = 2").await;
     let outputs = frontend.ok("// no magic\nshow there\nprint é").await;
     assert_eq!(outputs, ["stdout: [stdout:0] \n2\né\n[stdout:1] \n2\né\n"]);
-    // Magics work as ever, those with targets of their own too.
+    // Magics still work, including those with targets.
     assert_eq!(frontend.ok("%px -t 0 show there").await, ["stdout: 2\n"]);
     let ran = frontend.execute("print a\npanic there").await;
     assert_eq!(ran.reply["ename"], "CompositeError");
@@ -196,7 +196,7 @@ async fn suffixes_make_sets_of_magics() {
     assert_eq!(frontend.ok("%px0 print x").await, ["stdout: x\n"]);
     let rest = "stdout: [stdout:1] \ny\n[stdout:2] \ny\n";
     assert_eq!(frontend.ok("%%px_rest\nprint y").await, [rest]);
-    // Each remembers its own.
+    // Each set has its own last result.
     assert_eq!(frontend.ok("%pxresult0").await, ["stdout: x\n"]);
     assert_eq!(frontend.ok("%pxresult_rest").await, [rest]);
     assert!(frontend.fails("%pxresult").await[0].contains("has not yet been used"));
@@ -222,7 +222,7 @@ async fn clusters_are_scaled_restarted_and_looked_at() {
         outputs[0].starts_with("stdout: Scaled from 2 engines to 4 in "),
         "{outputs:?}"
     );
-    // The late engines have another history; each is served.
+    // The new engines have another history; the cell runs on all of them.
     let text = stream(&frontend.ok("%px print x").await, "stdout");
     assert_eq!(text.matches("x\n").count(), 4);
     let table = frontend.ok("%engines").await;
@@ -283,7 +283,7 @@ async fn late_engines_are_brought_up_to_date() {
     frontend.ok("%cluster scale 3").await;
     let failed = frontend.fails("%%px -t 2\ncall g").await;
     assert!(failed[0].starts_with("CompileError"), "{failed:?}");
-    // Where it compiles for some only, it is said for whom it does not.
+    // If it compiles for some engines only, the others are named.
     let ran = frontend.execute("%%px\ncall g").await;
     let traceback = ran.reply["traceback"].to_string();
     assert!(traceback.contains("so it is on engine 2"), "{traceback}");
@@ -378,14 +378,14 @@ async fn a_cluster_outlives_the_notebooks_that_connect_to_it() {
 async fn an_interrupt_says_which_engines_it_stopped() {
     let mut frontend = with_engines(2).await;
     frontend.ok("%px -t 1 let go = 1").await;
-    // Engine 0 has no `go`, so it is done at once.
+    // Engine 0 has no `go`, so it finishes at once.
     let id = frontend
         .send_execute("%%px --progress-after -1\nprint begun\nshow go\nsleep 600")
         .await;
     frontend.wait_for_text(&id, &["[stdout:1]", "\n1\n"]).await;
     frontend.ask_control("interrupt_request", json!({})).await;
     let ran = frontend.ran(&id).await;
-    // What failed of itself is what has to be known.
+    // A failure of its own takes precedence over the interrupt.
     assert_eq!(ran.reply["ename"], "CompositeError", "{:?}", ran.outputs);
 
     let id = frontend.send_execute("%%px\nprint begun\nsleep 600").await;
@@ -424,11 +424,11 @@ async fn the_signal_of_an_interrupt_is_chosen() {
         ran.reply["evalue"],
         "the cell was interrupted; engines 0, 1 go on with it"
     );
-    // They do: the result can be asked for later.
+    // They continue, so the result can be shown later.
     let outputs = frontend.ok("%pxresult").await;
     assert_eq!(stream(&outputs, "stdout").matches("unseen").count(), 2);
 
-    // A signal that ends nothing: a second interrupt ends the wait.
+    // The signal has no effect, and a second interrupt ends the wait.
     let id = frontend
         .send_execute("%%px --signal-on-interrupt CONT\nprint begun\nsleep 600")
         .await;
@@ -521,7 +521,7 @@ async fn a_flood_arrives_whole_and_once() {
         .await;
     assert_eq!(ran.reply["status"], "ok");
     let text = stream(&ran.outputs, "stdout");
-    // By engine, the ends of lines left out: a label ends a line that it comes upon unfinished.
+    // Grouped by engine, without newlines: a label ends an incomplete line.
     let mut told = vec![String::new(); 4];
     let mut engine = 0;
     for line in text.lines() {
@@ -576,7 +576,7 @@ async fn completion_offers_names_options_and_targets() {
         offered(&mut frontend, "%%px -t ", 8).await,
         ["all", ":", "::2", "0", "1"]
     );
-    // In the body and on the line: the variables of the engines that are meant.
+    // In the body and on the line: the variables of the targeted engines.
     for (cell, cursor, known) in [
         ("%%px_one\npri", 12, true),
         ("%%px -t 1\npri", 13, true),

@@ -1,4 +1,4 @@
-//! The kernel over real loopback sockets, driven by a fake frontend; cells are the echo twin's.
+//! Tests of the kernel over loopback sockets with a fake frontend and the echo backend.
 
 #![cfg(feature = "echo")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]

@@ -1,11 +1,11 @@
-//! Several notebooks on the engines of one cluster.
+//! Several notebooks that use the engines of one cluster.
 
 use crate::Frontend;
 use crate::cluster::stream;
 use std::process::Command;
 use tempfile::TempDir;
 
-/// A cluster of two engines that belongs to no notebook; ends with this.
+/// A cluster of two engines that belongs to no notebook; stopped on drop.
 struct Cluster {
     home: TempDir,
     file: String,
@@ -42,7 +42,7 @@ impl Cluster {
     }
 }
 
-/// The standard output of a cell, on both engines.
+/// Returns the standard output of a cell on both engines.
 async fn both(notebook: &mut Frontend, cell: &str) -> Vec<String> {
     let text = stream(&notebook.ok(cell).await, "stdout");
     let parts = text.split("[stdout:").skip(1);

@@ -1,4 +1,4 @@
-//! Behavior that every frontend relies on, whatever the cells are.
+//! Behaviour that frontends rely on, independent of the cells.
 
 use crate::Frontend;
 use crate::frontend::{connection, limited};
@@ -199,14 +199,14 @@ async fn subshells_answer_while_a_cell_runs() {
         .await;
     assert_eq!(frontend.reply(&id).await["status"], "ok");
     frontend.quiet(&id).await;
-    // Rust waits for its turn.
+    // The Rust cell is queued.
     let ask = json!({"code": "print after", "silent": false, "store_history": true});
     let rust = frontend
         .send_within(&subshell, "execute_request", ask.clone())
         .await;
     frontend.ask_control("interrupt_request", json!({})).await;
     assert_eq!(frontend.ran(&main).await.reply["ename"], "Interrupted");
-    // Interrupted too, unless it came later.
+    // Interrupted as well, unless it arrived later.
     frontend.ran(&rust).await;
     let rust = frontend
         .send_within(&subshell, "execute_request", ask)
@@ -236,7 +236,7 @@ async fn completion_and_inspection_are_answered_while_a_cell_runs() {
     frontend.wait_for(&main, "stdout: begun\n").await;
     let ask = json!({"code": "resu", "cursor_pos": 4});
     let reply = frontend.ask("complete_request", ask).await;
-    // A word of the evaluator's, not one of Rust's.
+    // A keyword of the echo backend, not of Rust.
     assert_eq!(reply["matches"], json!(["result"]));
     assert_eq!(
         (&reply["cursor_start"], &reply["cursor_end"]),
@@ -269,7 +269,7 @@ async fn the_kernel_says_what_it_uses() {
 #[tokio::test]
 async fn completion_and_inspection_count_in_characters() {
     let mut frontend = Frontend::start().await;
-    // Once a cell has run, the evaluator is there.
+    // After a cell has run, the evaluator has started.
     frontend.ok("let a = 1").await;
     let reply = frontend
         .ask(
