@@ -1,4 +1,4 @@
-//! Running a program, but not for ever.
+//! Programs run with a time limit.
 
 use rustix::process::{Pid, Signal, kill_process_group};
 use std::os::unix::process::CommandExt;
@@ -6,22 +6,22 @@ use std::process::{Command, Output, Stdio};
 use std::sync::mpsc;
 use std::time::Duration;
 
-/// A program that ended, and its output.
+/// The output of a program that has ended.
 #[derive(Debug)]
 pub struct Finished {
-    /// Its exit code; `None` when a signal ended it.
+    /// The exit code; `None` if a signal has ended it.
     pub code: Option<i32>,
-    /// The text on stdout.
+    /// The output on stdout.
     pub stdout: String,
-    /// The text on stderr.
+    /// The output on stderr.
     pub stderr: String,
 }
 
 impl Finished {
-    /// Passes it on if the program succeeded.
+    /// Returns the output if the program succeeded.
     ///
     /// # Panics
-    /// With all it printed, if it did not.
+    /// Panics if it failed; the message contains its output.
     #[must_use]
     pub fn succeeded(self) -> Self {
         assert_eq!(self.code, Some(0), "{}\n{}", self.stdout, self.stderr);
@@ -29,10 +29,10 @@ impl Finished {
     }
 }
 
-/// Runs a program to its end without an input, in a process group of its own.
+/// Runs a program to its end without stdin, in a process group of its own.
 ///
 /// # Panics
-/// When it cannot be started, or takes longer than this; its group is killed then.
+/// Panics if it cannot be started or exceeds the time limit, which kills its group.
 #[must_use]
 pub fn run(command: &mut Command, limit: Duration) -> Finished {
     let shown = format!("{command:?}");
@@ -44,7 +44,7 @@ pub fn run(command: &mut Command, limit: Duration) -> Finished {
         .spawn()
         .unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
     let group = Pid::from_child(&child);
-    // One message; the waiting thread ends with the group at the latest.
+    // A single message; the waiting thread ends with the group at the latest.
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || sender.send(child.wait_with_output()));
     let output = match receiver.recv_timeout(limit) {

@@ -1,6 +1,7 @@
-//! The test program's main: cases that name what they need, and are skipped, visibly, without it.
+//! The test program's main function: cases that declare their requirements, and are visibly skipped
+//! without them.
 //!
-//! Arguments and output are libtest's, as far as cargo and people use them.
+//! Arguments and output are those of libtest, as far as cargo and people use them.
 
 use crate::prepared::Need;
 use std::collections::VecDeque;
@@ -15,17 +16,17 @@ use std::time::Instant;
 pub struct Case {
     /// The path of its function.
     pub name: &'static str,
-    /// Collects what it needs.
+    /// Finds its requirements.
     ///
     /// # Errors
-    /// The reason why something is not there.
+    /// Returns the reason why one is missing.
     pub start: fn() -> Result<Ready, &'static str>,
 }
 
-/// A case with what it needs.
+/// A case with its requirements.
 pub type Ready = Box<dyn FnOnce()>;
 
-/// Lists a file's cases: functions, with what they need as arguments.
+/// Lists a file's cases: functions with their requirements as arguments.
 ///
 /// ```
 /// use phalanx_tests::prepared::Prepared;
@@ -49,20 +50,20 @@ macro_rules! cases {
     };
 }
 
-/// Something that a case needs.
+/// Finds a requirement.
 ///
 /// # Errors
-/// The reason why it is not there.
+/// Returns the reason why it is missing.
 pub fn needed<N: Need>() -> Result<N, &'static str> {
     N::find().ok_or(N::WITHOUT)
 }
 
-/// Skips the running case, with the reason.
+/// Skips the running case with a reason.
 pub fn skip(reason: impl Into<String>) -> ! {
     resume_unwind(Box::new(Skipped(reason.into())))
 }
 
-/// The reason why a case has skipped itself.
+/// The panic payload of a skipped case.
 struct Skipped(String);
 
 /// The result of a case.
@@ -73,7 +74,7 @@ enum Verdict {
     Skipped,
 }
 
-/// The command line.
+/// The parsed command line.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Arguments {
     filters: Vec<String>,
@@ -100,7 +101,7 @@ impl Arguments {
                     parsed.threads = threads.and_then(|threads| threads.parse().ok());
                 }
                 "--color" | "--format" => drop(value.or_else(|| words.next())),
-                // Output is never captured, and nothing here takes another turn by other options.
+                // Other options are ignored: output is never captured.
                 option if option.starts_with('-') => {}
                 _ => parsed.filters.push(word),
             }
@@ -124,7 +125,7 @@ impl Arguments {
     }
 }
 
-/// Runs the cases that the command line names, or all.
+/// Runs the selected cases, or all.
 #[must_use]
 pub fn main(files: &[&[Case]]) -> ExitCode {
     let arguments = Arguments::parse(std::env::args().skip(1));
@@ -172,7 +173,7 @@ pub fn main(files: &[&[Case]]) -> ExitCode {
     }
 }
 
-/// The name as libtest shows it: without the crate.
+/// Returns the name as libtest prints it, without the crate.
 fn path(case: &Case) -> &'static str {
     case.name
         .split_once("::")
@@ -180,7 +181,7 @@ fn path(case: &Case) -> &'static str {
 }
 
 fn run(cases: VecDeque<Case>, threads: usize) -> Vec<(&'static str, Verdict)> {
-    // Held for one case to be taken, and one verdict to be added.
+    // Locked to take a case or to add a verdict.
     let (left, verdicts) = (Mutex::new(cases), Mutex::new(Vec::new()));
     let next = || {
         left.lock()
@@ -207,7 +208,7 @@ fn run(cases: VecDeque<Case>, threads: usize) -> Vec<(&'static str, Verdict)> {
     verdicts
 }
 
-/// Runs a case in a thread of its name, and prints its line.
+/// Runs a case on a thread named after it, and prints its line.
 fn perform(name: &str, case: &Case) -> Verdict {
     let start = case.start;
     let named = thread::Builder::new().name(name.to_owned());
@@ -259,7 +260,7 @@ mod tests {
     fn a_case_without_what_it_needs_is_skipped() {
         let verdicts = run(CASES.iter().copied().collect(), 2);
         let found: Vec<_> = verdicts.iter().map(|(_, verdict)| *verdict).collect();
-        // By their names.
+        // Sorted by name.
         use Verdict::{Failed, Passed, Skipped};
         assert_eq!(found, [Failed, Skipped, Passed, Skipped]);
         assert_eq!(path(&CASES[0]), "harness::tests::passes");

@@ -1,17 +1,17 @@
-//! Support for end-to-end tests: places to work in, bounded runs of other programs, and what
-//! `cargo xtask test` prepared.
+//! Support for end-to-end tests: sandboxes, time limits for programs, and access to the
+//! preparations of `cargo xtask test`.
 //!
-//! | module | what it holds |
+//! | module | contents |
 //! |---|---|
-//! | [`harness`] | cases that name what they need, and are skipped without it |
-//! | [`prepared`] | what they may need: our programs, Python, a browser, other programs |
-//! | [`place`] | a folder of a test's own, whose processes end with it |
-//! | [`script`] | a Python script that plays a client |
-//! | [`bounded`] | running a program, but not for ever |
-//! | [`processes`] | finding processes by a mark in their environment |
-//! | [`notebook`] | making notebooks and reading executed ones |
+//! | [`harness`] | cases that declare their requirements, and are skipped without them |
+//! | [`prepared`] | requirements: our programs, Python, a browser, other programs |
+//! | [`sandbox`] | a folder of a test's own, whose processes end with it |
+//! | [`script`] | a Python script that acts as a client |
+//! | [`bounded`] | programs run with a time limit |
+//! | [`processes`] | a search for processes by a mark in their environment |
+//! | [`notebook`] | creating notebooks and reading executed ones |
 //!
-//! A test fails by panicking, so these functions do too.
+//! These functions panic on errors, which fails the test.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -1,4 +1,4 @@
-//! Notebooks: made for a test, executed as `cargo xtask run` does it, and read afterwards.
+//! Notebooks: written for a test, executed like `cargo xtask run` does, and read afterwards.
 
 use crate::bounded::{self, Finished};
 use crate::prepared::{Prepared, checkout};
@@ -8,21 +8,21 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// Longest time a whole notebook may take; the first of a machine builds the notebooks' library.
+/// Time limit of a notebook; the first one on a machine builds the notebooks' library.
 const LIMIT: Duration = Duration::from_secs(900);
 
-/// A notebook after its execution.
+/// An executed notebook.
 #[derive(Debug)]
 pub struct Executed {
-    /// The exit of the program that executed it, and its output.
+    /// The output of the program that executed it.
     pub finished: Finished,
     cells: Vec<Value>,
 }
 
-/// Writes a notebook of these code cells, for our kernel.
+/// Writes a notebook of these code cells for the kernel.
 ///
 /// # Panics
-/// When it cannot be written.
+/// Panics if the file cannot be written.
 #[must_use]
 pub fn write(place: &Sandbox, name: &str, sources: &[&str]) -> PathBuf {
     let cells: Vec<_> = sources
@@ -45,10 +45,10 @@ pub fn write(place: &Sandbox, name: &str, sources: &[&str]) -> PathBuf {
     path
 }
 
-/// Executes a notebook through the installed kernelspec.
+/// Executes a notebook with the installed kernelspec.
 ///
 /// # Panics
-/// When that takes too long or leaves no executed notebook.
+/// Panics if the time limit is exceeded or no executed notebook is written.
 #[must_use]
 pub fn execute(place: &Sandbox, prepared: &Prepared, notebook: &Path) -> Executed {
     let output = place.path("executed.ipynb");
@@ -61,10 +61,10 @@ pub fn execute(place: &Sandbox, prepared: &Prepared, notebook: &Path) -> Execute
     Executed::read(bounded::run(&mut command, LIMIT), &output)
 }
 
-/// Executes a notebook of the repository, in a kernel and a place of its own.
+/// Executes a notebook of the repository in a sandbox of its own.
 ///
 /// # Panics
-/// When it fails, takes too long, or leaves something behind.
+/// Panics if it fails, exceeds the time limit, or leaves processes or files behind.
 #[must_use]
 pub fn example(prepared: &Prepared, name: &str) -> Executed {
     let place = Sandbox::new();
@@ -75,10 +75,10 @@ pub fn example(prepared: &Prepared, name: &str) -> Executed {
 }
 
 impl Executed {
-    /// A notebook that a program has executed and written.
+    /// Reads a notebook that a program has executed and written.
     ///
     /// # Panics
-    /// When there is none.
+    /// Panics if the file does not exist.
     #[must_use]
     pub fn read(finished: Finished, output: &Path) -> Self {
         let text = fs::read_to_string(output)
@@ -88,11 +88,11 @@ impl Executed {
         Self { finished, cells }
     }
 
-    /// The lines of a cell's text. What is printed comes in any number of outputs, so empty ones do not
-    /// count.
+    /// Returns the lines of a cell's text, without empty ones, since printed text is split into
+    /// outputs arbitrarily.
     ///
     /// # Panics
-    /// When there is no such cell.
+    /// Panics if the cell does not exist.
     #[must_use]
     pub fn lines(&self, cell: &str) -> Vec<String> {
         let text = self.cell(cell).text();
@@ -103,16 +103,16 @@ impl Executed {
     /// Checks that a cell's lines contain a text.
     ///
     /// # Panics
-    /// When they do not.
+    /// Panics if they do not.
     pub fn says(&self, cell: &str, what: &str) {
         let text = self.lines(cell).join("\n");
         assert!(text.contains(what), "{cell} does not say `{what}`: {text}");
     }
 
-    /// The outputs of the cell with this id.
+    /// Returns the outputs of the cell with this id.
     ///
     /// # Panics
-    /// When there is no such cell.
+    /// Panics if the cell does not exist.
     #[must_use]
     pub fn cell(&self, id: &str) -> Outputs<'_> {
         let cell = self.cells.iter().find(|cell| cell["id"] == id);
@@ -124,19 +124,19 @@ impl Executed {
     }
 }
 
-/// The outputs of one cell.
+/// The outputs of a cell.
 #[derive(Clone, Copy, Debug)]
 pub struct Outputs<'a> {
-    /// True if the cell ran at all.
+    /// True if the cell was executed.
     pub executed: bool,
-    /// The outputs, as the notebook format has them.
+    /// The outputs in the notebook format.
     pub all: &'a [Value],
 }
 
 impl Outputs<'_> {
-    /// The text of all outputs, one after another: streams, and `text/plain` of displays and results.
-    /// What a cell prints in a row is one text, in however many messages it came. Bars of magics are
-    /// left out: whether one appears is a matter of time.
+    /// Returns the text of all outputs: streams, and `text/plain` of displays and results.
+    /// Consecutive streams are joined. Progress bars of magics are omitted, since they depend on
+    /// timing.
     #[must_use]
     pub fn text(&self) -> String {
         let mut all = String::new();
@@ -156,14 +156,14 @@ impl Outputs<'_> {
         without_colours(&all)
     }
 
-    /// Every `text/html` shown, in order.
+    /// Returns the `text/html` of all outputs, in order.
     #[must_use]
     pub fn html(&self) -> Vec<String> {
         let html = self.all.iter().map(|output| &output["data"]["text/html"]);
         html.filter(|html| !html.is_null()).map(joined).collect()
     }
 
-    /// `ename`, `evalue` and the traceback of the error the cell ended with.
+    /// Returns `ename`, `evalue` and the traceback of the cell's error.
     #[must_use]
     pub fn error(&self) -> Option<(String, String, String)> {
         let error = self
@@ -181,7 +181,7 @@ impl Outputs<'_> {
     }
 }
 
-/// The notebook format has text as one string or as a list of lines.
+/// Joins text, which the notebook format stores as a string or as a list of lines.
 fn joined(text: &Value) -> String {
     match text {
         Value::Array(lines) => lines.iter().filter_map(Value::as_str).collect(),
@@ -189,7 +189,7 @@ fn joined(text: &Value) -> String {
     }
 }
 
-/// Takes out the escape sequences that colour text.
+/// Removes the escape sequences of colours.
 fn without_colours(text: &str) -> String {
     let mut rest = text;
     let mut plain = String::new();

@@ -1,5 +1,5 @@
-//! The preparations of `cargo xtask test`, passed in the environment, and what else cases need of a
-//! machine.
+//! The requirements of cases: preparations of `cargo xtask test`, passed in the environment, and
+//! other programs.
 
 use crate::sandbox::Sandbox;
 use crate::script::Script;
@@ -8,16 +8,16 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// Something that a case needs: an argument of its function.
+/// A requirement of a case, an argument of its function.
 pub trait Need: Sized {
-    /// The reason why a case is skipped without it, and the remedy.
+    /// The reason for skipping cases without it, and the remedy.
     const WITHOUT: &'static str;
 
-    /// Finds it.
+    /// Finds the requirement.
     fn find() -> Option<Self>;
 }
 
-/// Our programs, and the Python environment with the clients people use.
+/// Our programs, and the Python environment with clients.
 #[derive(Clone, Debug)]
 pub struct Prepared {
     binaries: PathBuf,
@@ -35,40 +35,40 @@ impl Need for Prepared {
 }
 
 impl Prepared {
-    /// One of our programs, such as `phalanx-engine`.
+    /// Returns the path of one of our programs, such as `phalanx-engine`.
     #[must_use]
     pub fn binary(&self, name: &str) -> PathBuf {
         self.binaries.join(name)
     }
 
-    /// The folder of our programs.
+    /// Returns the folder of our programs.
     #[must_use]
     pub fn binaries(&self) -> &Path {
         &self.binaries
     }
 
-    /// The environment's Python.
+    /// Returns the Python of the environment.
     #[must_use]
     pub fn python(&self) -> &Path {
         &self.python
     }
 
-    /// Another program of the Python environment, such as `jupyter`.
+    /// Returns another program of the Python environment, such as `jupyter`.
     #[must_use]
     pub fn python_program(&self, name: &str) -> PathBuf {
         self.python.with_file_name(name)
     }
 
-    /// A script of `tests/python`, in a place of its own.
+    /// Returns a script of `tests/python` with a sandbox of its own.
     #[must_use]
     pub fn script(&self, name: &str) -> Script<'_> {
         Script::new(self, Sandbox::new(), name)
     }
 
-    /// A PATH that begins with our programs and the environment's.
+    /// Returns a PATH that starts with the folders of our programs and of the environment.
     ///
     /// # Panics
-    /// When a folder has a colon in its name.
+    /// Panics if a folder contains a colon in its name.
     #[must_use]
     pub fn path(&self) -> OsString {
         let path = env::var_os("PATH").unwrap_or_default();
@@ -77,7 +77,7 @@ impl Prepared {
     }
 }
 
-/// A browser, for cases that look at JupyterLab as a person does.
+/// A browser, for cases that use JupyterLab like a person.
 #[derive(Clone, Debug)]
 pub struct Chromium(pub PathBuf);
 
@@ -89,7 +89,7 @@ impl Need for Chromium {
     }
 }
 
-/// The wheel that was packed of our programs.
+/// The wheel packed from our programs.
 #[derive(Clone, Debug)]
 pub struct Wheel(pub PathBuf);
 
@@ -114,7 +114,7 @@ impl Need for Openssh {
     }
 }
 
-/// Slurm, whose daemons this user may start.
+/// Slurm, with daemons that this user may start.
 #[derive(Clone, Copy, Debug)]
 pub struct Slurm;
 
@@ -141,7 +141,7 @@ impl Need for Mpi {
     }
 }
 
-/// The right to mount file systems where nobody else sees them.
+/// The permission to mount file systems in a mount namespace.
 #[derive(Clone, Copy, Debug)]
 pub struct Mounts;
 
@@ -153,7 +153,7 @@ impl Need for Mounts {
     }
 }
 
-/// User namespaces, in which a program gets another host name.
+/// User namespaces, in which a program can have another host name.
 #[derive(Clone, Copy, Debug)]
 pub struct UserNamespaces;
 
@@ -180,10 +180,10 @@ fn unshares(what: &[&str]) -> bool {
     probe.status().is_ok_and(|status| status.success())
 }
 
-/// A file of the checkout.
+/// Returns the path of a file in the checkout.
 #[must_use]
 pub fn checkout(relative: impl AsRef<Path>) -> PathBuf {
-    // Said by cargo as it runs the test; what it said as it built it may be another checkout.
+    // Set by cargo at run time; the value at compile time may refer to another checkout.
     let package = env::var_os("CARGO_MANIFEST_DIR");
     let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
     let root = Path::new(&package).join("..");

@@ -1,33 +1,32 @@
-//! Finds processes by a variable in the environment they were started with.
+//! A search for processes by a variable of their initial environment.
 //!
-//! A mark is inherited by everything a marked process starts, so it finds those that left their
-//! process group too.
+//! Descendants inherit the mark, so the search finds even those that have left the process group.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process, pidfd_open};
 use std::fs;
 use std::time::{Duration, Instant};
 
-/// A variable and its value, unique to one test or one test run.
+/// A variable and its value, unique to a test or a test run.
 #[derive(Clone, Debug)]
 pub struct Mark {
-    /// The variable's name.
+    /// The name of the variable.
     pub name: &'static str,
-    /// Its value.
+    /// The value.
     pub value: String,
 }
 
-/// A process that carries a mark.
+/// A process with a mark.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Marked {
-    /// Its id.
+    /// The process id.
     pub pid: i32,
-    /// Its command line, words separated by blanks.
+    /// The command line, joined by spaces.
     pub command: String,
 }
 
 impl Mark {
-    /// Every living process that carries the mark.
+    /// Returns all running processes with the mark.
     pub fn bearers(&self) -> Vec<Marked> {
         let wanted = format!("{}={}", self.name, self.value);
         let Ok(entries) = fs::read_dir("/proc") else {
@@ -37,7 +36,8 @@ impl Mark {
             .flatten()
             .filter_map(|entry| {
                 let pid = entry.file_name().to_str()?.parse().ok()?;
-                // Unreadable is another user's, or gone by now; a zombie's is empty.
+                // Unreadable for other users' processes and those that have ended; empty for
+                // zombies.
                 let environment = fs::read(entry.path().join("environ")).ok()?;
                 let marked = environment
                     .split(|byte| *byte == 0)
@@ -52,8 +52,8 @@ impl Mark {
             .collect()
     }
 
-    /// Waits for all bearers to end by themselves; those that are left when the time is over are
-    /// killed and named.
+    /// Waits for all processes with the mark to end; kills and returns those left at the time
+    /// limit.
     #[must_use]
     pub fn left_behind(&self, grace: Duration) -> Vec<Marked> {
         let deadline = Instant::now() + grace;
@@ -73,12 +73,12 @@ impl Mark {
     }
 }
 
-/// Waits for a process to end; false when the time is over first.
+/// Waits for a process to end; returns false at the deadline.
 fn ends_before(pid: i32, deadline: Instant) -> bool {
     let Some(pid) = Pid::from_raw(pid) else {
         return true;
     };
-    // No such process: it has ended.
+    // The process does not exist any more.
     let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {
         return true;
     };
@@ -104,8 +104,8 @@ mod tests {
         }
     }
 
-    /// `cat` waits for its input to end, which it does not while the child is held. It has answered
-    /// once, so it is past its exec, whose environment is not to be read before.
+    /// `cat` runs until its stdin is closed. Once it has echoed a line, its exec is done and its
+    /// environment can be read.
     fn marked_cat(mark: &Mark) -> std::process::Child {
         let mut child = Command::new("cat")
             .env(mark.name, &mark.value)

@@ -9,16 +9,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Time for processes that are ending; a kernel that lost its parent may check once a second.
+/// Time limit for processes that are ending; a kernel without a parent may check once per second.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// The folder for temporary files of the programs that run in a place.
+/// The folder for temporary files of programs in a sandbox.
 const TEMPORARY: &str = "tmp";
 
-/// A temporary folder, and a mark on everything started in it.
+/// A temporary folder, and a mark on all processes started in it.
 ///
-/// When it is dropped the folder goes; a process that is still running, or a temporary file of ours
-/// that is still there, fails the test.
+/// Dropping it removes the folder; a process still running or a temporary file of ours that still
+/// exists fails the test.
 #[derive(Debug)]
 pub struct Sandbox {
     folder: TempDir,
@@ -26,10 +26,10 @@ pub struct Sandbox {
 }
 
 impl Sandbox {
-    /// An empty place.
+    /// Creates an empty sandbox.
     ///
     /// # Panics
-    /// When there is no room for one.
+    /// Panics if the folder cannot be created.
     #[must_use]
     #[expect(
         clippy::new_without_default,
@@ -49,13 +49,13 @@ impl Sandbox {
         }
     }
 
-    /// A path in it.
+    /// Returns a path in the sandbox.
     pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.folder.path().join(relative)
     }
 
-    /// A command that works in the place, finds our programs first, keeps Jupyter's files in the
-    /// place, and does not inherit what `cargo test` set for the test itself.
+    /// Returns a command that runs in the sandbox, finds our programs first, stores Jupyter's files
+    /// in the sandbox, and does not inherit variables set by `cargo test`.
     pub fn command(&self, prepared: &Prepared, program: impl AsRef<Path>) -> Command {
         let mut command = Command::new(program.as_ref());
         command
@@ -64,7 +64,7 @@ impl Sandbox {
             .env_remove("LD_LIBRARY_PATH")
             .env_remove("CARGO_MANIFEST_DIR")
             .env_remove("CARGO_TARGET_DIR")
-            // The checkout's own toolchain, where a user's kernel has the user's default.
+            // Selects the checkout's own toolchain, whereas a user's kernel uses the default.
             .env_remove("RUSTUP_TOOLCHAIN")
             .env("PATH", prepared.path())
             .env("TMPDIR", self.path(TEMPORARY))
@@ -76,16 +76,16 @@ impl Sandbox {
         command
     }
 
-    /// Waits until no process that was started here is left.
+    /// Waits until all processes started in the sandbox have ended.
     ///
     /// # Panics
-    /// When some do not end in time.
+    /// Panics if some do not end within the time limit.
     pub fn wait_for_processes(&self) {
         let left = self.mark.left_behind(GRACE);
         assert!(left.is_empty(), "processes do not end: {left:#?}");
     }
 
-    /// Temporary files of ours that are there.
+    /// Returns our temporary files that still exist.
     fn files(&self) -> Vec<String> {
         let entries = fs::read_dir(self.path(TEMPORARY)).into_iter().flatten();
         let names = entries.flatten().map(|entry| entry.file_name());
@@ -93,7 +93,7 @@ impl Sandbox {
         names.filter(|name| name.starts_with("phalanx")).collect()
     }
 
-    /// The mark as `VARIABLE=VALUE`, for a process whose environment is cleared.
+    /// Returns the mark as `VARIABLE=VALUE`, for a process with a cleared environment.
     #[must_use]
     pub fn marking(&self) -> String {
         format!("{}={}", self.mark.name, self.mark.value)

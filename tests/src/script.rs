@@ -1,4 +1,4 @@
-//! A Python script that plays a client, and what it saw.
+//! A Python script that acts as a client, and its observations.
 
 use crate::bounded::{self, Finished};
 use crate::prepared::{Prepared, checkout};
@@ -8,16 +8,16 @@ use std::ffi::OsStr;
 use std::process::Command;
 use std::time::Duration;
 
-/// Longest time for a script, unless it is given another.
+/// Default time limit of a script.
 const LIMIT: Duration = Duration::from_secs(900);
 
-/// A script of `tests/python` to be run in a place of its own.
+/// A script of `tests/python` with a sandbox of its own.
 #[derive(Debug)]
 pub struct Script<'a> {
     prepared: &'a Prepared,
     command: Command,
     limit: Duration,
-    /// Checked as it is dropped, after the script has ended.
+    /// Checked on drop, after the script has ended.
     place: Sandbox,
 }
 
@@ -33,7 +33,7 @@ impl<'a> Script<'a> {
         }
     }
 
-    /// The place in which it runs.
+    /// Returns the sandbox.
     #[must_use]
     pub fn place(&self) -> &Sandbox {
         &self.place
@@ -53,40 +53,41 @@ impl<'a> Script<'a> {
         self.arg(program)
     }
 
-    /// Adds the place's own folder.
+    /// Adds the path of the sandbox.
     #[must_use]
     pub fn folder(self) -> Self {
         let folder = self.place.path("");
         self.arg(folder)
     }
 
-    /// Adds the place's mark, for processes whose environment is cleared.
+    /// Adds the sandbox's mark, for processes with a cleared environment.
     #[must_use]
     pub fn mark(self) -> Self {
         let mark = self.place.marking();
         self.arg("--mark").arg(mark)
     }
 
-    /// Sets the longest time that it may take.
+    /// Sets the time limit.
     #[must_use]
     pub fn within(mut self, limit: Duration) -> Self {
         self.limit = limit;
         self
     }
 
-    /// Runs it.
+    /// Runs the script.
     ///
     /// # Panics
-    /// When it takes too long or leaves something behind.
+    /// Panics if it exceeds the time limit or leaves processes or files behind.
     #[must_use]
     pub fn run(mut self) -> Finished {
         bounded::run(&mut self.command, self.limit)
     }
 
-    /// Runs it; the JSON that it prints, and what it says on stderr.
+    /// Runs the script; returns the JSON it prints and its output on stderr.
     ///
     /// # Panics
-    /// When it fails, takes too long, leaves something behind, or prints something else.
+    /// Panics if it fails, exceeds the time limit, leaves processes or files behind, or prints something
+    /// else.
     #[must_use]
     pub fn seen(self) -> (Value, String) {
         let finished = self.run().succeeded();

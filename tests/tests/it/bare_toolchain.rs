@@ -1,5 +1,5 @@
-//! A machine with rustup's default profile, which lacks the source of the standard library: cells say
-//! so, it is added, and they run.
+//! rustup's minimal profile, which lacks the standard library's source: cells report it, it is
+//! installed, and they run.
 
 use phalanx_tests::bounded::{self, Finished};
 use phalanx_tests::harness::skip;
@@ -16,21 +16,21 @@ phalanx_tests::cases! {
     the_standard_librarys_source_is_added_where_it_is_missing(prepared: Prepared)
 }
 
-/// Longest time for copying a toolchain, or for one notebook, whose first cell builds the library.
+/// Time limit for copying a toolchain and for a notebook, whose first cell builds the library.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// A server that nothing listens at: rustup without a network.
+/// A server on which nothing listens, as without a network.
 const NO_SERVER: &str = "http://127.0.0.1:9";
 
-/// A machine of its own: rustup with one bare toolchain, an empty cache folder, our program by its
-/// path alone.
+/// A simulated machine: rustup with one minimal toolchain, an empty cache folder, our program not
+/// on the PATH.
 struct Machine<'a> {
     place: &'a Sandbox,
     prepared: &'a Prepared,
 }
 
 impl<'a> Machine<'a> {
-    /// Copies the user's default toolchain; the case is skipped without rustup.
+    /// Copies the user's default toolchain; skips the case without rustup.
     fn new(place: &'a Sandbox, prepared: &'a Prepared) -> Self {
         let machine = Self { place, prepared };
         let Some(toolchain) = default_toolchain(place) else {
@@ -46,7 +46,7 @@ impl<'a> Machine<'a> {
         )
         .unwrap();
         for entry in fs::read_dir(&toolchain).unwrap().flatten() {
-            // Documentation is half of it, and no part of this.
+            // Documentation is half of the toolchain, and not needed.
             if entry.file_name() != "share" {
                 let mut copying = Command::new("cp");
                 copying.args(["--archive", "--reflink=auto"]);
@@ -92,7 +92,7 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// The folder of the toolchain that rustup chooses outside the checkout.
+/// Returns the folder of the toolchain that rustup selects outside of the checkout.
 fn default_toolchain(place: &Sandbox) -> Option<PathBuf> {
     let mut rustup = Command::new("rustup");
     rustup
@@ -107,7 +107,7 @@ fn default_toolchain(place: &Sandbox) -> Option<PathBuf> {
     rustc.ancestors().nth(2).map(Path::to_path_buf)
 }
 
-/// The PATH without our build.
+/// Returns the PATH without our programs.
 fn path_without(prepared: &Prepared) -> OsString {
     let own = prepared.binary("");
     let path = prepared.path();

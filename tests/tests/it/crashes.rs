@@ -1,4 +1,4 @@
-//! Whatever a cell does to the process it runs in, the variables from before it are there.
+//! Variables from before a cell survive everything it does to its process.
 
 use phalanx_tests::prepared::Prepared;
 use serde_json::{Value, json};
@@ -8,7 +8,7 @@ phalanx_tests::cases! {
     a_crash_costs_one_cell(prepared: Prepared)
 }
 
-/// Longest time for all of it; two dependencies are built.
+/// Time limit; two dependencies are built.
 const LIMIT: Duration = Duration::from_secs(1200);
 
 fn texts(answer: &Value) -> String {
@@ -42,7 +42,7 @@ fn a_crash_costs_one_cell(prepared: Prepared) {
         );
         let told = texts(&answer["outputs"]);
         assert!(told.starts_with("begun\n"), "{answer}");
-        // Threads of a pool that has been made anew are told of in between.
+        // Notices about restarted threads of a pool may precede it.
         assert!(told.contains("\nInterrupted: "), "{answer}");
         assert_eq!(answer["kept"], kept, "{interrupted}");
     }

@@ -1,4 +1,4 @@
-//! Dates of ours are dates to ipyparallel's clients and hub.
+//! Dates in our messages are parsed as dates by ipyparallel's clients and hub.
 
 use phalanx_tests::prepared::Prepared;
 use serde_json::json;
@@ -8,7 +8,7 @@ phalanx_tests::cases! {
     stock_clients_and_a_stock_hub_compute_with_our_dates(prepared: Prepared)
 }
 
-/// Longest time for both controllers and a kernel.
+/// Time limit for both controllers and a kernel.
 const LIMIT: Duration = Duration::from_secs(900);
 
 fn stock_clients_and_a_stock_hub_compute_with_our_dates(prepared: Prepared) {

@@ -1,4 +1,4 @@
-//! Dependencies that come in the middle of a notebook, locally and on engines.
+//! Dependencies added in the middle of a notebook, locally and on engines.
 
 use phalanx_tests::prepared::Prepared;
 use std::time::Duration;
@@ -7,12 +7,12 @@ phalanx_tests::cases! {
     a_dependency_costs_what_it_changes(prepared: Prepared)
 }
 
-/// Longest time for all of it; some thirty crates are built.
+/// Time limit; some thirty crates are built.
 const LIMIT: Duration = Duration::from_secs(1200);
 
 fn a_dependency_costs_what_it_changes(prepared: Prepared) {
     let (answers, _) = prepared.script("dependencies.py").within(LIMIT).seen();
-    // Lines that follow one another are built together.
+    // Consecutive lines are built together.
     let built = answers["local"]["dependencies"].as_str().unwrap();
     assert_eq!(built.matches("[built]\n").count(), 1, "{built}");
     for namespace in ["local", "engines"] {
@@ -27,9 +27,9 @@ fn a_dependency_costs_what_it_changes(prepared: Prepared) {
         };
         check("kept", &["8\n"]);
         check("first uses", &["INFO ctx: first", "499500\n"]);
-        // Cells are asynchronous ones since the server.
+        // Cells are asynchronous since the server was added.
         check("a runtime of its own", &["42\n"]);
-        // Statics of every kind are there after a further dependency, and so is what runs.
+        // All kinds of statics, and running threads, survive a further dependency.
         check(
             "what lives on",
             &["INFO ctx: second", "served a client\n", "5 1\n", "14\n"],

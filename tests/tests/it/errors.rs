@@ -1,4 +1,4 @@
-//! Compile errors are about the user's cell, wherever it runs.
+//! Compile errors refer to the user's cell, wherever it runs.
 
 use phalanx_tests::prepared::Prepared;
 use std::time::Duration;
@@ -7,10 +7,11 @@ phalanx_tests::cases! {
     a_compile_error_is_told_at_its_place_in_the_users_words(prepared: Prepared)
 }
 
-/// Longest time for all of it.
+/// Time limit.
 const LIMIT: Duration = Duration::from_secs(900);
 
-/// The errors of the program's cells: line and column of a cell without a magic, and a part of the text.
+/// The errors of the program's cells: line and column in a cell without a magic, and a part of the
+/// text.
 const EXPECTED: [(usize, usize, &str); 7] = [
     (1, 7, "`std::fmt::Display` is not implemented for `Größe`"),
     (
@@ -25,7 +26,7 @@ const EXPECTED: [(usize, usize, &str); 7] = [
     (1, 1, "`:dep rand`"),
 ];
 
-/// Parts of names that no user is to read.
+/// Parts of internal names that must not be shown.
 const OURS: [&str; 5] = [
     "evcxr",
     "lib.rs",

@@ -1,4 +1,4 @@
-//! The example notebooks do what their text says.
+//! The example notebooks have the effects that their text describes.
 
 use phalanx_tests::notebook::{Executed, example};
 use phalanx_tests::prepared::Prepared;
@@ -14,7 +14,7 @@ phalanx_tests::cases! {
     engines_talk_to_each_other_and_to_servers(prepared: Prepared)
 }
 
-/// Executes a notebook and hands it to `check`.
+/// Executes a notebook and passes it to `check`.
 fn check(prepared: &Prepared, name: &str, check: impl FnOnce(&Executed)) {
     check(&example(prepared, name));
 }
@@ -31,7 +31,7 @@ fn draws(notebook: &Executed, cell: &str) {
     assert!(outputs.iter().any(drawn), "{cell}: {outputs:#?}");
 }
 
-/// The words of the line that begins so.
+/// Returns the words of the line with this prefix.
 fn line<'a>(text: &'a str, begin: &str) -> Vec<&'a str> {
     let line = text.lines().find_map(|line| line.strip_prefix(begin));
     let line = line.unwrap_or_else(|| panic!("no line `{begin}`: {text}"));
@@ -86,7 +86,7 @@ fn tasks_depend_on_engines_and_on_each_other(prepared: Prepared) {
         ] {
             assert_eq!(line(&graph, what), ends, "{what}");
         }
-        // On either engine: whose task ended first is open.
+        // Any engine: the order in which the tasks end is not determined.
         let either = line(&graph, "any of both ended");
         assert_eq!(either[..3], ["runs", "runs", "on"]);
         says(notebook, "timeout", &["TaskTimeout"]);

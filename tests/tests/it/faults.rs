@@ -1,4 +1,4 @@
-//! Faults of a cluster: what a notebook shows, and what it still has afterwards.
+//! Faults of a cluster: the messages in a notebook, and the variables that survive.
 
 use phalanx_tests::harness::skip;
 use phalanx_tests::prepared::Prepared;
@@ -8,10 +8,10 @@ phalanx_tests::cases! {
     a_fault_is_noticed_and_costs_what_it_has_to(prepared: Prepared)
 }
 
-/// Longest time for all of it.
+/// Time limit.
 const LIMIT: Duration = Duration::from_secs(600);
 
-/// The table of `tests/python/faults.py`, without those that take minutes: `--long` there.
+/// The table of `tests/python/faults.py`, without the cases of its `--long`, which take minutes.
 fn a_fault_is_noticed_and_costs_what_it_has_to(prepared: Prepared) {
     let (seen, _) = prepared
         .script("faults.py")
@@ -29,10 +29,10 @@ fn a_fault_is_noticed_and_costs_what_it_has_to(prepared: Prepared) {
             continue;
         }
         assert!(row["failed"].is_null(), "{fault}: {row}");
-        // Nothing waits for a limit of ours: ten heartbeats are 2.5 s.
+        // No fault takes one of our time limits: ten heartbeats are 2.5 s.
         let seconds = row["seconds"].as_f64().unwrap();
         assert!(seconds < 30.0, "{fault}: {row}");
-        // `…; 2 of 2 engines have their variables`: all that are still there.
+        // `…; 2 of 2 engines have their variables`: all remaining engines.
         let lost = row["lost"].as_str().unwrap();
         let Some((before, _)) = lost.rsplit_once(" engines have their variables") else {
             assert!(fault.contains("SIGSTOP of the evaluator"), "{fault}: {row}");

@@ -1,5 +1,5 @@
-//! Machines on which a folder cannot be used: the kernel starts, and its cell says which folder, why,
-//! and which variable moves it. `phalanx doctor` finds the same before.
+//! Unusable folders: the kernel starts, and its cell reports the folder, the cause, and the
+//! variable that changes it. `phalanx doctor` reports the same.
 
 use phalanx_tests::bounded;
 use phalanx_tests::notebook::{Executed, write};
@@ -13,19 +13,19 @@ phalanx_tests::cases! {
     a_folder_that_cannot_be_used_is_named_with_what_moves_it(prepared: Prepared, mounts: Mounts)
 }
 
-/// Longest time for one cell, none of which comes to building anything.
+/// Time limit of a cell; none of them builds anything.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// Mounts a file system where nobody else sees it, and runs a program there.
+/// Mounts a file system in a mount namespace and runs a program there.
 const MOUNTED: &str = "mount -t tmpfs -o \"$1\" none \"$2\" && shift 2 && exec \"$@\"";
 
-/// A folder that cannot be used.
+/// An unusable folder.
 struct Case<'a> {
-    /// Options of the file system that is mounted there.
+    /// Mount options of the file system.
     options: &'a str,
-    /// The variable that names the folder.
+    /// The variable that sets the folder.
     variable: &'a str,
-    /// Parts of what the cell and the doctor say.
+    /// Parts of the messages of the cell and of `phalanx doctor`.
     said: &'a [&'a str],
 }
 
@@ -101,7 +101,7 @@ fn a_folder_that_cannot_be_used_is_named_with_what_moves_it(prepared: Prepared, 
     }
 }
 
-/// Rust's own folders, for programs that have another home.
+/// Returns Rust's own folders, for programs with another home folder.
 fn rust_folders() -> Vec<(&'static str, OsString)> {
     let home = std::env::var_os("HOME")
         .map(PathBuf::from)

@@ -1,4 +1,4 @@
-//! evcxr_jupyter's own tour, unmodified, does here what it does there.
+//! evcxr_jupyter's tour, unmodified, has the same results here.
 
 use phalanx_tests::bounded;
 use phalanx_tests::harness::skip;
@@ -11,10 +11,10 @@ phalanx_tests::cases! {
     evcxrs_tour_runs_as_it_is(prepared: Prepared)
 }
 
-/// Longest time for the whole tour: it builds image and tokio.
+/// Time limit of the tour, which builds image and tokio.
 const LIMIT: Duration = Duration::from_secs(1500);
 
-/// The exit code for a taken port which the tour needs.
+/// The exit code if the port required by the tour is in use.
 const PORT_TAKEN: i32 = 77;
 
 fn evcxrs_tour_runs_as_it_is(prepared: Prepared) {
@@ -65,7 +65,7 @@ fn evcxrs_tour_runs_as_it_is(prepared: Prepared) {
         assert_eq!(is, ename);
         assert!(evalue.contains(said), "{evalue}");
     }
-    // Nothing else fails.
+    // No other cell fails.
     let failed = (1..=22).filter(|cell| tour.cell(&format!("cell-{cell}")).error().is_some());
     assert_eq!(failed.collect::<Vec<_>>(), [16, 18]);
 }

@@ -1,4 +1,4 @@
-//! The notebooks on functions and AsyncResults do what they say.
+//! The notebooks on functions and AsyncResults have the effects that their text describes.
 
 use phalanx_tests::notebook::{example, execute, write};
 use phalanx_tests::prepared::Prepared;
@@ -31,10 +31,10 @@ fn the_asyncresult_notebook_agrees_with_ipyparallel(prepared: Prepared) {
         "chunks of 1: in order true\nchunks of 4: in order true",
     );
     notebook.says("map-unordered", "20 items, all there: true");
-    // ipyparallel's documentation has the same digits.
+    // The same digits as in ipyparallel's documentation.
     let rms = "58.028845747399714 locally, 58.028845747399714 on engines";
     notebook.says("rms", rms);
-    // Their type is the notebook's own, and was not written anywhere.
+    // Their type is defined in the notebook and not annotated anywhere.
     for word in [("alpha", 5), ("be", 3), ("gamma", 5)] {
         let word = format!("Word {{ text: {:?}, letters: {} }}", word.0, word.1);
         notebook.says("join", &word);
@@ -61,7 +61,7 @@ fn the_progress_notebook_has_every_square_and_its_bars_finish(prepared: Prepared
     assert!(shown.all.iter().any(widget), "{shown:?}");
     notebook.says("own-bar", "100 of 100");
     let mut bars = notebook.cell("px-bar").html();
-    // The magic's own is there if the cell took long.
+    // The magic's own bar is shown if the cell takes long.
     bars.retain(|bar| !bar.contains("%px"));
     let is_full = |bar: &&str| bar.contains("busy:") && bar.contains("20/20");
     assert_eq!(

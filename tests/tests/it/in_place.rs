@@ -1,4 +1,4 @@
-//! Our programs in ipyparallel's place.
+//! Our programs as replacements for ipyparallel's.
 
 use phalanx_tests::prepared::Prepared;
 use serde_json::json;
@@ -8,7 +8,7 @@ phalanx_tests::cases! {
     ipyparallel_starts_our_programs_and_finds_our_clusters(prepared: Prepared)
 }
 
-/// Longest time for all of it.
+/// Time limit.
 const LIMIT: Duration = Duration::from_secs(300);
 
 fn ipyparallel_starts_our_programs_and_finds_our_clusters(prepared: Prepared) {

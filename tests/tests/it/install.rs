@@ -1,4 +1,4 @@
-//! Both ways of installing the kernelspec.
+//! Both ways to install the kernelspec.
 
 use phalanx_tests::bounded::run;
 use phalanx_tests::prepared::{Prepared, checkout};
@@ -14,10 +14,10 @@ phalanx_tests::cases! {
     phalanx_installs_itself_into_the_python_environment(prepared: Prepared)
 }
 
-/// Longest time one command may take.
+/// Time limit of a command.
 const LIMIT: Duration = Duration::from_secs(120);
 
-/// The kernelspecs that this Python's Jupyter lists, by name.
+/// Returns the kernelspecs listed by this Python's Jupyter, by name.
 fn listed(mut jupyter: Command) -> Value {
     let list = run(jupyter.args(["kernelspec", "list", "--json"]), LIMIT).succeeded();
     let list: Value = serde_json::from_str(&list.stdout).expect("JSON");
@@ -28,7 +28,7 @@ fn jupyter_installs_the_kernelspec_folder_as_it_is(prepared: Prepared) {
     let place = Sandbox::new();
     let jupyter = || {
         let mut jupyter = place.command(&prepared, prepared.python_program("jupyter"));
-        // The environment has one of that name too.
+        // The environment has a kernelspec of the same name.
         jupyter.env("JUPYTER_PREFER_ENV_PATH", "0");
         jupyter
     };
@@ -59,7 +59,7 @@ fn phalanx_installs_itself_into_the_python_environment(prepared: Prepared) {
     let venv = ["-m", "venv", "--without-pip"];
     let mut make = place.command(&prepared, prepared.python());
     let _ = run(make.args(venv).arg(&environment), LIMIT).succeeded();
-    // The activated environment is the one `--sys-prefix` means; Jupyter itself is another's.
+    // `--sys-prefix` refers to the activated environment; Jupyter belongs to another one.
     let in_it = |program| {
         let mut command = place.command(&prepared, program);
         command

@@ -1,4 +1,4 @@
-//! Our controller serves ipyparallel's own client and engines.
+//! Our controller with ipyparallel's client and engines.
 
 use phalanx_tests::prepared::Prepared;
 use serde_json::json;
@@ -8,7 +8,7 @@ phalanx_tests::cases! {
     a_stock_client_and_stock_engines_work_on_our_controller(prepared: Prepared)
 }
 
-/// Longest time for starting and all requests.
+/// Time limit for the start and all requests.
 const LIMIT: Duration = Duration::from_secs(300);
 
 fn a_stock_client_and_stock_engines_work_on_our_controller(prepared: Prepared) {

@@ -11,12 +11,12 @@ phalanx_tests::cases! {
     a_file_is_run_and_unknown_arguments_are_ignored(prepared: Prepared)
 }
 
-/// Longest time for one file.
+/// Time limit of a file.
 const LIMIT: Duration = Duration::from_secs(120);
 
 fn a_file_is_run_and_unknown_arguments_are_ignored(prepared: Prepared) {
     let place = Sandbox::new();
-    // The twin, since Jupyter waits for a file's output no longer than ten seconds.
+    // The echo backend, since Jupyter waits for output for ten seconds only.
     let spec = json!({
         "argv": [prepared.binary("phalanx"), "kernel", "--echo", "--connection-file", "{connection_file}"],
         "display_name": "Phalanx without rustc",

@@ -1,4 +1,4 @@
-//! jupyter_kernel_test's conformance tests.
+//! The conformance tests of jupyter_kernel_test.
 
 use phalanx_tests::prepared::Prepared;
 use std::time::Duration;
@@ -7,7 +7,7 @@ phalanx_tests::cases! {
     the_kernel_conforms(prepared: Prepared)
 }
 
-/// Longest time for all of them.
+/// Time limit for all of them.
 const LIMIT: Duration = Duration::from_secs(1200);
 
 fn the_kernel_conforms(prepared: Prepared) {

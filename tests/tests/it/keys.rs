@@ -1,4 +1,4 @@
-//! Keys stand in connection files and nowhere else.
+//! Keys appear in connection files only.
 
 use phalanx_tests::prepared::Prepared;
 use serde_json::json;
@@ -8,7 +8,7 @@ phalanx_tests::cases! {
     keys_are_on_no_command_line_and_in_no_log(prepared: Prepared)
 }
 
-/// Longest time for the cluster and its cells.
+/// Time limit for the cluster and its cells.
 const LIMIT: Duration = Duration::from_secs(300);
 
 fn keys_are_on_no_command_line_and_in_no_log(prepared: Prepared) {

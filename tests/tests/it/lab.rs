@@ -1,4 +1,4 @@
-//! JupyterLab, used as a person does.
+//! JupyterLab, used like a person does.
 
 use phalanx_tests::bounded::run;
 use phalanx_tests::notebook::write;
@@ -12,7 +12,7 @@ phalanx_tests::cases! {
     sliders_bars_tables_files_stop_completion_errors_and_a_page_reloaded(prepared: Prepared, chromium: Chromium)
 }
 
-/// Longest time for the server, the browser and all cells.
+/// Time limit for the server, the browser and all cells.
 const LIMIT: Duration = Duration::from_secs(1200);
 
 fn run_all_cells_in_jupyterlab_shows_values_and_html(
@@ -45,7 +45,7 @@ fn run_all_cells_in_jupyterlab_shows_values_and_html(
         output(1).contains("x is 41") && output(1).contains("42"),
         "{seen}"
     );
-    // Shown as HTML, not as its source.
+    // Rendered as HTML.
     assert!(output(2).contains("bold words"), "{seen}");
     let picture = std::fs::read(screenshot).expect("a screenshot");
     assert!(picture.starts_with(b"\x89PNG"));

@@ -11,7 +11,7 @@ phalanx_tests::cases! {
     plots_of_engines_and_their_bars_are_shown_in_jupyterlab(prepared: Prepared, chromium: Chromium)
 }
 
-/// Longest time for the server, the browser and all cells.
+/// Time limit for the server, the browser and all cells.
 const LIMIT: Duration = Duration::from_secs(1200);
 
 fn plots_of_engines_and_their_bars_are_shown_in_jupyterlab(
@@ -49,7 +49,7 @@ fn plots_of_engines_and_their_bars_are_shown_in_jupyterlab(
     for engine in 0..4 {
         let label = format!("[output:{engine}]");
         assert!(output(1).contains(&label), "{seen}");
-        // Each bar once, as it stood in the end.
+        // Each bar appears once, in its final state.
         let bar = format!("[stderr:{engine}] 100%");
         assert_eq!(output(3).matches(&bar).count(), 1, "{seen}");
     }

@@ -1,6 +1,6 @@
-//! However a kernel ends, what it started ends with it.
+//! However a kernel ends, its processes end with it.
 //!
-//! The check itself is [`Sandbox`]'s, which looks for processes and files when it is dropped.
+//! The check is made by [`Sandbox`] on drop, for processes and files.
 
 use phalanx_tests::bounded::run;
 use phalanx_tests::prepared::{Prepared, checkout};
@@ -16,7 +16,7 @@ phalanx_tests::cases! {
     nothing_outlives_a_kernel_whose_server_is_gone(prepared: Prepared)
 }
 
-/// Longest time for starting engines and ending all.
+/// Time limit for starting engines and ending everything.
 const LIMIT: Duration = Duration::from_secs(120);
 
 fn nothing_outlives_a_kernel_that_ends_by(prepared: &Prepared, way: &str) {
@@ -37,7 +37,7 @@ fn nothing_outlives_a_kernel_that_ends_by(prepared: &Prepared, way: &str) {
     };
     end_by(way);
     if way == "kill" {
-        // Its temporary files are removed by the next kernel that starts.
+        // Its temporary files are removed by the next kernel.
         place.wait_for_processes();
         end_by("shutdown");
     }

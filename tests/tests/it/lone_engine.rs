@@ -1,4 +1,4 @@
-//! An engine needs its one program and nothing else.
+//! An engine needs only its program.
 
 use phalanx_tests::bounded::run;
 use phalanx_tests::prepared::{Prepared, UserNamespaces, checkout};
@@ -10,7 +10,7 @@ phalanx_tests::cases! {
     an_engine_in_an_empty_folder_runs_a_cell_that_uses_a_crate(prepared: Prepared, namespaces: UserNamespaces)
 }
 
-/// Longest time for the cluster, the join and the cells.
+/// Time limit for the cluster, the registration and the cells.
 const LIMIT: Duration = Duration::from_secs(1200);
 
 fn an_engine_in_an_empty_folder_runs_a_cell_that_uses_a_crate(
@@ -31,13 +31,13 @@ fn an_engine_in_an_empty_folder_runs_a_cell_that_uses_a_crate(
     let said = seen["outputs"].to_string();
     assert!(said.contains("42"), "{said}");
     assert!(said.contains("variables 0"), "{said}");
-    // The standard library came by wire too, and nothing is loaded from a toolchain.
+    // The standard library was sent as well, so nothing is loaded from a toolchain.
     assert!(said.contains("loaded "), "{said}");
     assert!(
         !said.contains("rustlib") && !said.contains(".rustup"),
         "{said}"
     );
-    // Nothing is left in the engine's folder but what was put there.
+    // Only the expected files are left in the engine's folder.
     assert_eq!(
         seen["kept"],
         serde_json::json!(["engine.json", "phalanx-engine"])

@@ -1,7 +1,7 @@
-//! End-to-end tests: our programs as they are installed, driven by the clients people use.
+//! End-to-end tests: our programs as installed, used by real clients.
 //!
-//! They run under `cargo xtask test`, which prepares what they need; under a bare `cargo test` they
-//! are ignored, with the reason. Every wait has a limit, and nothing a test starts outlives it.
+//! They run in `cargo xtask test`, which prepares their requirements; in a plain `cargo test` they
+//! are skipped with a reason. Every wait has a time limit, and no process outlives its test.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

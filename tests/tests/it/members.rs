@@ -1,4 +1,5 @@
-//! The tables of `docs/asyncresult.md` name every member of ipyparallel's, and members that there are.
+//! The tables of `docs/asyncresult.md` contain every member of ipyparallel's classes, and existing
+//! members only.
 
 use phalanx_tests::prepared::checkout;
 use std::fs;
@@ -7,7 +8,7 @@ phalanx_tests::cases! {
     every_member_has_its_row_and_what_the_rows_name_is_there()
 }
 
-/// Everything ipyparallel's AsyncResult has (`client/asyncresult.py`), without private names.
+/// The public members of ipyparallel's AsyncResult (`client/asyncresult.py`).
 const ASYNC_RESULT: &[&str] = &[
     "get",
     "result",
@@ -51,7 +52,7 @@ const ASYNC_RESULT: &[&str] = &[
     "label",
 ];
 
-/// The same of its Client (`client/client.py`), without what it has deprecated.
+/// The public members of its Client (`client/client.py`), without deprecated ones.
 const CLIENT: &[&str] = &[
     "Client",
     "ids",
@@ -88,7 +89,7 @@ const CLIENT: &[&str] = &[
     "close",
 ];
 
-/// Of its DirectView (`client/view.py`).
+/// The public members of its DirectView (`client/view.py`).
 const DIRECT_VIEW: &[&str] = &[
     "apply",
     "apply_async",
@@ -126,7 +127,7 @@ const DIRECT_VIEW: &[&str] = &[
     "targets",
 ];
 
-/// Of its LoadBalancedView (`client/view.py`).
+/// The public members of its LoadBalancedView (`client/view.py`).
 const LOAD_BALANCED_VIEW: &[&str] = &[
     "apply",
     "apply_async",
@@ -146,7 +147,8 @@ const LOAD_BALANCED_VIEW: &[&str] = &[
     "register_joblib_backend",
 ];
 
-/// A section of the page: its members, what its variable is called, and where its Rust forms are.
+/// A section of the page: its title, members, the name of its variable, and the files of its Rust
+/// types.
 const SECTIONS: [(&str, &[&str], &str, &[&str]); 4] = [
     (
         "## AsyncResult",

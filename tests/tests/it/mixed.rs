@@ -1,4 +1,4 @@
-//! Rust and Python engines side by side: each kind of task runs where it can.
+//! Rust and Python engines in one cluster: each task runs on an engine that supports it.
 
 use phalanx_tests::prepared::Prepared;
 use serde_json::json;
@@ -8,7 +8,7 @@ phalanx_tests::cases! {
     rust_and_python_engines_work_side_by_side(prepared: Prepared)
 }
 
-/// Longest time for two controllers and two kernels.
+/// Time limit for two controllers and two kernels.
 const LIMIT: Duration = Duration::from_secs(900);
 
 fn rust_and_python_engines_work_side_by_side(prepared: Prepared) {

@@ -1,4 +1,4 @@
-//! A failing cell stops a notebook, as nbclient, papermill and Run All rely on.
+//! A failing cell stops the execution of a notebook, on which nbclient, papermill and Run All rely.
 
 use phalanx_tests::notebook::{execute, write};
 use phalanx_tests::prepared::Prepared;

@@ -1,4 +1,5 @@
-//! Several notebooks use the engines of one cluster in turns, each with all that the others have defined.
+//! Several notebooks that use the engines of one cluster in turn, each with the definitions of the
+//! others.
 
 use phalanx_tests::prepared::Prepared;
 use serde_json::json;
@@ -8,7 +9,7 @@ phalanx_tests::cases! {
     notebooks_with_different_dependencies_use_engines_in_turns(prepared: Prepared)
 }
 
-/// Longest time for all of it.
+/// Time limit.
 const LIMIT: Duration = Duration::from_secs(900);
 
 fn notebooks_with_different_dependencies_use_engines_in_turns(prepared: Prepared) {

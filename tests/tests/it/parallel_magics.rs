@@ -1,4 +1,4 @@
-//! The twin of ipyparallel's notebook on its magics shows what that one shows.
+//! The counterpart of ipyparallel's notebook on magics shows the same outputs.
 
 use phalanx_tests::notebook::{Executed, execute};
 use phalanx_tests::prepared::{Prepared, checkout};
@@ -112,7 +112,7 @@ fn failures(ran: &Executed) {
     let fails = ran.cell("fails");
     let (ename, _, traceback) = fails.error().expect("the cell fails");
     assert_eq!(ename, "CompositeError");
-    // What fails while others run is shown at once, and not again.
+    // A failure while others run is shown at once, and only once.
     let traceback = fails.text() + &traceback;
     for engine in 0..4 {
         let failed = traceback.contains(&format!("engine {engine} is odd"));

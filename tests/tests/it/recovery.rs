@@ -1,4 +1,4 @@
-//! Engines keep every variable when processes are stopped, or killed and started again.
+//! Engines keep all variables when other processes are stopped, or killed and restarted.
 
 use phalanx_tests::prepared::Prepared;
 use serde_json::json;
@@ -8,7 +8,7 @@ phalanx_tests::cases! {
     engines_keep_their_variables_when_processes_stop_or_the_controller_is_killed(prepared: Prepared)
 }
 
-/// Longest time for all of it.
+/// Time limit.
 const LIMIT: Duration = Duration::from_secs(900);
 
 fn engines_keep_their_variables_when_processes_stop_or_the_controller_is_killed(

@@ -1,4 +1,4 @@
-//! Every example in the documentation of the library runs as a cell, as its reader would run it.
+//! Every example in the library's documentation runs as a cell.
 
 use phalanx_tests::notebook::{Executed, execute, write};
 use phalanx_tests::place::Place;
@@ -11,11 +11,11 @@ phalanx_tests::cases! {
     every_example_runs_as_a_cell(prepared: Prepared)
 }
 
-/// The beginning of an example. rustdoc compiles it but cannot run it, for lack of a kernel.
+/// The start of an example. rustdoc compiles it but cannot run it without a kernel.
 const EXAMPLE: &str = "```no_run";
 
-/// The exported items without an example: hidden ones, those the protocol defines, and those that show
-/// a file the reader would have to have.
+/// The exported items without an example: hidden ones, those defined by the protocol, and those
+/// that show a file of the reader.
 const WITHOUT: [&str; 6] = [
     "Spread",
     "With",
@@ -27,15 +27,15 @@ const WITHOUT: [&str; 6] = [
 
 /// An example in a doc comment.
 struct Example {
-    /// The file and the line it begins on.
+    /// Its file and first line.
     place: String,
-    /// The item it is on; empty for a module.
+    /// The documented item; empty for a module.
     item: String,
-    /// The lines a reader sees.
+    /// The visible lines.
     source: String,
 }
 
-/// The library's examples, file by file.
+/// Returns the library's examples, by file.
 fn examples() -> Vec<Example> {
     let mut files = Vec::new();
     collect(&checkout("crates/phalanx/src"), &mut files);
@@ -73,7 +73,7 @@ fn of_file(file: &Path) -> Vec<Example> {
             }
             None => {}
             Some(_) if comment == "```" => examples.extend(open.take()),
-            // rustdoc hides these.
+            // Hidden by rustdoc.
             Some(_) if comment == "#" || comment.starts_with("# ") => {}
             Some(example) => {
                 example.source.push_str(comment);
@@ -84,7 +84,7 @@ fn of_file(file: &Path) -> Vec<Example> {
     examples
 }
 
-/// The text of a line of documentation.
+/// Returns the text of a line of documentation.
 fn comment(line: &str) -> Option<&str> {
     let line = line.trim_start();
     let text = ["///", "//!"]
@@ -93,7 +93,7 @@ fn comment(line: &str) -> Option<&str> {
     Some(text.strip_prefix(' ').unwrap_or(text))
 }
 
-/// The name of the item below a doc comment, as the words of its declaration tell it.
+/// Returns the name of the item below a doc comment.
 fn item(lines: &[&str]) -> String {
     let is_code = |line: &&str| comment(line).is_none();
     let mut below = lines.iter().copied().skip_while(|line| !is_code(line));
@@ -116,7 +116,7 @@ fn item(lines: &[&str]) -> String {
     declared.unwrap_or_default().to_owned()
 }
 
-/// The names the library's root and its widgets export from modules of their own.
+/// Returns the names exported by the library's root and by its widgets.
 fn exported() -> Vec<String> {
     let mut names = Vec::new();
     for file in [

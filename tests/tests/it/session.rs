@@ -1,4 +1,4 @@
-//! Actions of a user besides running cells: typing when asked, reading much, asking meanwhile.
+//! Actions of a user other than running cells: input, long outputs, requests during a cell.
 
 use phalanx_tests::prepared::Prepared;
 use serde_json::json;
@@ -8,7 +8,7 @@ phalanx_tests::cases! {
     a_session_answers_reads_prints_and_completes(prepared: Prepared)
 }
 
-/// Longest time for all of it.
+/// Time limit.
 const LIMIT: Duration = Duration::from_secs(900);
 
 fn a_session_answers_reads_prints_and_completes(prepared: Prepared) {

@@ -1,4 +1,4 @@
-//! Tables, tools, help, and a notebook that becomes a program: the first hour of a newcomer.
+//! Tables, tools, help, and the export of a notebook: the first hour of a newcomer.
 
 use phalanx_tests::bounded::run;
 use phalanx_tests::notebook::{execute, write};
@@ -13,7 +13,7 @@ phalanx_tests::cases! {
     a_notebook_becomes_a_program_that_prints_the_same(prepared: Prepared)
 }
 
-/// Longest time for the program of a notebook to be built and to run.
+/// Time limit for building and running an exported program.
 const LIMIT: Duration = Duration::from_secs(600);
 
 const ROWS: &str = "use phalanx::prelude::*;
@@ -55,7 +55,7 @@ fn tools_for_cells_do_what_ipython_users_expect(prepared: Prepared) {
     );
     assert!(text(0).contains("row 99999  99999"), "{}", text(0));
     let small = &executed.cell("cell-0").all[1]["data"];
-    // Text is split into lines in a notebook's file.
+    // A notebook's file stores text as a list of lines.
     assert_eq!(
         small["text/csv"],
         json!(["name,n\r\n", "row 0,0\r\n", "row 1,1\r\n"])
@@ -81,7 +81,7 @@ fn tools_for_cells_do_what_ipython_users_expect(prepared: Prepared) {
     let frames = text(16);
     assert!(frames.contains("0: inner\n   1: outer\n"), "{frames}");
     assert!(!frames.contains("core::"), "{frames}");
-    // The second one is of a library that was loaded after the first.
+    // The second one profiles a library that was loaded after the first profile.
     for profile in [14, 15] {
         let shown = text(profile);
         assert!(
@@ -111,7 +111,7 @@ fn a_notebook_becomes_a_program_that_prints_the_same(prepared: Prepared) {
     program.args(["run", "--quiet"]).current_dir(&folder);
     let printed = run(&mut program, LIMIT).succeeded().stdout;
     assert_eq!(printed, "a is 9\n10\n[4, 16, 36, 64]\n");
-    // Nothing is overwritten.
+    // No file is overwritten.
     let refused = run(&mut export, LIMIT);
     assert!(refused.stderr.contains("is not empty"), "{refused:?}");
 }

@@ -1,4 +1,4 @@
-//! The tour does what it says.
+//! The tour has the effects that its text describes.
 
 use phalanx_tests::notebook::{Executed, example};
 use phalanx_tests::prepared::Prepared;
@@ -25,7 +25,7 @@ fn the_tour_shows_what_it_tells(prepared: Prepared) {
     engines_may_differ(&tour);
 }
 
-/// The text on one line: where lines are broken is another test's affair.
+/// Joins the text into one line, independent of line breaks.
 fn words(text: &str) -> String {
     text.split_whitespace().collect::<Vec<_>>().join(" ")
 }
@@ -61,7 +61,7 @@ fn an_async_result_tells_and_shows_again(tour: &Executed) {
             let result = format!("Out[{engine}:");
             assert!(shown.text().contains(&result), "{id}: {shown:#?}");
         }
-        // In order, those of all engines are one row.
+        // In order, the outputs of all engines are one row.
         let shown_at_once = if id == "by-order" { 2 } else { 8 };
         assert_eq!(shown.html().len(), shown_at_once, "{id}: {shown:#?}");
     }
@@ -69,7 +69,7 @@ fn an_async_result_tells_and_shows_again(tour: &Executed) {
         let html = tour.cell(id).html();
         html.iter().map(|html| html.contains("<progress")).collect()
     };
-    // Two displays an engine: together by engine, all first ones first by order.
+    // Two displays per engine: grouped by engine, or the first ones of all engines first.
     assert_eq!(order("by-engine"), [true, false].repeat(4));
     assert_eq!(order("by-order"), [true, false]);
     let row = &tour.cell("by-order").html()[0];

@@ -1,8 +1,8 @@
-//! `pip install` of the wheel is the whole installation.
+//! `pip install` of the wheel is a complete installation.
 //!
-//! The wheel is packed of the programs that all tests run, by the code that packs a release. It is
-//! installed where neither the checkout nor the build folder is to be found: not on the PATH, not
-//! in another variable, not in the home folder.
+//! The wheel is packed from the programs that all tests run, by the code that packs a release. It
+//! is installed where neither the checkout nor the build folder can be found: not by the PATH,
+//! another variable, or the home folder.
 
 use phalanx_tests::bounded::run;
 use phalanx_tests::notebook::{Executed, write};
@@ -20,7 +20,7 @@ phalanx_tests::cases! {
     a_wheel_is_the_whole_installation(prepared: Prepared, wheel: Wheel)
 }
 
-/// Longest time for the notebook, which may build the notebooks' library first.
+/// Time limit of the notebook, which may build the notebooks' library first.
 const LIMIT: Duration = Duration::from_secs(900);
 
 /// A virtual environment without this machine's Phalanx.
@@ -31,12 +31,12 @@ struct Environment<'a> {
 }
 
 impl<'a> Environment<'a> {
-    /// An empty one, in which Jupyter of the private environment can be imported.
+    /// Creates an empty environment in which the private environment's Jupyter can be imported.
     ///
-    /// Not by `--system-site-packages`, which would be those of the Python that the private
-    /// environment was made of: there is no Jupyter. So that nothing is downloaded twice, a `.pth`
-    /// file names the private environment's packages; its programs and its kernelspecs, which
-    /// Jupyter looks for below `sys.prefix`, stay out of sight.
+    /// `--system-site-packages` would add the packages of the Python from which the private
+    /// environment was created, which lacks Jupyter. To avoid downloads, a `.pth` file adds the
+    /// private environment's packages; its programs and its kernelspecs, which Jupyter searches
+    /// below `sys.prefix`, are not visible.
     fn new(place: &'a Sandbox, prepared: &'a Prepared) -> Self {
         let environment = Self {
             place,
@@ -65,7 +65,8 @@ impl<'a> Environment<'a> {
         self.folder.join("bin").join(name)
     }
 
-    /// A program of the environment, which is not activated, with an empty home folder.
+    /// Returns a command for a program of the environment, which is not activated, with an empty
+    /// home folder.
     fn command(&self, program: &str) -> Command {
         let mut command = self.place.command(self.prepared, self.program(program));
         let build = self.prepared.binaries().parent().unwrap();
@@ -81,7 +82,7 @@ impl<'a> Environment<'a> {
             .env("PATH", self.path(&unwanted))
             .env_remove("VIRTUAL_ENV")
             .env("HOME", &home)
-            // Where the toolchain and what has been built for notebooks are by default.
+            // The defaults of the toolchain and of the libraries built for notebooks.
             .env("CARGO_HOME", variable_or_home("CARGO_HOME", ".cargo"))
             .env("RUSTUP_HOME", variable_or_home("RUSTUP_HOME", ".rustup"))
             .env("PHALANX_CACHE_DIR", cache());
@@ -92,13 +93,13 @@ impl<'a> Environment<'a> {
         let path = env::var_os("PATH").unwrap_or_default();
         let folders = env::split_paths(&path)
             .filter(|folder| !unwanted.iter().any(|root| folder.starts_with(root)))
-            // Somebody may have installed Phalanx for good.
+            // Phalanx may be installed on this machine.
             .filter(|folder| !folder.join("phalanx").exists());
         env::join_paths(folders).unwrap()
     }
 }
 
-/// Returns true if a variable's value has this folder in it.
+/// Returns true if a variable's value contains this folder.
 fn names(value: &OsStr, folder: &Path) -> bool {
     let folder = folder.as_os_str().as_encoded_bytes();
     let value = value.as_encoded_bytes();
@@ -125,7 +126,7 @@ fn home() -> PathBuf {
     env::var_os("HOME").expect("a home folder").into()
 }
 
-/// The program that runs a cell.
+/// A cell that shows the path of the program that runs it.
 const PROGRAM: &str = "std::fs::read_link(\"/proc/self/exe\").unwrap()";
 
 fn a_wheel_is_the_whole_installation(prepared: Prepared, Wheel(wheel): Wheel) {
@@ -137,7 +138,7 @@ fn a_wheel_is_the_whole_installation(prepared: Prepared, Wheel(wheel): Wheel) {
     let _ = run(&mut pip, LIMIT).succeeded();
 
     let mut list = environment.command("python");
-    // `jupyter kernelspec list` of an environment whose Jupyter has its programs elsewhere.
+    // The equivalent of `jupyter kernelspec list`, since the program `jupyter` is elsewhere.
     list.args(["-m", "jupyter_client.kernelspecapp", "list", "--json"]);
     let listed = run(&mut list, LIMIT).succeeded();
     let listed: Value = serde_json::from_str(&listed.stdout).expect("JSON");
@@ -167,7 +168,7 @@ fn a_wheel_is_the_whole_installation(prepared: Prepared, Wheel(wheel): Wheel) {
     there_is_nothing_left_to_install(&environment, &folder);
 }
 
-/// Executes a notebook as nbclient's users do.
+/// Executes a notebook with nbclient.
 fn execute(environment: &Environment<'_>, notebook: &Path) -> Executed {
     let mut jupyter = environment.command("python");
     jupyter
