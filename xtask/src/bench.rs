@@ -1,30 +1,30 @@
-//! `cargo xtask bench`: our figures and the peers', measured in one run.
+//! `cargo xtask bench`: measures Phalanx and its peers in one run.
 
 use crate::{binaries, exec, lab, workspace::Workspace};
 use anyhow::{Context, Result, bail};
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
 
-/// The peer that is compiled here, and the version it is measured in.
+/// The peer that is compiled here, and its version.
 const PEER: (&str, &str) = ("evcxr_jupyter", "0.22.0");
 
 /// The options of a measurement.
 #[derive(Debug, Default, PartialEq)]
 pub struct BenchOptions {
-    /// Install evcxr_jupyter first, unless it is there.
+    /// Install evcxr_jupyter first, unless it is installed.
     pub peers: bool,
-    /// A few repeats only, to see that everything works.
+    /// Few repetitions, to check that everything works.
     pub quick: bool,
-    /// Growing notebooks in a quick run too.
+    /// Measure growing notebooks in a quick run too.
     pub growth: bool,
-    /// A cluster of 1,000 engines, and nothing else.
+    /// Measure only a cluster of 1,000 engines.
     pub scale: bool,
 }
 
 /// Builds, measures, and prints a table.
 ///
 /// # Errors
-/// When something it needs could not be set up, or a measurement fails.
+/// Returns an error if a requirement cannot be set up or a measurement fails.
 pub fn bench(workspace: &Workspace, options: &BenchOptions) -> Result<ExitCode> {
     if options.scale {
         return scale(workspace, options);
@@ -83,7 +83,7 @@ fn install_peer(workspace: &Workspace) -> Result<PathBuf> {
         exec::cargo(workspace)
             .args(["install", "--locked", name, "--version", version, "--root"])
             .arg(workspace.build("peers"))
-            // The peer is measured as its users build it, apart from our profile and lock file.
+            // The peer is built as its users build it, without our profile and lock file.
             .env("CARGO_TARGET_DIR", workspace.build("peers/target")),
     )
     .with_context(|| format!("cannot install {name}"))?;

@@ -1,18 +1,18 @@
-//! Our own programs, built.
+//! The build of our programs.
 
 use crate::{exec, workspace::Workspace};
 use anyhow::{Context, Result};
 use std::fs;
 
-/// The selection that is built, the whole workspace with the lock file's versions: one selection of
-/// packages and one profile for tour, tests and benchmarks, so that evcxr is built once. All
-/// features: the echo evaluator, which most tests use, is one.
+/// The build's selection, the whole workspace with locked versions: the same packages and profile
+/// for tour, tests and benchmarks, so that evcxr is built once. All features, since most tests use
+/// the echo backend.
 pub const SELECTION: [&str; 4] = ["--release", "--locked", "--workspace", "--all-features"];
 
 /// Builds `phalanx` and `phalanx-engine`.
 ///
 /// # Errors
-/// When cargo fails.
+/// Returns an error if cargo fails.
 pub fn build(workspace: &Workspace) -> Result<()> {
     if !workspace.binaries().join("phalanx").exists() {
         eprintln!("Building evcxr and rust-analyzer too, which takes minutes the first time.");
@@ -26,11 +26,11 @@ pub fn build(workspace: &Workspace) -> Result<()> {
     )
 }
 
-/// Removes what another checkout built of the workspace's own packages; evcxr and all other
-/// dependencies stay.
+/// Removes the workspace's own packages if another checkout has built them; evcxr and all other
+/// dependencies are kept.
 ///
-/// Cargo tells by the files' times whether a package is to be built again, and takes another
-/// checkout's package, built later into the same folder, for ours.
+/// Cargo compares modification times, and would use another checkout's package that was built later
+/// into the same folder.
 fn forget_other_checkouts(workspace: &Workspace) -> Result<()> {
     let marker = workspace.build("checkout.txt");
     let here = workspace.path("").display().to_string();

@@ -1,4 +1,4 @@
-//! Debian's Chromium, for the tests that look at JupyterLab as a person does.
+//! Debian's Chromium, for tests that use JupyterLab like a person.
 
 use crate::{debian, exec};
 use std::path::PathBuf;
@@ -6,8 +6,8 @@ use std::path::PathBuf;
 /// The browser, and a font with the glyphs of a progress bar.
 const PACKAGES: [&str; 2] = ["chromium", "fonts-dejavu-core"];
 
-/// Returns the browser, installed first where that changes nobody's own machine; prints the reason, and
-/// the command that installs it, where there is none.
+/// Returns the browser, after installing it on a disposable machine; otherwise prints the reason
+/// and the command that installs it.
 pub fn find_or_install() -> Option<PathBuf> {
     if let Some(found) = find() {
         return Some(found);

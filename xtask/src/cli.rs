@@ -32,37 +32,37 @@ else $XDG_CACHE_HOME/phalanx/target if that folder exists, else target.
 machine ($CI set, or in a container); elsewhere it names them and skips their tests.
 ";
 
-/// One of the developer's commands, with its options.
+/// A command of `cargo xtask`, with its options.
 #[derive(Debug, PartialEq)]
 pub enum Command {
     /// Print the help text.
     Help,
     /// Open the tour in JupyterLab.
     Lab(lab::LabOptions),
-    /// Execute a notebook and print what its cells printed.
+    /// Execute a notebook and print its output.
     Run {
-        /// The notebook; the tour if none is named.
+        /// The notebook; the tour by default.
         notebook: Option<PathBuf>,
     },
     /// Write the notebooks with their outputs as pages.
     Gallery(gallery::GalleryOptions),
     /// Check and test everything, or the tests that match a filter.
     Test {
-        /// Part of the names of the tests to run.
+        /// A part of the names of the tests to run.
         filter: Option<String>,
     },
-    /// Measure.
+    /// Run the benchmarks.
     Bench(bench::BenchOptions),
-    /// Make everything a release needs.
+    /// Build everything for a release.
     Dist,
     /// Check the sources.
     Tidy,
 }
 
-/// Reads the process's arguments.
+/// Parses the process's arguments.
 ///
 /// # Errors
-/// When they are not a command of ours.
+/// Returns an error if they are not a known command.
 pub fn parse() -> Result<Command> {
     parse_from(lexopt::Parser::from_env())
 }
@@ -114,10 +114,10 @@ fn parse_from(mut parser: lexopt::Parser) -> Result<Command> {
 }
 
 impl Command {
-    /// Does it; the exit code tells whether all was well.
+    /// Runs the command; returns its exit code.
     ///
     /// # Errors
-    /// When something it needs could not be set up.
+    /// Returns an error if a requirement cannot be set up.
     pub fn perform(self) -> Result<ExitCode> {
         let workspace = Workspace::find()?;
         match self {

@@ -1,4 +1,4 @@
-//! Debian's packages, installed where that changes nobody's own machine.
+//! Installation of Debian packages on disposable machines.
 
 use crate::exec;
 use anyhow::{Result, bail};
@@ -6,10 +6,10 @@ use std::env;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
-/// Installs packages, as root on a machine that is thrown away afterwards.
+/// Installs packages, as root on a disposable machine.
 ///
 /// # Errors
-/// On any other machine, with the command to type, and when they cannot be had.
+/// Returns an error on any other machine, with the command to run, or if the installation fails.
 pub fn install(packages: &[&str]) -> Result<()> {
     if !(is_root() && is_throw_away()) {
         bail!("sudo apt-get install {}", packages.join(" "));
@@ -33,7 +33,7 @@ pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|us| us.uid() == 0)
 }
 
-/// Continuous integration sets `CI`, and a container is made to be thrown away.
+/// Returns true in continuous integration, which sets `CI`, and in a container.
 fn is_throw_away() -> bool {
     env::var_os("CI").is_some()
         || ["/.dockerenv", "/run/.containerenv"]

@@ -1,18 +1,19 @@
-//! cargo-deny: licences, sources, versions and advisories of what is built, by the rules of `deny.toml`.
+//! cargo-deny: licences, sources, versions and advisories of dependencies, by the rules of
+//! `deny.toml`.
 
 use crate::{exec, workspace::Workspace};
 use anyhow::Result;
 use std::process::Command;
 
-/// The rules that need nothing but the lock file and the packages' manifests.
+/// The checks that need only the lock file and the packages' manifests.
 const LOCAL: [&str; 3] = ["bans", "licenses", "sources"];
 
-/// A check that was made, or the reason why it was not.
+/// The outcome of a check.
 #[derive(Debug)]
 pub enum Check {
-    /// Made.
+    /// It was made.
     Done(Result<()>),
-    /// Not possible on this machine.
+    /// It could not be made on this machine, for this reason.
     Skipped(&'static str),
 }
 
@@ -24,14 +25,14 @@ pub fn check(workspace: &Workspace) -> Check {
     if !is_installed() {
         return NOT_INSTALLED;
     }
-    // Those of other systems too, which nothing here is built of.
+    // Includes packages for other systems, which the build does not need.
     if exec::run(exec::cargo(workspace).args(["fetch", "--locked"])).is_err() {
         return Check::Skipped("the packages it reads cannot be fetched from here");
     }
     Check::Done(exec::run(offline(workspace).arg("check").args(LOCAL)))
 }
 
-/// Checks for advisories against anything that is built.
+/// Checks dependencies for advisories.
 pub fn advisories(workspace: &Workspace) -> Check {
     if !is_installed() {
         return NOT_INSTALLED;

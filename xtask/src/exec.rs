@@ -1,4 +1,4 @@
-//! Other programs: started without what `cargo run` added to our environment, and named when they fail.
+//! Execution of other programs, without the variables added by `cargo run`.
 
 use anyhow::{Context, Result, bail};
 use phalanx_toolchain::rustup::TOOLCHAIN_VAR;
@@ -8,10 +8,10 @@ use std::io::IsTerminal;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// A command in a clean environment.
+/// Returns a command with a clean environment.
 ///
-/// `cargo run` gave us variables about our own package and the toolchain's library folder. A
-/// kernel must not inherit those: it would find a libstd that a user's machine does not offer.
+/// `cargo run` sets variables about its package and the toolchain's library folder. A kernel must
+/// not inherit them: it would find a libstd that a user's machine does not have.
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     for (name, _) in env::vars_os() {
@@ -28,7 +28,8 @@ pub fn command(program: impl AsRef<OsStr>) -> Command {
     command
 }
 
-/// Cargo itself, in the toolchain we were built with, building into the workspace's build folder.
+/// Returns a command for cargo, with the toolchain that built this program, and the workspace's
+/// build folder.
 pub fn cargo(workspace: &crate::workspace::Workspace) -> Command {
     let program = env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
     let mut command = command(program);
@@ -38,15 +39,15 @@ pub fn cargo(workspace: &crate::workspace::Workspace) -> Command {
     command
         .current_dir(workspace.path(""))
         .env("CARGO_TARGET_DIR", workspace.build(""))
-        // rust-analyzer is compiled anew, for minutes, whenever this appears or goes.
+        // rust-analyzer is recompiled, which takes minutes, whenever this variable changes.
         .env_remove("CI");
     command
 }
 
-/// Runs a command to its end, its output going where ours goes.
+/// Runs a command to its end, with its output on ours.
 ///
 /// # Errors
-/// When it cannot be started or does not succeed.
+/// Returns an error if it cannot be started or fails.
 pub fn run(command: &mut Command) -> Result<()> {
     announce(command);
     let status = command
@@ -58,7 +59,7 @@ pub fn run(command: &mut Command) -> Result<()> {
     Ok(())
 }
 
-/// Says on stderr which command is about to run.
+/// Prints the command that is about to run on stderr.
 pub fn announce(command: &Command) {
     let line = shown(command);
     match std::io::stderr().is_terminal() {
@@ -77,7 +78,7 @@ fn shown(command: &Command) -> String {
         .join(" ")
 }
 
-/// The first of these programs that is on the PATH.
+/// Returns the first of these programs on the PATH.
 pub fn which(names: &[&str]) -> Option<PathBuf> {
     let path = env::var_os("PATH")?;
     let folders: Vec<_> = env::split_paths(&path).collect();
@@ -87,10 +88,10 @@ pub fn which(names: &[&str]) -> Option<PathBuf> {
         .find(|candidate| candidate.is_file())
 }
 
-/// The PATH with a folder before all others.
+/// Returns the PATH with folders before all others.
 ///
 /// # Errors
-/// When the folder's name cannot be part of a PATH.
+/// Returns an error if a folder's name cannot be part of a PATH.
 pub fn path_with(first: &[PathBuf]) -> Result<OsString> {
     let path = env::var_os("PATH").unwrap_or_default();
     let all = first.iter().cloned().chain(env::split_paths(&path));
@@ -106,14 +107,14 @@ fn is_cargos(name: &str) -> bool {
         "CARGO_PRIMARY_PACKAGE",
         "CARGO_TARGET_DIR",
         "OUT_DIR",
-        // By which rustup hands on the checkout's own toolchain, where cells are to have the user's.
+        // rustup sets it to the checkout's toolchain, whereas cells should use the user's.
         "RUSTUP_TOOLCHAIN",
         "RUST_RECURSION_COUNT",
     ];
     name == "CARGO" || ours.iter().any(|start| name.starts_with(start))
 }
 
-/// `None` when nothing is left.
+/// Removes cargo's folders from a PATH; `None` if nothing is left.
 fn without_cargos(paths: &OsStr) -> Option<OsString> {
     let cargos = |folder: &Path| {
         folder.ends_with("deps")

@@ -5,22 +5,22 @@ use anyhow::{Context, Result};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// The pages, in the checkout.
+/// The folder of the pages, in the checkout.
 const PAGES: &str = "docs/gallery";
 
-/// The choice of what is made.
+/// The options of the gallery.
 #[derive(Debug, Default, PartialEq)]
 pub struct GalleryOptions {
-    /// The notebooks that are executed, by their names without `.ipynb`; all if none is named.
+    /// The notebooks to execute, by name without `.ipynb`; all if empty.
     pub only: Vec<String>,
-    /// The folder for a picture of each page, in the light theme and in the dark one.
+    /// The folder for a picture of each page, in the light and the dark theme.
     pub pictures: Option<PathBuf>,
 }
 
 /// Executes the notebooks and writes their pages.
 ///
 /// # Errors
-/// When something it needs could not be set up.
+/// Returns an error if a requirement cannot be set up.
 pub fn gallery(workspace: &Workspace, options: &GalleryOptions) -> Result<ExitCode> {
     let chromium = match &options.pictures {
         Some(_) => Some(chromium::find_or_install().context("pictures need Chromium")?),

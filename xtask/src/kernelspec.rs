@@ -1,17 +1,17 @@
-//! Our kernel, installed where the private environment's Jupyter finds it.
+//! Installation of the kernel into the private environment.
 
 use crate::{exec, python::Python, workspace::Workspace};
 use anyhow::{Context, Result};
 use std::fs;
 
-/// Turned off in the environment's JupyterLab, for it asks the network for news at every start.
+/// Disables JupyterLab's announcements, which need the network at every start.
 const PAGE_CONFIG: &str = r#"{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}
 "#;
 
 /// Installs the kernelspec `phalanx` into the environment.
 ///
 /// # Errors
-/// When `phalanx install` fails.
+/// Returns an error if `phalanx install` fails.
 pub fn install(workspace: &Workspace, python: &Python) -> Result<()> {
     exec::run(
         exec::command(workspace.binaries().join("phalanx"))

@@ -1,4 +1,4 @@
-//! `cargo xtask lab`: from a fresh clone to the tour in JupyterLab.
+//! `cargo xtask lab`: opens the tour in JupyterLab, from a fresh clone.
 
 use crate::prerequisites::{self, Purpose};
 use crate::{binaries, debian, exec, kernelspec, python::Python, workspace::Workspace};
@@ -12,9 +12,9 @@ pub const TOUR: &str = "notebooks/tour.ipynb";
 /// The options of JupyterLab.
 #[derive(Debug, PartialEq)]
 pub struct LabOptions {
-    /// True to open a browser, false to print the address only.
+    /// True to open a browser, false to only print the address.
     pub browser: bool,
-    /// Its port; JupyterLab's own choice if none is named.
+    /// The port; chosen by JupyterLab if not given.
     pub port: Option<u16>,
 }
 
@@ -27,10 +27,10 @@ impl Default for LabOptions {
     }
 }
 
-/// Sets everything up and becomes JupyterLab.
+/// Prepares everything and replaces this process by JupyterLab.
 ///
 /// # Errors
-/// When something it needs could not be set up.
+/// Returns an error if a requirement cannot be set up.
 pub fn lab(workspace: &Workspace, options: &LabOptions) -> Result<ExitCode> {
     let python = prepare(workspace)?;
     let mut jupyter = python.command("jupyter");
@@ -49,14 +49,14 @@ pub fn lab(workspace: &Workspace, options: &LabOptions) -> Result<ExitCode> {
     }
     jupyter.arg(TOUR);
     exec::announce(&jupyter);
-    // Ours is no process between the terminal and JupyterLab: Ctrl-C is asked about by JupyterLab.
+    // Replaced, so that JupyterLab handles Ctrl-C itself.
     Err(jupyter.exec()).context("cannot start JupyterLab")
 }
 
-/// The build, the private environment and the kernelspec in it.
+/// Builds the programs, and prepares the private environment with the kernelspec.
 ///
 /// # Errors
-/// When one of them fails.
+/// Returns an error if one of the steps fails.
 pub fn prepare(workspace: &Workspace) -> Result<Python> {
     prerequisites::ensure(workspace, Purpose::Notebooks)?;
     binaries::build(workspace)?;

@@ -1,4 +1,4 @@
-//! The developer's commands: `cargo xtask help` lists them.
+//! Commands for developers; `cargo xtask help` lists them.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 

@@ -1,27 +1,27 @@
-//! The parts of a machine that building and cells need: looked for before anything is built, and
-//! installed where that can be done from here.
+//! The requirements of the build and of cells: checked before anything is built, and installed if
+//! possible.
 
 use crate::{debian, exec, workspace::Workspace};
 use anyhow::{Context, Result, bail};
 use phalanx_toolchain::{ActiveToolchain, ToolchainError, linker, rustup};
 use std::path::{Path, PathBuf};
 
-/// The oldest Python, as the packages of `requirements.txt` need it.
+/// Checks for the oldest Python supported by the packages of `requirements.txt`.
 const PYTHON_CHECK: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
 
-/// The use that is made of the machine.
+/// The purpose of the machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Notebooks in the checkout's folder.
     Notebooks,
-    /// Checks of the sources, and notebooks anywhere.
+    /// Checks of the sources, and notebooks in any folder.
     Tests,
 }
 
-/// Makes the machine ready, or names the command that does.
+/// Installs the requirements, or returns the command that does.
 ///
 /// # Errors
-/// When something is missing that cannot be installed from here.
+/// Returns an error if a requirement is missing and cannot be installed.
 pub fn ensure(workspace: &Workspace, purpose: Purpose) -> Result<()> {
     linker().map_err(described)?;
     for folder in folders(workspace, purpose) {
@@ -35,8 +35,8 @@ pub fn ensure(workspace: &Workspace, purpose: Purpose) -> Result<()> {
     ensure_python()
 }
 
-/// The folders in which kernels are started: the checkout's own toolchain is in effect in the first
-/// alone, and the tests' kernels are to have what a user's kernels have elsewhere.
+/// Returns the folders in which kernels are started: the checkout's toolchain file applies to the
+/// first only, and the tests' kernels use the toolchain of users' kernels elsewhere.
 fn folders(workspace: &Workspace, purpose: Purpose) -> Vec<PathBuf> {
     match purpose {
         Purpose::Notebooks => vec![workspace.path("notebooks")],
@@ -44,7 +44,7 @@ fn folders(workspace: &Workspace, purpose: Purpose) -> Vec<PathBuf> {
     }
 }
 
-/// Checks the toolchain that compiles cells in a folder, and adds the source of the standard library.
+/// Checks the toolchain that compiles cells in a folder, and adds the standard library's source.
 fn ensure_toolchain(folder: &Path) -> Result<()> {
     let toolchain = ActiveToolchain::find_by(folder, &|program| exec::command(program));
     let ready = toolchain.and_then(|toolchain| {

@@ -1,5 +1,5 @@
-//! Private Python environments: JupyterLab with the clients that tests and benchmarks use, and the
-//! tools a release is linked with.
+//! Private Python environments: JupyterLab with the clients of tests and benchmarks, and the tools
+//! for linking a release.
 
 use crate::{exec, workspace::Workspace};
 use anyhow::{Context, Result};
@@ -15,7 +15,7 @@ const JUPYTER: Kind = Kind {
     contents: "JupyterLab",
 };
 
-/// The environment of `dist`. Apart from the other, for zig alone is larger than all of that.
+/// The environment of `dist`. Separate, since zig is larger than the whole other environment.
 const RELEASE_TOOLS: Kind = Kind {
     folder: "release-tools",
     requirements: "xtask/python/release-requirements.txt",
@@ -23,13 +23,13 @@ const RELEASE_TOOLS: Kind = Kind {
     contents: "zig",
 };
 
-/// An environment that can be made.
+/// A kind of environment.
 struct Kind {
-    /// Its folder in the build folder.
+    /// The folder in the build folder.
     folder: &'static str,
-    /// The list of its packages, in the checkout.
+    /// The list of packages, in the checkout.
     requirements: &'static str,
-    /// The imports that show that it works.
+    /// The imports that check that it works.
     probe: &'static str,
     /// The package that takes longest to install, for the message.
     contents: &'static str,
@@ -43,18 +43,18 @@ pub struct Python {
 }
 
 impl Python {
-    /// Makes the environment with JupyterLab, unless it is there already.
+    /// Creates the environment with JupyterLab, unless it exists.
     ///
     /// # Errors
-    /// When Python or pip fails.
+    /// Returns an error if Python or pip fails.
     pub fn prepare(workspace: &Workspace) -> Result<Self> {
         Self::make(workspace, &JUPYTER)
     }
 
-    /// Makes the environment with the release tools, unless it is there already.
+    /// Creates the environment with the release tools, unless it exists.
     ///
     /// # Errors
-    /// When Python or pip fails.
+    /// Returns an error if Python or pip fails.
     pub fn prepare_release_tools(workspace: &Workspace) -> Result<Self> {
         Self::make(workspace, &RELEASE_TOOLS)
     }
@@ -88,23 +88,23 @@ impl Python {
         )?;
         let home = python.folder.join("home");
         fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
-        // Written last, so that an installation cut short is begun anew.
+        // Written last, so that an interrupted installation is repeated.
         fs::write(&done, wanted).with_context(|| format!("cannot write {}", done.display()))?;
         Ok(python)
     }
 
-    /// The environment's own folder, `sys.prefix` inside it.
+    /// Returns the environment's folder, its `sys.prefix`.
     pub fn prefix(&self) -> &Path {
         &self.folder
     }
 
-    /// A program of the environment.
+    /// Returns the path of a program in the environment.
     pub fn program(&self, name: &str) -> PathBuf {
         self.folder.join("bin").join(name)
     }
 
-    /// A command in the environment: our programs and its own first on the PATH, and all that
-    /// Jupyter writes inside the environment rather than in the user's home.
+    /// Returns a command in the environment: our programs and its own come first on the PATH, and
+    /// Jupyter writes its files inside the environment instead of the user's home.
     pub fn command(&self, name: &str) -> Command {
         let mut command = exec::command(self.program(name));
         command
@@ -121,7 +121,7 @@ impl Python {
         command
     }
 
-    /// An environment whose folder was moved, or whose Python is gone, does not.
+    /// Returns false if the environment was moved or its Python has been removed.
     fn works(&self, kind: &Kind) -> bool {
         let probe = format!(
             "{}; import sys; sys.exit(sys.prefix == sys.base_prefix)",

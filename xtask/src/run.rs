@@ -1,4 +1,4 @@
-//! `cargo xtask tour` and `cargo xtask run NOTEBOOK`: a notebook in the terminal.
+//! `cargo xtask tour` and `cargo xtask run NOTEBOOK`: execute a notebook in the terminal.
 
 use crate::lab::{self, TOUR};
 use crate::{exec, workspace::Workspace};
@@ -6,12 +6,12 @@ use anyhow::{Context, Result};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// Executes a notebook (the tour if none is named) and prints what its cells printed.
+/// Executes a notebook (the tour by default) and prints the output of its cells.
 ///
-/// The exit code is 1 if a cell failed that is not tagged `raises-exception`, or one that is did not.
+/// The exit code is 1 if a cell without the tag `raises-exception` failed, or one with it did not.
 ///
 /// # Errors
-/// When something it needs could not be set up.
+/// Returns an error if a requirement cannot be set up.
 pub fn run(workspace: &Workspace, notebook: Option<&Path>) -> Result<ExitCode> {
     let notebook = match notebook {
         None => workspace.path(TOUR),
@@ -31,7 +31,7 @@ pub fn run(workspace: &Workspace, notebook: Option<&Path>) -> Result<ExitCode> {
     })
 }
 
-/// Before the long build, so that a typing error is told at once.
+/// Checks that a notebook exists before the long build.
 fn existing(path: &Path) -> Result<PathBuf> {
     path.canonicalize()
         .with_context(|| format!("no notebook at {}", path.display()))

@@ -2,14 +2,15 @@
 
 use crate::{debian, exec};
 
-/// A program, and the packages that have what goes with it.
+/// A program, and the packages that provide it with the rest.
 const SITES: [(&str, &[&str]); 3] = [
     ("sshd", &["openssh-server", "openssh-client"]),
     ("slurmd", &["slurm-wlm", "munge"]),
     ("mpiexec", &["openmpi-bin"]),
 ];
 
-/// Installs what is missing, where that changes nobody's own machine; else the tests that need it say what to type.
+/// Installs what is missing on a disposable machine; otherwise the tests that need it print the
+/// command.
 pub fn install() {
     let missing = SITES.iter().filter(|(program, _)| !is_here(program));
     let packages: Vec<&str> = missing
@@ -23,7 +24,7 @@ pub fn install() {
     }
 }
 
-/// Returns true for a program on the PATH, or where a daemon stands, which is not on everybody's.
+/// Returns true for a program on the PATH or in `sbin`, which the PATH of ordinary users lacks.
 fn is_here(program: &str) -> bool {
     let daemon = std::path::Path::new("/usr/sbin").join(program);
     daemon.exists() || exec::which(&[program]).is_some()

@@ -1,4 +1,4 @@
-//! `cargo xtask test`: what CI runs, and nothing that CI runs beside it.
+//! `cargo xtask test`: all checks and tests of CI.
 
 use crate::dist::crates::{self, Depth};
 use crate::dist::wheel;
@@ -13,10 +13,10 @@ use std::ops::AddAssign;
 use std::process::{Command, ExitCode, Stdio};
 use std::time::Duration;
 
-/// Time for processes that are ending when all tests are done.
+/// Time limit for processes that are ending after all tests.
 const GRACE: Duration = Duration::from_secs(5);
 
-/// The number of checks and tests by their result.
+/// The numbers of checks and tests, by result.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 struct Count {
     passed: usize,
@@ -32,11 +32,11 @@ impl AddAssign for Count {
     }
 }
 
-/// Checks format, invariants and lints, and runs every test; with a filter only the tests whose
+/// Checks format, invariants and lints, and runs all tests; with a filter, only the tests whose
 /// names contain it.
 ///
 /// # Errors
-/// When something it needs could not be set up.
+/// Returns an error if a requirement cannot be set up.
 pub fn test(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCode> {
     prerequisites::ensure(workspace, Purpose::Tests)?;
     let mut count = Count::default();
@@ -112,7 +112,7 @@ fn clippy(workspace: &Workspace) -> Result<()> {
     )
 }
 
-/// Links of the documentation lead somewhere, those of private items too, which are read as often.
+/// Checks the links of the documentation, including that of private items.
 fn documentation(workspace: &Workspace) -> Result<()> {
     exec::run(
         exec::cargo(workspace)
@@ -156,7 +156,7 @@ fn nothing_left(mark: &Mark) -> Result<()> {
     Ok(())
 }
 
-/// Runs `cargo test`, shows what it prints and adds up its closing lines.
+/// Runs `cargo test`, passes on its output and adds up the results.
 fn counted(command: &mut Command) -> Result<Count> {
     exec::announce(command);
     let mut child = command
@@ -176,13 +176,13 @@ fn counted(command: &mut Command) -> Result<Count> {
     }
     let status = child.wait().context("cannot wait for cargo test")?;
     if !status.success() && count.failed == 0 {
-        // A test program that did not compile, or that died before its closing line.
+        // A test program did not compile, or ended before printing its results.
         count.failed += 1;
     }
     Ok(count)
 }
 
-/// `test result: ok. 3 passed; 0 failed; 1 ignored; …`
+/// Parses `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
 fn closing_line(line: &str) -> Option<Count> {
     let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
     let mut count = Count::default();

@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use std::env;
 use std::path::{Path, PathBuf};
 
-/// The checkout and the folder for everything made from it.
+/// The checkout and the folder for everything built from it.
 #[derive(Clone, Debug)]
 pub struct Workspace {
     root: PathBuf,
@@ -12,12 +12,12 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// The workspace in which `cargo xtask` was typed.
+    /// Finds the workspace in which `cargo xtask` was run.
     ///
     /// # Errors
-    /// When the checkout is gone.
+    /// Returns an error if the checkout does not exist any more.
     pub fn find() -> Result<Self> {
-        // Said by cargo as it runs us; what it said as it built us may be another checkout.
+        // Set by cargo at run time; the value at compile time may refer to another checkout.
         let package = env::var_os("CARGO_MANIFEST_DIR");
         let package = package.unwrap_or_else(|| env!("CARGO_MANIFEST_DIR").into());
         let root = Path::new(&package).join("..");
@@ -28,24 +28,24 @@ impl Workspace {
         Ok(Self { root, build })
     }
 
-    /// A path in the checkout.
+    /// Returns a path in the checkout.
     pub fn path(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.root.join(relative)
     }
 
-    /// A path in the build folder.
+    /// Returns a path in the build folder.
     pub fn build(&self, relative: impl AsRef<Path>) -> PathBuf {
         self.build.join(relative)
     }
 
-    /// The folder of `phalanx` and `phalanx-engine` after [`crate::binaries::build`].
+    /// Returns the folder of `phalanx` and `phalanx-engine` after [`crate::binaries::build`].
     pub fn binaries(&self) -> PathBuf {
         self.build("release")
     }
 }
 
-/// A build folder kept outside the checkout saves a fresh clone from building evcxr (minutes), so
-/// one is used where the user named it or made it; see the help text.
+/// A build folder outside of the checkout saves a fresh clone from building evcxr (minutes), so one
+/// is used if the user has named or created it; see the help text.
 fn build_folder(root: &Path, variable: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
     let named = ["PHALANX_BUILD_DIR", "CARGO_TARGET_DIR"];
     if let Some(folder) = named.into_iter().find_map(&variable) {

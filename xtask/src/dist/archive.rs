@@ -1,4 +1,4 @@
-//! A compressed archive of an installation's files, for people without pip and for cargo-binstall.
+//! A compressed archive of an installation, for users without pip and for cargo-binstall.
 
 use super::stage::Stage;
 use super::{VERSION, programs};
@@ -6,20 +6,20 @@ use crate::exec;
 use anyhow::Result;
 use std::path::{Path, PathBuf};
 
-/// The one folder in the archive, and the archive's name without its extension.
+/// Returns the name of the archive's only folder, which is also its own name without extension.
 pub fn root_name() -> String {
     format!("phalanx-{VERSION}-{}", programs::TARGET)
 }
 
-/// Packs the archive of a stage into a folder; answers its path.
+/// Packs the archive of a stage into a folder; returns its path.
 ///
 /// # Errors
-/// When tar fails.
+/// Returns an error if tar fails.
 pub fn pack(stage: &Stage, to: &Path) -> Result<PathBuf> {
     let archive = to.join(format!("{}.tar.gz", root_name()));
     exec::run(
         exec::command("tar")
-            // The same bytes from the same files, whoever packs them and when.
+            // Makes the archive reproducible.
             .args(["--sort=name", "--owner=0", "--group=0", "--numeric-owner"])
             .args(["--mtime=@0", "--mode=u=rwX,go=rX"])
             .args(["--transform", &format!("s,^,{}/,", root_name())])
@@ -40,7 +40,7 @@ mod tests {
     use crate::workspace::Workspace;
     use std::fs;
 
-    /// The value of a key in the manifest's `[package.metadata.binstall]`.
+    /// Returns the value of a key in the manifest's `[package.metadata.binstall]`.
     fn binstall<'a>(manifest: &'a str, key: &str) -> &'a str {
         let (_, table) = manifest.split_once("[package.metadata.binstall]").unwrap();
         let (table, _) = table.split_once("\n[").unwrap_or((table, ""));

@@ -1,27 +1,27 @@
-//! The library's packages: those that somebody's own crate may depend on.
+//! The library's packages, on which users' crates may depend.
 
 use crate::{exec, workspace::Workspace};
 use anyhow::Result;
 
-/// The library, and before it what it needs.
+/// The library, preceded by its dependencies in the workspace.
 const PACKAGES: [&str; 3] = ["phalanx-protocol", "phalanx-segment", "phalanx"];
 
-/// The extent to which a package is checked.
+/// The depth of a check.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Depth {
-    /// Its metadata, its files, and the versions of what it needs.
+    /// Metadata, files, and versions of dependencies.
     Metadata,
-    /// And that it builds out of its archive.
+    /// In addition, a build from the archive.
     Build,
 }
 
-/// Packs the library and what it needs, as for a registry.
+/// Packs the library and its dependencies, as for a registry.
 ///
 /// # Errors
-/// When cargo would not take them.
+/// Returns an error if cargo refuses to pack them.
 pub fn check(workspace: &Workspace, depth: Depth) -> Result<()> {
     let mut command = exec::cargo(workspace);
-    // What is being worked on is checked too. All that is needed was fetched for the build.
+    // Includes uncommitted changes. All dependencies were fetched for the build.
     command.args([
         "package",
         "--locked",

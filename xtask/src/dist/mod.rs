@@ -1,17 +1,17 @@
-//! `cargo xtask dist`: everything a release needs, in the build folder's `dist`.
+//! `cargo xtask dist`: the files of a release, in the build folder's `dist`.
 //!
-//! | module | what it makes |
+//! | module | contents |
 //! |---|---|
 //! | [`programs`] | both programs, linked for every Linux with glibc 2.28 or newer |
-//! | [`stage`] | the files of an installation, as they lie under its prefix |
-//! | [`wheel`] | a wheel of them, for pip |
-//! | [`third_party`] | the licences of what the programs are built from |
-//! | [`archive`] | a compressed archive of them, for everything else |
-//! | [`crates`] | the library's packages, checked as a registry would |
+//! | [`stage`] | the files of an installation, relative to its prefix |
+//! | [`wheel`] | a wheel for pip |
+//! | [`third_party`] | the licences of the programs' dependencies |
+//! | [`archive`] | a compressed archive, for everything else |
+//! | [`crates`] | the library's packages, checked as by a registry |
 //!
-//! maturin would build and pack in one go, but it packs the programs of one cargo package only, and
-//! none that are built already. So zig links as it does for maturin, through cargo-zigbuild, and
-//! hatchling packs: the tests install a wheel of their own build that was packed by the same code.
+//! maturin would build and pack in one step, but it packs the programs of a single cargo package,
+//! and always builds them itself. Hence zig links, as it does for maturin, through cargo-zigbuild,
+//! and hatchling packs: the tests install a wheel of their own build, packed by the same code.
 
 mod archive;
 pub mod crates;
@@ -29,13 +29,13 @@ use std::process::ExitCode;
 
 /// The version of everything in the workspace.
 const VERSION: &str = env!("CARGO_PKG_VERSION");
-/// The file with the sums, as `sha256sum --check` reads it.
+/// The file with the checksums, in the format of `sha256sum --check`.
 const SUMS: &str = "SHA256SUMS";
 
-/// Makes the release, and prints what each part is for.
+/// Builds the release, and prints the purpose of each file.
 ///
 /// # Errors
-/// When a tool is missing or fails.
+/// Returns an error if a tool is missing or fails.
 pub fn dist(workspace: &Workspace) -> Result<ExitCode> {
     let python = Python::prepare(workspace)?;
     let tools = Python::prepare_release_tools(workspace)?;
@@ -57,7 +57,7 @@ pub fn dist(workspace: &Workspace) -> Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
-/// Writes the SHA-256 sums of files in this folder.
+/// Writes the SHA-256 checksums of files in this folder.
 fn write_sums(folder: &Path, files: &[&Path]) -> Result<PathBuf> {
     let sums = folder.join(SUMS);
     let list = File::create(&sums).with_context(|| format!("cannot write {}", sums.display()))?;
@@ -93,7 +93,7 @@ fn report(wheel: &Path, archive: &Path, sums: &Path) -> Result<()> {
     Ok(())
 }
 
-/// A size in the unit that people read.
+/// Formats a size in a readable unit.
 #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
 fn shown(bytes: u64) -> String {
     match bytes {

@@ -1,23 +1,23 @@
-//! Both programs as a release has them: linked by zig for every Linux with glibc 2.28 or newer.
+//! The programs of a release: linked by zig for every Linux with glibc 2.28 or newer.
 
 use crate::{exec, python::Python, workspace::Workspace};
 use anyhow::{Context, Result, bail, ensure};
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
 
-/// The platform of a release, in Rust's words.
+/// The target of a release.
 pub const TARGET: &str = "x86_64-unknown-linux-gnu";
-/// The oldest glibc it runs on. The target's suffix for cargo-zigbuild.
+/// The oldest supported glibc, which is also the target's suffix for cargo-zigbuild.
 const GLIBC: &str = "2.28";
-/// The same promise in the words of Python's wheels.
+/// The platform tag of its wheels.
 pub const MANYLINUX: &str = "manylinux_2_28_x86_64";
 
-/// Builds `phalanx` and `phalanx-engine`; answers their folder.
+/// Builds `phalanx` and `phalanx-engine`; returns their folder.
 ///
-/// It has a folder of its own beside the other builds: evcxr is compiled once more for it.
+/// It is separate from other builds: evcxr is compiled once more for it.
 ///
 /// # Errors
-/// When cargo or zig fails.
+/// Returns an error if cargo or zig fails.
 pub fn build(workspace: &Workspace, tools: &Python) -> Result<PathBuf> {
     let built = workspace.build("zig");
     if !built.exists() {
@@ -31,7 +31,7 @@ pub fn build(workspace: &Workspace, tools: &Python) -> Result<PathBuf> {
             .args(["--target", &format!("{TARGET}.{GLIBC}")])
             .current_dir(workspace.path(""))
             .env("CARGO_TARGET_DIR", &built)
-            // Else in the user's cache folder, each for itself.
+            // The default is the user's cache folder.
             .env("CARGO_ZIGBUILD_CACHE_DIR", built.join("zigbuild-cache"))
             .env("ZIG_GLOBAL_CACHE_DIR", built.join("zig-cache"))
             .env_remove("CI"),
@@ -39,10 +39,10 @@ pub fn build(workspace: &Workspace, tools: &Python) -> Result<PathBuf> {
     Ok(built.join(TARGET).join("release"))
 }
 
-/// Checks that the programs in a wheel need nothing that its platform does not promise.
+/// Checks that the programs in a wheel only need libraries that its platform guarantees.
 ///
 /// # Errors
-/// When they do, or auditwheel fails.
+/// Returns an error if they need others or auditwheel fails.
 pub fn audit(tools: &Python, wheel: &Path) -> Result<()> {
     let mut command = tools.command("auditwheel");
     command.arg("show").arg(wheel).stderr(Stdio::inherit());
@@ -50,7 +50,7 @@ pub fn audit(tools: &Python, wheel: &Path) -> Result<()> {
     let output = command.output().context("cannot start auditwheel")?;
     let said = String::from_utf8_lossy(&output.stdout);
     ensure!(output.status.success(), "auditwheel failed: {said}");
-    // Its text is wrapped at some width.
+    // The output is wrapped.
     let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
     let Some((_, tag)) = words.split_once("following platform tag: \"") else {
         bail!("auditwheel does not say which platform the wheel is for: {words}");
@@ -65,7 +65,7 @@ pub fn audit(tools: &Python, wheel: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The version of glibc in a tag such as `manylinux_2_28_x86_64`.
+/// Returns the version of glibc in a tag such as `manylinux_2_28_x86_64`.
 fn glibc(tag: &str) -> Option<(u32, u32)> {
     let mut numbers = tag.strip_prefix("manylinux_")?.split('_');
     Some((numbers.next()?.parse().ok()?, numbers.next()?.parse().ok()?))

@@ -1,4 +1,4 @@
-//! The files of an installation, as they lie under its prefix.
+//! The files of an installation, relative to its prefix.
 
 use super::third_party;
 use crate::workspace::Workspace;
@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 
 /// The programs, in `bin`.
 pub const PROGRAMS: [&str; 2] = ["phalanx", "phalanx-engine"];
-/// Files of the checkout that everybody gets, beside `bin` and `share`.
+/// Files of the checkout included in every installation, beside `bin` and `share`.
 const DOCUMENTS: [&str; 3] = ["README.md", "LICENSE-APACHE", "LICENSE-MIT"];
-/// The file with the licences of what the programs are built from.
+/// The file with the licences of the programs' dependencies.
 const THIRD_PARTY: &str = "LICENSE-THIRD-PARTY";
 /// The kernelspec's folder.
 const KERNELSPEC: &str = "share/jupyter/kernels/phalanx";
-/// The program as its kernelspec finds it, whatever Jupyter's PATH is: pipx, JupyterHub and a
-/// `jupyter-lab` started by its path have no PATH with the environment's programs. Jupyter fills in
-/// the kernelspec's folder.
+/// The path of the program in its kernelspec, independent of Jupyter's PATH, which lacks the
+/// environment's programs for pipx, JupyterHub and a `jupyter-lab` started by its path. Jupyter
+/// substitutes the kernelspec's folder.
 const PROGRAM: &str = "{resource_dir}/../../../../bin/phalanx";
 
 /// A folder with an installation's files.
@@ -27,10 +27,10 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Fills the folder, which is emptied first, with the programs that are in `programs`.
+    /// Clears the folder and fills it, with the programs from `programs`.
     ///
     /// # Errors
-    /// When a file is missing or cannot be copied.
+    /// Returns an error if a file is missing or cannot be copied.
     pub fn make(workspace: &Workspace, programs: &Path, folder: &Path) -> Result<Self> {
         if folder.exists() {
             fs::remove_dir_all(folder)
@@ -49,22 +49,22 @@ impl Stage {
             .with_context(|| format!("cannot write {THIRD_PARTY}"))?;
         stage.add_all(&workspace.path("kernelspec"), KERNELSPEC)?;
         stage.find_program()?;
-        // Not part of an installation: how a wheel is packed of it.
+        // Not part of an installation: the configuration for packing a wheel.
         stage.add_all(&workspace.path("xtask/python/wheel"), "")?;
         Ok(stage)
     }
 
-    /// The names of the files that everybody gets.
+    /// Returns the names of the files included in every installation.
     pub fn documents() -> impl Iterator<Item = &'static str> {
         DOCUMENTS.into_iter().chain([THIRD_PARTY])
     }
 
-    /// The folder with `bin` and `share`.
+    /// Returns the folder that contains `bin` and `share`.
     pub fn folder(&self) -> &Path {
         &self.folder
     }
 
-    /// Has the kernelspec start the program under the same prefix.
+    /// Sets the kernelspec's program to the one under the same prefix.
     fn find_program(&self) -> Result<()> {
         let file = self.folder.join(KERNELSPEC).join("kernel.json");
         let cannot = || format!("cannot adapt {}", file.display());

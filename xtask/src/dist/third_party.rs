@@ -1,4 +1,4 @@
-//! The licences of the crates that the programs are built from, as those licences ask for.
+//! The licences of the programs' dependencies, which require their inclusion.
 
 use super::programs::TARGET;
 use crate::{exec, workspace::Workspace};
@@ -11,7 +11,7 @@ use std::path::Path;
 /// The packages of the programs.
 const PACKAGES: [&str; 2] = ["phalanx-kernel", "phalanx-engine"];
 
-/// The beginnings of the names of files with a licence, in lower case.
+/// The prefixes of the names of licence files, in lower case.
 const FILES: [&str; 5] = ["licen", "copying", "copyright", "notice", "unlicense"];
 
 const INTRODUCTION: &str = "\
@@ -22,7 +22,7 @@ text stand the crates that come with it.
 /// Returns the texts of all licences, each with its crates.
 ///
 /// # Errors
-/// When cargo does not say which crates there are, or a file cannot be read.
+/// Returns an error if cargo does not list the dependencies or a file cannot be read.
 pub fn licences(workspace: &Workspace) -> Result<String> {
     let output = exec::cargo(workspace)
         .args(["metadata", "--format-version", "1", "--locked", "--offline"])
@@ -68,7 +68,7 @@ pub fn licences(workspace: &Workspace) -> Result<String> {
     Ok(all)
 }
 
-/// The ids of the packages that the programs are built from, without those of tests and build scripts.
+/// Returns the ids of the programs' dependencies, without those of tests and build scripts.
 fn reachable(metadata: &Value) -> BTreeSet<&str> {
     let nodes: BTreeMap<&str, &Value> = array(&metadata["resolve"]["nodes"])
         .map(|node| (text(&node["id"]), node))
@@ -92,7 +92,7 @@ fn reachable(metadata: &Value) -> BTreeSet<&str> {
     reached
 }
 
-/// The texts of the licence files beside a manifest.
+/// Returns the texts of the licence files beside a manifest.
 fn licence_files(manifest: &Path) -> Result<Vec<String>> {
     let folder = manifest.parent().unwrap_or(manifest);
     let cannot = || format!("cannot read {}", folder.display());

@@ -1,5 +1,5 @@
-//! A wheel: both programs as scripts and the kernelspec as data, so that `pip install` of it into
-//! the environment of a Jupyter is the whole installation.
+//! A wheel with both programs as scripts and the kernelspec as data, so that `pip install` into
+//! Jupyter's environment is a complete installation.
 
 use super::stage::Stage;
 use super::{VERSION, programs};
@@ -8,12 +8,12 @@ use anyhow::{Result, ensure};
 use std::env::consts;
 use std::path::{Path, PathBuf};
 
-/// The platform a wheel is for.
+/// The platform of a wheel.
 #[derive(Clone, Copy, Debug)]
 pub enum Platform {
     /// Every Linux with the release's glibc or a newer one.
     Manylinux,
-    /// Machines like this one; no index takes such a wheel.
+    /// Machines like this one; package indexes reject such a wheel.
     ThisMachine,
 }
 
@@ -26,10 +26,10 @@ impl Platform {
     }
 }
 
-/// Packs the wheel of a stage into a folder; answers its path.
+/// Packs the wheel of a stage into a folder; returns its path.
 ///
 /// # Errors
-/// When hatchling fails.
+/// Returns an error if hatchling fails.
 pub fn pack(python: &Python, stage: &Stage, platform: Platform, to: &Path) -> Result<PathBuf> {
     exec::run(
         python
@@ -55,10 +55,10 @@ pub fn pack(python: &Python, stage: &Stage, platform: Platform, to: &Path) -> Re
     Ok(wheel)
 }
 
-/// Packs a wheel of the programs that tests run, for the test that installs it.
+/// Packs a wheel from the programs that tests run, for the test that installs it.
 ///
 /// # Errors
-/// When they are not built, or hatchling fails.
+/// Returns an error if they are not built or hatchling fails.
 pub fn pack_for_tests(workspace: &Workspace, python: &Python) -> Result<PathBuf> {
     let stage = Stage::make(
         workspace,

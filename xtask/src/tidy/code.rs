@@ -1,10 +1,10 @@
-//! `unsafe`, unfinished code, ignored tests, and tasks that nobody owns.
+//! Checks for `unsafe`, unfinished code, ignored tests, and tasks without an owner.
 
 use super::source::paths;
 use super::tree::File;
 use super::{Finding, Tree};
 
-/// The parts that may hold `unsafe`.
+/// The folders that may contain `unsafe`.
 const UNSAFE: [&str; 4] = [
     "crates/sys/",
     "crates/segment/",
@@ -12,16 +12,16 @@ const UNSAFE: [&str; 4] = [
     "crates/phalanx/",
 ];
 
-/// The number of lines above an `unsafe` within which its reason begins.
+/// The number of lines above an `unsafe` within which its SAFETY comment starts.
 const REASON_WITHIN: usize = 8;
 
-/// The number of lines above a bare spawn within which the comment on its end begins.
+/// The number of lines above a bare spawn within which the comment on its end starts.
 const END_WITHIN: usize = 4;
 
-/// Macros that say "not finished" or "left over".
+/// Macros for unfinished code.
 const UNFINISHED: [&str; 3] = ["todo", "unimplemented", "dbg"];
 
-/// Reports what the compiler lets pass and we do not.
+/// Reports code that the compiler allows and the project does not.
 pub fn check(tree: &Tree) -> Vec<Finding> {
     tree.rust().flat_map(check_file).collect()
 }
@@ -50,7 +50,7 @@ fn check_file(file: &File) -> Vec<Finding> {
                 "a test that cannot run here says so at run time, visibly; none is ignored",
             ));
         }
-        // The type of a function is no code: whoever calls it has the block.
+        // The type of a function is not a use: the caller has the block.
         let is_type = next(1) == "extern" && matches!(before(1), "=" | ":" | "<" | "(" | "&");
         if token.is_name && token.text == "unsafe" && !is_type {
             if !file.is_in(&UNSAFE) {
@@ -78,7 +78,7 @@ fn check_file(file: &File) -> Vec<Finding> {
     findings
 }
 
-/// A test's tasks end with its runtime.
+/// Returns true for tests, whose tasks end with their runtime.
 fn is_test(file: &File) -> bool {
     file.path.contains("/tests/") || file.path.ends_with("/tests.rs")
 }

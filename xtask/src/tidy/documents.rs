@@ -1,10 +1,10 @@
-//! The documents name files, folders and types that exist.
+//! Checks that files, folders and types named in documents exist.
 
 use super::tree::File;
 use super::{Finding, Tree};
 use std::collections::HashSet;
 
-/// Reports dead paths in the documents, and rows of tables whose types are not in the files they name.
+/// Reports missing paths in documents, and types that are not in the files of their table's row.
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let index = Index::of(tree);
     let documents = tree.files.iter().filter(|file| is_document(&file.path));
@@ -13,7 +13,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         .collect()
 }
 
-/// Documents are the Markdown files of the checkout's root and of `docs`.
+/// Returns true for Markdown files in the checkout's root and in `docs`.
 fn is_document(path: &str) -> bool {
     let name = path.strip_prefix("docs/").unwrap_or(path);
     name.ends_with(".md") && !name.contains('/')
@@ -42,8 +42,8 @@ impl<'a> Index<'a> {
         self.files.contains(path) || self.folders.contains(path)
     }
 
-    /// Returns true for text that can only be meant as a path of the checkout: it begins with one of
-    /// the top folders, or ends as source files do.
+    /// Returns true for text that must be a path of the checkout: it starts with a top folder, or
+    /// ends like a source file.
     fn is_meant(&self, text: &str) -> bool {
         let Some((top, _)) = text.split_once('/') else {
             return false;
@@ -90,7 +90,7 @@ fn check_document(file: &File, tree: &Tree, index: &Index<'_>) -> Vec<Finding> {
     findings
 }
 
-/// The targets of a line's Markdown links that are paths, without what follows a `#`.
+/// Returns the paths in a line's Markdown links, without the part after `#`.
 fn links(line: &str) -> impl Iterator<Item = &str> {
     let after = line.split("](").skip(1);
     let targets = after.filter_map(|rest| rest.split_once(')'));
@@ -105,7 +105,7 @@ fn is_below(path: &str, place: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// The names of a path of types, such as `Event::Requested`; none for any other text.
+/// Returns the names in a path of types, such as `Event::Requested`; none for other text.
 fn type_names(text: &str) -> Vec<&str> {
     let parts: Vec<&str> = text.split("::").collect();
     let is_type = |part: &&str| {

@@ -1,13 +1,13 @@
-//! Imports each part may have, and the place that words errors for users.
+//! Checks the imports allowed for each part, and the place that formats errors for users.
 
 use super::source::paths;
 use super::{Finding, Tree};
 
-/// Paths that may be named in some places only.
+/// Paths that only some places may name.
 struct Layer {
-    /// Paths that begin with one of these …
+    /// The prefixes of these paths.
     paths: &'static [&'static [&'static str]],
-    /// … is for these places only; with `within`, it is for all places but those.
+    /// The places that may name them; the rule applies to places in `within`.
     only: &'static [&'static str],
     within: &'static [&'static str],
     why: &'static str,
@@ -43,15 +43,15 @@ const LAYERS: [Layer; 3] = [
     },
 ];
 
-/// The text of a failure for users, and the one place that builds it.
+/// The types of texts for users, and the file that constructs each.
 const DOORS: [(&str, &str); 2] = [
-    // The words …
+    // The text.
     ("ErrorReport", "kernel/src/report/error.rs"),
-    // … and the message that carries them.
+    // The message that contains it.
     ("ErrorOutput", "kernel/src/report/output.rs"),
 ];
 
-/// Reports imports and error texts that are where they must not be.
+/// Reports imports and constructions in places where they are not allowed.
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.rust().filter(|file| !file.is_in(&["xtask/"])) {
@@ -70,7 +70,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
                 continue;
             };
             for (door_of, door) in DOORS {
-                // Not a signature, a declaration or an `impl`.
+                // Excludes signatures, declarations and `impl`s.
                 let built = name.text == door_of
                     && after.text == "{"
                     && ![">", "struct", "impl", "for"].contains(&before.text.as_str());

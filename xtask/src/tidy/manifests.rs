@@ -1,16 +1,16 @@
-//! Versions are in the root manifest and nowhere else, and the parts' dependencies are the layers'.
+//! Checks that only the root manifest contains versions, and that dependencies respect the layers.
 
 use super::tree::File;
 use super::{Finding, Tree};
 
-/// Dependencies that one part alone may have, and that part's manifest.
+/// Dependencies restricted to one package, and the manifest of that package.
 const OWNED: [(&str, &str); 3] = [
     ("evcxr", "crates/evaluator/Cargo.toml"),
     ("salsa", "crates/evaluator/Cargo.toml"),
     ("zeromq", "crates/transport/Cargo.toml"),
 ];
 
-/// Reports versions outside the root manifest, and dependencies that break a layer.
+/// Reports versions outside of the root manifest, and dependencies that violate a layer.
 pub fn check(tree: &Tree) -> Vec<Finding> {
     tree.files
         .iter()

@@ -1,17 +1,17 @@
-//! `cargo xtask tidy`: the architecture's invariants, checked on what is committed.
+//! `cargo xtask tidy`: checks the architecture's invariants in the committed files.
 //!
-//! | module | what it checks |
+//! | module | contents |
 //! |---|---|
-//! | [`layers`] | which part may import what, and who words errors |
-//! | [`code`] | `unsafe`, unfinished code, ignored tests, tasks nobody owns |
+//! | [`layers`] | imports allowed for each part; the text of errors |
+//! | [`code`] | `unsafe`, unfinished code, ignored tests, tasks without an owner |
 //! | [`size`] | lengths of files |
 //! | [`manifests`] | versions in one place |
 //! | [`words`] | names of machines and registries |
-//! | [`documents`] | files, folders and types that the documents name |
+//! | [`documents`] | files, folders and types named in documents |
 //! | [`openings`] | doc comments that open with a question word |
 //! | [`notebooks`] | notebooks without outputs and paths |
 //!
-//! Every check is a function from a [`Tree`] to its findings, and is tested with a sample that fails.
+//! Every check is a function from a [`Tree`] to its findings, tested with a failing sample.
 
 mod code;
 mod documents;
@@ -29,12 +29,12 @@ use anyhow::{Result, bail};
 use std::process::ExitCode;
 use tree::Tree;
 
-/// One thing that is not as it should be.
+/// A violation of an invariant.
 #[derive(Clone, Debug, PartialEq)]
 struct Finding {
-    /// In the checkout.
+    /// The path in the checkout.
     path: String,
-    /// From 1; 0 for the file as a whole.
+    /// The line, from 1; 0 for the whole file.
     line: usize,
     /// The fault and the remedy.
     message: String,
@@ -52,7 +52,7 @@ impl std::fmt::Display for Finding {
 /// Prints all findings.
 ///
 /// # Errors
-/// When the sources cannot be read.
+/// Returns an error if the sources cannot be read.
 pub fn tidy(workspace: &Workspace) -> Result<ExitCode> {
     match check(workspace) {
         Ok(()) => Ok(ExitCode::SUCCESS),
@@ -63,10 +63,10 @@ pub fn tidy(workspace: &Workspace) -> Result<ExitCode> {
     }
 }
 
-/// Succeeds when there is nothing to mend.
+/// Succeeds if there are no findings.
 ///
 /// # Errors
-/// With every finding, or when the sources cannot be read.
+/// Returns an error that contains all findings, or if the sources cannot be read.
 pub fn check(workspace: &Workspace) -> Result<()> {
     let tree = Tree::read(workspace)?;
     let findings = findings(&tree);

@@ -1,14 +1,14 @@
-//! Notebooks are committed as written: no outputs, no counts, nothing about the machine.
+//! Checks that notebooks are committed without outputs, counts and traces of a machine.
 
 use super::tree::File;
 use super::{Finding, Tree};
 use serde_json::Value;
 use std::collections::BTreeSet;
 
-/// The metadata a notebook may have; frontends add more, such as folders and window states.
+/// The metadata allowed in a notebook; frontends add more, such as folders and window states.
 const METADATA: [&str; 2] = ["kernelspec", "language_info"];
 
-/// Reports notebooks that were committed as a frontend saved them.
+/// Reports notebooks with additions by a frontend.
 pub fn check(tree: &Tree) -> Vec<Finding> {
     tree.files
         .iter()

@@ -1,22 +1,22 @@
-//! Doc comments open with a noun phrase or a verb, as those of the standard library do: a question about
-//! an item ("Which engine.") leaves its meaning to the reader.
+//! Checks that doc comments start with a noun phrase or a verb, like those of the standard library:
+//! a question about an item ("Which engine.") leaves its meaning to the reader.
 
 use super::tree::File;
 use super::{Finding, Tree};
 
-/// The words no doc comment opens with.
+/// The words with which doc comments must not start.
 const QUESTION_WORDS: [&str; 10] = [
     "who", "whose", "whom", "what", "which", "where", "when", "how", "why", "whether",
 ];
 
-/// Files whose comments are still to be mended.
+/// Files whose comments are still to be corrected.
 const UNMENDED: [&str; 3] = [
     "crates/evaluator/src/evcxr/cargo_wrapper.rs",
     "crates/evaluator/src/evcxr/engines.rs",
     "crates/evaluator/src/evcxr/local.rs",
 ];
 
-/// Reports doc comments that open with a question word.
+/// Reports doc comments that start with a question word.
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let mended = tree.rust().filter(|file| !file.is_in(&UNMENDED));
     mended.flat_map(check_file).collect()
@@ -42,12 +42,12 @@ fn check_file(file: &File) -> Vec<Finding> {
     findings
 }
 
-/// The kind of doc comment on a line, and its text.
+/// Returns the kind of doc comment on a line, and its text.
 fn doc_comment(line: &str) -> Option<(&'static str, &str)> {
     let line = line.trim_start();
     ["///", "//!"].into_iter().find_map(|kind| {
         let text = line.strip_prefix(kind)?;
-        // Four slashes are no doc comment.
+        // Four slashes are not a doc comment.
         (!text.starts_with('/')).then(|| (kind, text.trim_start()))
     })
 }

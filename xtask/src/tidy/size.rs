@@ -1,10 +1,10 @@
-//! Lengths of files: one concept a file.
+//! Checks the lengths of files.
 
 use super::{Finding, Tree};
 
-/// No file is longer, in lines.
+/// The largest length of a file, in lines.
 const LONGEST: usize = 800;
-/// Nine files of ten are at most this long, in lines.
+/// The largest length of nine files in ten, in lines.
 const P90: usize = 400;
 
 /// Reports files that are too long.
@@ -26,7 +26,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
         .filter(|(length, _)| *length > LONGEST)
         .map(|entry| too_long(entry, LONGEST))
         .collect();
-    // With n files, the p90 is the length that at most n / 10 of them exceed.
+    // The p90 of n files is the length that at most n / 10 of them exceed.
     let longer = lengths.iter().filter(|(length, _)| *length > P90);
     let excess = longer.clone().count().saturating_sub(lengths.len() / 10);
     findings.extend(longer.take(excess).map(|entry| too_long(entry, P90)));

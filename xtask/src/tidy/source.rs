@@ -1,29 +1,29 @@
-//! Rust source as tokens and paths, so that comments and strings are never taken for code.
+//! Rust source as tokens and paths, without comments and strings.
 
 use ra_ap_rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
 
-/// A token that is neither blank nor comment.
+/// A token other than whitespace and comments.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Token {
-    /// As written.
+    /// The text.
     pub text: String,
     /// True for a name or keyword.
     pub is_name: bool,
-    /// From 1.
+    /// The line, from 1.
     pub line: usize,
 }
 
-/// A path as code names it, a `use` tree written out.
+/// A path in code; `use` trees are expanded.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Path {
-    /// `["std", "fs", "read"]`.
+    /// The names, such as `["std", "fs", "read"]`.
     pub parts: Vec<String>,
-    /// The line it begins on.
+    /// The line on which it starts.
     pub line: usize,
 }
 
 impl Path {
-    /// Returns true if the path begins with these names.
+    /// Returns true if the path starts with these names.
     pub fn starts_with(&self, start: &[&str]) -> bool {
         self.parts.len() >= start.len() && start.iter().zip(&self.parts).all(|(a, b)| a == b)
     }
@@ -53,7 +53,7 @@ pub fn tokens(source: &str) -> Vec<Token> {
     tokens
 }
 
-/// Every path of more than one name, and every single name that is imported.
+/// Returns every path of several names, and every imported single name.
 pub fn paths(tokens: &[Token]) -> Vec<Path> {
     let mut paths = Vec::new();
     let mut at = 0;
@@ -74,7 +74,7 @@ pub fn paths(tokens: &[Token]) -> Vec<Path> {
     paths
 }
 
-/// Reads one path, or a `use` tree, from a token on; answers where it ends.
+/// Parses a path or a `use` tree from a token on; returns the position after it.
 fn read_path(
     tokens: &[Token],
     mut at: usize,
@@ -109,7 +109,7 @@ fn read_path(
     at
 }
 
-/// Reads the branches of a `use` tree up to its closing brace.
+/// Parses the branches of a `use` tree up to its closing brace.
 fn read_group(
     tokens: &[Token],
     mut at: usize,

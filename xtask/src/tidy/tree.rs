@@ -5,31 +5,31 @@ use crate::{exec, workspace::Workspace};
 use anyhow::{Context, Result, bail};
 use std::fs;
 
-/// The files that are, or are about to be, committed.
+/// The files that are committed or about to be.
 #[derive(Debug, Default)]
 pub struct Tree {
-    /// Text files, by path.
+    /// The text files, by path.
     pub files: Vec<File>,
-    /// The paths of all files, pictures included.
+    /// The paths of all files, including pictures.
     pub paths: Vec<String>,
 }
 
-/// One text file.
+/// A text file.
 #[derive(Debug)]
 pub struct File {
-    /// In the checkout, with `/`.
+    /// The path in the checkout, with `/`.
     pub path: String,
-    /// Its content.
+    /// The content.
     pub text: String,
-    /// The Rust tokens, without blanks and comments; empty for other files.
+    /// The Rust tokens, without whitespace and comments; empty for other files.
     pub tokens: Vec<Token>,
 }
 
 impl Tree {
-    /// Reads what git tracks, and what it would add.
+    /// Reads the files that git tracks or would add.
     ///
     /// # Errors
-    /// When git fails or a file cannot be read.
+    /// Returns an error if git fails or a file cannot be read.
     pub fn read(workspace: &Workspace) -> Result<Self> {
         let listed = exec::command("git")
             .current_dir(workspace.path(""))
@@ -51,7 +51,7 @@ impl Tree {
         let mut tree = Self::default();
         for path in String::from_utf8_lossy(&listed.stdout).split_terminator('\0') {
             let full = workspace.path(path);
-            // Deleted but not yet committed, or a picture.
+            // Deleted but not committed yet, or a picture.
             if !full.exists() {
                 continue;
             }
@@ -81,12 +81,12 @@ impl Tree {
         });
     }
 
-    /// The Rust files.
+    /// Returns the Rust files.
     pub fn rust(&self) -> impl Iterator<Item = &File> {
         self.files.iter().filter(|file| file.path.ends_with(".rs"))
     }
 
-    /// A tree of samples.
+    /// Creates a tree of samples.
     #[cfg(test)]
     pub fn of(files: &[(&str, &str)]) -> Self {
         let mut tree = Self::default();
@@ -107,7 +107,7 @@ impl File {
         })
     }
 
-    /// A finding about this file.
+    /// Creates a finding about this file.
     pub fn finding(&self, line: usize, message: impl Into<String>) -> super::Finding {
         super::Finding {
             path: self.path.clone(),

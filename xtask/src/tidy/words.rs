@@ -1,8 +1,8 @@
-//! Text that does not belong into a repository.
+//! Checks for text that does not belong in a repository.
 
 use super::{Finding, Tree};
 
-/// Written in halves so that this file does not find itself.
+/// Split, so that this file does not contain them.
 const UNWANTED: [(&str, &str); 11] = [
     (
         concat!("crates", ".io"),
@@ -32,10 +32,10 @@ const UNWANTED: [(&str, &str); 11] = [
     (concat!("contract", ".md"), "how the work is organised"),
 ];
 
-/// Cargo writes a registry's address into every package of it.
+/// Cargo writes a registry's address for every package.
 const EXEMPT: [&str; 1] = ["Cargo.lock"];
 
-/// Reports unwanted words.
+/// Reports unwanted text.
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.files.iter().filter(|file| !file.is_in(&EXEMPT)) {
