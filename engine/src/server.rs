@@ -428,7 +428,7 @@ impl Server {
 
     async fn publish(&self, parent: Option<phalanx_transport::wire::Header>, output: EngineOutput) {
         match wire::publication(parent, output, &self.identity, &self.session) {
-            // Waits while the controller does not read, and so does the cell.
+            // Waits while the controller does not read, which blocks the cell too.
             Ok(frames) => self.send(|link| Some(&link.iopub.0), frames).await,
             Err(error) => tracing::error!(%error, "a publication does not serialise"),
         }

@@ -1,4 +1,4 @@
-//! Children that are copies of this process.
+//! Forks of this process.
 
 use crate::threads;
 use rustix::process::Pid;

@@ -74,7 +74,7 @@ pub(crate) async fn is_there(file: &EngineConnectionFile, session: &Session) -> 
     matches!(answer.await, Ok(Some(_)))
 }
 
-/// Asks something and waits for the answer; `None` where that does not come in time.
+/// Sends a request and waits for the reply; `None` if the time limit is exceeded.
 async fn ask<Q: Content, A: Content>(
     (sender, receiver): &mut (Sender, Receiver),
     question: &Q,

@@ -31,9 +31,9 @@ pub(crate) struct EngineLink {
     pub registration: (Sender, Receiver),
     channels: Channels,
     heart: HeartbeatResponder,
-    /// The file as it is used here.
+    /// The connection file, with the local ends of the tunnel if there is one.
     file: EngineConnectionFile,
-    /// All connections go through it, where there is one.
+    /// The SSH tunnel of all connections, if there is one.
     tunnel: Option<Tunnel>,
 }
 

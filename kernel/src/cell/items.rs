@@ -160,8 +160,8 @@ impl<'a> Parser<'a> {
         }
     }
 
-    /// Returns the position after the first wanted token outside all brackets, or the end. A
-    /// closing bracket counts as outside.
+    /// Returns the position after the first token outside all brackets that `wanted` accepts, or
+    /// the end. A closing bracket counts as outside.
     fn after(&self, mut at: usize, wanted: impl Fn(&str) -> bool) -> usize {
         while at < self.tokens.len() {
             let is_open = matches!(self.text(at), "(" | "[" | "{");

@@ -39,9 +39,9 @@ pub enum ArgumentKind {
 /// The handler of a command.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum CommandHandler {
-    /// evcxr alone.
+    /// Evaluated by evcxr.
     Evcxr,
-    /// evcxr, followed by a restart of the runtime.
+    /// Evaluated by evcxr, after which the runtime is restarted.
     Renewal,
     /// `:cd`
     ChangeFolder,

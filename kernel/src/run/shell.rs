@@ -94,7 +94,7 @@ async fn stream(
     Ok((status, said))
 }
 
-/// Returns a notice for a line that may have been meant as Rust, if the shell knows no such command
+/// Returns a notice for a line that may have been meant as Rust, if the shell has no such command
 /// or it printed nothing.
 fn silent(line: &str, status: Option<i32>, said: bool) -> Option<String> {
     let hint = format!("to negate in Rust, write `(!{line})`");

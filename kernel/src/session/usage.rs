@@ -121,7 +121,7 @@ fn processes() -> Vec<ProcessUsage> {
 }
 
 fn process(id: u32, stat: &str, status: &str) -> Option<ProcessUsage> {
-    // The name may contain blanks and parentheses.
+    // The name may contain spaces and parentheses.
     let (_, rest) = stat.rsplit_once(") ")?;
     let fields: Vec<&str> = rest.split(' ').collect();
     let number = |at: usize| fields.get(at)?.parse::<u64>().ok();

@@ -230,7 +230,7 @@ impl LocalActor {
                 }
                 None
             }
-            // Nobody calls functions here.
+            // Functions are called on engines only.
             Some(RuntimeEvent::Value { .. } | RuntimeEvent::Recalled { .. }) => None,
             Some(RuntimeEvent::Ended { run, outcome }) => {
                 if let Some(context) = self.context(Some(run)) {
