@@ -102,11 +102,11 @@ pub(super) fn run(fix: bool, backend: Option<Backend>) -> ExitCode {
     for (name, check) in CHECKS {
         let mut found = check();
         if let (Err(Finding { wrong, repair }), true) = (&found, fix) {
-            println!("wrong  {name}: {wrong}\n       mending it: {repair}");
+            println!("wrong  {name}: {wrong}\n       repairing it: {repair}");
             found = match repair.carry_out(backend) {
                 Ok(()) => check(),
                 Err(error) => Err(finding(
-                    format!("it was not mended: {error:#}"),
+                    format!("the repair failed: {error:#}"),
                     repair.clone(),
                 )),
             };
@@ -245,7 +245,7 @@ fn kernelspec() -> Result<String, Finding> {
         let shown = program.display();
         let name = program.to_string_lossy();
         if !program.is_file() && folder_of(&name).is_none() {
-            let wrong = format!("{} starts {shown}, which is not there", folder.display());
+            let wrong = format!("{} starts {shown}, which does not exist", folder.display());
             return Err(finding(wrong, Repair::Install));
         }
         let this = std::env::current_exe().ok();

@@ -102,7 +102,7 @@ impl<P: FnMut(&str)> Trial<P> {
                 EvaluatorNotice::Exited { status, last_words } => bail!("{status}\n{last_words}"),
             }
         }
-        bail!("the evaluator ended without a word")
+        bail!("the evaluator ended unexpectedly")
     }
 }
 

@@ -162,7 +162,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         "[NAME]",
         ArgumentKind::Command,
         CommandHandler::Help,
-        "lists commands and magics, or tells of one",
+        "lists commands and magics, or describes one",
     ),
     evcxr(
         ":internal_debug",
@@ -238,7 +238,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         "",
         ArgumentKind::Free,
         CommandHandler::Renewal,
-        "begins a new process for cells: variables are lost, functions, types and dependencies kept",
+        "starts a new process for cells: variables are lost, functions, types and dependencies kept",
     ),
     evcxr(
         ":sccache",
@@ -272,20 +272,20 @@ pub const COMMANDS: &[CommandSpec] = &[
         "[CODE]",
         ArgumentKind::Rust,
         CommandHandler::Time,
-        "runs the code, or the rest of the cell, and tells how long that took",
+        "runs the code, or the rest of the cell, and reports the time taken",
     ),
     evcxr(
         ":time_passes",
         "",
         ArgumentKind::Free,
-        "has rustc tell how long its passes take (nightly)",
+        "makes rustc report the times of its passes (nightly)",
     ),
     ours(
         ":timing",
         "",
         ArgumentKind::Free,
         CommandHandler::Timing,
-        "tells how long every cell took, or no longer does",
+        "turns the report of each cell's running time on or off",
     ),
     evcxr(
         ":toolchain",

@@ -48,7 +48,7 @@ fn defined_in_kernel(name: &str, variables: &[String], sources: &[String]) -> Op
     let is_defined = names.any(|item| item.name.split_whitespace().next_back() == Some(name));
     is_defined.then(|| {
         format!(
-            "`{name}` is defined in the notebook, and `%px` runs on the engines: begin the cell that defines it with `%%px --local`, and it runs on both"
+            "`{name}` is defined in the notebook, and `%px` runs on the engines: start the cell that defines it with `%%px --local`, and it runs on both"
         )
     })
 }

@@ -59,7 +59,7 @@ pub(super) const COMMANDS: [ClusterCommandSpec; 8] = [
         name: "start",
         options: options::CLUSTER_START,
         usage: "start [PROFILE] [-n N]",
-        about: "starts a controller here and engines on this machine, or where PROFILE or --launcher says",
+        about: "starts a controller here, and engines on this machine or as PROFILE or --launcher specifies",
     },
     ClusterCommandSpec {
         name: "stop",
@@ -71,7 +71,7 @@ pub(super) const COMMANDS: [ClusterCommandSpec; 8] = [
         name: "status",
         options: &[],
         usage: "status",
-        about: "tells how they are",
+        about: "shows the state of the cluster",
     },
     ClusterCommandSpec {
         name: "watch",
@@ -89,7 +89,7 @@ pub(super) const COMMANDS: [ClusterCommandSpec; 8] = [
         name: "restart",
         options: options::TARGETED,
         usage: "restart [-t SPEC]",
-        about: "begins anew with empty engines under the same ids",
+        about: "restarts engines with empty namespaces under the same ids",
     },
     ClusterCommandSpec {
         name: "connect",

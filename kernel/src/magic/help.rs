@@ -84,7 +84,7 @@ fn describe(name: MagicName) -> (&'static str, &'static str) {
         ),
         MagicName::TimeIt => (
             "%timeit [OPTIONS] CODE\n%%timeit [OPTIONS] [SETUP]\nCODE …",
-            "Runs the code many times and tells the median time of one loop, its spread and the outliers. \
+            "Runs the code many times and shows the median time of one loop, its spread and the outliers. \
              SETUP runs once and is not timed.",
         ),
         MagicName::Prof => (
@@ -104,7 +104,7 @@ fn describe(name: MagicName) -> (&'static str, &'static str) {
         ),
         MagicName::WriteFile => (
             "%%writefile [OPTIONS] FILE\nTEXT …",
-            "Writes the cell to a file; relative paths begin at the working folder.",
+            "Writes the cell to a file; relative paths are resolved from the working folder.",
         ),
         MagicName::Run => (
             "%run FILE",

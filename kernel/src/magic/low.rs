@@ -171,7 +171,7 @@ fn activate(line: &str, at: usize) -> Result<LineMagic, MagicError> {
     };
     let suffix = MagicSuffix::parse(text).ok_or_else(|| {
         MagicError::new(place, format!("`{text}` cannot be the suffix of magics"))
-            .hint("letters, digits and `_`, and no name of a magic that is there already")
+            .hint("letters, digits and `_`, and not the name of an existing magic")
     })?;
     Ok(LineMagic::PxActivate { suffix, options })
 }

@@ -98,14 +98,14 @@ const PROGRESS: OptionSpec = spec!(
     "progress-after",
     None,
     Some("SECONDS"),
-    "show a bar after so many seconds; 0 at once, -1 never (default 2)"
+    "show a bar after this number of seconds; 0 at once, -1 never (default 2)"
 );
 const SIGNAL: OptionSpec = spec!(
     SignalOnInterrupt,
     "signal-on-interrupt",
     None,
     Some("SIGNAL"),
-    "what engines get when a blocking cell is interrupted: a name or a number, 0 nothing (default SIGINT)"
+    "signal sent to engines when a blocking cell is interrupted: a name or a number, 0 for none (default SIGINT)"
 );
 const OUT: OptionSpec = spec!(
     Out,
@@ -410,7 +410,7 @@ fn unknown(
         None => list(specs),
     };
     if after == AfterOptions::Code {
-        hint.push_str(" (code that begins with `-` goes after ` -- `)");
+        hint.push_str(" (code that starts with `-` goes after ` -- `)");
     }
     MagicError::new(span, format!("unknown option `--{name}`")).hint(hint)
 }

@@ -55,7 +55,7 @@ fn report_failure(fault: &Fault) -> ErrorReport {
             "RuntimeDied",
             &format!("the cell ended its process ({status}); {}", losses(lost)),
             hint_for(lost).or(status.contains("SIGKILL").then_some(
-                "if nobody killed it, memory has run out: the system kills what asks for too much",
+                "unless it was killed on purpose, memory has run out: the system kills processes that use too much",
             )),
         ),
         Failure::Interrupted { lost } => plain(
@@ -154,7 +154,7 @@ fn engines_interrupted(
     }
     let message = format!("the cell was interrupted; {}", parts.join("; "));
     let hint = (!running.is_empty()).then_some(
-        "`%cluster restart -t N` begins anew with an engine that does not stop, without its variables",
+        "`%cluster restart -t N` replaces an engine that does not stop; its variables are lost",
     );
     let mut report = plain("Interrupted", &message, hint);
     let told = stopped.iter().take(TRACEBACK_LIMIT);
@@ -336,12 +336,12 @@ fn coloured(mut lines: Vec<String>, count: usize) -> Vec<String> {
 fn remote_hint(failure: &RemoteFailure) -> Option<&'static str> {
     match failure.ename.as_str() {
         "EngineError" => Some(
-            "the engine is gone with its variables; `%engines` shows what is left, `%cluster restart` begins anew; with `.retries(2)`, a load-balanced view has other engines take over",
+            "the engine is gone with its variables; `%engines` shows the engines that are left, `%cluster restart` restarts all; with `.retries(2)`, a load-balanced view has other engines take over",
         ),
         "VariablesLost" => Some("run the cells again that define these variables"),
         "TaskAborted" => Some("the task had not begun; run the cell again"),
         "TaskTimeout" => Some(
-            "the task is dropped; `.timeout(…)` of the view says how long it waits for an engine and for what it depends on",
+            "the task is dropped; `.timeout(…)` of the view sets how long it waits for an engine and for its dependencies",
         ),
         "ImpossibleDependency" => Some(
             "`Dependency` says which endings of a task count, success or failure; what functions require is pushed, or defined by a `%%px` cell",

@@ -55,7 +55,7 @@ pub fn notice(notice: &Notice) -> String {
                 "the connection to the controller is lost; it is tried again for {seconds} s\n"
             );
         }
-        Notice::ConnectionBack => return "the controller is there again\n".to_owned(),
+        Notice::ConnectionBack => return "the controller is reachable again\n".to_owned(),
         Notice::Lost(names) => ("lost, because their types have changed".to_owned(), names),
     };
     format!("{what}: {}\n", quoted(names))

@@ -350,7 +350,7 @@ async fn guarded<T, E: From<Failure>>(work: impl Future<Output = Result<T, E>>) 
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(result) => result,
         Err(_) => Err(E::from(Failure::Internal {
-            message: "a part of the kernel panicked; its log says where".to_owned(),
+            message: "a part of the kernel panicked; its log contains the location".to_owned(),
         })),
     }
 }
