@@ -16,8 +16,8 @@ pub(crate) const NOT_ON_ENGINES: (&str, &str) = (
 
 /// The error of an input request in a cell on an engine, and the remedy.
 pub(crate) const NOBODY_TO_ASK: (&str, &str) = (
-    "an engine takes no input: nobody sits in front of it",
-    "ask in the notebook, and give the engines the answer: as an argument, or by `push`",
+    "an engine takes no input: it has no user",
+    "ask in the notebook, and pass the answer to the engines: as an argument, or by `push`",
 );
 
 /// A failure, as sent in replies and `error` messages.
