@@ -214,7 +214,7 @@ impl Driver for MemorySocket {
         };
         tokio::time::timeout(limit, connected)
             .await
-            .map_err(|_| refused(format!("nobody answers within {limit:?}")))?;
+            .map_err(|_| refused(format!("no reply within {limit:?}")))?;
         self.target = Some(target);
         Ok(())
     }

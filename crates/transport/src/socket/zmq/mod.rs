@@ -120,7 +120,7 @@ async fn connect<S: zeromq::Socket>(
 fn reason(error: &ZmqError) -> String {
     match error {
         ZmqError::Network(error) => limits::describe(error),
-        ZmqError::ConnectTimeout(limit) => format!("nobody answers within {limit:?}"),
+        ZmqError::ConnectTimeout(limit) => format!("no reply within {limit:?}"),
         other => other.to_string(),
     }
 }
