@@ -142,7 +142,7 @@ impl LaunchError {
                 Some("install it, or name it with its path".to_owned())
             }
             Self::OtherMachine { host, .. } => Some(format!(
-                "install phalanx-engine on {host}, on its PATH or where `engine` of the profile says"
+                "install phalanx-engine on {host}, on its PATH or at the path given as `engine` in the profile"
             )),
             _ => None,
         }
