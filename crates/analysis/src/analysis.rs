@@ -38,7 +38,7 @@ pub enum AnalysisError {
     #[error("the manifest cannot be read: {0}")]
     Manifest(String),
     /// cargo or rustc failed.
-    #[error("cargo knows nothing of the crate: {0}")]
+    #[error("cargo cannot describe the crate: {0}")]
     Cargo(String),
     /// The cells' file is not among the files that were read.
     #[error("the file of the cells is not part of the crate")]
