@@ -80,7 +80,7 @@ fn parse_from(mut parser: lexopt::Parser) -> Result<Command> {
         "run" => Command::Run {
             notebook: Some(match parser.next()? {
                 Some(Value(path)) => path.into(),
-                _ => bail!("`run` wants the notebook to run: cargo xtask run NOTEBOOK"),
+                _ => bail!("`run` needs the notebook to run: cargo xtask run NOTEBOOK"),
             }),
         },
         "gallery" => Command::Gallery(gallery::GalleryOptions::default()),
