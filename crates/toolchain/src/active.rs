@@ -30,7 +30,7 @@ impl Release {
         Self { major, minor }
     }
 
-    /// Parses the output of `rustc --version`.
+    /// Parses the release in the output of `rustc --version`; `None` if there is none.
     #[must_use]
     pub fn of_rustc(version: &str) -> Option<Self> {
         let mut numbers = version.split_whitespace().nth(1)?.split('.');
