@@ -86,8 +86,8 @@ impl<'a> Script<'a> {
     /// Runs the script; returns the JSON it prints and its output on stderr.
     ///
     /// # Panics
-    /// Panics if it fails, exceeds the time limit, leaves processes or files behind, or prints something
-    /// else.
+    /// Panics if it fails, exceeds the time limit, leaves processes or files behind, or prints
+    /// something else.
     #[must_use]
     pub fn seen(self) -> (Value, String) {
         let finished = self.run().succeeded();
