@@ -1,4 +1,4 @@
-//! What the handles of a client share with its actor.
+//! The state that the handles of a client share with its actor.
 
 use crate::engine::{ClientEvent, Engine};
 use std::sync::atomic::AtomicU64;
