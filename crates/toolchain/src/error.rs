@@ -1,6 +1,6 @@
 //! The parts that a toolchain may lack, and the remedies.
 
-use crate::active::Release;
+use crate::release::Release;
 use std::fmt;
 use std::path::PathBuf;
 

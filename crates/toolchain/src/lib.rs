@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`active`] | the active toolchain of a folder, and the checks of its parts |
 //! | [`error`] | the parts that may be missing, and the remedies |
+//! | [`release`] | releases of Rust, and those that are supported |
 //! | [`rustup`] | the rule by which rustup selects a toolchain, and the installation of parts |
 //!
 //! The rule is rustup's own: `RUSTUP_TOOLCHAIN`, else the directory override or the
@@ -17,7 +18,9 @@
 
 pub mod active;
 pub mod error;
+pub mod release;
 pub mod rustup;
 
-pub use active::{ActiveToolchain, Release, find_program, linker};
+pub use active::{ActiveToolchain, find_program, linker};
 pub use error::{Remedy, ToolchainError};
+pub use release::Release;

@@ -9,10 +9,13 @@
 //! | [`words`] | names of machines and registries |
 //! | [`documents`] | files, folders and types named in documents |
 //! | [`openings`] | doc comments that open with a question word |
+//! | [`type_names`] | public types of one name in a crate |
+//! | [`circles`] | modules of a crate that import each other |
 //! | [`notebooks`] | notebooks without outputs and paths |
 //!
 //! Every check is a function from a [`Tree`] to its findings, tested with a failing sample.
 
+mod circles;
 mod code;
 mod documents;
 mod layers;
@@ -22,6 +25,7 @@ mod openings;
 mod size;
 mod source;
 mod tree;
+mod type_names;
 mod words;
 
 use crate::workspace::Workspace;
@@ -86,6 +90,8 @@ fn findings(tree: &Tree) -> Vec<Finding> {
         words::check(tree),
         documents::check(tree),
         openings::check(tree),
+        type_names::check(tree),
+        circles::check(tree),
         notebooks::check(tree),
     ]
     .concat()

@@ -1,6 +1,6 @@
 //! A value as the text of one cell of a table.
 
-use super::reader::{HasParts, Read, ValueReader};
+use super::reader::{HasParts, ReadWith, ValueReader};
 use serde::Serialize;
 use serde::ser::Impossible;
 use std::io;
@@ -13,7 +13,9 @@ const LEFT_OUT: &str = "…";
 
 /// The text of a value: what has parts is JSON.
 pub(super) fn cell(value: &(impl Serialize + ?Sized)) -> String {
-    value.serialize(Read(Cell)).unwrap_or_else(|_| json(value))
+    value
+        .serialize(ReadWith(Cell))
+        .unwrap_or_else(|_| json(value))
 }
 
 fn json(value: &(impl Serialize + ?Sized)) -> String {

@@ -37,7 +37,7 @@ pub(super) trait ValueReader: Sized {
 
     /// A variant with one value.
     fn tagged<T: Serialize + ?Sized>(self, value: &T) -> Result<Self::Found, HasParts> {
-        value.serialize(Read(self))
+        value.serialize(ReadWith(self))
     }
 
     /// A list, with its length if that is known.
@@ -72,7 +72,7 @@ impl ser::Error for HasParts {
 }
 
 /// A reader as serde calls it.
-pub(super) struct Read<R>(pub(super) R);
+pub(super) struct ReadWith<R>(pub(super) R);
 
 /// Defines the methods for values whose text is that of a formatting trait.
 macro_rules! formatted {
@@ -83,7 +83,7 @@ macro_rules! formatted {
     };
 }
 
-impl<R: ValueReader> Serializer for Read<R> {
+impl<R: ValueReader> Serializer for ReadWith<R> {
     type Ok = R::Found;
     type Error = HasParts;
     type SerializeSeq = R::List;

@@ -4,7 +4,7 @@
 
 use super::Table;
 use super::cell::cell;
-use super::reader::{HasParts, Read, ValueReader};
+use super::reader::{HasParts, ReadWith, ValueReader};
 use phalanx_protocol::look::table::{EDGE_ROWS, MAX_ROWS};
 use serde::Serialize;
 use serde::ser::{
@@ -19,9 +19,11 @@ const VALUE: &str = "value";
 
 /// The table of a value; `None` if it has no rows.
 pub(super) fn table(value: &(impl Serialize + ?Sized)) -> Option<Table> {
-    let table = match value.serialize(Read(Rows { total: None })).ok()? {
+    let table = match value.serialize(ReadWith(Rows { total: None })).ok()? {
         // The number of rows was not known.
-        Found::Count(total) => value.serialize(Read(Rows { total: Some(total) })).ok()?,
+        Found::Count(total) => value
+            .serialize(ReadWith(Rows { total: Some(total) }))
+            .ok()?,
         found => found,
     };
     match table {
@@ -74,7 +76,7 @@ impl RowList {
 
     fn element<T: Serialize + ?Sized>(&mut self, element: &T) -> Result<(), HasParts> {
         if self.shows_next() {
-            let mut row = element.serialize(Read(OneRow))?;
+            let mut row = element.serialize(ReadWith(OneRow))?;
             if let Some(key) = self.key.take() {
                 if let [(name @ None, _)] = row.as_mut_slice() {
                     *name = Some(VALUE.into());

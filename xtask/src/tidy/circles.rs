@@ -1,0 +1,174 @@
+//! Checks that the modules of a crate do not import each other in circles: one that does cannot be
+//! read, moved or tested without the others.
+
+use super::source::{Token, paths};
+use super::tree::File;
+use super::{Finding, Tree};
+use std::collections::{BTreeMap, BTreeSet};
+
+/// Circles that remain, by crate and by the modules they pass through.
+const KNOWN: [(&str, &[&str]); 5] = [
+    // A test is given its sandbox and its programs at once.
+    ("tests", &["prepared", "sandbox", "script"]),
+    // An AsyncResult holds the sender of requests, and requests carry AsyncResults.
+    ("crates/client", &["request", "result", "submission"]),
+    // A handle starts the actor, which asks the hub through a handle.
+    ("crates/client", &["actor", "client", "hub", "recovery"]),
+    // The types that users import, whose methods call each other.
+    (
+        "crates/phalanx",
+        &[
+            "__cell",
+            "async_result",
+            "client",
+            "display",
+            "engine",
+            "error",
+            "function",
+            "host",
+            "listeners",
+            "namespace",
+            "shared",
+            "table",
+            "view",
+            "widgets",
+        ],
+    ),
+    // The analysis, and the queries it answers.
+    (
+        "crates/analysis",
+        &["analysis", "completion", "inspection", "types"],
+    ),
+];
+
+/// The imports between the top modules of one crate, with the place of the first of each.
+type Imports<'a> = BTreeMap<&'a str, BTreeMap<String, (&'a File, usize)>>;
+
+/// Reports imports by which a module depends on one that depends on it.
+pub fn check(tree: &Tree) -> Vec<Finding> {
+    let mut crates: BTreeMap<&str, Imports> = BTreeMap::new();
+    for file in tree.rust() {
+        let Some((package, inner)) = file.path.split_once("/src/") else {
+            continue;
+        };
+        let is_test = inner.ends_with("tests.rs") || inner.contains("/tests/");
+        let module = top_module(inner);
+        if is_test || ["lib", "main"].contains(&module) {
+            continue;
+        }
+        let imports = crates
+            .entry(package)
+            .or_default()
+            .entry(module)
+            .or_default();
+        for path in paths(before_tests(&file.tokens)) {
+            if path.starts_with(&["crate"])
+                && let Some(imported) = path.parts.get(1)
+                && imported != module
+            {
+                imports.entry(imported.clone()).or_insert((file, path.line));
+            }
+        }
+    }
+    crates
+        .iter()
+        .flat_map(|(package, imports)| circles(package, imports))
+        .collect()
+}
+
+/// Returns the tokens before a file's own `#[cfg(test)] mod`.
+fn before_tests(tokens: &[Token]) -> &[Token] {
+    const TESTS: [&str; 8] = ["#", "[", "cfg", "(", "test", ")", "]", "mod"];
+    let starts = |window: &[Token]| {
+        window
+            .iter()
+            .zip(TESTS)
+            .all(|(token, text)| token.text == text)
+    };
+    let end = tokens.windows(TESTS.len()).position(starts);
+    &tokens[..end.unwrap_or(tokens.len())]
+}
+
+/// Returns the module directly below the crate's root that a file belongs to.
+fn top_module(inner: &str) -> &str {
+    let first = inner.split('/').next().unwrap_or(inner);
+    first.strip_suffix(".rs").unwrap_or(first)
+}
+
+fn circles(package: &str, imports: &Imports) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for (module, imported) in imports {
+        for (other, (file, line)) in imported {
+            let is_known = KNOWN.iter().any(|(known, modules)| {
+                *known == package && modules.contains(module) && modules.contains(&other.as_str())
+            });
+            if !is_known && reaches(imports, other, module) {
+                let message = format!("`{module}` imports `{other}`, which depends on `{module}`");
+                findings.push(file.finding(*line, message));
+            }
+        }
+    }
+    findings
+}
+
+/// Returns true if `from` imports `to`, directly or through others.
+fn reaches(imports: &Imports, from: &str, to: &str) -> bool {
+    let mut seen = BTreeSet::from([from]);
+    let mut open = vec![from];
+    while let Some(module) = open.pop() {
+        for next in imports.get(module).into_iter().flat_map(BTreeMap::keys) {
+            if next == to {
+                return true;
+            }
+            if seen.insert(next) {
+                open.push(next);
+            }
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn messages(files: &[(&str, &str)]) -> Vec<String> {
+        let findings = check(&Tree::of(files));
+        findings.iter().map(Finding::to_string).collect()
+    }
+
+    #[test]
+    fn a_circle_of_three_modules_is_reported_at_each_import() {
+        let circle = [
+            ("crates/x/src/a.rs", "use crate::b::B;"),
+            ("crates/x/src/b/mod.rs", "fn f() { crate::c::g(); }"),
+            ("crates/x/src/c.rs", "\nuse crate::{a::A, d};"),
+            ("crates/x/src/d.rs", "use super::a;"),
+        ];
+        assert_eq!(
+            messages(&circle),
+            [
+                "crates/x/src/a.rs:1: `a` imports `b`, which depends on `a`",
+                "crates/x/src/b/mod.rs:1: `b` imports `c`, which depends on `b`",
+                "crates/x/src/c.rs:2: `c` imports `a`, which depends on `c`",
+            ]
+        );
+    }
+
+    #[test]
+    fn modules_within_a_folder_and_tests_may_import_each_other() {
+        let fine = [
+            ("crates/x/src/a/one.rs", "use crate::a::two;"),
+            ("crates/x/src/a/two.rs", "use crate::a::one;"),
+            ("crates/x/src/a/tests.rs", "use crate::b;"),
+            ("crates/x/src/b.rs", "use crate::a;"),
+            (
+                "crates/x/src/c.rs",
+                "#[cfg(test)]\nmod tests { use crate::d; }",
+            ),
+            ("crates/x/src/d.rs", "use crate::c;"),
+            ("crates/x/src/lib.rs", "use crate::b;"),
+        ];
+        assert_eq!(messages(&fine), [""; 0]);
+    }
+}
