@@ -40,6 +40,8 @@ mod types;
 pub use analysis::{Analysis, AnalysisError};
 #[cfg(feature = "rust-analyzer")]
 pub use scaffold::Scaffold;
+#[cfg(feature = "rust-analyzer")]
+pub use scaffold::item_name;
 
 /// The environment variable with the path of the analysis process's socket, for evaluators.
 pub const SOCKET_VAR: &str = "PHALANX_ANALYSIS_SOCKET";

@@ -193,7 +193,16 @@ fn start(source: &str) -> usize {
     before.map(str::len).sum()
 }
 
+/// Returns the name that an item declares or imports.
 fn name(item: &ast::Item) -> Option<String> {
+    match item {
+        ast::Item::Use(item) => imported(&item.use_tree()?),
+        _ => item_name(item),
+    }
+}
+
+/// Returns the name that an item declares; `None` for imports, `impl` blocks and macro calls.
+pub fn item_name(item: &ast::Item) -> Option<String> {
     let name = match item {
         ast::Item::Const(item) => item.name(),
         ast::Item::Enum(item) => item.name(),
@@ -206,7 +215,6 @@ fn name(item: &ast::Item) -> Option<String> {
         ast::Item::Trait(item) => item.name(),
         ast::Item::TypeAlias(item) => item.name(),
         ast::Item::Union(item) => item.name(),
-        ast::Item::Use(item) => return imported(&item.use_tree()?),
         _ => None,
     };
     Some(name?.text().to_string())

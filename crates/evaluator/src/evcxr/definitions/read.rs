@@ -2,6 +2,8 @@
 //! names it refers to.
 
 use super::super::item_macros;
+use crate::evcxr::lean::PLAIN_DERIVES;
+use phalanx_analysis::item_name;
 use ra_ap_syntax::ast::{self, AstNode, HasGenericParams, HasModuleItem, HasName, HasTypeBounds};
 use ra_ap_syntax::{Edition, NodeOrToken, SourceFile, SyntaxKind, SyntaxNode, SyntaxToken};
 use std::collections::{BTreeMap, BTreeSet};
@@ -67,7 +69,9 @@ pub(super) fn read_cell(source: &str) -> CellDefinitions {
                 known.concerns.extend(associated.concerns);
             }
             _ => {
-                let Some(name) = name_of(&item) else { continue };
+                let Some(name) = item_name(&item) else {
+                    continue;
+                };
                 let mut read = Definition::default();
                 read.read(item.syntax());
                 if !matches!(item, ast::Item::MacroRules(_)) {
@@ -85,24 +89,6 @@ pub(super) fn read_cell(source: &str) -> CellDefinitions {
         items.named.extend(names.map(|name| (name, read.clone())));
     }
     items
-}
-
-fn name_of(item: &ast::Item) -> Option<String> {
-    let name = match item {
-        ast::Item::Const(item) => item.name(),
-        ast::Item::Enum(item) => item.name(),
-        ast::Item::Fn(item) => item.name(),
-        ast::Item::MacroRules(item) => item.name(),
-        ast::Item::MacroDef(item) => item.name(),
-        ast::Item::Module(item) => item.name(),
-        ast::Item::Static(item) => item.name(),
-        ast::Item::Struct(item) => item.name(),
-        ast::Item::Trait(item) => item.name(),
-        ast::Item::TypeAlias(item) => item.name(),
-        ast::Item::Union(item) => item.name(),
-        _ => None,
-    };
-    name.map(|name| name.text().to_string())
 }
 
 impl CellDefinitions {
@@ -167,19 +153,6 @@ const HARMLESS: [&str; 6] = [
     "expect",
     "must_use",
     "non_exhaustive",
-];
-const HARMLESS_DERIVES: [&str; 11] = [
-    "Clone",
-    "Copy",
-    "Debug",
-    "Default",
-    "Deserialize",
-    "Eq",
-    "Hash",
-    "Ord",
-    "PartialEq",
-    "PartialOrd",
-    "Serialize",
 ];
 
 impl Definition {
@@ -352,10 +325,7 @@ fn is_harmless(attribute: &SyntaxNode) -> bool {
         .filter(|token| token.kind() == SyntaxKind::IDENT)
         .map(|token| token.text().to_owned());
     match names.next().as_deref() {
-        Some("derive") => names.all(|name| {
-            let path = ["serde", "std", "core"];
-            HARMLESS_DERIVES.contains(&name.as_str()) || path.contains(&name.as_str())
-        }),
+        Some("derive") => names.all(|name| PLAIN_DERIVES.contains(&name.as_str())),
         Some(name) => HARMLESS.contains(&name),
         None => false,
     }

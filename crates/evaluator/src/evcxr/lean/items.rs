@@ -34,7 +34,7 @@ const HARMLESS: [&str; 24] = [
 ];
 
 /// Derives that make nothing but an impl of their trait, and the crates that they are named with.
-const PLAIN_DERIVES: [&str; 14] = [
+pub(crate) const PLAIN_DERIVES: [&str; 14] = [
     "core",
     "serde",
     "std",

@@ -19,6 +19,7 @@ mod report;
 use super::blank::blank;
 use function::Function;
 use items::LeanItem;
+pub(crate) use items::PLAIN_DERIVES;
 use ra_ap_syntax::ast::{self, HasModuleItem, HasName};
 use ra_ap_syntax::{Edition, SourceFile};
 pub(super) use report::{Report, is_off, turn};
