@@ -211,11 +211,7 @@ impl ServerState {
         let Some(mut message) = self.admit(port, frames) else {
             return;
         };
-        let Some(engine) = message
-            .identities
-            .first()
-            .and_then(|name| engine_uuid(name))
-        else {
+        let Some(engine) = sending_engine(&message) else {
             return;
         };
         if message.identities.len() < 2 {
@@ -285,11 +281,7 @@ impl ServerState {
         let Some(mut message) = self.admit(ServerSocket::BroadcastEngine, frames) else {
             return;
         };
-        let Some(engine) = message
-            .identities
-            .first()
-            .and_then(|name| engine_uuid(name))
-        else {
+        let Some(engine) = sending_engine(&message) else {
             return;
         };
         let Ok(id) = HeaderFields::of(&message.parent_header).map(|parent| parent.id()) else {
@@ -344,4 +336,12 @@ impl ServerState {
         }
         Some(reply.seal(self.session.key()).ok())
     }
+}
+
+/// Returns the engine whose socket a message came by.
+fn sending_engine(message: &RawMessage) -> Option<EngineUuid> {
+    message
+        .identities
+        .first()
+        .and_then(|name| engine_uuid(name))
 }
