@@ -91,19 +91,11 @@ impl CompilerActor {
 
     async fn obey(&mut self, order: CompilerRequest) {
         match order {
-            CompilerRequest::Interrupt => {}
-            CompilerRequest::Variables { state, reply } => {
-                let _ = reply.send(self.lineages.variables(&state));
-            }
-            CompilerRequest::Knows { state, reply } => {
-                let _ = reply.send(self.lineages.missing(&state).is_ok());
-            }
-            CompilerRequest::Moved { state, reply } => {
-                let _ = reply.send(self.lineages.moved(&state));
-            }
-            CompilerRequest::Sources { state, reply } => {
-                let _ = reply.send(self.lineages.sources(&state));
-            }
+            known @ (CompilerRequest::Interrupt
+            | CompilerRequest::Variables { .. }
+            | CompilerRequest::Knows { .. }
+            | CompilerRequest::Moved { .. }
+            | CompilerRequest::Sources { .. }) => drop(self.answer_known(known)),
             CompilerRequest::Adopt {
                 lineage,
                 context,
@@ -416,9 +408,10 @@ impl CompilerActor {
         }
     }
 
-    /// Queues a request, unless it can be handled at once.
-    fn defer(&mut self, order: CompilerRequest) {
+    /// Answers a request that no compiler is needed for; returns any other.
+    fn answer_known(&self, order: CompilerRequest) -> Option<CompilerRequest> {
         match order {
+            CompilerRequest::Interrupt => {}
             CompilerRequest::Variables { state, reply } => {
                 let _ = reply.send(self.lineages.variables(&state));
             }
@@ -431,8 +424,15 @@ impl CompilerActor {
             CompilerRequest::Sources { state, reply } => {
                 let _ = reply.send(self.lineages.sources(&state));
             }
-            order => self.waiting.push_back(order),
+            order => return Some(order),
         }
+        None
+    }
+
+    /// Queues a request, unless it can be handled at once.
+    fn defer(&mut self, order: CompilerRequest) {
+        let order = self.answer_known(order);
+        self.waiting.extend(order);
     }
 
     fn begin_build(&mut self, context: Option<CellContext>) {
