@@ -20,10 +20,10 @@ use std::process::{ExitCode, Termination};
 use std::sync::{LazyLock, OnceLock};
 use std::thread::{self, ThreadId};
 
-/// Shows a value the way evcxr's protocol wants it, or the beginning of a long one; a unit value, which
-/// the name of its type tells, is not shown.
+/// Shows a value in evcxr's output protocol; a long value is truncated. A value of type `()`,
+/// recognized by the type's name, is not shown.
 ///
-/// Every cell compiles what calls this, so nothing here is generic.
+/// Not generic: every cell compiles the calls of this function.
 pub fn show(type_name: &str, value: fmt::Arguments<'_>) {
     if type_name == "()" {
         return;
@@ -37,17 +37,17 @@ pub fn show(type_name: &str, value: fmt::Arguments<'_>) {
     }
 }
 
-/// Shows one representation of a value the way evcxr's protocol wants it.
+/// Prints one representation of a value in evcxr's output protocol.
 pub(crate) fn content(mime: &str, value: fmt::Arguments<'_>) {
     let mut stdout = std::io::stdout().lock();
-    // A cell that closed its stdout cannot show anything.
+    // A cell that has closed its stdout cannot show anything.
     let _ = writeln!(
         stdout,
         "EVCXR_BEGIN_CONTENT {mime}\n{value}\nEVCXR_END_CONTENT"
     );
 }
 
-/// A type's name without the paths: `Option<String>`.
+/// A type's name without its paths: `Option<String>`.
 pub fn short(type_name: &str) -> String {
     let mut name = String::with_capacity(type_name.len());
     let mut word = 0;
@@ -68,12 +68,12 @@ pub fn short(type_name: &str) -> String {
 pub(crate) fn report_panic(message: &str, location: &str) {
     let end = format!("{MARKER_START}end-panic{MARKER_END}");
     let report = format!("{MARKER_START}panic;{location}{MARKER_END}{message}{end}");
-    // One write, so that another thread's text does not fall between; nothing to do if it fails.
+    // A single write, so that output of other threads cannot interleave; a failure is ignored.
     let _ = std::io::stderr().write_all(report.as_bytes());
 }
 
-/// Prints an error that leaves a cell through `?`, as evcxr's code does, and whatever else is one
-/// variable alone.
+/// Prints an error that leaves a cell through `?`, which is how evcxr's code calls `eprintln!`; any
+/// other call with a single variable works as usual.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __eprintln {
@@ -87,19 +87,19 @@ macro_rules! __eprintln {
 
 pub use crate::__eprintln as eprintln;
 
-/// Gives the error of what a cell returns a type, where the cell leaves it open.
+/// Fixes the error type of a cell's return value where the cell leaves it to inference.
 ///
 /// # Errors
-/// The error that it is given.
+/// Returns the error of `returned`.
 pub fn boxed<T>(returned: Result<T, Box<dyn Error>>) -> Result<T, Box<dyn Error>> {
     returned
 }
 
-/// A static of a macro's making, which all cells have from the one that was loaded first.
+/// A static declared by a macro; all cells use the instance of the cell that was loaded first.
 pub struct SharedStatic<T: 'static>(LazyLock<&'static T>);
 
 impl<T> SharedStatic<T> {
-    /// Refers to what a function gives.
+    /// Refers to the static that a function returns.
     pub const fn new(get: fn() -> &'static T) -> Self {
         Self(LazyLock::new(get))
     }
@@ -119,8 +119,8 @@ impl<T> fmt::Debug for SharedStatic<T> {
     }
 }
 
-/// Statements whose variables later cells do not have: evcxr, which keeps what a `let` declares, does
-/// not look into the call of a macro.
+/// Wraps statements whose variables are not kept for later cells: evcxr keeps the variables of
+/// `let` statements, but does not look into macro calls.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __unkept {
@@ -129,7 +129,7 @@ macro_rules! __unkept {
 
 pub use crate::__unkept as unkept;
 
-/// The standard macro of that name, given its place in the notebook.
+/// The standard macro of the same name, with its location in the notebook.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __dbg {
@@ -149,7 +149,7 @@ macro_rules! __dbg {
     };
 }
 
-/// `column!`, `file!` and `line!`, given their answers.
+/// `column!`, `file!` and `line!`, with their values as an argument.
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __place {
@@ -164,23 +164,23 @@ pub use crate::__place as file;
 pub use crate::__place as line;
 
 thread_local! {
-    /// The library's error that was formatted last, and its text.
+    /// The library error that was formatted last, and its text.
     static FORMATTED: RefCell<Option<(String, Failure)>> = const { RefCell::new(None) };
 }
 
-/// Notes that an error of the library was formatted.
+/// Records that an error of the library was formatted.
 pub(crate) fn formatted(text: &str, failure: &Failure) {
     FORMATTED.set(Some((text.to_owned(), failure.clone())));
 }
 
-/// Prints an error that leaves a cell, in the form that `:efmt` has set.
+/// Prints an error that leaves a cell, in the format set by `:efmt`.
 pub fn report_error(text: fmt::Arguments<'_>) {
     FORMATTED.set(None);
     let text = text.to_string();
     report(text, None);
 }
 
-/// Prints an error that leaves a cell, with its causes and the place of the `?`.
+/// Prints an error that leaves a cell, with its causes and the location of the `?`.
 #[track_caller]
 pub fn report_causes(error: &(dyn Error + 'static)) {
     let location = Location::caller().to_string();
@@ -190,7 +190,7 @@ pub fn report_causes(error: &(dyn Error + 'static)) {
     let mut cause = error.source();
     while let Some(error) = cause {
         let inner = error.to_string();
-        // Some put the text of the cause into their own.
+        // Some errors include the text of their cause in their own.
         if !text.ends_with(&inner) {
             text += &format!(": {inner}");
         }
@@ -200,8 +200,8 @@ pub fn report_causes(error: &(dyn Error + 'static)) {
     report(text, Some(location));
 }
 
-/// Prints an error on stderr, in the thread that runs the cells so that its owner can tell it from other
-/// text.
+/// Writes an error to stderr between markers, if this is the thread that runs cells, so that the
+/// owner can distinguish it from other text.
 fn report(text: String, location: Option<String>) {
     if !in_main_thread() {
         return std::eprintln!("{text}");
@@ -217,29 +217,30 @@ fn report(text: String, location: Option<String>) {
     };
     let end = format!("{MARKER_START}end-error{MARKER_END}");
     let report = format!("{MARKER_START}error{MARKER_END}{report}{end}");
-    // As for a panic.
+    // See `report_panic`.
     let _ = std::io::stderr().write_all(report.as_bytes());
 }
 
-/// Tells the owner that the cell returns before its end, and the user which variables it does not leave.
+/// Reports to the owner that the cell returned early, and to the user which variables it did not
+/// define.
 pub fn returned(names: &[&str]) {
     let quoted: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
     if !quoted.is_empty() {
         let names = quoted.join(", ");
         std::eprintln!("not kept, because the cell returned before its end: {names}");
     }
-    // As for a panic.
+    // See `report_panic`.
     let _ = std::io::stderr().write_all(format!("{MARKER_START}returned{MARKER_END}").as_bytes());
 }
 
-/// A test, by the condition under which it passes.
+/// A test, by its condition for passing.
 #[derive(Debug)]
 pub enum UnitTest {
-    /// It returns no error.
+    /// Passes if it returns no error.
     Returns(fn() -> bool),
-    /// It panics.
+    /// Passes if it panics.
     Panics(fn() -> bool),
-    /// It is not run.
+    /// Not run.
     Ignored,
 }
 
@@ -248,10 +249,10 @@ pub fn passes<T: Termination>(test: fn() -> T) -> bool {
     test().report() == ExitCode::SUCCESS
 }
 
-/// Runs tests and prints what came of each.
+/// Runs tests and prints the result of each.
 ///
 /// # Panics
-/// When one has failed.
+/// If a test has failed.
 #[track_caller]
 pub fn run_tests(tests: &[(&str, UnitTest)]) {
     let plural = if tests.len() == 1 { "" } else { "s" };
@@ -299,8 +300,8 @@ pub fn run_tests(tests: &[(&str, UnitTest)]) {
     }
 }
 
-/// Returns true in the main thread, which runs the cells; their standard library, loaded later than
-/// the process began, cannot tell.
+/// Returns true in the main thread, which runs the cells. The cells' standard library cannot
+/// identify it, since it is loaded after the process has started.
 fn in_main_thread() -> bool {
     let thread = std::fs::read_link("/proc/thread-self").ok();
     let known = thread.as_ref().and_then(|thread| thread.to_str());
@@ -310,10 +311,10 @@ fn in_main_thread() -> bool {
     })
 }
 
-/// Called by the runtime before the first cell, in the thread that runs all of them.
+/// Called by the runtime before the first cell, in the thread that runs all cells.
 ///
-/// A panic there ends the cell, so its report is the cell's error and not text on stderr; other
-/// threads' panics are reported as ever.
+/// A panic in that thread ends the cell and is reported as the cell's error instead of text on
+/// stderr; panics of other threads are printed as usual.
 #[unsafe(no_mangle)]
 pub extern "C" fn phalanx_cell_begin() {
     static CELLS: OnceLock<ThreadId> = OnceLock::new();
@@ -332,35 +333,36 @@ pub extern "C" fn phalanx_cell_begin() {
     }));
 }
 
-/// Called by the runtime after every cell: flushes the stdout of the cells' own standard library, and
-/// tells the kernel which AsyncResults are dropped for good.
+/// Called by the runtime after every cell: flushes the stdout of the cells' own standard library,
+/// and reports the AsyncResults that no variable names any more.
 #[unsafe(no_mangle)]
 pub extern "C" fn phalanx_cell_end() {
-    // A cell that closed its stdout has nothing left to flush.
+    // A cell that has closed its stdout has nothing to flush.
     let _ = std::io::stdout().flush();
     crate::async_result::report_lost_names();
 }
 
-/// Drops variables, whose types the cell that calls this does not know any more.
+/// Drops variables whose types are unknown to the calling cell.
 ///
 /// # Safety
-/// The store is null, or what evcxr has passed to a cell in this process.
+/// `store` is null, or the pointer that evcxr has passed to a cell of this process.
 pub unsafe fn drop_variables(store: *mut c_void, names: &[&str]) {
-    // SAFETY: the caller's; one cell after the other uses it.
+    // SAFETY: guaranteed by the caller; cells use the store one at a time.
     if let Some(store) = unsafe { store.cast::<VariableStore>().as_mut() } {
         store.drop_variables(names);
     }
 }
 
-/// Puts a variable's value where functions find it: a hidden cell of an engine, before a function
-/// that refers to it.
+/// Stores a variable's value where functions find it. Called by a hidden cell on an engine before a
+/// function that refers to the variable.
 pub fn publish<T: Transferable>(name: &str, value: &T) {
     if let Err(error) = namespace::set(name, value) {
         panic!("{error}");
     }
 }
 
-/// The value that was pushed under a name: a hidden cell of an engine, before a cell that mentions it.
+/// Returns the value that was pushed under a name. Called by a hidden cell on an engine before a
+/// cell that mentions the name.
 pub fn pushed<T: Transferable>(name: &str) -> T {
     match namespace::get(name) {
         Ok(value) => value,

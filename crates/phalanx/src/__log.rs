@@ -1,10 +1,10 @@
-//! The default logger of cells, which writes to stderr: the part of it that needs neither `log` nor
-//! `tracing`, which a notebook may have in any version.
+//! The default logger of cells, which writes to stderr. This part depends neither on `log` nor on
+//! `tracing`, of which a notebook may use any version.
 
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// The levels by the numbers `log` gives them, with the colours of their names.
+/// The levels in the order of their numbers in `log`, with the colours of their names.
 const LEVELS: [(&str, u8); 5] = [
     ("ERROR", 31),
     ("WARN", 33),
@@ -13,10 +13,10 @@ const LEVELS: [(&str, u8); 5] = [
     ("TRACE", 35),
 ];
 
-/// The most detailed level that is shown; warnings at first.
+/// The most detailed level that is shown; `warn` by default.
 static SHOWN: AtomicUsize = AtomicUsize::new(2);
 
-/// Shows this level and those that are graver: 0 for none, 1 for errors, up to 5 for traces.
+/// Shows levels up to this one: 0 for none, 1 for errors, …, 5 for traces.
 pub fn show_up_to(level: usize) {
     SHOWN.store(level, Ordering::Relaxed);
 }
@@ -26,9 +26,9 @@ pub fn shows(level: usize) -> bool {
     level <= SHOWN.load(Ordering::Relaxed)
 }
 
-/// Shows a message.
+/// Writes a message to stderr.
 pub fn write(level: usize, target: &str, text: fmt::Arguments<'_>) {
-    // A cell's crate has a name that says nothing.
+    // The crate name of a cell is meaningless to users.
     let target = match target.split("::").next() {
         Some("ctx") | None => String::new(),
         Some(_) => format!(" {target}"),

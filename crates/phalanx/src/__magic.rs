@@ -1,4 +1,4 @@
-//! The functions that magics in Rust text are lowered to.
+//! Functions that magics within Rust code are lowered to.
 
 use crate::{__cell, AsyncResult, Error, host, profile, timing};
 use phalanx_protocol::host::{HostReply, HostRequest, MAGIC_FAILED};
@@ -9,7 +9,7 @@ pub use crate::variables::{ByDebug, ByHeap, ByName, BySize, MeasuredVariable, Sh
 
 /// Runs a line magic as a statement.
 ///
-/// A magic that fails ends the cell; the kernel, which knows why, reports it.
+/// If the magic fails, the cell ends, and the kernel reports the error.
 pub fn run(line: &str) {
     match call(line) {
         Ok(_) => {}
@@ -17,9 +17,9 @@ pub fn run(line: &str) {
     }
 }
 
-/// Runs a `%px` whose AsyncResult is wanted.
+/// Runs a `%px` whose AsyncResult is used.
 ///
-/// A magic that fails ends the cell; the kernel, which knows why, reports it.
+/// If the magic fails, the cell ends, and the kernel reports the error.
 pub fn submit(line: &str) -> AsyncResult {
     match call(line) {
         Ok(HostReply::AsyncResult(id)) => AsyncResult::from_id(id.0),
@@ -27,7 +27,7 @@ pub fn submit(line: &str) -> AsyncResult {
     }
 }
 
-/// Prints how long code takes: `%timeit`.
+/// Prints the execution time of code: `%timeit`.
 pub fn timeit<T>(loops: Option<u64>, runs: Option<usize>, mut code: impl FnMut() -> T) {
     let measured = timing::measure(loops, runs, &mut |loops| {
         let begin = Instant::now();
@@ -39,12 +39,12 @@ pub fn timeit<T>(loops: Option<u64>, runs: Option<usize>, mut code: impl FnMut()
     println!("{measured}");
 }
 
-/// Begins a profile: `%prof`.
+/// Starts a profile: `%prof`.
 pub fn profile_begin() {
     profile::begin();
 }
 
-/// Shows the profile that was begun.
+/// Stops the profile and shows it.
 pub fn profile_end() {
     profile::end();
 }
@@ -57,6 +57,6 @@ fn call(line: &str) -> Result<HostReply, Error> {
 
 fn fail() -> ! {
     __cell::report_panic(MAGIC_FAILED, "");
-    // Past the panic hook: the message is the kernel's.
+    // Bypasses the panic hook: the kernel reports the error.
     std::panic::resume_unwind(Box::new(MAGIC_FAILED))
 }

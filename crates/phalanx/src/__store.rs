@@ -1,44 +1,45 @@
-//! evcxr's store, in which the variables are between cells.
+//! evcxr's variable store, which holds variables between cells.
 //!
-//! Every cell that has variables brings evcxr's own definition of it, and compiles it: the larger
-//! part of the time such a cell takes. This is the same, made once; the evaluator puts it in
-//! that one's place. Follows `evcxr_internal_runtime.rs` of evcxr 0.22.
+//! Every cell with variables contains evcxr's own definition of the store, and compiling it takes
+//! most of the time of such a cell. This is the same store, compiled once; the evaluator
+//! substitutes it for evcxr's. Follows `evcxr_internal_runtime.rs` of evcxr 0.22.
 
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::panic;
 use std::sync::Arc;
 
-/// The line a cell prints, followed by a variable's name, if the variable has another type than it
-/// was compiled for.
+/// The line a cell prints, followed by a variable's name, if the variable's type is not the one the
+/// cell was compiled for.
 pub const VARIABLE_CHANGED_TYPE: &str = "EVCXR_VARIABLE_CHANGED_TYPE:";
-/// The line a cell prints when an error has left it through `?`.
+/// The line a cell prints when it was left by an error through `?`.
 pub const USER_ERROR_OCCURRED: &str = "EVCXR_ERROR_OCCURRED";
 
-/// The variables, by name, each an `Option` in a box: it is taken out of it without unpacking a box, and
-/// dropping one needs no knowledge of its type.
+/// The variables by name. Each is an `Option` in a box: a value is taken out without unboxing, and
+/// is dropped without knowledge of its type.
 #[derive(Debug, Default)]
 pub struct VariableStore {
     variables: HashMap<String, Box<dyn Any>>,
 }
 
 impl VariableStore {
-    /// Keeps a variable's value.
+    /// Stores a variable's value.
     #[inline(never)]
     pub fn put_variable<T: 'static>(&mut self, name: &str, value: T) {
         self.put(name, Box::new(Some(value)));
     }
 
-    /// Returns true if a variable is absent or of a type; notifies the kernel if it is not.
+    /// Returns true if a variable is absent or of type `T`; otherwise prints
+    /// [`VARIABLE_CHANGED_TYPE`].
     #[inline(never)]
     pub fn check_variable<T: 'static>(&mut self, name: &str) -> bool {
         self.check(name, TypeId::of::<Option<T>>())
     }
 
-    /// Gives a variable's value back.
+    /// Takes a variable's value out of the store.
     ///
     /// # Panics
-    /// When it is not there, or was not checked.
+    /// If the variable is missing, or was not checked before.
     #[inline(never)]
     pub fn take_variable<T: 'static>(&mut self, name: &str) -> T {
         let taken = self.place(name).downcast_mut().and_then(Option::take);
@@ -49,10 +50,10 @@ impl VariableStore {
         }
     }
 
-    /// Returns the value cells share under a name, created by the first that asks.
+    /// Returns the value that cells share under a name; the first call creates it.
     ///
     /// # Panics
-    /// When it is of another type.
+    /// If the value is of another type.
     pub fn lazy_arc<T: 'static, F: FnOnce() -> T>(&mut self, name: &str, create: F) -> Arc<T> {
         if !self.variables.contains_key(name) {
             self.put_variable(name, Arc::new(create()));
@@ -63,7 +64,7 @@ impl VariableStore {
         }
     }
 
-    /// Takes all the variables of another store.
+    /// Moves all variables of another store into this one.
     pub fn merge(&mut self, mut other: VariableStore) {
         self.variables.extend(other.variables.drain());
     }
@@ -79,12 +80,12 @@ impl VariableStore {
         if there.is_none_or(|variable| variable.as_ref().type_id() == expected) {
             return true;
         }
-        // The kernel says it to the user; evcxr's own words on stderr would be said twice.
+        // The kernel reports this to the user; evcxr's own message on stderr would be a duplicate.
         println!("{VARIABLE_CHANGED_TYPE}{name}");
         false
     }
 
-    /// The place of a variable.
+    /// Returns the slot of a variable.
     #[inline(never)]
     fn place(&mut self, name: &str) -> &mut dyn Any {
         match self.variables.get_mut(name) {
@@ -98,11 +99,11 @@ impl VariableStore {
         self.variables.remove(name);
     }
 
-    /// Drops variables whose types the code that calls this does not know any more.
+    /// Drops variables whose types are unknown to the calling code.
     pub(crate) fn drop_variables(&mut self, names: &[&str]) {
         for name in names {
             let variable = self.variables.remove(*name);
-            // A panic is reported where panics are; the variable is gone all the same.
+            // The panic hook reports a panic; the variable is removed in any case.
             let _ = panic::catch_unwind(panic::AssertUnwindSafe(|| drop(variable)));
         }
     }
@@ -114,7 +115,7 @@ fn changed_type() -> ! {
     panic!("Variable changed type")
 }
 
-/// A store for all cells to come; it lives as long as the process.
+/// Creates the store for all later cells; it lives as long as the process.
 pub fn create_variable_store() -> *mut VariableStore {
     Box::into_raw(Box::default())
 }

@@ -1,8 +1,8 @@
-//! Backtraces of panics in cells: the user's functions, without those around them.
+//! Backtraces of panics in cells, reduced to the user's functions.
 
 use std::backtrace::Backtrace;
 
-/// The crates whose functions say nothing about a cell.
+/// The crates whose functions are omitted.
 const MACHINERY: [&str; 6] = [
     "__rustc",
     "std",
@@ -12,14 +12,14 @@ const MACHINERY: [&str; 6] = [
     "phalanx_runtime",
 ];
 
-/// The beginning of the name of a cell's entry function.
+/// The prefix of the names of cells' entry functions.
 const ENTRY: &str = "run_user_code_";
 
-/// The crate a cell is compiled as.
+/// The crate path of a cell.
 const CELL: &str = "ctx::";
 
-/// The functions that have led to here, the innermost first, if the user wants to know:
-/// `RUST_BACKTRACE` is set, and not to 0.
+/// The user's functions on the stack, the innermost first, if `RUST_BACKTRACE` is set to something
+/// other than 0.
 pub(crate) fn wanted() -> Option<String> {
     std::env::var("RUST_BACKTRACE")
         .ok()
@@ -32,7 +32,7 @@ pub(crate) fn wanted() -> Option<String> {
     (!functions.is_empty()).then_some(text)
 }
 
-/// The user's functions in the text of a backtrace.
+/// Extracts the user's functions from the text of a backtrace.
 fn functions(backtrace: &str) -> Vec<String> {
     let names = backtrace.lines().filter_map(|line| {
         let (number, name) = line.trim_start().split_once(": ")?;
@@ -43,7 +43,7 @@ fn functions(backtrace: &str) -> Vec<String> {
         let path = name.trim_start_matches(['<', '&', '(', '[', '*']);
         let path = path.trim_start_matches("dyn ");
         let first = path.split("::").next().unwrap_or(path);
-        // Of the machinery, and symbols that are no paths.
+        // Excludes internal crates, and symbols that are not paths.
         path.contains("::") && !MACHINERY.contains(&first)
     });
     users.map(|name| name.replace(CELL, "")).collect()

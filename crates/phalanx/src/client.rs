@@ -1,4 +1,4 @@
-//! The cluster of this session: its engines, and what the hub knows.
+//! The session's cluster: its engines and the hub's records.
 
 use crate::async_result::{AsyncHubResult, AsyncResultHandle, Many};
 use crate::function::Transferable;
@@ -16,9 +16,9 @@ use std::time::Duration;
 
 /// The connection to the session's cluster: its engines, and the hub's records of tasks.
 ///
-/// It has no state of its own: make one wherever needed, and copy it freely. The cluster is the one that
-/// `%cluster start`, `%cluster connect` or [`Cluster::builder`] has set up; engines that join or leave
-/// later are seen at once.
+/// A stateless handle: create one wherever needed, and copy it freely. The cluster is the one set
+/// up by `%cluster start`, `%cluster connect` or [`Cluster::builder`]; engines that join or leave
+/// later are visible at once.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -32,8 +32,8 @@ use std::time::Duration;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Client(());
 
-/// The session's cluster: a controller in the kernel, and engines on this machine. It ends with the
-/// kernel.
+/// The session's cluster: a controller in the kernel, and engines on this machine. It is stopped
+/// when the kernel exits.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -59,32 +59,33 @@ pub struct ClusterBuilder {
 }
 
 impl Cluster {
-    /// A cluster of engines on this machine.
+    /// Returns a builder for a cluster of engines on this machine.
     pub fn builder() -> ClusterBuilder {
         ClusterBuilder::default()
     }
 
-    /// Ends the session's cluster.
+    /// Stops the session's cluster.
     ///
     /// # Errors
-    /// When none is running.
+    /// `UsageError` if no cluster is running.
     pub fn stop() -> Result<(), Error> {
         done(ClientRequest::Stop)
     }
 }
 
 impl ClusterBuilder {
-    /// Sets the number of engines; one per core if not set.
+    /// Sets the number of engines; one per core by default.
     #[must_use]
     pub fn n(mut self, engines: usize) -> Self {
         self.engines = Some(engines);
         self
     }
 
-    /// Starts them and waits until they are there.
+    /// Starts the engines and waits until they have registered.
     ///
     /// # Errors
-    /// When a cluster that was started elsewhere lacks engines, or an engine does not come up.
+    /// `UsageError` if a cluster started elsewhere has fewer engines, `EnvironmentError` if an
+    /// engine does not start, `Interrupted` if the user interrupts the cell.
     pub fn start_and_connect(self) -> Result<Client, Error> {
         engines(ClientRequest::Start {
             engines: self.engines,
@@ -93,8 +94,8 @@ impl ClusterBuilder {
     }
 }
 
-/// The tasks engines have done and have to do: their number, by [`Client::queue_status`], or their
-/// ids, by [`Client::queue_status_verbose`].
+/// The completed and pending tasks of all engines: their number, from [`Client::queue_status`], or
+/// their ids, from [`Client::queue_status_verbose`].
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -106,13 +107,13 @@ impl ClusterBuilder {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct QueueStatus<Tasks = usize> {
-    /// By engine.
+    /// The tasks by engine.
     pub engines: BTreeMap<EngineId, EngineQueue<Tasks>>,
-    /// Load-balanced tasks that wait for an engine.
+    /// Load-balanced tasks that are not yet assigned to an engine.
     pub unassigned: Tasks,
 }
 
-/// The tasks one engine has done and has to do: their number, or their ids.
+/// The completed and pending tasks of one engine: their number, or their ids.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -123,15 +124,15 @@ pub struct QueueStatus<Tasks = usize> {
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineQueue<Tasks = usize> {
-    /// Direct tasks it has not answered.
+    /// Pending direct tasks.
     pub queue: Tasks,
-    /// Tasks it has answered.
+    /// Completed tasks.
     pub completed: Tasks,
-    /// Load-balanced tasks it has not answered.
+    /// Pending load-balanced tasks.
     pub tasks: Tasks,
 }
 
-/// Tasks by whether they have ended, from [`Client::result_status`].
+/// The pending and completed ones of several tasks, from [`Client::result_status`].
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -143,17 +144,18 @@ pub struct EngineQueue<Tasks = usize> {
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ResultStatus {
-    /// Those that have not.
+    /// The tasks that have not ended.
     pub pending: Vec<MsgId>,
-    /// Those that have.
+    /// The tasks that have ended.
     pub completed: Vec<MsgId>,
 }
 
 impl Client {
-    /// The cluster that `%cluster start` or [`Cluster::builder`] has started.
+    /// Returns a handle on the cluster that `%cluster start`, `%cluster connect` or
+    /// [`Cluster::builder`] has set up.
     ///
     /// # Errors
-    /// When none is running.
+    /// `UsageError` if no cluster is running.
     pub fn connect() -> Result<Self, Error> {
         engines(ClientRequest::Engines).map(|_| Self(()))
     }
@@ -173,25 +175,25 @@ impl Client {
         self.ids().is_empty()
     }
 
-    /// Views on each engine: `for view in rc.iter()`.
+    /// Returns a view on each engine: `for view in rc.iter()`.
     pub fn iter(&self) -> impl Iterator<Item = DirectView<crate::One>> + use<> {
         self.ids()
             .into_iter()
             .map(|id| DirectView::new(Some(vec![id])))
     }
 
-    /// A view on the engines that are live now: `rc[:]`.
+    /// Returns a view on the engines that are live now: `rc[:]`.
     ///
     /// # Panics
-    /// Never; without engines, using the view is an error.
+    /// Never; if there are no engines, using the view is an error.
     pub fn all(&self) -> DirectView<Many> {
         DirectView::new(Some(self.ids()))
     }
 
-    /// A view on these engines: `rc.view(0)`, `rc.view(1..3)`, `rc.view([0, 2])`.
+    /// Returns a view on these engines: `rc.view(0)`, `rc.view(1..3)`, `rc.view([0, 2])`.
     ///
     /// # Panics
-    /// When one of them is not there; [`try_view`](Self::try_view) is an error then.
+    /// If one of them does not exist; [`try_view`](Self::try_view) returns an error instead.
     #[track_caller]
     pub fn view<T: IntoTargets>(&self, targets: T) -> DirectView<T::Shape> {
         let ids = self.ids();
@@ -201,34 +203,36 @@ impl Client {
         }
     }
 
-    /// A view on these engines.
+    /// Returns a view on these engines.
     ///
     /// # Errors
-    /// When one of them is not there.
+    /// `NoEngines` if there are no engines, `UsageError` if one of the targets does not exist.
     pub fn try_view<T: IntoTargets>(&self, targets: T) -> Result<DirectView<T::Shape>, Error> {
         Ok(DirectView::new(Some(targets.resolve(&self.ids())?)))
     }
 
-    /// A view on the engines that are live at each use: `direct_view("all")`.
+    /// Returns a view on the engines that are live at each use: `direct_view("all")`.
     pub fn direct_view(&self) -> DirectView<Many> {
         DirectView::new(None)
     }
 
-    /// A view on all engines for broadcasts. Every direct view is one here: a function travels to
-    /// each machine once.
+    /// Returns a view on all engines for broadcasts. Equivalent to
+    /// [`direct_view`](Self::direct_view), since every direct view sends a function to each machine
+    /// only once.
     pub fn broadcast_view(&self) -> DirectView<Many> {
         self.direct_view()
     }
 
-    /// A view for tasks that may run on any engine.
+    /// Returns a view for tasks that may run on any engine.
     pub fn load_balanced_view(&self) -> LoadBalancedView {
         LoadBalancedView::new()
     }
 
-    /// Waits until at least `n` engines have joined; for a minute without a `timeout`.
+    /// Waits until at least `n` engines have joined; the default timeout is one minute.
     ///
     /// # Errors
-    /// `TimeoutError` when they are not in time.
+    /// `TimeoutError` if fewer have joined in time, `EnvironmentError` if the connection to the
+    /// controller is lost.
     pub fn wait_for_engines(&self, n: usize, timeout: Option<Duration>) -> Result<(), Error> {
         let timeout = timeout.map(|timeout| timeout.as_secs_f64());
         engines(ClientRequest::WaitForEngines {
@@ -238,15 +242,16 @@ impl Client {
         .map(drop)
     }
 
-    /// Asks for the number of tasks all engines have done and have to do.
+    /// Returns the number of completed and pending tasks of all engines.
     ///
     /// # Errors
-    /// When the controller does not answer.
+    /// `TimeoutError` if the controller does not answer, `EnvironmentError` if the connection to it
+    /// is lost.
     pub fn queue_status(&self) -> Result<QueueStatus, Error> {
         self.queue_status_of(&[])
     }
 
-    /// Asks for the ids of the tasks all engines have done and have to do.
+    /// Returns the ids of the completed and pending tasks of all engines.
     ///
     /// # Errors
     /// As [`queue_status`](Self::queue_status).
@@ -264,46 +269,49 @@ impl Client {
         })
     }
 
-    /// Asks which of these tasks have ended.
+    /// Returns which of these tasks have ended.
     ///
     /// # Errors
-    /// When the hub does not know one of them.
+    /// `UsageError` if the hub has no record of one of them, `TimeoutError` if it does not answer.
     pub fn result_status(&self, tasks: &[MsgId]) -> Result<ResultStatus, Error> {
         let tasks = tasks.to_vec();
         json(ClientRequest::ResultStatus { tasks })
     }
 
-    /// The results of tasks of this session or of another, as `R`s.
+    /// Returns the results, of type `R`, of tasks submitted by this session or another.
     ///
     /// # Errors
-    /// When the hub does not know one of them.
+    /// `UsageError` if the hub has no record of one of them, `TimeoutError` if it does not answer.
     pub fn get_result<R: Transferable>(&self, tasks: &[MsgId]) -> Result<AsyncHubResult<R>, Error> {
         let tasks = tasks.to_vec();
         AsyncResult::submitted(results(tasks))
     }
 
-    /// Runs tasks again, as the hub remembers them, on any engine.
+    /// Resubmits tasks from the hub's records, to any engine.
     ///
     /// # Errors
-    /// When the hub no longer knows one of them.
+    /// `UsageError` if the hub has no record of one of them any more, `TimeoutError` if it does not
+    /// answer.
     pub fn resubmit<R: Transferable>(&self, tasks: &[MsgId]) -> Result<AsyncHubResult<R>, Error> {
         let tasks = tasks.to_vec();
         AsyncResult::submitted(resubmitted(tasks))
     }
 
-    /// The tasks of all clients that the hub remembers, in the order they were submitted.
+    /// Returns the tasks of all clients in the hub's records, in the order in which they were
+    /// submitted.
     ///
     /// # Errors
-    /// When the hub does not answer.
+    /// `TimeoutError` if the hub does not answer, `EnvironmentError` if the connection to it is
+    /// lost.
     pub fn hub_history(&self) -> Result<Vec<MsgId>, Error> {
         json(ClientRequest::HubHistory)
     }
 
-    /// The hub's records that match a MongoDB query, given as JSON, with these keys (all if empty):
-    /// `rc.db_query(r#"{"label": {"$glob": "fit*"}}"#, &["msg_id", "started"])?`.
+    /// Returns the hub's records that match a MongoDB query in JSON, restricted to these keys (all
+    /// if empty): `rc.db_query(r#"{"label": {"$glob": "fit*"}}"#, &["msg_id", "started"])?`.
     ///
     /// # Errors
-    /// When it is no query, or the hub does not answer.
+    /// `UsageError` if the query is malformed, `TimeoutError` if the hub does not answer.
     pub fn db_query(&self, query: &str, keys: &[&str]) -> Result<Vec<Map<String, Value>>, Error> {
         let query = serde_json::from_str(query).map_err(|error| {
             Error::new(Failure::Usage {
@@ -318,10 +326,10 @@ impl Client {
         })
     }
 
-    /// Makes the hub forget these tasks' results.
+    /// Deletes these tasks' results from the hub's records.
     ///
     /// # Errors
-    /// When one of them has not ended.
+    /// `UsageError` if one of them is pending, `TimeoutError` if the hub does not answer.
     pub fn purge_hub_results(&self, tasks: &[MsgId]) -> Result<(), Error> {
         let (tasks, engines) = (tasks.to_vec(), Vec::new());
         if tasks.is_empty() {
@@ -330,7 +338,7 @@ impl Client {
         done(ClientRequest::Purge { tasks, engines })
     }
 
-    /// Makes the kernel forget all results that are ready: AsyncResults of them fail from then on.
+    /// Deletes all finished results from the kernel; AsyncResults of them fail from then on.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -339,10 +347,11 @@ impl Client {
         done(ClientRequest::PurgeLocal { results })
     }
 
-    /// Makes kernel and hub forget all results of tasks that have ended.
+    /// Deletes all finished results from the kernel and the hub.
     ///
     /// # Errors
-    /// When the hub does not answer.
+    /// `TimeoutError` if the hub does not answer, `EnvironmentError` if the connection to it is
+    /// lost.
     pub fn purge_everything(&self) -> Result<(), Error> {
         self.purge_local_results()?;
         done(ClientRequest::Purge {
@@ -351,7 +360,7 @@ impl Client {
         })
     }
 
-    /// The tasks this session has submitted, in order.
+    /// Returns the tasks this session has submitted, in order.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -359,7 +368,7 @@ impl Client {
         json(ClientRequest::History)
     }
 
-    /// The tasks of this session that have not ended.
+    /// Returns the pending tasks of this session.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -367,7 +376,7 @@ impl Client {
         json(ClientRequest::Outstanding)
     }
 
-    /// Drops those of these tasks (of all if empty) that have not begun.
+    /// Aborts those of these tasks (all if empty) that have not started.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -411,7 +420,8 @@ impl Client {
     /// Sends a signal, by number, to all engines; SIGINT (2) interrupts the code they run.
     ///
     /// # Errors
-    /// When they do not answer.
+    /// `TimeoutError` if an engine does not answer, `EnvironmentError` if the connection to the
+    /// controller is lost.
     pub fn send_signal(&self, signal: i32) -> Result<(), Error> {
         let engines = self.ids();
         done(ClientRequest::Signal { signal, engines })
@@ -420,17 +430,19 @@ impl Client {
     /// Clears the namespaces of all engines.
     ///
     /// # Errors
-    /// When they do not answer.
+    /// `TimeoutError` if an engine does not answer, `EnvironmentError` if the connection to the
+    /// controller is lost.
     pub fn clear(&self) -> Result<(), Error> {
         done(ClientRequest::Clear {
             engines: self.ids(),
         })
     }
 
-    /// Ends all engines, and the controller too if `hub`.
+    /// Shuts down all engines, and with `hub` the controller as well.
     ///
     /// # Errors
-    /// When they do not answer.
+    /// `TimeoutError` if an engine does not end in time, `EnvironmentError` if the connection to
+    /// the controller is lost.
     pub fn shutdown(&self, hub: bool) -> Result<(), Error> {
         let engines = self.ids();
         done(ClientRequest::Shutdown { engines, hub })

@@ -1,4 +1,4 @@
-//! Rich values: shown where the cell is, any number of them, updated in place.
+//! Rich values: shown under the cell, any number per cell, updated in place.
 
 use crate::error::Error;
 use crate::host;
@@ -11,7 +11,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 pub use phalanx_protocol::output::MimeBundle;
 
-/// Shows a value given in one or several representations.
+/// Shows a value in one or several representations.
 ///
 /// ```no_run
 /// use phalanx::{MimeBundle, display};
@@ -25,7 +25,7 @@ pub fn display(data: MimeBundle) -> Result<DisplayHandle, Error> {
     display_as(&fresh_id(), data)
 }
 
-/// Shows a value under an id of the caller's choice, by which other cells can
+/// Shows a value under an id chosen by the caller, by which other cells can
 /// [update](update_display) it.
 ///
 /// ```no_run
@@ -43,7 +43,7 @@ pub fn display_as(id: &str, data: MimeBundle) -> Result<DisplayHandle, Error> {
     Ok(handle)
 }
 
-/// Replaces the displays of this id, in every cell that shows one.
+/// Replaces all displays with this id, in every cell.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -142,7 +142,7 @@ fn image(mime: &str, bytes: &[u8]) -> Result<DisplayHandle, Error> {
 /// ```
 ///
 /// # Errors
-/// When the text is not JSON; `InternalError` if the kernel does not answer.
+/// `UsageError` if the text is not JSON; `InternalError` if the kernel does not answer.
 pub fn vega_lite(specification: &str) -> Result<DisplayHandle, Error> {
     json("application/vnd.vegalite.v5+json", specification)
 }
@@ -155,7 +155,7 @@ pub fn vega_lite(specification: &str) -> Result<DisplayHandle, Error> {
 /// ```
 ///
 /// # Errors
-/// When the text is not JSON; `InternalError` if the kernel does not answer.
+/// `UsageError` if the text is not JSON; `InternalError` if the kernel does not answer.
 pub fn plotly(figure: &str) -> Result<DisplayHandle, Error> {
     json("application/vnd.plotly.v1+json", figure)
 }
@@ -169,7 +169,7 @@ pub fn plotly(figure: &str) -> Result<DisplayHandle, Error> {
 /// ```
 ///
 /// # Errors
-/// When the text is not JSON; `InternalError` if the kernel does not answer.
+/// `UsageError` if the text is not JSON; `InternalError` if the kernel does not answer.
 pub fn json(mime: &str, text: &str) -> Result<DisplayHandle, Error> {
     let data = MimeBundle::plain(text)
         .with_json(mime, text)
@@ -182,7 +182,7 @@ pub fn json(mime: &str, text: &str) -> Result<DisplayHandle, Error> {
     display(data)
 }
 
-/// Clears the outputs of the cell so far; with `wait`, only when the next output arrives.
+/// Clears the cell's outputs; with `wait`, only when the next output arrives.
 ///
 /// ```no_run
 /// for percent in [0, 50, 100] {
@@ -216,12 +216,12 @@ pub struct DisplayHandle {
 }
 
 impl DisplayHandle {
-    /// The id by which it can be updated.
+    /// The id under which it can be updated.
     pub fn id(&self) -> &str {
         &self.id
     }
 
-    /// Replaces the display, in every cell that shows it.
+    /// Replaces the display in every cell that shows it.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -239,8 +239,8 @@ impl DisplayHandle {
     }
 }
 
-/// Hands an output to the owner and marks its place among the text. Where there is none, in a program
-/// made of a notebook, its text is printed.
+/// Sends an output to the owner and writes a marker for its position in the text. Outside a
+/// runtime, as in a program made from a notebook, the plain text is printed instead.
 pub(crate) fn put(output: Output) -> Result<(), Error> {
     if !host::is_in_cell() {
         printed(&output);
@@ -249,7 +249,7 @@ pub(crate) fn put(output: Output) -> Result<(), Error> {
     match host::call(&HostRequest::Output(output))? {
         HostReply::Place(place) => {
             let mut stdout = std::io::stdout().lock();
-            // A cell that closed its stdout has no text to keep an order with.
+            // A cell that has closed its stdout has no text to order the output with.
             let _ = write!(stdout, "{}", place_marker(place)).and_then(|()| stdout.flush());
             Ok(())
         }
@@ -257,7 +257,7 @@ pub(crate) fn put(output: Output) -> Result<(), Error> {
     }
 }
 
-/// Prints what is shown for the first time.
+/// Prints the plain text of outputs that are not updates.
 fn printed(output: &Output) {
     if let Output::Display(display) = output
         && !display.update
@@ -268,7 +268,7 @@ fn printed(output: &Output) {
     }
 }
 
-/// An id nobody else has: this process, this moment.
+/// Returns a unique id, made of the process id and the time.
 pub(crate) fn fresh_id() -> String {
     let now = SystemTime::now()
         .duration_since(UNIX_EPOCH)

@@ -1,4 +1,4 @@
-//! The effects of a function on the engine that calls it.
+//! Functions for code that runs on an engine.
 
 use crate::Error;
 use crate::function::{SerializableArg, Transferable};
@@ -6,7 +6,8 @@ use phalanx_protocol::native::CallFailure;
 use phalanx_protocol::output::Output;
 use std::collections::BTreeMap;
 
-/// Publishes a value while a function runs: `ar.data()` has the latest under each name, as JSON.
+/// Publishes a value while a function runs: `ar.data()` returns the latest value of each name, as
+/// JSON.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -20,7 +21,7 @@ use std::collections::BTreeMap;
 /// ```
 ///
 /// # Errors
-/// When a value is none that JSON has, or this is no engine.
+/// `UsageError` if the value has no representation in JSON, or outside an engine.
 pub fn publish_data<T: SerializableArg>(name: &str, value: &T) -> Result<(), Error> {
     if crate::engine_id().is_none() {
         return Err(Error::new(phalanx_protocol::failure::Failure::Usage {
@@ -79,9 +80,9 @@ fn unmet(why: &str) -> ! {
     raise("UnmetDependency", why.to_owned())
 }
 
-/// Leaves the function that was called, with this failure.
+/// Leaves the called function with this failure.
 pub(crate) fn raise(ename: &str, evalue: String) -> ! {
-    // Past the panic hook: this is no panic.
+    // Bypasses the panic hook: this is not a panic.
     std::panic::resume_unwind(Box::new(CallFailure {
         ename: ename.to_owned(),
         evalue,

@@ -11,11 +11,11 @@ use std::fmt;
 
 /// A failure of a task, of several, or of the call itself.
 ///
-/// [`ename`](Self::ename) tells them apart: `RemoteError`s carry the name they had on the engine (`Panic`,
-/// `EngineError`, …), several of them are a `CompositeError`; `TimeoutError`, `UsageError`, `NoEngines`,
-/// `EnvironmentError` and `Interrupted` are the call's own, `InternalError` a fault of Phalanx. In a cell,
-/// `?` ends the cell with it. It travels, so a function that engines call may return it:
-/// `Result<f64, phalanx::Error>`.
+/// [`ename`](Self::ename) distinguishes them. The failure of one task has the name it had on the
+/// engine (`Panic`, `EngineError`, …); failures of several are a `CompositeError`. `TimeoutError`,
+/// `UsageError`, `NoEngines`, `EnvironmentError` and `Interrupted` concern the call itself;
+/// `InternalError` is a bug in Phalanx. In a cell, `?` ends the cell with the error. It is
+/// serializable, so a function that engines call may return `Result<f64, phalanx::Error>`.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -81,7 +81,7 @@ impl Error {
         }
     }
 
-    /// The failures of the engines, in their order; empty if no engine was involved.
+    /// The failures of the engines, in order; empty if no engine was involved.
     pub fn failures(&self) -> &[RemoteFailure] {
         match &*self.0 {
             Failure::Remote(failure) => std::slice::from_ref(failure),
@@ -167,14 +167,14 @@ impl From<UnknownGrouping> for Error {
     }
 }
 
-/// The error of a conversion that cannot fail: there is none.
+/// The error of an infallible conversion; it is never constructed.
 impl From<Infallible> for Error {
     fn from(never: Infallible) -> Self {
         match never {}
     }
 }
 
-// As text, since failures are written in a way that only formats which describe themselves can read.
+// Serialized as JSON text, since `Failure` requires a self-describing format.
 impl Serialize for Error {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&self.to_json().map_err(ser::Error::custom)?)

@@ -1,4 +1,4 @@
-//! One call to the process that owns this runtime.
+//! Requests to the process that owns this runtime.
 
 use crate::Error;
 use crate::shared::memory::StableBytes;
@@ -13,19 +13,19 @@ use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-/// Returns true within a cell: only there is somebody to ask.
+/// Returns true within a cell; elsewhere there is no owner.
 pub(crate) fn is_in_cell() -> bool {
     std::env::var_os(HOST_SOCKET_VAR).is_some()
 }
 
-/// Asks the owner something and waits for its answer.
+/// Sends a request to the owner and waits for the reply.
 ///
-/// Text printed before comes first: stdout is flushed.
+/// Flushes stdout first, so that text printed before precedes the effects of the request.
 pub(crate) fn call(request: &HostRequest) -> Result<HostReply, Error> {
     call_with(request, &[]).map(|(reply, _)| reply)
 }
 
-/// The same, with the raw frames that a request and its answer announce.
+/// Like [`call`], with the raw frames that the request and its reply announce.
 pub(crate) fn call_with(
     request: &HostRequest,
     raw: &[Vec<u8>],
@@ -43,7 +43,7 @@ fn exchange(request: &HostRequest, raw: &[Vec<u8>]) -> io::Result<(HostReply, Ve
     io::stdout().flush()?;
     let connection = Connection::take()?;
     let stream = connection.stream;
-    // Many small frames in few pieces.
+    // Buffered, so that many small frames take few writes.
     let mut outgoing = BufWriter::new(&stream);
     outgoing.write_all(&frame::encode(request).map_err(io::Error::other)?)?;
     for raw in raw {
@@ -71,7 +71,7 @@ fn exchange(request: &HostRequest, raw: &[Vec<u8>]) -> io::Result<(HostReply, Ve
             None => stream.read()?,
         }
     }
-    // The owner keeps what its references refer to until the connection is closed.
+    // The owner keeps the files of references open until the connection is closed.
     if frames.iter().all(|frame| matches!(frame, Frame::Near(_))) {
         let stream = stream.stream;
         Connection {
@@ -83,22 +83,23 @@ fn exchange(request: &HostRequest, raw: &[Vec<u8>]) -> io::Result<(HostReply, Ve
     Ok((reply, frames))
 }
 
-/// A connection to the owner. One call at a time uses it.
+/// A connection to the owner, used by one call at a time.
 struct Connection {
-    /// The id of the process that opened it: a copy of the process finds it too, and must leave it
-    /// alone.
+    /// The id of the process that opened it: a forked copy of the process inherits it and must not
+    /// use it.
     process: u32,
     stream: UnixStream,
 }
 
-/// Those that no call uses.
+/// Connections that are not in use.
 static IDLE: Mutex<Vec<Connection>> = Mutex::new(Vec::new());
 
 impl Connection {
-    /// One that no call uses, or a new one.
+    /// Takes an idle connection, or opens a new one.
     fn take() -> io::Result<Self> {
         let process = std::process::id();
-        // Not locked while it connects: a copy of the process made meanwhile would find it so for ever.
+        // Not locked while connecting: a process forked meanwhile would inherit a mutex that is
+        // never unlocked.
         let next = || IDLE.lock().unwrap_or_else(PoisonError::into_inner).pop();
         while let Some(connection) = next() {
             if connection.process == process {
@@ -117,7 +118,7 @@ impl Connection {
     }
 }
 
-/// A raw frame: itself, or mapped.
+/// A raw frame: inline, or mapped.
 #[doc(hidden)]
 pub enum Frame {
     Near(Vec<u8>),
@@ -152,10 +153,10 @@ impl Deref for Frame {
     }
 }
 
-/// For how long an answer is looked for before the process sleeps until it is there.
+/// The time to poll for a reply before the process blocks.
 ///
-/// To wake a sleeping core takes longer than a quick call takes in all; while this one is awake the other
-/// processes of the call hand it on to each other on theirs.
+/// Waking an idle core takes longer than a whole short call; while this one is busy, the other
+/// processes of the call hand over to each other on their own cores.
 const LOOK: Duration = Duration::from_micros(400);
 
 struct Incoming {
@@ -164,7 +165,7 @@ struct Incoming {
 }
 
 impl Incoming {
-    /// Reads what arrives soon, if something does.
+    /// Polls for a reply until [`LOOK`] has passed.
     fn soon(&mut self) -> io::Result<()> {
         let began = Instant::now();
         self.stream.set_nonblocking(true)?;
@@ -194,7 +195,7 @@ impl Incoming {
     }
 }
 
-/// The answer was of another kind than the question: a fault of ours.
+/// The internal error for a reply of the wrong kind.
 pub(crate) fn unexpected(reply: &HostReply) -> Error {
     Error::new(Failure::Internal {
         message: format!("the kernel gave an answer to another question: {reply:?}"),

@@ -1,11 +1,11 @@
-//! Asking the user.
+//! Input from the user.
 
 use crate::Error;
 use crate::host::{call, unexpected};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{HostReply, HostRequest};
 
-/// Asks the user for a line; returns it without its newline.
+/// Prompts the user for a line; returns it without its newline.
 ///
 /// `std::io::stdin` works too, without a prompt.
 ///
@@ -17,12 +17,13 @@ use phalanx_protocol::host::{HostReply, HostRequest};
 /// ```
 ///
 /// # Errors
-/// When the frontend takes no input, the user ends it (Ctrl-D), or this is an engine.
+/// `UsageError` if the frontend does not support input, the user ends it (Ctrl-D), or the code runs
+/// on an engine.
 pub fn input(prompt: impl Into<String>) -> Result<String, Error> {
     ask(prompt.into(), false)
 }
 
-/// Asks the user for a line that is not shown while it is typed.
+/// Prompts the user for a line that is not echoed.
 ///
 /// ```no_run
 /// if let Ok(token) = phalanx::password("token? ") {

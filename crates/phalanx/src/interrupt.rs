@@ -3,15 +3,15 @@
 use std::ptr::null_mut;
 use std::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
-/// The word by which the cell's owner asks the cell to stop.
+/// The word by which the owner requests the cell to stop.
 static STOP: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
-/// The word by which the cell announces that it polls.
+/// The word by which the cell indicates that it polls.
 static ASKED: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
 
-/// Returns true once the user has interrupted this cell; costs a few nanoseconds, in any thread.
+/// Returns true once the user has interrupted this cell. Takes a few nanoseconds, in any thread.
 ///
-/// An interrupt ends a cell as if it had not run. A cell that polls this is given two seconds to
-/// end by itself instead, and its variables are kept:
+/// By default an interrupt ends a cell as if it had not run. A cell that polls this function has
+/// two seconds to end by itself instead, and its variables are kept:
 ///
 /// ```no_run
 /// let mut steps = 0_u64;
@@ -21,8 +21,8 @@ static ASKED: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
 /// ```
 pub fn interrupted() -> bool {
     let word = |place: &AtomicPtr<AtomicU32>| {
-        // SAFETY: null, or what the runtime has given to `phalanx_cell_page`, which lives as long as
-        // the process.
+        // SAFETY: null, or a pointer that the runtime has passed to `phalanx_cell_page`, valid as
+        // long as the process.
         unsafe { place.load(Ordering::Relaxed).as_ref() }
     };
     if let Some(asked) = word(&ASKED) {
@@ -31,10 +31,10 @@ pub fn interrupted() -> bool {
     word(&STOP).is_some_and(|stop| stop.load(Ordering::Relaxed) != 0)
 }
 
-/// Called by the runtime when it has loaded the library this is part of.
+/// Called by the runtime when it has loaded this library.
 ///
 /// # Safety
-/// Both point to numbers that live as long as the process.
+/// Both pointers are valid as long as the process.
 // SAFETY: no other function has this name.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn phalanx_cell_page(stop: *const AtomicU32, asked: *const AtomicU32) {
@@ -50,7 +50,7 @@ mod tests {
     fn a_cell_that_looks_says_so_and_reads_what_its_owner_writes() {
         static PAGE: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
         assert!(!interrupted());
-        // SAFETY: they are statics.
+        // SAFETY: both point to statics.
         unsafe { phalanx_cell_page(&raw const PAGE[0], &raw const PAGE[1]) };
         assert!(!interrupted());
         assert_eq!(PAGE[1].load(Ordering::Relaxed), 1);

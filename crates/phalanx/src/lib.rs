@@ -1,24 +1,24 @@
-//! The library notebooks use: `use phalanx::prelude::*;`.
+//! The library for notebooks: `use phalanx::prelude::*;`.
 //!
-//! Values are handles on things the kernel (or, in a `%%px` cell, the engine) holds. Times are
-//! [`Duration`](std::time::Duration)s, timestamps `chrono::DateTime<Utc>`. Examples are cells: with
-//! `%cluster start -n 2`, each runs as it is.
+//! Values are handles on objects that the kernel (or, in a `%%px` cell, the engine) holds. Times
+//! are [`Duration`](std::time::Duration)s, timestamps `chrono::DateTime<Utc>`. The examples are
+//! cells: after `%cluster start -n 2`, each runs as it is.
 //!
-//! | what | for |
+//! | item | purpose |
 //! |---|---|
 //! | [`display()`], [`html`], [`svg`], [`markdown`], … | rich values, any number per cell, updated in place through [`DisplayHandle`] |
 //! | [`input()`], [`password`] | a line from the user |
 //! | [`table()`] | tables; arrays and data frames are shown as tables automatically |
 //! | [`progress()`] | progress bars for loops |
-//! | [`widgets`] | sliders, buttons, bars, …: changed by users and by code |
+//! | [`widgets`] | sliders, buttons, progress bars, …, changed by users and by code |
 //! | [`Client`], [`Cluster`] | the session's engines, and the hub's records |
 //! | [`DirectView`], [`LoadBalancedView`] | functions on engines: `apply`, `map`, `push`, `pull`, `scatter`, `gather` |
 //! | [`Function`], [`task!`], [`Reference`] | functions for engines, and their arguments |
 //! | [`Shared`] | large plain data that the engines of one machine map |
 //! | [`AsyncResult`] | the results of submitted code: values, metadata, timing, outputs |
-//! | [`namespace`], [`publish_data`], [`depend`] | for functions on their engine |
-//! | [`interrupted`] | a check for the user's interrupt |
-//! | [`engine_id`] | the number of the engine a `%%px` cell runs on |
+//! | [`namespace`], [`publish_data`], [`depend`] | for functions that run on an engine |
+//! | [`interrupted`] | a check for an interrupt by the user |
+//! | [`engine_id`] | the id of the engine a `%%px` cell runs on |
 
 mod async_result;
 mod backtrace;
@@ -53,12 +53,12 @@ pub mod __store;
 pub mod namespace;
 pub mod widgets;
 
-/// Everything a notebook wants in scope.
+/// The names that most notebooks use.
 pub mod prelude;
 
 /// chrono, for the timestamps of tasks: `phalanx::chrono::DateTime<phalanx::chrono::Utc>`.
 pub use chrono;
-/// serde, for types that travel: `#[derive(Serialize, Deserialize)]` works without a `:dep`.
+/// serde, for types sent to engines: `#[derive(Serialize, Deserialize)]` works without a `:dep`.
 pub use serde;
 
 pub use async_result::{
@@ -90,7 +90,7 @@ pub use view::{
     ParallelFunction, RemoteFunction, Scatter, Spread, StepBy, SteppedRange,
 };
 
-/// The number of the engine this code is running on, or `None` in the notebook's own process.
+/// The id of the engine this code is running on, or `None` in the notebook's own process.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;

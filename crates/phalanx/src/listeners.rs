@@ -1,9 +1,9 @@
-//! Callbacks, kept in the process and not in statics, of which there is a copy for each build of
-//! this library that cells are linked to.
+//! Callbacks. They are stored in a slot of the process and not in statics, of which every build of
+//! this library that cells are linked to has its own.
 //!
-//! The runtime tells each library it loads where their common place is. What stands there was made
-//! by one of them, and is the same type to all: they are compiled from one source by one compiler,
-//! and share one standard library.
+//! The runtime passes the address of the common slot to each library it loads. One of the libraries
+//! fills it with a value that has the same type in all of them: they are compiled from one source
+//! by one compiler, and share one standard library.
 
 use crate::error::Error;
 use crate::host;
@@ -18,19 +18,20 @@ use std::ptr::null_mut;
 use std::sync::atomic::{AtomicBool, AtomicPtr, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Called with what a frontend has done with one comm.
+/// A callback for the events of one comm.
 pub(crate) type Callback = Box<dyn FnMut(&CommEvent) + Send>;
 
-/// The place all libraries share; set by the runtime.
+/// The slot all libraries share; set by the runtime.
 static PLACE: AtomicPtr<AtomicPtr<c_void>> = AtomicPtr::new(null_mut());
 
 #[derive(Default)]
 struct Listeners {
-    /// By comm, or by target for comms that frontends open. Held for a look or a change.
+    /// By comm, or by target for comms that frontends open. Locked for single lookups or updates
+    /// only.
     callbacks: Mutex<BTreeMap<String, Vec<SharedListeners>>>,
-    /// A callback is being called; it may not wait for others.
+    /// True while a callback is being called; callbacks do not process events themselves.
     is_hearing: AtomicBool,
-    /// Widgets of an engine. Held for a look or a change.
+    /// The widgets of an engine. Locked for single lookups or updates only.
     here: Mutex<EngineWidgets>,
 }
 
@@ -54,16 +55,16 @@ pub(crate) fn listen(name: &str, callback: Callback) {
 pub(crate) fn forget(name: &str) {
     if let Some(listeners) = listeners() {
         let removed = locked(&listeners.callbacks).remove(name);
-        // What they hold may be anything, and is dropped without the lock.
+        // Dropped without the lock: a callback may own values with arbitrary destructors.
         drop(removed);
     }
 }
 
-/// Runs the callbacks for the frontends' actions on widgets since the cell began; returns the
-/// number of events.
+/// Runs the callbacks for users' changes of widgets since the cell began; returns the number of
+/// events.
 ///
-/// Between cells this happens by itself. A long cell calls it now and then, if callbacks should run
-/// while it does.
+/// Callbacks run automatically between cells. A long cell calls this function periodically to run
+/// them meanwhile.
 ///
 /// ```no_run
 /// use phalanx::widgets::{IntSlider, process_events};
@@ -85,7 +86,7 @@ pub fn process_events() -> Result<usize, Error> {
     Ok(count)
 }
 
-/// Takes one event and calls whoever listens; whether there was one.
+/// Takes one event and calls its callbacks; returns false if there was no event.
 fn hear_one() -> Result<bool, Error> {
     let Some(listeners) = listeners() else {
         return Ok(false);
@@ -111,7 +112,7 @@ fn hear_one() -> Result<bool, Error> {
     Ok(true)
 }
 
-/// Ends the hearing, also when a callback panics.
+/// Resets the flag when dropped, also when a callback panics.
 struct CallbackGuard<'a>(&'a AtomicBool);
 
 impl Drop for CallbackGuard<'_> {
@@ -122,7 +123,7 @@ impl Drop for CallbackGuard<'_> {
 
 fn listeners() -> Option<&'static Listeners> {
     let place = PLACE.load(Ordering::Acquire);
-    // SAFETY: null, or what the runtime gave, which lives as long as the process.
+    // SAFETY: null, or a pointer set by the runtime, valid as long as the process.
     let place = unsafe { place.as_ref() }?;
     let mut found = place.load(Ordering::Acquire);
     if found.is_null() {
@@ -130,19 +131,19 @@ fn listeners() -> Option<&'static Listeners> {
         match place.compare_exchange(null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
             Ok(_) => found = made,
             Err(other) => {
-                // SAFETY: made above, and nobody else has seen it.
+                // SAFETY: created above and not shared yet.
                 drop(unsafe { Box::from_raw(made.cast::<Listeners>()) });
                 found = other;
             }
         }
     }
-    // SAFETY: made above, here or in another cell's copy of this function, and never freed. All
-    // access through it is synchronised.
+    // SAFETY: created above, here or in another cell's copy of this function, and never freed. All
+    // access is synchronised.
     unsafe { found.cast::<Listeners>().as_ref() }
 }
 
 fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    // A callback that has panicked is called again next time, like any other.
+    // A callback that has panicked is called again for the next event, like any other.
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -152,12 +153,13 @@ pub extern "C" fn phalanx_cell_attach(place: *mut AtomicPtr<c_void>) {
     PLACE.store(place, Ordering::Release);
 }
 
-/// Called by the runtime between cells: one event is heard, so that its outputs are its own.
+/// Called by the runtime between cells; handles one event, so that its outputs can be attributed to
+/// it.
 #[unsafe(no_mangle)]
 pub extern "C" fn phalanx_cell_hear() {
     let heard = catch_unwind(AssertUnwindSafe(hear_one));
     let mut stdout = std::io::stdout().lock();
-    // A cell that closed its stdout has nothing to say there.
+    // A cell that has closed its stdout cannot be written to.
     if heard.is_err() {
         let _ = writeln!(stdout, "EVCXR_PANIC_NOTIFICATION");
     }

@@ -1,5 +1,5 @@
-//! The values that functions and cells of one runtime share by name: the engine's namespace, as
-//! functions see it. `push` fills it, `pull` and [`Reference`](crate::Reference) read it.
+//! The values that functions and cells of one runtime share by name: the engine's namespace for
+//! functions. `push` stores into it, `pull` and [`Reference`](crate::Reference) read from it.
 
 use crate::Error;
 use crate::function::{Kept, LoadedCell, Parts, Read, Transferable, Write, loaded};
@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
 
-/// The values by name, in bytes: every library of the process has its own types.
+/// The serialized values by name: types are not shared between the libraries of the process.
 type Store = Mutex<BTreeMap<String, Entry>>;
 
 struct Entry {
@@ -25,7 +25,7 @@ pub(crate) struct Unknown {
 /// Reads a value from this engine's namespace.
 ///
 /// # Errors
-/// When there is none, or it is of another type.
+/// `UsageError` if there is none, or it is of another type.
 pub fn get<T: Transferable>(name: &str) -> Result<T, Error> {
     let mut value = None;
     read(name, std::any::type_name::<T>(), &mut |from| {
@@ -68,7 +68,7 @@ fn read(name: &str, wanted: &str, read: &mut Read<'_>) -> Result<(), Error> {
 /// ```
 ///
 /// # Errors
-/// When the value cannot be serialised.
+/// `UsageError` if the value cannot be serialized.
 pub fn set<T: Transferable>(name: &str, value: &T) -> Result<(), Error> {
     write(name, std::any::type_name::<T>(), &|to| value.serialize(to))
 }
@@ -79,12 +79,12 @@ fn write(name: &str, type_name: &str, write: &Write<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The names under which [`set`] and `push` have stored a value.
+/// The names of the values that [`set`] and `push` have stored.
 pub fn names() -> Vec<String> {
     with(|store| store.keys().cloned().collect())
 }
 
-/// Removes a name from the namespace; returns true if it was there.
+/// Removes a name from the namespace; returns true if it existed.
 pub fn remove(name: &str) -> bool {
     changed();
     with(|store| store.remove(name).is_some())
@@ -99,7 +99,7 @@ pub(crate) fn put(name: &str, type_name: &str, value: Kept) {
     with(|store| store.insert(name.to_owned(), entry));
 }
 
-/// Reads the value of a name, of the type of that name.
+/// Deserializes the value of a name, which must be of type `wanted`.
 pub(crate) fn decode(name: &str, wanted: &str, read: &mut Read<'_>) -> Result<(), Unknown> {
     kept(name, wanted)?.decode(read).map_err(|why| Unknown {
         ename: "DeserializeError",
@@ -107,7 +107,7 @@ pub(crate) fn decode(name: &str, wanted: &str, read: &mut Read<'_>) -> Result<()
     })
 }
 
-/// The value of a name, if it is of the type of that name.
+/// The serialized value of a name, if it is of type `wanted`.
 pub(crate) fn kept(name: &str, wanted: &str) -> Result<Kept, Unknown> {
     with(|store| {
         let entry = store.get(name).ok_or_else(|| Unknown {
@@ -128,29 +128,30 @@ pub(crate) fn kept(name: &str, wanted: &str) -> Result<Kept, Unknown> {
     })
 }
 
-/// The runtime keeps a copy of its process from after this call.
+/// Marks the namespace as changed, so that the runtime takes a new snapshot after this call.
 fn changed() {
     if let Some(cell) = loaded() {
         cell.changes.fetch_add(1, Ordering::Relaxed);
     }
 }
 
-/// A type's name without the crates and modules of its parts.
+/// A type's name without crates and modules.
 pub(crate) fn plain(name: &str) -> String {
     with_paths(name, |_| false)
 }
 
-/// A type's name without the crates that are cells: each is a crate of its own.
+/// A type's name without the names of cells' crates, which differ from cell to cell.
 fn own(name: &str) -> String {
     with_paths(name, |path| {
         !CELLS.iter().any(|cell| path.starts_with(cell))
     })
 }
 
-/// The names of the crates evcxr compiles cells as.
+/// The crate names with which evcxr compiles cells.
 const CELLS: [&str; 2] = ["ctx", "user_code"];
 
-/// A type's name in which paths are whole where `whole` says so, and otherwise their last part.
+/// A type's name; paths for which `whole` returns true are kept, others are reduced to their last
+/// segment.
 fn with_paths(name: &str, whole: impl Fn(&str) -> bool) -> String {
     let part_of_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let mut rest = name;
@@ -183,14 +184,14 @@ fn with<T>(act: impl FnOnce(&mut BTreeMap<String, Entry>) -> T) -> T {
                 ) {
                     Ok(_) => store = new,
                     Err(other) => {
-                        // SAFETY: it was made above and nobody has seen it.
+                        // SAFETY: created above and not shared yet.
                         drop(unsafe { Box::from_raw(new) });
                         store = other.cast();
                     }
                 }
             }
-            // SAFETY: made above by this or another library of the process; all are compiled by the
-            // same compiler against the same shared standard library, of whose types it consists.
+            // SAFETY: created above by this or another library of the process; all are compiled by
+            // the same compiler and share the standard library, which defines all of its types.
             unsafe { &*store }
         }
     };

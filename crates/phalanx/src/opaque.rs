@@ -1,9 +1,9 @@
-//! Values that cells hold, drop and clone without knowing what is in them.
+//! Values that cells hold, drop and clone without knowing their content.
 //!
-//! Every cell compiles drop and clone of the types that it has values of, with all that is inside. Of an
-//! opaque type either is a call into the library.
+//! Every cell compiles drop and clone of the types it uses, with all their fields. For an opaque
+//! type, each is a call into the library.
 
-/// Declares a type that is one pointer: `opaque! { pub struct Handle of Content }`.
+/// Declares a type that consists of one pointer: `opaque! { pub struct Handle of Content }`.
 macro_rules! opaque {
     ($(#[$meta:meta])* $vis:vis struct $name:ident of $content:ty) => {
         $(#[$meta])*
@@ -16,10 +16,10 @@ macro_rules! opaque {
                 Self(std::mem::ManuallyDrop::new(Box::new(content)))
             }
 
-            /// Returns what is in it.
+            /// Returns the content.
             #[inline(never)]
             fn release(mut self) -> $content {
-                // SAFETY: it is taken once: neither `self` nor its destructor is used any more.
+                // SAFETY: taken only once: neither `self` nor its destructor is used afterwards.
                 let content = unsafe { std::mem::ManuallyDrop::take(&mut self.0) };
                 std::mem::forget(self);
                 *content
@@ -29,7 +29,7 @@ macro_rules! opaque {
         impl Drop for $name {
             #[inline(never)]
             fn drop(&mut self) {
-                // SAFETY: the only place that drops it, and nothing uses it afterwards.
+                // SAFETY: dropped only here, and not used afterwards.
                 unsafe { std::mem::ManuallyDrop::drop(&mut self.0) };
             }
         }

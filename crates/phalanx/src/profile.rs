@@ -18,21 +18,21 @@ pub extern "C" fn phalanx_cell_profiler(profiler: *mut Profiler) {
 }
 
 fn profiler() -> Option<&'static Profiler> {
-    // SAFETY: null, or what the runtime gave, which lives as long as the process.
+    // SAFETY: null, or a pointer set by the runtime, valid as long as the process.
     unsafe { PROFILER.load(Ordering::Acquire).as_ref() }
 }
 
-/// Begins to sample; without a profiler, as in a program made of a notebook, nothing happens.
+/// Starts sampling; does nothing without a profiler, as in a program made from a notebook.
 pub(crate) fn begin() {
     if let Some(profiler) = profiler() {
         (profiler.start)();
     }
 }
 
-/// Ends the sampling and shows what it has met.
+/// Stops sampling and shows the samples.
 pub(crate) fn end() {
     unsafe extern "C" fn give(to: *mut c_void, bytes: *const u8, len: usize) {
-        // SAFETY: `to` is the text below, which outlives the call; the bytes are valid while this runs.
+        // SAFETY: `to` is the text below, which outlives the call; the bytes are valid during it.
         let (to, bytes) = unsafe {
             (
                 &mut *to.cast::<Option<String>>(),
@@ -45,7 +45,7 @@ pub(crate) fn end() {
         return;
     };
     let mut stacks: Option<String> = None;
-    // SAFETY: the function above takes the text.
+    // SAFETY: `give` expects a pointer to the text.
     unsafe { (profiler.stop)((&raw mut stacks).cast(), give) };
     if let Some(stacks) = stacks {
         show(flame::bundle(&stacks));

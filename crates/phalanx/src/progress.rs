@@ -1,4 +1,5 @@
-//! A bar for loops, as tqdm draws it: made of displays, so that it needs no widgets.
+//! A progress bar for loops, in the style of tqdm. It consists of displays and does not need
+//! widgets.
 
 use crate::display::{MimeBundle, fresh_id, put};
 use phalanx_protocol::look::bar;
@@ -6,7 +7,7 @@ use phalanx_protocol::output::Output;
 use std::iter::FusedIterator;
 use std::time::{Duration, Instant};
 
-/// Least time between two updates: ten a second at most.
+/// The minimum time between two updates: at most ten per second.
 const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Shows a progress bar during an iteration, updated at most ten times a second.
@@ -17,7 +18,7 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// }
 /// ```
 ///
-/// If the number of items is not known, it counts them.
+/// If the number of items is not known, only the count is shown.
 pub fn progress<I: IntoIterator>(items: I) -> Progress<I::IntoIter> {
     let items = items.into_iter();
     let (least, most) = items.size_hint();
@@ -40,14 +41,14 @@ pub struct Progress<I> {
 }
 
 impl<I> Progress<I> {
-    /// Puts a text before the bar.
+    /// Sets the text in front of the bar.
     #[must_use]
     pub fn description(mut self, text: &str) -> Self {
         self.bar.description = text.to_owned();
         self
     }
 
-    /// Sets the number of items, if the iterator does not know it.
+    /// Sets the number of items, for iterators that do not know it.
     #[must_use]
     pub fn total(mut self, total: usize) -> Self {
         self.bar.total = Some(total);
@@ -62,7 +63,7 @@ impl<I: Iterator> Iterator for Progress<I> {
         self.bar.begin();
         let item = self.items.next();
         match item {
-            // An item counts when the next is asked for: then it is done.
+            // An item is done when the next one is requested.
             Some(_) => self.bar.step(),
             None => self.bar.finish(),
         }
@@ -77,13 +78,13 @@ impl<I: Iterator> Iterator for Progress<I> {
 impl<I: ExactSizeIterator> ExactSizeIterator for Progress<I> {}
 impl<I: FusedIterator> FusedIterator for Progress<I> {}
 
-/// The bar itself; what every loop compiles of it is not generic.
+/// The part of the bar that is not generic, compiled once for all loops.
 #[derive(Debug)]
 pub(crate) struct Bar {
     description: String,
     total: Option<usize>,
     done: usize,
-    /// An item is being worked on.
+    /// True while an item is being processed.
     is_working: bool,
     shown: Option<ShownBars>,
 }
@@ -92,7 +93,7 @@ pub(crate) struct Bar {
 struct ShownBars {
     start: Instant,
     last: Instant,
-    /// The id of the display; `None` where nobody shows displays.
+    /// The id of the display; `None` where displays are not supported.
     display: Option<String>,
     finished: bool,
 }
@@ -108,7 +109,7 @@ impl Bar {
         }
     }
 
-    /// Shows the bar, when the first item is asked for.
+    /// Shows the bar when the first item is requested.
     pub(crate) fn begin(&mut self) {
         if self.shown.is_none() {
             let now = Instant::now();
@@ -124,7 +125,7 @@ impl Bar {
         }
     }
 
-    /// One more item is being worked on, and the one before is done.
+    /// Counts the previous item as done, and starts the next.
     fn step(&mut self) {
         self.done += usize::from(std::mem::replace(&mut self.is_working, true));
         let now = Instant::now();
@@ -136,7 +137,7 @@ impl Bar {
         }
     }
 
-    /// There are no more items.
+    /// Completes the bar at the end of the input.
     fn finish(&mut self) {
         self.done += usize::from(std::mem::take(&mut self.is_working));
         if let Some(shown) = &mut self.shown
@@ -151,7 +152,7 @@ impl Bar {
             && let Some(id) = &shown.display
         {
             let bundle = self.bundle(now - shown.start, is_over);
-            // A kernel that does not answer shows no bar, and the loop goes on.
+            // If the kernel does not answer, no bar is shown and the loop continues.
             let _ = put(Output::Display(bar::display(bundle, id, true)));
         }
     }
@@ -169,7 +170,7 @@ impl Bar {
     }
 }
 
-/// A loop that was left early shows how far it came.
+/// Shows the final count of a loop that was left early.
 impl Drop for Bar {
     fn drop(&mut self) {
         if let Some(shown) = &self.shown

@@ -1,18 +1,19 @@
-//! The time a piece of code takes, from many runs of many loops.
+//! Measurement of the execution time of code, by repeated runs of a loop.
 
 use std::fmt;
 use std::time::Duration;
 
-/// The number of runs without `-r`.
+/// The default number of runs, without `-r`.
 const RUNS: usize = 20;
 
-/// The least time of a run, so that the clock's own does not count.
+/// The minimum duration of a run, so that the overhead of the clock is negligible.
 const LEAST_RUN: Duration = Duration::from_millis(25);
 
-/// Distance, in interquartile ranges, from which on a run is an outlier: Tukey's.
+/// The distance from the quartiles, in interquartile ranges, beyond which a run is an outlier
+/// (Tukey's fences).
 const FENCE: f64 = 1.5;
 
-/// Measures `run`, which is given the number of its loops.
+/// Measures `run`, whose argument is the number of loops.
 pub(crate) fn measure(
     loops: Option<u64>,
     runs: Option<usize>,
@@ -25,8 +26,8 @@ pub(crate) fn measure(
     Measurement::new(loops, times)
 }
 
-/// The number of loops of a run that takes long enough: 1, 2 or 5 times a power of ten. The runs that
-/// find it out also warm the code up.
+/// Determines the number of loops for a run of sufficient duration: 1, 2 or 5 times a power of ten.
+/// The trial runs also warm up the code.
 fn calibrated(run: &mut dyn FnMut(u64) -> Duration) -> u64 {
     let mut power: u64 = 1;
     loop {
@@ -39,14 +40,14 @@ fn calibrated(run: &mut dyn FnMut(u64) -> Duration) -> u64 {
     }
 }
 
-/// The times of several runs.
+/// The durations of several runs.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Measurement {
     loops: u64,
     runs: usize,
-    /// Seconds of one loop.
+    /// The median time of one loop, in seconds.
     median: f64,
-    /// The quartiles.
+    /// The quartiles, in seconds.
     lower: f64,
     upper: f64,
     outliers: usize,
@@ -101,7 +102,7 @@ impl fmt::Display for Measurement {
     }
 }
 
-/// A quantile of sorted values, between the two next to it.
+/// A quantile of sorted values, interpolated between the two nearest.
 fn quantile(sorted: &[f64], part: f64) -> f64 {
     let place = part * sorted.len().saturating_sub(1) as f64;
     let at = |index: usize| sorted.get(index).copied().unwrap_or_default();
@@ -109,7 +110,7 @@ fn quantile(sorted: &[f64], part: f64) -> f64 {
     low + (high - low) * place.fract()
 }
 
-/// A time with three digits.
+/// Formats a duration with three significant digits.
 fn time(seconds: f64) -> String {
     let (value, unit) = match seconds {
         s if s >= 1.0 => (s, "s"),

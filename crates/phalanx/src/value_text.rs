@@ -1,11 +1,11 @@
-//! The text of a cell's value, which ends where nobody would read on.
+//! The text of a cell's value, truncated if long.
 
 use std::fmt::{self, Write};
 
-/// The most bytes of a value's text that are shown: some 250 full lines.
+/// The maximum length of a value's text, in bytes: about 250 full lines.
 const LIMIT: usize = 20_000;
 
-/// The text of a value, or its beginning.
+/// The text of a value, possibly truncated.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct ValueText {
     text: String,
@@ -13,18 +13,20 @@ pub(crate) struct ValueText {
 }
 
 impl ValueText {
-    /// Formats a value until its text ends or is too long to show, which takes no longer for 10⁹ elements.
+    /// Formats a value until its text is complete or reaches the limit, so that a value of 10⁹
+    /// elements takes no longer.
     pub(crate) fn new(value: fmt::Arguments<'_>) -> Self {
         let mut value_text = Self {
             text: String::new(),
             is_whole: true,
         };
-        // An error is the limit's, or of an implementation that shows no more than it has written.
+        // An error comes from the limit, or from an implementation that stops; the text so far is
+        // shown.
         let _ = value_text.write_fmt(value);
         value_text
     }
 
-    /// The text, if nothing of it is missing.
+    /// The text, unless it was truncated.
     pub(crate) fn whole(&self) -> Option<&str> {
         self.is_whole.then_some(self.text.as_str())
     }

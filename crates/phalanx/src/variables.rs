@@ -1,19 +1,19 @@
-//! Variables as `%who` shows them: whatever a type allows.
+//! Variables as `%who` shows them, as far as their types allow.
 
 use crate::table::Table;
 use std::fmt::{self, Write};
 
-/// The most characters of a value that are shown.
+/// The maximum number of characters shown of a value.
 const MAX_VALUE: usize = 60;
 
-/// A variable that is to be shown. Methods of [`ByDebug`] come before those of [`ByName`], which every
-/// type has.
+/// A variable to be shown. Method resolution prefers [`ByDebug`] to [`ByName`], which every type
+/// implements.
 #[derive(Debug)]
 pub struct ShownVariable<'a, T: ?Sized>(pub &'a T);
 
-/// For types with a debug text.
+/// Types that implement `Debug`.
 pub trait ByDebug {
-    /// The beginning of the value.
+    /// The beginning of the value's debug text.
     fn text(&self) -> String;
 }
 
@@ -23,7 +23,7 @@ impl<T: fmt::Debug + ?Sized> ByDebug for ShownVariable<'_, T> {
             text: String::new(),
             room: MAX_VALUE,
         };
-        // It ends early where there is no more room, and nothing else is formatted then.
+        // Formatting stops as soon as the limit is reached.
         if write!(beginning, "{:?}", self.0).is_err() {
             beginning.text.push('…');
         }
@@ -31,9 +31,9 @@ impl<T: fmt::Debug + ?Sized> ByDebug for ShownVariable<'_, T> {
     }
 }
 
-/// For all other types.
+/// All other types.
 pub trait ByName {
-    /// Nothing.
+    /// An empty text.
     fn text(&self) -> String;
 }
 
@@ -43,13 +43,13 @@ impl<T: ?Sized> ByName for &ShownVariable<'_, T> {
     }
 }
 
-/// A variable that is to be measured. Methods of [`ByHeap`] come before those of [`BySize`].
+/// A variable whose size is to be determined. Method resolution prefers [`ByHeap`] to [`BySize`].
 #[derive(Debug)]
 pub struct MeasuredVariable<'a, T: ?Sized>(pub &'a T);
 
-/// For types whose elements are elsewhere.
+/// Types whose elements are on the heap.
 pub trait ByHeap {
-    /// The bytes of the value with its elements.
+    /// The size of the value including its elements, in bytes.
     fn bytes(&self) -> usize;
 }
 
@@ -71,9 +71,9 @@ impl ByHeap for MeasuredVariable<'_, String> {
     }
 }
 
-/// For all other types.
+/// All other types.
 pub trait BySize {
-    /// The bytes of the value itself.
+    /// The size of the value itself, in bytes.
     fn bytes(&self) -> usize;
 }
 
@@ -89,7 +89,7 @@ pub fn who(variables: &[(&str, &str, usize, String)]) {
     for (name, ty, bytes, value) in variables {
         table = table.row([*name, *ty, &size(*bytes), value.as_str()]);
     }
-    // A kernel that does not answer shows nothing.
+    // If the kernel does not answer, nothing is shown.
     let _ = table.display();
 }
 
@@ -103,7 +103,7 @@ fn size(bytes: usize) -> String {
     }
 }
 
-/// A text that is cut on its way.
+/// A text that is truncated while it is written.
 struct TruncatedText {
     text: String,
     room: usize,

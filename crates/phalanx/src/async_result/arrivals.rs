@@ -1,4 +1,4 @@
-//! The outcomes of tasks as they arrive, in bytes.
+//! Serialized outcomes of tasks, in the order in which they arrive.
 
 use super::AsyncResultHandle;
 use super::ends::FinishedCounts;
@@ -9,7 +9,7 @@ use crate::opaque::opaque;
 use std::collections::{HashSet, VecDeque};
 
 opaque! {
-    /// Yields values as they arrive: in the order of tasks, or as tasks end.
+    /// Yields values as they arrive: in task order, or as tasks end.
     pub(super) struct Arrivals of ArrivalsState
 }
 
@@ -17,16 +17,16 @@ opaque! {
 pub(super) struct ArrivalsState {
     handle: AsyncResultHandle,
     ordered: bool,
-    /// A task yields a list of items.
+    /// True if a task's value is a list of items.
     lists: bool,
     ready: VecDeque<Result<Frame, Error>>,
-    /// The list whose items are given.
+    /// The list whose items are being yielded.
     list: Option<EncodedList>,
-    /// The tasks that are known to have ended; `None` before the first is asked for.
+    /// The number of finished tasks per range; `None` before the first request.
     ends: Option<FinishedCounts>,
-    /// The next task to give, where the order counts.
+    /// The next task to yield, if ordered.
     next: usize,
-    /// Tasks that ended before their turn.
+    /// Finished tasks that precede their turn.
     early: HashSet<usize>,
     failed: bool,
 }
@@ -47,7 +47,7 @@ impl Arrivals {
         })
     }
 
-    /// Reads the next item, of that type.
+    /// Reads the next item, a value of type `type_name`.
     #[inline(never)]
     pub(super) fn next(
         &mut self,
@@ -84,7 +84,7 @@ impl Arrivals {
 }
 
 impl ArrivalsState {
-    /// Takes what has ended; waits for something that has.
+    /// Takes the tasks that have ended; waits for one if there is none.
     fn advance(&mut self) -> Result<(), Error> {
         let ends = match &mut self.ends {
             Some(ends) => ends,
@@ -95,7 +95,7 @@ impl ArrivalsState {
             false => ends.next(&self.handle, None)?,
         };
         if !self.ordered {
-            // Those that follow each other are had at once.
+            // Consecutive tasks are fetched in one request.
             for run in ended.chunk_by(|task, next| task + 1 == *next) {
                 if let Some(from) = run.first() {
                     self.take(*from, from + run.len())?;

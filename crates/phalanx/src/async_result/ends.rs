@@ -1,4 +1,4 @@
-//! The ends of tasks, one after the other.
+//! Tasks in the order in which they end.
 
 use super::AsyncResultHandle;
 use super::handle::ReturnWhen;
@@ -10,13 +10,13 @@ use std::time::{Duration, Instant};
 
 /// The number of tasks known to have ended, range by range.
 pub(super) struct FinishedCounts {
-    /// One past the last task of each range, all tasks counted.
+    /// One past the last task of each range, counted over all ranges.
     to: Vec<usize>,
     seen: Vec<usize>,
 }
 
 impl FinishedCounts {
-    /// None are known yet.
+    /// Starts with no finished tasks.
     pub(super) fn of(handle: &AsyncResultHandle) -> Result<Self, Error> {
         let ranges = handle.ranges_now()?;
         let to = ranges.iter().scan(0, |to, range: &TaskRange| {
@@ -34,7 +34,7 @@ impl FinishedCounts {
         self.seen.iter().sum::<usize>() >= self.to.last().copied().unwrap_or_default()
     }
 
-    /// The tasks that have ended since; waits for one, at most so long.
+    /// Returns the tasks that have ended since the last call; waits for one, at most for `timeout`.
     pub(super) fn next(
         &mut self,
         handle: &AsyncResultHandle,
@@ -51,7 +51,8 @@ impl FinishedCounts {
     }
 }
 
-/// Waits until so many tasks have ended, at most for that long; those that have, and the others.
+/// Waits, at most for `timeout`, until the condition holds; returns the finished and the pending
+/// tasks.
 #[inline(never)]
 pub(super) fn wait_when(
     handle: &AsyncResultHandle,

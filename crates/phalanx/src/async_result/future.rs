@@ -10,8 +10,8 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-/// The result of an AsyncResult, as a future: `ar.await?` in a cell, with any executor. A thread waits
-/// for the kernel while it is polled.
+/// An AsyncResult as a future: `ar.await?` in a cell, with any executor. While it is being polled,
+/// a thread waits for the kernel.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -72,7 +72,8 @@ impl Watch {
         Self::hold(None)
     }
 
-    /// Looks whether all tasks are done; has the context woken when they are.
+    /// Returns true once all tasks are done; otherwise arranges for the context to be woken when
+    /// they are.
     #[inline(never)]
     fn is_done(&mut self, result: &AsyncResultHandle, context: &Context<'_>) -> bool {
         if self.is_none() && result.ready() {
@@ -82,7 +83,7 @@ impl Watch {
             let waiting = Arc::new(Mutex::new(Waiting::default()));
             let (shared, result) = (Arc::clone(&waiting), result.clone());
             std::thread::spawn(move || {
-                // Not answered, `get` says why.
+                // If the kernel does not answer, `get` returns the error.
                 let _ = result.wait();
                 let mut waiting = shared.lock().unwrap_or_else(PoisonError::into_inner);
                 waiting.done = true;

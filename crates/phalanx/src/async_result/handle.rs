@@ -18,7 +18,7 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// The displays a task has shown, in order: `data` has each by MIME type.
+/// The displays of a task, in order; `data` has each by MIME type.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -34,9 +34,9 @@ pub type Outputs = Vec<Display>;
 /// The part of an [`AsyncResult`](super::AsyncResult) that does not depend on the type of its values:
 /// waiting, progress, timing, metadata, outputs.
 ///
-/// A result of a map counts twice: [`tasks`](Self::tasks) are messages to engines, of which each may
-/// stand for several of its [`len`](Self::len) items. Methods that return no `Result` give zero, empty
-/// or `false` if the kernel does not answer.
+/// The result of a map has two counts: [`tasks`](Self::tasks) is the number of messages to engines,
+/// each of which may cover several of its [`len`](Self::len) items. Methods that do not return a
+/// `Result` return zero, an empty value or `false` if the kernel does not answer.
 ///
 /// ```no_run
 /// use phalanx::{AsyncResultHandle, prelude::*};
@@ -55,7 +55,7 @@ pub struct AsyncResultHandle {
 }
 
 opaque! {
-    /// Ranges of tasks of AsyncResults of the kernel: one, unless it was joined.
+    /// Ranges of tasks of the kernel's AsyncResults: one range, unless several results were joined.
     struct Ranges of Arc<NamedRanges>
 }
 opaque!(@clone Ranges);
@@ -122,16 +122,16 @@ impl fmt::Debug for Worker {
 }
 
 impl Drop for Streaming {
-    /// Waits until all output of the tasks is shown.
+    /// Waits until all output of the tasks has been shown.
     fn drop(&mut self) {
         if let Some(worker) = self.0.take() {
-            // A worker that panicked has shown nothing more.
+            // If the worker panicked, no more output can be shown.
             let _ = worker.join();
         }
     }
 }
 
-/// A moment of a task.
+/// Selects one timestamp of a task.
 type TaskTime<'a> = dyn Fn(&TaskAttributes) -> Option<DateTime<Utc>> + 'a;
 
 impl AsyncResultHandle {
@@ -152,7 +152,7 @@ impl AsyncResultHandle {
         }
     }
 
-    /// The name of what was run: `%px`, the name of a function, …
+    /// The name of the function or magic that was run: `%px`, …
     pub fn name(&self) -> String {
         self.now().map_or_else(|_| String::new(), |now| now.name)
     }
@@ -162,7 +162,7 @@ impl AsyncResultHandle {
         self.now().is_ok_and(|now| now.ended == now.tasks)
     }
 
-    /// Another name of [`ready`](Self::ready), from Python's futures.
+    /// Alias of [`ready`](Self::ready), as in Python's futures.
     pub fn done(&self) -> bool {
         self.ready()
     }
@@ -170,7 +170,7 @@ impl AsyncResultHandle {
     /// Returns true if every task succeeded.
     ///
     /// # Errors
-    /// When it is not ready.
+    /// `UsageError` if a task is not done.
     pub fn successful(&self) -> Result<bool, Error> {
         let now = self.now()?;
         if now.ended < now.tasks {
@@ -191,7 +191,7 @@ impl AsyncResultHandle {
             .map(drop)
     }
 
-    /// Waits until every task is done, at most for `timeout`; returns true if it is ready.
+    /// Waits until every task is done, at most for `timeout`; returns true if all are done.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -201,8 +201,8 @@ impl AsyncResultHandle {
         })
     }
 
-    /// Waits until the output of every task has arrived too, at most for `timeout`; returns true if
-    /// it has.
+    /// Waits until the output of every task has arrived as well, at most for `timeout`; returns
+    /// true if it has.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -212,7 +212,7 @@ impl AsyncResultHandle {
         })
     }
 
-    /// Returns at once: submitting copies the arguments, so every task has been sent.
+    /// Returns true immediately: submitting copies the arguments, so every task has been sent.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -233,8 +233,8 @@ impl AsyncResultHandle {
         self.wait_interactive_for(Duration::from_millis(100), None)
     }
 
-    /// Waits with a bar that is updated at that interval, at most for `timeout`; returns true if it
-    /// is ready.
+    /// Waits with a progress bar that is updated at `interval`, at most for `timeout`; returns true
+    /// if all tasks are done.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -273,15 +273,16 @@ impl AsyncResultHandle {
     /// The time from the first submission to the last reply.
     ///
     /// # Errors
-    /// `TimeoutError` when it is not ready.
+    /// `TimeoutError` if a task is not done.
     pub fn wall_time(&self) -> Result<Duration, Error> {
         self.timedelta(|task| task.submitted, |task| task.received)
     }
 
-    /// The sum of the times engines spent computing; divided by the wall time, the speed-up.
+    /// The sum of the times that engines spent computing; divided by the wall time, it is the
+    /// speed-up.
     ///
     /// # Errors
-    /// `TimeoutError` when it is not ready.
+    /// `TimeoutError` if a task is not done.
     pub fn serial_time(&self) -> Result<Duration, Error> {
         let times = self
             .when_ready()?
@@ -290,11 +291,11 @@ impl AsyncResultHandle {
         Ok(times.sum())
     }
 
-    /// Time from the earliest of one moment to the latest of another:
-    /// `ar.timedelta(|task| task.started, |task| task.completed)?`.
+    /// The time from the earliest of one timestamp to the latest of another: `ar.timedelta(|task|
+    /// task.started, |task| task.completed)?`.
     ///
     /// # Errors
-    /// `TimeoutError` when it is not ready.
+    /// `TimeoutError` if a task is not done.
     pub fn timedelta(
         &self,
         start: impl Fn(&TaskAttributes) -> Option<DateTime<Utc>>,
@@ -319,12 +320,12 @@ impl AsyncResultHandle {
         self.each(|task| task.metadata.clone())
     }
 
-    /// The text each task printed on stdout.
+    /// The stdout of each task.
     pub fn stdout(&self) -> Vec<String> {
         self.each(|task| task.metadata.stdout.clone())
     }
 
-    /// The text each task printed on stderr.
+    /// The stderr of each task.
     pub fn stderr(&self) -> Vec<String> {
         self.each(|task| task.metadata.stderr.clone())
     }
@@ -339,7 +340,7 @@ impl AsyncResultHandle {
         self.each(|task| task.metadata.engine_id)
     }
 
-    /// Another name of [`engine_ids`](Self::engine_ids), which is ipyparallel's.
+    /// Alias of [`engine_ids`](Self::engine_ids), as in ipyparallel.
     pub fn engine_id(&self) -> Vec<Option<EngineId>> {
         self.engine_ids()
     }
@@ -357,8 +358,8 @@ impl AsyncResultHandle {
             .collect()
     }
 
-    /// The latest values that each task has published by [`publish_data`](crate::publish_data), as
-    /// JSON, by name.
+    /// The latest value of each name that a task has published with
+    /// [`publish_data`](crate::publish_data), as JSON.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -371,10 +372,10 @@ impl AsyncResultHandle {
         true
     }
 
-    /// Drops the tasks that have not begun; running ones go on.
+    /// Aborts the tasks that have not started; running tasks continue.
     ///
     /// # Errors
-    /// When it is done already; `InternalError` if the kernel does not answer.
+    /// `UsageError` if all tasks are done; `InternalError` if the kernel does not answer.
     pub fn abort(&self) -> Result<(), Error> {
         if self.ready() {
             return Err(Error::new(Failure::Usage {
@@ -385,11 +386,13 @@ impl AsyncResultHandle {
         self.done_after(AsyncResultQuery::Abort)
     }
 
-    /// Shows all outputs under the current cell: stdout, stderr, displays and results, as
-    /// `%pxresult` does; grouped by `GroupBy::Engine` or by its name, `"engine"`.
+    /// Shows all outputs under the current cell (stdout, stderr, displays and results), as
+    /// `%pxresult` does; grouped by a `GroupBy` such as `GroupBy::Engine`, or by its name,
+    /// `"engine"`.
     ///
     /// # Errors
-    /// `TimeoutError` when it is not ready, `UsageError` for another name.
+    /// `TimeoutError` if a task is not done, `UsageError` if `group_by` is not the name of a
+    /// grouping.
     pub fn display_outputs<G>(&self, group_by: G) -> Result<(), Error>
     where
         G: TryInto<GroupBy>,
@@ -411,7 +414,7 @@ impl AsyncResultHandle {
     pub fn stream_output(&self) -> StreamedOutput {
         let handle = self.clone();
         let worker = std::thread::spawn(move || {
-            // Nobody hears why it broke off; the outputs are kept and can be displayed.
+            // No caller receives the error; the outputs are kept and can be displayed later.
             let _ = handle.done_after(AsyncResultQuery::StreamOutput);
         });
         StreamedOutput {
@@ -445,7 +448,7 @@ impl AsyncResultHandle {
         Ok(Self::of_ranges(ranges))
     }
 
-    /// The ranges, their ends known.
+    /// The ranges, with their ends resolved.
     pub(super) fn ranges_now(&self) -> Result<Vec<TaskRange>, Error> {
         match self.ask(AsyncResultQuery::Ranges)? {
             HostReply::Tasks(ranges) => Ok(ranges),
@@ -453,7 +456,7 @@ impl AsyncResultHandle {
         }
     }
 
-    /// The tasks of each range that have ended after the first so many of it; waits for one.
+    /// Returns the tasks of each range that have ended beyond the first `seen`; waits for one.
     pub(crate) fn next_ended(
         &self,
         seen: &[usize],
@@ -497,12 +500,12 @@ impl AsyncResultHandle {
         }
     }
 
-    /// Returns true if a task has failed so far.
+    /// Returns true if a task has failed.
     pub(super) fn has_failed(&self) -> Result<bool, Error> {
         Ok(self.now()?.failed > 0)
     }
 
-    /// Asks for the progress.
+    /// Requests the progress.
     fn now(&self) -> Result<Progress, Error> {
         match self.ask(AsyncResultQuery::Progress)? {
             HostReply::Progress(progress) => Ok(progress),

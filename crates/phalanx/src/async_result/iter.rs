@@ -7,9 +7,9 @@ use crate::function::Transferable;
 use std::any::type_name;
 use std::marker::PhantomData;
 
-/// Yields items as they arrive: in the order of tasks, or, of an unordered map, as tasks end.
+/// Yields items as they arrive: in task order, or, for an unordered map, as tasks end.
 ///
-/// An item whose task failed is that failure; a task that failed yields it once, for all its items.
+/// An item of a failed task is its error; a failed task yields its error once, for all its items.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -25,10 +25,10 @@ pub struct Items<R: Transferable, S: Shape> {
     values: PhantomData<fn() -> (R, S)>,
 }
 
-/// A shape that can be iterated over item by item.
+/// A shape that can be iterated item by item.
 #[doc(hidden)]
 pub trait IterableShape: Shape {
-    /// Says that a task yields a list of items.
+    /// True if the value of a task is a list of items.
     const LISTS: bool;
 }
 
@@ -57,7 +57,7 @@ impl<R: Transferable, S: IterableShape> Iterator for Items<R, S> {
 }
 
 impl<R: Transferable, S: IterableShape> AsyncResult<R, S> {
-    /// The items as they arrive.
+    /// Returns an iterator over the items as they arrive.
     pub fn iter(&self) -> Items<R, S> {
         Items {
             arrivals: Arrivals::of(&self.handle, self.ordered, S::LISTS),

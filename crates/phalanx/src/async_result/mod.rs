@@ -1,12 +1,12 @@
-//! The handle on tasks under way: what they yield, and everything known of them.
+//! Handles on submitted tasks: their values, status, timing and outputs.
 //!
 //! | file | what |
 //! |---|---|
-//! | `shape.rs` | how the values of tasks make up a result |
-//! | `handle.rs` | what does not depend on the values: waiting, timing, metadata, outputs |
-//! | `ends.rs` | the ends of tasks, one after the other |
-//! | `outcomes.rs` | what came of tasks, in bytes |
-//! | `parts.rs` | handles of several |
+//! | `shape.rs` | the shape of the result, made of the values of tasks |
+//! | `handle.rs` | the part that does not depend on the type of the values |
+//! | `ends.rs` | tasks in the order in which they end |
+//! | `outcomes.rs` | serialized outcomes of tasks |
+//! | `parts.rs` | handles on several results |
 //! | `arrivals.rs`, `iter.rs` | items as they arrive |
 //! | `future.rs` | `.await` |
 
@@ -40,7 +40,7 @@ use std::marker::PhantomData;
 use std::ops::Deref;
 use std::time::Duration;
 
-/// Tasks that have ended, and tasks that have not.
+/// The finished tasks and the pending ones.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -68,7 +68,7 @@ pub type DoneAndPending<T> = (Vec<T>, Vec<T>);
 /// ```
 pub type TaskOutcomes<T> = Vec<Result<T, Error>>;
 
-/// The results of code sent to engines, ready or still to come.
+/// The results of code sent to engines, available or pending.
 ///
 /// `R` is the value of one call; `S` is the shape of the result: [`One`] gives `R` itself, [`Many`] a
 /// `Vec<R>` with one value per task, [`Chunks`] the items of a map in one `Vec<R>`. Values are in the
@@ -76,9 +76,9 @@ pub type TaskOutcomes<T> = Vec<Result<T, Error>>;
 /// UTC. Members and semantics are those of ipyparallel's `AsyncResult` (`client/asyncresult.py`);
 /// those that do not depend on the values are in [`AsyncResultHandle`], to which this dereferences.
 ///
-/// A handle, cheap to clone: the kernel holds the results, at least as long as a variable names them.
-/// It drops the oldest beyond 4,096, or beyond 1 GiB in all; every method fails with `UsageError`
-/// then.
+/// A handle, cheap to clone: the kernel holds the results at least as long as a variable names
+/// them. Beyond 4,096 results, or 1 GiB in all, it drops the oldest; every method then fails with
+/// `UsageError`.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -96,8 +96,8 @@ pub struct AsyncResult<R: Transferable = ExecuteReply, S: Shape = Many> {
     values: PhantomData<fn() -> (R, S)>,
 }
 
-/// The result of a map: the items of all its tasks, in the order of the inputs, or, if
-/// `ordered(false)`, as they arrive when it is iterated over.
+/// The result of a map: the items of all its tasks, in the order of the inputs, or, with
+/// `ordered(false)`, as they arrive during iteration.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -109,7 +109,7 @@ pub struct AsyncResult<R: Transferable = ExecuteReply, S: Shape = Many> {
 /// ```
 pub type AsyncMapResult<R> = AsyncResult<R, Chunks>;
 
-/// Tasks from the hub's records, whoever submitted them.
+/// Tasks from the hub's records, submitted by any client.
 ///
 /// ```no_run
 /// use phalanx::{AsyncHubResult, prelude::*};
@@ -122,7 +122,7 @@ pub type AsyncMapResult<R> = AsyncResult<R, Chunks>;
 pub type AsyncHubResult<R> = AsyncResult<R, Many>;
 
 impl AsyncResult {
-    /// The handle on the kernel's AsyncResult of that number.
+    /// Creates the handle on the kernel's AsyncResult with this id.
     #[doc(hidden)]
     pub fn from_id(id: u64) -> Self {
         Self::new(AsyncResultId(id))
@@ -134,7 +134,7 @@ impl<R: Transferable, S: Shape> AsyncResult<R, S> {
         Self::of(AsyncResultHandle::new(id))
     }
 
-    /// The handle on what was submitted, if it was.
+    /// Wraps the handle on a submission, unless it failed.
     pub(crate) fn submitted(handle: Result<AsyncResultHandle, Error>) -> Result<Self, Error> {
         Ok(Self::of(handle?))
     }
@@ -147,7 +147,7 @@ impl<R: Transferable, S: Shape> AsyncResult<R, S> {
         }
     }
 
-    /// Sets whether items are yielded in the order of tasks.
+    /// Sets whether items are yielded in task order.
     pub(crate) fn ordered(self, ordered: bool) -> Self {
         Self { ordered, ..self }
     }
@@ -155,7 +155,8 @@ impl<R: Transferable, S: Shape> AsyncResult<R, S> {
     /// Waits for the result.
     ///
     /// # Errors
-    /// One task's failure as `RemoteError`, several as `CompositeError`.
+    /// The failure of one task keeps the name it had on the engine (`Panic`, …); several failures
+    /// are a `CompositeError`.
     pub fn get(&self) -> Result<S::All<R>, Error> {
         S::all(self.handle.successes())
     }
@@ -163,12 +164,12 @@ impl<R: Transferable, S: Shape> AsyncResult<R, S> {
     /// Waits for the result, at most for `timeout`.
     ///
     /// # Errors
-    /// `TimeoutError` when it is not ready then; else as [`get`](Self::get).
+    /// `TimeoutError` if a task is not done in time; otherwise as [`get`](Self::get).
     pub fn get_timeout(&self, timeout: Duration) -> Result<S::All<R>, Error> {
         S::all(self.handle.successes_within(timeout))
     }
 
-    /// Waits for the outcome of each task: a value or its failure.
+    /// Waits for the outcome of each task: its value or its failure.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -181,7 +182,7 @@ impl<R: Transferable, S: Shape> AsyncResult<R, S> {
         Ok(each)
     }
 
-    /// Waits for the result, but no longer once a task has failed.
+    /// Waits for the result, but returns as soon as a task has failed.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -189,7 +190,7 @@ impl<R: Transferable, S: Shape> AsyncResult<R, S> {
         S::all(self.handle.successes_unless_one_fails())
     }
 
-    /// Another name of [`get`](Self::get), from Python's futures.
+    /// Alias of [`get`](Self::get), as in Python's futures.
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -197,7 +198,7 @@ impl<R: Transferable, S: Shape> AsyncResult<R, S> {
         self.get()
     }
 
-    /// Another name of [`get`](Self::get).
+    /// Alias of [`get`](Self::get).
     ///
     /// # Errors
     /// As [`get`](Self::get).
@@ -208,7 +209,7 @@ impl<R: Transferable, S: Shape> AsyncResult<R, S> {
     /// Waits for the results by engine.
     ///
     /// # Errors
-    /// As [`get`](Self::get), and when several tasks ran on one engine.
+    /// As [`get`](Self::get); `UsageError` if several tasks ran on one engine.
     pub fn get_dict(&self) -> Result<BTreeMap<EngineId, S::Task<R>>, Error> {
         let (engines, mut values) = self.handle.successes_by_engine()?;
         let mut dict = BTreeMap::new();
@@ -220,7 +221,7 @@ impl<R: Transferable, S: Shape> AsyncResult<R, S> {
         Ok(dict)
     }
 
-    /// Another name of [`get_dict`](Self::get_dict).
+    /// Alias of [`get_dict`](Self::get_dict).
     ///
     /// # Errors
     /// As [`get_dict`](Self::get_dict).
@@ -228,16 +229,16 @@ impl<R: Transferable, S: Shape> AsyncResult<R, S> {
         self.get_dict()
     }
 
-    /// Waits for the value of one task; counts from 0.
+    /// Returns the value of one task, counted from 0, without waiting.
     ///
     /// # Errors
-    /// `TimeoutError` when it is not done, its failure when it failed.
+    /// `TimeoutError` if the task is not done; the task's failure if it failed.
     pub fn at(&self, task: usize) -> Result<S::Task<R>, Error> {
         let value = S::next::<R>(&mut self.handle.outcome(task)?);
         value.unwrap_or_else(|| Err(outcomes::no_task()))
     }
 
-    /// Splits it into one AsyncResult per task: with one value, or the items of a map.
+    /// Splits the result into one AsyncResult per task: of one value, or of the items of a map.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -245,10 +246,10 @@ impl<R: Transferable, S: Shape> AsyncResult<R, S> {
         Ok(all(self.handle.parts()?))
     }
 
-    /// Joins several AsyncResults into one, with the values of all tasks in a list.
+    /// Joins several AsyncResults into one, whose result is the list of all tasks' values.
     ///
     /// # Errors
-    /// When there are none.
+    /// `UsageError` if `parts` is empty.
     pub fn join(parts: &[Self]) -> Result<AsyncResult<R, S::Joined>, Error> {
         let mut joined = Parts::none();
         for part in parts {
@@ -257,8 +258,8 @@ impl<R: Transferable, S: Shape> AsyncResult<R, S> {
         AsyncResult::submitted(joined.join())
     }
 
-    /// Waits until enough tasks have ended, at most for `timeout`; returns the tasks that have, and
-    /// those that have not.
+    /// Waits until the condition holds, at most for `timeout`; returns the finished and the pending
+    /// tasks.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -272,7 +273,7 @@ impl<R: Transferable, S: Shape> AsyncResult<R, S> {
     }
 }
 
-/// AsyncResults of these handles.
+/// Wraps handles as AsyncResults.
 fn all<R: Transferable, S: Shape>(mut parts: Parts) -> Vec<AsyncResult<R, S>> {
     let mut all = Vec::new();
     while let Some(handle) = parts.next() {
@@ -281,7 +282,7 @@ fn all<R: Transferable, S: Shape>(mut parts: Parts) -> Vec<AsyncResult<R, S>> {
     all
 }
 
-/// The outcome of each task as the kernel sends it, beside the frames with the values.
+/// The outcome of each task as the kernel sends it; the values are in frames of their own.
 pub(crate) type Values = Vec<Option<Result<EngineOf, RemoteFailure>>>;
 
 impl<R: Transferable, S: Shape> Deref for AsyncResult<R, S> {

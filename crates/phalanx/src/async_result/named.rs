@@ -1,4 +1,4 @@
-//! The AsyncResults that variables name: the kernel need not keep the others.
+//! Bookkeeping of the AsyncResults that variables name; the kernel may drop the others.
 
 use crate::host;
 use phalanx_protocol::host::{HostRequest, TaskRange};
@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::ops::Deref;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// The number of AsyncResults without a name that are reported at once. The others are reported when
-/// their cell ends.
+/// The number of released AsyncResults that are reported together. Fewer are reported when the cell
+/// ends.
 const BATCH: usize = 64;
 
-/// Held for one change.
+/// Locked for single updates only.
 static NAMES: Mutex<Names> = Mutex::new(Names {
     counts: BTreeMap::new(),
     lost: Vec::new(),
@@ -20,11 +20,11 @@ static NAMES: Mutex<Names> = Mutex::new(Names {
 struct Names {
     /// The number of values that name each AsyncResult.
     counts: BTreeMap<AsyncResultId, usize>,
-    /// Those whose last value was dropped.
+    /// The AsyncResults whose last value was dropped.
     lost: Vec<AsyncResultId>,
 }
 
-/// Ranges of tasks, whose AsyncResults the kernel keeps for as long as these live.
+/// Ranges of tasks; the kernel keeps their AsyncResults as long as these live.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct NamedRanges(Box<[TaskRange]>);
 
@@ -71,7 +71,7 @@ impl Names {
         }
     }
 
-    /// Takes those that still have no name.
+    /// Takes the released AsyncResults that have no new name.
     fn take_lost(&mut self) -> Vec<AsyncResultId> {
         let mut lost = std::mem::take(&mut self.lost);
         lost.retain(|id| !self.counts.contains_key(id));
@@ -79,11 +79,11 @@ impl Names {
     }
 }
 
-/// Reports to the kernel the AsyncResults that no value names any more.
+/// Reports the AsyncResults that no value names any more to the kernel.
 pub(crate) fn report() {
     let results = names().take_lost();
     if !results.is_empty() {
-        // A kernel that is gone keeps nothing.
+        // A kernel that has exited holds no results.
         let _ = host::call(&HostRequest::Released { results });
     }
 }
@@ -104,7 +104,7 @@ mod tests {
         }
     }
 
-    /// Of these, in ids that no other test uses.
+    /// Returns the released ids in a range that no other test uses.
     fn lost(ids: std::ops::Range<u64>) -> Vec<u64> {
         let lost = names().take_lost();
         let (own, others) = lost
@@ -121,7 +121,7 @@ mod tests {
         drop(first);
         assert_eq!(lost(9001..9003), [9001]);
         drop(second);
-        // It has a name again before that is reported.
+        // The result has a name again before its release is reported.
         let third = NamedRanges::new(vec![range(9002)]);
         assert_eq!(lost(9001..9003), [0; 0]);
         drop(third);

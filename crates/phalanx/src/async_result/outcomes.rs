@@ -1,4 +1,4 @@
-//! The outcomes of tasks, in bytes: a cell compiles how their values are read, and nothing else.
+//! Serialized outcomes of tasks: a cell compiles only the deserialization of its values.
 
 use super::Values;
 use super::ends::FinishedCounts;
@@ -26,7 +26,7 @@ opaque! {
 }
 
 impl Outcomes {
-    /// From what the kernel says and the frames with it.
+    /// Combines the kernel's reply with its raw frames.
     pub(crate) fn of(values: Values, frames: Vec<Frame>) -> Self {
         let outcome = |(value, frame)| match value {
             None => Err(not_ready()),
@@ -40,7 +40,7 @@ impl Outcomes {
         self.release()
     }
 
-    /// Reads the next one, if there is one.
+    /// Reads the next outcome, if there is one.
     #[inline(never)]
     pub(crate) fn read(
         &mut self,
@@ -51,7 +51,7 @@ impl Outcomes {
         Some(frame.and_then(|frame| read_frame(&frame, type_name, read)))
     }
 
-    /// Returns the values of all, or their failures as one, of that name.
+    /// Returns all values, or the failures as one error that is named after the call.
     pub(crate) fn successes(self, name: impl FnOnce() -> String) -> Result<Successes, Error> {
         let mut frames = Vec::new();
         let mut failures = Vec::<RemoteFailure>::new();
@@ -100,7 +100,7 @@ impl Successes {
 }
 
 impl AsyncResultHandle {
-    /// Returns the outcomes of these tasks, so far or once all have ended.
+    /// Returns the outcomes of a range of tasks; with `wait`, once all have ended.
     #[inline(never)]
     pub(super) fn outcomes(&self, from: usize, to: usize, wait: bool) -> Result<Outcomes, Error> {
         let request = self.request(AsyncResultQuery::Values { from, to, wait });
@@ -110,14 +110,14 @@ impl AsyncResultHandle {
         }
     }
 
-    /// Waits; what all tasks yielded, or their failures as one.
+    /// Waits for the values of all tasks, or their failures as one error.
     #[inline(never)]
     pub(crate) fn successes(&self) -> Result<Successes, Error> {
         let outcomes = self.outcomes(0, usize::MAX, true)?;
         outcomes.successes(|| self.name())
     }
 
-    /// The same, waiting at most for that long.
+    /// Like [`successes`](Self::successes), with a timeout.
     #[inline(never)]
     pub(super) fn successes_within(&self, timeout: Duration) -> Result<Successes, Error> {
         match self.wait_timeout(timeout)? {
@@ -126,7 +126,7 @@ impl AsyncResultHandle {
         }
     }
 
-    /// The same, waiting no longer once a task has failed.
+    /// Like [`successes`](Self::successes), but returns as soon as a task has failed.
     #[inline(never)]
     pub(super) fn successes_unless_one_fails(&self) -> Result<Successes, Error> {
         let mut ends = FinishedCounts::of(self)?;
@@ -140,7 +140,7 @@ impl AsyncResultHandle {
         self.successes()
     }
 
-    /// Waits; what all tasks yielded, each on an engine of its own.
+    /// Waits for the outcomes of all tasks, each of which ran on an engine of its own.
     #[inline(never)]
     pub(super) fn successes_by_engine(&self) -> Result<(Vec<EngineId>, Outcomes), Error> {
         let frames = self.successes()?.release();
@@ -163,7 +163,7 @@ impl AsyncResultHandle {
         Ok((known, Outcomes::hold(values)))
     }
 
-    /// Returns the outcome of one task alone.
+    /// Returns the outcome of one task.
     #[inline(never)]
     pub(super) fn outcome(&self, task: usize) -> Result<Outcomes, Error> {
         let mut outcomes = self.outcomes(task, task + 1, false)?;
@@ -177,7 +177,7 @@ impl AsyncResultHandle {
     }
 }
 
-/// The error for a value that is missing though it was read: a fault of ours.
+/// The internal error for a missing value.
 #[cold]
 pub(crate) fn no_task() -> Error {
     Error::new(Failure::Internal {

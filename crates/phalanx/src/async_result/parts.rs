@@ -1,4 +1,4 @@
-//! Handles of several AsyncResults, handed to cells one by one.
+//! Lists of handles, passed to cells one at a time.
 
 use super::AsyncResultHandle;
 use crate::Error;
@@ -21,19 +21,19 @@ impl Parts {
         Self::hold(handles.into())
     }
 
-    /// Adds another one.
+    /// Adds a handle.
     #[inline(never)]
     pub(super) fn add(&mut self, handle: &AsyncResultHandle) {
         self.push_back(handle.clone());
     }
 
-    /// Takes the first.
+    /// Takes the first handle.
     #[inline(never)]
     pub(super) fn next(&mut self) -> Option<AsyncResultHandle> {
         self.pop_front()
     }
 
-    /// All as one.
+    /// Joins all handles into one.
     #[inline(never)]
     pub(super) fn join(mut self) -> Result<AsyncResultHandle, Error> {
         AsyncResultHandle::join(self.make_contiguous())
@@ -41,7 +41,7 @@ impl Parts {
 }
 
 impl AsyncResultHandle {
-    /// Each task as one of its own.
+    /// Splits the handle into one per task.
     #[inline(never)]
     pub(super) fn parts(&self) -> Result<Parts, Error> {
         self.split().map(Parts::of)

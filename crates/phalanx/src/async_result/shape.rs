@@ -7,8 +7,8 @@ use std::any::type_name;
 
 /// The way the values of an AsyncResult's tasks form its result: [`One`], [`Many`] or [`Chunks`].
 ///
-/// The targets of a view decide it when the cell is compiled: `rc.view(0)` is one engine, `rc.view(0..1)`
-/// and `rc.all()` are several, however many there are.
+/// Determined at compile time by the targets of a view: `rc.view(0)` is one engine; `rc.view(0..1)`
+/// and `rc.all()` are several, regardless of their number.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -25,18 +25,18 @@ pub trait Shape: Clone + 'static {
     type All<R: Transferable>;
     /// The shape of one of the tasks alone.
     type Part: Shape;
-    /// The shape of several such results joined.
+    /// The shape of several joined results.
     type Joined: Shape;
 
     /// True if there is one task, whose value is the result.
     #[doc(hidden)]
     const IS_ONE: bool = false;
 
-    /// Takes what came of the next task.
+    /// Reads the outcome of the next task.
     #[doc(hidden)]
     fn next<R: Transferable>(outcomes: &mut Outcomes) -> Option<Result<Self::Task<R>, Error>>;
 
-    /// Puts the tasks' values together.
+    /// Combines the tasks' values into the result.
     #[doc(hidden)]
     fn all<R: Transferable>(values: Result<Successes, Error>) -> Result<Self::All<R>, Error>;
 }
@@ -52,7 +52,7 @@ pub trait Shape: Clone + 'static {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct One;
 
-/// The shape of several tasks: a list with the value of each.
+/// The shape of several tasks: a list of their values.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -63,7 +63,7 @@ pub struct One;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Many;
 
-/// The shape of a map: the lists of all tasks, joined into one.
+/// The shape of a map: the lists of all tasks, concatenated.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;

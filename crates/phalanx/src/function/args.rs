@@ -1,4 +1,4 @@
-//! Values and references on their way to a function's parameters.
+//! Arguments of functions: values and references.
 
 use super::codec::{Kept, Parts, Taken, Write, put, take, word};
 use crate::Error;
@@ -11,8 +11,8 @@ use serde::de::DeserializeOwned;
 use std::any::type_name;
 use std::fmt;
 
-/// A type whose values travel between the notebook and engines: every type that implements serde's
-/// `Serialize` and `Deserialize` and borrows nothing.
+/// A type whose values can be sent between the notebook and engines: every type that implements
+/// serde's `Serialize` and `Deserialize` and borrows nothing.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -42,9 +42,9 @@ pub trait Transferable: Serialize + DeserializeOwned + 'static {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + DeserializeOwned + 'static> Transferable for T {}
 
-/// As evcxr's rust-analyzer has it, which finds the types of a cell's variables without expanding
-/// derives: a type of the notebook seems to implement nothing of serde's there, and what functions
-/// of such types yield would be of no known type. rustc decides what travels.
+/// The definition for evcxr's rust-analyzer, which infers the types of a cell's variables without
+/// expanding derives: a type of the notebook would not seem to implement serde's traits, and the
+/// type of a function's result would be unknown. rustc checks the actual bounds.
 #[cfg(rust_analyzer)]
 pub trait Transferable {}
 
@@ -72,8 +72,8 @@ pub trait SerializableArg: Serialize {}
 #[diagnostic::do_not_recommend]
 impl<T: Serialize + ?Sized> SerializableArg for T {}
 
-/// The value an engine's namespace holds under a name, or the value of an expression over its
-/// variables: an argument that may differ from engine to engine.
+/// The value of a name in an engine's namespace, or of an expression over its variables: an
+/// argument that may differ between engines.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -93,7 +93,7 @@ impl fmt::Display for Reference {
 }
 
 opaque! {
-    /// Arguments as bytes, and the plain data that they leave beside them.
+    /// Serialized arguments, with their out-of-band data.
     pub struct EncodedArgs of EncodedParts
 }
 
@@ -104,7 +104,7 @@ pub struct EncodedParts {
     pub(super) bytes: Vec<u8>,
     pub(super) areas: OutOfBandAreas,
     pub(crate) references: Vec<String>,
-    /// The first failure to serialise an argument.
+    /// The first error in serializing an argument.
     failed: Option<Error>,
 }
 
@@ -114,7 +114,7 @@ impl EncodedArgs {
         Self::hold(EncodedParts::default())
     }
 
-    /// All of them, unless one could not be serialised.
+    /// Returns all arguments, unless one could not be serialized.
     pub(crate) fn finish(mut self) -> Result<EncodedParts, Error> {
         match self.failed.take() {
             Some(error) => Err(error),
@@ -122,7 +122,7 @@ impl EncodedArgs {
         }
     }
 
-    /// Appends the value of that type that is written so.
+    /// Appends a value of type `type_name`, serialized by `write`.
     #[inline(never)]
     pub(crate) fn write(&mut self, type_name: &str, write: &Write<'_>) {
         match Parts::written(type_name, write) {
@@ -142,7 +142,7 @@ impl EncodedArgs {
 }
 
 impl EncodedParts {
-    /// Appends a value that is in bytes already.
+    /// Appends a serialized value.
     pub(crate) fn value(&mut self, parts: Parts) {
         if parts.bytes.len() < SEGMENT_THRESHOLD {
             let at = self.areas.append(parts.areas);
@@ -150,7 +150,7 @@ impl EncodedParts {
             self.bytes.extend_from_slice(&at.to_le_bytes());
             put(&mut self.bytes, &parts.bytes);
         } else {
-            // Written from where they are; what is beside them follows.
+            // Written from its own buffer, followed by its out-of-band data.
             let len = parts.bytes.len() as u64;
             let at = self.areas.add(StableBytes::of(parts.bytes));
             self.areas.append_here(parts.areas);
@@ -160,7 +160,7 @@ impl EncodedParts {
         }
     }
 
-    /// Appends a value that is at another place of the same file.
+    /// Appends a value that is stored at another offset of the same file.
     pub(super) fn elsewhere(&mut self, from: u64, len: u64) {
         self.bytes.push(ELSEWHERE);
         self.bytes.extend_from_slice(&from.to_le_bytes());
@@ -177,13 +177,13 @@ impl EncodedParts {
 
 const VALUE: u8 = 0;
 const REFERENCE: u8 = 1;
-/// A value whose bytes are beside the arguments, since they are many.
+/// A value whose bytes are stored out of band because of their size.
 const FAR_VALUE: u8 = 2;
 
-/// The size in bytes from which data counts as large.
+/// The size in bytes from which data is stored out of band.
 const SEGMENT_THRESHOLD: usize = 1 << 16;
 
-/// A value that can be given for a parameter of type `A`: an `A`, something that borrows one (`&A`,
+/// A value that can be passed for a parameter of type `A`: an `A`, a borrowed form of one (`&A`,
 /// `&str` for a `String`, a slice or an array for a `Vec`), or a [`Reference`] to one on the
 /// engine.
 ///
@@ -200,7 +200,7 @@ const SEGMENT_THRESHOLD: usize = 1 << 16;
     label = "no `{A}` that serde can serialise, and no `Reference` to one"
 )]
 pub trait Argument<A> {
-    /// Appends it.
+    /// Appends the argument.
     #[doc(hidden)]
     fn encode(&self, to: &mut EncodedArgs);
 }
@@ -209,7 +209,7 @@ fn write<T: Serialize + ?Sized>(to: &mut EncodedArgs, value: &T) {
     to.write(type_name::<T>(), &|to| value.serialize(to));
 }
 
-/// Implements `Argument` for types that are serialized like the parameter's.
+/// Implements `Argument` for types with the serialized form of the parameter's type.
 macro_rules! written {
     ($([$($generic:tt)*] $given:ty => $param:ty, |$this:ident| $value:expr;)*) => {$(
         #[diagnostic::do_not_recommend]
@@ -244,7 +244,7 @@ impl<A> Argument<A> for Reference {
     }
 }
 
-/// The arguments for parameters `P`: `()` for none, one value for one, a tuple for several.
+/// The arguments for parameters `P`: `()` for none, a value for one, a tuple for several.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -264,7 +264,7 @@ impl<A> Argument<A> for Reference {
     note = "several arguments are given as a tuple: `(1.0, Reference(\"id\"))`"
 )]
 pub trait Arguments<P> {
-    /// Appends all of them.
+    /// Appends all arguments.
     #[doc(hidden)]
     fn encode_all(&self, to: &mut EncodedArgs);
 }
@@ -297,16 +297,16 @@ arguments!(A X, B Y, C Z, D W);
 arguments!(A X, B Y, C Z, D W, E V);
 arguments!(A X, B Y, C Z, D W, E V, F U);
 
-/// Arguments as they have come.
+/// Reads received arguments one by one.
 pub(super) struct ArgumentReader<'a> {
     pub(super) rest: &'a [u8],
     pub(super) beside: &'a ArgumentBuffers<'a>,
 }
 
-/// The out-of-band data of arguments.
+/// The out-of-band data of received arguments.
 pub(super) struct ArgumentBuffers<'a> {
     pub(super) bytes: &'a [u8],
-    /// The same, where it can be kept.
+    /// The same bytes, if they can be kept beyond the call.
     pub(super) chunk: Option<StableBytes>,
 }
 
@@ -320,14 +320,14 @@ impl<'a> ArgumentBuffers<'a> {
     }
 }
 
-/// An argument.
+/// A received argument.
 pub(super) enum DecodedArgument<'a> {
     Value(Taken<'a>),
     Reference(&'a [u8]),
 }
 
 impl<'a> ArgumentReader<'a> {
-    /// A value as it is, for longer than the call.
+    /// Copies or shares a value so that it outlives the call.
     pub(super) fn keep(&self, value: Taken<'_>) -> Kept {
         let chunk = |bytes: &[u8]| {
             let from = bytes
@@ -346,7 +346,7 @@ impl<'a> ArgumentReader<'a> {
         Kept::Chunks(chunk(value.bytes), beside)
     }
 
-    /// Takes the next argument; `None` where it is cut off.
+    /// Takes the next argument; `None` if the data is truncated.
     #[inline(never)]
     pub(super) fn next(&mut self) -> Option<DecodedArgument<'a>> {
         let (&tag, rest) = self.rest.split_first()?;
@@ -358,7 +358,7 @@ impl<'a> ArgumentReader<'a> {
         self.rest = self.rest.get(8..)?;
         if tag == VALUE {
             let bytes = take(&mut self.rest)?;
-            // Nothing beside it is the rule.
+            // Usually there is no out-of-band data.
             let beside = self
                 .beside
                 .from(at)

@@ -1,4 +1,4 @@
-//! Parameters that borrow what they are given: `fn norm(xs: &[f64]) -> f64`.
+//! Parameters that are references: `fn norm(xs: &[f64]) -> f64`.
 
 use super::args::Transferable;
 use super::call::ReceivedCall;
@@ -9,8 +9,9 @@ use crate::Error;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 
-/// A type that functions on engines may borrow: every type that travels, `[T]`, `str` and `Path`. What
-/// is given for it is owned: a `String` for a `&str`, a `Vec` or an array for a slice.
+/// A type that functions on engines may borrow: every [`Transferable`] type, `[T]`, `str` and
+/// `Path`. The caller passes an owned value: a `String` for a `&str`, a `Vec` or an array for a
+/// slice.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -26,10 +27,10 @@ use std::path::{Path, PathBuf};
     note = "a function that engines call may borrow what serde can write and read, a slice of it, a `str` or a `Path`"
 )]
 pub trait Lend {
-    /// The owned type that travels, and lives on the engine while the function runs.
+    /// The owned type that is sent, and kept on the engine while the function runs.
     type Held: Transferable;
 
-    /// Borrows from it.
+    /// Borrows the parameter from the owned value.
     fn lend(held: &Self::Held) -> &Self;
 }
 
@@ -65,7 +66,7 @@ impl Lend for Path {
     }
 }
 
-/// The mark of a parameter `&B` in [`IntoFunction`]: callers give a `B`, or what owns one.
+/// Marks a parameter `&B` in [`IntoFunction`]; callers pass a `B` or the type that owns one.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -77,13 +78,13 @@ impl Lend for Path {
 /// ```
 pub struct ByRef<B: ?Sized>(PhantomData<fn(&B)>);
 
-/// Says that a parameter is a value.
+/// Marks a parameter that is passed by value.
 pub struct ByValue;
 
-/// A function without captures of which some parameters borrow, as `M` says.
+/// A function without captures that borrows the parameters marked by `M`.
 struct Lent<F, M>(F, PhantomData<M>);
 
-/// `lent!(ref P1, own P2)`: functions like `fn(&P1, P2) -> R`.
+/// `lent!(ref P1, own P2)`: implementations for functions such as `fn(&P1, P2) -> R`.
 macro_rules! lent {
     (@sorted [$($bound:tt)*] [$($mark:ty,)*] [$($held:ty,)*] [$($given:ty,)*] [$($call:expr,)*] [$($name:ident)*]) => {
         #[cfg(not(rust_analyzer))]
@@ -177,7 +178,7 @@ mod tests {
     use super::*;
     use std::any::type_name;
 
-    /// The parameters that engines call it with.
+    /// The names of the parameter types that engines call it with.
     fn parameters<P, M, F: IntoFunction<P, M>>(_: F) -> &'static str {
         type_name::<P>()
     }
@@ -219,7 +220,7 @@ mod tests {
 
     #[test]
     fn tasks_may_borrow_too() {
-        // Only what they are made of can be seen outside a cell.
+        // Outside a cell, only the parameter types can be tested.
         let task = crate::task!([] |xs: &[f64], by: f64, text: &'static str,| xs.len() as f64 * by + text.len() as f64);
         fn takes<P>(_: &Result<Function<P, f64>, Error>) -> &'static str {
             type_name::<P>()

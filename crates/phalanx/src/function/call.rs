@@ -1,6 +1,6 @@
-//! One call of a function, as its engine sees it: what it captures, its arguments, its answer.
+//! A function call as the engine receives it: captures, arguments, reply.
 //!
-//! A cell compiles of it how its own types are read and written.
+//! Of this, a cell compiles only the serialization of its own types.
 
 use super::args::{ArgumentReader, DecodedArgument};
 use super::codec::{Kept, Parts, Read, Taken, Write, why_unread};
@@ -11,14 +11,14 @@ use crate::namespace;
 use crate::shared::out_of_band::{OutOfBandSource, OutOfBandWriter, reading, take_reason};
 use phalanx_protocol::native::value;
 
-/// A call that has come.
+/// A received call.
 pub struct ReceivedCall<'a> {
     captures: Option<Taken<'a>>,
     arguments: ArgumentReader<'a>,
     outcome: Result<Vec<u8>, CallError>,
 }
 
-/// The reason why a function was not called or its value not returned.
+/// The reason why a call failed before or after the function ran.
 pub(super) struct CallError {
     pub(super) ename: &'static str,
     pub(super) evalue: String,
@@ -56,12 +56,12 @@ impl<'a> ReceivedCall<'a> {
         }
     }
 
-    /// Returns the bytes of the value, or the reason why there are none.
+    /// Returns the serialized value, or the reason why there is none.
     pub(super) fn finish(self) -> Result<Vec<u8>, CallError> {
         self.outcome
     }
 
-    /// `None` says that the call has failed.
+    /// Records the error of a failed step and returns `None`.
     fn ended<T>(&mut self, done: Result<T, CallError>) -> Option<T> {
         match done {
             Ok(done) => Some(done),
@@ -72,7 +72,7 @@ impl<'a> ReceivedCall<'a> {
         }
     }
 
-    /// Reads what the function captures.
+    /// Deserializes the captures.
     #[inline(never)]
     pub(super) fn captures(&mut self, read: &mut Read<'_>) -> Option<()> {
         let done = match self.captures.take() {
@@ -83,7 +83,7 @@ impl<'a> ReceivedCall<'a> {
         self.ended(done.map_err(|why| CallError::unread(failed(why))))
     }
 
-    /// Reads the next argument: that of a parameter at this place, of that type.
+    /// Deserializes the next argument, that of parameter `place`, of type `type_name`.
     #[inline(never)]
     pub(super) fn argument(
         &mut self,
@@ -107,7 +107,7 @@ impl<'a> ReceivedCall<'a> {
         self.ended(done)
     }
 
-    /// The next argument as it came.
+    /// Takes the next argument in its serialized form.
     pub(super) fn keep(&mut self, place: usize) -> Option<Kept> {
         let done = match self.arguments.next() {
             Some(DecodedArgument::Value(taken)) => Ok(self.arguments.keep(taken)),
@@ -116,7 +116,7 @@ impl<'a> ReceivedCall<'a> {
         self.ended(done)
     }
 
-    /// The next argument, a text.
+    /// Takes the next argument, a text.
     pub(super) fn text(&mut self, place: usize) -> Option<String> {
         let mut text = None;
         self.argument(place, "alloc::string::String", &mut |from| {
@@ -126,7 +126,7 @@ impl<'a> ReceivedCall<'a> {
         text
     }
 
-    /// Gives back the value of that type that is written so.
+    /// Replies with a value of type `type_name`, serialized by `write`.
     #[inline(never)]
     pub(super) fn answer(&mut self, type_name: &str, write: &Write<'_>) -> Option<()> {
         let parts = Parts::after(vec![value::POSTCARD], write);
@@ -135,7 +135,7 @@ impl<'a> ReceivedCall<'a> {
         self.give(type_name, given(parts))
     }
 
-    /// Returns a value that was kept in its serialized form.
+    /// Replies with a value that was kept in its serialized form.
     pub(super) fn answer_kept(&mut self, kept: Kept) -> Option<()> {
         self.give("value", given_kept(kept))
     }
@@ -147,8 +147,8 @@ impl<'a> ReceivedCall<'a> {
         Some(())
     }
 
-    /// Calls it for each item of the list that is its argument, and gives back the list of what comes
-    /// of them.
+    /// Calls the function for each item of the list argument, and replies with the list of its
+    /// values.
     #[inline(never)]
     pub(super) fn each(
         &mut self,
@@ -161,7 +161,7 @@ impl<'a> ReceivedCall<'a> {
         };
         let mut item = ListItem {
             from: Decoder::of(bytes),
-            // Most have nothing beside them.
+            // Most items have no out-of-band data.
             beside: Some(beside).filter(|beside| !beside.is_empty()),
             to: Encoder::after(vec![value::POSTCARD]),
             writing: OutOfBandWriter::begin(),
@@ -176,7 +176,7 @@ impl<'a> ReceivedCall<'a> {
             }
         };
         item.to.number(count as u64);
-        // A reason of before is none of these items.
+        // Discards the reason of an earlier failure.
         let _ = take_reason();
         let done = match (0..count).try_for_each(|_| call(&mut item)) {
             Some(()) => match item.from.rest().len() {
@@ -198,7 +198,7 @@ impl<'a> ReceivedCall<'a> {
     }
 }
 
-/// One item of a list for which a function is called.
+/// One item of the list argument.
 pub(super) struct ListItem<'a> {
     from: Decoder<'a>,
     beside: Option<OutOfBandSource<'a>>,
@@ -209,7 +209,7 @@ pub(super) struct ListItem<'a> {
 }
 
 impl ListItem<'_> {
-    /// Reads it.
+    /// Deserializes the item.
     #[inline(never)]
     pub(super) fn read(&mut self, read: &mut Read<'_>) -> Option<()> {
         let done = match self.beside.clone() {
@@ -226,7 +226,7 @@ impl ListItem<'_> {
         }
     }
 
-    /// Appends what came of it to the answer.
+    /// Appends the function's value for the item to the reply.
     #[inline(never)]
     pub(super) fn write(&mut self, write: &Write<'_>) -> Option<()> {
         let written = self.writing.write(|| write(&mut self.to));

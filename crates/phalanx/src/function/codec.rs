@@ -1,7 +1,7 @@
-//! Bytes of values: postcard's form, and plain data beside them.
+//! Serialized values: postcard's format, with plain data out of band.
 //!
-//! A value's type decides how an [`Encoder`] writes it or it is read from a [`Decoder`]: that is given as
-//! a function, and all else is compiled once.
+//! Serialization and deserialization depend on a value's type and are passed as functions to
+//! [`Encoder`] and [`Decoder`]; everything else is compiled once.
 
 use super::decoder::{DecodeError, Decoder};
 use super::encoder::{EncodeError, Encoder};
@@ -19,13 +19,13 @@ use serde::de::DeserializeOwned;
 use std::any::type_name;
 use std::sync::Arc;
 
-/// Writes a value.
+/// Serializes a value.
 pub(crate) type Write<'a> = dyn Fn(&mut Encoder) -> Result<(), EncodeError> + 'a;
 
-/// Reads a value, and keeps it.
+/// Deserializes a value and stores it.
 pub(crate) type Read<'a> = dyn FnMut(&mut Decoder<'_>) -> Result<(), DecodeError> + 'a;
 
-/// A value in bytes, and the plain data that it leaves beside them.
+/// A serialized value, with its out-of-band data.
 #[derive(Clone, Default)]
 pub struct Parts {
     pub(crate) bytes: Vec<u8>,
@@ -33,18 +33,18 @@ pub struct Parts {
 }
 
 impl Parts {
-    /// A value as bytes.
+    /// Serializes a value.
     pub(crate) fn of<T: Serialize + ?Sized>(value: &T) -> Result<Self, Error> {
         Self::written(type_name::<T>(), &|to| value.serialize(to))
     }
 
-    /// The same, of the value of that type that is written so.
+    /// Serializes a value of type `type_name` by `write`.
     #[inline(never)]
     pub(crate) fn written(type_name: &str, write: &Write<'_>) -> Result<Self, Error> {
         Self::after(Vec::new(), write).map_err(|why| unwritten(type_name, &why))
     }
 
-    /// The same, after other bytes.
+    /// Serializes a value behind other bytes.
     #[inline(never)]
     pub(super) fn after(bytes: Vec<u8>, write: &Write<'_>) -> Result<Self, EncodeError> {
         let mut to = Encoder::after(bytes);
@@ -61,7 +61,7 @@ fn unwritten(type_name: &str, why: &EncodeError) -> Error {
     })
 }
 
-/// Reads all of some bytes; the message says why not.
+/// Deserializes a value that takes up all of the bytes; the error is a message.
 #[inline(never)]
 pub(crate) fn decode(bytes: &[u8], read: &mut Read<'_>) -> Result<(), String> {
     let mut from = Decoder::of(bytes);
@@ -72,18 +72,18 @@ pub(crate) fn decode(bytes: &[u8], read: &mut Read<'_>) -> Result<(), String> {
     }
 }
 
-/// The reason that a type gave for not being read.
+/// The reason why a value could not be deserialized, from its type if available.
 pub(super) fn why_unread(unread: &DecodeError) -> String {
     take_reason().unwrap_or_else(|| unread.to_string())
 }
 
-/// A value that has not left this process.
+/// Deserializes a value within the same process.
 #[cfg(test)]
 pub(crate) fn decode_parts<T: DeserializeOwned>(parts: &Parts) -> Result<T, String> {
     Kept::from(parts.clone()).value()
 }
 
-/// Reads what came of a task, a value of that type.
+/// Deserializes the value of a task, of type `type_name`.
 #[inline(never)]
 pub(crate) fn read_frame(frame: &Frame, type_name: &str, read: &mut Read<'_>) -> Result<(), Error> {
     let done = match frame.split_first() {
@@ -98,7 +98,7 @@ pub(crate) fn read_frame(frame: &Frame, type_name: &str, read: &mut Read<'_>) ->
     done.map_err(|why| unread(type_name, &why))
 }
 
-/// The error for an outcome that is no value of that type.
+/// The error for a value that is not of type `type_name`.
 pub(crate) fn unread(type_name: &str, why: &str) -> Error {
     Error::new(Failure::Usage {
         message: format!("a result cannot be read as {type_name}: {why}"),
@@ -106,8 +106,8 @@ pub(crate) fn unread(type_name: &str, why: &str) -> Error {
     })
 }
 
-/// Reads what an engine answers to a cell, as [`ExecuteReply`] is written in a form that does not
-/// describe itself.
+/// Deserializes an engine's reply to a cell. [`ExecuteReply`] is encoded in a format that is not
+/// self-describing.
 fn read_reply(json: &[u8], type_name: &str, read: &mut Read<'_>) -> Result<(), String> {
     if type_name != self::type_name::<ExecuteReply>() {
         return Err("it is what an engine answers to a cell, an ExecuteReply".to_owned());
@@ -118,21 +118,21 @@ fn read_reply(json: &[u8], type_name: &str, read: &mut Read<'_>) -> Result<(), S
     decode(&text.into_bytes(), read)
 }
 
-/// A value as it has come.
+/// A received value.
 pub struct Taken<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) beside: OutOfBandSource<'a>,
 }
 
 impl<'a> Taken<'a> {
-    /// Reads it.
+    /// Deserializes the value.
     #[inline(never)]
     pub(crate) fn decode(self, read: &mut Read<'_>) -> Result<(), String> {
         let Self { bytes, beside } = self;
         reading(beside, || decode(bytes, read))
     }
 
-    /// Captures that all tasks share.
+    /// Captures shared by all tasks.
     pub(super) fn of_chunk(chunk: &'a StableBytes) -> Option<Self> {
         let end = usize::try_from(word(chunk)?).ok()?.checked_add(HEAD)?;
         let from = end.next_multiple_of(ALIGN).min(chunk.len());
@@ -142,12 +142,12 @@ impl<'a> Taken<'a> {
         })
     }
 
-    /// Reads the value of a function with out-of-band plain data: see [`BESIDE`](value::BESIDE).
+    /// Splits the value of a function with out-of-band data: see [`BESIDE`](value::BESIDE).
     pub(crate) fn of_value(frame: &'a Frame) -> Option<Self> {
         let len = usize::try_from(word(frame.get(8..)?)?).ok()?;
         let end = len.checked_add(HEAD)?;
         Some(Self {
-            // Of the same form as without that.
+            // The same format as without out-of-band data.
             bytes: frame.get(HEAD + 1..end)?,
             beside: frame.from(end.next_multiple_of(ALIGN))?,
         })
@@ -156,7 +156,7 @@ impl<'a> Taken<'a> {
 
 #[cfg(test)]
 impl Taken<'_> {
-    /// Its value.
+    /// Deserializes the value.
     pub(crate) fn value<T: DeserializeOwned>(self) -> Result<T, String> {
         let mut value = None;
         self.decode(&mut |from| {
@@ -167,42 +167,42 @@ impl Taken<'_> {
     }
 }
 
-/// The number in the first eight bytes.
+/// The number in the first eight bytes, little-endian.
 pub(super) fn word(bytes: &[u8]) -> Option<u64> {
     bytes.first_chunk().map(|word| u64::from_le_bytes(*word))
 }
 
-/// Appends bytes with their length before them.
+/// Appends bytes, preceded by their length.
 pub(super) fn put(to: &mut Vec<u8>, bytes: &[u8]) {
     to.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
     to.extend_from_slice(bytes);
 }
 
-/// Takes what [`put`] has appended.
+/// Takes bytes appended by [`put`].
 pub(super) fn take<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(word(from)?).ok()?;
     *from = from.get(8..)?;
     cut(from, length)
 }
 
-/// Takes so many bytes.
+/// Takes the first `length` bytes.
 pub(super) fn cut<'a>(from: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (bytes, rest) = from.split_at_checked(length)?;
     *from = rest;
     Some(bytes)
 }
 
-/// A value that is kept as it came.
+/// A value that is kept in its serialized form.
 #[derive(Clone)]
 pub(crate) enum Kept {
-    /// It was made in this process.
+    /// Serialized in this process.
     Parts(StableBytes, Arc<OutOfBandAreas>),
-    /// It came from another: its bytes, and what is beside them.
+    /// Received from another process: the bytes and the out-of-band data.
     Chunks(StableBytes, StableBytes),
 }
 
 impl Kept {
-    /// Its bytes, and what is beside them.
+    /// The bytes and the out-of-band data.
     pub(super) fn apart(self) -> (StableBytes, OutOfBandAreas) {
         match self {
             Self::Parts(bytes, areas) => (bytes, Arc::unwrap_or_clone(areas)),
@@ -216,7 +216,7 @@ impl Kept {
         }
     }
 
-    /// Reads it.
+    /// Deserializes the value.
     pub(crate) fn decode(&self, read: &mut Read<'_>) -> Result<(), String> {
         let (bytes, beside) = match self {
             Self::Parts(bytes, areas) => (&**bytes, OutOfBandSource::Areas(Arc::clone(areas))),
@@ -228,7 +228,7 @@ impl Kept {
 
 #[cfg(test)]
 impl Kept {
-    /// Its value.
+    /// Deserializes the value.
     pub(crate) fn value<T: DeserializeOwned>(&self) -> Result<T, String> {
         let mut value = None;
         self.decode(&mut |from| {

@@ -1,5 +1,5 @@
-//! Bytes in postcard's form to values: the counterpart of `encoder.rs`, without type parameters for
-//! the same reason.
+//! Deserialization from postcard's format: the counterpart of `encoder.rs`, without type parameters
+//! for the same reason.
 
 use super::codec::cut;
 use super::elements::Elements;
@@ -11,12 +11,12 @@ use serde::de::{
 };
 use std::fmt::{self, Display};
 
-/// Gives a value's bytes.
+/// Reads values from bytes.
 pub struct Decoder<'de> {
     rest: &'de [u8],
 }
 
-/// A value cannot be read; the reason is kept aside, for [`why_not`](crate::shared::beside::why_not).
+/// A value that cannot be deserialized; the reason is stored by `out_of_band::fails`.
 #[derive(Debug)]
 pub struct DecodeError;
 
@@ -107,7 +107,7 @@ impl<'de> Decoder<'de> {
         Self { rest: bytes }
     }
 
-    /// The bytes that were not read.
+    /// The bytes that have not been read.
     pub(crate) fn rest(&self) -> &'de [u8] {
         self.rest
     }
@@ -119,7 +119,8 @@ impl<'de> Decoder<'de> {
         Ok(*word)
     }
 
-    /// Takes a number of at most so many bits: seven a byte, the low ones first.
+    /// Takes a number of at most `bits` bits, encoded as LEB128: seven bits per byte, the low ones
+    /// first.
     #[inline(always)]
     fn take_number<T>(&mut self, bits: u32) -> Result<T, DecodeError>
     where
@@ -168,7 +169,7 @@ impl<'de> Decoder<'de> {
         Ok((number >> 1) as i128 ^ -((number & 1) as i128))
     }
 
-    /// Takes how many elements follow.
+    /// Takes the number of elements that follow.
     #[inline(never)]
     pub(crate) fn length(&mut self) -> Result<usize, DecodeError> {
         usize::try_from(self.number(64)?).map_err(|_| at_end())

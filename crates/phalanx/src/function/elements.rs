@@ -1,9 +1,9 @@
-//! The elements of a list, a tuple or a map in bytes.
+//! The serialized elements of a list, a tuple or a map.
 
 use super::decoder::{DecodeError, Decoder};
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 
-/// The rest of a list, a tuple or a map.
+/// The remaining elements of a list, a tuple or a map.
 pub(super) struct Elements<'a, 'de> {
     pub(super) from: &'a mut Decoder<'de>,
     pub(super) left: usize,

@@ -1,29 +1,30 @@
-//! Values to bytes, in postcard's form.
+//! Serialization to postcard's format.
 //!
-//! Every cell compiles how its own types are written. A serializer without type parameters makes that a
-//! row of calls into this library; postcard's own is generic, and would be compiled in each cell.
+//! Every cell compiles the serialization of its own types. With a serializer that has no type
+//! parameters, that is a series of calls into this library; postcard's own is generic and would be
+//! compiled in each cell.
 
 use serde::Serialize;
 use serde::ser::{self, Serializer};
 use std::fmt::{self, Display, Write};
 
-/// The number of bytes by which room grows at least.
+/// The minimum number of bytes by which the buffer grows.
 const ROOM: usize = 64;
 
-/// The most bytes of a number.
+/// The maximum number of bytes of an encoded number.
 const LONGEST: usize = 19;
 
-/// Takes a value's bytes.
+/// Writes values to a buffer.
 pub struct Encoder {
     bytes: Vec<u8>,
 }
 
-/// A value cannot be written.
+/// The error of a value that cannot be serialized.
 #[derive(Debug)]
 pub enum EncodeError {
-    /// A list or map does not know how long it is.
+    /// The length of a list or map is not known in advance.
     Length,
-    /// As its type says.
+    /// An error of the type's own implementation.
     Custom(Box<str>),
 }
 
@@ -53,13 +54,13 @@ fn encode_error(why: fmt::Arguments<'_>) -> EncodeError {
 type EncodedValue = Result<(), EncodeError>;
 
 impl Encoder {
-    /// Goes on after other bytes.
+    /// Continues behind existing bytes.
     #[inline(never)]
     pub(crate) fn after(bytes: Vec<u8>) -> Self {
         Self { bytes }
     }
 
-    /// Everything that was written.
+    /// Returns all bytes written.
     pub(crate) fn into_bytes(self) -> Vec<u8> {
         self.bytes
     }
@@ -76,7 +77,7 @@ impl Encoder {
         self.bytes.reserve(ROOM);
     }
 
-    /// Appends a number of a fixed size: where there is room, without a call.
+    /// Appends a fixed-size number; without a call if the buffer has room.
     #[inline]
     fn put_word<const N: usize>(&mut self, word: [u8; N]) -> EncodedValue {
         const { assert!(N <= ROOM) }
@@ -84,7 +85,8 @@ impl Encoder {
         if self.bytes.capacity() - len < N {
             self.widen();
         }
-        // SAFETY: behind the last byte there is room for as many, which are initialised then.
+        // SAFETY: the buffer has room for `N` bytes behind the last one, and they are initialised
+        // before the length grows.
         unsafe {
             let end = self.bytes.as_mut_ptr().add(len);
             end.cast::<[u8; N]>().write_unaligned(word);
@@ -93,7 +95,7 @@ impl Encoder {
         Ok(())
     }
 
-    /// Appends a number, seven bits a byte.
+    /// Appends a number as LEB128, seven bits per byte.
     #[inline(always)]
     fn put_number<T>(&mut self, mut number: T, low: fn(T) -> u8)
     where
@@ -205,7 +207,7 @@ impl Serializer for &mut Encoder {
 
     #[inline(never)]
     fn serialize_i64(self, v: i64) -> EncodedValue {
-        // The sign goes last, so that small numbers are short.
+        // Zigzag encoding: the sign is the lowest bit, so that numbers near zero are short.
         self.number(((v << 1) ^ (v >> 63)) as u64);
         Ok(())
     }

@@ -1,7 +1,7 @@
-//! Arguments and values as they are handed on: bytes, or a reference to a file that has them.
+//! Arguments and values in transit: bytes, or a reference to a file that contains them.
 //!
-//! Arguments begin with two numbers of eight bytes: how long their bytes are, and where in these the
-//! captures of the function are. What is beside them begins at the next multiple of 64 bytes.
+//! Arguments begin with two numbers of eight bytes: the length of their bytes, and the offset of
+//! the function's captures within these. Out-of-band data begins at the next multiple of 64 bytes.
 
 use super::args::{ArgumentBuffers, ArgumentReader, DecodedArgument, EncodedParts};
 use super::codec::{Kept, Parts, Taken, word};
@@ -25,14 +25,14 @@ pub(crate) struct Frames {
 }
 
 impl Frames {
-    /// Arguments, with the captures of the function they are for.
+    /// Builds the frames of all tasks: their arguments, with the captures of the function.
     ///
     /// # Errors
-    /// When there is no memory for them.
+    /// `EnvironmentError` if there is no memory for them.
     pub(crate) fn of(captures: &Parts, tasks: Vec<EncodedParts>) -> Result<Self, Error> {
         let mut frames = Vec::with_capacity(tasks.len());
         let mut filling = None;
-        // Large captures are written once for all tasks, which then are in the same file.
+        // Large captures are written once, to a file that all tasks refer to.
         let len = captures.bytes.len() as u64 + captures.areas.len();
         if tasks.len() > 1 && len >= SEGMENT_THRESHOLD as u64 {
             filling = SegmentWriter::begin();
@@ -71,7 +71,7 @@ impl Frames {
     }
 }
 
-/// Captures that all tasks have: where they are in the file, and how many bytes.
+/// Writes captures that all tasks share; returns their offset and length in the file.
 fn written_once(captures: &Parts, filling: &mut SegmentWriter) -> io::Result<(u64, u64)> {
     let whole = FrameParts {
         head: [captures.bytes.len() as u64, 0]
@@ -87,7 +87,7 @@ fn written_once(captures: &Parts, filling: &mut SegmentWriter) -> io::Result<(u6
 /// Serializes the value of a function in the form that `phalanx_protocol::native::value` describes.
 ///
 /// # Errors
-/// When there is no memory for it.
+/// If there is no memory for it.
 #[inline(never)]
 pub(super) fn given(parts: Parts) -> io::Result<Vec<u8>> {
     let Parts { bytes, areas } = parts;
@@ -95,10 +95,10 @@ pub(super) fn given(parts: Parts) -> io::Result<Vec<u8>> {
     into_frame(FrameParts { head, bytes, areas })
 }
 
-/// The same, of a value that was kept as it came.
+/// Like [`given`], for a value that was kept in its serialized form.
 ///
 /// # Errors
-/// As there.
+/// If there is no memory for it.
 pub(super) fn given_kept(kept: Kept) -> io::Result<Vec<u8>> {
     let (bytes, areas) = kept.apart();
     let mut head = head(1 + bytes.len(), &areas);
@@ -106,7 +106,7 @@ pub(super) fn given_kept(kept: Kept) -> io::Result<Vec<u8>> {
     into_frame(FrameParts { head, bytes, areas })
 }
 
-/// The head of a value with out-of-band data.
+/// The head of a value with out-of-band data; empty without.
 fn head(len: usize, areas: &OutOfBandAreas) -> Vec<u8> {
     let mut head = Vec::new();
     if areas.len() > 0 {
@@ -120,7 +120,7 @@ fn into_frame(whole: FrameParts<impl Deref<Target = [u8]>>) -> io::Result<Vec<u8
     let mut filling = None;
     let frame = whole.written(&mut filling, RepeatedData::Written)?;
     if let Some(filling) = filling {
-        // From now on the caller's.
+        // The caller now owns the file descriptor.
         let _ = filling.seal()?.into_file().map(File::into_raw_fd);
     }
     Ok(frame)
@@ -129,13 +129,13 @@ fn into_frame(whole: FrameParts<impl Deref<Target = [u8]>>) -> io::Result<Vec<u8
 /// The treatment of data that has been written to a file before.
 #[derive(Clone, Copy)]
 enum RepeatedData {
-    /// It is not written again.
+    /// A link refers to the earlier file.
     Linked,
-    /// It is: the receiver wants a single file.
+    /// Written again, since the receiver expects a single file.
     Written,
 }
 
-/// Bytes, and what is beside them.
+/// A value's bytes and its out-of-band data.
 struct FrameParts<B> {
     head: Vec<u8>,
     bytes: B,
@@ -143,8 +143,8 @@ struct FrameParts<B> {
 }
 
 impl<B: Deref<Target = [u8]>> FrameParts<B> {
-    /// As one frame. What is large goes to a file that all share, or to none where there is no such
-    /// thing.
+    /// Builds one frame. Large data goes to the shared file, or into the frame where there are no
+    /// memory files.
     fn written(
         mut self,
         filling: &mut Option<SegmentWriter>,
@@ -170,7 +170,7 @@ impl<B: Deref<Target = [u8]>> FrameParts<B> {
 }
 
 impl<B: Deref<Target = [u8]>> FrameParts<B> {
-    /// In that file.
+    /// Writes everything to the file; returns the reference to it.
     fn into_segment(self, filling: &mut SegmentWriter, again: RepeatedData) -> io::Result<Vec<u8>> {
         let len = self.head.len() + self.bytes.len();
         if self.areas.on_pages() {
@@ -201,19 +201,19 @@ fn no_memory(error: io::Error) -> Error {
     })
 }
 
-/// Arguments that have come: themselves, or mapped.
+/// Received arguments: inline, or mapped.
 pub(super) struct ReceivedArguments<'a> {
     bytes: &'a [u8],
     chunk: Option<StableBytes>,
-    /// The captures, where all tasks share them.
+    /// Captures shared by all tasks.
     captures: Option<StableBytes>,
 }
 
 impl<'a> ReceivedArguments<'a> {
-    /// Maps what a reference refers to.
+    /// Maps the file that a reference refers to; inline arguments are used as they are.
     ///
     /// # Errors
-    /// When it is gone.
+    /// If the file no longer exists.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, String> {
         let Some(reference) = SegmentRef::from_bytes(bytes) else {
             let captures = elsewhere(bytes).and_then(|elsewhere| {
@@ -254,7 +254,7 @@ impl<'a> ReceivedArguments<'a> {
         })
     }
 
-    /// The out-of-band data of the arguments; `None` if they are cut off.
+    /// The out-of-band data of the arguments; `None` if they are truncated.
     pub(super) fn beside(&self) -> Option<ArgumentBuffers<'_>> {
         let bytes = self.bytes();
         let end = HEAD.checked_add(usize::try_from(word(bytes)?).ok()?)?;
@@ -266,7 +266,7 @@ impl<'a> ReceivedArguments<'a> {
         })
     }
 
-    /// The captures, if there are any, and the arguments.
+    /// The captures, if any, and the arguments.
     pub(super) fn apart<'b>(
         &'b self,
         beside: &'b ArgumentBuffers<'b>,
@@ -323,7 +323,7 @@ mod tests {
         Parts::after(vec![value::POSTCARD], &|to| value.serialize(to)).unwrap()
     }
 
-    /// Reads a capture and two arguments the way an engine does.
+    /// Reads a capture and two arguments as an engine does.
     fn read_back(frame: &[u8]) -> (Vec<u64>, Vec<f64>, Shared<[f64]>, Kept) {
         let input = ReceivedArguments::open(frame).unwrap();
         let beside = input.beside().unwrap();
@@ -362,7 +362,8 @@ mod tests {
             let kept = read_back(&frames.frames[1]);
             let gone = frames.frames[1].clone();
             drop(frames);
-            // What was read stays, and nobody else gets at it once there is nothing to send again.
+            // A value that was read stays valid; nobody else can access the data once the sender
+            // has dropped it.
             assert_eq!(kept.2, shared);
             drop(shared);
             assert_eq!(
@@ -396,7 +397,7 @@ mod tests {
             assert_eq!(read_back.unwrap(), captured);
             let given: u32 = argument(&mut arguments).unwrap();
             assert_eq!(given as usize, number);
-            // On another machine, the same bytes: this task's, and the captures behind them.
+            // On another machine, the bytes of the task are followed by the captures.
             let own = StableBytes::open(&reference).unwrap();
             let found = elsewhere(&own).unwrap();
             let (offset, len) = (found.from, found.len);
@@ -459,17 +460,17 @@ mod tests {
         assert_eq!(SegmentPart::all(&first.frames[0]), []);
         check(&first, 1);
         let large = allocated(&first);
-        // The receiver has it, or not: what is kept is the sender's.
+        // The receiver has opened it or not; the kept data is the sender's.
         drop(first);
         let second = send(2, &Parts::default());
         assert_eq!(SegmentPart::all(&second.frames[0]).len(), 2);
         check(&second, 2);
-        // Of large data only the part that begins on no page.
+        // Of large data, only the part that does not start on a page boundary is written.
         assert!(allocated(&second) < large - 5_000_000, "{large}");
         let third = send(3, &captures);
         assert_eq!(SegmentPart::all(&third.frames[0]).len(), 3);
         check(&third, 3);
-        // A result is a single file that is its receiver's.
+        // A result is a single file owned by its receiver.
         let given = given(written(&table)).unwrap();
         assert_eq!(SegmentPart::all(&given), []);
         let back = from_value::<Shared<[f64]>>(&Frame::open(given).unwrap());
@@ -487,7 +488,7 @@ mod tests {
                 assert_eq!(reference.is_some(), items == 300_000);
                 let read = from_value::<Value>(&Frame::open(frame).unwrap()).unwrap();
                 assert_eq!(read, value);
-                // The file is the caller's.
+                // The file belongs to the caller.
                 reference.map(|file| std::fs::File::open(file.path()).unwrap());
             };
             read(given(parts()).unwrap());

@@ -1,4 +1,4 @@
-//! Functions that can be called, with their parameters.
+//! Callable functions, with their parameters.
 
 use super::args::Transferable;
 use super::call::ReceivedCall;
@@ -9,13 +9,13 @@ use crate::Error;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// Code that is made anew on an engine, from what it captures, and called there.
+/// Code that is constructed on an engine from its captures, and called there.
 #[doc(hidden)]
 pub trait Invoke<P>: Sized {
-    /// The type of its value.
+    /// The return type.
     type Output: Transferable;
 
-    /// Makes it from what it captures.
+    /// Constructs it from its captures.
     fn prepare(call: &mut ReceivedCall<'_>) -> Option<Self>;
 
     /// Calls it.
@@ -31,8 +31,8 @@ pub struct WithoutCaptures<F>(F);
 pub struct WithCaptures<F, C>(F, C);
 
 /// A function that engines can call with parameters `P`: an `fn`, a closure that captures nothing,
-/// a [`Function`], or the result of [`task!`](crate::task!). `M` distinguishes functions by their
-/// borrowed parameters, as that of `fn norm(xs: &[f64]) -> f64`, whose `P` is `(Vec<f64>,)`.
+/// a [`Function`], or the result of [`task!`](crate::task!). `M` marks borrowed parameters, as in
+/// `fn norm(xs: &[f64]) -> f64`, whose `P` is `(Vec<f64>,)`.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -54,26 +54,27 @@ pub struct WithCaptures<F, C>(F, C);
     note = "a closure that captures variables names them: `task!([k] |x: f64| k * x)`"
 )]
 pub trait IntoFunction<P, M = ()> {
-    /// The type of its value.
+    /// The return type.
     type Output: Transferable;
 
-    /// As engines call it.
+    /// Converts it into the form that engines call.
     ///
     /// # Errors
-    /// When the code is not in a library that was compiled for the notebook.
+    /// `UsageError` if the code is not in a library that was compiled for the notebook.
     fn into_function(self) -> Result<Function<P, Self::Output>, Error>;
 
-    /// The same for a single call alone: a cell compiles no more than it needs.
+    /// Like [`into_function`](Self::into_function), for single calls only: a cell compiles no more
+    /// than it needs.
     ///
     /// # Errors
-    /// As there.
+    /// `UsageError` if the code is not in a library that was compiled for the notebook.
     #[doc(hidden)]
     fn into_single(self) -> Result<Located, Error>;
 
-    /// The same for calls with items alone.
+    /// Like [`into_function`](Self::into_function), for calls with a list of items only.
     ///
     /// # Errors
-    /// As there.
+    /// `UsageError` if the code is not in a library that was compiled for the notebook.
     #[doc(hidden)]
     fn into_many(self) -> Result<Located, Error>;
 }
@@ -110,7 +111,7 @@ impl<P, R: Transferable> IntoFunction<P> for &Function<P, R> {
     }
 }
 
-/// Defers the error of [`task!`](crate::task!), so that its result can be given as a function.
+/// Defers the error of [`task!`](crate::task!), so that its result can be passed as a function.
 impl<P, R: Transferable> IntoFunction<P> for Result<Function<P, R>, Error> {
     type Output = R;
 
@@ -128,7 +129,7 @@ impl<P, R: Transferable> IntoFunction<P> for Result<Function<P, R>, Error> {
 }
 
 impl WithCaptures<(), ()> {
-    /// Copies a value that a closure captures.
+    /// Copies a value captured by a closure.
     #[doc(hidden)]
     pub fn captured<T: Transferable>(value: T) -> T {
         value
@@ -212,7 +213,7 @@ macro_rules! callable {
         }
 
         impl WithCaptures<(), ()> {
-            /// A closure with what it captures.
+            /// Combines a closure with its captures.
             #[doc(hidden)]
             pub fn $task<F, C, R, $($param),*>(
                 captures: C,
@@ -250,14 +251,15 @@ macro_rules! callable {
 
 /// A tuple of parameters.
 pub(super) trait ParameterTypes: Sized {
-    /// Takes the arguments apart.
+    /// Deserializes the arguments.
     fn read(from: &mut ReceivedCall<'_>) -> Option<Self>;
 
-    /// Takes those of one item of a list: they follow each other, as the parts of a tuple do.
+    /// Deserializes one item of a list; its parameters follow each other, as the elements of a
+    /// tuple do.
     fn item(from: &mut Decoder<'_>) -> Result<Self, DecodeError>;
 }
 
-/// The argument for the parameter at this place.
+/// Deserializes the argument for the parameter at `place`.
 fn argument<A: DeserializeOwned>(from: &mut ReceivedCall<'_>, place: usize) -> Option<A> {
     let mut argument = None;
     from.argument(place, std::any::type_name::<A>(), &mut |from| {

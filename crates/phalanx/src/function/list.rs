@@ -1,4 +1,4 @@
-//! A list that came of a task, read item by item.
+//! A list returned by a task, read item by item.
 
 use super::codec::{Read, Taken, read_frame, unread, why_unread};
 use super::decoder::Decoder;
@@ -7,10 +7,11 @@ use crate::host::Frame;
 use crate::shared::out_of_band::{OutOfBandSource, reading};
 use phalanx_protocol::native::value;
 
-/// A list in bytes, of which some items have been read.
+/// A serialized list, partly read.
 pub(crate) struct EncodedList {
     frame: Frame,
-    /// The place of the rest in its bytes, and the number of items left; `None` before the first.
+    /// The offset of the rest in its bytes, and the number of items left; `None` before the first
+    /// item.
     rest: Option<(usize, usize)>,
 }
 
@@ -19,7 +20,7 @@ impl EncodedList {
         Self { frame, rest: None }
     }
 
-    /// Reads its next item, of that type; after a failure there is none.
+    /// Reads the next item, of type `type_name`; after an error there are no more items.
     pub(crate) fn read(
         &mut self,
         type_name: &str,
@@ -75,7 +76,7 @@ fn taken(frame: &Frame) -> Result<Taken<'_>, String> {
     }
 }
 
-/// Reads every item of a list that came of a task, of that type.
+/// Reads every item, of type `type_name`, of a list returned by a task.
 pub(crate) fn read_list(frame: &Frame, type_name: &str, read: &mut Read<'_>) -> Result<(), Error> {
     read_frame(
         frame,

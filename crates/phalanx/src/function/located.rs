@@ -1,4 +1,4 @@
-//! The place of a function that engines call, whatever its types.
+//! The location of a function that engines call, independent of its types.
 
 use super::codec::{Parts, Write};
 use super::trampoline;
@@ -10,14 +10,14 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 opaque! {
-    /// A function in a library that engines can load, with what it captures.
+    /// A function in a library that engines can load, with its captures.
     #[doc(hidden)]
     pub struct Located of Location
 }
 opaque!(@clone Located);
 
 opaque! {
-    /// The captures of a function, if they could be serialised.
+    /// The serialized captures of a function, or the error.
     #[doc(hidden)]
     pub struct Captures of Result<Parts, Error>
 }
@@ -28,7 +28,7 @@ impl Captures {
         Self::hold(Ok(Parts::default()))
     }
 
-    /// The value of that type that is written so.
+    /// Serializes captures of type `type_name` by `write`.
     #[inline(never)]
     pub(super) fn of(type_name: &str, write: &Write<'_>) -> Self {
         Self::hold(Parts::written(type_name, write))
@@ -41,26 +41,26 @@ impl Captures {
 pub struct Location {
     name: String,
     artifact: PathBuf,
-    /// The places of its trampolines: for one call, and for many items.
+    /// The offset of the trampoline for single calls.
     single: Option<u64>,
     many: Option<u64>,
     captures: Parts,
 }
 
 impl Located {
-    /// A function of that name that is called once.
+    /// Locates a function that is called once.
     #[inline(never)]
     pub(super) fn single(name: &str, single: Trampoline) -> Result<Self, Error> {
         Self::find(name, Some(single), None, Parts::default())
     }
 
-    /// A function that is called for items.
+    /// Locates a function that is called for a list of items.
     #[inline(never)]
     pub(super) fn many(name: &str, many: Trampoline) -> Result<Self, Error> {
         Self::find(name, None, Some(many), Parts::default())
     }
 
-    /// A function that is called in either way.
+    /// Locates a function that is called either way.
     #[inline(never)]
     pub(super) fn both(
         name: &str,
@@ -115,12 +115,12 @@ impl Location {
         &self.captures
     }
 
-    /// Returns the place of the trampoline for one call.
+    /// Returns the offset of the trampoline for single calls.
     pub(crate) fn place(&self) -> Result<u64, Error> {
         self.single.ok_or_else(not_so)
     }
 
-    /// Returns the place of the trampoline for items.
+    /// Returns the offset of the trampoline for lists of items.
     pub(crate) fn place_for_items(&self) -> Result<u64, Error> {
         self.many.ok_or_else(not_so)
     }
@@ -133,7 +133,7 @@ fn not_so() -> Error {
     })
 }
 
-/// `ctx::sleep_here` as `sleep_here`; closures have no name.
+/// Shortens `ctx::sleep_here` to `sleep_here`; closures have no name.
 fn short(name: &str) -> String {
     if name.contains("{{closure}}") {
         return "<closure>".to_owned();

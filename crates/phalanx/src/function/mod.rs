@@ -1,17 +1,17 @@
-//! Functions that travel: code of the notebook as (library, offset), with what it captures.
+//! Functions for engines: code of the notebook as (library, offset), with its captures.
 //!
 //! | file | what |
 //! |---|---|
-//! | `invoke.rs` | what can be called with which parameters |
-//! | `borrow.rs` | parameters that borrow what they are given |
-//! | `trampoline.rs` | the C function an engine calls, and where it is: unsafe |
-//! | `list.rs` | a list that came of a task, item by item |
-//! | `located.rs` | where a function is, whatever its types |
-//! | `call.rs` | one call, as its engine sees it |
-//! | `transfer.rs` | what engines call to take and to give values of their namespace |
-//! | `args.rs` | values and references on their way to parameters |
-//! | `codec.rs`, `encoder.rs`, `decoder.rs`, `elements.rs` | the bytes of values |
-//! | `frame.rs` | arguments and values as they are handed on |
+//! | `invoke.rs` | callable types and their parameters |
+//! | `borrow.rs` | parameters that are references |
+//! | `trampoline.rs` | the C functions that engines call, and their location: unsafe |
+//! | `list.rs` | a list returned by a task, read item by item |
+//! | `located.rs` | the location of a function, independent of its types |
+//! | `call.rs` | one call, on the engine |
+//! | `transfer.rs` | the functions by which engines store and return values of their namespace |
+//! | `args.rs` | arguments: values and references |
+//! | `codec.rs`, `encoder.rs`, `decoder.rs`, `elements.rs` | serialization of values |
+//! | `frame.rs` | arguments and values in transit |
 
 mod args;
 mod borrow;
@@ -51,9 +51,9 @@ use std::marker::PhantomData;
 
 /// A function that engines can call, with parameters `P` (a tuple) and result `R`.
 ///
-/// Made from any `fn` or closure that captures nothing, and by [`task!`](crate::task!) from one that
-/// captures. It is an offset in the library of the cell that defines it, with the captures; engines get the
-/// library once. Cheap to clone; may be kept in a variable.
+/// Made from any `fn` or closure that captures nothing, and by [`task!`](crate::task!) from one
+/// that captures. It consists of an offset in the library of the defining cell and the captures;
+/// each engine receives the library once. Cheap to clone; may be kept in a variable.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -70,7 +70,8 @@ pub struct Function<P, R> {
 }
 
 impl<P, R> Function<P, R> {
-    /// Locates what `I` calls. `captures` is what `I` is made from on the engine.
+    /// Locates the trampolines of `I`; `captures` are the values from which the engine constructs
+    /// it.
     fn locate<I: Invoke<P, Output = R>>(
         name: &'static str,
         captures: Captures,
@@ -118,7 +119,7 @@ impl<P, R> fmt::Debug for Function<P, R> {
 /// A closure with its captures, named and serialized: `task!([k] |x: f64| k * x)`.
 ///
 /// Captured variables are copied when the task is made. Within the closure each is a value, cloned
-/// for every call; `&name` is a reference to it instead, which is better for large data:
+/// for every call; with `&name` it is a reference instead, which suits large data:
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -135,7 +136,7 @@ macro_rules! task {
     };
 }
 
-/// The steps of [`task!`](crate::task!).
+/// The expansion steps of [`task!`](crate::task!).
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __task {
@@ -164,7 +165,7 @@ macro_rules! __task {
         compile_error!("parameters of functions that engines call are values, or borrowed as `&T`: there is nothing of the caller's to change")
     };
     (@params $values:tt $bind:tt [$($param:tt)*] [$($lent:tt)*] $p:tt : & $t:ty $(, $($rest:tt)*)?) => {
-        // `held` is another name in every round.
+        // By macro hygiene, `held` is a distinct name in every round.
         $crate::__task!(@params $values $bind [$($param)* (held: <$t as $crate::Lend>::Held)] [$($lent)* (held $p $t)] $($($rest)*)?)
     };
     (@params $values:tt $bind:tt [$($param:tt)*] [$($lent:tt)*] $p:tt : & $t:ty | $body:expr) => {

@@ -1,4 +1,4 @@
-//! The C functions an engine calls, and where they are.
+//! The C functions that engines call, and their location.
 
 use super::call::{CallError, ReceivedCall};
 use super::frame::ReceivedArguments;
@@ -16,17 +16,18 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicPtr, AtomicU64};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-/// A cell that was loaded, and what the runtime shares with all of them.
+/// A loaded cell, and the state the runtime shares with all cells.
 #[derive(Clone, Copy)]
 pub(crate) struct LoadedCell {
     artifact: &'static str,
-    /// A place for what all libraries of the process share; null until one of them fills it.
+    /// A slot for the data that all libraries of the process share; null until one of them fills
+    /// it.
     pub shared: &'static AtomicPtr<c_void>,
-    /// Counts the changes of what is shared.
+    /// Counts the changes of the shared data.
     pub changes: &'static AtomicU64,
 }
 
-/// The cells, by the addresses they are loaded at. Held for one look or one addition.
+/// The cells by their load addresses. Locked for single lookups or insertions only.
 static CELLS: Mutex<BTreeMap<usize, LoadedCell>> = Mutex::new(BTreeMap::new());
 
 fn cells() -> MutexGuard<'static, BTreeMap<usize, LoadedCell>> {
@@ -36,8 +37,8 @@ fn cells() -> MutexGuard<'static, BTreeMap<usize, LoadedCell>> {
 /// Called by the runtime when it has loaded a cell.
 #[unsafe(no_mangle)]
 pub extern "C" fn phalanx_cell_loaded(attachment: *const Attachment) {
-    // SAFETY: the runtime gives an attachment that lives as long as the process, as does all it
-    // points to; its path is in UTF-8.
+    // SAFETY: the runtime passes an attachment that lives as long as the process, as does
+    // everything it points to; its path is UTF-8.
     let loaded = unsafe {
         attachment.as_ref().and_then(|attachment| {
             let artifact = std::slice::from_raw_parts(attachment.artifact, attachment.artifact_len);
@@ -52,7 +53,7 @@ pub extern "C" fn phalanx_cell_loaded(attachment: *const Attachment) {
     cells().extend(loaded);
 }
 
-/// The data all cells share; `None` outside a runtime.
+/// Any loaded cell, for the data that all cells share; `None` outside a runtime.
 pub(crate) fn loaded() -> Option<LoadedCell> {
     cells().values().next().copied()
 }
@@ -70,7 +71,7 @@ unsafe extern "C" {
     fn dladdr(address: *const c_void, info: *mut DlInfo) -> c_int;
 }
 
-/// The library a function is in, and where in it.
+/// Locates a function: the path of its library, and the offset in it.
 pub(super) fn locate(function: Trampoline) -> Result<(PathBuf, u64), Error> {
     let nowhere = |why: &str| {
         Error::new(Failure::Usage {
@@ -84,7 +85,7 @@ pub(super) fn locate(function: Trampoline) -> Result<(PathBuf, u64), Error> {
     let cell = cells().get(&base).copied();
     let artifact = match cell {
         Some(cell) => cell.artifact.into(),
-        // A function of the library itself, where that is a library of its own.
+        // A function of this library itself, where it is a shared library.
         None if library_of(locate as *const () as usize).is_some_and(|(own, _)| own == base) => {
             file
         }
@@ -93,7 +94,7 @@ pub(super) fn locate(function: Trampoline) -> Result<(PathBuf, u64), Error> {
     Ok((artifact, (address - base) as u64))
 }
 
-/// Finds the library an address is in: its load address and its file.
+/// Finds the library that contains an address: its load address and its file.
 fn library_of(address: usize) -> Option<(usize, PathBuf)> {
     let mut info = DlInfo {
         file_name: std::ptr::null(),
@@ -101,18 +102,18 @@ fn library_of(address: usize) -> Option<(usize, PathBuf)> {
         symbol_name: std::ptr::null(),
         symbol_address: std::ptr::null_mut(),
     };
-    // SAFETY: `info` is a valid place for the answer.
+    // SAFETY: `info` is a valid destination.
     let found = unsafe { dladdr(address as *const c_void, &mut info) } != 0;
     if !found || info.file_name.is_null() {
         return None;
     }
-    // SAFETY: the loader's name of a library, which ends with a zero and is there as long as that.
+    // SAFETY: the loader's name of a library is zero-terminated and lives as long as the library.
     let file = unsafe { CStr::from_ptr(info.file_name) };
     let file = OsStr::from_bytes(file.to_bytes());
     Some((info.file_base as usize, file.into()))
 }
 
-/// Refuses at compile time what captures something.
+/// Fails at compile time for a closure that captures something.
 #[inline(always)]
 pub(super) fn captures_nothing<F>() {
     const {
@@ -123,15 +124,15 @@ pub(super) fn captures_nothing<F>() {
     }
 }
 
-/// A function that captures nothing, out of nothing.
+/// Creates an instance of a zero-sized function type.
 pub(super) fn zst_instance<F: Copy>() -> F {
     const { assert!(size_of::<F>() == 0) }
-    // SAFETY: a value of no size has no bytes that could be wrong, and whoever has the type's name
-    // had a value of it when the function was located.
+    // SAFETY: a zero-sized value has no invalid bytes, and code that can name the type had an
+    // instance of it when the function was located.
     unsafe { std::ptr::NonNull::<F>::dangling().read() }
 }
 
-/// Calls `I` once, with the arguments given.
+/// Calls `I` once, with the arguments received.
 pub(super) unsafe extern "C" fn single<I: Invoke<P>, P: ParameterTypes + 'static>(
     input: *const u8,
     len: usize,
@@ -143,11 +144,11 @@ pub(super) unsafe extern "C" fn single<I: Invoke<P>, P: ParameterTypes + 'static
         let output = function.invoke(P::read(call)?);
         call.answer(type_name::<I::Output>(), &|to| output.serialize(to))
     };
-    // SAFETY: what the runtime gives is handed on.
+    // SAFETY: the runtime's arguments are passed on unchanged.
     unsafe { serve(input, len, to, give, &act) };
 }
 
-/// Calls `I` for every item given.
+/// Calls `I` for every item received.
 pub(super) unsafe extern "C" fn many<I: Invoke<P>, P: ParameterTypes + 'static>(
     input: *const u8,
     len: usize,
@@ -171,13 +172,14 @@ pub(super) unsafe extern "C" fn many<I: Invoke<P>, P: ParameterTypes + 'static>(
     unsafe { serve(input, len, to, give, &act) };
 }
 
-/// Calls a function with what has come; `None` if the call has failed.
+/// Handles a received call; `None` if it has failed.
 type ReceivedCallHandler<'a> = dyn Fn(&mut ReceivedCall<'_>) -> Option<()> + 'a;
 
 /// Deserializes the arguments, calls the function, and serializes its value.
 ///
 /// # Safety
-/// `input` and `len` are bytes that are valid during the call, and `give` can be called with `to`.
+/// `input` and `len` describe bytes that are valid during the call, and `give` can be called with
+/// `to`.
 #[inline(never)]
 pub(super) unsafe fn serve(
     input: *const u8,
@@ -186,7 +188,7 @@ pub(super) unsafe fn serve(
     give: ValueSink,
     act: &ReceivedCallHandler<'_>,
 ) {
-    // SAFETY: the caller's.
+    // SAFETY: guaranteed by the caller.
     let input = unsafe { std::slice::from_raw_parts(input, len) };
     let output = caught(|| {
         let input = ReceivedArguments::open(input).map_err(CallError::unread)?;
@@ -194,7 +196,7 @@ pub(super) unsafe fn serve(
         let beside = input.beside().ok_or_else(cut_off)?;
         let (captures, arguments) = input.apart(&beside).ok_or_else(cut_off)?;
         let mut call = ReceivedCall::new(captures, arguments);
-        // A call that has failed knows why.
+        // A failed call has recorded its error.
         let _ = act(&mut call);
         call.finish()
     });
@@ -202,8 +204,8 @@ pub(super) unsafe fn serve(
     unsafe { give(to, output.as_ptr(), output.len()) };
 }
 
-/// Runs the function and returns its value; empty if it panicked, which is reported as a cell's
-/// panic is.
+/// Runs the function and returns its value; empty if it panicked, which is reported like the panic
+/// of a cell.
 fn caught(call: impl FnOnce() -> Result<Vec<u8>, CallError>) -> Vec<u8> {
     match catch_unwind(AssertUnwindSafe(call)) {
         Ok(Ok(output)) => output,
@@ -224,7 +226,7 @@ fn raised(ename: &str, evalue: String) -> Vec<u8> {
         ename: ename.to_owned(),
         evalue,
     };
-    // Two texts always serialise.
+    // Serializing two strings cannot fail.
     let _ = serde_json::to_writer(&mut bytes, &raised);
     bytes
 }

@@ -1,4 +1,4 @@
-//! The functions by which engines take and give values of their namespace, in bytes as they are.
+//! The functions by which engines store and return values of their namespace, in serialized form.
 
 use super::call::ReceivedCall;
 use super::located::Located;
@@ -8,18 +8,18 @@ use crate::{Error, engine};
 use phalanx_protocol::native::ValueSink;
 use std::ffi::c_void;
 
-/// Puts a value that is pushed under its name.
+/// Stores a pushed value under its name.
 unsafe extern "C" fn receive(input: *const u8, len: usize, to: *mut c_void, give: ValueSink) {
     let act = |call: &mut ReceivedCall<'_>| {
         let (name, type_name) = (call.text(0)?, call.text(1)?);
         namespace::put(&name, &type_name, call.keep(2)?);
         call.answer("()", &|_| Ok(()))
     };
-    // SAFETY: what the runtime gives is handed on.
+    // SAFETY: the runtime's arguments are passed on unchanged.
     unsafe { serve(input, len, to, give, &act) };
 }
 
-/// Gives the value of a name that is pulled, as it came.
+/// Returns the value of a pulled name in its serialized form.
 unsafe extern "C" fn fetch(input: *const u8, len: usize, to: *mut c_void, give: ValueSink) {
     let act = |call: &mut ReceivedCall<'_>| {
         let (name, type_name) = (call.text(0)?, call.text(1)?);
@@ -28,16 +28,16 @@ unsafe extern "C" fn fetch(input: *const u8, len: usize, to: *mut c_void, give: 
             Err(unknown) => engine::raise(unknown.ename, unknown.evalue),
         }
     };
-    // SAFETY: as above.
+    // SAFETY: the runtime's arguments are passed on unchanged.
     unsafe { serve(input, len, to, give, &act) };
 }
 
-/// The function that takes a name, the name of a type and a value of it.
+/// The function that takes a name, the name of a type, and a value of that type.
 pub(crate) fn receiver() -> Result<Located, Error> {
     Located::single("push", receive)
 }
 
-/// The function that takes a name and the name of a type, and gives the value.
+/// The function that takes a name and the name of a type, and returns the value.
 pub(crate) fn fetcher() -> Result<Located, Error> {
     Located::single("pull", fetch)
 }

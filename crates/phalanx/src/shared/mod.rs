@@ -1,10 +1,11 @@
-//! Large plain data that processes of one machine look at together.
+//! Large plain data in memory that the processes of one machine share.
 //!
 //! | file | what |
 //! |---|---|
-//! | `plain.rs` | what it can be made of: unsafe |
-//! | `memory.rs` | files without names, mapped: unsafe |
-//! | `out_of_band.rs` | plain data on its way, beside the bytes of the value it is in |
+//! | `plain.rs` | the types it can consist of: unsafe |
+//! | `memory.rs` | unnamed files, mapped: unsafe |
+//! | `out_of_band.rs` | plain data in transit, separate from the bytes of the value that contains
+//! it |
 
 pub(crate) mod memory;
 pub(crate) mod out_of_band;
@@ -21,10 +22,10 @@ use std::marker::PhantomData;
 use std::ops::{Bound, Deref, RangeBounds};
 use std::sync::Arc;
 
-/// The number of items [`Debug`](fmt::Debug) shows of a longer slice.
+/// The number of items of a longer slice that [`Debug`](fmt::Debug) shows.
 const SHOWN: usize = 100;
 
-/// Data of less than this many bytes is written where it is; it is copied on arrival.
+/// Data smaller than this, in bytes, is stored inline, and copied on arrival.
 const BESIDE: usize = 1 << 12;
 
 /// An immutable slice of plain data that the engines of one machine map instead of copying:
@@ -32,9 +33,9 @@ const BESIDE: usize = 1 << 12;
 ///
 /// Made from a `Vec` without a copy. Pushed, scattered, passed to a function, captured by
 /// [`task!`](crate::task!) or returned, it is written once to memory that all processes of the
-/// machine map read-only; engines on other machines are sent its bytes. Sent again, it is not
-/// written again while the data lives. Cheap to clone; a part of it ([`slice`](Self::slice)) is the
-/// same memory, which lives as long as any process uses it, even after the sender has ended.
+/// machine map read-only; engines on other machines receive its bytes. While the data lives,
+/// sending it again does not write it again. Cheap to clone; a part of it ([`slice`](Self::slice))
+/// shares the memory, which lives as long as any process uses it, even after the sender has exited.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -47,27 +48,27 @@ const BESIDE: usize = 1 << 12;
 /// ```
 pub struct Shared<S: ?Sized> {
     chunk: StableBytes,
-    /// The number of items; their size may be zero.
+    /// The number of items, which may be zero-sized.
     count: usize,
     slice: PhantomData<S>,
 }
 
 impl<T: Plain> Shared<[T]> {
-    /// The items of a list, which stay where they are.
+    /// Wraps the items of a list without moving them.
     pub fn new(items: Vec<T>) -> Self {
         let items = Arc::new(items);
         let (start, len) = (items.as_ptr().cast(), size_of_val(items.as_slice()));
         let count = items.len();
-        // SAFETY: plain data is initialised bytes, which the list keeps in place while it lives, and
-        // nobody can change it any more.
+        // SAFETY: plain data is initialised bytes, which stay in place while the list lives and can
+        // no longer be mutated.
         let chunk = unsafe { StableBytes::new(start, len, items) }.sent_again();
         Self::of(chunk, count)
     }
 
-    /// A part of it: the same memory.
+    /// Returns a part of it, which shares the memory.
     ///
     /// # Panics
-    /// When the range ends beyond the last item, as slices do.
+    /// If the range is out of bounds, as for slices.
     pub fn slice(&self, range: impl RangeBounds<usize>) -> Self {
         let from = match range.start_bound() {
             Bound::Included(from) => *from,
@@ -85,7 +86,7 @@ impl<T: Plain> Shared<[T]> {
         Self::of(chunk, count)
     }
 
-    /// Checks that the bytes are that many items, suitably aligned.
+    /// Checks that the bytes are `count` items, suitably aligned.
     fn checked(chunk: StableBytes, count: usize) -> Option<Self> {
         let chunk = if chunk.as_ptr().addr().is_multiple_of(align_of::<T>()) {
             chunk
@@ -109,8 +110,8 @@ impl<T: Plain> Deref for Shared<[T]> {
     type Target = [T];
 
     fn deref(&self) -> &[T] {
-        // SAFETY: the bytes are `count` items, aligned for them: either they were such a list, or
-        // `checked` has looked. Any bytes are plain data, and they never change.
+        // SAFETY: the bytes are `count` aligned items: either they were a list of them, or
+        // `checked` has verified it. All bytes are valid plain data, and they never change.
         unsafe { std::slice::from_raw_parts(self.chunk.as_ptr().cast(), self.count) }
     }
 }
@@ -174,7 +175,7 @@ impl<T: Plain> FromIterator<T> for Shared<[T]> {
     }
 }
 
-/// The serialized form: the type and number of the items, and either their bytes or a reference.
+/// The serialized form: the type and number of the items, and their bytes or a reference to them.
 type SerializedShared<'a> = (&'a str, u64, u64, Option<u64>, RawItems<'a>);
 
 impl<T: Plain> Serialize for Shared<[T]> {
@@ -209,7 +210,7 @@ impl<'de, T: Plain> Deserialize<'de> for Shared<[T]> {
     }
 }
 
-/// The bytes of items that were written, if they are what is wanted.
+/// Checks that the bytes found are `count` items of the expected type.
 #[inline(never)]
 fn found(
     name: &str,
@@ -291,7 +292,7 @@ mod tests {
         let part = shared.clone().slice(10..=20);
         assert_eq!(part.as_ptr(), shared[10..].as_ptr());
         assert_eq!((part.len(), shared.slice(..).len()), (11, 1000));
-        // What is large is written beside the value, once.
+        // Large data is written out of band, and only once.
         let back = there_and_back(&shared).unwrap();
         assert_eq!(back.as_ptr(), start);
         drop(shared);
@@ -316,7 +317,7 @@ mod tests {
             position: [f64; 3],
             mass: f64,
         }
-        // SAFETY: four numbers, one after the other.
+        // SAFETY: four numbers without padding.
         unsafe impl Plain for Particle {}
         let one = Particle {
             position: [1.0, 2.0, 3.0],

@@ -1,11 +1,11 @@
-//! Plain data on its way, beside the bytes of the value it is in.
+//! Out-of-band data: plain data in transit, separate from the bytes of the value that contains it.
 
 use super::memory::{ALIGN, StableBytes};
 use phalanx_protocol::segment::{PAGE, SEGMENT_THRESHOLD};
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-/// Plain data beside a value, each at its place: counted from where all of it begins.
+/// The out-of-band data of a value, with offsets from the beginning of all of it.
 #[derive(Clone, Default)]
 pub(crate) struct OutOfBandAreas {
     list: Vec<(u64, StableBytes)>,
@@ -14,7 +14,7 @@ pub(crate) struct OutOfBandAreas {
 }
 
 impl OutOfBandAreas {
-    /// Adds data; its place.
+    /// Adds data; returns its offset.
     pub fn add(&mut self, chunk: StableBytes) -> u64 {
         let place = self.end;
         self.end = (place + chunk.len() as u64).next_multiple_of(ALIGN as u64);
@@ -22,8 +22,8 @@ impl OutOfBandAreas {
         place
     }
 
-    /// Adds data that may have been written to a file before; its place. So that others can map it from
-    /// there, it has pages of its own.
+    /// Adds data that may have been written to a file before; returns its offset. It occupies whole
+    /// pages, so that other processes can map it from that file.
     pub fn add_shared(&mut self, chunk: StableBytes) -> u64 {
         if chunk.len() < SEGMENT_THRESHOLD {
             return self.add(chunk);
@@ -35,12 +35,12 @@ impl OutOfBandAreas {
         place
     }
 
-    /// Returns true if some of the data has pages of its own.
+    /// Returns true if some of the data occupies whole pages.
     pub fn on_pages(&self) -> bool {
         self.on_pages
     }
 
-    /// Adds other data as it is; where it begins.
+    /// Appends other data, aligned; returns its offset.
     pub fn append(&mut self, other: OutOfBandAreas) -> u64 {
         if other.on_pages {
             self.on_pages = true;
@@ -49,7 +49,7 @@ impl OutOfBandAreas {
         self.append_here(other)
     }
 
-    /// Adds other data right behind what is there.
+    /// Appends other data directly behind the existing data; returns its offset.
     pub fn append_here(&mut self, other: OutOfBandAreas) -> u64 {
         let place = self.end;
         let moved = other.list.into_iter();
@@ -59,30 +59,30 @@ impl OutOfBandAreas {
         place
     }
 
-    /// Everything with its place, in order.
+    /// The data with its offsets, in order.
     pub fn iter(&self) -> impl Iterator<Item = &(u64, StableBytes)> {
         self.list.iter()
     }
 
-    /// The size of all of it in bytes.
+    /// The size of all data in bytes.
     pub fn len(&self) -> u64 {
         self.end
     }
 }
 
-/// The place of plain data while a value is read.
+/// The source of out-of-band data while a value is deserialized.
 #[derive(Clone)]
 pub(crate) enum OutOfBandSource<'a> {
-    /// It is still where it was written from.
+    /// The buffers of the value that was serialized in this process.
     Areas(Arc<OutOfBandAreas>),
-    /// It came in memory that can be kept.
+    /// Received memory that can be kept.
     Chunk(StableBytes),
-    /// It came in bytes that are gone once the value has been read.
+    /// Received bytes that are valid only while the value is deserialized.
     Passing(&'a [u8]),
 }
 
 impl OutOfBandSource<'_> {
-    /// Returns true if there is none.
+    /// Returns true if there is no out-of-band data.
     pub fn is_empty(&self) -> bool {
         match self {
             Self::Areas(areas) => areas.len() == 0,
@@ -93,41 +93,41 @@ impl OutOfBandSource<'_> {
 }
 
 thread_local! {
-    /// The out-of-band data of the value that is being written.
+    /// The out-of-band data of the value that is being serialized.
     static WRITTEN: RefCell<Option<OutOfBandAreas>> = const { RefCell::new(None) };
-    /// Says that meanwhile other values are written, for somebody else.
+    /// True while another value is serialized, whose data must stay inline.
     static PAUSED: Cell<bool> = const { Cell::new(false) };
-    /// The out-of-band data of the value that is being read.
+    /// The out-of-band data of the value that is being deserialized.
     static READ: RefCell<Option<ErasedSource>> = const { RefCell::new(None) };
-    /// The reason why the last value could not be read.
+    /// The reason why the last value could not be deserialized.
     static WHY_NOT: RefCell<Option<String>> = const { RefCell::new(None) };
 }
 
-/// Says why a value cannot be read, in formats that do not keep that.
+/// Records why a value cannot be deserialized, for formats whose errors lose the message.
 pub(crate) fn fails(why: &str) {
     WHY_NOT.set(Some(why.to_owned()));
 }
 
-/// The reason why the last value could not be read, if known.
+/// Takes the reason why the last value could not be deserialized, if known.
 pub(crate) fn take_reason() -> Option<String> {
     WHY_NOT.take()
 }
 
-/// A [`OutOfBandSource`] that does not say how long it lives.
+/// An [`OutOfBandSource`] without a lifetime.
 enum ErasedSource {
     Areas(Arc<OutOfBandAreas>),
     Chunk(StableBytes),
     Passing(*const u8, usize),
 }
 
-/// Writes a value; what it leaves beside it.
+/// Serializes a value; returns its out-of-band data as well.
 pub(crate) fn writing<T>(write: impl FnOnce() -> T) -> (T, OutOfBandAreas) {
     let writing = OutOfBandWriter::begin();
     let written = writing.write(write);
     (written, writing.end())
 }
 
-/// Values that are written one after the other, and what all of them leave beside them.
+/// Serializes a sequence of values and collects the out-of-band data of all.
 pub(crate) struct OutOfBandWriter {
     before: Option<OutOfBandAreas>,
     was_paused: bool,
@@ -141,7 +141,7 @@ impl OutOfBandWriter {
         }
     }
 
-    /// Writes another value.
+    /// Serializes another value.
     pub(crate) fn write<T>(&self, write: impl FnOnce() -> T) -> T {
         PAUSED.set(false);
         let written = write();
@@ -149,7 +149,7 @@ impl OutOfBandWriter {
         written
     }
 
-    /// Returns the data that they have left.
+    /// Returns the collected data.
     pub(crate) fn end(self) -> OutOfBandAreas {
         WRITTEN.take().unwrap_or_default()
     }
@@ -162,8 +162,8 @@ impl Drop for OutOfBandWriter {
     }
 }
 
-/// Leaves data beside the value that is being written; its place. `None` where a value is written
-/// for somebody else.
+/// Adds out-of-band data to the value that is being serialized; returns its offset, or `None` if
+/// the data must stay inline.
 pub(super) fn put(chunk: &StableBytes) -> Option<u64> {
     if PAUSED.get() {
         return None;
@@ -171,7 +171,7 @@ pub(super) fn put(chunk: &StableBytes) -> Option<u64> {
     WRITTEN.with_borrow_mut(|areas| Some(areas.as_mut()?.add_shared(chunk.clone())))
 }
 
-/// Reads a value that has data beside it.
+/// Deserializes a value that has out-of-band data.
 pub(crate) fn reading<T>(source: OutOfBandSource<'_>, read: impl FnOnce() -> T) -> T {
     struct Before(Option<ErasedSource>);
     impl Drop for Before {
@@ -185,12 +185,13 @@ pub(crate) fn reading<T>(source: OutOfBandSource<'_>, read: impl FnOnce() -> T) 
         OutOfBandSource::Passing(bytes) => ErasedSource::Passing(bytes.as_ptr(), bytes.len()),
     };
     WHY_NOT.set(None);
-    // Put back when reading panics, too: the bytes may be gone by then.
+    // Restored by a drop guard, since after a panic the bytes may no longer be valid.
     let _before = Before(READ.replace(Some(source)));
     read()
 }
 
-/// The data of that length at a place beside the value that is being read.
+/// The data of this length at an offset of the out-of-band data of the value that is being
+/// deserialized.
 pub(super) fn take(place: u64, len: u64) -> Option<StableBytes> {
     let from = usize::try_from(place).ok()?;
     let to = from.checked_add(usize::try_from(len).ok()?)?;
@@ -202,7 +203,7 @@ pub(super) fn take(place: u64, len: u64) -> Option<StableBytes> {
         }
         ErasedSource::Chunk(chunk) => chunk.part(from..to),
         ErasedSource::Passing(start, len) => {
-            // SAFETY: `reading` has not returned, and was given bytes that outlive it.
+            // SAFETY: `reading` has not returned, and its caller's bytes outlive it.
             let bytes = unsafe { std::slice::from_raw_parts(*start, *len) };
             Some(StableBytes::copy(bytes.get(from..to)?))
         }

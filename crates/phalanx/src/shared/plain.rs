@@ -1,11 +1,11 @@
-//! Types that are nothing but their bytes.
+//! Types that consist of nothing but their bytes.
 
-/// A type [`Shared`](crate::Shared) can hold: numbers, arrays of them, and your own types made of
-/// nothing but numbers.
+/// A type [`Shared`](crate::Shared) can hold: numbers, arrays of numbers, and types of your own
+/// that consist of numbers.
 ///
 /// # Safety
-/// Every pattern of bytes is a value of the type, and it has no padding: `#[repr(C)]` and fields that
-/// are `Plain` and fill it.
+/// Every bit pattern is a valid value of the type, and it has no padding: `#[repr(C)]`, and `Plain`
+/// fields that fill it.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -30,7 +30,7 @@ pub unsafe trait Plain: Copy + Send + Sync + 'static {}
 macro_rules! plain {
     ($($number:ty)*) => {
         $(
-            // SAFETY: a number fills its bytes, and all patterns are numbers.
+            // SAFETY: a number has no padding, and all bit patterns are numbers.
             unsafe impl Plain for $number {}
         )*
     };
@@ -38,5 +38,5 @@ macro_rules! plain {
 
 plain!(u8 u16 u32 u64 u128 usize i8 i16 i32 i64 i128 isize f32 f64);
 
-// SAFETY: an array is its items, one after the other.
+// SAFETY: an array is its items, without padding.
 unsafe impl<T: Plain, const N: usize> Plain for [T; N] {}

@@ -1,17 +1,17 @@
-//! A value as the text of one cell of a table.
+//! The text of one cell of a table.
 
 use super::reader::{HasParts, ReadWith, ValueReader};
 use serde::Serialize;
 use serde::ser::Impossible;
 use std::io;
 
-/// Bytes of JSON that a value with parts is shown with: more is never read.
+/// The maximum number of bytes of JSON for a compound value; no more of the value is read.
 const MAX_JSON: usize = 400;
 
-/// In place of what is left out.
+/// The mark of omitted text.
 const LEFT_OUT: &str = "…";
 
-/// The text of a value: what has parts is JSON.
+/// The text of a value; a compound value is shown as JSON.
 pub(super) fn cell(value: &(impl Serialize + ?Sized)) -> String {
     value
         .serialize(ReadWith(Cell))
@@ -23,14 +23,14 @@ fn json(value: &(impl Serialize + ?Sized)) -> String {
     let written = serde_json::to_writer(&mut begun, value);
     let mut text = String::from_utf8_lossy(&begun.0).into_owned();
     if written.is_err() {
-        // A character may have been cut.
+        // The limit may have split a character.
         text.truncate(text.trim_end_matches('\u{fffd}').len());
         text.push_str(LEFT_OUT);
     }
     text
 }
 
-/// The beginning of what is written.
+/// Collects the beginning of the text.
 struct PartialCell(Vec<u8>);
 
 impl io::Write for PartialCell {
@@ -49,7 +49,7 @@ impl io::Write for PartialCell {
     }
 }
 
-/// A text, cut where it is long.
+/// Truncates a long text.
 pub(super) fn short(text: &str) -> String {
     match text.char_indices().nth(MAX_JSON) {
         Some((end, _)) => format!("{}{LEFT_OUT}", &text[..end]),
@@ -57,7 +57,7 @@ pub(super) fn short(text: &str) -> String {
     }
 }
 
-/// Reads a value without parts.
+/// Reads a value that is not compound.
 struct Cell;
 
 impl ValueReader for Cell {

@@ -1,11 +1,12 @@
-//! Tables found in what `{:?}` writes of the arrays and data frames people use.
+//! Tables in the `{:?}` output of common arrays and data frames.
 //!
-//! This library knows no type of `ndarray`, `nalgebra` or `polars`, which would have to be built for every
-//! notebook. Their texts are tables already; a name of a type says which.
+//! This library does not depend on `ndarray`, `nalgebra` or `polars`, which would have to be built
+//! for every notebook. Their debug texts are tables already; the name of the type determines the
+//! format.
 
 use super::Table;
 
-/// The table in a value's text, if the value is of a type that has one.
+/// Parses the table in a value's text, if the value is of a supported type.
 pub(crate) fn table(type_name: &str, text: &str) -> Option<Table> {
     match kind(type_name)? {
         DebugKind::Array => array(text),
@@ -46,7 +47,7 @@ fn array(text: &str) -> Option<Table> {
         DebugItems::Rows(rows) => rows
             .into_iter()
             .map(|row| match row {
-                // A row that is left out.
+                // The mark of omitted rows.
                 "..." => Some(vec!["…".to_owned()]),
                 row => match items(row)? {
                     DebugItems::Cells(cells) => Some(cells),
@@ -64,8 +65,8 @@ fn array(text: &str) -> Option<Table> {
     })
 }
 
-/// `[[1, 3], [2, 4]]`, or `VecStorage { data: [1, 3, 2, 4], nrows: Dyn(2), ncols: Dyn(2) }`: column by
-/// column.
+/// `[[1, 3], [2, 4]]`, or `VecStorage { data: [1, 3, 2, 4], nrows: Dyn(2), ncols: Dyn(2) }`: in
+/// column-major order.
 fn matrix(text: &str) -> Option<Table> {
     let columns: Vec<Vec<String>> = match text.strip_prefix("VecStorage { data: ") {
         None => {
@@ -106,7 +107,7 @@ enum DebugItems<'a> {
     Cells(Vec<String>),
 }
 
-/// The items between two brackets; `None` if they are more than numbers and the like.
+/// Splits the items between two brackets; `None` if they are nested or otherwise not simple values.
 fn items(list: &str) -> Option<DebugItems<'_>> {
     let body = list.trim().strip_prefix('[')?.strip_suffix(']')?;
     if body.contains(['"', '\'', '{']) {
@@ -137,7 +138,7 @@ fn items(list: &str) -> Option<DebugItems<'_>> {
     Some(DebugItems::Cells(items.into_iter().map(cell).collect()))
 }
 
-/// A table of box-drawing characters, its header above a double line.
+/// A table drawn with box-drawing characters, with a double line below the header.
 fn frame(text: &str) -> Option<Table> {
     let (caption, body) = text.split_once('┌')?;
     let mut header: Vec<String> = Vec::new();
@@ -161,7 +162,7 @@ fn frame(text: &str) -> Option<Table> {
         for (at, cell) in cells.enumerate() {
             match header.get_mut(at) {
                 None => header.push(cell),
-                // Name and type stand above each other.
+                // Name and type are on separate lines of the header.
                 Some(_) if cell == "---" || cell.is_empty() => {}
                 Some(name) => *name = format!("{name} ({cell})"),
             }

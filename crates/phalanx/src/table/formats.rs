@@ -1,10 +1,10 @@
-//! Tables for programs: CSV, and JSON with its schema.
+//! Machine-readable tables: CSV, and JSON with its schema.
 
 use super::Table;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-/// Rows under a header in RFC 4180's form.
+/// Formats rows and header as CSV (RFC 4180).
 pub(super) fn csv(header: &[String], rows: &[Vec<String>]) -> String {
     let header = std::iter::once(header).filter(|header| !header.is_empty());
     let mut text = String::new();
@@ -23,8 +23,8 @@ fn field(text: &str) -> String {
     }
 }
 
-/// A tabular data resource, as pandas publishes them; `None` unless the rows are records and all are
-/// shown.
+/// Builds a tabular data resource, as pandas does; `None` unless the rows are records and all of
+/// them are shown.
 pub(super) fn data_resource(table: &Table, rows: &(impl Serialize + ?Sized)) -> Option<Value> {
     if table.header.is_empty() || !table.is_whole() {
         return None;
@@ -41,7 +41,7 @@ pub(super) fn data_resource(table: &Table, rows: &(impl Serialize + ?Sized)) -> 
     Some(json!({"schema": {"fields": fields}, "data": data}))
 }
 
-/// The type of a column in a table schema.
+/// The type of a column in Table Schema.
 fn kind<'a>(values: impl Iterator<Item = &'a Value>) -> &'static str {
     let mut kinds = values
         .filter(|value| !value.is_null())

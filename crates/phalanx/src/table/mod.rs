@@ -1,10 +1,12 @@
-//! Tables: as HTML where a frontend can, as text where not, with CSV and JSON beside them.
+//! Tables: HTML for frontends that support it and text for others, with CSV and JSON as further
+//! representations.
 //!
 //! | file | what |
 //! |---|---|
-//! | `rows.rs`, `cell.rs` | rows and cells, read off any value serde can serialize |
+//! | `rows.rs`, `cell.rs` | rows and cells of any value that serde can serialize |
 //! | `formats.rs` | CSV, and JSON with its schema |
-//! | `debug.rs` | the tables of `ndarray` and `polars` in their debug texts, for values of cells |
+//! | `debug.rs` | tables in the debug texts of `ndarray`, `nalgebra` and `polars`, for values of
+//! cells |
 
 mod cell;
 pub(crate) mod debug;
@@ -20,7 +22,7 @@ use phalanx_protocol::look::table::Grid;
 use serde::Serialize;
 use std::fmt::Display;
 
-/// Rows of text under a header: HTML where a frontend can show it, else aligned text.
+/// Rows of text under a header: HTML for frontends that support it, otherwise aligned text.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -35,15 +37,15 @@ use std::fmt::Display;
 pub struct Table {
     /// The text above the table, such as its shape.
     pub caption: String,
-    /// The names of the columns; empty where they have none.
+    /// The names of the columns; empty for columns without names.
     pub header: Vec<String>,
-    /// The cells, row by row: all, or those at both ends.
+    /// The cells, row by row: all rows, or the first and the last ones.
     pub rows: Vec<Vec<String>>,
-    /// The number of rows there are.
+    /// The total number of rows.
     pub total: usize,
 }
 
-/// Shows a list of rows as a table: structs, maps, tuples, lists or numbers, in the order they are in.
+/// Shows a list of rows as a table: structs, maps, tuples, lists or numbers, in their order.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -58,8 +60,9 @@ pub struct Table {
 /// # Ok::<(), phalanx::Error>(())
 /// ```
 ///
-/// Of more than 60 rows the first and the last five are shown, and only these are read. A table
-/// that is shown whole also travels as `text/csv` and `application/vnd.dataresource+json`.
+/// Of more than 60 rows, the first and the last five are shown, and only these are read. A table
+/// that is shown completely also has the representations `text/csv` and
+/// `application/vnd.dataresource+json`.
 ///
 /// # Errors
 /// `UsageError` if the value has no rows, `InternalError` if the kernel does not answer.
@@ -73,7 +76,7 @@ pub fn table(rows: &(impl Serialize + ?Sized)) -> Result<DisplayHandle, Error> {
 }
 
 impl Table {
-    /// A table without rows.
+    /// Creates a table without rows.
     pub fn new<S: Display>(header: impl IntoIterator<Item = S>) -> Self {
         Self {
             header: header.into_iter().map(|name| name.to_string()).collect(),
@@ -81,7 +84,7 @@ impl Table {
         }
     }
 
-    /// The table of a list of rows; of more than 60, of those at both ends.
+    /// Creates a table from a list of rows; of more than 60, it holds the first and the last ones.
     ///
     /// ```no_run
     /// use phalanx::prelude::*;
@@ -102,7 +105,7 @@ impl Table {
         })
     }
 
-    /// Adds a row.
+    /// Adds a row at the end.
     #[must_use]
     pub fn row<C: Display>(mut self, cells: impl IntoIterator<Item = C>) -> Self {
         let cells = cells.into_iter().map(|cell| cell.to_string());
@@ -111,7 +114,7 @@ impl Table {
         self
     }
 
-    /// Shows it.
+    /// Shows the table under the cell.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -119,7 +122,7 @@ impl Table {
         display(self.bundle())
     }
 
-    /// Its representations: plain text, HTML and, where nothing is left out, CSV.
+    /// The representations of the table: plain text, HTML and, unless rows are omitted, CSV.
     pub fn bundle(&self) -> MimeBundle {
         let bundle = self.grid().bundle();
         match self.is_whole() {
@@ -128,7 +131,7 @@ impl Table {
         }
     }
 
-    /// The rows as CSV under their header, in RFC 4180's form.
+    /// Formats header and rows as CSV (RFC 4180).
     pub fn to_csv(&self) -> String {
         formats::csv(&self.header, &self.rows)
     }

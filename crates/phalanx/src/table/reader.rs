@@ -1,4 +1,4 @@
-//! serde's many kinds of values, as the few that tables tell apart.
+//! serde's kinds of values, reduced to those that tables distinguish.
 
 use super::cell;
 use serde::Serialize;
@@ -10,7 +10,7 @@ use std::fmt;
 
 /// Reads a value of any kind.
 pub(super) trait ValueReader: Sized {
-    /// The form in which it is read.
+    /// The result of reading.
     type Found;
     /// Reads the elements of a list or a tuple.
     type List: SerializeSeq<Ok = Self::Found, Error = HasParts>
@@ -24,36 +24,36 @@ pub(super) trait ValueReader: Sized {
     type Record: SerializeStruct<Ok = Self::Found, Error = HasParts>
         + SerializeStructVariant<Ok = Self::Found, Error = HasParts>;
 
-    /// A value without parts, by its text.
+    /// Reads a value that is not compound, given as text.
     fn single(self, text: String) -> Result<Self::Found, HasParts>;
 
-    /// A value that is not there.
+    /// Reads an absent value: `None` or `()`.
     fn nothing(self) -> Result<Self::Found, HasParts>;
 
-    /// Raw bytes.
+    /// Reads raw bytes.
     fn bytes(self, _: &[u8]) -> Result<Self::Found, HasParts> {
         Err(HasParts)
     }
 
-    /// A variant with one value.
+    /// Reads a variant with one value.
     fn tagged<T: Serialize + ?Sized>(self, value: &T) -> Result<Self::Found, HasParts> {
         value.serialize(ReadWith(self))
     }
 
-    /// A list, with its length if that is known.
+    /// Reads a list, with its length if known.
     fn list(self, length: Option<usize>) -> Result<Self::List, HasParts>;
 
-    /// A tuple variant.
+    /// Reads a tuple variant.
     fn variant(self) -> Result<Self::Variant, HasParts>;
 
-    /// A map, with its length if that is known.
+    /// Reads a map, with its length if known.
     fn map(self, length: Option<usize>) -> Result<Self::Map, HasParts>;
 
-    /// A struct.
+    /// Reads a struct.
     fn record(self) -> Result<Self::Record, HasParts>;
 }
 
-/// The value is none of the kinds that its reader takes, or none of serde's.
+/// The error of a value of an unsupported kind, or of a failing `Serialize` implementation.
 #[derive(Debug)]
 pub(super) struct HasParts;
 
@@ -71,10 +71,10 @@ impl ser::Error for HasParts {
     }
 }
 
-/// A reader as serde calls it.
+/// Adapts a [`ValueReader`] to serde's `Serializer`.
 pub(super) struct ReadWith<R>(pub(super) R);
 
-/// Defines the methods for values whose text is that of a formatting trait.
+/// Defines the methods for values that are formatted with a trait of `std::fmt`.
 macro_rules! formatted {
     ($($method:ident: $type:ty as $format:literal),+ $(,)?) => {
         $(fn $method(self, value: $type) -> Result<R::Found, HasParts> {

@@ -1,4 +1,4 @@
-//! Rows of a table, read off what serde sees of a value.
+//! Rows of a table, read through serde.
 //!
 //! Only the rows that are shown are read: of a million structs, ten.
 
@@ -13,14 +13,14 @@ use serde::ser::{
 };
 use std::borrow::Cow;
 
-/// The name of the column of a map's keys, and of values that are not named.
+/// The name of the column of a map's keys, and of unnamed values.
 const KEY: &str = "key";
 const VALUE: &str = "value";
 
-/// The table of a value; `None` if it has no rows.
+/// Builds the table of a value; `None` if it has no rows.
 pub(super) fn table(value: &(impl Serialize + ?Sized)) -> Option<Table> {
     let table = match value.serialize(ReadWith(Rows { total: None })).ok()? {
-        // The number of rows was not known.
+        // The length was not known in advance; the second pass has the number of rows.
         Found::Count(total) => value
             .serialize(ReadWith(Rows { total: Some(total) }))
             .ok()?,
@@ -42,14 +42,14 @@ type Row = Vec<(Option<Cow<'static, str>>, String)>;
 
 /// Reads a list of rows.
 struct Rows {
-    /// The number of rows, if it is known.
+    /// The number of rows, if known.
     total: Option<usize>,
 }
 
 /// The rows read so far.
 struct RowList {
     total: Option<usize>,
-    /// The number of rows that have passed.
+    /// The number of rows visited.
     at: usize,
     key: Option<String>,
     header: Vec<Cow<'static, str>>,
@@ -67,7 +67,7 @@ impl RowList {
         }
     }
 
-    /// Returns true if the next row is shown.
+    /// Returns true if the next row is among those shown.
     fn shows_next(&self) -> bool {
         self.total.is_some_and(|total| {
             total <= MAX_ROWS || self.at < EDGE_ROWS || self.at + EDGE_ROWS >= total
@@ -94,7 +94,7 @@ impl RowList {
         for (at, (name, cell)) in row.into_iter().enumerate() {
             let column = match name {
                 None => at,
-                // Rows of one type have their columns at the same places.
+                // Rows of the same type have the same column order.
                 Some(name) if self.header.get(at) == Some(&name) => at,
                 Some(name) => {
                     let known = self.header.iter().position(|known| *known == name);
@@ -125,7 +125,7 @@ impl RowList {
     }
 }
 
-/// Implements the traits for lists and for rows, which differ in their names alone.
+/// Implements the traits for lists and for rows, which differ only in their names.
 macro_rules! parts {
     (@part $self:ident, $part:ident) => {
         $self.element($part)
@@ -298,7 +298,7 @@ impl ValueReader for OneRow {
     }
 }
 
-/// A struct that is no list: a table of one row.
+/// A struct, shown as a table of one row.
 #[derive(Default)]
 struct SingleRow(Cells);
 
@@ -374,7 +374,7 @@ mod tests {
         assert!(table("text").is_none());
     }
 
-    /// A row that counts how often it is read.
+    /// A row that counts how often it is serialized.
     struct Counted<'a>(&'a Cell<usize>);
 
     impl Serialize for Counted<'_> {

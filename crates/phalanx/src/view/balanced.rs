@@ -1,4 +1,4 @@
-//! Tasks on the engine that the scheduler chooses.
+//! Load-balanced tasks, whose engine the scheduler chooses.
 
 use super::map::Plan;
 use super::submit::{Args, Submit};
@@ -12,8 +12,8 @@ use phalanx_protocol::id::{EngineId, MsgId};
 use std::fmt;
 use std::time::Duration;
 
-/// Tasks that a task depends on: ids, AsyncResults, or a [`Dependency`] with the outcomes that
-/// count.
+/// Tasks that a task depends on: ids, AsyncResults, or a [`Dependency`] that specifies the accepted
+/// outcomes.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -77,10 +77,10 @@ impl IntoTasks for &AsyncResultHandle {
     }
 }
 
-/// A view whose tasks run on any engine that is free; made by [`Client::load_balanced_view`].
+/// A view whose tasks run on any available engine; made by [`Client::load_balanced_view`].
 ///
-/// Conditions for the scheduler are set on a clone: `lbv.clone().after(&ar).retries(2)`. Results of
-/// maps are in the order of the inputs, whatever the order in which tasks end.
+/// Scheduling conditions are set on a clone: `lbv.clone().after(&ar).retries(2)`. Results of maps
+/// are in the order of the inputs, regardless of the order in which tasks end.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -96,7 +96,7 @@ pub struct LoadBalancedView {
 }
 
 opaque! {
-    /// The scheduler's conditions, and the name of the tasks.
+    /// The scheduling conditions, and the name of the tasks.
     struct Options of ViewOptions
 }
 opaque!(@clone Options);
@@ -115,47 +115,47 @@ impl LoadBalancedView {
         Self { options }
     }
 
-    /// Restricts it to these engines.
+    /// Restricts the view to these engines.
     ///
     /// # Errors
-    /// When one of them is not there.
+    /// `NoEngines` if there are no engines, `UsageError` if one of the targets does not exist.
     pub fn targets(self, targets: impl IntoTargets) -> Result<Self, Error> {
         let targets = targets.resolve(&Client::connect()?.ids())?;
         Ok(self.with(ViewOption::Targets(targets)))
     }
 
-    /// Runs tasks only after these have ended.
+    /// Delays tasks until these tasks have ended.
     #[must_use]
     pub fn after(self, tasks: impl IntoTasks) -> Self {
         self.with(ViewOption::After(tasks.into_dependency()))
     }
 
-    /// Runs tasks only on an engine on which these ran.
+    /// Restricts tasks to the engines on which these tasks ran.
     #[must_use]
     pub fn follow(self, tasks: impl IntoTasks) -> Self {
         self.with(ViewOption::Follow(tasks.into_dependency()))
     }
 
-    /// Fails a task with `TaskTimeout` if it waits longer for its dependencies.
+    /// Sets the time that a task may wait for its dependencies before it fails with `TaskTimeout`.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
         self.with(ViewOption::Timeout(timeout))
     }
 
-    /// Retries a task that fails, on another engine, up to this many times.
+    /// Sets how often a failed task is retried, each time on another engine.
     #[must_use]
     pub fn retries(self, retries: u32) -> Self {
         self.with(ViewOption::Retries(retries))
     }
 
-    /// Lets tasks that have not begun when this notebook ends run nevertheless; without it they are dropped a
-    /// minute later. Their results are kept with the cluster, for [`Client::get_result`].
+    /// Lets tasks that have not started when this notebook ends run nevertheless; by default they
+    /// are aborted a minute later. The cluster keeps their results for [`Client::get_result`].
     #[must_use]
     pub fn detached(self) -> Self {
         self.with(ViewOption::Detached)
     }
 
-    /// Names the tasks in the hub's records.
+    /// Sets the tasks' label in the hub's records.
     #[must_use]
     pub fn label(self, label: impl Into<String>) -> Self {
         self.with(ViewOption::Label(label.into()))
@@ -176,10 +176,11 @@ impl LoadBalancedView {
         self
     }
 
-    /// Calls a function without arguments; returns at once.
+    /// Submits a call of a function without arguments.
     ///
     /// # Errors
-    /// When it cannot be submitted.
+    /// `NoEngines` if there are no engines, `UsageError` if engines cannot call the function or no
+    /// cluster is running, `EnvironmentError` if there is no memory for the captures.
     pub fn apply_async<F: IntoFunction<()>>(
         &self,
         function: F,
@@ -187,10 +188,10 @@ impl LoadBalancedView {
         self.apply_async_with(function, ())
     }
 
-    /// Calls a function with these arguments; returns at once.
+    /// Submits a call of a function with these arguments.
     ///
     /// # Errors
-    /// When it cannot be submitted.
+    /// As [`apply_async`](Self::apply_async); `UsageError` if an argument cannot be serialized.
     pub fn apply_async_with<P, M, F, A>(
         &self,
         function: F,
@@ -205,7 +206,7 @@ impl LoadBalancedView {
         AsyncResult::submitted(self.submit(function.into_single(), args))
     }
 
-    /// Calls a function; returns at once.
+    /// Submits a call.
     #[inline(never)]
     pub(super) fn submit(
         &self,
@@ -254,18 +255,20 @@ impl LoadBalancedView {
         write!(f, "<LoadBalancedView {targets:?}>")
     }
 
-    /// Calls a function without arguments; waits for its result.
+    /// Calls a function without arguments, and waits for its result.
     ///
     /// # Errors
-    /// When it cannot be submitted, or failed.
+    /// As [`apply_async`](Self::apply_async); the failure of the task keeps the name it had on the
+    /// engine (`Panic`, …).
     pub fn apply_sync<F: IntoFunction<()>>(&self, function: F) -> Result<F::Output, Error> {
         self.apply_sync_with(function, ())
     }
 
-    /// Calls a function with these arguments; waits for its result.
+    /// Calls a function with these arguments, and waits for its result.
     ///
     /// # Errors
-    /// When it cannot be submitted, or failed.
+    /// As [`apply_async_with`](Self::apply_async_with); the failure of the task keeps the name it
+    /// had on the engine (`Panic`, …).
     pub fn apply_sync_with<P, M, F, A>(&self, function: F, arguments: A) -> Result<F::Output, Error>
     where
         F: IntoFunction<P, M>,
@@ -276,10 +279,10 @@ impl LoadBalancedView {
         One::all(self.call(function.into_single(), args))
     }
 
-    /// Another name of [`apply_async`](Self::apply_async).
+    /// Alias of [`apply_async`](Self::apply_async).
     ///
     /// # Errors
-    /// As there.
+    /// As [`apply_async`](Self::apply_async).
     pub fn apply<F: IntoFunction<()>>(
         &self,
         function: F,
@@ -287,7 +290,8 @@ impl LoadBalancedView {
         self.apply_async(function)
     }
 
-    /// Calls a function for each item: `lbv.map(f, 0..100).chunksize(4).submit()?`.
+    /// Describes a map, which calls a function for each item: `lbv.map(f,
+    /// 0..100).chunksize(4).submit()?`.
     pub fn map<A, M, F, I>(&self, function: F, items: I) -> Map<A, M, F, I>
     where
         A: Transferable,
@@ -297,10 +301,11 @@ impl LoadBalancedView {
         Map::new(self.plan(), function, items)
     }
 
-    /// Calls a function for each item; waits for the results.
+    /// Calls a function for each item, and waits for the results.
     ///
     /// # Errors
-    /// When it cannot be submitted, or an item failed.
+    /// As [`map_async`](Self::map_async); the failure of one task keeps the name it had on the
+    /// engine (`Panic`, …), several failures are a `CompositeError`.
     pub fn map_sync<A, M, F, I>(&self, function: F, items: I) -> Result<Vec<F::Output>, Error>
     where
         A: Transferable,
@@ -311,10 +316,11 @@ impl LoadBalancedView {
         self.map(function, items).sync()
     }
 
-    /// Calls a function for each item; returns at once.
+    /// Submits a call of a function for each item.
     ///
     /// # Errors
-    /// When it cannot be submitted.
+    /// `NoEngines` if there are no engines, `UsageError` if engines cannot call the function or an
+    /// item cannot be serialized, `EnvironmentError` if there is no memory for the items.
     pub fn map_async<A, M, F, I>(
         &self,
         function: F,
@@ -329,11 +335,11 @@ impl LoadBalancedView {
         self.map(function, items).submit()
     }
 
-    /// Calls a function for items that are taken from the input as they are needed; iterates over
+    /// Calls a function for items that are read from the input as needed; returns an iterator over
     /// the results.
     ///
     /// # Errors
-    /// When engines cannot call the function.
+    /// `UsageError` if engines cannot call the function.
     pub fn imap<A, M, F, I>(
         &self,
         function: F,

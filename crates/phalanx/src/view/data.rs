@@ -1,4 +1,4 @@
-//! Values to and from the engines' namespaces.
+//! Transfer of values to and from the engines' namespaces.
 
 use super::DirectView;
 use super::scatter::{IntoSpread, Scatter};
@@ -7,8 +7,8 @@ use crate::async_result::{AsyncMapResult, AsyncResult, One, Shape};
 use crate::function::{SerializableArg, Transferable};
 use std::any::type_name;
 
-/// The type that is pushed for a value of a type, where the two differ: what borrows arrives as
-/// what owns, a `str` as `String`.
+/// The name of the owned type that engines receive for a pushed value: `String` for `str`, and so
+/// on.
 pub(super) fn pushed_type(type_name: &str) -> String {
     let name = type_name.trim_start_matches('&');
     if name == "str" {
@@ -20,7 +20,7 @@ pub(super) fn pushed_type(type_name: &str) -> String {
         Some(item) if !item.rsplit_once("; ").is_some_and(|(_, n)| is_length(n)) => {
             format!("alloc::vec::Vec<{item}>")
         }
-        // An ndarray that borrows its items.
+        // An ndarray view.
         _ => name
             .replace("ndarray::ViewRepr<&mut ", "ndarray::ViewRepr<&")
             .replace("ndarray::ViewRepr<&", "ndarray::data_repr::OwnedRepr<"),
@@ -28,20 +28,23 @@ pub(super) fn pushed_type(type_name: &str) -> String {
 }
 
 impl<S: Shape> DirectView<S> {
-    /// Stores a value under a name in every engine's namespace; waits until all have it. Later
-    /// `%%px` cells that mention the name have it as a variable.
+    /// Stores a value under a name in every engine's namespace; waits until all have received it.
+    /// In later `%%px` cells that mention the name, it is a variable.
     ///
     /// # Errors
-    /// When it cannot be serialised or submitted.
+    /// `NoEngines` if there are no engines, `UsageError` if the value cannot be serialized,
+    /// `EnvironmentError` if there is no memory for it. The failure of one engine keeps its name,
+    /// several are a `CompositeError`.
     pub fn push<T: SerializableArg + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
         let write = |to: &mut _| value.serialize(to);
         self.group.push_now(name, type_name::<T>(), &write)
     }
 
-    /// The same; returns at once.
+    /// Like [`push`](Self::push), without waiting.
     ///
     /// # Errors
-    /// As there.
+    /// `NoEngines` if there are no engines, `UsageError` if the value cannot be serialized,
+    /// `EnvironmentError` if there is no memory for it.
     pub fn push_async<T: SerializableArg + ?Sized>(
         &self,
         name: &str,
@@ -51,59 +54,61 @@ impl<S: Shape> DirectView<S> {
         AsyncResult::submitted(self.group.push(name, type_name::<T>(), &write))
     }
 
-    /// Another name of [`push`](Self::push).
+    /// Alias of [`push`](Self::push), as in ipyparallel.
     ///
     /// # Errors
-    /// As there.
+    /// As [`push`](Self::push).
     pub fn update<T: SerializableArg + ?Sized>(&self, name: &str, value: &T) -> Result<(), Error> {
         self.push(name, value)
     }
 
-    /// Waits for the values the engines' namespaces hold under a name, or of an expression there.
+    /// Waits for the values of a name in the engines' namespaces, or of an expression there.
     ///
     /// # Errors
-    /// When an engine does not have it, or not as a `T`.
+    /// `NoEngines` if there are no engines, `UsageError` if engines cannot evaluate the expression,
+    /// the engine's failure if the name is not a `T` there (`CompositeError` for several engines).
     pub fn pull<T: Transferable>(&self, name: &str) -> Result<S::All<T>, Error> {
         S::all(self.group.pull_now(name, type_name::<T>()))
     }
 
-    /// The same; returns at once.
+    /// Like [`pull`](Self::pull), without waiting.
     ///
     /// # Errors
-    /// When it cannot be submitted.
+    /// `NoEngines` if there are no engines, `UsageError` if engines cannot evaluate the expression.
     pub fn pull_async<T: Transferable>(&self, name: &str) -> Result<AsyncResult<T, S>, Error> {
         AsyncResult::submitted(self.group.pull(name, type_name::<T>()))
     }
 
-    /// Another name of [`pull`](Self::pull).
+    /// Alias of [`pull`](Self::pull).
     ///
     /// # Errors
-    /// As there.
+    /// As [`pull`](Self::pull).
     pub fn get<T: Transferable>(&self, name: &str) -> Result<S::All<T>, Error> {
         self.pull(name)
     }
 
-    /// Spreads items over the engines, in runs of equal length: each gets its part as a `Vec` under
-    /// the name, or as `Shared` for [`Shared`](crate::Shared) data.
+    /// Distributes items over the engines in contiguous parts of equal length; each engine stores
+    /// its part under the name, as a `Vec`, or as `Shared` for [`Shared`](crate::Shared) data.
     pub fn scatter<I: IntoSpread>(&self, name: &str, items: I) -> Scatter<I::Spread, S> {
         Scatter::new(&self.group, name, items.into_spread())
     }
 
-    /// Joins the lists that engines hold under a name, in the order of engines; iterates as they
-    /// arrive.
+    /// Concatenates the lists that engines hold under a name, in engine order; iteration yields
+    /// items as they arrive.
     ///
     /// # Errors
-    /// When it cannot be submitted.
+    /// `NoEngines` if there are no engines, `UsageError` if engines cannot evaluate the name.
     pub fn gather<T: Transferable>(&self, name: &str) -> Result<AsyncMapResult<T>, Error> {
         AsyncResult::submitted(self.group.gather(name, type_name::<T>()))
     }
 }
 
 impl DirectView<One> {
-    /// Waits for the list that the engine holds under a name.
+    /// Waits for the concatenated lists that engines hold under a name.
     ///
     /// # Errors
-    /// When it does not have it, or not as a list of `T`.
+    /// As [`gather`](Self::gather); the engine's failure if the name is not a list of `T` there
+    /// (`CompositeError` for several engines).
     pub fn gather_sync<T: Transferable>(&self, name: &str) -> Result<Vec<T>, Error> {
         self.gather(name)?.get()
     }

@@ -1,4 +1,4 @@
-//! Functions on each engine of a view.
+//! Direct views, which run functions on each of their engines.
 
 use super::group::Group;
 use super::{Map, ParallelFunction, RemoteFunction};
@@ -12,11 +12,12 @@ use std::fmt;
 use std::marker::PhantomData;
 use std::path::Path;
 
-/// Engines that are given work one by one; `S` is the [`Shape`] of results: one value of a single
-/// engine, a list in the order of the view's engines otherwise.
+/// A view on engines that are addressed individually. `S` is the [`Shape`] of results: the value of
+/// a single engine, otherwise a list in the order of the view's engines.
 ///
-/// Made by [`Client::view`], [`Client::all`] and [`Client::direct_view`]. Tasks of a view run on each engine
-/// in the order in which they were submitted, cells among them. A handle: cheap to clone.
+/// Made by [`Client::view`], [`Client::all`] and [`Client::direct_view`]. On each engine, the tasks
+/// of a view, cells included, run in the order in which they were submitted. A handle: cheap to
+/// clone.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -42,7 +43,7 @@ impl<S: Shape> DirectView<S> {
         }
     }
 
-    /// Names the tasks in the hub's records.
+    /// Sets the tasks' label in the hub's records.
     #[must_use]
     pub fn label(self, label: impl Into<String>) -> Self {
         Self {
@@ -51,18 +52,19 @@ impl<S: Shape> DirectView<S> {
         }
     }
 
-    /// The engines.
+    /// The view's engines.
     ///
     /// # Errors
-    /// When there are none.
+    /// `NoEngines` if there are none, `UsageError` if no cluster is running.
     pub fn targets(&self) -> Result<Vec<EngineId>, Error> {
         self.group.targets()
     }
 
-    /// Calls a function without arguments on every engine; returns at once.
+    /// Submits a call of a function without arguments to every engine.
     ///
     /// # Errors
-    /// When it cannot be submitted.
+    /// `NoEngines` if there are no engines, `UsageError` if engines cannot call the function or one
+    /// of them is gone, `EnvironmentError` if there is no memory for the captures.
     pub fn apply_async<F: IntoFunction<()>>(
         &self,
         function: F,
@@ -70,11 +72,11 @@ impl<S: Shape> DirectView<S> {
         self.apply_async_with(function, ())
     }
 
-    /// Calls a function on every engine with these arguments; returns at once. An argument may be a
+    /// Submits a call of a function with these arguments to every engine. An argument may be a
     /// [`Reference`](crate::Reference).
     ///
     /// # Errors
-    /// When it cannot be submitted.
+    /// As [`apply_async`](Self::apply_async); `UsageError` if an argument cannot be serialized.
     pub fn apply_async_with<P, M, F, A>(
         &self,
         function: F,
@@ -90,18 +92,20 @@ impl<S: Shape> DirectView<S> {
         AsyncResult::submitted(handle)
     }
 
-    /// Calls a function without arguments on every engine; waits for the results.
+    /// Calls a function without arguments on every engine, and waits for the results.
     ///
     /// # Errors
-    /// When it cannot be submitted, or failed on an engine.
+    /// As [`apply_async`](Self::apply_async); the failure of one engine keeps its name (`Panic`,
+    /// …), several failures are a `CompositeError`.
     pub fn apply_sync<F: IntoFunction<()>>(&self, function: F) -> Result<S::All<F::Output>, Error> {
         self.apply_sync_with(function, ())
     }
 
-    /// Calls a function on every engine with these arguments; waits for the results.
+    /// Calls a function with these arguments on every engine, and waits for the results.
     ///
     /// # Errors
-    /// When it cannot be submitted, or failed on an engine.
+    /// As [`apply_async_with`](Self::apply_async_with); the failure of one engine keeps its name
+    /// (`Panic`, …), several failures are a `CompositeError`.
     pub fn apply_sync_with<P, M, F, A>(
         &self,
         function: F,
@@ -116,10 +120,10 @@ impl<S: Shape> DirectView<S> {
         S::all(self.group.call(function.into_single(), args))
     }
 
-    /// Another name of [`apply_async`](Self::apply_async).
+    /// Alias of [`apply_async`](Self::apply_async).
     ///
     /// # Errors
-    /// As there.
+    /// As [`apply_async`](Self::apply_async).
     pub fn apply<F: IntoFunction<()>>(
         &self,
         function: F,
@@ -127,7 +131,8 @@ impl<S: Shape> DirectView<S> {
         self.apply_async(function)
     }
 
-    /// Calls a function for each item, the items spread over the engines in runs of equal length.
+    /// Describes a map, which calls a function for each item. The items are distributed over the
+    /// engines in contiguous parts of equal length.
     pub fn map<A, M, F, I>(&self, function: F, items: I) -> Map<A, M, F, I>
     where
         A: Transferable,
@@ -137,10 +142,11 @@ impl<S: Shape> DirectView<S> {
         Map::direct(&self.group, function, items)
     }
 
-    /// The same; waits for the results.
+    /// Like [`map`](Self::map), and waits for the results.
     ///
     /// # Errors
-    /// When it cannot be submitted, or an item failed.
+    /// As [`map_async`](Self::map_async); the failure of one engine keeps its name (`Panic`, …),
+    /// several failures are a `CompositeError`.
     pub fn map_sync<A, M, F, I>(&self, function: F, items: I) -> Result<Vec<F::Output>, Error>
     where
         A: Transferable,
@@ -151,10 +157,11 @@ impl<S: Shape> DirectView<S> {
         self.map(function, items).sync()
     }
 
-    /// The same; returns at once.
+    /// Like [`map`](Self::map), submitted at once.
     ///
     /// # Errors
-    /// When it cannot be submitted.
+    /// `NoEngines` if there are no engines, `UsageError` if engines cannot call the function or an
+    /// item cannot be serialized, `EnvironmentError` if there is no memory for the items.
     pub fn map_async<A, M, F, I>(
         &self,
         function: F,
@@ -169,10 +176,11 @@ impl<S: Shape> DirectView<S> {
         self.map(function, items).submit()
     }
 
-    /// Calls a function for each item; iterates over the results as they arrive, in order.
+    /// Calls a function for each item; returns an iterator over the results as they arrive, in
+    /// order.
     ///
     /// # Errors
-    /// When it cannot be submitted.
+    /// As [`map_async`](Self::map_async).
     pub fn imap<A, M, F, I>(
         &self,
         function: F,
@@ -187,10 +195,10 @@ impl<S: Shape> DirectView<S> {
         Ok(self.map(function, items).submit()?.into_iter())
     }
 
-    /// Runs Rust source in the engines' namespaces, as `%px --noblock` does; returns at once.
+    /// Runs Rust source in the engines' namespaces, as `%px --noblock` does.
     ///
     /// # Errors
-    /// When it does not compile.
+    /// `CompileError` if the source does not compile, `NoEngines` if there are no engines.
     pub fn execute(
         &self,
         source: impl Into<String>,
@@ -198,18 +206,18 @@ impl<S: Shape> DirectView<S> {
         AsyncResult::submitted(self.group.execute(source.into()))
     }
 
-    /// Runs a file of Rust source in the engines' namespaces; returns at once.
+    /// Runs a file of Rust source in the engines' namespaces, without waiting.
     ///
     /// # Errors
-    /// When it cannot be read, or does not compile.
+    /// `EnvironmentError` if the file cannot be read; otherwise as [`execute`](Self::execute).
     pub fn run(&self, file: impl AsRef<Path>) -> Result<AsyncResult<ExecuteReply, S>, Error> {
         AsyncResult::submitted(self.group.run(file.as_ref()))
     }
 
-    /// Binds a function to this view: called, it runs on the view's engines.
+    /// Binds a function to this view: calling it runs it on the view's engines.
     ///
     /// # Errors
-    /// When engines cannot call it.
+    /// `UsageError` if engines cannot call the function.
     pub fn remote<P, M, F: IntoFunction<P, M>>(
         &self,
         function: F,
@@ -217,11 +225,11 @@ impl<S: Shape> DirectView<S> {
         Ok(RemoteFunction::new(self.clone(), function.into_function()?))
     }
 
-    /// Binds a function of a list to this view: called with a list, each engine calls it with a
-    /// part.
+    /// Binds a function of a list to this view: when it is called with a list, each engine runs it
+    /// with a part of the list.
     ///
     /// # Errors
-    /// When engines cannot call it.
+    /// `UsageError` if engines cannot call the function.
     pub fn parallel<A: Transferable, M, F: IntoFunction<(Vec<A>,), M>>(
         &self,
         function: F,
@@ -241,15 +249,16 @@ impl<S: Shape> DirectView<S> {
         Client::connect()?.wait(&[], timeout)
     }
 
-    /// Asks for the number of tasks the engines have done and have to do.
+    /// Returns the number of completed and pending tasks of the view's engines.
     ///
     /// # Errors
-    /// When the controller does not answer.
+    /// `TimeoutError` if the controller does not answer, `EnvironmentError` if the connection to it
+    /// is lost.
     pub fn queue_status(&self) -> Result<crate::QueueStatus, Error> {
         Client::connect()?.queue_status_of(&self.targets()?)
     }
 
-    /// Drops every task of this session that has not begun on one of the engines.
+    /// Aborts the tasks of this session on the view's engines that have not started.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -263,17 +272,19 @@ impl<S: Shape> DirectView<S> {
     /// Clears the namespaces of the engines.
     ///
     /// # Errors
-    /// When they do not answer.
+    /// `TimeoutError` if an engine does not answer, `EnvironmentError` if the connection to the
+    /// controller is lost.
     pub fn clear(&self) -> Result<(), Error> {
         crate::client::done(ClientRequest::Clear {
             engines: self.targets()?,
         })
     }
 
-    /// Ends the engines.
+    /// Shuts down the engines.
     ///
     /// # Errors
-    /// When they do not answer.
+    /// `TimeoutError` if an engine does not end in time, `EnvironmentError` if the connection to
+    /// the controller is lost.
     pub fn shutdown(&self) -> Result<(), Error> {
         let engines = self.targets()?;
         crate::client::done(ClientRequest::Shutdown {
@@ -282,10 +293,11 @@ impl<S: Shape> DirectView<S> {
         })
     }
 
-    /// Makes the hub forget the results of these engines' tasks.
+    /// Deletes the results of these engines' tasks from the hub's records.
     ///
     /// # Errors
-    /// When the controller does not answer.
+    /// `TimeoutError` if the hub does not answer, `EnvironmentError` if the connection to it is
+    /// lost.
     pub fn purge_results(&self) -> Result<(), Error> {
         crate::client::done(ClientRequest::Purge {
             tasks: Vec::new(),
@@ -304,7 +316,8 @@ impl<S: Shape> Clone for DirectView<S> {
 }
 
 impl<S: Shape> fmt::Debug for DirectView<S> {
-    /// ipyparallel's: `<DirectView [0, 1, 2,...]>`, and `<DirectView 0>` of a single engine.
+    /// Formats as ipyparallel does: `<DirectView [0, 1, 2,...]>`, and `<DirectView 0>` for a single
+    /// engine.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.group.describe(S::IS_ONE, f)
     }

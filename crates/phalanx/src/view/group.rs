@@ -1,5 +1,5 @@
-//! The engines of a direct view, and what is done on them, whatever the types: a cell compiles calls
-//! of these.
+//! The engines of a direct view, and the operations on them, independent of the types of values:
+//! cells compile only calls of these functions.
 
 use super::data::pushed_type;
 use super::map::partition;
@@ -27,12 +27,12 @@ opaque!(@clone Group);
 /// The content of [`Group`].
 #[derive(Clone)]
 pub(super) struct Engines {
-    /// `None` for all engines there are whenever it is used.
+    /// `None` for all engines that are live at each use.
     targets: Option<Vec<EngineId>>,
     label: Option<String>,
 }
 
-/// Writes a range of items.
+/// Serializes a range of items.
 pub(super) type WriteRange<'a> = dyn Fn(Range<usize>, &mut Encoder) -> Result<(), EncodeError> + 'a;
 
 impl Group {
@@ -59,7 +59,7 @@ impl Group {
         self.label.clone()
     }
 
-    /// The engines; there are some.
+    /// The engines, at least one.
     #[inline(never)]
     pub(super) fn targets(&self) -> Result<Vec<EngineId>, Error> {
         let targets = match &self.targets {
@@ -82,7 +82,7 @@ impl Group {
         })
     }
 
-    /// Calls a function on every engine; returns at once.
+    /// Submits a call of a function to every engine.
     #[inline(never)]
     pub(super) fn submit(
         &self,
@@ -93,7 +93,7 @@ impl Group {
         self.submission(function?, args)?.submit()
     }
 
-    /// Calls a function on every engine; waits for what comes of it.
+    /// Calls a function on every engine, and waits for the values.
     #[inline(never)]
     pub(super) fn call(
         &self,
@@ -104,7 +104,7 @@ impl Group {
         self.submission(function?, args)?.call()
     }
 
-    /// Calls a function of a list on every engine, each with its part of one; returns at once.
+    /// Submits a call of a function of a list to every engine, each with its part of the list.
     #[inline(never)]
     pub(super) fn submit_parts(
         &self,
@@ -133,7 +133,7 @@ impl Group {
         submit.submit()
     }
 
-    /// As many engines as are given something of so many items, and what each is given.
+    /// Distributes items over the engines; engines without items are omitted.
     pub(super) fn parts(&self, items: usize) -> Result<(Vec<EngineId>, Vec<Range<usize>>), Error> {
         let mut engines = self.targets()?;
         let mut parts = partition(items, engines.len());
@@ -142,7 +142,7 @@ impl Group {
         Ok((engines, parts))
     }
 
-    /// Gives a name the value of that type that is written so; returns at once.
+    /// Submits a value of type `type_name`, serialized by `write`, to be stored under a name.
     #[inline(never)]
     pub(super) fn push(
         &self,
@@ -155,7 +155,7 @@ impl Group {
         self.give(name, pushed, Args::Shared(parcel))
     }
 
-    /// The same; waits until all have it.
+    /// Like [`push`](Self::push), and waits until all engines have stored it.
     #[inline(never)]
     pub(super) fn push_now(
         &self,
@@ -166,7 +166,7 @@ impl Group {
         self.push(name, type_name, write)?.successes().map(drop)
     }
 
-    /// Gives engines values of that type under a name.
+    /// Submits values of type `type_name`, to be stored under a name.
     pub(super) fn give(
         &self,
         name: &str,
@@ -181,7 +181,7 @@ impl Group {
         submit.submit()
     }
 
-    /// Has every engine give what it has under a name, of that type; returns at once.
+    /// Requests the value of a name, of type `type_name`, from every engine.
     #[inline(never)]
     pub(super) fn pull(&self, name: &str, type_name: &str) -> Result<AsyncResultHandle, Error> {
         let mut args = EncodedParts::default();
@@ -191,20 +191,20 @@ impl Group {
         self.submission(fetcher()?, Args::Shared(args))?.submit()
     }
 
-    /// The same; waits for it.
+    /// Like [`pull`](Self::pull), and waits for the values.
     #[inline(never)]
     pub(super) fn pull_now(&self, name: &str, type_name: &str) -> Result<Successes, Error> {
         self.pull(name, type_name)?.successes()
     }
 
-    /// Has the engines there are now give the lists they have under a name.
+    /// Requests the lists that the live engines hold under a name.
     #[inline(never)]
     pub(super) fn gather(&self, name: &str, item: &str) -> Result<AsyncResultHandle, Error> {
         let engines = Self::new(Some(self.targets()?));
         engines.pull(name, &format!("alloc::vec::Vec<{item}>"))
     }
 
-    /// Runs Rust source in the engines' namespaces; returns at once.
+    /// Runs Rust source in the engines' namespaces, without waiting.
     #[inline(never)]
     pub(super) fn execute(&self, source: String) -> Result<AsyncResultHandle, Error> {
         let engines = self.targets()?;
@@ -212,7 +212,7 @@ impl Group {
         client::async_result(request).map(AsyncResultHandle::new)
     }
 
-    /// Runs a file of Rust source likewise.
+    /// Like [`execute`](Self::execute), for a file.
     #[inline(never)]
     pub(super) fn run(&self, file: &Path) -> Result<AsyncResultHandle, Error> {
         let source = std::fs::read_to_string(file).map_err(|error| {
@@ -224,7 +224,8 @@ impl Group {
         self.execute(source)
     }
 
-    /// ipyparallel's: `<DirectView [0, 1, 2,...]>`, and `<DirectView 0>` of a single engine.
+    /// Formats as ipyparallel does: `<DirectView [0, 1, 2,...]>`, and `<DirectView 0>` for a single
+    /// engine.
     #[inline(never)]
     pub(super) fn describe(&self, is_one: bool, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let targets = match &self.targets {
@@ -242,7 +243,7 @@ impl Group {
     }
 }
 
-/// Items as a list in bytes; what they are is for messages.
+/// Serializes items as a list; `type_name` is for error messages.
 pub(super) fn list(
     range: Range<usize>,
     type_name: &str,
@@ -258,7 +259,7 @@ fn text(text: &str) -> Result<Parts, Error> {
     Parts::of(text)
 }
 
-/// A value that is on its way under a name.
+/// Serializes a value with the name under which it is to be stored.
 pub(super) fn parcel(name: &str, type_name: &str, value: Parts) -> Result<EncodedParts, Error> {
     let mut parcel = EncodedParts::default();
     parcel.value(text(name)?);

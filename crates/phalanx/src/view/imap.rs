@@ -1,4 +1,4 @@
-//! A map over an input that is taken as it is needed.
+//! A map over an input that is read as needed.
 
 use super::{LoadBalancedView, MapItem};
 use crate::async_result::{AsyncResultHandle, One, Shape};
@@ -9,8 +9,8 @@ use std::any::type_name;
 use std::collections::VecDeque;
 use std::marker::PhantomData;
 
-/// The results of a function for the items of an input that is read as needed: a limited number of
-/// items is under way at a time.
+/// The results of a function for the items of an input that is read as needed: the number of
+/// pending items is limited.
 ///
 /// Dropping it stops reading the input.
 ///
@@ -29,7 +29,7 @@ pub struct Imap<A, R: Transferable, I> {
 }
 
 opaque! {
-    /// The calls that are under way.
+    /// The pending calls.
     struct Window of Calls
 }
 
@@ -58,22 +58,22 @@ where
         }
     }
 
-    /// Sets the number of items that may be under way at once; the number of engines if not set,
-    /// and 0 for no limit.
+    /// Sets the maximum number of pending items; by default the number of engines, and 0 for no
+    /// limit.
     #[must_use]
     pub fn max_outstanding(mut self, most: usize) -> Self {
         self.window.limit(most);
         self
     }
 
-    /// Sets whether results come in the order of the input (the default) or as they arrive.
+    /// Sets whether results are yielded in the order of the input (the default) or as they arrive.
     #[must_use]
     pub fn ordered(mut self, ordered: bool) -> Self {
         self.window.order(ordered);
         self
     }
 
-    /// Stops reading the input; items under way still arrive.
+    /// Stops reading the input; pending items are still yielded.
     pub fn cancel(&mut self) {
         self.window.cancel();
     }
@@ -150,7 +150,7 @@ impl Window {
         Ok(())
     }
 
-    /// Takes the next call to give: the first that was sent, or one that has ended.
+    /// Takes the next call to yield: the oldest one if ordered, otherwise any finished one.
     #[inline(never)]
     fn ended(&mut self) -> Result<Option<AsyncResultHandle>, Error> {
         if self.ordered || self.under_way.len() < 2 {

@@ -1,4 +1,4 @@
-//! Maps: a function called for each item.
+//! Maps: calls of a function for each item of an input.
 
 use super::group::{Group, WriteRange, list};
 use super::submit::{Args, Submit};
@@ -13,7 +13,7 @@ use std::any::type_name;
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// An item of a map's input: a value of the parameter's type, or something that borrows one (`&A`,
+/// An item of a map's input: a value of the parameter's type, or a borrowed form of one (`&A`,
 /// `&str` for a `String`, a slice or an array for a `Vec`).
 ///
 /// ```no_run
@@ -28,12 +28,12 @@ use std::ops::Range;
     label = "the items are not `{A}`"
 )]
 pub trait MapItem<A> {
-    /// The value.
+    /// Converts it into the parameter's type.
     #[doc(hidden)]
     fn item(self) -> A;
 }
 
-/// Implements `MapItem` for the types a value of the parameter's type can be made of.
+/// Implements `MapItem` for the types that convert into the parameter's type.
 macro_rules! items {
     ($([$($generic:tt)*] $given:ty => $param:ty, |$this:ident| $value:expr;)*) => {$(
         #[diagnostic::do_not_recommend]
@@ -57,10 +57,10 @@ items! {
     [T: Clone, const N: usize] &[T; N] => Vec<T>, |items| items.to_vec();
 }
 
-/// A map that is being described; [`submit`](Self::submit) or [`sync`](Self::sync) sends it.
+/// The description of a map; [`submit`](Self::submit) or [`sync`](Self::sync) sends it.
 ///
-/// Results are in the order of the inputs. A direct view gives each engine one run of items of about equal
-/// length; a load-balanced view makes tasks of [`chunksize`](Self::chunksize) items.
+/// Results are in the order of the inputs. A direct view assigns each engine a contiguous part of
+/// about equal length; a load-balanced view makes tasks of [`chunksize`](Self::chunksize) items.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -78,7 +78,7 @@ pub struct Map<A, M, F, I> {
 }
 
 opaque! {
-    /// The way a map is sent.
+    /// The options of a map.
     pub(super) struct Plan of PlannedMap
 }
 
@@ -114,30 +114,31 @@ where
         }
     }
 
-    /// Sets the number of items in a task; 1 if not set. Only for load-balanced maps: a direct view
+    /// Sets the number of items per task; 1 by default. Only for load-balanced maps: a direct view
     /// makes one task per engine.
     pub fn chunksize(mut self, items: usize) -> Self {
         self.plan.chunksize(items);
         self
     }
 
-    /// Sets whether iterating yields items in the order of the inputs (the default) or as they
+    /// Sets whether iteration yields items in the order of the inputs (the default) or as they
     /// arrive.
     pub fn ordered(mut self, ordered: bool) -> Self {
         self.plan.ordered(ordered);
         self
     }
 
-    /// Names the tasks in the hub's records.
+    /// Sets the tasks' label in the hub's records.
     pub fn label(mut self, label: impl Into<String>) -> Self {
         self.plan.label(label.into());
         self
     }
 
-    /// Submits it; returns at once.
+    /// Submits the map without waiting.
     ///
     /// # Errors
-    /// When the items cannot be serialised, or there are no engines.
+    /// `NoEngines` if there are no engines, `UsageError` if engines cannot call the function or an
+    /// item cannot be serialized, `EnvironmentError` if there is no memory for the items.
     pub fn submit(self) -> Result<AsyncMapResult<F::Output>, Error>
     where
         I::Item: MapItem<A>,
@@ -147,7 +148,7 @@ where
         Ok(result.ordered(is_ordered))
     }
 
-    /// Sends it by one of the ways there are.
+    /// Serializes the items and sends the map with `send`.
     fn send<T>(self, send: MapSender<T>) -> T
     where
         I::Item: MapItem<A>,
@@ -166,10 +167,11 @@ where
         send(self.plan, items.len(), type_name::<A>(), &write, function)
     }
 
-    /// Submits it and waits for the results, in the order of the inputs.
+    /// Submits the map and waits for the results, in the order of the inputs.
     ///
     /// # Errors
-    /// When it cannot be submitted, or an item failed.
+    /// As [`submit`](Self::submit); the failure of one task keeps the name it had on the engine
+    /// (`Panic`, …), several failures are a `CompositeError`.
     pub fn sync(self) -> Result<Vec<F::Output>, Error>
     where
         I::Item: MapItem<A>,
@@ -177,11 +179,11 @@ where
         Chunks::all(self.send(Plan::call))
     }
 
-    /// Submits it and waits for the outcome of each item, failures included: ipyparallel's
-    /// `return_exceptions`.
+    /// Submits the map and waits for the outcome of each item, failures included, as ipyparallel's
+    /// `return_exceptions` does.
     ///
     /// # Errors
-    /// When it cannot be submitted.
+    /// As [`submit`](Self::submit).
     pub fn return_exceptions(self) -> Result<Vec<Result<F::Output, Error>>, Error>
     where
         I::Item: MapItem<A>,
@@ -190,7 +192,8 @@ where
     }
 }
 
-/// A way of sending a map: with how many items of which type, how they are written, and the function.
+/// Sends a map: its plan, the number of items, the name of their type, their serialization, and the
+/// function.
 type MapSender<T> = fn(Plan, usize, &str, &WriteRange<'_>, Result<Located, Error>) -> T;
 
 impl Plan {
@@ -286,7 +289,8 @@ impl Plan {
     }
 }
 
-/// Runs of equal length; the first ones have one more where it does not work out (`getPartition`).
+/// Splits items into contiguous parts of equal length; if they do not divide evenly, the first
+/// parts have one more (ipyparallel's `getPartition`).
 pub(super) fn partition(items: usize, parts: usize) -> Vec<Range<usize>> {
     let (base, more) = (items / parts, items % parts);
     let mut from = 0;

@@ -1,16 +1,16 @@
-//! Views: which engines are meant, and how they are given work.
+//! Views: sets of engines, and the operations on them.
 //!
 //! | file | what |
 //! |---|---|
-//! | `targets.rs` | which engines |
-//! | `direct.rs` | [`DirectView`]: functions on each of them |
-//! | `group.rs` | the engines of one, whatever the types |
-//! | `data.rs` | values to and from their namespaces |
-//! | `scatter.rs` | items spread over them |
+//! | `targets.rs` | the engines of a view |
+//! | `direct.rs` | [`DirectView`]: functions on each engine |
+//! | `group.rs` | the engines of a direct view, independent of the types of values |
+//! | `data.rs` | values to and from the engines' namespaces |
+//! | `scatter.rs` | items distributed over engines |
 //! | `balanced.rs` | [`LoadBalancedView`]: each task on the engine the scheduler chooses |
-//! | `map.rs` | maps of either |
-//! | `wrappers.rs` | functions with their view |
-//! | `submit.rs` | the request all come down to |
+//! | `map.rs` | maps on both kinds of view |
+//! | `wrappers.rs` | functions bound to a view |
+//! | `submit.rs` | the request that all submissions are sent as |
 
 mod balanced;
 mod data;

@@ -1,4 +1,4 @@
-//! Items spread over engines.
+//! Items distributed over engines.
 
 use super::data::pushed_type;
 use super::group::{Group, WriteRange, list, parcel};
@@ -15,8 +15,8 @@ use std::marker::PhantomData;
 use std::ops::Range;
 use std::time::Duration;
 
-/// A value that can be spread over engines: anything that iterates over serializable values, and
-/// [`Shared`] data.
+/// A value that can be distributed over engines: anything that iterates over serializable values,
+/// and [`Shared`] data.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -26,31 +26,31 @@ use std::time::Duration;
 /// # Ok::<(), phalanx::Error>(())
 /// ```
 pub trait IntoSpread {
-    /// The type that makes parts of it.
+    /// The type that serializes parts of it.
     type Spread: Spread;
 
-    /// Takes it.
+    /// Converts it into parts.
     #[doc(hidden)]
     fn into_spread(self) -> Self::Spread;
 }
 
-/// Items, of which every engine gets a part.
+/// Items of which every engine receives a part.
 #[doc(hidden)]
 pub trait Spread {
     /// The number of items.
     fn count(&self) -> usize;
 
-    /// The type of an item, or of a part where a part is written as it is.
+    /// The name of the type of an item, or of a whole part if parts are serialized as one value.
     const TYPE_NAME: fn() -> &'static str;
 
-    /// Says that an item is written alone, and that a list is made of several.
+    /// True if items are serialized one by one, and several form a list.
     const BY_ITEMS: bool;
 
-    /// Writes the items of a part, or the part.
+    /// Serializes the items of a part, or the part as a whole.
     fn write(&self, part: Range<usize>, to: &mut Encoder) -> Result<(), EncodeError>;
 }
 
-/// Items that engines get in a `Vec`.
+/// Items that engines receive as a `Vec`.
 #[doc(hidden)]
 pub struct SpreadList<T>(Vec<T>);
 
@@ -110,7 +110,7 @@ impl<T: Plain> Spread for Shared<[T]> {
     }
 }
 
-/// Items on their way to engines; [`submit`](Self::submit) or [`wait`](Self::wait) sends them.
+/// Items to be sent to engines; [`submit`](Self::submit) or [`wait`](Self::wait) sends them.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -147,17 +147,18 @@ impl<D: Spread, S: Shape> Scatter<D, S> {
         }
     }
 
-    /// Sets whether an engine that gets a single item gets it bare rather than in a list. There
-    /// must be as many items as engines then. [`Shared`] data stays a list.
+    /// Sets whether an engine that receives a single item stores it bare instead of in a list.
+    /// There must be as many items as engines then. [`Shared`] data stays a list.
     pub fn flatten(mut self, flatten: bool) -> Self {
         self.scattering.flatten(flatten);
         self
     }
 
-    /// Sends the items; returns at once.
+    /// Sends the items without waiting.
     ///
     /// # Errors
-    /// When they cannot be serialised or submitted.
+    /// `NoEngines` if there are no engines, `UsageError` if an item cannot be serialized,
+    /// `EnvironmentError` if there is no memory for the items.
     pub fn submit(self) -> Result<AsyncResult<(), Many>, Error> {
         AsyncResult::submitted(self.send())
     }
@@ -169,25 +170,26 @@ impl<D: Spread, S: Shape> Scatter<D, S> {
             .submit(count, type_name, D::BY_ITEMS, &write)
     }
 
-    /// Sends the items and waits until the engines have them.
+    /// Sends the items and waits until the engines have stored them.
     ///
     /// # Errors
-    /// When they cannot be serialised or submitted.
+    /// As [`submit`](Self::submit); the failure of one engine keeps its name, several failures are
+    /// a `CompositeError`.
     pub fn wait(self) -> Result<(), Error> {
         sent(self.send())
     }
 
-    /// Sends the items and waits until the engines have them, at most for `timeout`; returns true
-    /// if they do.
+    /// Sends the items and waits until the engines have stored them, at most for `timeout`; returns
+    /// true if they have.
     ///
     /// # Errors
-    /// When they cannot be serialised or submitted.
+    /// As [`submit`](Self::submit).
     pub fn wait_timeout(self, timeout: Duration) -> Result<bool, Error> {
         self.send()?.wait_timeout(timeout)
     }
 }
 
-/// Waits until engines have what was sent.
+/// Waits until the engines have stored the items.
 #[inline(never)]
 fn sent(handle: Result<AsyncResultHandle, Error>) -> Result<(), Error> {
     handle?.successes().map(drop)

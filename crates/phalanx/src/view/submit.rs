@@ -1,4 +1,4 @@
-//! The request that all submissions come down to.
+//! The request that all submissions are sent as.
 
 use crate::Error;
 use crate::async_result::{AsyncResultHandle, Outcomes, Successes};
@@ -7,7 +7,7 @@ use crate::host::{self, Frame};
 use phalanx_protocol::apply::{Apply, ApplyPlacement, PushedName};
 use phalanx_protocol::host::{HostReply, HostRequest};
 
-/// A function that goes out, with everything about it.
+/// A function call to be sent, with its placement, arguments and label.
 pub(super) struct Submit {
     pub function: Located,
     pub placement: ApplyPlacement,
@@ -18,23 +18,23 @@ pub(super) struct Submit {
 
 /// The arguments of the tasks.
 pub(super) enum Args {
-    /// All the same.
+    /// The same arguments for all tasks.
     Shared(EncodedParts),
-    /// Each its own arguments.
+    /// Arguments for each task.
     Each(Vec<EncodedParts>),
-    /// Each its own items, and how many.
+    /// A list of items for each task, and the number of items.
     Items(Vec<(Parts, usize)>),
 }
 
 impl Args {
-    /// Arguments that all tasks are given, if they could be serialised.
+    /// Wraps arguments for all tasks, unless one could not be serialized.
     pub fn shared(args: EncodedArgs) -> Result<Self, Error> {
         args.finish().map(Self::Shared)
     }
 }
 
 impl Submit {
-    /// Sends it off.
+    /// Sends the request.
     pub fn submit(self) -> Result<AsyncResultHandle, Error> {
         match self.ask(false)?.0 {
             HostReply::AsyncResult(id) => Ok(AsyncResultHandle::new(id)),
@@ -42,7 +42,7 @@ impl Submit {
         }
     }
 
-    /// Sends it off and waits for what comes of it.
+    /// Sends the request and waits for the values.
     pub fn call(self) -> Result<Successes, Error> {
         let name = self.function.name().to_owned();
         match self.ask(true)? {

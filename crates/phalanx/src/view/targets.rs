@@ -1,4 +1,4 @@
-//! The engines a view is on.
+//! The engines of a view.
 
 use crate::Error;
 use crate::async_result::{Many, One, Shape};
@@ -6,10 +6,10 @@ use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
-/// A value that names engines: `0`, `-1` (the last), `1..3`, `..2`, `..`, `[0, 2]`, a list of ids,
-/// `"all"`.
+/// A value that selects engines: `0`, `-1` (the last), `1..3`, `..2`, `..`, `[0, 2]`, a list of
+/// ids, `"all"`.
 ///
-/// A number and the numbers of a list are engine ids; ranges are positions among the live engines,
+/// A number, or a number in a list, is an engine id; ranges are positions among the live engines,
 /// like Python's slices of `rc.ids`.
 ///
 /// ```no_run
@@ -28,14 +28,15 @@ pub trait IntoTargets {
     /// The shape of results: one value, or one from each engine.
     type Shape: Shape;
 
-    /// Finds the engines among the live ones.
+    /// Selects engines among the live ones.
     ///
     /// # Errors
-    /// When one of them is not there.
+    /// `NoEngines` if there are no engines, `UsageError` if one of the targets does not exist.
     fn resolve(self, ids: &[EngineId]) -> Result<Vec<EngineId>, Error>;
 }
 
-/// The only integer type, so that rustc infers the type of `0`, and with it the shape of results.
+/// Implemented for no other integer type, so that rustc infers the type of `0`, and with it the
+/// shape of results.
 impl IntoTargets for i32 {
     type Shape = One;
 
@@ -120,7 +121,7 @@ pub struct SteppedRange(usize);
 /// # Ok::<(), phalanx::Error>(())
 /// ```
 pub trait StepBy {
-    /// Every `step`-th engine, the first among them.
+    /// Selects every `step`-th engine, starting with the first.
     fn step_by(self, step: usize) -> SteppedRange;
 }
 

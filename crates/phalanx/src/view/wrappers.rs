@@ -1,4 +1,4 @@
-//! Functions with the view they run on: ipyparallel's `@view.remote` and `@view.parallel`.
+//! Functions bound to a view: ipyparallel's `@view.remote` and `@view.parallel`.
 
 use super::DirectView;
 use super::group::Group;
@@ -9,7 +9,7 @@ use std::any::type_name;
 use std::fmt;
 use std::ops::Range;
 
-/// A function bound to a view: called, it runs on the view's engines.
+/// A function bound to a view: calling it runs it on the view's engines.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -28,10 +28,11 @@ impl<P, R: Transferable, S: Shape> RemoteFunction<P, R, S> {
         Self { view, function }
     }
 
-    /// Calls it with these arguments; waits for the results.
+    /// Calls the function with these arguments, and waits for the results.
     ///
     /// # Errors
-    /// When it cannot be submitted, or failed on an engine.
+    /// As [`call_async`](Self::call_async); the failure of one engine keeps its name (`Panic`, …),
+    /// several failures are a `CompositeError`.
     pub fn call(&self, arguments: impl Arguments<P>) -> Result<S::All<R>, Error> {
         let mut args = EncodedArgs::new();
         arguments.encode_all(&mut args);
@@ -42,10 +43,11 @@ impl<P, R: Transferable, S: Shape> RemoteFunction<P, R, S> {
         )
     }
 
-    /// Calls it with these arguments; returns at once.
+    /// Submits a call with these arguments.
     ///
     /// # Errors
-    /// When it cannot be submitted.
+    /// `NoEngines` if there are no engines, `UsageError` if an argument cannot be serialized or an
+    /// engine is gone, `EnvironmentError` if there is no memory for the arguments.
     pub fn call_async(&self, arguments: impl Arguments<P>) -> Result<AsyncResult<R, S>, Error> {
         let mut args = EncodedArgs::new();
         arguments.encode_all(&mut args);
@@ -54,7 +56,7 @@ impl<P, R: Transferable, S: Shape> RemoteFunction<P, R, S> {
     }
 }
 
-/// A function of a list, bound to a view: each engine calls it with its part of the list.
+/// A function of a list, bound to a view: each engine runs it with its part of the list.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;
@@ -84,19 +86,21 @@ impl<A: Transferable, R: Transferable> ParallelFunction<A, R> {
         Self { group, function }
     }
 
-    /// Calls it with a list; waits for the result of each engine's part.
+    /// Calls the function with a list, and waits for the result of each engine's part.
     ///
     /// # Errors
-    /// When it cannot be submitted, or failed on an engine.
+    /// As [`call_async`](Self::call_async); the failure of one engine keeps its name (`Panic`, …),
+    /// several failures are a `CompositeError`.
     pub fn call(&self, items: &[A]) -> Result<Vec<R>, Error> {
         let result: AsyncResult<R, Many> = self.submit(items)?;
         result.get()
     }
 
-    /// The same; returns at once.
+    /// Submits a call with a list.
     ///
     /// # Errors
-    /// When it cannot be submitted.
+    /// `NoEngines` if there are no engines, `UsageError` if an item cannot be serialized or an
+    /// engine is gone, `EnvironmentError` if there is no memory for the items.
     pub fn call_async(&self, items: &[A]) -> Result<AsyncResult<R, Many>, Error> {
         self.submit(items)
     }
@@ -116,10 +120,11 @@ impl<A: Transferable, R: Transferable> ParallelFunction<A, R> {
 }
 
 impl<A: Transferable, R: Transferable> ParallelFunction<A, Vec<R>> {
-    /// Calls it with a list; waits for the lists of all engines, joined.
+    /// Calls the function with a list, and waits for the concatenated lists of all engines.
     ///
     /// # Errors
-    /// When it cannot be submitted, or failed on an engine.
+    /// As [`call_async`](Self::call_async); the failure of one engine keeps its name (`Panic`, …),
+    /// several failures are a `CompositeError`.
     pub fn flat(&self, items: &[A]) -> Result<Vec<R>, Error> {
         let result: AsyncResult<R, Chunks> = self.submit(items)?;
         result.get()

@@ -1,4 +1,4 @@
-//! Boxes: widgets beside or above each other.
+//! Boxes: containers of other widgets.
 
 use super::build::{Builder, WidgetKind};
 use super::model::Model;
@@ -26,7 +26,7 @@ widget! {
 }
 
 widget! {
-    /// Widgets in a grid, which its layout describes.
+    /// Widgets in a grid, described by its layout.
     ///
     /// ```no_run
     /// use phalanx::widgets::{Button, GridBox};
@@ -37,7 +37,7 @@ widget! {
 }
 
 widget! {
-    /// Widgets of which one is shown, chosen by its tab.
+    /// Widgets of which one is shown, selected by its tab.
     ///
     /// ```no_run
     /// use phalanx::widgets::{HTML, Tab, Text};
@@ -49,7 +49,7 @@ widget! {
 }
 
 widget! {
-    /// Widgets of which one is unfolded, below its title.
+    /// Widgets of which one is expanded, below its title.
     ///
     /// ```no_run
     /// use phalanx::widgets::{Accordion, IntSlider, Text};
@@ -58,7 +58,7 @@ widget! {
     Accordion, WidgetKind::control("Accordion", "")
 }
 
-/// A widget of any type, for lists of several.
+/// A widget of any type, for lists of different ones.
 ///
 /// ```no_run
 /// use phalanx::widgets::{AnyWidget, Button, Text, VBox};
@@ -73,14 +73,14 @@ impl AnyWidget {
         Self(model.clone())
     }
 
-    /// The reference by which other models name it.
+    /// The reference by which other models refer to it.
     pub(super) fn reference(&self) -> String {
         self.0.reference()
     }
 }
 
-/// The contents of a box: a tuple of widgets, or a list of widgets of one type (which [`AnyWidget`]
-/// is, too).
+/// The contents of a box: a tuple of widgets, or a list of widgets of one type (such as
+/// [`AnyWidget`]).
 ///
 /// ```no_run
 /// use phalanx::widgets::{Button, HBox, IntSlider};
@@ -125,12 +125,12 @@ tuples!(A B C D E F G H I J);
 macro_rules! boxes {
     ($($name:ident $(, $key:literal: $value:tt)*);+ $(;)?) => {
         $(impl $name {
-            /// A box with these widgets.
+            /// Creates a box with these widgets.
             pub fn new(children: impl Children) -> Self {
                 Self::builder().children(children).build()
             }
 
-            /// A builder; empty by default.
+            /// Returns a builder; empty by default.
             pub fn builder() -> Builder<Self> {
                 Builder::of(json!({"box_style": "", "children": [], $($key: $value,)*}))
             }
@@ -142,12 +142,12 @@ macro_rules! boxes {
         }
 
         impl Builder<$name> {
-            /// Sets its contents.
+            /// Sets the contents.
             pub fn children(self, children: impl Children) -> Self {
                 self.state("children", references(children.into_children()))
             }
 
-            /// The colour by its meaning: `"success"`, `"info"`, `"warning"`, `"danger"`.
+            /// Sets the colour by its meaning: `"success"`, `"info"`, `"warning"`, `"danger"`.
             pub fn box_style(self, style: &str) -> Self {
                 self.state("box_style", style)
             }
@@ -163,11 +163,11 @@ boxes!(
     Accordion, "selected_index": null, "titles": [];
 );
 
-/// Defines the methods of boxes that show one of their widgets.
+/// Defines the methods of boxes that show one of their widgets at a time.
 macro_rules! pages {
     ($($name:ident),+) => {
         $(impl $name {
-            /// The index of the widget that is shown, as in the frontends.
+            /// The index of the widget that is currently shown in the frontends.
             pub fn selected_index(&self) -> Option<usize> {
                 self.0.get("selected_index").as_u64().map(|index| index as usize)
             }
@@ -182,7 +182,7 @@ macro_rules! pages {
                 self.0.set("titles", texts(titles));
             }
 
-            /// Calls back with the index whenever a user chooses another widget.
+            /// Registers a callback for users' selections of another widget, with its index.
             pub fn observe(&self, mut callback: impl FnMut(Option<usize>) + Send + 'static) {
                 let callback = move |index: &Value| {
                     callback(index.as_u64().map(|index| index as usize));
@@ -192,12 +192,12 @@ macro_rules! pages {
         }
 
         impl Builder<$name> {
-            /// Sets the titles of the widgets, in their order.
+            /// Sets the titles of the widgets, in order.
             pub fn titles<S: AsRef<str>>(self, titles: impl IntoIterator<Item = S>) -> Self {
                 self.state("titles", texts(titles))
             }
 
-            /// Sets the index of the widget that is shown first.
+            /// Sets the index of the widget that is shown initially.
             pub fn selected_index(self, index: Option<usize>) -> Self {
                 self.state("selected_index", json!(index))
             }

@@ -1,4 +1,4 @@
-//! Construction of widgets: a kind, and its initial state.
+//! Construction of widgets from a kind and an initial state.
 
 use super::model::{Model, NewModel};
 use serde_json::{Map, Value, json};
@@ -7,21 +7,22 @@ use std::marker::PhantomData;
 const BASE: &str = "@jupyter-widgets/base";
 pub(super) const CONTROLS: &str = "@jupyter-widgets/controls";
 
-/// The names ipywidgets has for the parts of a widget.
+/// ipywidgets' names for the model, view and style of a widget.
 #[doc(hidden)]
 #[derive(Clone, Copy, Debug)]
 pub struct WidgetKind {
-    /// `IntSlider` for `IntSliderModel` and, unless `view` says otherwise, `IntSliderView`.
+    /// The base name, such as `IntSlider`, of `IntSliderModel` and, unless `view` differs,
+    /// `IntSliderView`.
     pub(super) name: &'static str,
     pub(super) view: &'static str,
     pub(super) module: &'static str,
     pub(super) version: &'static str,
-    /// `SliderStyleModel`; empty where there is none.
+    /// The base name of the style model, such as `SliderStyle`; empty if there is none.
     pub(super) style: &'static str,
 }
 
 impl WidgetKind {
-    /// A widget of ipywidgets' controls.
+    /// A widget of the module `@jupyter-widgets/controls`.
     pub(super) const fn control(name: &'static str, style: &'static str) -> Self {
         Self {
             name,
@@ -33,7 +34,7 @@ impl WidgetKind {
     }
 }
 
-/// A type of widget, such as `IntSlider`; implemented by those of this module.
+/// A type of widget, such as `IntSlider`; implemented by the types of this module.
 ///
 /// ```no_run
 /// use phalanx::widgets::{Builder, IntSlider, Text, Widget};
@@ -50,8 +51,8 @@ pub trait Widget: Clone + Send + Sync + 'static {
     fn from_model(model: Model) -> Self;
 }
 
-/// The initial state of a widget; [`build`](Self::build) makes it. Keys and defaults are those of ipywidgets
-/// 8.
+/// The initial state of a widget; [`build`](Self::build) creates it. Keys and defaults are those of
+/// ipywidgets 8.
 ///
 /// ```no_run
 /// use phalanx::widgets::IntSlider;
@@ -71,18 +72,18 @@ pub struct Builder<W> {
     kind: PhantomData<fn() -> W>,
 }
 
-/// The states of a widget and of what belongs to it.
+/// The states of a widget and of its layout and style.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WidgetStates {
     pub(super) state: Map<String, Value>,
     layout: Map<String, Value>,
     style: Map<String, Value>,
-    /// Binary values of the state.
+    /// The binary values of the state.
     bytes: Vec<(&'static str, Vec<u8>)>,
 }
 
 impl<W: Widget> Builder<W> {
-    /// A builder that begins with this state.
+    /// Creates a builder with this state.
     pub(super) fn of(state: Value) -> Self {
         Self {
             parts: WidgetStates {
@@ -93,22 +94,22 @@ impl<W: Widget> Builder<W> {
         }
     }
 
-    /// Makes the widget; nothing is shown yet.
+    /// Creates the widget, without showing it.
     pub fn build(self) -> W {
         W::from_model(self.parts.open(W::KIND))
     }
 
-    /// Sets the text beside the widget; on a button, the text on it.
+    /// Sets the text beside the widget, or on it for a button.
     pub fn description(self, text: &str) -> Self {
         self.state("description", text)
     }
 
-    /// Sets the text shown while the pointer rests on the widget.
+    /// Sets the text shown while the pointer hovers over the widget.
     pub fn tooltip(self, text: &str) -> Self {
         self.state("tooltip", text)
     }
 
-    /// Sets whether users cannot change it.
+    /// Sets whether users cannot change the widget.
     pub fn disabled(self, disabled: bool) -> Self {
         self.state("disabled", disabled)
     }
@@ -136,7 +137,7 @@ impl<W: Widget> Builder<W> {
         self
     }
 
-    /// Sets any value of the widget's state, by its name in ipywidgets.
+    /// Sets any value of the widget's state, by its ipywidgets name.
     pub fn state(mut self, key: &str, value: impl Into<Value>) -> Self {
         self.parts.set(key, value.into());
         self
@@ -152,7 +153,7 @@ impl WidgetStates {
         self.bytes.push((key, value.to_owned()));
     }
 
-    /// Opens layout, style and widget, in this order.
+    /// Opens the models of layout, style and widget, in this order.
     fn open(self, kind: WidgetKind) -> Model {
         let mut openings = Vec::new();
         let mut state = names(kind.module, kind.version, kind.name, kind.view);

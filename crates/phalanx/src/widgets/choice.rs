@@ -1,4 +1,4 @@
-//! Choices: a button, a box to tick, one of several.
+//! Buttons, checkboxes and selections.
 
 use super::build::{Builder, WidgetKind};
 use super::{described, widget};
@@ -17,7 +17,7 @@ widget! {
 }
 
 widget! {
-    /// A box to tick.
+    /// A checkbox.
     ///
     /// ```no_run
     /// use phalanx::widgets::Checkbox;
@@ -30,7 +30,7 @@ widget! {
 }
 
 widget! {
-    /// A choice of one of several texts.
+    /// A selection of one of several texts, from a drop-down list.
     ///
     /// ```no_run
     /// use phalanx::widgets::Dropdown;
@@ -42,7 +42,7 @@ widget! {
 }
 
 widget! {
-    /// A choice of one of several texts, all of them visible.
+    /// A selection of one of several texts, all of them visible.
     ///
     /// ```no_run
     /// use phalanx::widgets::RadioButtons;
@@ -55,7 +55,7 @@ widget! {
 }
 
 widget! {
-    /// A choice of one of several texts in a list.
+    /// A selection of one of several texts, from a list.
     ///
     /// ```no_run
     /// use phalanx::widgets::Select;
@@ -67,7 +67,7 @@ widget! {
 }
 
 widget! {
-    /// A choice of one of several texts, each a button.
+    /// A selection of one of several texts, each a button.
     ///
     /// ```no_run
     /// use phalanx::widgets::ToggleButtons;
@@ -79,7 +79,7 @@ widget! {
 }
 
 widget! {
-    /// A choice of any number of several texts in a list.
+    /// A selection of any number of several texts, from a list.
     ///
     /// ```no_run
     /// use phalanx::widgets::SelectMultiple;
@@ -103,19 +103,19 @@ described!(
 );
 
 impl Button {
-    /// A button with this text.
+    /// Creates a button with this text.
     pub fn new(description: &str) -> Self {
         Self::builder().description(description).build()
     }
 
-    /// A builder; without text by default.
+    /// Returns a builder; without text by default.
     pub fn builder() -> Builder<Self> {
         Builder::of(json!({
             "button_style": "", "description": "", "disabled": false, "icon": "", "tooltip": null,
         }))
     }
 
-    /// Calls back whenever a user clicks.
+    /// Registers a callback for clicks.
     pub fn on_click(&self, mut callback: impl FnMut(&Button) + Send + 'static) {
         let button = self.clone();
         self.0.on_message(Box::new(move |message| {
@@ -129,24 +129,24 @@ impl Button {
 }
 
 impl Builder<Button> {
-    /// The colour by its meaning: `"primary"`, `"success"`, `"info"`, `"warning"`, `"danger"`.
+    /// Sets the colour by its meaning: `"primary"`, `"success"`, `"info"`, `"warning"`, `"danger"`.
     pub fn button_style(self, style: &str) -> Self {
         self.state("button_style", style)
     }
 
-    /// A symbol by its name in Font Awesome: `"play"`, `"check"`, …
+    /// Sets the icon by its Font Awesome name: `"play"`, `"check"`, …
     pub fn icon(self, icon: &str) -> Self {
         self.state("icon", icon)
     }
 }
 
 impl Checkbox {
-    /// An unticked box with this text beside it.
+    /// Creates an unchecked box with this text beside it.
     pub fn new(description: &str) -> Self {
         Self::builder().description(description).build()
     }
 
-    /// A builder; unticked by default.
+    /// Returns a builder; unchecked by default.
     pub fn builder() -> Builder<Self> {
         Builder::of(json!({
             "description": "", "description_allow_html": false, "disabled": false, "indent": true,
@@ -154,17 +154,17 @@ impl Checkbox {
         }))
     }
 
-    /// Returns true if it is ticked in the frontends.
+    /// Returns true if the box is checked in the frontends.
     pub fn value(&self) -> bool {
         ticked(&self.0.get("value"))
     }
 
-    /// Ticks or unticks it.
+    /// Checks or unchecks the box.
     pub fn set_value(&self, value: bool) {
         self.0.set("value", value.into());
     }
 
-    /// Calls back whenever a user changes it.
+    /// Registers a callback for changes by users.
     pub fn observe(&self, mut callback: impl FnMut(bool) + Send + 'static) {
         let callback = move |value: &Value| callback(ticked(value));
         self.0.on_change("value", Box::new(callback));
@@ -172,22 +172,22 @@ impl Checkbox {
 }
 
 impl Builder<Checkbox> {
-    /// Sets whether it is ticked initially.
+    /// Sets whether the box is checked initially.
     pub fn value(self, value: bool) -> Self {
         self.state("value", value)
     }
 }
 
-/// Defines the methods of choices of one text; further values are those only some have.
+/// Defines the methods of selections of one text; the extra values are those of individual types.
 macro_rules! one_of {
     ($name:ident $(, $key:literal: $value:tt)*) => {
         impl $name {
-            /// A choice of these options, the first selected.
+            /// Creates a selection of these options, with the first one selected.
             pub fn new<S: AsRef<str>>(options: impl IntoIterator<Item = S>) -> Self {
                 Self::builder().options(options).build()
             }
 
-            /// A builder; without options by default.
+            /// Returns a builder; without options by default.
             pub fn builder() -> Builder<Self> {
                 Builder::of(json!({
                     "_options_labels": [], "description": "", "description_allow_html": false,
@@ -195,7 +195,7 @@ macro_rules! one_of {
                 }))
             }
 
-            /// The selected option, as in the frontends; empty if there is none.
+            /// The option that is selected in the frontends; empty if there is none.
             pub fn value(&self) -> String {
                 let mut state = self.0.state();
                 let index = state.get("index").and_then(Value::as_u64);
@@ -214,13 +214,13 @@ macro_rules! one_of {
                 labels(Some(self.0.get("_options_labels")))
             }
 
-            /// Selects an option; none is selected if there is none of that name.
+            /// Selects an option; if it does not exist, none is selected.
             pub fn set_value(&self, option: &str) {
                 let index = self.options().iter().position(|known| known == option);
                 self.0.set("index", json!(index));
             }
 
-            /// Calls back with the option whenever a user selects one.
+            /// Registers a callback for selections by users, with the option.
             pub fn observe(&self, mut callback: impl FnMut(String) + Send + 'static) {
                 let choice = self.clone();
                 let callback = move |index: &Value| {
@@ -233,7 +233,7 @@ macro_rules! one_of {
         }
 
         impl Builder<$name> {
-            /// Sets the options and selects the first.
+            /// Sets the options, and selects the first one.
             pub fn options<S: AsRef<str>>(
                 mut self,
                 options: impl IntoIterator<Item = S>,
@@ -244,7 +244,7 @@ macro_rules! one_of {
                 self.state("index", json!(first))
             }
 
-            /// Sets the initial option; call it after [`options`](Self::options).
+            /// Sets the option selected initially; call it after [`options`](Self::options).
             pub fn value(self, option: &str) -> Self {
                 let labels = labels(self.parts.state.get("_options_labels").cloned());
                 let index = labels.iter().position(|known| known == option);
@@ -260,12 +260,12 @@ one_of!(Select, "rows": 5);
 one_of!(ToggleButtons, "button_style": "", "icons": [], "tooltips": []);
 
 impl SelectMultiple {
-    /// A choice of these options, none selected.
+    /// Creates a selection of these options, with none selected.
     pub fn new<S: AsRef<str>>(options: impl IntoIterator<Item = S>) -> Self {
         Self::builder().options(options).build()
     }
 
-    /// A builder; without options by default.
+    /// Returns a builder; without options by default.
     pub fn builder() -> Builder<Self> {
         Builder::of(json!({
             "_options_labels": [], "description": "", "description_allow_html": false,
@@ -278,17 +278,17 @@ impl SelectMultiple {
         labels(Some(self.0.get("_options_labels")))
     }
 
-    /// The selected options, as in the frontends.
+    /// The options that are selected in the frontends.
     pub fn value(&self) -> Vec<String> {
         chosen(&self.0.get("index"), self.options())
     }
 
-    /// Selects options; those that are not there are left out.
+    /// Selects options; those that do not exist are ignored.
     pub fn set_value<S: AsRef<str>>(&self, options: impl IntoIterator<Item = S>) {
         self.0.set("index", indices(options, &self.options()));
     }
 
-    /// Calls back with the selected options whenever a user changes them.
+    /// Registers a callback for selections by users, with the selected options.
     pub fn observe(&self, mut callback: impl FnMut(Vec<String>) + Send + 'static) {
         let choice = self.clone();
         let callback = move |index: &Value| callback(chosen(index, choice.options()));
@@ -302,14 +302,14 @@ impl Builder<SelectMultiple> {
         self.state("_options_labels", Value::Array(texts(options)))
     }
 
-    /// Selects options initially; call it after [`options`](Self::options).
+    /// Sets the options selected initially; call it after [`options`](Self::options).
     pub fn value<S: AsRef<str>>(self, options: impl IntoIterator<Item = S>) -> Self {
         let labels = labels(self.parts.state.get("_options_labels").cloned());
         let index = indices(options, &labels);
         self.state("index", index)
     }
 
-    /// Sets the number of options that are visible at once.
+    /// Sets the number of options visible at once.
     pub fn rows(self, rows: usize) -> Self {
         self.state("rows", rows)
     }
@@ -319,7 +319,7 @@ fn texts<S: AsRef<str>>(options: impl IntoIterator<Item = S>) -> Vec<Value> {
     options.into_iter().map(|o| o.as_ref().into()).collect()
 }
 
-/// The indices of options among all there are.
+/// The indices of some options among all.
 fn indices<S: AsRef<str>>(options: impl IntoIterator<Item = S>, all: &[String]) -> Value {
     let options = options.into_iter();
     let known = options.filter_map(|one| all.iter().position(|known| known == one.as_ref()));

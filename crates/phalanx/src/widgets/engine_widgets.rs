@@ -1,5 +1,5 @@
-//! Widgets of an engine, which no frontend knows: their state is in its process, and what is shown of
-//! them is a display of what they look like where there are no widgets, updated when they change.
+//! Widgets of an engine, which are not connected to a frontend: their state is in the engine's
+//! process, and they are shown as a display of their static fallback, updated when they change.
 
 use super::model::Model;
 use crate::display::{fresh_id, put};
@@ -18,7 +18,7 @@ pub(crate) struct EngineWidgets {
     shown: Vec<DisplayedWidget>,
 }
 
-/// A widget on display.
+/// A widget that is displayed.
 #[derive(Clone)]
 struct DisplayedWidget {
     widget: CommId,
@@ -28,7 +28,7 @@ struct DisplayedWidget {
 }
 
 impl EngineWidgets {
-    /// Does what the kernel does for widgets of the notebook's own cells, as far as can be.
+    /// Implements requests about widgets, as far as possible without a frontend.
     fn answer(&mut self, request: CommRequest) -> HostReply {
         match request {
             CommRequest::Open { comms, .. } => {
@@ -42,13 +42,14 @@ impl EngineWidgets {
                 }
             }
             CommRequest::State(id) => return HostReply::CommState(self.states.get(&id).cloned()),
-            // Only frontends upload.
+            // Uploads need a frontend.
             CommRequest::Buffers(_) => return HostReply::CommBuffers(Vec::new()),
             CommRequest::Close(ids) => {
                 self.states.retain(|id, _| !ids.contains(id));
                 self.shown.retain(|shown| !ids.contains(&shown.widget));
             }
-            // Nobody moves or clicks what is only a picture, and what a cell puts out stays there.
+            // A static picture cannot be clicked or moved, and the output of a cell is not
+            // captured.
             CommRequest::Observe(_)
             | CommRequest::Accept(_)
             | CommRequest::NextEvent
@@ -65,7 +66,7 @@ fn state(mut data: Map<String, Value>) -> Map<String, Value> {
     }
 }
 
-/// Answers in the kernel's place; what is on display and has changed is shown anew.
+/// Replies in place of the kernel; displayed widgets that have changed are updated.
 pub(super) fn answer(request: CommRequest) -> Option<HostReply> {
     let changes = matches!(request, CommRequest::Send(_));
     if matches!(request, CommRequest::Observe(_)) {
@@ -80,7 +81,7 @@ pub(super) fn answer(request: CommRequest) -> Option<HostReply> {
     Some(reply)
 }
 
-/// Shows a widget, from now on as it changes.
+/// Shows a widget, and updates it when it changes.
 pub(super) fn display(widget: &Model) {
     let shown = DisplayedWidget {
         widget: widget.id().clone(),
@@ -94,7 +95,7 @@ pub(super) fn display(widget: &Model) {
 }
 
 fn refresh() {
-    // Looking at a widget asks for its state and its children's, so the lock is not held.
+    // Rendering a widget reads its state and its children's, so the lock must not be held.
     let Some(all) = listeners::here().map(|here| here.shown.clone()) else {
         return;
     };

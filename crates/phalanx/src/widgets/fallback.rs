@@ -1,13 +1,13 @@
-//! The representation of a widget without widget support: in consoles, on GitHub, in converted
+//! The representation of widgets for frontends without widget support: consoles, GitHub, converted
 //! notebooks.
 
 use phalanx_protocol::look::{bar, escape};
 use serde_json::{Map, Value};
 
-/// The keys worth telling, in this order.
+/// The keys of the state that are shown, in this order.
 const TOLD: [&str; 6] = ["value", "index", "min", "max", "description", "placeholder"];
 
-/// Plain text and HTML, given the state and what the children look like.
+/// Returns plain text and HTML, given the state and the representations of the children.
 pub(super) fn of(state: &Map<String, Value>, children: Vec<(String, String)>) -> (String, String) {
     let name = text(state, "_model_name");
     let name = name.strip_suffix("Model").unwrap_or(name);
@@ -44,7 +44,7 @@ fn boxed(direction: &str, html: &str) -> String {
     )
 }
 
-/// Pages under their titles, the one that is selected open.
+/// Renders pages under their titles, with the selected one open.
 fn pages(state: &Map<String, Value>, html: &[String]) -> String {
     let titles = state.get("titles").and_then(Value::as_array);
     let title = |at: usize| titles.and_then(|titles| titles.get(at)?.as_str());
@@ -60,7 +60,7 @@ fn pages(state: &Map<String, Value>, html: &[String]) -> String {
     html.iter().enumerate().map(page).collect()
 }
 
-/// A control as a page without a kernel has it, which moves nothing.
+/// Renders a control as static HTML.
 fn control(name: &str, state: &Map<String, Value>) -> Option<String> {
     let value = state.get("value").map(shown).unwrap_or_default();
     let input = |kind: &str, more: &str| format!("<input type=\"{kind}\"{more} disabled>");
@@ -115,7 +115,7 @@ fn label(state: &Map<String, Value>) -> String {
     escape(text(state, "description"))
 }
 
-/// The options, those that are chosen marked.
+/// Renders the options, with the selected ones marked.
 fn options(state: &Map<String, Value>) -> Option<String> {
     let labels = state.get("_options_labels")?.as_array()?;
     let index = state.get("index")?;
@@ -134,7 +134,7 @@ fn options(state: &Map<String, Value>) -> Option<String> {
     Some(options.join(" · "))
 }
 
-/// A value as a person reads it: text without quotes, dates as ISO 8601 has them.
+/// Formats a value for display: text without quotes, dates in ISO 8601.
 fn shown(value: &Value) -> String {
     match value {
         Value::Null => String::new(),

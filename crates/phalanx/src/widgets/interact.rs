@@ -1,13 +1,13 @@
-//! Controls for the parameters of a closure, which runs again whenever one of them is moved.
+//! Controls for the parameters of a closure, which runs again whenever one of them changes.
 
 use super::{AnyWidget, Checkbox, Dropdown, FloatSlider, IntSlider, Output, Text, VBox, Widget};
 use std::fmt::Debug;
 use std::ops::RangeInclusive;
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// Shows controls for the parameters of a closure, and what it prints, shows and returns: now, and
-/// whenever a user moves a control. The controls follow from the types: sliders for numbers, a box to
-/// tick for `bool`, a field for `String`.
+/// Shows controls for the parameters of a closure, and its output and value: now, and whenever a
+/// user changes a control. The types determine the controls: sliders for numbers, a checkbox for
+/// `bool`, a text field for `String`.
 ///
 /// ```no_run
 /// use phalanx::widgets::interact;
@@ -17,7 +17,7 @@ pub fn interact<A: Parameters>(closure: impl Interactive<A>) {
     shown(A::controls(), closure);
 }
 
-/// Shows controls of one's own for the parameters of a closure: ranges, options, initial values.
+/// Shows custom controls for the parameters of a closure: ranges, options, initial values.
 ///
 /// ```no_run
 /// use phalanx::widgets::interact_with;
@@ -38,7 +38,7 @@ type Controlled<A> = (Vec<AnyWidget>, ControlReader<A>, Vec<Observer>);
 /// Reads the values of all controls.
 type ControlReader<A> = Box<dyn Fn() -> A + Send>;
 
-/// Has a control call back when a user moves it.
+/// Registers a callback for a user's changes of a control.
 type Observer = Box<dyn Fn(Box<dyn FnMut() + Send>)>;
 
 fn shown<A>((mut widgets, read, observers): Controlled<A>, mut closure: impl Interactive<A>)
@@ -69,7 +69,7 @@ where
     }
 }
 
-/// A closure whose parameters have controls; its value is shown as a cell shows it.
+/// A closure whose parameters have controls; its value is shown like the value of a cell.
 ///
 /// ```no_run
 /// use phalanx::widgets::{Interactive, interact};
@@ -83,14 +83,14 @@ pub trait Interactive<A>: Send + 'static {
     fn run(&mut self, values: A) -> Option<String>;
 }
 
-/// The types of several parameters that have controls of their own; tuples of [`Parameter`]s.
+/// The types of several parameters with default controls; tuples of [`Parameter`]s.
 #[doc(hidden)]
 pub trait Parameters: Sized + 'static {
     #[doc(hidden)]
     fn controls() -> Controlled<Self>;
 }
 
-/// A type that has a control by itself.
+/// A type with a default control.
 ///
 /// ```no_run
 /// use phalanx::widgets::{Parameter, interact};
@@ -116,7 +116,7 @@ pub trait Parameter: Sized + 'static {
 /// squared(-5..=5);
 /// ```
 pub trait Control {
-    /// The type of its value.
+    /// The type of the control's value.
     type Value: 'static;
     #[doc(hidden)]
     type Widget: Widget + Into<AnyWidget>;
@@ -138,13 +138,13 @@ pub trait Control {
 /// product((1..=9, 1..=9));
 /// ```
 pub trait Controls {
-    /// The types of their values.
+    /// The types of the controls' values.
     type Values;
     #[doc(hidden)]
     fn into_parts(self) -> Controlled<Self::Values>;
 }
 
-/// Implements a control that is a widget with `value` and `observe`.
+/// Implements [`Control`] for a widget with `value` and `observe`.
 macro_rules! control {
     ($type:ty $(, $generic:tt)?; $value:ty, $widget:ident, $build:expr, $read:expr) => {
         impl$(<const $generic: usize>)? Control for $type {
@@ -168,7 +168,7 @@ macro_rules! control {
     };
 }
 
-/// Implements the controls and the parameters of integers.
+/// Implements the controls and the parameters of integer types.
 macro_rules! integers {
     ($($number:ty),+) => {
         $(
@@ -192,7 +192,7 @@ macro_rules! integers {
 
 integers!(i8, i16, i32, i64, isize, u8, u16, u32, u64, usize);
 
-/// Implements the controls and the parameters of floating-point numbers.
+/// Implements the controls and the parameters of floating-point types.
 macro_rules! floats {
     ($($number:ty),+) => {
         $(
@@ -238,7 +238,7 @@ impl Parameter for String {
     }
 }
 
-/// Implements what closures with several parameters need.
+/// Implements the traits for closures with several parameters.
 macro_rules! tuples {
     ($first:ident $($rest:ident)*) => {
         impl<$first: Parameter, $($rest: Parameter),*> Parameters for ($first, $($rest,)*) {

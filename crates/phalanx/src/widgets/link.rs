@@ -1,14 +1,15 @@
-//! Values of two widgets that frontends keep equal, without asking the kernel.
+//! Links between the values of two widgets, kept up to date by frontends without the kernel.
 
 use super::AnyWidget;
 use super::build::CONTROLS;
 use super::model::{Model, NewModel, object};
 use serde_json::json;
 
-/// Keeps two values equal, in both directions: at once, in every frontend, also while a cell runs.
+/// Keeps two values equal, in both directions: immediately, in every frontend, also while a cell
+/// runs.
 ///
-/// Values are named as in ipywidgets. What is not done to a value in a frontend, such as
-/// `set_value` in a cell, reaches the other one as soon as a frontend shows it.
+/// Values have their ipywidgets names. A change that is not made in a frontend, such as `set_value`
+/// in a cell, reaches the other value as soon as a frontend shows it.
 ///
 /// ```no_run
 /// use phalanx::widgets::{HBox, IntProgress, IntSlider, jslink};
@@ -21,7 +22,7 @@ pub fn jslink(source: (impl Into<AnyWidget>, &str), target: (impl Into<AnyWidget
     Link::of("Link", source, target)
 }
 
-/// Keeps a value equal to another one, which does not follow it.
+/// Keeps the target's value equal to the source's, but not the reverse.
 ///
 /// ```no_run
 /// use phalanx::widgets::{HBox, IntSlider, jsdlink};
@@ -33,7 +34,8 @@ pub fn jsdlink(source: (impl Into<AnyWidget>, &str), target: (impl Into<AnyWidge
     Link::of("DirectionalLink", source, target)
 }
 
-/// A link between two values; made by [`jslink`] and [`jsdlink`]. It stays when the handle is dropped.
+/// A link between two values; made by [`jslink`] and [`jsdlink`]. It persists when the handle is
+/// dropped.
 ///
 /// ```no_run
 /// use phalanx::widgets::{IntSlider, Link, jslink};
@@ -66,7 +68,7 @@ impl Link {
         })))]))
     }
 
-    /// Ends the link; the values stay as they are.
+    /// Removes the link; the values stay as they are.
     pub fn unlink(&self) {
         self.0.close();
     }

@@ -1,4 +1,4 @@
-//! Widgets: what users move, click and read in the notebook, as values.
+//! Widgets: interactive controls in the notebook, as Rust values.
 //!
 //! ```no_run
 //! use phalanx::widgets::{Button, IntSlider, VBox};
@@ -9,15 +9,15 @@
 //! VBox::new((&slider, &button)).display();
 //! ```
 //!
-//! A widget is a handle, cheap to clone: the kernel holds its state, so what is read is what
-//! frontends show, also while a cell runs and after a page is reloaded. It stays until
-//! [`close`](IntSlider::close); dropping the handle closes nothing. Callbacks run between cells, or
-//! while a cell calls [`process_events`].
+//! A widget is a handle, cheap to clone: the kernel holds its state, so methods return what
+//! frontends show, also while a cell runs and after a page is reloaded. It exists until
+//! [`close`](IntSlider::close); dropping the handle does not close it. Callbacks run between cells,
+//! or while a cell calls [`process_events`].
 //!
-//! On an engine a widget has no frontend: it is shown as what it looks like where there are no widgets,
-//! and that is updated when the cell or function changes it.
+//! On an engine a widget has no frontend: its static fallback is shown, and updated when the cell
+//! or function changes it.
 //!
-//! The names are those of ipywidgets 8. Values that have no method here are reached by
+//! The names are those of ipywidgets 8. Values without a method of their own are set by
 //! [`Builder::state`], [`Builder::layout`] and [`Builder::style`].
 //!
 //! | file | what |
@@ -31,9 +31,9 @@
 //! | `link.rs` | [`jslink`], [`jsdlink`]: values that frontends keep equal |
 //! | `output.rs` | [`Output`] |
 //! | `interact.rs` | [`interact()`]: controls for the parameters of a closure |
-//! | `build.rs` | how all of them are made |
-//! | `model.rs` | the handle |
-//! | `fallback.rs` | what they look like where there are no widgets |
+//! | `build.rs` | construction of widgets |
+//! | `model.rs` | the handle on a widget's model |
+//! | `fallback.rs` | the representation for frontends without widget support |
 //! | `engine_widgets.rs` | widgets of an engine |
 
 mod boxes;
@@ -69,7 +69,7 @@ pub use upload::{FileUpload, UploadedFile};
 
 pub use crate::listeners::process_events;
 
-/// Declares a type of widget, with what all of them have.
+/// Declares a type of widget, with the methods that all widgets have.
 macro_rules! widget {
     ($(#[$doc:meta])* $name:ident, $kind:expr) => {
         $(#[$doc])*
@@ -98,7 +98,7 @@ macro_rules! widget {
         }
 
         impl $name {
-            /// Shows the widget here; may be called any number of times.
+            /// Shows the widget under the cell; may be called any number of times.
             pub fn display(&self) {
                 self.0.display();
             }
@@ -108,7 +108,7 @@ macro_rules! widget {
                 self.0.close();
             }
 
-            /// Changes any value of the state, by its name in ipywidgets.
+            /// Changes any value of the state, by its ipywidgets name.
             pub fn set_state(&self, key: &str, value: impl Into<serde_json::Value>) {
                 self.0.set(key, value.into());
             }
@@ -126,7 +126,7 @@ macro_rules! widget {
     };
 }
 
-/// Adds what a widget with a description has.
+/// Adds the methods of widgets with a description.
 macro_rules! described {
     ($($name:ident),+) => {
         $(impl $name {
@@ -135,7 +135,7 @@ macro_rules! described {
                 self.0.set("description", text.into());
             }
 
-            /// Changes whether users can change it.
+            /// Changes whether users cannot change the widget.
             pub fn set_disabled(&self, disabled: bool) {
                 self.0.set("disabled", disabled.into());
             }

@@ -1,4 +1,4 @@
-//! A widget's handle: the kernel holds the state, and every reading asks for it.
+//! The handle on a widget's model: the kernel holds the state, and every read requests it.
 
 use super::engine_widgets;
 use crate::host;
@@ -11,26 +11,26 @@ use serde_json::{Map, Value, json};
 use std::fs::File;
 use std::io::Read;
 
-/// The version of the widgets' message protocol we speak.
+/// The version of the widget message protocol.
 const PROTOCOL_VERSION: &str = "2.1.0";
 
-/// The MIME type by which a frontend shows a widget.
+/// The MIME type of a widget view.
 const VIEW_MIME: &str = "application/vnd.jupyter.widget-view+json";
 
-/// A widget as the kernel knows it.
+/// The kernel's model of a widget.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Model {
     id: CommId,
 }
 
-/// Called with a message.
+/// A callback for messages.
 type OnMessage = Box<dyn FnMut(&CommMessage) + Send>;
 
-/// One model that is to be opened.
+/// A model to be opened.
 pub(super) struct NewModel {
     pub(super) id: CommId,
     pub(super) state: Map<String, Value>,
-    /// Binary values of the state.
+    /// The binary values of the state.
     pub(super) bytes: Vec<(&'static str, Vec<u8>)>,
 }
 
@@ -43,7 +43,7 @@ impl NewModel {
         }
     }
 
-    /// The reference by which other models name this one.
+    /// The reference by which other models refer to this one.
     pub(super) fn reference(&self) -> String {
         reference(&self.id)
     }
@@ -58,7 +58,7 @@ impl Model {
         &self.id
     }
 
-    /// Opens models in this order; the last is the widget, the others are parts of it.
+    /// Opens models in this order; the last one is the widget, the others are its parts.
     pub(super) fn open(openings: Vec<NewModel>) -> Self {
         let id = openings.last().map(|opening| opening.id.clone());
         let comms = openings.into_iter().map(|opening| {
@@ -79,7 +79,7 @@ impl Model {
         }
     }
 
-    /// The reference by which other models name this one.
+    /// The reference by which other models refer to this one.
     pub(super) fn reference(&self) -> String {
         reference(&self.id)
     }
@@ -131,14 +131,14 @@ impl Model {
         }));
     }
 
-    /// Changes a value of the widget's layout or style, whichever that is.
+    /// Changes a value of the widget's layout or style, whose key is `part`.
     pub(super) fn set_part(&self, part: &str, key: &str, value: Value) {
         if let Some(id) = self.get(part).as_str().and_then(referred) {
             Self { id }.set(key, value);
         }
     }
 
-    /// Calls back with every message a frontend sends.
+    /// Registers a callback for all messages from frontends.
     pub(super) fn on_message(&self, mut callback: OnMessage) {
         listeners::listen(
             self.id.as_str(),
@@ -151,7 +151,7 @@ impl Model {
         ask(CommRequest::Observe(self.id.clone()));
     }
 
-    /// Calls back with the new value whenever a frontend changes it.
+    /// Registers a callback for changes of a value by frontends.
     pub(super) fn on_change(&self, key: &'static str, mut callback: Box<dyn FnMut(&Value) + Send>) {
         self.on_message(Box::new(move |message| {
             let state = message.data.get("state").and_then(Value::as_object);
@@ -161,13 +161,13 @@ impl Model {
         }));
     }
 
-    /// Has the widget take over what the running cell puts out, or no longer.
+    /// Starts or stops capturing the output of the running cell.
     pub(super) fn capture(&self, on: bool) {
         let comm_id = self.id.clone();
         ask(CommRequest::Capture { comm_id, on });
     }
 
-    /// Takes the widget out of all frontends, with its layout and style.
+    /// Removes the widget from all frontends, with its layout and style.
     pub(super) fn close(&self) {
         let state = self.state();
         let parts = ["layout", "style"].map(|part| state.get(part).and_then(Value::as_str));
@@ -177,7 +177,7 @@ impl Model {
         listeners::forget(self.id.as_str());
     }
 
-    /// Shows the widget here.
+    /// Shows the widget under the cell.
     pub(super) fn display(&self) {
         if crate::engine_id().is_some() {
             return engine_widgets::display(self);
@@ -204,7 +204,7 @@ impl Model {
         }
     }
 
-    /// The widget for frontends that have widgets, and something like it for those that do not.
+    /// The widget view for frontends with widget support, and the fallback for others.
     pub(super) fn bundle(&self) -> MimeBundle {
         let (plain, html) = self.fallback();
         if crate::engine_id().is_some() {
@@ -227,14 +227,13 @@ impl Model {
     }
 }
 
-/// The paths of binary values, and their frames.
+/// The paths of binary values, and their buffers.
 fn binary(bytes: Vec<(&'static str, Vec<u8>)>) -> (Vec<[&'static str; 1]>, Vec<Buffer>) {
     let bytes = bytes.into_iter();
     bytes.map(|(key, value)| ([key], Buffer(value))).unzip()
 }
 
-/// Asks the kernel; what it does not answer is said on stderr, since nobody can do anything about
-/// it.
+/// Sends a request to the kernel. An error is printed to stderr, since callers cannot handle it.
 fn ask(request: CommRequest) -> Option<HostReply> {
     if crate::engine_id().is_some() {
         return engine_widgets::answer(request);
@@ -256,7 +255,7 @@ fn referred(reference: &str) -> Option<CommId> {
     reference.strip_prefix("IPY_MODEL_").map(CommId::new)
 }
 
-/// An id nobody else has.
+/// A unique id.
 fn fresh_id() -> CommId {
     let mut bytes = [0; 16];
     let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));

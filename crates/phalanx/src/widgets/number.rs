@@ -1,4 +1,4 @@
-//! Numbers: sliders that users move, bars that code moves.
+//! Numeric widgets: sliders, and progress bars.
 
 use super::build::{Builder, WidgetKind};
 use super::{described, widget};
@@ -57,7 +57,7 @@ widget! {
 }
 
 widget! {
-    /// A slider with two handles over integers.
+    /// A slider for a range of integers, with two handles.
     ///
     /// ```no_run
     /// use phalanx::widgets::IntRangeSlider;
@@ -70,7 +70,7 @@ widget! {
 }
 
 widget! {
-    /// A slider with two handles over floating-point numbers.
+    /// A slider for a range of floating-point numbers, with two handles.
     ///
     /// ```no_run
     /// use phalanx::widgets::FloatRangeSlider;
@@ -82,7 +82,7 @@ widget! {
 }
 
 widget! {
-    /// Buttons that count: played, it goes from the lowest value to the highest.
+    /// Playback buttons that step through the values from the lowest to the highest.
     ///
     /// ```no_run
     /// use phalanx::widgets::Play;
@@ -103,21 +103,21 @@ described!(
     Play
 );
 
-/// Defines the methods the number types share: a builder for the range, and the value.
+/// Defines the methods that numeric types share: constructor, builder for the range, and value.
 macro_rules! number {
     ($name:ident, $number:ty, $read:ident, $initial:expr) => {
         impl $name {
-            /// A widget over this range, at its beginning.
+            /// Creates a widget for this range, with the lowest value.
             pub fn new(range: RangeInclusive<$number>) -> Self {
                 Self::builder().range(range).build()
             }
 
-            /// A builder; from 0 to 100 (10 for floating point) by default.
+            /// Returns a builder; from 0 to 100 (10 for floating point) by default.
             pub fn builder() -> Builder<Self> {
                 Builder::of($initial)
             }
 
-            /// The value, as in the frontends.
+            /// The value shown in the frontends.
             pub fn value(&self) -> $number {
                 $read(&self.0.get("value"))
             }
@@ -134,18 +134,18 @@ macro_rules! number {
         }
 
         impl Builder<$name> {
-            /// Lowest and highest value, which begins at the lowest.
+            /// Sets the lowest and the highest value; the initial value is the lowest.
             pub fn range(self, range: RangeInclusive<$number>) -> Self {
                 let (min, max) = range.into_inner();
                 self.min(min).max(max).value(min)
             }
 
-            /// The lowest value.
+            /// Sets the lowest value.
             pub fn min(self, min: $number) -> Self {
                 self.state("min", json!(min))
             }
 
-            /// The highest value.
+            /// Sets the highest value.
             pub fn max(self, max: $number) -> Self {
                 self.state("max", json!(max))
             }
@@ -155,7 +155,7 @@ macro_rules! number {
                 self.state("value", json!(value))
             }
 
-            /// Sets whether it is vertical.
+            /// Sets whether the widget is vertical.
             pub fn vertical(self, vertical: bool) -> Self {
                 let orientation = if vertical { "vertical" } else { "horizontal" };
                 self.state("orientation", orientation)
@@ -190,7 +190,7 @@ number!(
 );
 
 impl Play {
-    /// Calls back with the new value whenever it changes.
+    /// Registers a callback for changes of the value.
     pub fn observe(&self, mut callback: impl FnMut(i64) + Send + 'static) {
         let callback = move |value: &Value| callback(int(value));
         self.0.on_change("value", Box::new(callback));
@@ -209,7 +209,7 @@ impl Builder<Play> {
         self.state("step", step)
     }
 
-    /// Sets whether it begins again at its end.
+    /// Sets whether playback repeats.
     pub fn repeat(self, repeat: bool) -> Self {
         self.state("repeat", repeat)
     }
@@ -219,17 +219,17 @@ impl Builder<Play> {
 macro_rules! range {
     ($name:ident, $number:ty, $read:ident, $initial:expr) => {
         impl $name {
-            /// A slider over this range, with its middle half selected.
+            /// Creates a slider for this range, with its middle half selected.
             pub fn new(range: RangeInclusive<$number>) -> Self {
                 Self::builder().range(range).build()
             }
 
-            /// A builder; from 0 to 100 (10 for floating point) by default.
+            /// Returns a builder; from 0 to 100 (10 for floating point) by default.
             pub fn builder() -> Builder<Self> {
                 Builder::of($initial)
             }
 
-            /// The selected range, as in the frontends.
+            /// The range selected in the frontends.
             pub fn value(&self) -> RangeInclusive<$number> {
                 ends(&self.0.get("value"), $read)
             }
@@ -240,7 +240,7 @@ macro_rules! range {
                 self.0.set("value", json!([lower, upper]));
             }
 
-            /// Calls back with the new range whenever a user moves a handle.
+            /// Registers a callback for changes of the range by users.
             pub fn observe(
                 &self,
                 mut callback: impl FnMut(RangeInclusive<$number>) + Send + 'static,
@@ -251,7 +251,7 @@ macro_rules! range {
         }
 
         impl Builder<$name> {
-            /// Lowest and highest value; the middle half is selected.
+            /// Sets the lowest and the highest value; the middle half is selected.
             pub fn range(self, range: RangeInclusive<$number>) -> Self {
                 let (min, max) = range.into_inner();
                 let quarter = (max - min) / (4 as $number);
@@ -260,7 +260,7 @@ macro_rules! range {
                     .value(min + quarter..=max - quarter)
             }
 
-            /// Selects a range initially; call it after [`range`](Self::range).
+            /// Sets the range selected initially; call it after [`range`](Self::range).
             pub fn value(self, value: RangeInclusive<$number>) -> Self {
                 let (lower, upper) = value.into_inner();
                 self.state("value", json!([lower, upper]))
@@ -304,7 +304,7 @@ fn ends<N>(value: &Value, read: fn(&Value) -> N) -> RangeInclusive<N> {
 macro_rules! slider {
     ($name:ident, $number:ty, $read:ident) => {
         impl $name {
-            /// Calls back with the new value whenever a user moves the slider.
+            /// Registers a callback for changes of the value by users.
             pub fn observe(&self, mut callback: impl FnMut($number) + Send + 'static) {
                 let callback = move |value: &Value| callback($read(value));
                 self.0.on_change("value", Box::new(callback));
@@ -317,7 +317,8 @@ macro_rules! slider {
                 self.state("step", json!(step))
             }
 
-            /// Sets whether the value follows the pointer, or changes when it is released.
+            /// Sets whether the value changes while a handle is dragged, or only when it is
+            /// released.
             pub fn continuous_update(self, continuous: bool) -> Self {
                 self.state("continuous_update", continuous)
             }
@@ -337,15 +338,15 @@ slider!(FloatSlider, f64, float);
 macro_rules! bar {
     ($name:ident, $number:ty) => {
         impl $name {
-            /// Changes the colour by its meaning: `"success"`, `"info"`, `"warning"`, `"danger"`, or
-            /// `""`.
+            /// Changes the colour by its meaning: `"success"`, `"info"`, `"warning"`, `"danger"`,
+            /// or `""`.
             pub fn set_bar_style(&self, style: &str) {
                 self.0.set("bar_style", style.into());
             }
         }
 
         impl Builder<$name> {
-            /// The colour by its meaning: `"success"`, `"info"`, `"warning"`, `"danger"`.
+            /// Sets the colour by its meaning: `"success"`, `"info"`, `"warning"`, `"danger"`.
             pub fn bar_style(self, style: &str) -> Self {
                 self.state("bar_style", style)
             }
@@ -385,7 +386,7 @@ fn bar(zero: Value, max: Value) -> Value {
     })
 }
 
-/// A frontend may send 3 as 3.0.
+/// Accepts 3.0 for 3, as some frontends send it.
 fn int(value: &Value) -> i64 {
     value
         .as_i64()

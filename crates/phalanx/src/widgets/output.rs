@@ -1,4 +1,4 @@
-//! An area for outputs: text, images, anything a piece of code shows.
+//! An output area: a widget for text, images and other outputs of code.
 
 use super::build::{Builder, WidgetKind};
 use super::widget;
@@ -30,28 +30,28 @@ impl Default for Output {
 }
 
 impl Output {
-    /// An empty area.
+    /// Creates an empty area.
     pub fn new() -> Self {
         Self::builder().build()
     }
 
-    /// A builder; empty by default.
+    /// Returns a builder; empty by default.
     pub fn builder() -> Builder<Self> {
         Builder::of(json!({"msg_id": "", "outputs": []}))
     }
 
-    /// Runs a piece of code; its output appears here and not under the cell.
+    /// Runs a piece of code; its output is shown in this area instead of under the cell.
     pub fn capture<T>(&self, code: impl FnOnce() -> T) -> T {
         let _capture = Capture::begin(self);
         code()
     }
 
-    /// Adds text, as if code had printed it.
+    /// Appends text as if code had printed it.
     pub fn append_stdout(&self, text: &str) {
         self.append(json!({"output_type": "stream", "name": "stdout", "text": text}));
     }
 
-    /// Adds a rich output.
+    /// Appends a rich output.
     pub fn append_display(&self, data: MimeBundle) {
         self.append(json!({"output_type": "display_data", "data": data.0, "metadata": {}}));
     }
@@ -71,7 +71,7 @@ impl Output {
     }
 }
 
-/// Ends the capture, also when the code panics.
+/// Ends the capture when dropped, also when the code panics.
 struct Capture<'a>(&'a Output);
 
 impl<'a> Capture<'a> {

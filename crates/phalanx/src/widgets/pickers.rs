@@ -6,7 +6,7 @@ use chrono::{Datelike, NaiveDate};
 use serde_json::{Value, json};
 
 widget! {
-    /// A field for a colour, in CSS form.
+    /// A colour picker; colours are in CSS notation.
     ///
     /// ```no_run
     /// use phalanx::widgets::ColorPicker;
@@ -19,7 +19,7 @@ widget! {
 }
 
 widget! {
-    /// A field for a date.
+    /// A date picker.
     ///
     /// ```no_run
     /// use phalanx::chrono::NaiveDate;
@@ -48,12 +48,12 @@ widget! {
 described!(ColorPicker, DatePicker);
 
 impl ColorPicker {
-    /// A field with this text beside it, black at first.
+    /// Creates a picker with this text beside it; black by default.
     pub fn new(description: &str) -> Self {
         Self::builder().description(description).build()
     }
 
-    /// A builder; black by default.
+    /// Returns a builder; black by default.
     pub fn builder() -> Builder<Self> {
         Builder::of(json!({
             "concise": false, "description": "", "description_allow_html": false,
@@ -61,7 +61,7 @@ impl ColorPicker {
         }))
     }
 
-    /// The colour, as in the frontends.
+    /// The colour shown in the frontends.
     pub fn value(&self) -> String {
         text(&self.0.get("value"))
     }
@@ -71,7 +71,7 @@ impl ColorPicker {
         self.0.set("value", colour.into());
     }
 
-    /// Calls back with the colour whenever a user picks one.
+    /// Registers a callback for colours picked by users.
     pub fn observe(&self, mut callback: impl FnMut(String) + Send + 'static) {
         let callback = move |value: &Value| callback(text(value));
         self.0.on_change("value", Box::new(callback));
@@ -84,19 +84,19 @@ impl Builder<ColorPicker> {
         self.state("value", colour)
     }
 
-    /// Sets whether only the colour is shown, without its text.
+    /// Sets whether only the colour is shown, without its name.
     pub fn concise(self, concise: bool) -> Self {
         self.state("concise", concise)
     }
 }
 
 impl DatePicker {
-    /// An empty field with this text beside it.
+    /// Creates an empty picker with this text beside it.
     pub fn new(description: &str) -> Self {
         Self::builder().description(description).build()
     }
 
-    /// A builder; empty by default.
+    /// Returns a builder; empty by default.
     pub fn builder() -> Builder<Self> {
         Builder::of(json!({
             "description": "", "description_allow_html": false, "disabled": false, "max": null,
@@ -104,7 +104,7 @@ impl DatePicker {
         }))
     }
 
-    /// The date, as in the frontends; `None` for an empty field.
+    /// The date shown in the frontends; `None` if the field is empty.
     pub fn value(&self) -> Option<NaiveDate> {
         date(&self.0.get("value"))
     }
@@ -114,7 +114,7 @@ impl DatePicker {
         self.0.set("value", parts(date));
     }
 
-    /// Calls back with the date whenever a user changes it.
+    /// Registers a callback for changes of the date by users.
     pub fn observe(&self, mut callback: impl FnMut(Option<NaiveDate>) + Send + 'static) {
         let callback = move |value: &Value| callback(date(value));
         self.0.on_change("value", Box::new(callback));
@@ -127,24 +127,24 @@ impl Builder<DatePicker> {
         self.state("value", parts(Some(date)))
     }
 
-    /// Sets the first date that can be picked.
+    /// Sets the earliest date that can be picked.
     pub fn min(self, date: NaiveDate) -> Self {
         self.state("min", parts(Some(date)))
     }
 
-    /// Sets the last date that can be picked.
+    /// Sets the latest date that can be picked.
     pub fn max(self, date: NaiveDate) -> Self {
         self.state("max", parts(Some(date)))
     }
 }
 
 impl Image {
-    /// An image of this format: `"png"`, `"jpeg"`, `"gif"`, `"svg+xml"`.
+    /// Creates an image of this format: `"png"`, `"jpeg"`, `"gif"`, `"svg+xml"`.
     pub fn new(format: &str, bytes: &[u8]) -> Self {
         Self::builder().format(format).value(bytes).build()
     }
 
-    /// A builder; an empty PNG by default.
+    /// Returns a builder; an empty PNG by default.
     pub fn builder() -> Builder<Self> {
         Builder::of(json!({"format": "png", "height": "", "width": ""}))
     }
@@ -172,7 +172,7 @@ fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
-/// A date as ipywidgets sends it: months count from 0.
+/// Converts a date into ipywidgets' format, in which months count from 0.
 fn parts(date: Option<NaiveDate>) -> Value {
     date.map_or(
         Value::Null,

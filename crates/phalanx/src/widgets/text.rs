@@ -1,4 +1,4 @@
-//! Text: shown, and typed.
+//! Text: labels and input fields.
 
 use super::build::{Builder, WidgetKind};
 use super::{described, widget};
@@ -66,12 +66,12 @@ described!(HTML, Text, Textarea, Label, HTMLMath);
 macro_rules! shown {
     ($($name:ident),+) => {
         $(impl $name {
-            /// A widget that shows this.
+            /// Creates a widget that shows this text.
             pub fn new(text: &str) -> Self {
                 Self::builder().value(text).build()
             }
 
-            /// A builder; empty by default.
+            /// Returns a builder; empty by default.
             pub fn builder() -> Builder<Self> {
                 Builder::of(json!({
                     "description": "", "description_allow_html": false,
@@ -91,7 +91,7 @@ macro_rules! shown {
         }
 
         impl Builder<$name> {
-            /// The text.
+            /// Sets the text.
             pub fn value(self, text: &str) -> Self {
                 self.state("value", text)
             }
@@ -101,16 +101,16 @@ macro_rules! shown {
 
 shown!(HTML, Label, HTMLMath);
 
-/// Defines the methods of fields to type in; further values are those only some have.
+/// Defines the methods of input fields; the extra values are those of individual types.
 macro_rules! field {
     ($name:ident $(, $key:literal: $value:tt)?) => {
         impl $name {
-            /// An empty field with this text beside it.
+            /// Creates an empty field with this text beside it.
             pub fn new(description: &str) -> Self {
                 Self::builder().description(description).build()
             }
 
-            /// A builder; empty by default.
+            /// Returns a builder; empty by default.
             pub fn builder() -> Builder<Self> {
                 Builder::of(json!({
                     "continuous_update": true, "description": "", "description_allow_html": false,
@@ -119,7 +119,7 @@ macro_rules! field {
                 }))
             }
 
-            /// The text, as in the frontends.
+            /// The text shown in the frontends.
             pub fn value(&self) -> String {
                 text(&self.0.get("value"))
             }
@@ -129,7 +129,7 @@ macro_rules! field {
                 self.0.set("value", value.into());
             }
 
-            /// Calls back with the new text whenever a user changes it.
+            /// Registers a callback for changes of the text by users.
             pub fn observe(&self, mut callback: impl FnMut(String) + Send + 'static) {
                 let callback = move |value: &Value| callback(text(value));
                 self.0.on_change("value", Box::new(callback));
@@ -147,8 +147,8 @@ macro_rules! field {
                 self.state("placeholder", text)
             }
 
-            /// Sets whether the text changes with every key, or when the field is left or Enter is
-            /// pressed.
+            /// Sets whether the text changes with every key, or when the field loses focus or Enter
+            /// is pressed.
             pub fn continuous_update(self, continuous: bool) -> Self {
                 self.state("continuous_update", continuous)
             }
@@ -160,7 +160,7 @@ field!(Text);
 field!(Textarea, "rows": null);
 
 impl Builder<Textarea> {
-    /// Sets the number of lines that are shown.
+    /// Sets the number of visible lines.
     pub fn rows(self, rows: usize) -> Self {
         self.state("rows", rows)
     }

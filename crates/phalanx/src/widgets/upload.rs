@@ -1,4 +1,4 @@
-//! Files that users choose.
+//! Upload of files by users.
 
 use super::build::{Builder, WidgetKind};
 use super::{described, widget};
@@ -24,7 +24,7 @@ widget! {
 
 described!(FileUpload);
 
-/// A file that a user has uploaded.
+/// A file uploaded by a user.
 ///
 /// ```no_run
 /// use phalanx::widgets::{FileUpload, UploadedFile};
@@ -35,21 +35,21 @@ described!(FileUpload);
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UploadedFile {
-    /// The name, without folders.
+    /// The name, without a path.
     pub name: String,
-    /// The MIME type, as the browser guesses it; may be empty.
+    /// The MIME type as determined by the browser; may be empty.
     pub media_type: String,
-    /// The bytes.
+    /// The content of the file.
     pub content: Vec<u8>,
 }
 
 impl FileUpload {
-    /// A button with this text, for one file of any type.
+    /// Creates a button with this text, for one file of any type.
     pub fn new(description: &str) -> Self {
         Self::builder().description(description).build()
     }
 
-    /// A builder; one file of any type by default.
+    /// Returns a builder; one file of any type by default.
     pub fn builder() -> Builder<Self> {
         Builder::of(json!({
             "accept": "", "button_style": "", "description": "Upload",
@@ -58,18 +58,18 @@ impl FileUpload {
         }))
     }
 
-    /// The files chosen last.
+    /// The files of the last upload.
     pub fn value(&self) -> Vec<UploadedFile> {
         let state = self.0.get("value");
         files(&state, self.0.buffers())
     }
 
-    /// Forgets the files.
+    /// Removes the files.
     pub fn clear(&self) {
         self.0.set("value", json!([]));
     }
 
-    /// Calls back with the files whenever a user chooses some.
+    /// Registers a callback for uploads by users, with the files.
     pub fn observe(&self, mut callback: impl FnMut(Vec<UploadedFile>) + Send + 'static) {
         self.0.on_message(Box::new(move |message| {
             let state = message.data.get("state");
@@ -85,7 +85,7 @@ impl FileUpload {
 }
 
 impl Builder<FileUpload> {
-    /// Sets the types that can be chosen, as in HTML: `".csv"`, `"image/*"`.
+    /// Sets the accepted types, as in HTML: `".csv"`, `"image/*"`.
     pub fn accept(self, types: &str) -> Self {
         self.state("accept", types)
     }
@@ -95,13 +95,13 @@ impl Builder<FileUpload> {
         self.state("multiple", multiple)
     }
 
-    /// The colour by its meaning: `"primary"`, `"success"`, `"info"`, `"warning"`, `"danger"`.
+    /// Sets the colour by its meaning: `"primary"`, `"success"`, `"info"`, `"warning"`, `"danger"`.
     pub fn button_style(self, style: &str) -> Self {
         self.state("button_style", style)
     }
 }
 
-/// The files that `value` lists, whose bytes are at the paths `["value", INDEX, "content"]`.
+/// The files in `value`, whose contents are at the paths `["value", INDEX, "content"]`.
 fn files(
     value: &Value,
     buffers: impl IntoIterator<Item = (Vec<Value>, Buffer)>,

@@ -1,4 +1,4 @@
-//! Functions that are called as engines call them.
+//! Functions, called as an engine calls them.
 
 use crate::function::args::{Arguments, EncodedArgs, EncodedParts, Reference};
 use crate::function::codec::Parts;
@@ -17,7 +17,8 @@ use serde::de::DeserializeOwned;
 use std::ffi::c_void;
 
 unsafe extern "C" fn keep(to: *mut c_void, bytes: *const u8, len: usize) {
-    // SAFETY: `call` gives a `Vec`, and a trampoline bytes that are valid meanwhile.
+    // SAFETY: `call` passes a `Vec`, and the trampoline passes bytes that are valid during the
+    // call.
     unsafe { (*to.cast::<Vec<u8>>()).extend_from_slice(std::slice::from_raw_parts(bytes, len)) }
 }
 
@@ -25,7 +26,7 @@ unsafe extern "C" fn keep(to: *mut c_void, bytes: *const u8, len: usize) {
 fn call(function: Trampoline, captures: &Parts, args: EncodedParts) -> Vec<u8> {
     let frames = Frames::of(captures, vec![args]).unwrap();
     let (frame, mut given) = (&frames.frames[0], Vec::new());
-    // SAFETY: the bytes are valid during the call, and `keep` takes a `Vec`.
+    // SAFETY: the bytes are valid during the call, and `keep` expects a `Vec`.
     unsafe { function(frame.as_ptr(), frame.len(), (&raw mut given).cast(), keep) };
     given
 }
@@ -135,7 +136,7 @@ fn captures_and_plain_data_come_along() {
     }
 }
 
-/// The items of a list, one after the other.
+/// Deserializes the items of a list one by one.
 fn list(given: Vec<u8>) -> Vec<Shared<[f64]>> {
     let mut list = EncodedList::of(Frame::open(given).unwrap());
     let mut all = Vec::new();
