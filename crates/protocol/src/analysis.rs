@@ -1,5 +1,5 @@
-//! Between the analysis process and those who ask it, the kernel and its evaluators, over a Unix
-//! socket: each request but [`AnalysisRequest::Load`] has one reply, in order.
+//! Messages between the analysis process and its clients, the kernel and its evaluators, over a
+//! Unix socket: every request except [`AnalysisRequest::Load`] has one reply, in order.
 
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -7,10 +7,10 @@ use std::path::PathBuf;
 /// A cell that has not run, and the namespace it would run in.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AnalyzedCell {
-    /// Sources whose items are in scope, the oldest first; of their statements nothing is used.
+    /// Sources whose items are in scope, the oldest first; their statements are ignored.
     pub items: Vec<String>,
-    /// Sources whose statements come before the cell's, so that their variables are there; of their
-    /// items nothing is used.
+    /// Sources whose statements precede the cell's, so that their variables are in scope; their
+    /// items are ignored.
     #[serde(default)]
     pub statements: Vec<String>,
     /// The variables: name and type.
@@ -27,22 +27,22 @@ pub enum AnalysisRequest {
     Load {
         /// A folder with a `Cargo.toml` and a `Cargo.lock`.
         folder: PathBuf,
-        /// Look at the files of all dependencies again, though these are known.
+        /// True to reload the files of all dependencies, even if they are known.
         again: bool,
     },
-    /// Asks for the types of the variables a cell declares.
+    /// Requests the types of the variables that a cell declares.
     Types {
         /// The cell.
         cell: AnalyzedCell,
     },
-    /// Asks for the completions at a position of a cell.
+    /// Requests the completions at a position of a cell.
     Complete {
         /// The cell.
         cell: AnalyzedCell,
         /// Offset in bytes.
         offset: usize,
     },
-    /// Asks about the name at a place of a cell.
+    /// Requests the documentation of the name at a position of a cell.
     Inspect {
         /// The cell.
         cell: AnalyzedCell,
@@ -58,9 +58,9 @@ pub enum AnalysisReply {
     Types(Vec<VariableType>),
     /// Completions.
     Completions(Completions),
-    /// Documentation, if the place has any.
+    /// The documentation of the name at the position, if it has any.
     Inspected(Option<Documentation>),
-    /// Nothing is known: nothing could be loaded, or the analysis failed.
+    /// No result: the dependencies could not be loaded, or the analysis failed.
     Unknown,
 }
 
@@ -75,18 +75,18 @@ pub struct VariableType {
     pub ty: InferredType,
 }
 
-/// The type of a variable, as far as it is known.
+/// The type of a variable, as far as it could be inferred.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum InferredType {
-    /// A type as it is written at the root of the cell's crate.
+    /// A type, written as a path from the root of the cell's crate.
     Known(String),
-    /// A closure, whose type has no name.
+    /// A closure; its type has no name.
     Closure,
-    /// Not known.
+    /// The type could not be inferred.
     Unknown,
 }
 
-/// Completions for a place in a source; offsets in bytes.
+/// Completions at a position of a source; offsets are in bytes.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Completions {
     /// Start of the text to replace.

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::path::PathBuf;
 
-/// Calls a function on engines: answered with the AsyncResult, or with what came of the tasks once all
-/// have ended. Raw frames follow, the arguments.
+/// Calls a function on engines. The reply is the AsyncResult, or with `wait` the outcomes of the
+/// tasks once all have ended. The arguments follow as raw frames.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Apply {
     /// The name of the AsyncResult: the function's name.
@@ -21,35 +21,35 @@ pub struct Apply {
     pub args: usize,
     /// The number of items of each task; empty if each is one.
     pub sizes: Vec<usize>,
-    /// The user's name for the tasks.
+    /// The user's label of the tasks.
     pub label: Option<String>,
     /// The names or expressions in the engines' namespaces to which the arguments refer.
     pub references: Vec<String>,
     /// The names the call defines in the engines' namespaces.
     pub pushes: Vec<PushedName>,
-    /// True if the outcomes of the tasks are awaited.
+    /// True to wait for the outcomes of the tasks.
     pub wait: bool,
 }
 
-/// A name put into the engines' namespaces.
+/// A name stored in the engines' namespaces.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PushedName {
     /// The name.
     pub name: String,
-    /// Its type, as `std::any::type_name` has it.
+    /// The name of its type, as returned by `std::any::type_name`.
     pub type_name: String,
 }
 
-/// The engines that call a function.
+/// The placement of a function call on engines.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ApplyPlacement {
-    /// These, one task each.
+    /// One task on each of these engines.
     Engines(Vec<EngineId>),
-    /// Those the scheduler chooses.
+    /// On engines chosen by the scheduler.
     Balanced {
         /// The number of tasks.
         tasks: usize,
-        /// The conditions for the scheduler.
+        /// The conditions that the scheduler observes.
         conditions: PlacementConditions,
     },
 }
@@ -57,31 +57,31 @@ pub enum ApplyPlacement {
 /// The conditions under which the scheduler places a task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct PlacementConditions {
-    /// The engines it may choose among; none means all.
+    /// The engines it may choose among; empty for all.
     pub targets: Vec<EngineId>,
-    /// Tasks that must have ended before.
+    /// Tasks that must have ended before it starts.
     pub after: Dependency,
     /// Tasks on whose engine it must run.
     pub follow: Dependency,
-    /// Seconds it may wait for these; 0 for any.
+    /// The time it may wait for its dependencies, in seconds; 0 for no limit.
     pub timeout: f64,
-    /// The number of times it is tried again after a failure.
+    /// The number of retries after a failure.
     pub retries: u32,
-    /// True if it is to run even if its client has gone before it began.
+    /// True to run it even if its client disconnects before it has started.
     pub detached: bool,
 }
 
-/// On other tasks; the fields and their meanings are ipyparallel's (`dependency.py`).
+/// A dependency on other tasks; the fields have the meanings of ipyparallel's (`dependency.py`).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Dependency {
     /// The tasks it depends on.
     pub dependencies: Vec<MsgId>,
-    /// True if all of them count, false if any one does.
+    /// True if all of them must have ended, false if any one suffices.
     pub all: bool,
-    /// True if a success counts.
+    /// True if a successful task satisfies the dependency.
     pub success: bool,
-    /// True if a failure counts.
+    /// True if a failed task satisfies the dependency.
     pub failure: bool,
 }
 
@@ -96,111 +96,113 @@ impl Default for Dependency {
     }
 }
 
-/// A request to the client of the cluster.
+/// A request to the session's cluster client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ClientRequest {
-    /// The engines' ids: answered with [`HostReply::Engines`](crate::host::HostReply::Engines).
+    /// Requests the ids of the engines; the reply is
+    /// [`HostReply::Engines`](crate::host::HostReply::Engines).
     Engines,
-    /// Starts engines on this machine: answered with the ids.
+    /// Starts engines on this machine; the reply contains their ids.
     Start {
-        /// The number of engines; one per core if not given.
+        /// The number of engines; one per core if `None`.
         engines: Option<usize>,
     },
-    /// Ends the cluster.
+    /// Stops the cluster.
     Stop,
-    /// Waits for engines: answered with the ids.
+    /// Waits for engines; the reply contains their ids.
     WaitForEngines {
         /// The number of engines.
         engines: usize,
-        /// Seconds; `None` waits a minute.
+        /// The timeout in seconds; one minute if `None`.
         timeout: Option<f64>,
     },
-    /// Runs source on engines, as `%px --noblock` does: answered with the AsyncResult.
+    /// Runs source on engines, as `%px --noblock` does; the reply is the AsyncResult.
     Execute {
         /// The source.
         source: String,
         /// The engines.
         engines: Vec<EngineId>,
     },
-    /// Sends engines a signal, by number.
+    /// Sends a signal to engines.
     Signal {
         /// The number of the signal.
         signal: i32,
         /// The engines.
         engines: Vec<EngineId>,
     },
-    /// Makes engines forget everything.
+    /// Clears the engines' namespaces.
     Clear {
         /// The engines.
         engines: Vec<EngineId>,
     },
-    /// Ends engines.
+    /// Shuts down engines.
     Shutdown {
         /// The engines.
         engines: Vec<EngineId>,
-        /// True if the controller ends too.
+        /// True to shut down the controller as well.
         hub: bool,
     },
-    /// Asks for the tasks engines have to do: answered with JSON.
+    /// Requests the pending tasks of engines; the reply is JSON.
     QueueStatus {
         /// The engines; empty for all.
         engines: Vec<EngineId>,
         /// True for ids instead of counts.
         verbose: bool,
     },
-    /// Asks which tasks have ended: answered with JSON.
+    /// Requests the status of tasks; the reply is JSON.
     ResultStatus {
         /// The tasks.
         tasks: Vec<MsgId>,
     },
-    /// The tasks of all clients: answered with JSON.
+    /// Requests the tasks of all clients; the reply is JSON.
     HubHistory,
-    /// Records of tasks: answered with JSON.
+    /// Requests records of tasks; the reply is JSON.
     DbQuery {
-        /// A query of MongoDB's kind.
+        /// The query, in MongoDB's syntax.
         query: Map<String, Value>,
         /// The keys; `None` for all but the buffers.
         keys: Option<Vec<String>>,
     },
-    /// The results of tasks, this session's or anybody's: answered with the AsyncResult.
+    /// Requests the results of tasks of any session; the reply is the AsyncResult.
     GetResult {
         /// The tasks.
         tasks: Vec<MsgId>,
     },
-    /// Runs tasks again: answered with the AsyncResult.
+    /// Resubmits tasks; the reply is the AsyncResult.
     Resubmit {
         /// The tasks.
         tasks: Vec<MsgId>,
     },
-    /// Makes the hub forget results.
+    /// Deletes results from the hub.
     Purge {
-        /// The tasks; empty, without engines, for all.
+        /// The tasks; all if both fields are empty.
         tasks: Vec<MsgId>,
-        /// Of which engines.
+        /// The engines whose tasks are purged.
         engines: Vec<EngineId>,
     },
-    /// Makes the kernel forget the results it holds.
+    /// Deletes results held by the kernel.
     PurgeLocal {
-        /// The results; empty for all that are ready.
+        /// The results; empty for all finished ones.
         results: Vec<AsyncResultId>,
     },
-    /// The tasks this session has submitted, in order: answered with JSON.
+    /// Requests the tasks submitted by this session, in order; the reply is JSON.
     History,
-    /// Those of them that have not ended: answered with JSON.
+    /// Requests the pending tasks of this session; the reply is JSON.
     Outstanding,
-    /// Drops tasks that have not begun.
+    /// Aborts tasks that have not started.
     Abort {
         /// The tasks; empty for all.
         tasks: Vec<MsgId>,
-        /// On which engines; none means on any.
+        /// The engines they are on; empty for any.
         #[serde(default)]
         engines: Vec<EngineId>,
     },
-    /// Waits until tasks have ended: answered with [`HostReply::Ready`](crate::host::HostReply::Ready).
+    /// Waits until tasks have ended; the reply is
+    /// [`HostReply::Ready`](crate::host::HostReply::Ready).
     Wait {
         /// The tasks; empty for all of this session.
         tasks: Vec<MsgId>,
-        /// Seconds; `None` waits for ever.
+        /// The timeout in seconds; `None` for no limit.
         timeout: Option<f64>,
     },
 }

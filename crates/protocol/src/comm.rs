@@ -1,7 +1,7 @@
-//! Comms: conversations between code and its counterpart in a frontend.
+//! Comms: bidirectional channels between code and its counterpart in a frontend.
 //!
-//! The process that owns a runtime keeps what is known of each (the state of a widget above all), so
-//! that it outlives a page that is reloaded and a runtime that dies. Sources: Jupyter's messaging
+//! The process that owns a runtime keeps the state of each comm (above all that of widgets), so
+//! that it survives a reload of the page and a crash of the runtime. Sources: Jupyter's messaging
 //! specification, "Custom messages"; ipywidgets, `packages/schema/messages.md`.
 
 use crate::id::CommId;
@@ -9,10 +9,10 @@ use data_encoding::BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::{Map, Value};
 
-/// The target by which ipywidgets' models are opened.
+/// The target of ipywidgets' models.
 pub const WIDGET_TARGET: &str = "jupyter.widget";
 
-/// A raw frame that goes along with a message.
+/// A raw frame attached to a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Buffer(pub Vec<u8>);
 
@@ -30,14 +30,14 @@ impl<'de> Deserialize<'de> for Buffer {
     }
 }
 
-/// One message of a comm, in either direction.
+/// A message of a comm, in either direction.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct CommMessage {
     /// The comm.
     pub comm_id: CommId,
-    /// Open by protocol: what the two sides agree on.
+    /// Open by protocol: defined by the two sides of the comm.
     pub data: Map<String, Value>,
-    /// Open by protocol, too; ipywidgets puts its version here.
+    /// Open by protocol; ipywidgets adds its version here.
     #[serde(default)]
     pub metadata: Map<String, Value>,
     /// Raw frames.
@@ -45,31 +45,31 @@ pub struct CommMessage {
     pub buffers: Vec<Buffer>,
 }
 
-/// A request of the library about the owner's comms.
+/// A request of the library about the comms of the owner.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum CommRequest {
-    /// Opens comms in this order: answered with `Done`.
+    /// Opens comms in this order; the reply is `Done`.
     Open {
-        /// Their target, such as `jupyter.widget`.
+        /// The target, such as `jupyter.widget`.
         target: String,
-        /// The first message of each.
+        /// The initial message of each comm.
         comms: Vec<CommMessage>,
     },
-    /// Sends a message to the frontends: answered with `Done`.
+    /// Sends a message to the frontends; the reply is `Done`.
     Send(CommMessage),
-    /// Closes comms, in the frontends too: answered with `Done`.
+    /// Closes comms, in the frontends as well; the reply is `Done`.
     Close(Vec<CommId>),
-    /// Asks for the state of a widget, as frontends have last changed it: answered with `CommState`.
+    /// Requests the state of a widget, including changes by frontends; the reply is `CommState`.
     State(CommId),
-    /// Asks for the binary values of a widget's state: answered with `CommBuffers`.
+    /// Requests the binary values of a widget's state; the reply is `CommBuffers`.
     Buffers(CommId),
-    /// From now on the code wants to hear what frontends send: answered with `Done`.
+    /// Subscribes to the frontends' messages of a comm; the reply is `Done`.
     Observe(CommId),
-    /// From now on frontends may open comms of this target: answered with `Done`.
+    /// Allows frontends to open comms of this target; the reply is `Done`.
     Accept(String),
-    /// Takes the oldest message nobody has heard yet: answered with `CommEvent`.
+    /// Takes the oldest pending event; the reply is `CommEvent`.
     NextEvent,
-    /// Makes an Output widget take over what the running cell puts out, or no longer: answered with
+    /// Starts or stops capturing the output of the running cell in an Output widget; the reply is
     /// `Done`.
     Capture {
         /// The Output widget.
@@ -79,18 +79,18 @@ pub enum CommRequest {
     },
 }
 
-/// A frontend's action on a comm.
+/// An action of a frontend on a comm.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum CommEvent {
-    /// It has opened one of a target that was accepted.
+    /// Opened a comm of an accepted target.
     Opened {
         /// The target.
         target: String,
-        /// Its first message.
+        /// The initial message.
         message: CommMessage,
     },
-    /// It has sent something.
+    /// Sent a message.
     Message(CommMessage),
-    /// It has closed one.
+    /// Closed a comm.
     Closed(CommId),
 }

@@ -1,51 +1,51 @@
 //! Dates as jupyter_client and ipyparallel write them: RFC 3339, in UTC, with microseconds.
 //!
-//! Their parser takes no more than six digits of a second. A date with more stays text there, which a
-//! stock hub and the durations of stock clients do not survive.
+//! Their parser accepts at most six fractional digits. It leaves a date with more as text, which
+//! breaks a stock hub and the durations that stock clients compute.
 
 use chrono::{DateTime, SecondsFormat, SubsecRound, Utc};
 
-/// The present, in the precision in which dates travel.
+/// The current time, in the precision of dates in messages.
 pub fn now() -> DateTime<Utc> {
     Utc::now().trunc_subsecs(6)
 }
 
-/// A date as text.
+/// Formats a date.
 pub fn to_text(date: &DateTime<Utc>) -> String {
     date.to_rfc3339_opts(SecondsFormat::Micros, true)
 }
 
-/// For `#[serde(with = "…")]`.
+/// A module for `#[serde(with = "…")]`.
 pub mod required {
     use super::{DateTime, Utc, to_text};
     use serde::{Deserialize, Deserializer, Serializer};
 
-    /// Writes a date.
+    /// Serializes a date.
     ///
     /// # Errors
-    /// When the serializer takes no text.
+    /// If the serializer does not support strings.
     pub fn serialize<S: Serializer>(date: &DateTime<Utc>, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&to_text(date))
     }
 
-    /// Reads a date of any precision.
+    /// Deserializes a date of any precision.
     ///
     /// # Errors
-    /// When the text is no date.
+    /// If the text is not a date.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<DateTime<Utc>, D::Error> {
         DateTime::deserialize(from)
     }
 }
 
-/// For `#[serde(with = "…")]` on a date that may be missing.
+/// A module for `#[serde(with = "…")]` on a date that may be missing.
 pub mod optional {
     use super::{DateTime, Utc, to_text};
     use serde::{Deserialize, Deserializer, Serializer};
 
-    /// Writes a date, or null.
+    /// Serializes a date, or null.
     ///
     /// # Errors
-    /// When the serializer takes neither.
+    /// If the serializer supports neither.
     pub fn serialize<S: Serializer>(
         date: &Option<DateTime<Utc>>,
         to: S,
@@ -56,10 +56,10 @@ pub mod optional {
         }
     }
 
-    /// Reads a date of any precision, or null.
+    /// Deserializes a date of any precision, or null.
     ///
     /// # Errors
-    /// When the text is no date.
+    /// If the text is not a date.
     pub fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<DateTime<Utc>>, D::Error> {

@@ -1,8 +1,9 @@
-//! Between the kernel and an evaluator process, over a Unix socket.
+//! Messages between the kernel and an evaluator process, over a Unix socket.
 //!
 //! An evaluator serves one of two kinds of namespace. *Local*: cells run as they are compiled, and
-//! evcxr hears how each ended ([`EvaluatorEvent::Run`], answered by [`EvaluatorRequest::Ran`]).
-//! *Engines*: cells are compiled from any known [`StateId`] to a new one and run elsewhere.
+//! evcxr receives the outcome of each ([`EvaluatorEvent::Run`], answered by
+//! [`EvaluatorRequest::Ran`]). *Engines*: cells are compiled from any known [`StateId`] to a new
+//! one and run elsewhere.
 
 use crate::failure::Failure;
 use crate::id::StateId;
@@ -21,73 +22,73 @@ pub enum NamespaceKind {
     Engines,
 }
 
-/// Names one request, so that its answer finds it; counts up from 1.
+/// Identifies a request and its reply; counts up from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct RequestId(pub u64);
 
-/// Kernel to evaluator.
+/// A message from the kernel to the evaluator.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum EvaluatorRequest {
-    /// Local: evaluates Rust and `:` commands; the compiled cell comes back as `Run` events.
+    /// Local: evaluates Rust and `:` commands; compiled cells are sent as `Run` events.
     Evaluate {
-        /// Names the answer.
+        /// Identifies the reply.
         id: RequestId,
         /// The source.
         source: String,
     },
-    /// Local: the answer to a `Run` event.
+    /// Local: the reply to a `Run` event.
     Ran {
         /// The outcome.
         outcome: Outcome,
     },
-    /// Engines: compiles a cell from `base`; afterwards `next` is the state of an engine on which
-    /// the cell ended in `outcome`.
+    /// Engines: compiles a cell from `base`. `next` identifies the state of an engine on which the
+    /// cell has ended in `outcome`.
     Compile {
-        /// Names the answer.
+        /// Identifies the reply.
         id: RequestId,
         /// The source.
         source: String,
         /// The state to compile from.
         base: StateId,
-        /// The name of the state that results.
+        /// The id of the resulting state.
         next: StateId,
-        /// The assumed outcome of the run. `VariablesLost` means: these are lost, compile again
-        /// without them and assume completed. `Died` gives `base` without any variable.
+        /// The assumed outcome of the run. `VariablesLost`: compile again without these variables
+        /// and assume completion. `Died`: `next` is `base` without any variables.
         outcome: Outcome,
-        /// Crates that are not what they were when an engine came to `next`: variables whose types
-        /// reach them are dropped by the next cell.
+        /// Crates whose version has changed since an engine reached `next`: the next cell drops
+        /// variables whose types depend on them.
         #[serde(default)]
         rebuilt: Vec<String>,
-        /// The types of the variables that the cell declares without writing them, if it has been compiled
-        /// before: [`Compiled::types`] of then.
+        /// The types of the variables that the cell declares without type annotations, if it was
+        /// compiled before: [`Compiled::types`] of that compilation.
         #[serde(default)]
         types: Option<Vec<(String, String)>>,
     },
-    /// Engines: adds a dependency for all states from now on (`:dep` applies everywhere).
+    /// Engines: adds a dependency to all states (`:dep` applies everywhere).
     AddDependency {
-        /// Names the answer.
+        /// Identifies the reply.
         id: RequestId,
         /// The text after `:dep`.
         spec: String,
     },
-    /// Ends cargo and rustc; the request that is compiling is answered [`Failure::Interrupted`].
+    /// Kills cargo and rustc; the reply to the request being compiled is [`Failure::Interrupted`].
     Interrupt,
 }
 
-/// Evaluator to kernel.
+/// A message from the evaluator to the kernel.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum EvaluatorEvent {
-    /// Started, prelude in place; requests are answered from now on.
+    /// The evaluator has started and loaded the prelude; it accepts requests.
     Ready(Toolchain),
-    /// Could not start; the process ends.
+    /// The evaluator could not start; its process exits.
     StartFailed {
-        /// The reason, and the remedy.
+        /// The reason, with a remedy.
         failure: Failure,
     },
-    /// Local: a cell is compiled and waits to be run; answer with `Ran`.
+    /// Local: a compiled cell to be run; the reply is `Ran`.
     Run(CompiledCell),
-    /// The answer to the request of that id.
+    /// The reply to the request with this id.
     Answer {
         /// The id of the request.
         id: RequestId,
@@ -99,11 +100,11 @@ pub enum EvaluatorEvent {
 /// The result of a request.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum EvaluatorReply {
-    /// The local cell is done.
+    /// The local cell has been evaluated.
     Evaluated(Evaluated),
-    /// The cell is compiled; `None` when it had nothing to run.
+    /// The cell has been compiled; its code is `None` if there is nothing to run.
     Compiled(Box<Compiled>),
-    /// The dependency is in place.
+    /// The dependency has been added.
     Added,
 }
 
@@ -112,13 +113,13 @@ pub enum EvaluatorReply {
 pub struct Evaluated {
     /// The output of `:` commands, by MIME type.
     pub command_output: crate::output::MimeBundle,
-    /// The namespace's variables afterwards: name and type.
+    /// The variables of the namespace after the cell: name and type.
     pub variables: Vec<(String, String)>,
-    /// Variables the cell has moved, so that they are gone.
+    /// Variables that the cell has moved out of the namespace.
     #[serde(default)]
     pub moved: Vec<String>,
-    /// The toolchain cells are compiled with from now on, where that has changed: the runtime has
-    /// to begin anew.
+    /// The toolchain that compiles cells from now on, if it has changed; the runtime must be
+    /// restarted then.
     #[serde(default)]
     pub toolchain: Option<Toolchain>,
 }
@@ -128,39 +129,39 @@ pub struct Evaluated {
 pub struct Compiled {
     /// The code to run, if any.
     pub cell: Option<CompiledCell>,
-    /// The variables of `next`: name and type.
+    /// The variables in `next`: name and type.
     pub variables: Vec<(String, String)>,
-    /// Variables of `base` that the cell moves, so that `next` lacks them.
+    /// Variables of `base` that the cell moves, so that `next` does not contain them.
     #[serde(default)]
     pub moved: Vec<String>,
-    /// The types of the variables that the cell declares without writing them, and that are kept: name and
+    /// The types of the kept variables that the cell declares without type annotations: name and
     /// type.
     #[serde(default)]
     pub types: Vec<(String, String)>,
-    /// True if `next` is `base` but for the values of its variables.
+    /// True if `next` differs from `base` only in the values of variables.
     #[serde(default)]
     pub unchanged: bool,
-    /// The packages that cells depend on, if they are not those of the last answer.
+    /// The packages that cells depend on, if they have changed since the last reply.
     #[serde(default)]
     pub packages: Option<Vec<Package>>,
 }
 
-/// A cell as machine code.
+/// A compiled cell.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct CompiledCell {
-    /// The library; the file stays as it is for the evaluator's life.
+    /// The path of the library; the file is not changed while the evaluator runs.
     pub artifact: PathBuf,
     /// The function to call.
     pub entry: String,
     /// True if the cell ends in an expression whose value is shown.
     pub has_result: bool,
-    /// The lines of the compiled file and of the cell that correspond (both from 1), for panics.
+    /// Pairs of corresponding lines of the compiled file and of the cell (both from 1), for panics.
     #[serde(default)]
     pub lines: Vec<(u32, u32)>,
-    /// The variables that are dropped before it runs.
+    /// The variables dropped before the cell runs.
     #[serde(default)]
     pub dropped: DroppedVariables,
-    /// The variables that it declares and later cells do not have.
+    /// The variables it declares that are not kept for later cells.
     #[serde(default)]
     pub unkept: Vec<UnkeptVariable>,
 }
@@ -177,34 +178,35 @@ pub struct UnkeptVariable {
 /// The reason why a variable cannot be kept.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum UnkeptReason {
-    /// It borrows from another value, which is gone with the cell.
+    /// It borrows from a value that is dropped at the end of the cell.
     Borrowed,
-    /// It is a closure, whose type has no name.
+    /// It is a closure; its type has no name.
     Closure,
-    /// It may have no value at the cell's end.
+    /// It may be uninitialized at the end of the cell.
     Uninitialized,
     /// Its type could not be inferred.
     Unknown,
-    /// Its type cannot be written.
+    /// Its type cannot be written in source.
     Unnameable {
         /// The type, as rustc would show it.
         ty: String,
     },
 }
 
-/// Variables whose types are not what they were.
+/// Variables whose types have changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DroppedVariables {
     /// Their names.
     pub names: Vec<String>,
-    /// The crates that were built anew and have types among theirs; empty if a cell defines types anew.
+    /// The crates that were rebuilt and define some of these types; empty if a cell redefines
+    /// types.
     pub rebuilt: Vec<String>,
 }
 
 /// The requirements of compiled cells on the machine that runs them.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Toolchain {
-    /// `rustc --version`, which is also the ABI.
+    /// The output of `rustc --version`, which also identifies the ABI.
     pub rustc: String,
     /// The target triple.
     pub target: String,

@@ -1,4 +1,4 @@
-//! An engine's answer to a cell, as a value.
+//! An engine's reply to a cell, as a value.
 
 use crate::id::EngineId;
 use crate::output::MimeBundle;
@@ -8,18 +8,18 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::Value;
 use std::fmt;
 
-/// An engine's answer to a cell; shown as `<ExecuteReply[3]: 42>`.
+/// An engine's reply to a cell; displayed as `<ExecuteReply[3]: 42>`.
 #[derive(Clone, PartialEq)]
 pub struct ExecuteReply {
     /// The engine.
     pub engine_id: Option<EngineId>,
-    /// Number of the cell on its engine.
+    /// The execution count of the cell on its engine.
     pub execution_count: u32,
     /// The value of the last expression.
     pub execute_result: Option<MimeBundle>,
 }
 
-/// The form in which it is written.
+/// The serialized form.
 #[derive(Serialize, Deserialize)]
 struct ExecuteReplyFields {
     engine_id: Option<EngineId>,
@@ -27,7 +27,8 @@ struct ExecuteReplyFields {
     execute_result: Option<MimeBundle>,
 }
 
-/// In a format that does not describe itself it is JSON in a text, since a bundle holds any values.
+/// In a format that is not self-describing, it is a JSON string, since a bundle holds arbitrary
+/// values.
 impl Serialize for ExecuteReply {
     fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
         let value = self.to_json().map_err(S::Error::custom)?;
@@ -38,7 +39,8 @@ impl Serialize for ExecuteReply {
     }
 }
 
-/// All cells that read one compile this: what has no type parameters is apart.
+/// Compiled in every cell that reads one, so the parts without type parameters are separate
+/// functions.
 impl<'de> Deserialize<'de> for ExecuteReply {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         let read = match from.is_human_readable() {

@@ -1,16 +1,17 @@
-//! Failures of cells, tasks and requests: structure, never rendered text.
+//! Failures of cells, tasks and requests, as structured data.
 //!
-//! The one place that turns a [`Failure`] into what a user reads is the kernel's `report/error.rs`.
+//! The only place that renders a [`Failure`] for users is the kernel's `report/error.rs`.
 
 use crate::id::{EngineId, MsgId};
 use crate::release::ReleaseMismatch;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
-/// The number of failures of several engines that are shown in full (`CompositeError.tb_limit`).
+/// The number of engines' failures that are shown in full (ipyparallel's
+/// `CompositeError.tb_limit`).
 pub const TRACEBACK_LIMIT: usize = 4;
 
-/// A failure, with everything a user needs to know: what failed, where, and the remedy.
+/// A failure, with all details that a user needs: its cause, its location, and a remedy.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum Failure {
@@ -25,18 +26,18 @@ pub enum Failure {
     Error {
         /// The error as `:efmt` formats it.
         message: String,
-        /// The place of the `?`, as a panic's, where it is known.
+        /// The location of the `?`, in the format of a panic's, if known.
         #[serde(default)]
         location: Option<String>,
     },
-    /// Variables had types that no longer exist; the cell did not run.
+    /// The types of variables no longer exist; the cell did not run.
     VariablesLost {
         /// Their names.
         names: Vec<String>,
     },
-    /// The runtime ended while the cell ran; its variables are gone.
+    /// The runtime ended while the cell ran; its variables are lost.
     RuntimeDied {
-        /// The system's description: `signal 11 (SIGSEGV)`, `exit status 3`.
+        /// The status, such as `signal 11 (SIGSEGV)` or `exit status 3`.
         status: String,
         /// The variables that are lost with it.
         lost: Vec<String>,
@@ -50,46 +51,47 @@ pub enum Failure {
     EnginesInterrupted {
         /// The failures of the engines that were stopped.
         stopped: Vec<RemoteFailure>,
-        /// Those that were done before.
+        /// Engines that had completed the cell before.
         finished: Vec<EngineId>,
-        /// Those that still run it, as far as is known.
+        /// Engines that still run it, as far as known.
         running: Vec<EngineId>,
     },
-    /// A request that cannot be carried out as typed: unknown magic, bad option, malformed targets.
+    /// A request that is invalid as typed: unknown magic, bad option, malformed targets.
     Usage {
-        /// The fault.
+        /// A description of the error.
         message: String,
         /// The text to type instead.
         hint: Option<String>,
     },
-    /// Connected to a controller, but there are no engines.
+    /// Connected to a controller without engines.
     NoEngines,
-    /// An engine and the kernel are of versions of Phalanx that do not understand each other.
+    /// An engine and the kernel are of incompatible versions of Phalanx.
     OtherRelease(ReleaseMismatch),
-    /// A failure raised on, or in the name of, one engine.
+    /// A failure raised on, or on behalf of, one engine.
     Remote(Box<RemoteFailure>),
-    /// Failures of several engines as one.
+    /// The failures of several engines.
     Composite {
-        /// The name of what was run: `%px`, `execute`, …
+        /// The name of the function or magic that was run: `%px`, `execute`, …
         message: String,
         /// One per engine, in engine order.
         failures: Vec<RemoteFailure>,
     },
-    /// Not ready in time.
+    /// A timeout.
     Timeout {
-        /// The thing that was waited for.
+        /// A description of what was waited for.
         message: String,
     },
-    /// Something outside failed: a process that does not start, a port in use, a missing toolchain.
+    /// A failure of the environment: a process that does not start, a port in use, a missing
+    /// toolchain.
     Environment {
-        /// The failure, with the path, port or program.
+        /// A description of the failure, with the path, port or program.
         message: String,
         /// The remedy.
         hint: Option<String>,
     },
-    /// A fault of ours.
+    /// A bug in Phalanx.
     Internal {
-        /// The fault.
+        /// A description of the error.
         message: String,
     },
 }
@@ -109,24 +111,24 @@ impl Failure {
     }
 }
 
-/// A panic, located in the cell where that is possible.
+/// A panic, located in the cell if possible.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Panic {
     /// The panic's message.
     pub message: String,
-    /// `file:line:column` as the panic hook reports it.
+    /// `file:line:column`, as reported by the panic hook.
     pub location: Option<String>,
 }
 
-/// The file in which all cells are compiled, as panics name it.
+/// The file name of compiled cells in the locations of panics.
 const COMPILED: &str = "src/lib.rs:";
 
-/// The text between a location in that file and the library made of it.
+/// The separator between a location in that file and the library compiled from it.
 const OF: &str = " of ";
 
 impl Panic {
-    /// Says which library's source a place is in, where it is in one and not in the cell that ran:
-    /// `library` is a path or a hash.
+    /// Adds the library to a location that is in its source and not in the cell that ran; `library`
+    /// is a path or a hash.
     #[must_use]
     pub fn of_library(mut self, library: &str) -> Self {
         if let Some(location) = &mut self.location
@@ -138,8 +140,7 @@ impl Panic {
         self
     }
 
-    /// The line (from 1), and the library, that a location names which [`of_library`](Self::of_library)
-    /// has made.
+    /// The line (from 1) and the library of a location made by [`of_library`](Self::of_library).
     pub fn in_library(location: &str) -> Option<(usize, &str)> {
         let (place, library) = location.strip_prefix(COMPILED)?.split_once(OF)?;
         let (line, _) = place.split_once(':')?;
@@ -147,18 +148,18 @@ impl Panic {
     }
 }
 
-/// A failure with the names that go on the wire, and the engine it belongs to.
+/// A failure in the form used in messages, with the engine it belongs to.
 ///
-/// `ename`s are those of ipyparallel's `error.py` and of design section 9.
+/// `ename`s are those of ipyparallel's `error.py`, and our own.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RemoteFailure {
     /// The stable error name: `Panic`, `EngineError`, `TaskAborted`, …
     pub ename: String,
     /// The message.
     pub evalue: String,
-    /// Lines for the reader, without colours.
+    /// The lines of the traceback, without colours.
     pub traceback: Vec<String>,
-    /// The engine, where one was involved.
+    /// The engine, if one was involved.
     pub engine: Option<EngineId>,
     /// The task.
     pub msg_id: Option<MsgId>,
@@ -167,7 +168,7 @@ pub struct RemoteFailure {
 }
 
 impl fmt::Display for RemoteFailure {
-    /// `[0:execute]Panic: message`, as ipyparallel labels it.
+    /// Formats as ipyparallel does: `[0:execute]Panic: message`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.engine {
             Some(engine) => write!(f, "[{engine}:{}]", self.method)?,
@@ -177,7 +178,7 @@ impl fmt::Display for RemoteFailure {
     }
 }
 
-/// One error of rustc, in the coordinates of the cell's source.
+/// An error of rustc, in the coordinates of the cell's source.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Diagnostic {
     /// The message.
@@ -192,7 +193,7 @@ pub struct Diagnostic {
     pub rendered: Option<String>,
 }
 
-/// A place in the cell's source; lines and columns count from 1, columns in characters.
+/// A range in the cell's source; lines and columns count from 1, columns in characters.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct DiagnosticSpan {
     /// First line.
@@ -205,6 +206,6 @@ pub struct DiagnosticSpan {
     pub end_column: usize,
     /// The note at the span.
     pub label: String,
-    /// True if the error is here, false if the span is related to it.
+    /// True for the location of the error, false for a related span.
     pub primary: bool,
 }

@@ -1,17 +1,18 @@
-//! The form in which our own processes exchange messages over Unix sockets:
-//! four bytes of length (big endian), then that many bytes of JSON.
+//! The framing of messages between our own processes over Unix sockets: a length of four bytes (big
+//! endian), followed by that number of bytes of JSON.
 //!
-//! A message may announce raw frames, which follow it: a length likewise, then bytes as they are.
+//! A message may announce raw frames, which follow it: a length of the same form, followed by the
+//! bytes.
 
 use serde::{Serialize, de::DeserializeOwned};
 
-/// Longest frame that is accepted, in bytes; a longer one is a broken peer.
+/// The maximum length of a frame in bytes; a longer one indicates a broken peer.
 pub const MAX_FRAME: usize = 1 << 30;
 
-/// The reason why bytes are not a message.
+/// The reason why bytes cannot be decoded as a message.
 #[derive(Debug, thiserror::Error)]
 pub enum FrameError {
-    /// The announced length is beyond [`MAX_FRAME`].
+    /// The announced length exceeds [`MAX_FRAME`].
     #[error("a frame of {0} bytes is too long")]
     TooLong(usize),
     /// The frame is not the message that was expected.
@@ -19,10 +20,10 @@ pub enum FrameError {
     Malformed(#[from] serde_json::Error),
 }
 
-/// Encodes one message with its length.
+/// Encodes a message, preceded by its length.
 ///
 /// # Errors
-/// When the message is longer than [`MAX_FRAME`] or does not serialise.
+/// `TooLong` if the message exceeds [`MAX_FRAME`], `Malformed` if it cannot be serialized.
 pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
     let mut bytes = vec![0; 4];
     serde_json::to_writer(&mut bytes, message)?;
@@ -34,10 +35,10 @@ pub fn encode<T: Serialize>(message: &T) -> Result<Vec<u8>, FrameError> {
     Ok(bytes)
 }
 
-/// The length that goes before the bytes of a raw frame.
+/// Encodes the length that precedes a raw frame.
 ///
 /// # Errors
-/// When there are more than [`MAX_FRAME`] of them.
+/// `TooLong` if the bytes exceed [`MAX_FRAME`].
 pub fn raw_head(bytes: &[u8]) -> Result<[u8; 4], FrameError> {
     if bytes.len() > MAX_FRAME {
         return Err(FrameError::TooLong(bytes.len()));
@@ -45,7 +46,7 @@ pub fn raw_head(bytes: &[u8]) -> Result<[u8; 4], FrameError> {
     Ok((bytes.len() as u32).to_be_bytes())
 }
 
-/// Collects bytes as they arrive and yields whole messages.
+/// Collects received bytes and yields complete messages.
 #[derive(Debug, Default)]
 pub struct Decoder {
     bytes: Vec<u8>,
@@ -62,15 +63,15 @@ impl Decoder {
         self.bytes.extend_from_slice(bytes);
     }
 
-    /// Returns true if bytes were pushed that are not part of a returned message yet.
+    /// Returns true if received bytes are left that are not part of a returned message.
     pub fn is_begun(&self) -> bool {
         self.bytes.len() > self.start
     }
 
-    /// The next whole message, or `None` until more bytes are pushed.
+    /// Returns the next complete message, or `None` until more bytes are pushed.
     ///
     /// # Errors
-    /// When the peer sent something that is not a message; the connection is then of no more use.
+    /// `TooLong` or `Malformed` if the bytes are not a message; the connection is unusable then.
     pub fn decode<T: DeserializeOwned>(&mut self) -> Result<Option<T>, FrameError> {
         let Some(length) = self.whole()? else {
             return Ok(None);
@@ -81,10 +82,10 @@ impl Decoder {
         Ok(Some(message))
     }
 
-    /// The next whole raw frame, or `None` until more bytes are pushed.
+    /// Returns the next complete raw frame, or `None` until more bytes are pushed.
     ///
     /// # Errors
-    /// When its length is beyond [`MAX_FRAME`]; the connection is then of no more use.
+    /// `TooLong` if its length exceeds [`MAX_FRAME`]; the connection is unusable then.
     pub fn raw(&mut self) -> Result<Option<Vec<u8>>, FrameError> {
         let Some(length) = self.whole()? else {
             return Ok(None);
@@ -94,7 +95,7 @@ impl Decoder {
         Ok(Some(frame))
     }
 
-    /// The length of the next frame, if all of it is here.
+    /// The length of the next frame, if it has been received completely.
     fn whole(&self) -> Result<Option<usize>, FrameError> {
         let rest = &self.bytes[self.start..];
         let Some((head, body)) = rest.split_first_chunk::<4>() else {
@@ -112,7 +113,7 @@ impl Decoder {
         if self.start > 1 << 16 {
             self.bytes.drain(..self.start);
             self.start = 0;
-            // A large frame is no reason to keep so much.
+            // Releases the memory of a large frame.
             self.bytes.shrink_to(1 << 16);
         }
     }

@@ -1,11 +1,12 @@
-//! Between the `phalanx` library in a cell and the process that owns its runtime.
+//! Messages between the `phalanx` library in a cell and the process that owns its runtime.
 //!
-//! The library connects to the Unix socket named by [`HOST_SOCKET_VAR`], sends one [`HostRequest`] and
-//! reads one [`HostReply`]; then another call, of any thread, may use the connection. One whose reply
-//! refers to files is closed once they are open.
+//! The library connects to the Unix socket named by [`HOST_SOCKET_VAR`], sends one [`HostRequest`]
+//! and reads one [`HostReply`]; then another call, of any thread, may use the connection. After a
+//! reply that refers to files, the connection is closed once they are open.
 //!
-//! A display must keep its place among the text printed around it, which travels through a pipe. So
-//! the owner answers [`HostReply::Place`], and the library prints [`place_marker`] on stdout there.
+//! A display must keep its position in the text printed around it, which is sent through a pipe.
+//! The owner therefore replies with [`HostReply::Place`], and the library prints [`place_marker`]
+//! to stdout at that position.
 
 use crate::apply::{Apply, ClientRequest};
 use crate::comm::{Buffer, CommEvent, CommRequest};
@@ -19,69 +20,72 @@ use std::collections::BTreeMap;
 
 pub use crate::execute_reply::ExecuteReply;
 
-/// Environment variable that holds the path of the owner's host socket.
+/// The environment variable with the path of the owner's host socket.
 pub const HOST_SOCKET_VAR: &str = "PHALANX_HOST_SOCKET";
 
-/// Environment variable that gives an engine's number to its cells.
+/// The environment variable with the id of an engine, for its cells.
 pub const ENGINE_ID_VAR: &str = "PHALANX_ENGINE_ID";
 
-/// Starts every marker in the output of a cell: an OSC escape, invisible where nobody reads it.
+/// The start of every marker in the output of a cell: an OSC escape sequence, which terminals do
+/// not show.
 pub const MARKER_START: &str = "\x1b]phalanx;";
-/// Ends every marker.
+/// The end of every marker.
 pub const MARKER_END: char = '\x07';
 
-/// The marker the library prints on stdout at the position of that output.
+/// The marker that the library prints to stdout at the position of an output.
 pub fn place_marker(place: u64) -> String {
     format!("{MARKER_START}place;{place}{MARKER_END}")
 }
 
-/// The text the library prints on stderr, between `error` markers and as JSON, for an error that
-/// may be leaving the cell through `?`.
+/// The JSON that the library prints to stderr, between `error` markers, for an error that may be
+/// leaving the cell through `?`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ErrorText {
     /// The error as it is formatted.
     pub text: String,
     /// The error's structure, if it is the library's own.
     pub failure: Option<Box<Failure>>,
-    /// The place of the `?`, as a panic's, where it is known.
+    /// The location of the `?`, in the format of a panic's, if known.
     #[serde(default)]
     pub location: Option<String>,
 }
 
-/// Library to owner.
+/// A request from the library to the owner.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum HostRequest {
-    /// Shows something, or clears: answered with [`HostReply::Place`].
+    /// Shows or clears outputs; the reply is [`HostReply::Place`].
     Output(Output),
-    /// Runs a line magic within Rust text.
+    /// Runs a line magic within Rust code.
     Magic {
-        /// The line from its `%` on.
+        /// The line, starting with its `%`.
         line: String,
     },
-    /// Asks something of the comms the owner keeps.
+    /// A request about the comms of the owner.
     Comm(CommRequest),
-    /// Asks the user for a line: answered with [`HostReply::Input`].
+    /// Prompts the user for a line; the reply is [`HostReply::Input`].
     Input {
         /// The prompt.
         prompt: String,
-        /// True if the answer is not to be shown.
+        /// True if the input is not echoed.
         password: bool,
     },
-    /// Somebody reads stdin; said by the runtime's owner, not by the library. Answered likewise.
+    /// A read of stdin; sent by the runtime's owner, not by the library. The reply is
+    /// [`HostReply::Input`].
     ReadLine,
-    /// Calls a function on engines: answered with [`HostReply::AsyncResult`], or, where it waits,
-    /// [`HostReply::Values`].
+    /// Calls a function on engines; the reply is [`HostReply::AsyncResult`], or
+    /// [`HostReply::Values`] with `wait`.
     Apply(Box<Apply>),
-    /// Asks something of the cluster.
+    /// A request about the cluster.
     Client(Box<ClientRequest>),
-    /// No variable names these AsyncResults any more: answered with [`HostReply::Done`].
+    /// Reports that no variable names these AsyncResults any more; the reply is
+    /// [`HostReply::Done`].
     Released {
-        /// Their numbers.
+        /// Their ids.
         results: Vec<AsyncResultId>,
     },
-    /// Asks something of AsyncResults the kernel holds.
+    /// A query about AsyncResults held by the kernel.
     AsyncResult {
-        /// The ranges of tasks, as one: counted from 0, range by range.
+        /// The ranges of tasks, treated as one: counted from 0, range by range.
         of: Vec<TaskRange>,
         /// The query.
         query: AsyncResultQuery,
@@ -98,59 +102,59 @@ impl HostRequest {
     }
 }
 
-/// A query about an AsyncResult; the names are ipyparallel's.
+/// A query about an AsyncResult; the names are those of ipyparallel.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum AsyncResultQuery {
-    /// Everything known so far, without waiting: answered with [`HostReply::Snapshot`].
+    /// Requests the current state, without waiting; the reply is [`HostReply::Snapshot`].
     Snapshot,
-    /// Asks for the progress: answered with [`HostReply::Progress`].
+    /// Requests the progress; the reply is [`HostReply::Progress`].
     Progress,
-    /// Asks for the ranges of its tasks: answered with [`HostReply::Tasks`], the ends of all ranges
-    /// known.
+    /// Requests the ranges of its tasks; the reply is [`HostReply::Tasks`], with the ends of all
+    /// ranges resolved.
     Ranges,
-    /// Asks for the outcomes of these tasks so far: answered with [`HostReply::Values`].
+    /// Requests the outcomes of these tasks; the reply is [`HostReply::Values`].
     Values {
-        /// The first.
+        /// The first task.
         from: usize,
-        /// One past the last.
+        /// One past the last task.
         to: usize,
-        /// True to wait until every task is done; false for the present ones.
+        /// True to wait until every task is done, false for the current outcomes.
         wait: bool,
     },
-    /// Waits until more than `seen` tasks are done: answered with [`HostReply::Ended`] for those
-    /// after them, in the order in which they ended, or none in time.
+    /// Waits until more than `seen` tasks are done; the reply is [`HostReply::Ended`] with the
+    /// additional ones, in the order in which they ended, or empty after the timeout.
     Next {
         /// The number of tasks of each range known to be done.
         seen: Vec<usize>,
-        /// Seconds; `None` waits for ever.
+        /// The timeout in seconds; `None` for no limit.
         timeout: Option<f64>,
     },
-    /// Shows outputs as they arrive, until all are here or another call ends it.
+    /// Shows outputs as they arrive, until all have arrived or another call ends it.
     StreamOutput,
-    /// Waits until every task is done: answered with [`HostReply::Ready`].
+    /// Waits until every task is done; the reply is [`HostReply::Ready`].
     Wait {
-        /// Seconds; `None` waits for ever.
+        /// The timeout in seconds; `None` for no limit.
         timeout: Option<f64>,
     },
-    /// Waits until every task's output has arrived too: answered with [`HostReply::Ready`].
+    /// Waits until every task's output has arrived as well; the reply is [`HostReply::Ready`].
     WaitForOutput {
-        /// Seconds; `None` waits for ever.
+        /// The timeout in seconds; `None` for no limit.
         timeout: Option<f64>,
     },
-    /// Waits with a bar that is updated in place: answered with [`HostReply::Ready`].
+    /// Waits with a progress bar that is updated in place; the reply is [`HostReply::Ready`].
     WaitInteractive {
-        /// Seconds between updates.
+        /// The time between updates, in seconds.
         interval: f64,
-        /// Seconds; `None` waits for ever.
+        /// The timeout in seconds; `None` for no limit.
         timeout: Option<f64>,
     },
-    /// Drops the tasks that have not started: answered with [`HostReply::Done`].
+    /// Aborts the tasks that have not started; the reply is [`HostReply::Done`].
     Abort,
-    /// Republishes all outputs under the current cell: answered with [`HostReply::Done`].
+    /// Republishes all outputs under the current cell; the reply is [`HostReply::Done`].
     DisplayOutputs {
         /// The grouping.
         group_by: GroupBy,
-        /// Leave out everything but the results.
+        /// True to omit everything except results.
         result_only: bool,
     },
 }
@@ -162,13 +166,13 @@ pub enum GroupBy {
     /// All stdout, all stderr, displays engine by engine, results.
     #[default]
     Type,
-    /// Everything of one engine, then of the next.
+    /// All outputs of one engine, then those of the next.
     Engine,
     /// The first display of every engine, then the second, …
     Order,
 }
 
-/// A grouping that does not exist.
+/// The name of a grouping that does not exist.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("outputs cannot be grouped by `{0}`")]
 pub struct UnknownGrouping(pub String);
@@ -186,22 +190,22 @@ impl TryFrom<&str> for GroupBy {
     }
 }
 
-/// Owner to library.
+/// A reply from the owner to the library.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum HostReply {
-    /// Done, without a value.
+    /// Success, without a value.
     Done,
-    /// These tasks are done.
+    /// The tasks that are done.
     Ended(Vec<usize>),
     /// The progress of an AsyncResult.
     Progress(Progress),
     /// The outcomes of tasks; a raw frame follows for each, empty if there is no value.
     Values(Vec<Option<Result<EngineOf, RemoteFailure>>>),
-    /// The engines there are.
+    /// The ids of the engines.
     Engines(Vec<EngineId>),
-    /// The answer of the hub.
+    /// The reply of the hub.
     Json(serde_json::Value),
-    /// Print [`place_marker`] of this number.
+    /// Requests the library to print [`place_marker`] with this number.
     Place(u64),
     /// True if all tasks are done.
     Ready(bool),
@@ -209,17 +213,17 @@ pub enum HostReply {
     Input(Option<String>),
     /// The AsyncResult of a magic.
     AsyncResult(AsyncResultId),
-    /// The tasks that were asked for, in order.
+    /// The requested tasks, in order.
     Tasks(Vec<TaskRange>),
     /// The state of an AsyncResult.
     Snapshot(Box<AsyncResultSnapshot>),
-    /// A frontend's action; `None` if there is none left.
+    /// An event of a comm; `None` if no event is pending.
     CommEvent(Option<CommEvent>),
-    /// The state of a widget; `None` when it is closed.
+    /// The state of a widget; `None` if it is closed.
     CommState(Option<Map<String, Value>>),
-    /// Binary values, each with its path in the state: keys and indices.
+    /// Binary values, each with its path in the state (keys and indices).
     CommBuffers(Vec<(Vec<Value>, Buffer)>),
-    /// It failed; the owner shows why when the cell ends by [`MAGIC_FAILED`].
+    /// The request failed; the owner reports the failure when the cell ends with [`MAGIC_FAILED`].
     Failed(Failure),
 }
 
@@ -236,21 +240,21 @@ impl HostReply {
     }
 }
 
-/// Some tasks of one AsyncResult.
+/// A range of tasks of one AsyncResult.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TaskRange {
     /// The AsyncResult.
     pub id: AsyncResultId,
     /// The first of the tasks.
     pub from: usize,
-    /// One past the last; all from `from` on where it is `usize::MAX`.
+    /// One past the last; `usize::MAX` for all tasks from `from` on.
     pub to: usize,
 }
 
 /// The progress of an AsyncResult.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
-    /// The name of what was run.
+    /// The name of the function or magic that was run.
     pub name: String,
     /// The number of tasks.
     pub tasks: usize,
@@ -262,23 +266,24 @@ pub struct Progress {
     pub items: usize,
     /// The number of items that are done.
     pub items_ended: usize,
-    /// Seconds since submission, or the wall time once ready.
+    /// The time since submission, or the wall time once ready, in seconds.
     pub elapsed: f64,
-    /// Seconds the engines have spent, one after the other.
+    /// The sum of the engines' computing times, in seconds.
     pub serial: f64,
 }
 
-/// Message of the panic by which a failed magic ends a cell; the owner reports the failure instead.
+/// The message of the panic by which a failed magic ends a cell; the owner reports the magic's
+/// failure instead.
 pub const MAGIC_FAILED: &str = "phalanx: a magic failed";
 
-/// Everything known of an AsyncResult at one moment.
+/// The state of an AsyncResult at one moment.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AsyncResultSnapshot {
-    /// The name of what was run: `%px`, `execute`, …
+    /// The name of the function or magic that was run: `%px`, `execute`, …
     pub name: String,
     /// One per task, in the order of targets.
     pub tasks: Vec<TaskSnapshot>,
-    /// Seconds since submission, or `wall_time` once ready.
+    /// The time since submission, or `wall_time` once ready, in seconds.
     pub elapsed: f64,
 }
 
@@ -294,19 +299,19 @@ pub struct TaskSnapshot {
 /// Metadata of one task; the keys are those of ipyparallel's `client.py`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskAttributes {
-    /// The request's id.
+    /// The msg_id of the request.
     pub msg_id: Option<MsgId>,
     /// The time the client sent it (client's clock).
     pub submitted: Option<DateTime<Utc>>,
-    /// The time the engine began (engine's clock).
+    /// The time the engine started it (engine's clock).
     pub started: Option<DateTime<Utc>>,
-    /// The time the engine was done (engine's clock).
+    /// The time the engine completed it (engine's clock).
     pub completed: Option<DateTime<Utc>>,
     /// The time the client received the reply (client's clock).
     pub received: Option<DateTime<Utc>>,
     /// The engine's routing identity.
     pub engine_uuid: Option<EngineUuid>,
-    /// The engine's number.
+    /// The engine's id.
     pub engine_id: Option<EngineId>,
     /// Location dependencies.
     pub follow: Vec<MsgId>,
@@ -318,17 +323,17 @@ pub struct TaskAttributes {
     pub execute_input: Option<String>,
     /// The value of the last expression.
     pub execute_result: Option<MimeBundle>,
-    /// Number of the cell on its engine.
+    /// The execution count of the cell on its engine.
     pub execution_count: Option<u32>,
     /// The failure the engine published.
     pub error: Option<RemoteFailure>,
-    /// Text on stdout, `\r` applied.
+    /// Text on stdout, with `\r` applied.
     pub stdout: String,
-    /// Text on stderr, `\r` applied.
+    /// Text on stderr, with `\r` applied.
     pub stderr: String,
     /// Displays, in order.
     pub outputs: Vec<Display>,
-    /// The user's name for the task.
+    /// The user's label of the task.
     pub label: Option<String>,
     /// The latest values it has published, by name.
     #[serde(default)]
@@ -339,10 +344,10 @@ pub struct TaskAttributes {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TaskStatus {
-    /// It ran to its end.
+    /// It completed.
     Ok,
     /// It failed.
     Error,
-    /// It was dropped before it began.
+    /// It was aborted before it started.
     Aborted,
 }

@@ -1,4 +1,4 @@
-//! Newtyped ids: what each identifies, and when it changes.
+//! Newtyped ids, each with the thing it identifies and its lifetime.
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use std::fmt;
@@ -11,12 +11,12 @@ macro_rules! text_id {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Wraps text that names one. Clones share it.
+            /// Wraps the text of an id. Clones share it.
             pub fn new(text: impl Into<Arc<str>>) -> Self {
                 Self(text.into())
             }
 
-            /// The text as it goes on the wire.
+            /// The text as used in messages.
             pub fn as_str(&self) -> &str {
                 &self.0
             }
@@ -28,7 +28,8 @@ macro_rules! text_id {
             }
         }
 
-        // Not derived: serde has it for `Arc` behind a feature that would build evcxr anew.
+        // Not derived: serde implements it for `Arc` only behind a feature, which would build evcxr
+        // anew.
         impl Serialize for $name {
             fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
                 serializer.serialize_str(&self.0)
@@ -52,7 +53,7 @@ macro_rules! number_id {
         #[serde(transparent)]
         pub struct $name(pub $number);
 
-        // Maps by engine are shown in notebooks, where `{0: …}` is what ipyparallel shows.
+        // Notebooks show maps by engine; ipyparallel shows `{0: …}`.
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
                 self.0.fmt(f)
@@ -68,63 +69,64 @@ macro_rules! number_id {
 }
 
 text_id! {
-    /// Names a comm; whoever opens it chooses, and nobody else uses it again.
+    /// Identifies a comm; chosen by the side that opens it, and never reused.
     CommId
 }
 
 text_id! {
-    /// Identifies one message; a task is known by its request's msg_id.
+    /// Identifies a message; a task is identified by its request's msg_id.
     MsgId
 }
 text_id! {
-    /// Identifies one client, kernel or engine for its life; part of every header it sends.
+    /// Identifies a client, kernel or engine for its lifetime; part of every header it sends.
     SessionId
 }
 text_id! {
-    /// An engine's routing identity; new whenever an engine process starts.
+    /// The routing identity of an engine; new for every engine process.
     EngineUuid
 }
 text_id! {
-    /// SHA-256 of an artifact's bytes, in lower-case hex.
+    /// The SHA-256 hash of an artifact's bytes, in lower-case hex.
     ArtifactHash
 }
 text_id! {
-    /// Identifies the packages that cells were compiled with, by what they were built of.
+    /// Identifies the packages that cells were compiled with, by their sources.
     DependenciesId
 }
 text_id! {
-    /// One state of a namespace: the items and variables after a given chain of cells.
+    /// The state of a namespace: its items and variables after a chain of cells.
     ///
-    /// Engines that have run the same cells have the same `StateId`. Unique over all clients.
+    /// Engines that have run the same cells have the same `StateId`. Unique across all clients.
     StateId
 }
 number_id! {
-    /// The small integer users name an engine by; kept over a restart of the engine's runtime.
+    /// The small integer by which users refer to an engine; kept when the engine's runtime
+    /// restarts.
     EngineId(u32)
 }
 number_id! {
-    /// One run of one cell in one runtime; counts up from 1 for the owner's life.
+    /// Identifies a run of a cell in a runtime; counts up from 1 for the owner's lifetime.
     RunId(u64)
 }
 number_id! {
-    /// One AsyncResult held by the kernel; counts up from 1.
+    /// Identifies an AsyncResult held by the kernel; counts up from 1.
     AsyncResultId(u64)
 }
 
 impl Default for DependenciesId {
-    /// Identifies dependencies that nobody has described.
+    /// Identifies dependencies without a description.
     fn default() -> Self {
         Self::new("")
     }
 }
 
 impl StateId {
-    /// The state of a runtime that has run nothing.
+    /// The state of a runtime that has not run any cell.
     pub fn empty() -> Self {
         Self::new("empty")
     }
 
-    /// A state nobody else has.
+    /// Generates a unique state id.
     #[cfg(feature = "jupyter")]
     pub fn fresh() -> Self {
         Self::new(uuid::Uuid::new_v4().simple().to_string())
@@ -133,7 +135,7 @@ impl StateId {
 
 #[cfg(feature = "jupyter")]
 impl ArtifactHash {
-    /// Hashes an artifact.
+    /// Computes the hash of an artifact.
     pub fn of(bytes: &[u8]) -> Self {
         use sha2::Digest;
         Self::new(data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(bytes)))
@@ -142,7 +144,7 @@ impl ArtifactHash {
 
 #[cfg(feature = "jupyter")]
 impl EngineUuid {
-    /// An identity nobody else has.
+    /// Generates a unique identity.
     pub fn fresh() -> Self {
         Self::new(uuid::Uuid::new_v4().to_string())
     }
@@ -150,7 +152,7 @@ impl EngineUuid {
 
 #[cfg(feature = "jupyter")]
 impl SessionId {
-    /// A session nobody else has.
+    /// Generates a unique session id.
     pub fn fresh() -> Self {
         Self::new(uuid::Uuid::new_v4().simple().to_string())
     }

@@ -1,22 +1,24 @@
 //! Every message of Phalanx as a type; no I/O, no async, no sockets.
 //!
-//! | module | between |
+//! | module | content |
 //! |---|---|
-//! | [`id`] | the newtyped ids all others use |
-//! | [`frame`] | the length-prefixed form in which our own processes exchange messages |
-//! | [`output`], [`failure`] | what a cell produced, and how it failed, wherever it ran |
-//! | [`look`] | the bars and tables that Phalanx itself shows |
-//! | [`date`] | dates as Jupyter's clients read them |
-//! | [`comm`] | comms between code and frontends, as the library and its owner exchange them |
-//! | [`native`] | a runtime process and the libraries it loads |
-//! | [`segment`], `payload` | processes of one machine, in place of large data |
-//! | [`host`] | the `phalanx` library in a cell and the process that owns its runtime |
-//! | [`apply`] | likewise, about functions, engines and the hub |
-//! | [`runtime`] | a runtime process and its owner (kernel or engine) |
-//! | [`evaluator`] | the kernel and an evaluator process |
-//! | [`analysis`] | the analysis process, and the kernel or an evaluator |
-//! | [`release`] | the versions of our programs, compared before anything else |
-//! | [`parallel`] | client, controller and engine: ipyparallel 9's wire protocol and our metadata on it |
+//! | [`id`] | the newtyped ids of all messages |
+//! | [`frame`] | the framing of messages between our own processes |
+//! | [`output`], [`failure`] | the outputs and failures of cells, wherever they ran |
+//! | [`look`] | the rendering of Phalanx's own bars and tables |
+//! | [`date`] | dates in the format of Jupyter's clients |
+//! | [`comm`] | comms between code and frontends: messages between the library and its owner |
+//! | [`native`] | the C interface between a runtime process and the libraries it loads |
+//! | [`segment`], `payload` | references to large data, between processes of one machine |
+//! | [`host`] | messages between the `phalanx` library in a cell and the process that owns its
+//! runtime |
+//! | [`apply`] | such messages about functions, engines and the hub |
+//! | [`runtime`] | messages between a runtime process and its owner (kernel or engine) |
+//! | [`evaluator`] | messages between the kernel and an evaluator process |
+//! | [`analysis`] | messages between the analysis process and the kernel or an evaluator |
+//! | [`release`] | the versions of our programs, which are compared before anything else |
+//! | [`parallel`] | ipyparallel 9's wire protocol between client, controller and engine, with our
+//! metadata |
 
 pub mod apply;
 pub mod comm;

@@ -1,45 +1,45 @@
-//! Outputs of a cell, wherever it ran.
+//! The outputs of a cell, wherever it ran.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
-/// The same output in several representations, by MIME type.
+/// An output in several representations, by MIME type.
 ///
-/// Values are text (base64 for binary types) or, for JSON types, objects.
+/// Values are strings (base64 for binary types), or objects for JSON types.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct MimeBundle(pub Map<String, Value>);
 
 impl MimeBundle {
-    /// A bundle of plain text alone.
+    /// Creates a bundle of plain text.
     pub fn plain(text: impl Into<String>) -> Self {
         Self::default().with("text/plain", text.into())
     }
 
-    /// Adds one representation.
+    /// Adds a representation.
     #[must_use]
     pub fn with(mut self, mime: &str, value: impl Into<Value>) -> Self {
         self.0.insert(mime.to_owned(), value.into());
         self
     }
 
-    /// Adds one representation that is JSON, given as text.
+    /// Adds a JSON representation, given as text.
     ///
     /// # Errors
-    /// When the text is not JSON.
+    /// If the text is not JSON.
     pub fn with_json(self, mime: &str, text: &str) -> serde_json::Result<Self> {
         let value: Value = serde_json::from_str(text)?;
         Ok(self.with(mime, value))
     }
 
-    /// The plain text, if there is one.
+    /// The plain text, if any.
     pub fn text(&self) -> Option<&str> {
         self.0.get("text/plain")?.as_str()
     }
 }
 
-/// The two streams of a process.
+/// The two output streams of a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum StreamName {
@@ -59,7 +59,7 @@ impl StreamName {
     }
 }
 
-/// A `display_data` or `update_display_data`.
+/// The content of a `display_data` or `update_display_data`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Display {
     /// The data to show.
@@ -67,33 +67,33 @@ pub struct Display {
     /// Open by protocol: per-MIME metadata and the like.
     #[serde(default)]
     pub metadata: Map<String, Value>,
-    /// Names the display so that it can be updated later.
+    /// The id by which the display can be updated later.
     #[serde(default)]
     pub display_id: Option<String>,
-    /// True if this replaces the display of that id rather than adding one.
+    /// True to replace the displays with that id, false to add one.
     #[serde(default)]
     pub update: bool,
 }
 
-/// One output of a running cell, in order.
+/// One output of a running cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Output {
-    /// Text on a stream, as written: partial lines, carriage returns and all.
+    /// Text on a stream, as written: including partial lines and carriage returns.
     Stream {
         /// The stream.
         name: StreamName,
         /// The text.
         text: String,
     },
-    /// A rich value shown by the cell.
+    /// A rich value displayed by the cell.
     Display(Display),
     /// The value of the cell's last expression.
     Result(MimeBundle),
     /// Values published while a function runs, by name: ipyparallel's `data_message`.
     Data(BTreeMap<String, Value>),
-    /// Takes away what the cell has shown so far.
+    /// Clears the outputs of the cell.
     ClearOutput {
-        /// Only once the next output arrives.
+        /// True to clear only when the next output arrives.
         wait: bool,
     },
 }

@@ -1,10 +1,9 @@
-//! Arguments and values as the programs hold them: read once where they arrive, written where they
-//! leave.
+//! Arguments and values within our programs: decoded once on receipt, encoded once on sending.
 
 use crate::segment::{SegmentPart, SegmentRef};
 use bytes::Bytes;
 
-/// Arguments or a value: the bytes themselves, or a reference to a file that has them.
+/// Arguments or a value: the bytes themselves, or a reference to a file that contains them.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Payload {
     /// The bytes.
@@ -13,9 +12,9 @@ pub enum Payload {
     Segment(Box<Segment>),
 }
 
-/// A reference to data in a file ([`crate::segment`]), in the form in which it travels.
+/// A reference to data in a file ([`crate::segment`]), in its encoded form.
 ///
-/// One that was made by this process keeps its file open as long as a clone of it lives.
+/// If it was created by this process, the file stays open as long as a clone of it lives.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Segment {
     reference: SegmentRef,
@@ -23,13 +22,13 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// The reference that a frame is; `None` if it is data.
+    /// Decodes a frame as a reference; `None` if it is data.
     pub fn read(frame: Bytes) -> Option<Self> {
         let reference = SegmentRef::from_bytes(&frame)?;
         Some(Self { reference, frame })
     }
 
-    /// The place of the data.
+    /// The location of the data.
     pub fn reference(&self) -> &SegmentRef {
         &self.reference
     }
@@ -46,7 +45,7 @@ impl Segment {
 }
 
 impl Payload {
-    /// Reads a frame: data never begins as references do.
+    /// Decodes a frame: data never begins with the mark of references.
     pub fn read(frame: Bytes) -> Self {
         match SegmentRef::from_bytes(&frame) {
             Some(reference) => Self::Segment(Box::new(Segment { reference, frame })),
@@ -54,7 +53,7 @@ impl Payload {
         }
     }
 
-    /// The bytes that are sent for it.
+    /// The frame that is sent for it.
     pub fn frame(&self) -> &Bytes {
         match self {
             Self::Inline(bytes) => bytes,
@@ -62,7 +61,7 @@ impl Payload {
         }
     }
 
-    /// The bytes that are sent for it.
+    /// Converts it into the frame that is sent for it.
     pub fn into_frame(self) -> Bytes {
         match self {
             Self::Inline(bytes) => bytes,
@@ -70,7 +69,7 @@ impl Payload {
         }
     }
 
-    /// The reference, if the data is elsewhere.
+    /// The reference, if the data is in a file.
     pub fn segment(&self) -> Option<&Segment> {
         match self {
             Self::Inline(_) => None,
@@ -78,7 +77,7 @@ impl Payload {
         }
     }
 
-    /// The size of the data in bytes, wherever it is.
+    /// The size of the data in bytes, inline or in a file.
     pub fn size(&self) -> u64 {
         match self {
             Self::Inline(bytes) => bytes.len() as u64,
@@ -88,7 +87,7 @@ impl Payload {
 }
 
 impl Default for Payload {
-    /// No bytes.
+    /// An empty payload.
     fn default() -> Self {
         Self::Inline(Bytes::new())
     }

@@ -1,29 +1,29 @@
-//! The versions of our programs, which need not be the same everywhere in a cluster.
+//! The versions of our programs, which may differ within a cluster.
 
 use crate::id::EngineId;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use std::fmt;
 
-/// The number of the protocol between our clients and engines: of what `parallel` has as metadata of
-/// cells, calls and replies and as handshake, and of its meaning. Raised with every change that a
-/// program of before does not understand.
+/// The version of the protocol between our clients and engines: of the metadata of cells, calls and
+/// replies and the handshake in `parallel`, and of their meaning. Incremented with every change
+/// that older programs do not understand.
 pub const PROTOCOL: u32 = 1;
 
-/// The key under which our metadata says who has made it.
+/// The key under which our metadata contains the version of its sender.
 const RELEASE: &str = "release";
 
 /// A version of our programs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Release {
-    /// The version of the program; empty where it is not known.
+    /// The version of the program; empty if unknown.
     pub version: String,
-    /// The number of the protocol that it speaks; 0 before it had one.
+    /// The version of the protocol that it implements; 0 before versions were introduced.
     pub protocol: u32,
 }
 
 impl Release {
-    /// This program's.
+    /// The version of this program.
     pub fn ours() -> Self {
         Self {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -31,27 +31,26 @@ impl Release {
         }
     }
 
-    /// Returns true if programs of both understand each other.
+    /// Returns true if the two versions are compatible.
     pub fn understands(&self, other: &Self) -> bool {
         self.protocol == other.protocol
     }
 
-    /// Says in our metadata that this program has made it.
+    /// Adds this program's version to our metadata.
     pub fn sign(metadata: &mut Value) {
         if let Value::Object(fields) = metadata {
             fields.insert(RELEASE.to_owned(), json!(Self::ours()));
         }
     }
 
-    /// The program that has made some metadata of ours.
+    /// Checks the version of the program that has created our metadata.
     ///
     /// # Errors
-    /// Its version, if it and this program do not understand each other: nothing else of the metadata
-    /// is to be read then.
+    /// The other version, if it is incompatible; nothing else of the metadata may be read then.
     pub fn check(metadata: &Value) -> Result<(), Self> {
         let known = metadata.get(RELEASE).map(Self::deserialize);
         let theirs = known.and_then(Result::ok).unwrap_or_else(|| Self {
-            // Engines have always said theirs.
+            // Engines have always included their version in the handshake.
             version: metadata["version"].as_str().unwrap_or_default().to_owned(),
             protocol: 0,
         });
@@ -72,19 +71,19 @@ impl fmt::Display for Release {
     }
 }
 
-/// An engine and a kernel that do not understand each other.
+/// An engine and a kernel with incompatible versions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ReleaseMismatch {
     /// The engine.
     pub engine: EngineId,
-    /// Its version.
+    /// The version of the engine.
     pub of_engine: Release,
     /// The version of the kernel.
     pub of_kernel: Release,
 }
 
 impl ReleaseMismatch {
-    /// The action that helps.
+    /// The remedy shown to users.
     pub const REMEDY: &str = "install the same version for both, and restart the older of the two";
 }
 

@@ -1,136 +1,137 @@
-//! Between a runtime process and its owner, over the runtime's control socket.
+//! Messages between a runtime process and its owner, over the runtime's control socket.
 
 use crate::failure::{Failure, Panic};
 use crate::id::RunId;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// The beginning of the names of the crates that hold the dependencies of cells.
+/// The prefix of the names of crates that contain the dependencies of cells.
 pub const SHARED_LIBRARY_PREFIX: &str = "phalanx_set_";
 
-/// The beginning of the symbols under which cells share their statics.
+/// The prefix of the symbols of statics that cells share.
 pub const STATIC_PREFIX: &str = "phalanx_static_";
 
-/// Exported by the library of a cell that shares statics: the loader has to let all later ones see them.
+/// Exported by the library of a cell that shares statics; the loader must make them visible to all
+/// later libraries.
 pub const SHARED_STATICS_SYMBOL: &str = "phalanx_cell_statics";
 
-/// The section of a library of dependencies that names the crates whose statics know of threads, which a
-/// snapshot does not have; separated by spaces.
+/// The section in a library of dependencies that lists the crates whose statics depend on threads,
+/// which a snapshot does not have; separated by spaces.
 pub const KNOWING_THREADS_SECTION: &str = ".phalanx.threads";
 
-/// Owner to runtime.
+/// A request from the owner to the runtime.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum RuntimeRequest {
-    /// Takes over a setting; not answered.
+    /// Applies a setting; there is no reply.
     Set(Setting),
-    /// Loads a library that cells need (libstd) before any of them, globally.
+    /// Loads a library that cells need (libstd) before any of them, with global symbols.
     Load {
         /// The file.
         library: PathBuf,
     },
     /// Loads a compiled cell and runs it.
     Run {
-        /// Names this run in markers and answers.
+        /// Identifies this run in markers and replies.
         run: RunId,
         /// The compiled cell.
         artifact: PathBuf,
         /// Its entry function.
         entry: String,
     },
-    /// Lets the code hear what frontends have done with its comms: it asks its owner.
+    /// Runs the callbacks for an event of a comm, which the code requests from its owner.
     Hear {
-        /// Names this run in markers and answers.
+        /// Identifies this run in markers and replies.
         run: RunId,
     },
-    /// To a snapshot: take over. Answered with [`RuntimeReply::Ready`].
+    /// Makes a snapshot take over. The reply is [`RuntimeReply::Ready`].
     Wake,
-    /// The owner has opened the references returned by the first of the calls that returned any.
+    /// The owner has opened the references in the oldest reply that contained any.
     Taken,
-    /// Takes snapshots from now on, or does without.
+    /// Enables or disables snapshots.
     Snapshots {
-        /// True to keep one.
+        /// True to keep a snapshot.
         on: bool,
     },
-    /// Loads a library and calls a function of it; a raw frame follows, its arguments.
+    /// Loads a library and calls a function of it; the arguments follow as a raw frame.
     Call {
-        /// Names this run in markers and answers.
+        /// Identifies this run in markers and replies.
         run: RunId,
         /// The library.
         artifact: PathBuf,
-        /// Bytes from the library's base to the function, a [`Trampoline`](crate::native::Trampoline).
+        /// The offset in the library of the function, a [`Trampoline`](crate::native::Trampoline).
         offset: u64,
     },
 }
 
-/// Something of the process that cells see.
+/// A setting of the process that is visible to cells.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Setting {
-    /// The working folder.
+    /// The working directory.
     Folder(PathBuf),
     /// An environment variable.
     Variable {
-        /// Its name: not empty, without `=` and NUL.
+        /// The name: not empty, without `=` and NUL.
         name: String,
-        /// Its value: without NUL.
+        /// The value: without NUL.
         value: String,
     },
 }
 
-/// Runtime to owner.
+/// A reply from the runtime to its owner.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum RuntimeReply {
-    /// The process is up, or a snapshot has taken over.
+    /// The process has started, or a snapshot has taken over.
     Ready {
-        /// Its process id.
+        /// The process id.
         pid: u32,
     },
-    /// The first word on a connection of its own: a snapshot sleeps at its other end, which holds
-    /// everything as it is now. It replaces the one before.
+    /// The first message on a connection of its own, sent by a new snapshot that holds the current
+    /// state and waits at the other end. It replaces the previous snapshot.
     Asleep {
-        /// Its process id.
+        /// The process id.
         pid: u32,
-        /// The number of snapshots the runtime's processes had taken with it. One with a higher
-        /// number is newer.
+        /// The number of snapshots that the runtime's processes have taken, including this one. The
+        /// snapshot with the highest number is the newest.
         number: u32,
-        /// The last run whose effects it has.
+        /// The last run whose effects it includes.
         after: Option<RunId>,
-        /// The processes that cells had started.
+        /// The processes started by cells.
         children: Vec<u32>,
-        /// Threads that were there and waited; a snapshot does not have them.
+        /// Threads that existed and were waiting; a snapshot does not have them.
         threads: Vec<String>,
     },
-    /// No snapshot could be taken; the one before is out of date.
+    /// No snapshot could be taken, and the previous one is out of date.
     Unprotected {
         /// The last run.
         after: Option<RunId>,
         /// The reason.
         why: NoSnapshot,
     },
-    /// A library was loaded.
+    /// A library has been loaded.
     Loaded,
-    /// A library could not be loaded; nothing ran.
+    /// A library could not be loaded; nothing has run.
     LoadFailed {
         /// The run it was for, if any.
         run: Option<RunId>,
         /// The loader's message.
         message: String,
     },
-    /// The function returned, and its run is over; a raw frame follows, what it gave back.
+    /// The function has returned, which ends its run; the value follows as a raw frame.
     Called {
         /// The run.
         run: RunId,
-        /// True if it has changed the engine's namespace. A snapshot follows then; otherwise the
-        /// present one remains valid.
+        /// True if the call has changed the engine's namespace. A new snapshot follows then;
+        /// otherwise the present one remains valid.
         changed: bool,
-        /// Bytes that had been written to stdout and stderr by then, modulo 2³².
+        /// The number of bytes written to stdout and stderr by then, modulo 2³².
         written: [u32; 2],
     },
-    /// A call was taken back before it had begun.
+    /// A call was recalled before it started.
     Recalled {
         /// The run.
         run: RunId,
     },
-    /// The entry function returned, and its output is flushed to both pipes.
+    /// The entry function has returned, and its output has been flushed to both pipes.
     Ended {
         /// The run.
         run: RunId,
@@ -140,23 +141,23 @@ pub enum RuntimeReply {
 /// The reason why a runtime has no snapshot.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum NoSnapshot {
-    /// The user does not want one.
+    /// The user has disabled snapshots.
     Off,
-    /// These threads were at work; a copy of a process has but the one that copies.
+    /// These threads were running; a fork has only the thread that forks.
     Threads(Vec<String>),
-    /// The system refused.
+    /// The system call failed.
     Failed(String),
 }
 
-/// Owner to the process above the runtime.
+/// A request from the owner to the supervisor of the runtime.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum SupervisorRequest {
-    /// Ends a runtime process.
+    /// Kills a runtime process.
     Kill {
         /// The process.
         pid: u32,
     },
-    /// Ends what a runtime process that is gone has started since its snapshot was taken.
+    /// Kills the processes that an exited runtime process has started since its snapshot was taken.
     Settle {
         /// The snapshot.
         snapshot: u32,
@@ -165,58 +166,58 @@ pub enum SupervisorRequest {
     },
 }
 
-/// The process above the runtime to its owner.
+/// A message from the supervisor to the owner.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum SupervisorReply {
-    /// A child has ended.
+    /// A child process has exited.
     Ended {
         /// The process.
         pid: u32,
         /// Its wait status.
         status: i32,
     },
-    /// [`SupervisorRequest::Settle`] is done.
+    /// [`SupervisorRequest::Settle`] has been completed.
     Settled,
 }
 
-/// The outcome of a run of a compiled cell, as the owner learns it.
+/// The outcome of a run of a compiled cell.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum Outcome {
-    /// Ran to its end; new variables are stored.
+    /// The cell completed; new variables are stored.
     Completed,
-    /// Panicked; variables from before the cell that it had not moved are kept.
+    /// The cell panicked; earlier variables are kept, unless it had moved them.
     Panicked(Panic),
-    /// An error left it through `?`; new variables are dropped.
+    /// An error left the cell through `?`; new variables are dropped.
     Errored {
         /// The error's text.
         message: String,
         /// The error's structure, if it is the library's.
         failure: Option<Box<Failure>>,
-        /// The place of the `?`, where it is known.
+        /// The location of the `?`, if known.
         location: Option<String>,
     },
-    /// It returned before its end; new variables are dropped.
+    /// The cell returned early; new variables are dropped.
     Returned,
-    /// These variables had changed type; the cell did not run.
+    /// The types of these variables had changed; the cell did not run.
     VariablesLost(Vec<String>),
-    /// The process ended, and a snapshot took over: everything is as it was before the cell.
+    /// The process ended, and a snapshot took over: the state is that before the cell.
     Abandoned {
-        /// `signal 11 (SIGSEGV)`, `exit status 3`, …
+        /// The status, such as `signal 11 (SIGSEGV)` or `exit status 3`.
         status: String,
     },
-    /// The process ended; all variables are gone.
+    /// The process ended; all variables are lost.
     Died {
-        /// `signal 11 (SIGSEGV)`, `exit status 3`, …
+        /// The status, such as `signal 11 (SIGSEGV)` or `exit status 3`.
         status: String,
     },
 }
 
 impl crate::id::StateId {
-    /// The state of an engine in which a cell compiled towards `next` ended in `outcome`.
+    /// The state of an engine after a cell that was compiled towards `next` has ended in `outcome`.
     ///
-    /// Both sides derive it alike, so no names need to be exchanged. Lost variables mean that the
-    /// cell did not run, an abandoned cell has left nothing behind: there is no such state then, and
-    /// the engine keeps the one it had.
+    /// Both sides derive the same id, so that it need not be exchanged. `None` if the engine keeps
+    /// its previous state: a cell with lost variables did not run, and an abandoned one has no
+    /// effects.
     pub fn after(next: &Self, outcome: &Outcome) -> Option<Self> {
         match outcome {
             Outcome::Completed => Some(next.clone()),

@@ -1,49 +1,49 @@
-//! Large data between processes of one machine: a file in memory, and the few bytes that stand for it.
+//! Segments: large data shared by processes of one machine through a file in memory, with a short
+//! reference in its place.
 //!
-//! Wherever arguments and values travel as bytes, a reference may stand in their place. Whoever has
-//! sent one keeps the file open until the receiver has opened it, through `/proc`. The file is
-//! sealed: it never changes. It has no name, so it is gone with the last process that has it open or
-//! mapped, however that ends.
+//! A reference may replace the bytes of arguments and values in any message. The sender keeps the
+//! file open until the receiver has opened it through `/proc`. The file is sealed: it never
+//! changes. It has no name, so that it disappears with the last process that has it open or mapped,
+//! however that process ends.
 //!
-//! Parts of what is meant may be in other files, so that what is sent again is not written again. The
-//! file has a hole there, and what fills it is said behind the reference.
+//! Parts of the data may be in other files, so that data that is sent again is not written again.
+//! The file has a hole for each such part, and links behind the reference describe their contents.
 
 use std::ops::Range;
 use std::path::PathBuf;
 
-/// The alignment in files of plain data that is not written again if it is sent again: a page,
-/// however large those of a machine are.
+/// The alignment in files of plain data that is linked instead of written again: a multiple of
+/// every page size in use.
 pub const PAGE: usize = 1 << 16;
 
 /// The size in bytes from which data goes into a file.
 pub const SEGMENT_THRESHOLD: usize = 1 << 20;
 
-/// The size of a reference in bytes.
+/// The size of an encoded reference in bytes.
 pub const REFERENCE: usize = 48;
 
-/// The first bytes of a reference, with which arguments and values never begin.
+/// The first bytes of a reference; arguments and values never begin with them.
 const MARK: [u8; 8] = [0xff; 8];
 
-/// A part of the bytes that are meant which is in another file: where they are mapped there is a hole
-/// to be filled.
+/// A part of the referenced data that is in another file, and mapped into a hole.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SegmentPart {
     /// The offset of the part in the whole.
     pub at: u64,
-    /// The file that has it.
+    /// The file that contains it.
     pub segment: SegmentRef,
 }
 
 impl SegmentPart {
-    /// The bytes sent after the reference.
+    /// Encodes the link, which is sent after the reference.
     pub fn to_bytes(&self) -> [u8; REFERENCE] {
         let mut bytes = self.segment.to_bytes();
         bytes[..8].copy_from_slice(&self.at.to_le_bytes());
         bytes
     }
 
-    /// The range of the hole in a mapping of `mapped` bytes in which the whole begins at `from`;
-    /// `None` if the hole is not within it, or nothing can be mapped there. Without this check,
+    /// The range of the hole in a mapping of `mapped` bytes whose data begins at `from`; `None` if
+    /// the hole is out of bounds, or its alignment does not allow a mapping. Without this check,
     /// such a mapping is unsound.
     pub fn hole(&self, from: u64, mapped: usize) -> Option<Range<usize>> {
         let start = usize::try_from(from.checked_add(self.at)?).ok()?;
@@ -52,7 +52,7 @@ impl SegmentPart {
         (start < end && end <= mapped && on_pages).then_some(start..end)
     }
 
-    /// All links behind a reference.
+    /// Decodes all links behind a reference.
     pub fn all(bytes: &[u8]) -> Vec<Self> {
         if SegmentRef::from_bytes(bytes).is_none() {
             return Vec::new();
@@ -69,25 +69,25 @@ impl SegmentPart {
     }
 }
 
-/// Bytes of a sealed file that another process has open.
+/// A range of bytes in a sealed file that another process has open.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct SegmentRef {
     /// The process that has the file open.
     pub pid: u32,
-    /// As which descriptor.
+    /// The file descriptor in that process.
     pub fd: u32,
-    /// The file's device, by which another file under that number is noticed.
+    /// The file's device, to detect another file under the same descriptor.
     pub device: u64,
     /// The file's inode.
     pub inode: u64,
     /// The offset of the bytes in the file.
     pub offset: u64,
-    /// Their number.
+    /// The number of bytes.
     pub len: u64,
 }
 
 impl SegmentRef {
-    /// The bytes sent in place of the data.
+    /// Encodes the reference, which is sent in place of the data.
     pub fn to_bytes(&self) -> [u8; REFERENCE] {
         let mut bytes = [0; REFERENCE];
         let process = u64::from(self.pid) << 32 | u64::from(self.fd);
@@ -99,7 +99,8 @@ impl SegmentRef {
         bytes
     }
 
-    /// The reference, if the bytes are one: alone, or with [`SegmentPart`]s behind it.
+    /// Decodes bytes as a reference, with or without [`SegmentPart`]s behind it; `None` if they are
+    /// data.
     pub fn from_bytes(bytes: &[u8]) -> Option<Self> {
         if !bytes.len().is_multiple_of(REFERENCE) {
             return None;

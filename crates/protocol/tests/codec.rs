@@ -1,5 +1,5 @@
-//! Messages between clients and engines: as recorded between ipyparallel 9.2 and its engines
-//! (`recorded.jsonl`; long texts are cut), and ours on top of them.
+//! Messages between clients and engines: recorded between ipyparallel 9.2 and its engines
+//! (`recorded.jsonl`; long texts are truncated), and our own.
 
 #![cfg(feature = "jupyter")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]
@@ -32,7 +32,7 @@ struct Recorded {
 }
 
 impl Recorded {
-    /// The messages of engines or to them, by the beginning of their description.
+    /// The recorded messages whose description begins with a prefix.
     fn all(beginning: &str) -> Vec<Self> {
         let lines = include_str!("recorded.jsonl").lines();
         let all = lines.map(|line| serde_json::from_str::<Self>(line).unwrap());
@@ -271,7 +271,7 @@ fn our_requests_come_back_as_they_were() {
         let read = EngineRequest::decode(message.as_ref()).unwrap();
         assert_eq!(read, request);
     }
-    // Each call of a batch has what all share.
+    // Each call of a batch has the common parts.
     let batch = CallBatch {
         metadata: Arc::new(self::call()),
         artifacts: vec!["code".into()],
@@ -374,7 +374,7 @@ fn what_another_version_has_made_is_told_apart_whatever_it_is() {
         };
         assert_eq!(why, NotRunnable::OtherRelease(theirs.clone()));
     }
-    // An engine that says no more than its version, as those did before there was a number.
+    // An engine that reports only its program version, as those before protocol versions did.
     let before = json!({"status": "ok", "phalanx": {"version": "0.0.1", "host": "h"}});
     let reply = EngineReply::decode(Message::new("kernel_info_reply", before).as_ref());
     let EngineAnswer::KernelInfo(info) = reply.answer else {
@@ -384,7 +384,7 @@ fn what_another_version_has_made_is_told_apart_whatever_it_is() {
         panic!("{:?}", info.kind);
     };
     assert_eq!(theirs.to_string(), "Phalanx 0.0.1 (engine protocol 0)");
-    // Of this version, but without what a cell needs.
+    // Of this version, but without the fields of a cell.
     let mut broken = Message::new("execute_request", json!({"code": "x"}));
     broken.set(PHALANX, &json!({"release": Release::ours()}));
     let read = EngineRequest::decode(broken.as_ref()).unwrap();
@@ -397,7 +397,7 @@ fn what_another_version_has_made_is_told_apart_whatever_it_is() {
     ));
 }
 
-/// Whoever has to change this has to raise [`PROTOCOL`].
+/// A change that breaks this test requires incrementing [`PROTOCOL`].
 #[test]
 fn the_form_of_our_metadata_is_that_of_its_number() {
     let release = json!({"version": env!("CARGO_PKG_VERSION"), "protocol": PROTOCOL});

@@ -1,35 +1,36 @@
-//! Progress bars, as tqdm writes them and as ipywidgets draws them.
+//! Progress bars, in the text format of tqdm and the HTML of ipywidgets.
 
 use super::{INDENT, escape};
 use crate::output::{Display, MimeBundle};
 use std::time::Duration;
 
-/// Characters of the bar in text.
+/// The width of the text bar, in characters.
 const WIDTH: usize = 20;
 
-/// The ground of a bar, and the part that is done: those of ipywidgets.
+/// The colours of the background and of the completed part, as in ipywidgets.
 const GROUND: &str = "var(--jp-layout-color2,#8884)";
 const DONE: &str = "var(--jp-brand-color1,#2196f3)";
 
-/// A count of items on its way to a total.
+/// The progress of a number of items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bar<'a> {
-    /// The text before the bar; may be empty.
+    /// The text in front of the bar; may be empty.
     pub description: &'a str,
     /// The number of items that are done.
     pub done: usize,
-    /// The number of those that were done when the time began.
+    /// The number of items that were already done at the start of the measured time.
     pub before: usize,
-    /// The number of all items, if it is known.
+    /// The total number of items, if known.
     pub total: Option<usize>,
-    /// The time since the bar began.
+    /// The time since the start.
     pub elapsed: Duration,
-    /// True once nothing more will be done.
+    /// True once the bar is complete.
     pub is_over: bool,
 }
 
 impl Bar<'_> {
-    /// Both representations: `items:  50%|██████████          | 5/10 [00:02<00:02, 2.50it/s]`.
+    /// Both representations; the text is `items:  50%|██████████          | 5/10 [00:02<00:02,
+    /// 2.50it/s]`.
     pub fn bundle(&self) -> MimeBundle {
         let extent = match self.total {
             Some(total) => BarExtent::Share(self.done as f64 / total.max(1) as f64),
@@ -66,10 +67,10 @@ impl Bar<'_> {
     }
 }
 
-/// The key of a display's metadata that tells a bar from other displays.
+/// The key in a display's metadata that identifies bars.
 const MARK: &str = "progress";
 
-/// A display that shows a bar, for the first time or again.
+/// Wraps a bar in a display, which is new or an update.
 pub fn display(data: MimeBundle, id: &str, update: bool) -> Display {
     let mut display = Display {
         data,
@@ -81,23 +82,23 @@ pub fn display(data: MimeBundle, id: &str, update: bool) -> Display {
     display
 }
 
-/// Returns true for a display made by [`display`].
+/// Returns true for displays made by [`display`].
 pub fn is_bar(display: &Display) -> bool {
     display.metadata.get(MARK).is_some_and(|mark| mark == true)
 }
 
-/// The part of a bar that is filled.
+/// The filled part of a bar.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum BarExtent {
-    /// This part, from 0 to 1.
+    /// A fraction from 0 to 1.
     Share(f64),
-    /// All of it, of a number that was not known.
+    /// Completely filled: the total was not known in advance.
     Whole,
-    /// Nothing known, since what is under way has no known end.
+    /// Indeterminate: work is in progress whose end is not known.
     Unknown,
 }
 
-/// A bar between a description and the words behind it.
+/// Renders a bar between a description and a text.
 pub fn drawn(description: &str, extent: BarExtent, words: &str) -> MimeBundle {
     let label = match description {
         "" => String::new(),
@@ -148,14 +149,14 @@ pub fn drawn(description: &str, extent: BarExtent, words: &str) -> MimeBundle {
 
 fn share(extent: BarExtent) -> Option<f64> {
     match extent {
-        // What has no extent is done: 0 of 0.
+        // The share of an empty total (0 of 0) is not finite; the bar is complete then.
         BarExtent::Share(share) if share.is_finite() => Some(share.clamp(0.0, 1.0)),
         BarExtent::Share(_) => Some(0.0),
         BarExtent::Whole | BarExtent::Unknown => None,
     }
 }
 
-/// A time on a clock: `01:05`, or `1:01:05` from an hour on.
+/// Formats a duration: `01:05`, or `1:01:05` from an hour on.
 pub fn clock(seconds: f64) -> String {
     let seconds = seconds as u64;
     let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);

@@ -1,32 +1,32 @@
-//! Flame graphs: where a program has spent its time, as boxes above those that called them, and as text.
+//! Flame graphs: the time spent in each function, as boxes below their callers, and as text.
 
 use super::{INDENT, escape};
 use crate::output::MimeBundle;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-/// The size of a row, and of the whole, in the SVG's own units.
+/// The height of a row, and the width of the whole, in SVG units.
 const ROW: f64 = 18.0;
 const WIDTH: f64 = 1000.0;
 
-/// The width of a character of a name.
+/// The width of a character of a name, in SVG units.
 const CHARACTER: f64 = 6.7;
 
-/// The narrowest box that is drawn.
+/// The minimum width of a box that is drawn.
 const NARROWEST: f64 = 0.5;
 
-/// The most rows that are drawn.
+/// The maximum number of rows drawn.
 const MAX_ROWS: usize = 60;
 
-/// The functions listed in the text.
+/// The number of functions listed in the text.
 const LISTED: usize = 10;
 
-/// Lighter and darker grounds of boxes, on which black is readable.
+/// Background colours of boxes, on which black text is readable.
 const COLOURS: [&str; 6] = [
     "#f6a04d", "#f2b46d", "#eea24f", "#f7bd83", "#e99a5b", "#f4ad5a",
 ];
 
-/// Both representations of stacks in the form `outer;inner COUNT`, one a line.
+/// Renders stacks, given as lines `outer;inner COUNT`, in both representations.
 pub fn bundle(stacks: &str) -> MimeBundle {
     let stacks: Vec<(Vec<&str>, usize)> = stacks.lines().filter_map(stack).collect();
     let total: usize = stacks.iter().map(|(_, count)| count).sum();
@@ -49,7 +49,7 @@ fn stack(line: &str) -> Option<(Vec<&str>, usize)> {
     Some((functions.split(';').collect(), count.parse().ok()?))
 }
 
-/// A function as it was called by those above it.
+/// A function in the context of its callers.
 #[derive(Default)]
 struct CalledFunction<'a> {
     count: usize,
@@ -70,7 +70,7 @@ impl<'a> CalledFunction<'a> {
     }
 }
 
-/// The outermost functions at the top, as wide as their share.
+/// Renders the SVG, with the outermost functions at the top and widths in proportion to time.
 fn drawn(root: &CalledFunction<'_>, total: usize) -> String {
     let rows = root.depth().min(MAX_ROWS);
     let height = ROW * rows as f64;
@@ -118,7 +118,7 @@ fn draw(svg: &mut String, node: &CalledFunction<'_>, total: usize, left: f64, ro
     }
 }
 
-/// As much of a name as fits, of a long one its end.
+/// Shortens a name to `fits` characters, keeping its end.
 fn label(name: &str, fits: usize) -> Option<String> {
     let length = name.chars().count();
     if length <= fits {
@@ -129,7 +129,7 @@ fn label(name: &str, fits: usize) -> Option<String> {
     Some(format!("…{end}"))
 }
 
-/// The functions in which most time was spent.
+/// The functions in which most time was spent, as text.
 fn listed(stacks: &[(Vec<&str>, usize)], total: usize) -> String {
     let mut functions = BTreeMap::<&str, (usize, usize)>::new();
     for (stack, count) in stacks {
@@ -137,7 +137,7 @@ fn listed(stacks: &[(Vec<&str>, usize)], total: usize) -> String {
         if let Some(innermost) = names.last() {
             functions.entry(innermost).or_default().0 += count;
         }
-        // A function that calls itself is there once.
+        // A recursive function is counted once per stack.
         names.sort_unstable();
         names.dedup();
         for name in names {

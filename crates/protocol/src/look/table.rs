@@ -4,21 +4,21 @@ use super::{INDENT, escape};
 use crate::output::MimeBundle;
 use std::fmt::Write as _;
 
-/// The most rows that are shown; of more, the first and the last [`EDGE_ROWS`] are.
+/// The maximum number of rows shown; of more, the first and the last [`EDGE_ROWS`] are.
 pub const MAX_ROWS: usize = 60;
 
-/// The rows shown at each end of a table of more than [`MAX_ROWS`].
+/// The number of rows shown at each end of a table with more than [`MAX_ROWS`].
 pub const EDGE_ROWS: usize = 5;
 
-/// The most columns that are shown; of more, the first and the last half of these are.
+/// The maximum number of columns shown; of more, the first and the last half of these are.
 const MAX_COLUMNS: usize = 20;
 
-/// The most characters of a cell that are shown.
+/// The maximum number of characters shown of a cell.
 const MAX_CELL: usize = 200;
 
-/// A program that sorts the table before it, up, down and as it was, by a click on a heading or Enter
-/// there. Numbers come before text, and what is empty last. Where scripts are not run, as in a notebook
-/// that is not trusted, the table is one that does not sort.
+/// A script that sorts the preceding table (ascending, descending, original order) on a click on a
+/// heading, or Enter. Numbers precede text, and empty cells come last. Where scripts do not run, as
+/// in a notebook that is not trusted, the table cannot be sorted.
 const SORTING: &str = r"<script>(() => {
 const table = document.currentScript?.previousElementSibling;
 if (!table?.tHead) return;
@@ -46,27 +46,27 @@ const compare = (a, b) => a[0] - b[0] || way * (a[0] ? String(a[1]).localeCompar
 });
 })()</script>";
 
-/// In place of what is left out.
+/// The mark of omitted text.
 const LEFT_OUT: &str = "…";
 
-/// Rows of cells under a header, of which as much is shown as a person reads.
+/// Rows of cells under a header, of which a readable amount is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid<'a> {
     /// The text above the table; may be empty.
     pub caption: &'a str,
-    /// The names of the columns; empty where they have none.
+    /// The names of the columns; empty for columns without names.
     pub header: &'a [String],
     /// The rows.
     pub rows: &'a [Vec<String>],
-    /// The number of rows there are, if `rows` are the ends of more.
+    /// The total number of rows, if `rows` contains only the first and the last ones.
     pub total: usize,
-    /// The most rows that are shown.
+    /// The maximum number of rows shown.
     pub max_rows: usize,
-    /// True if columns of numbers stand at the right.
+    /// True to right-align columns of numbers.
     pub aligns_numbers: bool,
 }
 
-/// A list that is shown to its end, under a title.
+/// Renders a complete list under a title.
 pub fn table(title: &str, headings: &[&str], rows: &[Vec<String>]) -> MimeBundle {
     let headings: Vec<String> = match rows {
         [] => Vec::new(),
@@ -74,7 +74,7 @@ pub fn table(title: &str, headings: &[&str], rows: &[Vec<String>]) -> MimeBundle
     };
     let grid = Grid {
         max_rows: usize::MAX,
-        // They are names: of engines, of processes.
+        // Numbers in these tables are names of engines and processes.
         aligns_numbers: false,
         ..Grid::new(title, &headings, rows)
     };
@@ -82,7 +82,7 @@ pub fn table(title: &str, headings: &[&str], rows: &[Vec<String>]) -> MimeBundle
 }
 
 impl<'a> Grid<'a> {
-    /// A table of these rows.
+    /// Creates a table of these rows.
     pub fn new(caption: &'a str, header: &'a [String], rows: &'a [Vec<String>]) -> Self {
         Self {
             caption,
@@ -94,18 +94,18 @@ impl<'a> Grid<'a> {
         }
     }
 
-    /// Both representations.
+    /// Renders both representations.
     pub fn bundle(&self) -> MimeBundle {
         let shown = self.shown();
         MimeBundle::plain(shown.to_text()).with("text/html", shown.to_html())
     }
 
-    /// The table as text alone.
+    /// Renders the table as text.
     pub fn to_text(&self) -> String {
         self.shown().to_text()
     }
 
-    /// The table as HTML alone.
+    /// Renders the table as HTML.
     pub fn to_html(&self) -> String {
         self.shown().to_html()
     }
@@ -186,15 +186,15 @@ enum Column {
     LeftOut,
 }
 
-/// A table of which nothing more is left out.
+/// A table reduced to the rows, columns and characters that are shown.
 struct ShownGrid<'a> {
     caption: &'a str,
     header: Vec<String>,
     rows: Vec<Vec<String>>,
-    /// The columns of numbers, which stand at the right.
+    /// The right-aligned columns, which contain numbers.
     right: Vec<bool>,
     footer: String,
-    /// True if a click on a heading sorts: all rows are there.
+    /// True if a click on a heading sorts, which requires that all rows are shown.
     sorts: bool,
 }
 
@@ -279,7 +279,7 @@ fn cut(cell: &str) -> String {
     }
 }
 
-/// A number with commas between its thousands.
+/// Formats a number with commas between thousands.
 fn grouped(number: usize) -> String {
     let digits = number.to_string();
     let mut text = String::new();
@@ -348,7 +348,7 @@ mod tests {
         assert!(text.ends_with("[1,000,000 rows × 1 columns]"), "{text}");
         let html = grid.to_html();
         assert!(html.contains("1,000,000 rows × 1 columns"), "{html}");
-        // Sorting the ends alone would mislead.
+        // Sorting only the shown rows would be misleading.
         assert!(!html.contains("<script>"), "{html}");
     }
 }

@@ -1,8 +1,8 @@
-//! Several small tasks in one message, between peers of ours.
+//! Batches: several small tasks in one message, between peers that support them.
 //!
-//! Each keeps its id, and everything that goes with it; what is the same for all is sent once. A
-//! controller takes batches where it says so in its `connection_reply`, an engine where it says so in
-//! its `registration_request`; stock peers get a message for each task.
+//! Every task keeps its own id and its own metadata; common parts are sent once. A controller
+//! announces support in its `connection_reply`, an engine in its `registration_request`; stock
+//! peers receive one message per task.
 
 use crate::id::MsgId;
 use chrono::{DateTime, Utc};
@@ -10,28 +10,27 @@ use serde::{Deserialize, Serialize};
 
 /// The metadata key of batches.
 ///
-/// In an `apply_request`: the ids of its tasks. Its last buffers, as many, are their arguments; a
-/// task's header is that of the message with its id. In an `apply_reply`: an [`BatchedEnd`] for each of
-/// tasks that ended well. As many buffers are what they gave back.
+/// In an `apply_request`: the ids of its tasks. The last buffers, one per task, are the arguments;
+/// the header of a task is that of the message, with the task's id. In an `apply_reply`: a
+/// [`BatchedEnd`] for each successful task, with as many buffers for their values.
 pub const BATCH: &str = "phalanx_batch";
 
-/// The end of one task of a batch. Times are precise to a microsecond.
+/// The end of one task of a batch. Times have a precision of one microsecond.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Row", into = "Row")]
 pub struct BatchedEnd {
     /// The id of the task.
     pub msg_id: MsgId,
-    /// The time it began.
+    /// The time it started.
     pub started: DateTime<Utc>,
-    /// The time it was done.
+    /// The time it completed.
     pub completed: DateTime<Utc>,
-    /// True if something was published for it, so that an `idle` follows on iopub once all of that
-    /// is sent.
+    /// True if output was published for it; an `idle` follows on iopub after the output.
     pub output: bool,
 }
 
-/// The serialized form: times in microseconds since 1970. Writing and reading names and dates would
-/// be most of the work for a small task.
+/// The serialized form, with times in microseconds since 1970. Serializing field names and dates
+/// would take most of the time for a small task.
 type Row = (MsgId, i64, i64, bool);
 
 impl From<BatchedEnd> for Row {

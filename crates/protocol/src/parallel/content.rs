@@ -2,6 +2,6 @@ use serde::{Serialize, de::DeserializeOwned};
 
 /// The content of one type of message.
 pub trait Content: Serialize + DeserializeOwned {
-    /// `header.msg_type` of the messages that carry it.
+    /// The `header.msg_type` of messages with this content.
     const MSG_TYPE: &'static str;
 }

@@ -4,7 +4,7 @@ use super::signal::Signal;
 use crate::id::MsgId;
 use serde::{Deserialize, Serialize};
 
-/// Drops requests that an engine has not begun.
+/// Aborts requests that an engine has not started.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct AbortRequest {
     /// The requests; empty for all.
@@ -12,27 +12,28 @@ pub struct AbortRequest {
     pub msg_ids: Vec<MsgId>,
 }
 
-/// Empties an engine's namespace.
+/// Clears an engine's namespace.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ClearRequest {}
 
-/// The type of a message that is not answered: what a reply referred to (`crate::segment`) has been
-/// taken over, so that the engine need not keep it. Its buffer is the reference.
+/// The type of a message without a reply: the client has opened the data that a reply referred to
+/// (`crate::segment`), so that the engine can release it. Its buffer is the reference.
 pub const TAKEN: &str = "taken";
 
-/// The type of what an engine publishes once it keeps what came with a call for other engines of its
-/// machine: a buffer is a reference to the arguments; without one, it has all artifacts.
+/// The type of an engine's publication that it keeps the artifacts and arguments of a call for
+/// other engines of its machine: its buffer is a reference to the arguments; without a buffer, it
+/// has all artifacts.
 pub const KEPT: &str = "kept";
 
-/// Ends an engine, or (on the registration channel) the controller.
+/// Shuts down an engine, or (on the registration channel) the controller.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ShutdownRequest {
-    /// True if it should start again.
+    /// True to restart it.
     #[serde(default)]
     pub restart: bool,
 }
 
-/// Sends an engine's process a signal.
+/// Sends a signal to an engine's process.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SignalRequest {
     /// The signal: a number or a name such as "SIGINT".
@@ -55,28 +56,28 @@ macro_rules! status_replies {
     };
 }
 
-/// The status of a request.
+/// The status of a reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum ReplyStatus {
-    /// As asked.
+    /// The request succeeded.
     Ok,
-    /// It failed.
+    /// The request failed.
     Error(super::ErrorContent),
-    /// It was dropped before it began.
+    /// The request was aborted before it started.
     Aborted,
 }
 
 status_replies! {
-    /// The answer to [`AbortRequest`].
+    /// The reply to [`AbortRequest`].
     AbortReply = "abort_reply";
-    /// The answer to [`ClearRequest`].
+    /// The reply to [`ClearRequest`].
     ClearReply = "clear_reply";
-    /// The answer to [`SignalRequest`]; stock engines call it `_request`.
+    /// The reply to [`SignalRequest`]; stock engines send it with the type `signal_request`.
     SignalReply = "signal_reply";
-    /// The answer to [`ShutdownRequest`].
+    /// The reply to [`ShutdownRequest`].
     ShutdownReply = "shutdown_reply";
-    /// The answer to an `apply_request`; the result is in the buffers.
+    /// The reply to an `apply_request`; the result is in the buffers.
     ApplyReply = "apply_reply";
 }
 

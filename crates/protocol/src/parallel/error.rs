@@ -1,4 +1,4 @@
-//! Errors as ipyparallel sends them.
+//! Errors in ipyparallel's form.
 
 use super::message::value;
 use crate::failure::RemoteFailure;
@@ -7,21 +7,21 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-/// An error as content: of a reply, or of an `error` on iopub. What is absent or of another type is
-/// empty.
+/// The content of an error reply, or of an `error` on iopub. Fields that are missing or of another
+/// type are read as empty.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ErrorContent {
-    /// The error's name: `EngineError`, `KeyError`, …
+    /// The name of the error: `EngineError`, `KeyError`, …
     #[serde(deserialize_with = "or_default")]
     pub ename: String,
     /// The message.
     #[serde(deserialize_with = "or_default")]
     pub evalue: String,
-    /// Lines for the reader.
+    /// The lines of the traceback.
     #[serde(deserialize_with = "or_default")]
     pub traceback: Vec<String>,
-    /// The engine that raised it; empty if none did.
+    /// The engine that raised it; empty if no engine did.
     #[serde(deserialize_with = "or_default")]
     pub engine_info: EngineInfo,
 }
@@ -35,13 +35,13 @@ pub struct EngineInfo {
     /// Its id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_id: Option<EngineId>,
-    /// `execute` or `apply`; stock engines leave it out of the metadata.
+    /// `execute` or `apply`; stock engines omit it from the metadata.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub method: Option<String>,
 }
 
 impl ErrorContent {
-    /// An error that no engine raised, with its message as traceback.
+    /// Creates an error that no engine raised, with its message as traceback.
     pub fn new(ename: impl Into<String>, evalue: impl Into<String>) -> Self {
         let (ename, evalue) = (ename.into(), evalue.into());
         Self {
@@ -52,15 +52,15 @@ impl ErrorContent {
         }
     }
 
-    /// The content of the reply that it is.
+    /// Converts it into the content of a reply.
     pub fn reply(&self) -> Value {
         let mut content = value(self);
         content["status"] = json!("error");
         content
     }
 
-    /// The content of an engine's reply, and of its `error` on iopub: as a kernel's, which counts what
-    /// it executes.
+    /// Converts it into the content of an engine's reply, or of its `error` on iopub, which include
+    /// the execution count as a kernel's do.
     pub(super) fn counted(&self, execution_count: u32) -> Value {
         let mut content = self.reply();
         content["execution_count"] = json!(execution_count);
@@ -78,7 +78,7 @@ impl From<ErrorContent> for RemoteFailure {
             traceback: error.traceback,
             engine: error.engine_info.engine_id,
             msg_id: None,
-            // Where it is not said, it is what the task was.
+            // If missing, the caller derives it from the task.
             method: error.engine_info.method.unwrap_or_default(),
         }
     }

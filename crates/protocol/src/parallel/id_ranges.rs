@@ -1,17 +1,17 @@
-//! Several engine ids in few characters, for command lines.
+//! A compact list of engine ids, for command lines.
 
 use crate::id::EngineId;
 use std::fmt;
 use std::str::FromStr;
 
-/// Engine ids in the order of the processes that take them: `0-63,70`.
+/// Engine ids, in the order of the processes they are assigned to: `0-63,70`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct IdRanges(pub Vec<EngineId>);
 
-/// The most ids that are read from one text, so that a typing error does not fill memory.
+/// The maximum number of ids parsed from one text, so that a typing error does not exhaust memory.
 const MAX_IDS: usize = 1 << 20;
 
-/// Text that is no list of ids.
+/// The text that is not a list of ids.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("`{0}` is not a list of engine ids, such as `0-3,7`")]
 pub struct IdRangesError(String);

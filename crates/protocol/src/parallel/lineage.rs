@@ -1,8 +1,9 @@
-//! The lineage of an engine's namespace: the cells that led to its state, for a client that did not
+//! The lineage of an engine's namespace: the cells that led to its state, for clients that did not
 //! send them.
 //!
-//! Code is compiled by clients, from a state that they know. A client that meets another one asks the
-//! engine for its lineage, compiles what it lacks of it, running none of it, and goes on from there.
+//! Clients compile cells from states that they know. A client that encounters another state
+//! requests the engine's lineage, compiles the unknown cells of it without running them, and
+//! continues from there.
 
 use super::Content;
 use super::registration::content;
@@ -12,27 +13,27 @@ use crate::runtime::Outcome;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// Asks an engine for its [`Lineage`].
+/// Requests an engine's [`Lineage`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LineageRequest {}
 
-/// The answer to [`LineageRequest`].
+/// The reply to [`LineageRequest`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Lineage {
     /// The state of the engine's namespace.
     pub state: StateId,
-    /// The cells that led to it, the first one first.
+    /// The cells that led to it, in order.
     pub records: Vec<StateRecord>,
     /// The dependencies that the cells were compiled with.
     pub dependencies: BTreeMap<DependenciesId, Dependencies>,
-    /// Values that functions find and that are no variables yet.
+    /// Values that functions find by name, but that are not variables yet.
     pub pushed: Vec<PushedName>,
 }
 
 /// A cell that led from one state to another.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct StateRecord {
-    /// The state it led to.
+    /// The state after the cell.
     pub state: StateId,
     /// The state it was compiled from.
     pub base: StateId,
@@ -40,38 +41,39 @@ pub struct StateRecord {
     pub source: String,
     /// The execution count that its client gave it.
     pub cell: usize,
-    /// The types of the variables that it declares without writing them: name and type.
+    /// The types of the variables that it declares without type annotations: name and type.
     #[serde(default)]
     pub types: Vec<(String, String)>,
-    /// The pushed value that it made a variable.
+    /// The pushed value that it bound to a variable.
     #[serde(default)]
     pub binds: Option<String>,
-    /// Its outcome. [`Outcome::VariablesLost`] means that it completed, compiled without those variables.
+    /// Its outcome. [`Outcome::VariablesLost`] means that it completed after being compiled without
+    /// those variables.
     pub outcome: Outcome,
-    /// `rustc --version` of the compiler.
+    /// The output of `rustc --version` of its compiler.
     pub abi: String,
-    /// The dependencies it was compiled with.
+    /// The id of the dependencies it was compiled with.
     pub dependencies: DependenciesId,
 }
 
 /// The packages that cells depend on.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Dependencies {
-    /// The texts after `:dep`, in the order in which they were added.
+    /// The arguments of `:dep`, in the order in which they were added.
     pub specs: Vec<String>,
     /// Every package that was built for them.
     pub packages: Vec<Package>,
 }
 
-/// A package as it was built.
+/// A built package.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Package {
     /// The name of its library crate.
     pub name: String,
     /// Its version.
     pub version: String,
-    /// A hash over everything that decides about its types: cargo's own, and the library's content where
-    /// the source can change under the same version.
+    /// A hash of everything that determines its types: cargo's own hash, and the content of the
+    /// library if the source can change without a new version.
     pub hash: String,
 }
 
@@ -84,7 +86,7 @@ content! {
 }
 
 impl Dependencies {
-    /// The id of these dependencies, the same for all clients.
+    /// The id of these dependencies, equal for all clients.
     pub fn id(&self) -> DependenciesId {
         use sha2::Digest;
         let mut hasher = sha2::Sha256::new();
@@ -104,8 +106,8 @@ impl Dependencies {
         DependenciesId::new(data_encoding::HEXLOWER.encode(&digest[..8]))
     }
 
-    /// Returns the packages of `self` that `other` has in another form: with its own and the other's
-    /// version.
+    /// Returns the packages of `self` that differ in `other`: pairs of the package and the other's
+    /// version of it.
     pub fn differences<'a>(&'a self, other: &'a Self) -> Vec<(&'a Package, Option<&'a Package>)> {
         let by_name = |package: &'a Package| (package.name.as_str(), package);
         let mut others: BTreeMap<&str, Vec<&Package>> = BTreeMap::new();

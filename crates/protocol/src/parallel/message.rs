@@ -1,4 +1,4 @@
-//! A message without its route and its headers: the parts that a codec reads and writes.
+//! A message without its route and its headers: the parts that codecs read and write.
 
 use super::content::Content;
 use bytes::Bytes;
@@ -14,32 +14,32 @@ pub struct Message {
     pub msg_type: Cow<'static, str>,
     /// Open by protocol.
     pub metadata: Map<String, Value>,
-    /// The content, of the type that `msg_type` names.
+    /// The content, of the type determined by `msg_type`.
     pub content: Value,
     /// Raw frames.
     pub buffers: Vec<Bytes>,
 }
 
-/// A message that came.
+/// A received message.
 #[derive(Clone, Copy, Debug)]
 pub struct MessageRef<'a> {
     /// `header.msg_type`.
     pub msg_type: &'a str,
     /// Open by protocol.
     pub metadata: &'a Map<String, Value>,
-    /// The content, of the type that `msg_type` names.
+    /// The content, of the type determined by `msg_type`.
     pub content: &'a Value,
     /// Raw frames.
     pub buffers: &'a [Bytes],
 }
 
-/// The reason why a message is none of its type.
+/// The reason why a message is malformed.
 #[derive(Debug, thiserror::Error)]
 pub enum MessageError {
-    /// Its content is not that of its type.
+    /// The content does not match the type.
     #[error("malformed content: {0}")]
     Content(#[source] serde_json::Error),
-    /// A part of its metadata is not what its key stands for.
+    /// A part of the metadata does not match its key.
     #[error("malformed metadata `{key}`: {error}")]
     Metadata {
         /// The key.
@@ -48,13 +48,13 @@ pub enum MessageError {
         #[source]
         error: serde_json::Error,
     },
-    /// The reference to data that it is about is missing.
+    /// The reference to the data is missing.
     #[error("it has no reference to data")]
     NoReference,
 }
 
 impl Message {
-    /// A message of a type, without metadata and buffers.
+    /// Creates a message of a type, without metadata and buffers.
     pub fn new(msg_type: impl Into<Cow<'static, str>>, content: Value) -> Self {
         Self {
             msg_type: msg_type.into(),
@@ -64,12 +64,12 @@ impl Message {
         }
     }
 
-    /// A message of typed content.
+    /// Creates a message from typed content.
     pub fn of<T: Content>(content: &T) -> Self {
         Self::new(T::MSG_TYPE, value(content))
     }
 
-    /// Adds metadata: every field of `metadata`.
+    /// Adds every field of `metadata` to the metadata.
     pub fn add<T: Serialize>(&mut self, metadata: &T) {
         if let Value::Object(fields) = value(metadata) {
             self.metadata.extend(fields);
@@ -81,7 +81,7 @@ impl Message {
         self.metadata.insert(key.to_owned(), value(metadata));
     }
 
-    /// The message as its receiver reads it.
+    /// Borrows the message in its receiver's form.
     pub fn as_ref(&self) -> MessageRef<'_> {
         MessageRef {
             msg_type: &self.msg_type,
@@ -93,27 +93,27 @@ impl Message {
 }
 
 impl MessageRef<'_> {
-    /// The content.
+    /// Deserializes the content.
     ///
     /// # Errors
-    /// When it is not of that type.
+    /// `MessageError::Content` if it is not of type `T`.
     pub(super) fn content<T: DeserializeOwned>(&self) -> Result<T, MessageError> {
         T::deserialize(self.content).map_err(MessageError::Content)
     }
 
-    /// A field of the content; `None` if it is missing or of another type.
+    /// Deserializes a field of the content; `None` if it is missing or of another type.
     pub(super) fn field<T: DeserializeOwned>(&self, name: &str) -> Option<T> {
         T::deserialize(self.content.get(name)?).ok()
     }
 
-    /// Metadata under a key; `None` if it is missing or of another type.
+    /// Deserializes metadata under a key; `None` if it is missing or of another type.
     pub(super) fn known<T: DeserializeOwned>(&self, key: &str) -> Option<T> {
         T::deserialize(self.metadata.get(key)?).ok()
     }
 }
 
-/// The JSON of content of ours. Only maps with keys that are not text do not serialise, and none of
-/// them has any.
+/// Serializes our own content to JSON. Serialization fails only for maps with keys that are not
+/// strings, of which there are none.
 pub(super) fn value<T: Serialize>(content: &T) -> Value {
     serde_json::to_value(content).unwrap_or(Value::Null)
 }

@@ -1,11 +1,11 @@
-//! Client, controller and engine: ipyparallel 9's messages, and our metadata on them.
+//! ipyparallel 9's messages between client, controller and engine, with our metadata.
 //!
-//! The JSON is ipyparallel's (`hub.py`, `task_scheduler.py`, `engine/kernel.py`); where it has more
-//! than one form for the same, all are read.
+//! The JSON is that of ipyparallel (`hub.py`, `task_scheduler.py`, `engine/kernel.py`); where it
+//! has several forms of the same thing, all are accepted.
 //!
-//! Engines are asked by [`EngineRequest`]s, answer by [`EngineReply`]s and publish [`EngineOutput`]s;
-//! each reads and writes its [`Message`]s by itself. What goes to the controller alone has a type for
-//! each content ([`Content`]).
+//! Engines receive [`EngineRequest`]s, reply with [`EngineReply`]s and publish [`EngineOutput`]s;
+//! each type encodes and decodes its own [`Message`]s. Messages for the controller alone have a
+//! type for each content ([`Content`]).
 
 mod batch;
 mod call;

@@ -12,33 +12,33 @@ use serde_json::{Map, Value, json};
 /// A publication of an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EngineOutput {
-    /// A request begins or ends, or the engine is there.
+    /// The start or end of a request, or of the engine itself.
     Status(EngineStatus),
-    /// The source of a cell that begins.
+    /// The source of a cell that starts.
     Input {
         /// The source.
         code: String,
-        /// The number of the cell.
+        /// The execution count of the cell.
         execution_count: u32,
     },
-    /// Something that the work put out.
+    /// An output of the cell or function.
     Output(Output),
     /// The value of the last expression.
     Result {
         /// The value.
         data: MimeBundle,
-        /// The number of the cell.
+        /// The execution count of the cell.
         execution_count: u32,
     },
-    /// The work failed.
+    /// The failure of the cell or function.
     Error {
         /// The error.
         error: ErrorContent,
-        /// The number of the cell, where the engine says it.
+        /// The execution count of the cell, if the engine includes it.
         execution_count: Option<u32>,
     },
-    /// The engine keeps the arguments that a call has carried to its machine; without a reference, it
-    /// has all artifacts that came with it.
+    /// The engine keeps the arguments of a call for its machine; without a reference, it has all
+    /// artifacts of the call.
     Kept(Option<Segment>),
 }
 
@@ -46,16 +46,16 @@ pub enum EngineOutput {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineStatus {
-    /// The engine is there.
+    /// The engine has started.
     Starting,
-    /// A request begins.
+    /// A request starts.
     Busy,
-    /// Nothing more of a request follows.
+    /// A request has ended, including its output.
     Idle,
 }
 
 impl EngineStatus {
-    /// `execution_state`.
+    /// The value of `execution_state`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Starting => "starting",
@@ -66,7 +66,7 @@ impl EngineStatus {
 }
 
 impl EngineOutput {
-    /// `header.msg_type`.
+    /// The `header.msg_type`.
     pub fn msg_type(&self) -> &'static str {
         match self {
             Self::Status(_) => "status",
@@ -82,7 +82,7 @@ impl EngineOutput {
         }
     }
 
-    /// The last part of the topic; ipyparallel names streams there.
+    /// The last part of the topic, in which ipyparallel includes the stream's name.
     pub fn topic(&self) -> &'static str {
         match self {
             Self::Output(Output::Stream { name, .. }) => name.as_str(),
@@ -90,7 +90,7 @@ impl EngineOutput {
         }
     }
 
-    /// Reads a publication; `None` if it is none that we know, or malformed.
+    /// Decodes a publication; `None` if it is unknown or malformed.
     pub fn decode(message: MessageRef<'_>) -> Option<Self> {
         let text = |field: &str| message.content[field].as_str().map(str::to_owned);
         Some(match message.msg_type {
@@ -122,7 +122,7 @@ impl EngineOutput {
         })
     }
 
-    /// Writes a publication of an engine.
+    /// Encodes a publication of an engine.
     pub fn encode(self, engine: &EngineUuid) -> Message {
         let msg_type = self.msg_type();
         let mut buffers = Vec::new();

@@ -10,13 +10,13 @@ use std::collections::BTreeMap;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum EngineSelector {
-    /// `0`.
+    /// The id, such as `0`.
     Id(EngineId),
-    /// `"9ff7…"`.
+    /// The uuid, such as `"9ff7…"`.
     Uuid(EngineUuid),
 }
 
-/// Asks for the tasks of each engine.
+/// Requests the tasks of each engine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct QueueRequest {
     /// The engines; `None` for all.
@@ -27,30 +27,30 @@ pub struct QueueRequest {
     pub verbose: bool,
 }
 
-/// The answer to [`QueueRequest`].
+/// The reply to [`QueueRequest`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct QueueReply {
     /// `ok`.
     pub status: String,
-    /// Tasks that wait for an engine.
+    /// Tasks that are not assigned to an engine.
     pub unassigned: Tasks,
-    /// By engine id.
+    /// The tasks by engine id.
     #[serde(flatten)]
     pub engines: BTreeMap<String, EngineQueue>,
 }
 
-/// The tasks one engine has done and has to do.
+/// The completed and pending tasks of one engine.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EngineQueue {
-    /// Direct requests it has not answered.
+    /// Pending direct requests.
     pub queue: Tasks,
-    /// Requests it has answered.
+    /// Completed requests.
     pub completed: Tasks,
-    /// Load-balanced tasks it has not answered.
+    /// Pending load-balanced tasks.
     pub tasks: Tasks,
 }
 
-/// Counted, or named when `verbose` was asked for.
+/// A number of tasks, or their ids if `verbose`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Tasks {
@@ -70,35 +70,35 @@ impl Tasks {
     }
 }
 
-/// The msg_ids of all tasks the controller remembers.
+/// Requests the msg_ids of all recorded tasks.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct HistoryRequest {}
 
-/// The answer to [`HistoryRequest`].
+/// The reply to [`HistoryRequest`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct HistoryReply {
     /// `ok`.
     pub status: String,
-    /// In the order they were submitted.
+    /// The msg_ids, in the order of submission.
     pub history: Vec<MsgId>,
 }
 
-/// Results of tasks, whoever submitted them.
+/// Requests the results of tasks of any client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ResultRequest {
     /// The tasks.
     pub msg_ids: Vec<MsgId>,
-    /// True if only the ids of pending and completed tasks are wanted.
+    /// True to request only the ids of pending and completed tasks.
     #[serde(default)]
     pub status_only: bool,
 }
 
-/// The answer to [`ResultRequest`]: the buffers are those of all results, in the order of ids.
+/// The reply to [`ResultRequest`]: the buffers are those of all results, in the order of ids.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ResultReply {
-    /// Tasks that have not ended.
+    /// Pending tasks.
     pub pending: Vec<MsgId>,
-    /// Tasks that have.
+    /// Completed tasks.
     pub completed: Vec<MsgId>,
     /// The outcomes of the completed tasks, by msg_id; empty if only their status was requested.
     #[serde(flatten)]
@@ -123,7 +123,7 @@ pub struct TaskResult {
     pub received: Option<DateTime<Utc>>,
     /// The publications of the engine.
     pub io: TaskOutput,
-    /// The number of buffers that belong to this task; stock hubs omit it (their clients get it
+    /// The number of buffers that belong to this task; stock hubs omit it (their clients read it
     /// from the pickles).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub phalanx_buffers: Option<usize>,
@@ -132,7 +132,7 @@ pub struct TaskResult {
 /// The publications of an engine for a task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskOutput {
-    /// The code, of a cell.
+    /// The source, of a cell.
     pub execute_input: Option<String>,
     /// The content of the `execute_result`.
     pub execute_result: Option<Value>,
@@ -146,22 +146,22 @@ pub struct TaskOutput {
     pub stderr: String,
 }
 
-/// Tasks whose records match.
+/// Requests the records of tasks that match a query.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DbRequest {
-    /// By key: a value to equal, or an object of operators (`$lt`, `$in`, `$glob`, …).
+    /// The query by key: a value to equal, or an object of operators (`$lt`, `$in`, `$glob`, …).
     #[serde(default, deserialize_with = "or_default")]
     pub query: Map<String, Value>,
-    /// The keys wanted; `None` for all but the buffers.
+    /// The requested keys; `None` for all but the buffers.
     #[serde(default)]
     pub keys: Option<Vec<String>>,
 }
 
-/// The answer to [`DbRequest`]. Buffers that were asked for ride along: for each record its
-/// request's, then its result's.
+/// The reply to [`DbRequest`]. Requested buffers are those of the message: for each record those of
+/// the request, then those of the result.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DbReply {
-    /// Each with the keys that were wanted, and `msg_id`.
+    /// The records, with the requested keys and `msg_id`.
     pub records: Vec<Map<String, Value>>,
     /// The number of buffers of each record's request.
     #[serde(default)]
@@ -171,21 +171,21 @@ pub struct DbReply {
     pub result_buffer_lens: Option<Vec<usize>>,
 }
 
-/// Runs tasks again, as new ones.
+/// Resubmits tasks, as new ones.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ResubmitRequest {
     /// The tasks.
     pub msg_ids: Vec<MsgId>,
 }
 
-/// The answer to [`ResubmitRequest`].
+/// The reply to [`ResubmitRequest`].
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ResubmitReply {
-    /// The new task's msg_id, by the old one's.
+    /// The new tasks' msg_ids, by the old ones.
     pub resubmitted: BTreeMap<MsgId, MsgId>,
 }
 
-/// Asks for the number of tasks of each engine.
+/// Requests the number of tasks of each engine.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct LoadRequest {
     /// The engines; `None` for all.
@@ -199,7 +199,7 @@ fn or_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// Forgets results.
+/// Deletes results.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct PurgeRequest {
     /// The tasks.
@@ -214,9 +214,9 @@ pub struct PurgeRequest {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Purged {
-    /// These.
+    /// These tasks.
     Ids(Vec<MsgId>),
-    /// `"all"`.
+    /// All tasks: `"all"`.
     All(String),
 }
 
@@ -237,7 +237,7 @@ mod tests {
     use super::*;
     use serde_json::{from_value, json, to_value};
 
-    /// As recorded from ipyparallel 9.2.
+    /// Recorded from ipyparallel 9.2.
     #[test]
     fn the_queue_reply_has_the_engines_beside_the_rest() {
         let wire =

@@ -11,15 +11,15 @@ macro_rules! content {
 }
 pub(super) use content;
 
-/// An engine wants to join. Its routing identity is its uuid.
+/// A request of an engine to join. Its routing identity is its uuid.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegistrationRequest {
     /// The engine's uuid, which is also its session.
     pub uuid: EngineUuid,
-    /// The id it would like to have (after a restart, the one it had).
+    /// The id it requests (after a restart, the previous one).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<EngineId>,
-    /// True if it takes several tasks in one message ([`BATCH`](super::BATCH)).
+    /// True if it supports several tasks in one message ([`BATCH`](super::BATCH)).
     #[serde(default, skip_serializing_if = "is_false")]
     pub phalanx_batches: bool,
 }
@@ -28,53 +28,53 @@ fn is_false(flag: &bool) -> bool {
     !flag
 }
 
-/// The answer to [`RegistrationRequest`].
+/// The reply to [`RegistrationRequest`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum RegistrationReply {
     /// The engine may connect its channels.
     Ok {
-        /// The engine's id from now on.
+        /// The id assigned to the engine.
         id: EngineId,
-        /// Milliseconds between two heartbeats.
+        /// The time between two heartbeats, in milliseconds.
         hb_period: u64,
-        /// The ports of the engine's connection file, again.
+        /// The ports of the engine's connection file, repeated.
         #[serde(default)]
         connection_info: serde_json::Value,
     },
-    /// It was refused.
+    /// The request was refused.
     Error(ErrorContent),
 }
 
-/// An engine leaves, or its nanny says that it has gone. Not answered.
+/// A message that an engine leaves, sent by itself or by its nanny. There is no reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnregistrationRequest {
     /// The engine's id.
     pub id: EngineId,
 }
 
-/// A client asks which engines there are.
+/// A client's request for the list of engines.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ConnectionRequest {}
 
-/// The answer to [`ConnectionRequest`].
+/// The reply to [`ConnectionRequest`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "status", rename_all = "lowercase")]
 pub enum ConnectionReply {
-    /// The engines there are.
+    /// The list of engines.
     Ok {
-        /// By id, which JSON makes text.
+        /// The engines' uuids by id, which is a string in JSON.
         #[serde(deserialize_with = "ids_from_text")]
         engines: BTreeMap<EngineId, EngineUuid>,
-        /// True if its scheduler takes several tasks in one message ([`BATCH`](super::BATCH)).
+        /// True if the scheduler supports several tasks in one message ([`BATCH`](super::BATCH)).
         #[serde(default, skip_serializing_if = "is_false")]
         phalanx_batches: bool,
     },
-    /// Refused.
+    /// The request was refused.
     Error(ErrorContent),
 }
 
-/// serde reads the keys of a tagged enum's map as they are, text, never as the numbers they hold.
+/// Parses the keys, which serde passes as strings for maps in tagged enums, not as numbers.
 fn ids_from_text<'de, D: serde::Deserializer<'de>>(
     deserializer: D,
 ) -> Result<BTreeMap<EngineId, EngineUuid>, D::Error> {
@@ -87,8 +87,8 @@ fn ids_from_text<'de, D: serde::Deserializer<'de>>(
         .collect()
 }
 
-/// An engine has joined; published to all clients. Again for each new subscriber, so that one that
-/// subscribed late misses none.
+/// An engine has joined; published to all clients, and again for each new subscriber, so that late
+/// subscribers are notified as well.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct RegistrationNotification {
     /// Its id.
@@ -97,7 +97,7 @@ pub struct RegistrationNotification {
     pub uuid: EngineUuid,
 }
 
-/// An engine has gone; published to all clients.
+/// An engine has left; published to all clients.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct UnregistrationNotification {
     /// The id it had.
@@ -106,7 +106,7 @@ pub struct UnregistrationNotification {
     pub uuid: EngineUuid,
 }
 
-/// The controller is about to end; published to all clients.
+/// The controller is shutting down; published to all clients.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct ShutdownNotification {}
 
@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(from_value::<T>(wire).unwrap(), value);
     }
 
-    /// As recorded between ipyparallel 9.2 and its engines.
+    /// Recorded between ipyparallel 9.2 and its engines.
     #[test]
     fn messages_look_as_ipyparallel_s() {
         let uuid = EngineUuid::new("9ff71e4a-bb7af82f8a3b2f02b53739d4");

@@ -15,12 +15,12 @@ use serde_json::{Value, json};
 use std::fmt;
 use std::sync::Arc;
 
-/// The reply of an engine, or of the controller in its name.
+/// The reply of an engine, or of the controller on its behalf.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EngineReply {
-    /// ipyparallel's metadata. That of a batch is in the answer.
+    /// ipyparallel's metadata. For a batch, it is part of the answer.
     pub metadata: ReplyMetadata,
-    /// Ours; `None` if no engine of ours has made it.
+    /// Our metadata; `None` if the reply is not from an engine of ours.
     pub extension: Option<ReplyExtension>,
     /// The content.
     pub answer: EngineAnswer,
@@ -29,42 +29,42 @@ pub struct EngineReply {
 /// The content of a reply.
 #[derive(Clone, Debug, PartialEq)]
 pub enum EngineAnswer {
-    /// A cell has run to its end.
+    /// A cell has completed.
     Executed {
-        /// Its number, if the engine says it.
+        /// The execution count of the cell, if the engine includes it.
         execution_count: Option<u32>,
     },
-    /// A function was called; its value, which one that is only to be kept does not have.
+    /// A function has been called; `None` if only its artifacts were to be kept.
     Applied(Option<Payload>),
-    /// Calls of a batch that ended well, with their values. An empty one is gone.
+    /// The successful calls of a batch, with their values; an empty value has been lost.
     Batch(Vec<(BatchedEnd, Payload)>),
     /// The kind of the engine.
     KernelInfo(Box<KernelInfo>),
-    /// The cells that led to its state; `None` if the answer is none that we understand.
+    /// The cells that led to its state; `None` if the reply could not be decoded.
     Lineage(Option<Box<Lineage>>),
-    /// Something that concerns the engine itself is done.
+    /// A request about the engine itself has succeeded.
     Done,
-    /// The engine is about to end.
+    /// The engine is shutting down.
     ShutDown,
-    /// The request was dropped before it began.
+    /// The request was aborted before it started.
     Aborted,
-    /// It failed.
+    /// The request failed.
     Failed {
         /// The error.
         error: ErrorContent,
-        /// The number of cells the engine has run; not said by whoever answers in its place.
+        /// The number of cells the engine has run; `None` if the reply is made on its behalf.
         execution_count: Option<u32>,
     },
 }
 
-/// Our metadata of a reply.
+/// Our metadata in a reply.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReplyExtension {
     /// The reason why the work did not run; `None` if it ran.
     pub reason: Option<RefusalReason>,
-    /// The engine's state now.
+    /// The engine's current state.
     pub state: StateId,
-    /// Nothing was published for the request, and no `idle` follows.
+    /// True if nothing was published for the request, and no `idle` follows.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub settled: bool,
 }
@@ -73,26 +73,26 @@ pub struct ReplyExtension {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 pub enum RefusalReason {
-    /// The engine is not in the state the cell was compiled from.
+    /// The engine's state is not the one the cell was compiled from.
     StateMismatch,
-    /// The engine lacks these artifacts; send them as buffers.
+    /// The engine lacks these artifacts; they must be sent as buffers.
     NeedArtifacts {
         /// The artifacts.
         artifacts: Vec<ArtifactHash>,
     },
-    /// These variables had types that no longer exist; compile again without them.
+    /// The types of these variables no longer exist; the cell must be compiled again without them.
     VariablesLost {
         /// Their names.
         names: Vec<String>,
     },
 }
 
-/// An engine's description of itself, as kernels give it.
+/// The description of an engine, in the form of a kernel's.
 #[derive(Clone, Debug, PartialEq)]
 pub struct KernelInfo {
-    /// The version of Jupyter's protocol that it speaks.
+    /// The version of Jupyter's protocol that it implements.
     pub protocol_version: String,
-    /// A line for the reader.
+    /// A line of text for users.
     pub banner: String,
     /// The kind of engine.
     pub kind: EngineKind,
@@ -101,10 +101,10 @@ pub struct KernelInfo {
 /// The kinds of engines.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub enum EngineKind {
-    /// An engine of another language, or one that has not said.
+    /// An engine of another language, or one without a description.
     #[default]
     Foreign,
-    /// A Rust engine of a version of Phalanx that this one does not understand.
+    /// A Rust engine of an incompatible version of Phalanx.
     OtherRelease(Arc<Release>),
     /// A Rust engine.
     Rust(Arc<EngineHandshake>),
@@ -132,7 +132,7 @@ struct LanguageInfo {
 }
 
 impl fmt::Display for EngineKind {
-    /// As tables of engines name the program.
+    /// Formats the name of the program, for tables of engines.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Foreign => f.write_str("not a Rust engine"),
@@ -143,7 +143,8 @@ impl fmt::Display for EngineKind {
 }
 
 impl EngineReply {
-    /// Reads a reply. The metadata is read field by field: the rest of it differs between engines.
+    /// Decodes a reply. The metadata is read field by field, since engines differ in the rest of
+    /// it.
     pub fn decode(message: MessageRef<'_>) -> Self {
         let metadata = ReplyMetadata {
             started: message
@@ -168,7 +169,7 @@ impl EngineReply {
         }
     }
 
-    /// Writes a reply to a request of that type.
+    /// Encodes a reply to a request of type `request`.
     pub fn encode(self, request: &str) -> Message {
         let content = self.answer.content();
         let mut message = Message::new(request.replace("_request", "_reply"), content);
@@ -191,7 +192,7 @@ impl EngineReply {
         message
     }
 
-    /// The values in it.
+    /// The values contained in it.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Payload> {
         let (one, many) = match &mut self.answer {
             EngineAnswer::Applied(value) => (value.as_mut(), None),
@@ -295,7 +296,7 @@ impl KernelInfo {
 }
 
 impl EngineKind {
-    /// The version comes first: of another one, nothing can be expected.
+    /// Checks the version first: the content of an incompatible one is undefined.
     fn decode(handshake: Option<&Value>) -> Self {
         let Some(handshake) = handshake else {
             return Self::Foreign;
@@ -310,7 +311,7 @@ impl EngineKind {
         }
     }
 
-    /// The handshake of a Rust engine that this program understands.
+    /// The handshake of a compatible Rust engine.
     pub fn handshake(&self) -> Option<&Arc<EngineHandshake>> {
         match self {
             Self::Rust(handshake) => Some(handshake),

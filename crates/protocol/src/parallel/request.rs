@@ -24,7 +24,7 @@ pub enum EngineRequest {
     Execute {
         /// The source.
         code: String,
-        /// True if nothing but its reply and what it prints is wanted.
+        /// True to publish only printed output.
         silent: bool,
         /// The compiled cell.
         cell: Result<Cell, NotRunnable>,
@@ -33,24 +33,25 @@ pub enum EngineRequest {
     Apply(Result<Call, NotRunnable>),
     /// Calls a function for each of several tasks.
     Batch(CallBatch),
-    /// Asks what kind of engine it is.
+    /// Requests the kind of engine.
     KernelInfo {
-        /// Data of the client: an engine that can open it can hand over large values the same way.
+        /// A segment of the client: an engine that can open it is able to exchange large values as
+        /// segments.
         probe: Option<Segment>,
     },
-    /// Asks for the cells that led to the state of its namespace.
+    /// Requests the cells that led to the state of its namespace.
     Lineage,
-    /// Drops requests that have not begun: these, or all if none is named.
+    /// Aborts requests that have not started: these, or all if empty.
     Abort(Vec<MsgId>),
-    /// Empties the namespace.
+    /// Clears the namespace.
     Clear,
-    /// Ends the engine.
+    /// Shuts down the engine.
     Shutdown,
-    /// Sends the engine a signal.
+    /// Sends a signal to the engine.
     Signal(Signal),
-    /// Lets go of data that a reply referred to; not answered.
+    /// Releases data that a reply referred to; has no reply.
     Taken(Segment),
-    /// A request that engines of ours do not know.
+    /// A request unknown to our engines.
     Unknown,
 }
 
@@ -59,7 +60,7 @@ pub enum EngineRequest {
 pub struct Cell {
     /// The description of the cell.
     pub metadata: Box<CellMetadata>,
-    /// The artifacts that came along ([`CellMetadata::buffers`]).
+    /// The artifacts sent with it ([`CellMetadata::buffers`]).
     pub artifacts: Vec<Bytes>,
 }
 
@@ -68,18 +69,18 @@ pub struct Cell {
 pub struct Call {
     /// The description of the call.
     pub metadata: Arc<CallMetadata>,
-    /// The artifacts that came along ([`CallMetadata::buffers`]).
+    /// The artifacts sent with it ([`CellMetadata::buffers`]).
     pub artifacts: Vec<Bytes>,
     /// The arguments.
     pub args: Payload,
 }
 
-/// Calls that differ in their arguments alone ([`BATCH`]).
+/// Calls that differ only in their arguments ([`BATCH`]).
 #[derive(Clone, Debug, PartialEq)]
 pub struct CallBatch {
     /// The description of the calls.
     pub metadata: Arc<CallMetadata>,
-    /// The artifacts that came along.
+    /// The artifacts sent with it.
     pub artifacts: Vec<Bytes>,
     /// The arguments of each task.
     pub tasks: Vec<(MsgId, Payload)>,
@@ -104,20 +105,20 @@ impl CallBatch {
     }
 }
 
-/// The reason why a request is nothing that a Rust engine can run.
+/// The reason why a Rust engine cannot run a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotRunnable {
-    /// It is for engines of another language.
+    /// It is meant for engines of another language.
     Foreign,
-    /// Its client is of a version of Phalanx that this one does not understand.
+    /// Its client is of an incompatible version of Phalanx.
     OtherRelease(Release),
-    /// It calls a function without arguments, which even one that takes none has.
+    /// It calls a function without an argument buffer, which is required even for no arguments.
     NoArguments,
     /// Its metadata cannot be read.
     Malformed(String),
 }
 
-/// The content of an `execute_request`, as far as engines need it.
+/// The fields of an `execute_request` that engines use.
 #[derive(Serialize, Deserialize)]
 struct ExecuteContent {
     code: String,
@@ -142,10 +143,11 @@ impl EngineRequest {
         }
     }
 
-    /// Reads a request.
+    /// Decodes a request.
     ///
     /// # Errors
-    /// When it is not what its type says. Work that cannot be run is no such error: it is answered.
+    /// If it does not match its type. A cell or call that cannot be run is decoded as
+    /// [`NotRunnable`], so that the engine can reply.
     pub fn decode(message: MessageRef<'_>) -> Result<Self, MessageError> {
         let reference = || message.buffers.first().cloned().and_then(Segment::read);
         Ok(match message.msg_type {
@@ -198,7 +200,8 @@ impl EngineRequest {
         })
     }
 
-    /// Writes a request. One whose work is not ours comes out as one for engines of another language.
+    /// Encodes a request. One that is not runnable is encoded as a request for engines of another
+    /// language.
     pub fn encode(self) -> Message {
         let msg_type = self.msg_type();
         let empty = || Message::new(msg_type, json!({}));
@@ -254,7 +257,8 @@ impl EngineRequest {
     }
 }
 
-/// Our metadata of a cell or a call. Its version comes first: of another, nothing can be expected.
+/// Reads our metadata of a cell or a call. Checks the version first: the content of an incompatible
+/// one is undefined.
 fn ours<T: DeserializeOwned>(message: &MessageRef<'_>) -> Result<T, NotRunnable> {
     let metadata = message.metadata.get(PHALANX);
     let metadata = metadata.ok_or(NotRunnable::Foreign)?;
@@ -262,7 +266,7 @@ fn ours<T: DeserializeOwned>(message: &MessageRef<'_>) -> Result<T, NotRunnable>
     T::deserialize(metadata).map_err(|error| NotRunnable::Malformed(error.to_string()))
 }
 
-/// Metadata that says who has made it.
+/// Serializes metadata and adds the version of this program.
 fn signed<T: Serialize>(metadata: &T) -> Value {
     let mut metadata = value(metadata);
     Release::sign(&mut metadata);

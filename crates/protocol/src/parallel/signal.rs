@@ -1,4 +1,4 @@
-//! Signals by number or name, as `signal_request` has them.
+//! Signals by number or name, as in `signal_request`.
 
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -7,13 +7,13 @@ use std::fmt;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Signal {
-    /// `2`.
+    /// The number, such as `2`.
     Number(i32),
-    /// `"SIGINT"`.
+    /// The name, such as `"SIGINT"`.
     Name(String),
 }
 
-/// The signals that have names here, with their numbers on Linux.
+/// The signals known by name, with their numbers on Linux.
 const NAMES: [(&str, i32); 13] = [
     ("HUP", 1),
     ("INT", Signal::INTERRUPT),
@@ -31,15 +31,15 @@ const NAMES: [(&str, i32); 13] = [
 ];
 
 impl Signal {
-    /// Ends the running cell.
+    /// Interrupts the running cell.
     pub const INTERRUPT: i32 = 2;
-    /// Ends the runtime.
+    /// Kills the runtime.
     pub const KILL: i32 = 9;
-    /// Ends the engine.
+    /// Terminates the engine.
     pub const TERMINATE: i32 = 15;
 
-    /// The signal's number on Linux; `Some(0)` for the signal that does nothing, `None` for what is
-    /// no signal.
+    /// The signal's number on Linux; `Some(0)` for the null signal, `None` if there is no such
+    /// signal.
     pub fn number(&self) -> Option<i32> {
         match self {
             Self::Number(number) => (0..=64).contains(number).then_some(*number),
@@ -53,14 +53,14 @@ impl Signal {
         }
     }
 
-    /// The names of all signals that have one: `SIGHUP`, …
+    /// The names of all known signals: `SIGHUP`, …
     pub fn names() -> impl Iterator<Item = String> {
         NAMES.iter().map(|(name, _)| format!("SIG{name}"))
     }
 }
 
 impl fmt::Display for Signal {
-    /// `SIGINT`, or `signal 34` for one without a name.
+    /// Formats the name, such as `SIGINT`, or `signal 34` for a signal without a name.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.number();
         match (NAMES.iter().find(|(_, known)| Some(*known) == number), self) {

@@ -7,34 +7,34 @@ use chrono::{DateTime, Utc};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
-/// Metadata of a request: what the task scheduler and the user's records need.
+/// The metadata of a request that the task scheduler and the hub's records use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct TaskMetadata {
-    /// Tasks that must be done before.
+    /// Tasks that must have ended before it starts.
     #[serde(default, deserialize_with = "dependency")]
     pub after: Dependency,
     /// Tasks on whose engine it must run.
     #[serde(default, deserialize_with = "dependency")]
     pub follow: Dependency,
-    /// Seconds its dependencies may take; 0 for any.
+    /// The time it may wait for its dependencies, in seconds; 0 for no limit.
     #[serde(default, deserialize_with = "or_default")]
     pub timeout: f64,
-    /// The engines it may run on; none means any.
+    /// The engines it may run on; empty for any.
     #[serde(default, deserialize_with = "or_default")]
     pub targets: Vec<EngineUuid>,
-    /// The number of times it is tried again after a failure.
+    /// The number of retries after a failure.
     #[serde(default, deserialize_with = "or_default")]
     pub retries: u32,
-    /// The user's name for it.
+    /// The user's label of the task.
     #[serde(default)]
     pub label: Option<String>,
-    /// Present if the task is for Rust engines, to which its value tells what to run.
+    /// Present if the task is for Rust engines, for which its value describes the work.
     #[serde(default, skip_serializing)]
     pub phalanx: Option<IgnoredAny>,
-    /// True if it is to run even if its client has gone before it began.
+    /// True to run it even if its client disconnects before it has started.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub phalanx_detached: bool,
-    /// The tasks the message stands for, where there are several ([`BATCH`](super::BATCH)).
+    /// The ids of the message's tasks, if it is a batch ([`BATCH`](super::BATCH)).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub phalanx_batch: Vec<MsgId>,
 }
@@ -45,7 +45,7 @@ fn or_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(
     Ok(Option::deserialize(deserializer)?.unwrap_or_default())
 }
 
-/// ipyparallel sends nothing, a list of ids, or all of it.
+/// Accepts ipyparallel's forms: an empty value, a list of ids, or an object.
 fn dependency<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Dependency, D::Error> {
     #[derive(Deserialize)]
     #[serde(untagged)]
@@ -64,13 +64,13 @@ fn dependency<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Depen
     })
 }
 
-/// Metadata of a reply; ipyparallel's clients and schedulers need `status` and `engine`.
+/// The metadata of a reply; ipyparallel's clients and schedulers require `status` and `engine`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct ReplyMetadata {
-    /// The time at which the task began.
+    /// The time at which the task started.
     #[serde(default, with = "crate::date::optional")]
     pub started: Option<DateTime<Utc>>,
-    /// `false` makes the scheduler try another engine.
+    /// With `false`, the scheduler tries another engine.
     #[serde(default = "met")]
     pub dependencies_met: bool,
     /// The engine that ran it.
@@ -79,10 +79,10 @@ pub struct ReplyMetadata {
     /// `ok`, `error` or `aborted`.
     #[serde(default)]
     pub status: String,
-    /// Echoed from the request: it came through the broadcast scheduler.
+    /// Echoed from the request: it was sent through the broadcast scheduler.
     #[serde(default)]
     pub is_broadcast: bool,
-    /// Echoed from the request: the replies become one.
+    /// Echoed from the request: the replies are combined into one.
     #[serde(default)]
     pub is_coalescing: bool,
     /// Echoed from the request: the client's msg_id for a broadcast.
@@ -91,7 +91,7 @@ pub struct ReplyMetadata {
     /// Echoed from the request.
     #[serde(default)]
     pub label: Option<String>,
-    /// On errors: which engine raised it, doing what.
+    /// On errors: the engine and the method that raised it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub engine_info: Option<EngineInfo>,
     /// The ends of several tasks of a batch ([`BATCH`](super::BATCH)).
@@ -106,18 +106,18 @@ fn met() -> bool {
 /// The metadata of a request that its reply repeats.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct EchoedMetadata {
-    /// It came through the broadcast scheduler.
+    /// It was sent through the broadcast scheduler.
     pub is_broadcast: bool,
-    /// The replies become one.
+    /// The replies are combined into one.
     pub is_coalescing: bool,
     /// The client's msg_id for a broadcast.
     pub original_msg_id: String,
-    /// The user's name for it.
+    /// The user's label of the task.
     pub label: Option<String>,
 }
 
 impl EchoedMetadata {
-    /// Reads what is there of it.
+    /// Reads the fields that are present.
     pub fn decode(message: MessageRef<'_>) -> Self {
         Self {
             is_broadcast: message.known("is_broadcast").unwrap_or_default(),
@@ -128,10 +128,10 @@ impl EchoedMetadata {
     }
 }
 
-/// Metadata of a direct request.
+/// The metadata of a direct request.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct DirectMetadata {
-    /// The user's name for it.
+    /// The user's label of the task.
     pub label: Option<String>,
 }
 

@@ -1,4 +1,4 @@
-//! The state of engines, for people to look at.
+//! The state of engines, for display to users.
 
 use super::Content;
 use super::query::Tasks;
@@ -8,56 +8,56 @@ use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
-/// The state of an engine's process, which it sends with each heartbeat: a message behind the ping.
+/// The state of an engine's process, sent with each heartbeat as a message behind the ping.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Vitals {
-    /// The name of its machine.
+    /// The name of the machine.
     #[serde(default)]
     pub host: String,
-    /// Bytes of memory of the process that runs cells.
+    /// The memory of the process that runs cells, in bytes.
     #[serde(default)]
     pub memory: u64,
-    /// Cores that this process kept busy since the last heartbeat.
+    /// The number of cores that this process has used since the last heartbeat.
     #[serde(default)]
     pub cores: f64,
 }
 
-/// Asks for the state of all engines.
+/// Requests the state of all engines.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct EnginesRequest {}
 
-/// The answer to [`EnginesRequest`].
+/// The reply to [`EnginesRequest`].
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EnginesReply {
     /// `ok`.
     pub status: String,
-    /// Load-balanced tasks that wait for an engine.
+    /// Load-balanced tasks that are not assigned to an engine.
     pub unassigned: usize,
     /// The engines.
     pub engines: BTreeMap<EngineId, EngineReport>,
 }
 
-/// The state of an engine, as its controller knows it.
+/// The state of an engine as known to its controller.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct EngineReport {
-    /// Its uuid.
+    /// The engine's uuid.
     pub uuid: EngineUuid,
-    /// Requests it has and has not answered, load-balanced tasks among them.
+    /// Pending requests, including load-balanced tasks.
     pub tasks: usize,
-    /// Requests it has answered.
+    /// Completed requests.
     pub completed: usize,
-    /// Those of them that failed.
+    /// Failed requests among the completed ones.
     pub failed: usize,
-    /// Its process; `None` for engines that do not report it.
+    /// The state of its process; `None` if the engine does not report it.
     pub vitals: Option<Vitals>,
-    /// The last of its failures.
+    /// The engine's last failure.
     pub last_error: Option<LastError>,
 }
 
-/// A failure that an engine has reported.
+/// A failure reported by an engine.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastError {
-    /// The error's name.
+    /// The name of the error.
     pub ename: String,
     /// The message of the error.
     pub evalue: String,
@@ -66,7 +66,7 @@ pub struct LastError {
 }
 
 impl EngineReport {
-    /// An engine of which only the numbers of tasks are known.
+    /// Creates the report of an engine of which only the numbers of tasks are known.
     pub fn of_queue(uuid: EngineUuid, tasks: [&Tasks; 2], completed: &Tasks) -> Self {
         Self {
             uuid,
