@@ -1,4 +1,5 @@
-//! The loop around the state: waits for the next event, lets the state decide, performs.
+//! The client's event loop: waits for the next event, passes it to the state, performs the
+//! commands.
 
 use crate::connect::{self, Sockets, connection_request};
 use crate::recovery;
@@ -28,17 +29,17 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-/// The engines are asked for once more after this time: an engine that came between the answer to
-/// the first request and our subscription to notifications would be missed.
+/// The time after which the list of engines is requested again: an engine that registered between
+/// the reply to the first request and our subscription to notifications would be missed.
 const SECOND_LOOK: Duration = Duration::from_millis(500);
 
-/// Pause between two attempts to subscribe again.
+/// The pause between two attempts to resubscribe.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// The time given to unsent messages when the client ends.
+/// The time limit for sending the remaining messages when the client ends.
 const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
-/// Tasks that are submitted at once: those that may travel in one message.
+/// The number of tasks submitted in one step: as many as fit into one message.
 const PART: usize = batch::TASKS;
 
 const LOST: &str = "the connection to the controller is lost";
@@ -47,9 +48,9 @@ const LOST: &str = "the connection to the controller is lost";
 pub(crate) struct Actor {
     pub session: Session,
     pub state: State,
-    /// To subscribe anew.
+    /// The connection file, for new subscriptions.
     pub file: ClientConnectionFile,
-    /// All connections go through it, where the file asks for one; open as long as this loop runs.
+    /// The tunnel for all connections, if the file requires one; open as long as this loop runs.
     pub _tunnel: Option<phalanx_transport::connection::Tunnel>,
     pub sockets: Sockets,
     pub requests: mpsc::UnboundedReceiver<Request>,
@@ -59,27 +60,27 @@ pub(crate) struct Actor {
     pub cancel: CancellationToken,
 }
 
-/// The results, tickets and queries that are waiting for something.
+/// The waiters for results, tickets and queries.
 struct Waiting {
     results: HashMap<AsyncResultId, TrackedResult>,
     tickets: HashMap<Ticket, oneshot::Sender<()>>,
     lineages: HashMap<Ticket, oneshot::Sender<Lineage>>,
     issued: u64,
-    /// Queries by their message.
+    /// Queries by the msg_id of their request.
     queries: HashMap<String, oneshot::Sender<Envelope>>,
 }
 
-/// An AsyncResult whose tasks are under way.
+/// An AsyncResult with pending tasks.
 struct TrackedResult {
     result: AsyncResult,
     refused: mpsc::UnboundedSender<RefusedTask>,
 }
 
-/// Work under way beside the loop.
+/// Background tasks of the loop.
 #[derive(Default)]
 struct Background {
     broken: LostChannels,
-    /// New subscriptions, after the connection broke.
+    /// New subscriptions after a lost connection.
     subscriptions: JoinSet<(Receiver, Receiver)>,
     recoveries: JoinSet<Event>,
 }
@@ -92,24 +93,24 @@ struct LostChannels {
     task: bool,
 }
 
-/// A message on its way to a socket.
+/// The queue of messages for a socket.
 type Outbox = mpsc::UnboundedSender<OutgoingMessage>;
 
-/// The ways out.
+/// The queues of all sockets.
 struct Outboxes {
     mux: Outbox,
     control: Outbox,
-    /// To the scheduler.
+    /// The scheduler's socket.
     task: Outbox,
 }
 
 impl Actor {
-    /// Runs until it is cancelled or the controller is gone; then every task has ended.
+    /// Runs until it is cancelled or the controller is lost; every task has ended then.
     pub async fn run(mut self, engines: Event) {
         let mut senders = JoinSet::new();
-        // Both unbounded: what a user asked for, and one failure for each of those at most.
+        // Both unbounded: they contain the user's requests, and at most one failure for each.
         let (failed, mut failures) = mpsc::unbounded_channel();
-        // Without it, engines send everything over the sockets.
+        // Without the probe, engines send large values inline.
         let probe = segment::place(b"phalanx").ok();
         let mut outbox = |socket: &Sender| -> Outbox {
             let (outbox, queue) = mpsc::unbounded_channel();
@@ -138,8 +139,8 @@ impl Actor {
         let mut background = Background::default();
         let mut second_look = Some(Instant::now() + SECOND_LOOK);
         let mut event = Some(engines);
-        // The rest of what is being submitted, in parts: the first are with engines before the last
-        // are made.
+        // The remaining parts of a submission: engines receive the first ones before the last ones
+        // are created.
         let mut parts = VecDeque::new();
         loop {
             if let Some(event) = event.take() {
@@ -216,7 +217,7 @@ impl Actor {
                         background.subscriptions.abort_all();
                         Some(Event::LinkDown)
                     }
-                    // The subscriptions first, so that nothing is missed of what happens now.
+                    // Subscribes first, so that no event after the reply is missed.
                     Some(socket::Event::Connected(_)) => {
                         if std::mem::take(&mut background.broken.query) {
                             let file = self.file.clone();
@@ -275,7 +276,7 @@ impl Actor {
         }
     }
 
-    /// Reads a reply. The data it refers to is taken over.
+    /// Decodes a reply, and opens the segments it refers to.
     fn replied(&self, received: Option<socket::Event>, outboxes: &Outboxes) -> Option<Event> {
         let envelope = self.opened(received)?;
         let mut reply = EngineReply::decode(envelope.message());
@@ -283,7 +284,7 @@ impl Actor {
         wire::reply(&envelope, reply)
     }
 
-    /// Takes over the data that a reply refers to, and notifies its engine.
+    /// Opens the segments that a reply refers to, and notifies its engine.
     fn take_over(&self, reply: &mut EngineReply, outboxes: &Outboxes) {
         let Some(engine) = reply.metadata.engine.clone() else {
             return;
@@ -302,7 +303,7 @@ impl Actor {
                     gone = Some(error);
                 }
             }
-            // The other end of it ends after this loop.
+            // The receiver outlives this loop.
             let _ = outboxes.control.send(OutgoingMessage {
                 engine: Some(engine.clone()),
                 msg_id: MsgId::new(self.session.header(TAKEN).msg_id),
@@ -314,7 +315,7 @@ impl Actor {
         }
     }
 
-    /// A channel is there again after it was broken.
+    /// Returns true if a broken channel is connected again.
     fn is_back(received: Option<&socket::Event>, broken: &mut bool) -> bool {
         match received {
             Some(socket::Event::Disconnected(_)) => *broken = true,
@@ -338,7 +339,7 @@ impl Actor {
                     OutgoingContent::Work { .. } | OutgoingContent::KernelInfo => &outboxes.mux,
                     OutgoingContent::Control(_) => &outboxes.control,
                 };
-                // Its task runs until the loop ends.
+                // The forwarding task runs until the loop ends.
                 let _ = outbox.send(outgoing);
             }
             Command::Update(key, update) => {
@@ -359,7 +360,7 @@ impl Actor {
                 if let (Some(held), Some(answers)) =
                     (waiting.results.get(&key.result), self.answers.upgrade())
                 {
-                    // A submitter that is gone drops the task, which ends it.
+                    // If the submitter is gone, dropping the refused task ends it.
                     let _ = held.refused.send(RefusedTask {
                         task: key.task,
                         engine,
@@ -373,20 +374,20 @@ impl Actor {
             Command::Notify(event) => self.shared.notify(&event),
             Command::Lineage(ticket, lineage) => {
                 if let Some(done) = waiting.lineages.remove(&ticket) {
-                    // Whoever asked may have stopped waiting.
+                    // The caller may have stopped waiting.
                     let _ = done.send(*lineage);
                 }
             }
             Command::Answered(ticket) => {
-                // One that is left has no answer.
+                // The remaining ticket has no reply.
                 waiting.lineages.remove(&ticket);
                 if let Some(done) = waiting.tickets.remove(&ticket) {
-                    // Whoever asked may have stopped waiting.
+                    // The caller may have stopped waiting.
                     let _ = done.send(());
                 }
             }
             Command::Look => self.look(),
-            // Ends by itself, within a second.
+            // Takes less than a second.
             Command::Trim => drop(tokio::task::spawn_blocking(heap::trim)),
             Command::Recover(ids) => {
                 if let Some(requests) = self.answers.upgrade() {
@@ -420,7 +421,7 @@ impl Actor {
                 let sent = self.sockets.query.0.try_send(frames);
                 sent.map_err(|error| error.to_string())
             });
-        // Those whose askers have stopped waiting are forgotten when somebody else asks.
+        // Queries whose callers have stopped waiting are removed with the next query.
         waiting.queries.retain(|_, done| !done.is_closed());
         match sent {
             Ok(()) => drop(waiting.queries.insert(msg_id, done)),
@@ -428,7 +429,7 @@ impl Actor {
         }
     }
 
-    /// Asks again which engines there are.
+    /// Requests the list of engines again.
     fn look(&self) {
         match connection_request(&self.session) {
             Ok(frames) => {
@@ -442,12 +443,12 @@ impl Actor {
 }
 
 impl Waiting {
-    /// Hands the answer of a query to its asker; returns any other message.
+    /// Passes the reply to a query to its caller; returns any other message.
     fn answered(&mut self, envelope: Envelope) -> Option<Envelope> {
         let parent = envelope.parent_header.as_ref();
         match parent.and_then(|parent| self.queries.remove(&parent.msg_id)) {
             Some(done) => {
-                // Whoever asked may have stopped waiting.
+                // The caller may have stopped waiting.
                 let _ = done.send(envelope);
                 None
             }
@@ -455,7 +456,7 @@ impl Waiting {
         }
     }
 
-    /// Takes tasks; they are submitted in parts.
+    /// Accepts tasks, which are submitted in parts.
     fn submit(
         &mut self,
         result: AsyncResult,
@@ -475,7 +476,7 @@ impl Waiting {
             .collect()
     }
 
-    /// The client ends before these were submitted.
+    /// Ends the tasks that were not submitted before the client ended.
     fn give_up(&self, parts: VecDeque<Event>) {
         let keys = parts.iter().filter_map(|part| match part {
             Event::Submit { tasks } => Some(tasks.first()?.0),
@@ -490,7 +491,8 @@ impl Waiting {
 
     fn event(&mut self, request: Request) -> Option<Event> {
         Some(match request {
-            // Served by the actor itself: nothing is decided about the one, the other is several.
+            // Handled by the actor: a query involves no decision, and a submission becomes several
+            // events.
             Request::Query { .. } | Request::Submit { .. } => return None,
             Request::Resend { key, work } => Event::Resend { key, work },
             Request::Fail { key, failure } => Event::Fail { key, failure },
@@ -531,7 +533,7 @@ impl Waiting {
     }
 }
 
-/// Subscribes, however often it takes.
+/// Subscribes, retrying until it succeeds.
 async fn subscribe(file: ClientConnectionFile) -> (Receiver, Receiver) {
     loop {
         match connect::subscribe(&file).await {
@@ -544,7 +546,8 @@ async fn subscribe(file: ClientConnectionFile) -> (Receiver, Receiver) {
     }
 }
 
-/// Sends messages one after the other, so that a peer that does not read holds up nothing else.
+/// Sends messages in order, on a task of its own, so that a peer that does not read delays nothing
+/// else.
 async fn forward(
     mut queue: mpsc::UnboundedReceiver<OutgoingMessage>,
     socket: Sender,
@@ -556,7 +559,7 @@ async fn forward(
         if let Err(message) = send(&outgoing, &socket, &session, probe.as_ref()).await {
             for msg_id in outgoing.ids().cloned() {
                 let message = message.clone();
-                // The loop may have ended already.
+                // The loop may have ended.
                 let _ = failed.send(Event::SendFailed { msg_id, message });
             }
         }
@@ -577,7 +580,7 @@ async fn send(
     socket.send(frames).await.map_err(|error| error.to_string())
 }
 
-/// Reads what is sent with a message.
+/// Reads the artifacts that are sent with a message.
 async fn enclosed(body: &OutgoingContent) -> Result<MessageParts, String> {
     let OutgoingContent::Work {
         work,
@@ -601,7 +604,7 @@ async fn enclosed(body: &OutgoingContent) -> Result<MessageParts, String> {
     }
     let args = match &**work {
         EngineTask::Cell(_) => Payload::default(),
-        // Engines of this machine open what the arguments refer to, as they do artifacts.
+        // Engines of this machine open the arguments' segment, as they do artifacts.
         EngineTask::Call(call) => match data {
             Some(ArgumentRoute::There { reference, .. }) => reference.clone().into(),
             _ if *by_path && buffers.is_empty() => call.args.clone(),

@@ -19,40 +19,40 @@ use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
-/// Time limit for the engines' replies on the control channel.
+/// The time limit for replies of engines on the control channel.
 pub const CONTROL_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The time for which a client that has lost its controller tries to reach it again.
+/// The time for which a client tries to reconnect to a lost controller.
 pub const UNREACHABLE: Duration = Duration::from_secs(600);
 
-/// A connection to a controller; clones share it. It ends with the last clone, and every task
-/// still under way then ends in failure.
+/// A connection to a controller; clones share it. It is closed with the last clone, and pending
+/// tasks then end in failure.
 #[derive(Clone, Debug)]
 pub struct Client {
     shared: Arc<ClientShared>,
     requests: Requests,
-    /// Engines the controller had when the connection was made.
+    /// The number of engines the controller had when the connection was made.
     announced: usize,
     _ends: Arc<DropGuard>,
 }
 
-/// Engines did not come, or did not answer, in time.
+/// The error of engines that did not join, or did not reply, in time.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WaitError {
-    /// Fewer engines than asked for.
+    /// Fewer engines than required have joined.
     #[error("{wanted} engines not ready in {} seconds. Currently ready: {ready}", timeout.as_secs_f64())]
     NotReady {
         /// The number of engines that were waited for.
         wanted: usize,
         /// The number of engines that have joined.
         ready: usize,
-        /// The time that was waited.
+        /// The timeout.
         timeout: Duration,
     },
-    /// Some engines gave no answer.
+    /// Some engines did not reply within this time.
     #[error("no answer from engines within {} seconds", .0.as_secs_f64())]
     NoAnswer(Duration),
-    /// The controller is gone.
+    /// The connection to the controller is lost.
     #[error("the connection to the controller is lost")]
     Disconnected,
 }
@@ -60,16 +60,17 @@ pub enum WaitError {
 impl Client {
     /// Connects to the controller of a connection file.
     ///
-    /// Engines that are there count as joined a moment later, once each is heard on every channel:
-    /// see [`wait_for_engines`](Self::wait_for_engines).
+    /// Its engines count as joined shortly afterwards, once messages from each have arrived on
+    /// every channel: see [`wait_for_engines`](Self::wait_for_engines).
     ///
     /// # Errors
-    /// When nobody listens there, the key is wrong, or what listens is no controller.
+    /// [`ConnectError`] if the address does not accept connections, the key is wrong, or the peer
+    /// is not a controller.
     pub async fn connect(file: &ClientConnectionFile) -> Result<Self, ConnectError> {
         Self::connect_for(file, UNREACHABLE).await
     }
 
-    /// The same, with how long it is tried to reach a controller again that is lost.
+    /// Like [`connect`](Self::connect), with the time for which a lost connection is retried.
     ///
     /// # Errors
     /// As [`connect`](Self::connect).
@@ -104,7 +105,7 @@ impl Client {
             Event::Engines { engines, .. } => engines.len(),
             _ => 0,
         };
-        // Ends with the guard, or when the controller is gone.
+        // Ends with the guard, or when the controller is lost.
         tokio::spawn(actor.run(engines));
         Ok(Self {
             shared,
@@ -115,24 +116,24 @@ impl Client {
     }
 
     /// The number of engines the controller had when the connection was made; each joins once it
-    /// answers.
+    /// has replied.
     pub fn announced(&self) -> usize {
         self.announced
     }
 
-    /// The engines that are there, by id.
+    /// The engines that have joined, ordered by id.
     pub fn engines(&self) -> Vec<Engine> {
         self.shared.engines.borrow().clone()
     }
 
-    /// The Rust engines that are there, by id: those that run what this client sends.
+    /// The Rust engines that have joined, ordered by id; they can run what this client sends.
     pub fn rust_engines(&self) -> Vec<Engine> {
         let mut engines = self.engines();
         engines.retain(|engine| engine.handshake().is_some());
         engines
     }
 
-    /// Subscribes to changes: the channel carries every event from now on.
+    /// Subscribes to changes; the channel yields every later event.
     pub fn events(&self) -> mpsc::UnboundedReceiver<ClientEvent> {
         let (sender, receiver) = mpsc::unbounded_channel();
         let mut subscribers = self.shared.subscribers();
@@ -141,9 +142,9 @@ impl Client {
         receiver
     }
 
-    /// Runs cells and functions on engines; returns at once.
+    /// Submits cells and functions to engines, without waiting.
     ///
-    /// A task whose engine is not there ends in `EngineError`.
+    /// A task whose engine does not exist ends with `EngineError`.
     pub fn submit(&self, submission: Submission) -> AsyncResult {
         let id = AsyncResultId(self.shared.results.fetch_add(1, Ordering::Relaxed) + 1);
         let requests = self.requests.clone();
@@ -160,16 +161,17 @@ impl Client {
         result
     }
 
-    /// An AsyncResult of tasks that are not submitted here.
+    /// Creates an AsyncResult of tasks that are not submitted here.
     pub(crate) fn unsubmitted(&self, name: &str, tasks: usize) -> AsyncResult {
         let id = AsyncResultId(self.shared.results.fetch_add(1, Ordering::Relaxed) + 1);
         AsyncResult::unsubmitted(id, name.to_owned(), tasks, self.requests.clone())
     }
 
-    /// Waits until at least `n` engines are there.
+    /// Waits until at least `n` engines have joined.
     ///
     /// # Errors
-    /// When they are not in time, or the controller is gone.
+    /// `WaitError::NotReady` after the timeout, `WaitError::Disconnected` if the controller is
+    /// lost.
     pub async fn wait_for_engines(
         &self,
         n: usize,
@@ -186,10 +188,11 @@ impl Client {
         })
     }
 
-    /// Ends these engines and waits until the controller says that they are gone.
+    /// Shuts down these engines and waits until the controller reports that they have left.
     ///
     /// # Errors
-    /// When they are not in time, or the controller is gone.
+    /// `WaitError::NoAnswer` after the timeout, `WaitError::Disconnected` if the controller is
+    /// lost.
     pub async fn shutdown_engines(
         &self,
         engines: &[EngineId],
@@ -204,10 +207,11 @@ impl Client {
         .map(drop)
     }
 
-    /// Sends a signal to engines: SIGINT (2) ends the cell that runs.
+    /// Sends a signal to engines: SIGINT (2) interrupts the running cell.
     ///
     /// # Errors
-    /// When they do not answer in [`CONTROL_TIMEOUT`], or the controller is gone.
+    /// `WaitError::NoAnswer` if they do not reply in [`CONTROL_TIMEOUT`], `WaitError::Disconnected`
+    /// if the controller is lost.
     pub async fn signal_engines(&self, engines: &[EngineId], signal: i32) -> Result<(), WaitError> {
         let order = EngineRequest::Signal(Signal::Number(signal));
         self.control(engines, order, CONTROL_TIMEOUT).await
@@ -216,17 +220,18 @@ impl Client {
     /// Clears the namespaces of engines.
     ///
     /// # Errors
-    /// When they do not answer in [`CONTROL_TIMEOUT`], or the controller is gone.
+    /// `WaitError::NoAnswer` if they do not reply in [`CONTROL_TIMEOUT`], `WaitError::Disconnected`
+    /// if the controller is lost.
     pub async fn clear_engines(&self, engines: &[EngineId]) -> Result<(), WaitError> {
         self.control(engines, EngineRequest::Clear, CONTROL_TIMEOUT)
             .await
     }
 
-    /// Asks an engine for the cells that led to the state of its namespace.
+    /// Requests from an engine the cells that led to the state of its namespace.
     ///
     /// # Errors
-    /// When it does not answer in [`CONTROL_TIMEOUT`] or not as a Rust engine of this version, or the
-    /// controller is gone.
+    /// `WaitError::NoAnswer` if it does not reply in [`CONTROL_TIMEOUT`], or not as a Rust engine
+    /// of this version, `WaitError::Disconnected` if the controller is lost.
     pub async fn lineage(&self, engine: EngineId) -> Result<Lineage, WaitError> {
         let (done, answered) = oneshot::channel();
         self.requests
@@ -238,7 +243,7 @@ impl Client {
         }
     }
 
-    /// The way to the actor; closed once the client has ended.
+    /// The sender of requests to the actor; closed once the client has ended.
     pub(crate) fn requests(&self) -> Requests {
         self.requests.clone()
     }

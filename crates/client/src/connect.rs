@@ -1,4 +1,4 @@
-//! From a connection file to sockets on which the controller has answered.
+//! Establishes the sockets of a connection file, and waits for the controller's reply.
 
 use crate::state::Event;
 use crate::wire;
@@ -11,39 +11,39 @@ use phalanx_transport::{
 use serde_json::json;
 use std::time::Duration;
 
-/// Time limit for the controller's first reply; ipyparallel's is the same.
+/// The time limit for the controller's first reply, as in ipyparallel.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The reason why a client could not connect.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// The file's interface and ports make no endpoint.
+    /// The interface and ports in the file do not form an endpoint.
     #[error(transparent)]
     Endpoint(#[from] phalanx_transport::socket::EndpointError),
     /// The file's signature scheme is unknown.
     #[error(transparent)]
     Key(#[from] KeyError),
-    /// The tunnel the file asks for cannot be opened.
+    /// The tunnel that the file requires cannot be opened.
     #[error(transparent)]
     Tunnel(#[from] phalanx_transport::connection::TunnelError),
-    /// Nobody listens there.
+    /// The address does not accept connections.
     #[error(transparent)]
     Socket(#[from] SocketError),
-    /// The controller says no.
+    /// The controller refused the connection.
     #[error("the controller at {endpoint} refused the connection: {reason}")]
     Refused {
         /// The address of the controller.
         endpoint: String,
-        /// The reason it gives.
+        /// The reason given by the controller.
         reason: String,
     },
-    /// Something listens there and does not answer as a controller does.
+    /// The peer does not reply as a controller does.
     #[error("no controller answered at {endpoint} within {} s", ANSWER_TIMEOUT.as_secs())]
     NoAnswer {
         /// The address that was tried.
         endpoint: String,
     },
-    /// A message could not be made or sent.
+    /// A message could not be created or sent.
     #[error("cannot ask the controller at {endpoint}: {reason}")]
     Send {
         /// The address of the controller.
@@ -53,31 +53,31 @@ pub enum ConnectError {
     },
 }
 
-/// The sockets of a client, each in two halves.
+/// The sockets of a client, each split into two halves.
 pub(crate) struct Sockets {
     pub query: (Sender, Receiver),
     pub mux: (Sender, Receiver),
-    /// The scheduler's.
+    /// The scheduler's socket.
     pub task: (Sender, Receiver),
     pub control: (Sender, Receiver),
     pub iopub: Receiver,
     pub notification: Receiver,
 }
 
-/// Connects every channel and asks the controller which engines there are.
+/// Connects every channel and requests the list of engines.
 pub(crate) async fn connect(
     file: &ClientConnectionFile,
     session: &Session,
 ) -> Result<(Sockets, Event), ConnectError> {
     let open = async |port| -> Result<(Sender, Receiver), ConnectError> {
-        // Replies find the client by this name when it has connected again.
+        // The identity by which replies are routed to the client, also after a reconnection.
         let options = SocketOptions::default().identity(session.id().as_str());
         let options = options.otherwise(file.network_endpoint(port).ok());
         let endpoint = file.endpoint(port)?;
         let socket = Socket::connect(SocketKind::Dealer, &endpoint, options).await?;
         Ok(socket.split())
     };
-    // The subscriptions first, so that nothing is missed that happens after the answer.
+    // Subscribes first, so that no event after the reply is missed.
     let (notification, iopub) = subscribe(file).await?;
     let (query, mux, task, control) = tokio::try_join!(
         open(file.registration),
@@ -111,7 +111,7 @@ pub(crate) async fn connect(
     }
 }
 
-/// Subscribes to notifications and to what engines publish.
+/// Subscribes to notifications and to the publications of engines.
 pub(crate) async fn subscribe(
     file: &ClientConnectionFile,
 ) -> Result<(Receiver, Receiver), ConnectError> {
@@ -123,7 +123,7 @@ pub(crate) async fn subscribe(
     tokio::try_join!(open(file.notification), open(file.iopub))
 }
 
-/// Asks which engines there are.
+/// Builds the request for the list of engines.
 pub(crate) fn connection_request(session: &Session) -> Result<Frames, WireError> {
     session
         .envelope("connection_request", json!({}), None)

@@ -1,4 +1,4 @@
-//! Engines as a client knows them.
+//! Engines as known to a client.
 
 use phalanx_protocol::id::{EngineId, EngineUuid};
 use phalanx_protocol::output::Output;
@@ -6,36 +6,37 @@ use phalanx_protocol::parallel::{EngineHandshake, EngineKind};
 use std::sync::Arc;
 use std::time::Duration;
 
-/// An engine that is there.
+/// An engine that has joined.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Engine {
-    /// Its number.
+    /// The engine's id.
     pub id: EngineId,
     /// Its routing identity.
     pub uuid: EngineUuid,
-    /// The kind of engine, as it says.
+    /// The kind of engine, from its own description.
     pub kind: EngineKind,
 }
 
 impl Engine {
-    /// The engine's description of itself; `None` if it is no Rust engine that this client understands.
+    /// The engine's handshake; `None` unless it is a Rust engine of a compatible version.
     pub fn handshake(&self) -> Option<&Arc<EngineHandshake>> {
         self.kind.handshake()
     }
 }
 
-/// A change a client learns of.
+/// A change of the engines or of the connection.
 #[derive(Clone, Debug, PartialEq)]
 pub enum ClientEvent {
-    /// An engine is there and will be heard; once more when more is known of it.
+    /// An engine has joined, and its messages arrive on all channels; repeated when its description
+    /// changes.
     EngineJoined(Engine),
-    /// An engine is gone.
+    /// An engine has left.
     EngineLeft(EngineId),
-    /// An engine has put something out for a task of ours that was over: a thread of it goes on.
+    /// Output of an engine for one of our finished tasks, from a thread that is still running.
     LateOutput(EngineId, Output),
-    /// The connection to the controller broke, and is tried again for so long.
+    /// The connection to the controller was lost; reconnection is attempted for this time.
     ConnectionLost(Duration),
-    /// It is there again.
+    /// The connection was restored.
     ConnectionBack,
     /// The controller cannot be reached any more; every task has ended.
     Disconnected {

@@ -1,5 +1,5 @@
-//! The hub's records of tasks, whoever submitted them: ipyparallel's `queue_status`,
-//! `result_status`, `hub_history`, `db_query`, `purge_hub_results`, `resubmit`.
+//! The hub's records of tasks of all clients: ipyparallel's `queue_status`, `result_status`,
+//! `hub_history`, `db_query`, `purge_hub_results`, `resubmit`.
 
 use crate::client::Client;
 use crate::record::HubResult;
@@ -23,16 +23,16 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
-/// Time limit for the controller's reply to a query.
+/// The time limit for the controller's reply to a query.
 pub const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
 
-/// Time between two requests for results of others' tasks; ipyparallel's.
+/// The time between two requests for results of other clients' tasks, as in ipyparallel.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(100);
 
-/// A query was not answered as asked.
+/// The error of a query.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HubError {
-    /// The controller says why: no such task, a malformed query, …
+    /// The controller refused it: no such task, a malformed query, …
     #[error("{ename}: {evalue}")]
     Refused {
         /// The error's name: `KeyError`, …
@@ -40,71 +40,73 @@ pub enum HubError {
         /// The message of the error.
         evalue: String,
     },
-    /// The controller gave no answer in [`QUERY_TIMEOUT`].
+    /// The controller did not reply in [`QUERY_TIMEOUT`].
     #[error("no answer from the controller within {} seconds", QUERY_TIMEOUT.as_secs())]
     NoAnswer,
-    /// The answer is none that we know.
+    /// The reply could not be decoded.
     #[error("the controller's answer to {query} cannot be read: {reason}")]
     Malformed {
         /// The query: `db_request`, …
         query: &'static str,
-        /// The fault in the reply.
+        /// The error in the reply.
         reason: String,
     },
-    /// The controller is gone.
+    /// The connection to the controller is lost.
     #[error("the connection to the controller is lost")]
     Disconnected,
 }
 
-/// The tasks that engines have done and have to do.
+/// The completed and pending tasks of all engines.
 #[derive(Clone, Debug, PartialEq)]
 pub struct QueueStatus {
-    /// By engine.
+    /// The tasks by engine id.
     pub engines: BTreeMap<EngineId, EngineQueue>,
-    /// Load-balanced tasks that wait for an engine.
+    /// Load-balanced tasks that are not assigned to an engine.
     pub unassigned: Tasks,
 }
 
-/// Tasks by whether they have ended.
+/// The pending and completed ones of several tasks.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ResultStatus {
-    /// Those that have not.
+    /// The pending tasks.
     pub pending: Vec<MsgId>,
-    /// Those that have.
+    /// The completed tasks.
     pub completed: Vec<MsgId>,
 }
 
-/// Tasks whose results to forget.
+/// The tasks whose results are deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Purge {
     /// Every task that has ended.
     All,
-    /// These tasks, and those that these engines have answered.
+    /// These tasks, and the completed tasks of these engines.
     Some {
-        /// Tasks; an unfinished one is an error.
+        /// The tasks; a pending one is an error.
         tasks: Vec<MsgId>,
-        /// Engines.
+        /// The engines.
         engines: Vec<EngineId>,
     },
 }
 
-/// The record of a task, with the keys that were asked for.
+/// The record of a task, with the requested keys.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HubRecord {
-    /// By ipyparallel's keys: `msg_id`, `submitted`, `engine_uuid`, … (`hub.py`, `empty_record`).
+    /// The fields by ipyparallel's keys: `msg_id`, `submitted`, `engine_uuid`, … (`hub.py`,
+    /// `empty_record`).
     pub fields: Map<String, Value>,
-    /// The request's buffers, if asked for.
+    /// The request's buffers, if requested.
     pub buffers: Vec<Bytes>,
-    /// The result's buffers, if asked for.
+    /// The result's buffers, if requested.
     pub result_buffers: Vec<Bytes>,
 }
 
 impl Client {
-    /// Asks for the tasks that engines (all if none are named) have done and have to do, counted,
-    /// or with `verbose` by their ids.
+    /// Returns the completed and pending tasks of engines (all if empty): their number, or with
+    /// `verbose` their ids.
     ///
     /// # Errors
-    /// When an engine is not there, or the controller does not answer.
+    /// `HubError::Refused` if an engine does not exist, `HubError::NoAnswer` if the controller does
+    /// not reply.
     pub async fn queue_status(
         &self,
         engines: &[EngineId],
@@ -113,10 +115,11 @@ impl Client {
         queue_status(&self.requests(), engines, verbose).await
     }
 
-    /// Asks for the number of tasks that engines (all if none are named) have.
+    /// Returns the number of pending tasks of engines (all if empty).
     ///
     /// # Errors
-    /// When an engine is not there, or the controller does not answer.
+    /// `HubError::Refused` if an engine does not exist, `HubError::NoAnswer` if the controller does
+    /// not reply.
     pub async fn loads(&self, engines: &[EngineId]) -> Result<BTreeMap<EngineId, usize>, HubError> {
         let targets = engines
             .iter()
@@ -133,11 +136,11 @@ impl Client {
         Ok(reply.into_iter().filter_map(load).collect())
     }
 
-    /// Asks for the state of all engines, and the number of load-balanced tasks that wait for one. A stock
-    /// controller knows the numbers of their tasks alone.
+    /// Returns the state of all engines, and the number of load-balanced tasks without an engine. A
+    /// stock controller reports only the numbers of tasks.
     ///
     /// # Errors
-    /// When the controller does not answer.
+    /// `HubError::NoAnswer` if the controller does not reply.
     pub async fn engine_status(&self) -> Result<EnginesReply, HubError> {
         match self.ask(&EnginesRequest {}).await {
             Err(HubError::Refused { .. }) => {}
@@ -158,10 +161,11 @@ impl Client {
         })
     }
 
-    /// Asks which of these tasks, anybody's, have ended.
+    /// Returns which of these tasks, of any client, have ended.
     ///
     /// # Errors
-    /// When the hub does not know one of them, or does not answer.
+    /// `HubError::Refused` if the hub has no record of one of them, `HubError::NoAnswer` if it does
+    /// not reply.
     pub async fn result_status(&self, tasks: &[MsgId]) -> Result<ResultStatus, HubError> {
         let reply: ResultReply = self.ask(&result_request(tasks, true)).await?.content()?;
         Ok(ResultStatus {
@@ -170,20 +174,21 @@ impl Client {
         })
     }
 
-    /// Asks for the outcomes of these tasks, anybody's, in their order; `None` for those that have
-    /// not ended.
+    /// Returns the outcomes of these tasks, of any client, in order; `None` for pending tasks.
     ///
     /// # Errors
-    /// When the hub does not know one of them, or does not answer.
+    /// `HubError::Refused` if the hub has no record of one of them, `HubError::NoAnswer` if it does
+    /// not reply.
     pub async fn hub_results(&self, tasks: &[MsgId]) -> Result<Vec<Option<HubResult>>, HubError> {
         hub_results(&self.requests(), tasks).await
     }
 
-    /// Waits until these tasks, anybody's, have ended, at most for `timeout`; the hub is asked
-    /// every [`POLL_INTERVAL`]. `None` when they have not ended in time.
+    /// Waits until these tasks, of any client, have ended, at most for `timeout`; polls the hub
+    /// every [`POLL_INTERVAL`]. Returns `None` after the timeout.
     ///
     /// # Errors
-    /// When the hub does not know one of them, or does not answer.
+    /// `HubError::Refused` if the hub has no record of one of them, `HubError::NoAnswer` if it does
+    /// not reply.
     pub async fn wait_for_hub_results(
         &self,
         tasks: &[MsgId],
@@ -193,7 +198,7 @@ impl Client {
         loop {
             if self.result_status(tasks).await?.pending.is_empty() {
                 let results = self.hub_results(tasks).await?;
-                // One of them purged in between is refused as unknown the next time.
+                // If one of them was purged in between, the next request is refused.
                 if let Some(results) = results.into_iter().collect() {
                     return Ok(Some(results));
                 }
@@ -206,21 +211,22 @@ impl Client {
         }
     }
 
-    /// The tasks of all clients that the hub remembers, in the order they were submitted.
+    /// Returns the tasks of all clients in the hub's records, in the order of submission.
     ///
     /// # Errors
-    /// When the hub does not answer.
+    /// `HubError::NoAnswer` if the hub does not reply.
     pub async fn hub_history(&self) -> Result<Vec<MsgId>, HubError> {
         let reply: HistoryReply = self.ask(&HistoryRequest {}).await?.content()?;
         Ok(reply.history)
     }
 
-    /// The records that match a query of MongoDB's kind: `$lt`, `$gt`, `$lte`, `$gte`, `$eq`,
-    /// `$ne`, `$in`, `$nin`, `$all`, `$mod`, `$exists`, `$glob`. `keys` are the keys wanted,
-    /// `None` for all but the buffers; `msg_id` is always there.
+    /// Returns the records that match a query in MongoDB's syntax: `$lt`, `$gt`, `$lte`, `$gte`,
+    /// `$eq`, `$ne`, `$in`, `$nin`, `$all`, `$mod`, `$exists`, `$glob`. `keys` are the requested
+    /// keys, `None` for all but the buffers; `msg_id` is always included.
     ///
     /// # Errors
-    /// When the query names an unknown key or operator, or the hub does not answer.
+    /// `HubError::Refused` if the query contains an unknown key or operator, `HubError::NoAnswer`
+    /// if the hub does not reply.
     pub async fn db_query(
         &self,
         query: Map<String, Value>,
@@ -229,10 +235,11 @@ impl Client {
         db_query(&self.requests(), query, keys).await
     }
 
-    /// Makes the hub forget results.
+    /// Deletes results from the hub.
     ///
     /// # Errors
-    /// When a named task has not ended or a named engine is not there, or the hub does not answer.
+    /// `HubError::Refused` if a task is pending or an engine does not exist, `HubError::NoAnswer`
+    /// if the hub does not reply.
     pub async fn purge_hub_results(&self, purge: Purge) -> Result<(), HubError> {
         let request = match purge {
             Purge::All => PurgeRequest {
@@ -247,11 +254,12 @@ impl Client {
         self.ask(&request).await.map(drop)
     }
 
-    /// Runs tasks again, load-balanced, as the hub remembers them; the new tasks, in their order.
-    /// Their results are the hub's: see [`wait_for_hub_results`](Self::wait_for_hub_results).
+    /// Resubmits recorded tasks, load-balanced; returns the new tasks in order. Their results are
+    /// kept by the hub: see [`wait_for_hub_results`](Self::wait_for_hub_results).
     ///
     /// # Errors
-    /// When the hub no longer knows one of them, or does not answer.
+    /// `HubError::Refused` if the hub has no record of one of them any more, `HubError::NoAnswer`
+    /// if it does not reply.
     pub async fn resubmit(&self, tasks: &[MsgId]) -> Result<Vec<MsgId>, HubError> {
         let request = ResubmitRequest {
             msg_ids: tasks.to_vec(),
@@ -267,10 +275,10 @@ impl Client {
         tasks.iter().map(new).collect()
     }
 
-    /// Ends the controller; its engines end by themselves. Returns once it has said that it will.
+    /// Shuts down the controller, after which its engines exit. Returns once it has acknowledged.
     ///
     /// # Errors
-    /// When it does not answer.
+    /// `HubError::NoAnswer` if it does not reply.
     pub async fn shutdown_hub(&self) -> Result<(), HubError> {
         self.ask(&ShutdownRequest::default()).await.map(drop)
     }
@@ -365,7 +373,7 @@ async fn ask<T: Content>(requests: &Requests, content: &T) -> Result<HubAnswer, 
     Ok(HubAnswer { query, envelope })
 }
 
-/// The controller's answer to a query.
+/// The controller's reply to a query.
 struct HubAnswer {
     query: &'static str,
     envelope: Envelope,
@@ -375,7 +383,7 @@ impl HubAnswer {
     fn content<T: DeserializeOwned>(&self) -> Result<T, HubError> {
         let content = self.envelope.content.as_object().cloned();
         let mut content = content.unwrap_or_default();
-        // Beside entries of other types, of which some replies consist.
+        // These replies contain the entries directly, next to fields of other types.
         if self.query == ResultRequest::MSG_TYPE || self.query == LoadRequest::MSG_TYPE {
             content.remove("status");
         }
@@ -393,7 +401,7 @@ fn result_request(tasks: &[MsgId], status_only: bool) -> ResultRequest {
     }
 }
 
-/// The results by task; their buffers are in the order of ids.
+/// Assigns the buffers to the results, which are in the order of ids.
 fn results(reply: ResultReply, buffers: Vec<Bytes>) -> BTreeMap<MsgId, HubResult> {
     let mut buffers = buffers.into_iter();
     let only = reply.results.len() == 1;
@@ -402,7 +410,7 @@ fn results(reply: ResultReply, buffers: Vec<Bytes>) -> BTreeMap<MsgId, HubResult
         .into_iter()
         .map(|(msg_id, result)| {
             let count = result.phalanx_buffers;
-            // A stock hub does not say how many are whose; there is no doubt about a single one.
+            // A stock hub does not include the number of buffers; a single result owns all of them.
             let count = count.unwrap_or(if only { usize::MAX } else { 0 });
             let taken = buffers.by_ref().take(count).collect();
             (msg_id.clone(), hub_result(msg_id, result, taken))
@@ -500,7 +508,7 @@ mod tests {
         );
     }
 
-    /// As recorded of a stock hub: nothing says whose the buffers are.
+    /// As recorded from a stock hub, which does not assign buffers to results.
     #[test]
     fn the_only_result_gets_all_buffers() {
         let content = json!({"status": "ok", "pending": [], "completed": ["a"],

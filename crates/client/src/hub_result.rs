@@ -1,4 +1,4 @@
-//! AsyncResults of tasks that the hub knows of: ipyparallel's `AsyncHubResult`.
+//! AsyncResults of tasks in the hub's records: ipyparallel's `AsyncHubResult`.
 
 use crate::client::Client;
 use crate::hub::{HubError, POLL_INTERVAL};
@@ -11,8 +11,8 @@ use phalanx_protocol::output::{Output, StreamName};
 use phalanx_protocol::payload::Payload;
 
 impl Client {
-    /// The results of tasks, whoever submitted them. The hub is asked for them every
-    /// [`POLL_INTERVAL`] until all have ended or nobody holds what is returned any more.
+    /// Creates an AsyncResult of tasks of any client. The hub is polled every [`POLL_INTERVAL`]
+    /// until all tasks have ended or the returned handle is dropped.
     pub fn adopt(&self, tasks: Vec<MsgId>) -> AsyncResult {
         let result = self.unsubmitted("hub", tasks.len());
         for (task, msg_id) in tasks.iter().enumerate() {

@@ -1,6 +1,7 @@
-//! A client of a controller: engines, submissions, AsyncResults, and how their outputs are shown.
+//! A client of a controller: engines, submissions, AsyncResults, and the rendering of their
+//! outputs.
 //!
-//! | module | what |
+//! | module | content |
 //! |---|---|
 //! | [`client`] | [`Client`]: the connection, and what is asked of engines |
 //! | [`hub`] | what the controller knows of everybody's tasks |

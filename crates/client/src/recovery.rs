@@ -1,4 +1,4 @@
-//! The fate of tasks whose replies may have been lost with a connection.
+//! The state of tasks whose replies may have been lost with a connection.
 
 use crate::hub::{self, HubError, QueueStatus};
 use crate::request::Requests;
@@ -9,12 +9,12 @@ use phalanx_protocol::parallel::Tasks;
 use serde_json::{Map, Value, json};
 use std::collections::HashSet;
 
-/// Asks the controller, which may be another one by now.
+/// Queries the controller, which may be a different one by now.
 ///
 /// # Errors
-/// When it does not answer.
+/// `HubError` if it does not reply.
 pub(crate) async fn recover(requests: &Requests, tasks: Vec<MsgId>) -> Result<Recovered, HubError> {
-    // In this order: what is under way no longer has ended, and is found by the second question.
+    // In this order: a task that is no longer pending has ended, and is found by the second query.
     let queues = hub::queue_status(requests, &[], true).await?;
     let under_way = under_way(&queues);
     let (_, left): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|id| under_way.contains(id));
@@ -31,7 +31,7 @@ pub(crate) async fn recover(requests: &Requests, tasks: Vec<MsgId>) -> Result<Re
             .filter_map(|record| record.fields.get("msg_id").and_then(Value::as_str))
             .map(MsgId::new)
             .collect(),
-        // It keeps no records.
+        // The controller keeps no records.
         Err(HubError::Refused { .. }) => HashSet::new(),
         Err(error) => return Err(error),
     };
@@ -46,7 +46,7 @@ pub(crate) async fn recover(requests: &Requests, tasks: Vec<MsgId>) -> Result<Re
     })
 }
 
-/// The tasks that engines have or that wait for one.
+/// The tasks that are assigned to engines or not yet assigned.
 fn under_way(queues: &QueueStatus) -> HashSet<&MsgId> {
     let engines = queues.engines.values();
     let engines = engines.flat_map(|engine| [&engine.queue, &engine.tasks]);

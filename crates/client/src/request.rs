@@ -1,4 +1,4 @@
-//! Requests of handles to the client's actor.
+//! Requests from handles to the client's actor.
 
 use crate::result::AsyncResult;
 use crate::submission::RefusedTask;
@@ -10,42 +10,45 @@ use phalanx_transport::Envelope;
 use serde_json::Value;
 use tokio::sync::{mpsc, oneshot};
 
-/// To the actor; unbounded, since it carries what a user asks for, never what a peer sends.
+/// The channel to the actor; unbounded, since it contains requests of the user, never messages of a
+/// peer.
 pub(crate) type Requests = mpsc::UnboundedSender<Request>;
 
 /// A request of a handle.
 #[derive(Debug)]
 pub(crate) enum Request {
-    /// Run these.
+    /// Submits tasks.
     Submit {
         result: AsyncResult,
         tasks: Vec<EngineTask>,
         refused: mpsc::UnboundedSender<RefusedTask>,
     },
-    /// Run this in place of what was refused.
+    /// Submits a task in place of a refused one.
     Resend { key: TaskKey, work: EngineTask },
-    /// End a refused task.
+    /// Ends a refused task in failure.
     Fail {
         key: TaskKey,
         failure: RemoteFailure,
     },
-    /// Drop these tasks where they have not begun; answered once every engine has said so.
+    /// Aborts tasks that have not started; answered once every engine has replied.
     Abort {
         keys: Vec<TaskKey>,
         done: oneshot::Sender<()>,
     },
-    /// Something for engines' control channel; answered once every engine has replied or left.
+    /// Sends a request on engines' control channel; answered once every engine has replied or left.
     Control {
         engines: Vec<EngineId>,
         order: EngineRequest,
         done: oneshot::Sender<()>,
     },
-    /// The cells that led to the state of an engine's namespace; dropped if it does not say.
+    /// Requests the cells that led to the state of an engine's namespace; dropped if it does not
+    /// reply.
     Lineage {
         engine: EngineId,
         done: oneshot::Sender<Lineage>,
     },
-    /// Something for the controller; answered with its reply, or dropped when it is gone.
+    /// Sends a query to the controller; answered with its reply, or dropped if the controller is
+    /// lost.
     Query {
         msg_type: &'static str,
         content: Value,

@@ -12,32 +12,32 @@ use tokio::sync::mpsc;
 pub struct Submission {
     /// The name of the AsyncResult: `%px`, `execute`, …
     pub name: String,
-    /// The tasks; at most one per engine is usual, not required.
+    /// The tasks; usually at most one per engine, which is not required.
     pub tasks: Vec<EngineTask>,
-    /// The channel for tasks that an engine refuses; unbounded, since there is at most one per
-    /// task.
+    /// The channel for tasks that an engine refuses; unbounded, since each task is refused at most
+    /// once at a time.
     pub refused: mpsc::UnboundedSender<RefusedTask>,
 }
 
-/// A task whose engine did not run it; answer with [`resend`](Self::resend) or
-/// [`fail`](Self::fail). Dropped unanswered, the task fails with `InternalError`.
+/// A task that its engine refused to run. The submitter calls [`resend`](Self::resend) or
+/// [`fail`](Self::fail); if it drops the value instead, the task fails with `InternalError`.
 #[derive(Debug)]
 pub struct RefusedTask {
     /// The task's position in the submission.
     pub task: usize,
     /// The engine.
     pub engine: EngineId,
-    /// The reason; never `NeedArtifacts`, which the client answers itself.
+    /// The reason; never `NeedArtifacts`, which the client handles itself.
     pub reason: RefusalReason,
-    /// The state the engine is in.
+    /// The engine's state.
     pub state: StateId,
-    /// The task that was refused.
+    /// The refused task.
     pub work: EngineTask,
     pub(crate) answer: RefusalAnswer,
 }
 
 impl RefusedTask {
-    /// Sends something else in place of what was refused.
+    /// Submits another task in place of the refused one.
     pub fn resend(mut self, work: impl Into<EngineTask>) {
         let work = work.into();
         self.answer.answer(|key| Request::Resend { key, work });
@@ -49,7 +49,7 @@ impl RefusedTask {
     }
 }
 
-/// The right to answer one refusal once.
+/// Ensures that a refusal is answered exactly once.
 #[derive(Debug)]
 pub(crate) struct RefusalAnswer {
     key: Option<TaskKey>,
@@ -68,7 +68,7 @@ impl RefusalAnswer {
 
     fn answer(&mut self, request: impl FnOnce(TaskKey) -> Request) {
         if let Some(key) = self.key.take() {
-            // The client may be gone; then all its tasks have ended.
+            // If the client has ended, so have all its tasks.
             let _ = self.requests.send(request(key));
         }
     }

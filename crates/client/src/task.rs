@@ -1,4 +1,4 @@
-//! The code one task runs, and the engine that runs it.
+//! The code of a task, and its placement.
 
 use phalanx_protocol::id::{ArtifactHash, AsyncResultId, EngineId};
 use phalanx_protocol::parallel::{CallMetadata, CellMetadata, Dependency};
@@ -13,12 +13,12 @@ pub(crate) struct TaskKey {
     pub task: usize,
 }
 
-/// The code one task runs.
+/// The code of a task.
 #[derive(Clone, Debug)]
 pub enum EngineTask {
-    /// A compiled cell, on its engine.
+    /// A compiled cell.
     Cell(EngineCell),
-    /// A function.
+    /// A function call.
     Call(EngineCall),
 }
 
@@ -27,7 +27,7 @@ pub enum EngineTask {
 pub struct EngineCell {
     /// The engine.
     pub engine: EngineId,
-    /// The source, which is what the engine publishes as `execute_input`.
+    /// The source, published by the engine as `execute_input`.
     pub source: String,
     /// The description of the cell for the engine; the client fills in `paths` and `buffers`.
     pub metadata: CellMetadata,
@@ -35,7 +35,7 @@ pub struct EngineCell {
     pub artifacts: Vec<(ArtifactHash, PathBuf)>,
 }
 
-/// A function to call with arguments. Calls that share what they point to may travel together.
+/// A function call. Calls that share their `Arc`s may be sent in one message.
 #[derive(Clone, Debug)]
 pub struct EngineCall {
     /// The engine that calls it, or the scheduler's conditions.
@@ -44,41 +44,41 @@ pub struct EngineCall {
     pub metadata: Arc<CallMetadata>,
     /// The paths on this machine of the artifacts named in the metadata.
     pub artifacts: Arc<[(ArtifactHash, PathBuf)]>,
-    /// The arguments, as the function reads them.
+    /// The serialized arguments.
     pub args: Payload,
-    /// The user's name for the task.
+    /// The user's label of the task.
     pub label: Option<Arc<str>>,
 }
 
-/// The engine that gets a task.
+/// The placement of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Placement {
-    /// This one.
+    /// On this engine.
     Engine(EngineId),
-    /// The one the scheduler chooses.
+    /// On an engine chosen by the scheduler.
     Balanced(Arc<SchedulingOptions>),
 }
 
-/// The conditions for the scheduler.
+/// The conditions that the scheduler observes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct SchedulingOptions {
-    /// The engines it may choose among; none means all.
+    /// The engines it may choose among; empty for all.
     pub targets: Vec<EngineId>,
-    /// Tasks that must have ended before.
+    /// Tasks that must have ended before it starts.
     pub after: Dependency,
     /// Tasks on whose engine it must run.
     pub follow: Dependency,
-    /// Seconds it may wait for these; 0 for any.
+    /// The time it may wait for its dependencies, in seconds; 0 for no limit.
     pub timeout: f64,
-    /// The number of times it is tried again after a failure.
+    /// The number of retries after a failure.
     pub retries: u32,
-    /// True if it is to run even if this client has gone before it began.
+    /// True to run it even if this client disconnects before it has started.
     pub detached: bool,
 }
 
 impl EngineCall {
-    /// Returns true if the scheduler may be given both at once: they differ in their arguments
-    /// alone.
+    /// Returns true if both can be sent to the scheduler in one message: they differ only in their
+    /// arguments.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         let placed = match (&self.placement, &other.placement) {
             (Placement::Balanced(ours), Placement::Balanced(theirs)) => Arc::ptr_eq(ours, theirs),
@@ -92,7 +92,7 @@ impl EngineCall {
 }
 
 impl EngineTask {
-    /// The engine it is for, unless the scheduler chooses.
+    /// The engine; `None` if the scheduler chooses.
     pub fn engine(&self) -> Option<EngineId> {
         match self {
             Self::Cell(cell) => Some(cell.engine),
@@ -103,7 +103,7 @@ impl EngineTask {
         }
     }
 
-    /// A reference to the arguments of a function, where they are in a file.
+    /// The reference to the arguments of a function, if they are in a file.
     pub(crate) fn far_args(&self) -> Option<&Segment> {
         match self {
             Self::Cell(_) => None,
@@ -111,7 +111,7 @@ impl EngineTask {
         }
     }
 
-    /// The source of a cell.
+    /// The source, of a cell.
     pub(crate) fn source(&self) -> Option<&str> {
         match self {
             Self::Cell(cell) => Some(&cell.source),
@@ -135,7 +135,7 @@ impl EngineTask {
         }
     }
 
-    /// The user's name for it.
+    /// The user's label of the task.
     pub(crate) fn label(&self) -> Option<&str> {
         match self {
             Self::Cell(_) => None,
@@ -143,7 +143,7 @@ impl EngineTask {
         }
     }
 
-    /// The tasks it waits for, and those it follows.
+    /// The dependencies of a load-balanced task.
     pub(crate) fn dependencies(&self) -> Option<&SchedulingOptions> {
         match self {
             Self::Call(EngineCall {
@@ -154,7 +154,7 @@ impl EngineTask {
         }
     }
 
-    /// As ipyparallel names it in errors.
+    /// The name of the method in ipyparallel's errors.
     pub(crate) fn method(&self) -> &'static str {
         match self {
             Self::Cell(_) => "execute",

@@ -1,4 +1,4 @@
-//! Between messages on sockets and the state's events.
+//! Conversion between messages on sockets and the state's events and commands.
 
 use crate::record::HubResult;
 use crate::state::Event;
@@ -17,18 +17,18 @@ use phalanx_transport::warn_rarely;
 use phalanx_transport::{Envelope, Session};
 use std::sync::Arc;
 
-/// The parts of a message that are not in the state's command.
+/// The parts of a message that are not contained in the state's command.
 #[derive(Debug, Default)]
 pub(crate) struct MessageParts {
     /// Artifacts, in the order of `buffers`.
     pub artifacts: Vec<Bytes>,
-    /// The arguments of a call, as its engine is to have them.
+    /// The arguments of a call, in the form sent to its engine.
     pub args: Payload,
-    /// Data of this process, for engines that can open it.
+    /// A segment of this process, for engines that can open it.
     pub probe: Option<Segment>,
 }
 
-/// A message from an engine or, in its name, from the controller: the reply to one of our requests.
+/// Decodes the reply to one of our requests, from an engine or from the controller on its behalf.
 pub(crate) fn reply(envelope: &Envelope, reply: EngineReply) -> Option<Event> {
     let engine = reply.metadata.engine;
     let state = reply.extension.as_ref().map(|ours| ours.state.clone());
@@ -62,7 +62,7 @@ pub(crate) fn reply(envelope: &Envelope, reply: EngineReply) -> Option<Event> {
         state: state.clone(),
         settled: !ended.output,
         answer: match value.size() {
-            // Every value has a first byte that says what it is.
+            // Every value has a first byte that determines its format.
             0 => ReplyContent::Failed(lost("it is gone").into()),
             _ => ReplyContent::Ok {
                 execution_count: None,
@@ -89,7 +89,7 @@ fn answer(answer: EngineAnswer) -> ReplyContent {
     }
 }
 
-/// The reply to one of our requests as the controller has recorded it.
+/// Converts a recorded reply to one of our requests.
 pub(crate) fn recorded(result: HubResult) -> Reply {
     let reply = EngineReply::decode(MessageRef {
         msg_type: &result.msg_type.replace("_request", "_reply"),
@@ -104,7 +104,7 @@ pub(crate) fn recorded(result: HubResult) -> Reply {
     Reply {
         answer: reason.map_or_else(|| answer(reply.answer), ReplyContent::Refused),
         parent: result.msg_id,
-        // What the engine has published may be lost, so nothing is waited for.
+        // Publications may be lost, so no `idle` is expected.
         by_engine: false,
         engine: result.engine,
         started: result.started,
@@ -114,8 +114,8 @@ pub(crate) fn recorded(result: HubResult) -> Reply {
     }
 }
 
-/// The engine that replied has ended with its value, which was large: it has failed after all. In a
-/// reply for several tasks, the value is empty.
+/// Turns a reply into a failure because its large value was lost when the engine exited. In the
+/// reply to a batch, the value becomes empty.
 pub(crate) fn lose_value(reply: &mut EngineReply, error: &std::io::Error) {
     if let EngineAnswer::Applied(_) = reply.answer {
         reply.answer = EngineAnswer::Failed {
@@ -125,7 +125,7 @@ pub(crate) fn lose_value(reply: &mut EngineReply, error: &std::io::Error) {
     }
 }
 
-/// The failure of a task whose value is gone.
+/// The failure of a task whose value is lost.
 fn lost(why: &str) -> ErrorContent {
     ErrorContent {
         ename: "EngineError".to_owned(),
@@ -134,7 +134,7 @@ fn lost(why: &str) -> ErrorContent {
     }
 }
 
-/// Something an engine published for a request of ours; other clients' are passed over.
+/// Decodes a publication of an engine for one of our requests; those of other clients are ignored.
 pub(crate) fn published(envelope: &Envelope, session: &Session) -> Option<Event> {
     if envelope.parent_header.as_ref()?.session != session.id().as_str() {
         return None;
@@ -149,7 +149,7 @@ pub(crate) fn published(envelope: &Envelope, session: &Session) -> Option<Event>
     })
 }
 
-/// Reads a notification of the controller about an engine.
+/// Decodes a notification of the controller about an engine.
 pub(crate) fn notification(envelope: &Envelope) -> Option<Event> {
     if let Some(engine) = typed::<RegistrationNotification>(envelope) {
         return Some(Event::Registered(engine.id, engine.uuid));
@@ -162,7 +162,8 @@ pub(crate) fn notification(envelope: &Envelope) -> Option<Event> {
     })
 }
 
-/// The controller's answer to `connection_request`: the engines there are, or why not.
+/// Decodes the controller's reply to `connection_request`: the list of engines, or the reason for
+/// its refusal.
 pub(crate) fn connection_reply(envelope: &Envelope) -> Option<Result<Event, String>> {
     Some(match typed::<ConnectionReply>(envelope)? {
         ConnectionReply::Ok {
@@ -176,7 +177,7 @@ pub(crate) fn connection_reply(envelope: &Envelope) -> Option<Result<Event, Stri
     })
 }
 
-/// A message to an engine, or to the scheduler.
+/// Builds a message to an engine or to the scheduler.
 pub(crate) fn request(
     outgoing: &OutgoingMessage,
     session: &Session,
@@ -240,7 +241,7 @@ pub(crate) fn request(
     envelope
 }
 
-/// A call, with the others that are sent in its message.
+/// Combines a call with others that are sent in the same message.
 fn with_others(msg_id: &MsgId, call: Call, others: &[(MsgId, Payload)]) -> EngineRequest {
     if others.is_empty() {
         return EngineRequest::Apply(Ok(call));
@@ -253,22 +254,23 @@ fn with_others(msg_id: &MsgId, call: Call, others: &[(MsgId, Payload)]) -> Engin
     })
 }
 
-/// The description of a call whose arguments travel that way.
+/// Adapts the description of a call to the route of its arguments.
 fn routed(mut metadata: CallMetadata, data: Option<&ArgumentRoute>) -> CallMetadata {
     match data {
         Some(ArgumentRoute::Carry) => {
             metadata.keep = true;
-            // It ends with its `idle`, before which it says where they are.
+            // The call ends with its `idle`, before which the engine reports the arguments'
+            // location.
             metadata.quiet = false;
         }
-        // What the arguments refer to is there, not here.
+        // Paths and references are valid on that machine, not here.
         Some(ArgumentRoute::There { host, .. }) => metadata.host.clone_from(host),
         Some(ArgumentRoute::Hold) | None => {}
     }
     metadata
 }
 
-/// Adds the label of a task, and the scheduler's conditions.
+/// Adds the label of a task, and its scheduling conditions.
 fn schedule(message: &mut Message, work: &EngineTask, targets: &[EngineUuid]) {
     let label = work.label().map(str::to_owned);
     let Some(balanced) = work.dependencies() else {
@@ -287,7 +289,7 @@ fn schedule(message: &mut Message, work: &EngineTask, targets: &[EngineUuid]) {
     });
 }
 
-/// The content, if the message is of that type and well-formed.
+/// Decodes the content; `None` if it is of another type or malformed.
 fn typed<T: Content>(envelope: &Envelope) -> Option<T> {
     envelope.content_of().unwrap_or_else(|error| {
         let msg_type = &envelope.header.msg_type;
@@ -353,7 +355,7 @@ mod tests {
         assert!(ok.by_engine && ok.started.is_some() && ok.completed.is_some());
         assert_eq!(ok.state.unwrap().as_str(), "s1");
 
-        // A stock engine names itself in the metadata, without the method.
+        // A stock engine includes its identity in the metadata, without the method.
         let raised = answer(
             json!({"status": "error", "ename": "ZeroDivisionError", "evalue": "division by zero",
                 "traceback": ["…"], "engine_info": {"engine_id": 1, "method": "execute"}}),
@@ -362,7 +364,7 @@ mod tests {
         );
         assert!(raised.by_engine && matches!(raised.answer, ReplyContent::Failed(_)));
 
-        // Made by a stock scheduler for an engine that died.
+        // Made by a stock scheduler for an engine that has left.
         let died = answer(
             json!({"status": "error", "ename": "EngineError", "evalue": "died", "traceback": [],
                 "engine_info": {}}),

@@ -1,12 +1,12 @@
-//! Failures of engines as the `ename`, `evalue` and `traceback` of one error message.
+//! Failures of engines, formatted as the `ename`, `evalue` and `traceback` of one error message.
 //!
-//! The formats are those of ipyparallel's `error.py`: users and their tools know them.
+//! The formats are those of ipyparallel's `error.py`, which users and their tools know.
 
 use phalanx_protocol::failure::{RemoteFailure, TRACEBACK_LIMIT};
 use phalanx_protocol::id::EngineId;
 use std::collections::BTreeSet;
 
-/// The name of what is wrong with the code itself, whichever engine it is for.
+/// The name of errors in the code itself, which do not depend on the engine.
 const COMPILE_ERROR: &str = "CompileError";
 
 /// The parts of a Jupyter `error` message.
@@ -14,13 +14,13 @@ const COMPILE_ERROR: &str = "CompileError";
 pub struct ErrorText {
     /// The error's stable name.
     pub ename: &'static str,
-    /// The message in short.
+    /// The short message.
     pub evalue: String,
-    /// The message at length, in lines.
+    /// The detailed message, as lines.
     pub traceback: Vec<String>,
 }
 
-/// A failure of one engine: `RemoteError`.
+/// Formats the failure of one engine: `RemoteError`.
 pub fn remote_text(failure: &RemoteFailure) -> ErrorText {
     let label = label(failure);
     let mut traceback = vec![label.clone()];
@@ -32,7 +32,8 @@ pub fn remote_text(failure: &RemoteFailure) -> ErrorText {
     }
 }
 
-/// Failures of several engines: `CompositeError`, the first [`TRACEBACK_LIMIT`] that differ in full.
+/// Formats failures of several engines: `CompositeError`, with the first [`TRACEBACK_LIMIT`]
+/// distinct ones in full.
 pub fn composite_text(name: &str, failures: &[RemoteFailure]) -> ErrorText {
     if let Some(text) = same_everywhere(failures) {
         return text;
@@ -60,7 +61,8 @@ pub fn composite_text(name: &str, failures: &[RemoteFailure]) -> ErrorText {
     }
 }
 
-/// Failures that have been shown as they happened: the same error, with a line for each that differs.
+/// Formats failures that have been shown as they occurred: the same error, with one line for each
+/// distinct failure.
 pub fn summary_text(name: &str, failures: &[RemoteFailure]) -> ErrorText {
     let text = match failures {
         [one] => remote_text(one),
@@ -76,13 +78,13 @@ pub fn summary_text(name: &str, failures: &[RemoteFailure]) -> ErrorText {
     }
 }
 
-/// Failures that say the same.
+/// Failures with the same message.
 struct Group<'a> {
     first: &'a RemoteFailure,
     engines: Vec<Option<EngineId>>,
 }
 
-/// Failures by what they say, in the order of the first of each.
+/// Groups failures by message, in the order of first occurrence.
 fn groups(failures: &[RemoteFailure]) -> Vec<Group<'_>> {
     let mut groups: Vec<Group<'_>> = Vec::new();
     for failure in failures {
@@ -108,7 +110,7 @@ fn groups(failures: &[RemoteFailure]) -> Vec<Group<'_>> {
 }
 
 impl Group<'_> {
-    /// `[0:execute]`, or `[engines 0–3:execute]` where several say the same.
+    /// `[0:execute]`, or `[engines 0–3:execute]` for several engines.
     fn label(&self) -> String {
         let engines: BTreeSet<EngineId> = self.engines.iter().copied().flatten().collect();
         match engines.len() {
@@ -118,7 +120,7 @@ impl Group<'_> {
     }
 }
 
-/// Ids as text: `0–3, 5`.
+/// Formats ids as ranges: `0–3, 5`.
 fn ranges(engines: &BTreeSet<EngineId>) -> String {
     let ids: Vec<u32> = engines.iter().map(|id| id.0).collect();
     let runs = ids.chunk_by(|one, next| one + 1 == *next);
@@ -129,7 +131,7 @@ fn ranges(engines: &BTreeSet<EngineId>) -> String {
     runs.collect::<Vec<_>>().join(", ")
 }
 
-/// A cell that compiles for none of the engines in a state fails for each of them, and is told once.
+/// Formats a compile error that all engines of the same state report; it is shown once.
 fn same_everywhere(failures: &[RemoteFailure]) -> Option<ErrorText> {
     let first = failures.first()?;
     let same = |failure: &RemoteFailure| {
@@ -149,7 +151,7 @@ fn same_everywhere(failures: &[RemoteFailure]) -> Option<ErrorText> {
     })
 }
 
-/// `[0:execute]`, or `[Engine Exception]` where no engine is known.
+/// `[0:execute]`, or `[Engine Exception]` if the engine is unknown.
 fn label(failure: &RemoteFailure) -> String {
     match failure.engine {
         Some(engine) => format!("[{engine}:{}]", failure.method),
@@ -157,7 +159,7 @@ fn label(failure: &RemoteFailure) -> String {
     }
 }
 
-/// The traceback, or where there is none the error's own line.
+/// The lines of the traceback, or the error's own line if there is none.
 fn traceback_lines(failure: &RemoteFailure) -> Vec<String> {
     if failure.traceback.is_empty() {
         vec![format!("{}: {}", failure.ename, failure.evalue)]
@@ -229,7 +231,7 @@ mod tests {
              \n[engines 0–2, 7:execute]Panic: böse\n[5:execute]Panic: other"
         );
         assert_eq!(text.traceback.len(), 8);
-        // Once they have been shown, a line is enough.
+        // Failures that have been shown are repeated as one line.
         let summary = summary_text("%px", &failures);
         assert_eq!((summary.ename, &summary.evalue), (text.ename, &text.evalue));
         assert_eq!(

@@ -6,17 +6,17 @@ use phalanx_protocol::host::{AsyncResultSnapshot, GroupBy, TaskAttributes};
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::output::{Display, Output, StreamName};
 
-/// All outputs of the tasks, in engine order within each group.
+/// Returns all outputs of the tasks, in engine order within each group.
 ///
-/// Tasks that failed show their outputs up to then; the failure itself is not shown here.
-/// `result_only` leaves out everything but the results.
+/// For failed tasks, the outputs before the failure are included, but not the failure itself. With
+/// `result_only`, only results are included.
 pub fn grouped(
     snapshot: &AsyncResultSnapshot,
     group_by: GroupBy,
     result_only: bool,
     labels: Labels,
 ) -> Vec<Output> {
-    // A task without an engine has not reached one, so it has put out nothing.
+    // A task without an engine has no output.
     let mut tasks: Vec<Task<'_>> = snapshot
         .tasks
         .iter()
@@ -98,7 +98,7 @@ impl Page {
         }
     }
 
-    /// All displays of one engine, under one label.
+    /// Adds all displays of one engine, under one label.
     fn displays(&mut self, (engine, task): Task<'_>) {
         if !task.outputs.is_empty() {
             self.outputs.extend(self.labels.display(engine));
@@ -108,8 +108,8 @@ impl Page {
         }
     }
 
-    /// The display of that number of every engine that has so many: in a row where a page can show
-    /// them so, else one below the other with their labels.
+    /// Adds the display with index `round` of every engine that has one: side by side if HTML can
+    /// represent them, otherwise below each other with labels.
     fn round(&mut self, tasks: &[Task<'_>], round: usize) {
         let displays: Vec<(EngineId, &Display)> = tasks
             .iter()
@@ -141,7 +141,7 @@ mod tests {
     use phalanx_protocol::host::TaskSnapshot;
     use phalanx_protocol::output::MimeBundle;
 
-    /// Engine 1 before engine 0, so that the order is seen to be the engines'.
+    /// Engine 1 precedes engine 0, so that a test can detect the ordering by engine.
     fn snapshot() -> AsyncResultSnapshot {
         let task = |id: u32, displays: &[&str]| TaskSnapshot {
             metadata: TaskAttributes {

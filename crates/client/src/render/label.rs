@@ -1,20 +1,20 @@
-//! Labels of outputs: the engine each is from.
+//! Labels that identify the engine of an output.
 
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::output::{Display, MimeBundle, Output, StreamName};
 use serde_json::json;
 
-/// The rule by which outputs are labelled.
+/// The labelling of outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Labels {
     /// `[stdout:0]`, `[stderr:0]`, `[output:0]`.
     Engines,
-    /// Nothing: the view has a single target, given as a number. Results keep `Out[0:3]:`.
+    /// No labels: the view has a single target, given as a number. Results keep `Out[0:3]:`.
     None,
 }
 
 impl Labels {
-    /// `[stdout:0] ` on a line of its own.
+    /// The label `[stdout:0] `, on a line of its own.
     pub(crate) fn stream(self, name: StreamName, engine: EngineId) -> String {
         match self {
             Self::Engines => format!("[{}:{engine}] \n", name.as_str()),
@@ -22,7 +22,7 @@ impl Labels {
         }
     }
 
-    /// `[output:0]` as an output of its own, before the displays of an engine.
+    /// The label `[output:0]`, as a separate output before the displays of an engine.
     pub(crate) fn display(self, engine: EngineId) -> Option<Output> {
         (self == Self::Engines).then(|| {
             Output::Display(Display {
@@ -33,7 +33,7 @@ impl Labels {
     }
 }
 
-/// A display of an engine as one of the cell's: its id does not meet those of other engines.
+/// Converts a display of an engine into one of the cell, with an id that is unique among engines.
 pub(crate) fn republished(display: &Display, engine: EngineId) -> Output {
     let mut display = display.clone();
     display.metadata.insert("engine".to_owned(), json!(engine));
@@ -41,11 +41,11 @@ pub(crate) fn republished(display: &Display, engine: EngineId) -> Output {
     Output::Display(display)
 }
 
-/// The colour of `Out[0:3]:`. ipyparallel's is red, which a notebook has for errors.
+/// The colour of `Out[0:3]:`. ipyparallel uses red, which notebooks use for errors.
 const BLUE: &str = "\x1b[0;34m";
 const RESET: &str = "\x1b[0m";
 
-/// A result of an engine: `Out[0:3]: 42`; other MIME types pass.
+/// Formats a result of an engine as `Out[0:3]: 42`; other MIME types are unchanged.
 pub(crate) fn result(data: &MimeBundle, engine: EngineId, execution_count: u32) -> Output {
     let mut data = data.clone();
     let text = data.text().unwrap_or_default();

@@ -1,7 +1,7 @@
-//! Outputs of several engines as what a notebook shows: ipyparallel's labels and grouping.
+//! Outputs of several engines in the form a notebook shows, with ipyparallel's labels and grouping.
 //!
-//! Pure: snapshots and events in, outputs out. Formats as recorded from ipyparallel 9.2
-//! (`client/asyncresult.py`), with the differences of design section 8.
+//! Pure: snapshots and events in, outputs out. The formats were recorded from ipyparallel 9.2
+//! (`client/asyncresult.py`).
 
 mod error;
 mod grouped;

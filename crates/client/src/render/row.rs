@@ -5,13 +5,15 @@ use phalanx_protocol::output::{Display, MimeBundle, Output};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 
-/// The images that are shown in a row, as a browser knows them; encoded, but for SVG.
+/// The image types that can be shown in a row and that are base64-encoded; SVG is handled
+/// separately.
 const IMAGES: [&str; 4] = ["image/png", "image/jpeg", "image/gif", "image/webp"];
 const SVG: &str = "image/svg+xml";
 const HTML: &str = "text/html";
 
-/// One display of each engine as one output, if a page can show them all side by side. What has
-/// been updated is shown as it stands now; an update that comes later finds it no more.
+/// Combines one display of each engine into one output, if HTML can show all of them side by side.
+/// Displays that were updated are shown in their current state; later updates do not affect the
+/// row.
 pub(super) fn row(displays: &[(EngineId, &Display)]) -> Option<Output> {
     if displays.len() < 2 {
         return None;
@@ -39,11 +41,11 @@ pub(super) fn row(displays: &[(EngineId, &Display)]) -> Option<Output> {
     }))
 }
 
-/// A bundle as HTML: the image in it, or the HTML it has.
+/// Converts a bundle into HTML: its image, or its own HTML.
 fn picture(data: &MimeBundle) -> Option<String> {
     let text = |mime: &str| data.0.get(mime).and_then(Value::as_str);
     let image = IMAGES.iter().find_map(|mime| {
-        // Within the attribute only what encodes bytes may stand.
+        // Restricted to base64 characters, since it becomes part of an attribute.
         let encoded: String = text(mime)?.split_whitespace().collect();
         let is_base64 = |c: char| c.is_ascii_alphanumeric() || matches!(c, '+' | '/' | '=');
         encoded
@@ -56,7 +58,7 @@ fn picture(data: &MimeBundle) -> Option<String> {
         .or_else(|| text(HTML).map(str::to_owned))
 }
 
-/// A text as part of a `data:` URI.
+/// Percent-encodes text for a `data:` URI.
 fn percent(text: &str) -> String {
     let mut encoded = String::with_capacity(text.len() * 2);
     for byte in text.bytes() {

@@ -1,14 +1,14 @@
-//! Outputs as they arrive, each sent once.
+//! Outputs in the order in which they arrive, each shown once.
 //!
-//! Text of several engines is gathered for [`BATCH_INTERVAL`] and shown engine by engine, so that
-//! a label stands for many lines; a line is not torn apart by another engine's unless its engine
-//! leaves it unfinished for [`HOLD_LIMIT`]. Nothing waits when nothing was shown recently, but for the
-//! very first text of several engines: it is gathered for [`FIRST_INTERVAL`], so that a cell that is
-//! done by then is shown in the order of engines.
+//! Text of several engines is collected for [`BATCH_INTERVAL`] and shown engine by engine, so that
+//! one label covers many lines. A line is not interrupted by another engine's output unless it
+//! stays unfinished for [`HOLD_LIMIT`]. Output is shown immediately if nothing was shown recently,
+//! except for the very first text of several engines: it is collected for [`FIRST_INTERVAL`], so
+//! that the output of a short cell is in the order of engines.
 //!
-//! A line that an engine rewrites by carriage returns is a display that is updated in place. When one
-//! of several engines clears its output, the cell is cleared and what the others showed is shown
-//! again.
+//! A line that an engine rewrites with carriage returns is shown as a display that is updated in
+//! place. When one of several engines clears its output, the cell is cleared and the output of the
+//! others is shown again.
 
 mod lane;
 mod line;
@@ -22,32 +22,32 @@ use phalanx_protocol::output::{Output, StreamName};
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Shortest time between two batches.
+/// The minimum time between two batches.
 pub const BATCH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Time for which the first text of several engines is collected.
+/// The time for which the first text of several engines is collected.
 pub const FIRST_INTERVAL: Duration = Duration::from_millis(30);
 
-/// Time an unfinished line may wait for its end if showing it would tear it: engines send what they
-/// print in batches, and a batch may end anywhere.
+/// The time for which an unfinished line is held back if showing it would split it: engines send
+/// their output in batches, which may end anywhere in a line.
 pub const HOLD_LIMIT: Duration = Duration::from_millis(500);
 
-/// Text beyond this many bytes is shown without waiting for the interval to pass.
+/// The number of bytes of text from which it is shown without waiting for the interval.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// Turns the events of one AsyncResult into what the cell shows.
+/// Converts the events of one AsyncResult into the outputs of the cell.
 #[derive(Debug)]
 pub struct Streamer {
     labels: Labels,
     lanes: BTreeMap<(EngineId, usize), Lane>,
     last: Option<Source>,
-    /// The text shown last did not end its line.
+    /// True if the text shown last did not end with a line feed.
     open_line: bool,
     quiet_until: Option<Instant>,
     waiting_bytes: usize,
-    /// The beginning of the ids of its displays.
+    /// The prefix of the ids of its displays.
     name: String,
-    /// The number of lines that were displays.
+    /// The number of lines that became displays.
     live_lines: usize,
 }
 
@@ -60,7 +60,7 @@ enum Source {
 }
 
 impl Streamer {
-    /// Shows nothing yet. `name` is unique to it, and so are the ids of displays that begin with it.
+    /// Creates a streamer. `name` is unique to it, and a prefix of the ids of its displays.
     pub fn new(labels: Labels, name: String) -> Self {
         Self {
             labels,
@@ -74,7 +74,7 @@ impl Streamer {
         }
     }
 
-    /// Takes an event; what is to be shown now.
+    /// Handles an event; returns the outputs to show now.
     pub fn event(&mut self, event: TaskEvent, now: Instant) -> Vec<Output> {
         let lane = self.lanes.entry((event.engine, event.task)).or_default();
         match event.kind {
@@ -96,13 +96,13 @@ impl Streamer {
         self.tick(now)
     }
 
-    /// The time [`tick`](Self::tick) is due; `None` while nothing waits.
+    /// The time at which [`tick`](Self::tick) is due; `None` if no output is pending.
     pub fn deadline(&self) -> Option<Instant> {
         let waits = self.lanes.values().any(Lane::waits);
         self.quiet_until.filter(|_| waits)
     }
 
-    /// Time has passed; what is to be shown now.
+    /// Handles the passing of time; returns the outputs to show now.
     pub fn tick(&mut self, now: Instant) -> Vec<Output> {
         if self.quiet_until.is_some_and(|until| now < until) {
             return Vec::new();
@@ -110,7 +110,7 @@ impl Streamer {
         self.flush(now)
     }
 
-    /// All events have been taken; what is left to show.
+    /// Handles the end of the events; returns the remaining outputs.
     pub fn finish(&mut self) -> Vec<Output> {
         self.show(None)
     }
@@ -158,13 +158,13 @@ impl Streamer {
         self.waiting_bytes = lanes.values().map(Lane::waiting_bytes).sum();
         self.lanes = lanes;
         if cleared && page.len() > 1 {
-            // The frontend waits for what comes next, so that nothing flickers.
+            // The frontend clears only when the next output arrives, which avoids flicker.
             page[0] = Output::ClearOutput { wait: true };
         }
         page
     }
 
-    /// Clears the cell and shows again what the engines showed that have not cleared it.
+    /// Clears the cell and shows the output of the engines that have not cleared theirs again.
     fn again(&mut self, page: &mut Vec<Output>, lanes: &mut BTreeMap<(EngineId, usize), Lane>) {
         page.push(Output::ClearOutput { wait: false });
         self.last = None;
@@ -213,7 +213,7 @@ impl Streamer {
         }
     }
 
-    /// Text of a stream: lines that rewrite themselves are displays, all others are text.
+    /// Handles text of a stream: rewritten lines are displays, other lines are text.
     fn stream(
         &mut self,
         page: &mut Vec<Output>,

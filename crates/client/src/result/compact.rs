@@ -1,18 +1,19 @@
-//! Ids and values of tasks in little memory. A batch has a million of them: had each an allocation of its
-//! own, they would keep everything that was allocated between them from being given back.
+//! Compact storage of tasks' ids and values. A batch has a million of them: with an allocation for
+//! each, the fragmented heap could not be returned to the system.
 
 use bytes::Bytes;
 use phalanx_protocol::id::MsgId;
 use phalanx_protocol::payload::{Payload, Segment};
 use std::sync::Arc;
 
-/// The longest value that is kept within the record, in bytes.
+/// The maximum length of a value stored within the record, in bytes.
 const INLINE: usize = 31;
 
-/// The longest value that is copied, in bytes: it would keep the message that it came in.
+/// The maximum length of a value that is copied, in bytes, instead of keeping the message that
+/// contains it.
 const COPIED: usize = 16 << 10;
 
-/// The beginning that the ids of one client's messages share; none before the first.
+/// The prefix shared by the ids of one client's messages; `None` before the first.
 #[derive(Debug, Default)]
 pub(super) struct Prefix(Option<Arc<str>>);
 
@@ -21,7 +22,7 @@ pub(super) struct Prefix(Option<Arc<str>>);
 pub(super) enum CompactId {
     /// A prefix, `_` and a number.
     Numbered(Arc<str>, u64),
-    /// Any other.
+    /// Any other id.
     Other(MsgId),
 }
 
@@ -54,11 +55,11 @@ impl CompactId {
 /// The value of a function.
 #[derive(Debug)]
 pub(super) enum CompactValue {
-    /// The bytes, and how many they are.
+    /// The bytes and their number.
     Inline([u8; INLINE], u8),
-    /// A long one.
+    /// A longer value.
     Bytes(Bytes),
-    /// A reference to data elsewhere, which it holds.
+    /// A reference to data in a file, which it keeps open.
     Segment(Box<Segment>),
 }
 
@@ -92,7 +93,8 @@ impl CompactValue {
         }
     }
 
-    /// The bytes it takes beside the record, with those of the data that it refers to.
+    /// The memory it takes in addition to the record, including the data that it refers to, in
+    /// bytes.
     pub(super) fn size(&self) -> usize {
         match self {
             Self::Inline(..) => 0,

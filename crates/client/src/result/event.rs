@@ -1,9 +1,9 @@
-//! Events of one task, as subscribers see them.
+//! Events of tasks, for subscribers.
 
 use phalanx_protocol::id::{EngineId, StateId};
 use phalanx_protocol::output::Output;
 
-/// One event of one task; the events of a task arrive in order.
+/// An event of one task; the events of a task arrive in order.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TaskEvent {
     /// The task's position in the submission.
@@ -17,18 +17,18 @@ pub struct TaskEvent {
 /// An event of a task.
 #[derive(Clone, Debug, PartialEq)]
 pub enum TaskEventKind {
-    /// The engine began to run it.
+    /// The engine has started it.
     Started {
-        /// Number of the cell on its engine.
+        /// The execution count of the cell on its engine.
         execution_count: u32,
     },
-    /// It put something out.
+    /// An output.
     Output(Output),
-    /// It has ended, in one of completed, failed and aborted; output may still arrive.
+    /// The task has completed, failed or been aborted; output may still arrive.
     Done {
-        /// The engine's state now, where the engine is one of ours and said so.
+        /// The engine's state, if it is a Rust engine and reported it.
         state: Option<StateId>,
-        /// True if it ran to its end.
+        /// True if it completed.
         ok: bool,
     },
     /// All its output has arrived.

@@ -1,14 +1,15 @@
-//! The outputs of one task, in order, within a limit of memory.
+//! The outputs of one task, in order, within a memory limit.
 
 use super::text::apply_carriage_returns;
 use phalanx_protocol::output::{Display, Output, StreamName};
 use std::collections::VecDeque;
 
-/// Most bytes of output kept for one task; the oldest go first. What streams live is not affected.
+/// The maximum number of bytes of output kept for one task; the oldest output is dropped first.
+/// Streamed output is not affected.
 pub(crate) const KEPT_BYTES: usize = 64 << 20;
 
-/// Longest piece of text that later text is appended to, in bytes, so that dropping the oldest
-/// piece drops little.
+/// The maximum length, in bytes, of a piece of text to which later text is appended, so that
+/// dropping the oldest piece drops little.
 const PIECE_BYTES: usize = 64 << 10;
 
 /// The outputs of one task so far.
@@ -28,7 +29,7 @@ impl Default for OutputLog {
 }
 
 impl OutputLog {
-    /// An empty log that keeps so many bytes.
+    /// Creates an empty log with a limit in bytes.
     pub fn with_limit(limit: usize) -> Self {
         Self {
             limit,
@@ -39,7 +40,7 @@ impl OutputLog {
         }
     }
 
-    /// Adds an output. `ClearOutput` empties the log, updates change the display they name.
+    /// Adds an output. `ClearOutput` empties the log; updates modify the display they refer to.
     pub fn push(&mut self, output: Output) {
         match output {
             Output::ClearOutput { wait: true } => self.clear_at_next = true,
@@ -54,12 +55,12 @@ impl OutputLog {
         }
     }
 
-    /// The outputs kept, in order; no clears and no updates among them.
+    /// The kept outputs, in order, without clears and updates.
     pub fn entries(&self) -> impl Iterator<Item = &Output> {
         self.entries.iter()
     }
 
-    /// The text on one stream, carriage returns applied.
+    /// The text on one stream, with carriage returns applied.
     pub fn text(&self, stream: StreamName) -> String {
         let note = self.note().filter(|_| stream == StreamName::Stdout);
         let mut text = note.unwrap_or_default();
@@ -73,7 +74,7 @@ impl OutputLog {
         apply_carriage_returns(&text)
     }
 
-    /// Returns the note that the oldest output is gone, if it is.
+    /// Returns a note if the oldest output has been dropped.
     pub fn note(&self) -> Option<String> {
         let dropped = self.dropped;
         (dropped > 0).then(|| format!("[{dropped} bytes of earlier output not kept]\n"))
@@ -90,7 +91,7 @@ impl OutputLog {
             .collect()
     }
 
-    /// Forgets everything.
+    /// Removes all outputs.
     pub fn clear(&mut self) {
         self.entries.clear();
         self.bytes = 0;
@@ -129,7 +130,8 @@ impl OutputLog {
         self.shrink();
     }
 
-    /// Drops the oldest until the limit holds: whole entries, and the beginning of a single text.
+    /// Drops the oldest outputs until the limit holds: whole entries, and the beginning of a single
+    /// text.
     fn shrink(&mut self) {
         while self.bytes > self.limit && self.entries.len() > 1 {
             if let Some(oldest) = self.entries.pop_front() {

@@ -1,4 +1,4 @@
-//! AsyncResult: what is known of the tasks of one submission, shared between those who ask.
+//! `AsyncResult`: the records of the tasks of one submission, shared between its handles.
 
 mod compact;
 mod event;
@@ -27,10 +27,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 
-/// The outcome of a submission, known bit by bit; a handle, cheap to clone.
+/// The results of a submission, which become available one by one; a handle, cheap to clone.
 ///
-/// Every task ends in exactly one of completed, failed and aborted. A task's output may arrive
-/// after its end: [`wait`](Self::wait) and [`wait_for_output`](Self::wait_for_output) differ in that.
+/// Every task ends as completed, failed or aborted. A task's output may arrive after its end, which
+/// is the difference between [`wait`](Self::wait) and [`wait_for_output`](Self::wait_for_output).
 #[derive(Clone)]
 pub struct AsyncResult(Arc<ResultShared>);
 
@@ -44,21 +44,21 @@ struct ResultShared {
 
 struct ResultState {
     record: ResultRecord,
-    /// Unbounded: a subscriber that stops reading must not stop the others. What is sent here has
-    /// passed the limits on what an engine may publish.
+    /// Unbounded: a subscriber that stops reading must not block the others. The events have passed
+    /// the limits on the publications of engines.
     subscribers: Vec<Subscriber>,
 }
 
-/// Somebody who wants to know what happens to some of the tasks.
+/// A subscriber to the events of some of the tasks.
 struct Subscriber {
     tasks: Range<usize>,
-    /// The number that the first of them has for the subscriber.
+    /// The subscriber's index of the first of them.
     first: usize,
     events: mpsc::UnboundedSender<TaskEvent>,
 }
 
 impl Subscriber {
-    /// Sends an event; returns true if the subscriber still listens.
+    /// Sends an event; returns false if the receiver has been dropped.
     fn send(&self, event: &TaskEvent) -> bool {
         if !self.tasks.contains(&event.task) {
             return !self.events.is_closed();
@@ -79,7 +79,7 @@ struct Counts {
     settled: usize,
 }
 
-/// Every task has ended, so there is nothing left to abort.
+/// The error of aborting an AsyncResult whose tasks have all ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("can't abort, every task is already done")]
 pub struct AlreadyDone;
@@ -117,12 +117,12 @@ impl AsyncResult {
         }))
     }
 
-    /// Its number, by which the `phalanx` library names it.
+    /// The id by which the `phalanx` library refers to it.
     pub fn id(&self) -> AsyncResultId {
         self.0.id
     }
 
-    /// The name of what was run: `%px`, `execute`, …
+    /// The name of the function or magic that was run: `%px`, `execute`, …
     pub fn name(&self) -> String {
         self.state().record.name().to_owned()
     }
@@ -132,7 +132,7 @@ impl AsyncResult {
         self.0.len
     }
 
-    /// Returns true if it has no tasks at all.
+    /// Returns true if it has no tasks.
     pub fn is_empty(&self) -> bool {
         self.0.len == 0
     }
@@ -152,7 +152,7 @@ impl AsyncResult {
         self.state().record.pending_engines().collect()
     }
 
-    /// The tasks of which this holds: by their ids, their engines, whether they have ended.
+    /// The tasks for which a predicate of id, engine and completion holds.
     pub fn tasks_where(
         &self,
         holds: impl Fn(&MsgId, Option<EngineId>, bool) -> bool,
@@ -160,34 +160,34 @@ impl AsyncResult {
         self.state().record.tasks_where(holds)
     }
 
-    /// Everything known now, without waiting.
+    /// The current state, without waiting.
     pub fn snapshot(&self) -> AsyncResultSnapshot {
         self.state().record.snapshot(Utc::now())
     }
 
-    /// Seconds since submission, or the wall time once ready.
+    /// The time since submission, or the wall time once ready, in seconds.
     pub fn elapsed(&self) -> f64 {
         self.state().record.elapsed(Utc::now())
     }
 
-    /// Seconds from submission to the receipt of the last result so far.
+    /// The time from submission to the receipt of the latest result, in seconds.
     pub fn wall_time(&self) -> f64 {
         self.state().record.wall_time()
     }
 
-    /// Seconds the engines spent on the tasks that have ended, one after the other.
+    /// The sum of the engines' computing times for finished tasks, in seconds.
     pub fn serial_time(&self) -> f64 {
         self.state().record.serial_time()
     }
 
-    /// The outcomes of these tasks, as far as they have ended. The first byte of a value gives its
-    /// form (`phalanx_protocol::native::value`).
+    /// The outcomes of these tasks; `None` for pending ones. The first byte of a value determines
+    /// its format (`phalanx_protocol::native::value`).
     pub fn outcomes(&self, tasks: std::ops::Range<usize>) -> Vec<Option<TaskOutcome>> {
         self.state().record.outcomes(tasks)
     }
 
-    /// Waits until more than `seen` tasks have ended, or all; those after them, in the order of
-    /// their ends. None in time gives none.
+    /// Waits until more than `seen` tasks have ended, or all; returns the additional ones, in the
+    /// order in which they ended, or an empty list after the timeout.
     pub async fn ended_since(&self, seen: usize, timeout: Option<Duration>) -> Vec<usize> {
         let len = self.len();
         self.wait_until(timeout, |counts| counts.ended > seen || counts.ended == len)
@@ -195,7 +195,7 @@ impl AsyncResult {
         self.state().record.ended_since(seen).to_vec()
     }
 
-    /// The tasks that have ended, in the order of their ends.
+    /// The finished tasks, in the order in which they ended.
     pub fn ended(&self) -> Vec<usize> {
         self.state().record.ended_since(0).to_vec()
     }
@@ -205,17 +205,17 @@ impl AsyncResult {
         self.state().record.failed()
     }
 
-    /// The tasks' ids, as far as they were sent, and whether they have ended.
+    /// The ids of the tasks that were sent, and whether each has ended.
     pub fn ids(&self) -> Vec<(MsgId, bool)> {
         self.state().record.ids()
     }
 
-    /// The approximate number of bytes this takes: mostly the values of functions.
+    /// The approximate memory use in bytes, mostly of the values of functions.
     pub fn bytes(&self) -> usize {
         self.state().record.bytes()
     }
 
-    /// The failures so far as one: `Remote` for a single one, `Composite` for several.
+    /// The failures so far as one: `Remote` for a single failure, `Composite` for several.
     pub fn failure(&self) -> Option<Failure> {
         let state = self.state();
         Failure::composite(state.record.name(), state.record.failures())
@@ -226,34 +226,35 @@ impl AsyncResult {
         self.state().record.failures()
     }
 
-    /// The engines of all tasks, in their order.
+    /// The engines of all tasks, in task order.
     pub fn engines(&self) -> Vec<EngineId> {
         self.state().record.engines().collect()
     }
 
-    /// Waits until every task has ended, at most for `timeout`; whether they have.
+    /// Waits until every task has ended, at most for `timeout`; returns true if all have.
     pub async fn wait(&self, timeout: Option<Duration>) -> bool {
         let len = self.len();
         self.wait_until(timeout, |counts| counts.ended == len).await
     }
 
-    /// Waits until every task has ended and its output is here, at most for `timeout`; whether so.
+    /// Waits until every task has ended and its output has arrived, at most for `timeout`; returns
+    /// true if all has arrived.
     pub async fn wait_for_output(&self, timeout: Option<Duration>) -> bool {
         let len = self.len();
         self.wait_until(timeout, |counts| counts.settled == len)
             .await
     }
 
-    /// Drops the tasks that have not begun; they end as aborted. Returns once every engine has
-    /// answered. A task that runs is not stopped by this.
+    /// Aborts the tasks that have not started. Returns once every engine has replied. Running tasks
+    /// are not stopped.
     ///
     /// # Errors
-    /// When every task has ended.
+    /// [`AlreadyDone`] if every task has ended.
     pub async fn abort(&self) -> Result<(), AlreadyDone> {
         self.abort_tasks(|_| true).await
     }
 
-    /// The same of some of them.
+    /// Like [`abort`](Self::abort), for some of the tasks.
     async fn abort_tasks(&self, meant: impl Fn(usize) -> bool) -> Result<(), AlreadyDone> {
         let keys: Vec<_> = self
             .state()
@@ -270,21 +271,22 @@ impl AsyncResult {
         }
         let (done, answered) = oneshot::channel();
         if self.0.requests.send(Request::Abort { keys, done }).is_ok() {
-            // An error means that the client has ended, and all tasks with it.
+            // An error means that the client has ended, and with it all tasks.
             let _ = answered.await;
         }
         Ok(())
     }
 
-    /// Subscribes to the events of the tasks, past ones first; ends after the output of the last
-    /// task is complete.
+    /// Subscribes to the events of the tasks, starting with past ones; the channel closes once the
+    /// output of the last task is complete.
     pub fn events(&self) -> mpsc::UnboundedReceiver<TaskEvent> {
         let (sender, receiver) = mpsc::unbounded_channel();
         self.subscribe(0..self.len(), 0, sender);
         receiver
     }
 
-    /// The same of some of the tasks, the first of which has that number for the receiver.
+    /// Like [`events`](Self::events), for some of the tasks, the first of which has index `first`
+    /// for the subscriber.
     fn subscribe(
         &self,
         tasks: Range<usize>,
@@ -298,7 +300,7 @@ impl AsyncResult {
         };
         let mut state = self.state();
         for event in state.record.replay() {
-            // Whoever does not listen any more is found out below.
+            // Closed subscribers are removed below.
             let _ = subscriber.send(&event);
         }
         if !state.record.is_settled(&subscriber.tasks) {
@@ -336,12 +338,12 @@ impl AsyncResult {
         self.0.counts.borrow().settled == self.len()
     }
 
-    /// Returns true if nobody but the caller holds it.
+    /// Returns true if no other handle exists.
     pub(crate) fn is_abandoned(&self) -> bool {
         Arc::strong_count(&self.0) == 1
     }
 
-    /// Ends every task, where there is no actor to do so.
+    /// Ends every task in failure, for results without an actor.
     pub(crate) fn fail_all(&self, reason: &str) {
         for task in 0..self.len() {
             let failure = RemoteFailure {
@@ -356,7 +358,7 @@ impl AsyncResult {
         }
     }
 
-    /// Ends a task in failure, where there is no actor to do so.
+    /// Ends a task in failure, for results without an actor.
     pub(crate) fn fail(&self, task: usize, failure: RemoteFailure) {
         let end = TaskEnd {
             status: TaskStatus::Error,
@@ -374,7 +376,7 @@ impl AsyncResult {
 
     async fn wait_until(&self, timeout: Option<Duration>, done: impl Fn(&Counts) -> bool) -> bool {
         let mut counts = self.0.counts.subscribe();
-        // The sender lives as long as `self`, so waiting ends only by the condition.
+        // The sender lives as long as `self`, so that waiting ends only when the condition holds.
         let wait = async { counts.wait_for(|counts| done(counts)).await.is_ok() };
         match timeout {
             None => wait.await,
@@ -383,13 +385,14 @@ impl AsyncResult {
     }
 
     fn state(&self) -> MutexGuard<'_, ResultState> {
-        // The record is consistent after every statement, so a panicked holder changes nothing.
+        // The record is consistent after every statement, so a panic of another holder does no
+        // harm.
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl fmt::Debug for AsyncResult {
-    /// ipyparallel's: `<AsyncResult(%px): pending>`, `finished` or `failed`.
+    /// Formats as ipyparallel does: `<AsyncResult(%px): pending>`, `finished` or `failed`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let status = match (self.ready(), self.failure().is_some()) {
             (false, _) => "pending",

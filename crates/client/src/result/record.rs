@@ -1,4 +1,4 @@
-//! The records of the tasks of one AsyncResult; pure bookkeeping.
+//! The records of the tasks of one AsyncResult; pure.
 
 use super::compact::{CompactValue, Prefix};
 use super::event::{TaskEvent, TaskEventKind};
@@ -12,34 +12,34 @@ use phalanx_protocol::output::{MimeBundle, Output};
 use phalanx_protocol::payload::Payload;
 use std::ops::Range;
 
-/// The bytes that a task takes beside its record: its place in the order of ends.
+/// The memory of a task in addition to its record, in bytes: its entry in the order of ends.
 const BESIDE: usize = size_of::<usize>();
 
 /// A change to one task.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum TaskUpdate {
-    /// It was sent, for the first time or again, under this id.
+    /// It was sent, for the first time or again, with this id.
     Sent {
         msg_id: MsgId,
         engine_uuid: Option<EngineUuid>,
         at: DateTime<Utc>,
     },
-    /// It was sent under this id, by somebody, at some time.
+    /// It was submitted by another client, with this id.
     Known { msg_id: MsgId },
-    /// The scheduler has given it to this engine.
+    /// The scheduler has assigned it to this engine.
     Placed { id: EngineId, uuid: EngineUuid },
-    /// The engine published what it runs.
+    /// The engine published its source.
     Input { code: String, execution_count: u32 },
-    /// It put something out.
+    /// An output.
     Output(Output),
-    /// It displayed its value.
+    /// The value of the cell.
     Result {
         data: MimeBundle,
         execution_count: u32,
     },
     /// The engine published a failure.
     Error(RemoteFailure),
-    /// It ended; every later end is ignored.
+    /// It ended; later ends are ignored.
     Ended(Box<TaskEnd>),
     /// All its output has arrived.
     OutputDone,
@@ -49,7 +49,7 @@ pub(crate) enum TaskUpdate {
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct TaskEnd {
     pub status: TaskStatus,
-    /// `Some` unless it ran to its end.
+    /// The failure, unless it completed.
     pub failure: Option<RemoteFailure>,
     pub execution_count: Option<u32>,
     /// The value of a function.
@@ -57,7 +57,7 @@ pub(crate) struct TaskEnd {
     pub started: Option<DateTime<Utc>>,
     pub completed: Option<DateTime<Utc>>,
     pub received: DateTime<Utc>,
-    /// The engine's state now.
+    /// The engine's current state.
     pub state: Option<StateId>,
 }
 
@@ -69,14 +69,14 @@ pub(crate) struct TaskCounts {
     pub settled: usize,
 }
 
-/// The times some tasks took.
+/// The times of some tasks.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub(crate) struct TaskTimes {
-    /// The first.
+    /// The earliest submission.
     pub submitted: Option<DateTime<Utc>>,
-    /// The last so far.
+    /// The latest receipt so far.
     pub received: Option<DateTime<Utc>>,
-    /// Seconds the engines spent, one after the other.
+    /// The sum of the engines' computing times, in seconds.
     pub serial: f64,
 }
 
@@ -87,27 +87,27 @@ pub type TaskOutcome = Result<(Option<EngineId>, Payload), RemoteFailure>;
 #[derive(Debug)]
 pub(crate) struct ResultRecord {
     name: String,
-    /// The beginning of the tasks' ids.
+    /// The prefix of the tasks' ids.
     prefix: Prefix,
     tasks: Vec<TaskRecord>,
-    /// Those that have ended, in the order of their ends.
+    /// The finished tasks, in the order in which they ended.
     order: Vec<usize>,
     failed: usize,
     settled: usize,
-    /// The bytes of the values that functions gave back.
+    /// The memory of the functions' values, in bytes.
     bytes: usize,
     /// The number of tasks with details.
     detailed: usize,
 }
 
 impl ResultRecord {
-    /// A record of tasks just submitted.
+    /// Creates the record of newly submitted tasks.
     pub fn new(name: String, tasks: &[EngineTask], submitted: DateTime<Utc>) -> Self {
         let tasks = tasks.iter().map(|task| TaskRecord::new(task, submitted));
         Self::of(name, tasks.collect())
     }
 
-    /// A record of tasks that were submitted elsewhere.
+    /// Creates the record of tasks that were submitted elsewhere.
     pub fn unsubmitted(name: String, tasks: usize) -> Self {
         let tasks = std::iter::repeat_with(TaskRecord::default).take(tasks);
         Self::of(name, tasks.collect())
@@ -126,7 +126,7 @@ impl ResultRecord {
         }
     }
 
-    /// The name of what was run.
+    /// The name of the function or magic that was run.
     pub fn name(&self) -> &str {
         &self.name
     }
@@ -155,12 +155,12 @@ impl ResultRecord {
             .map(|(index, _)| index)
     }
 
-    /// The engines of all tasks, in their order.
+    /// The engines of all tasks, in task order.
     pub fn engines(&self) -> impl Iterator<Item = EngineId> {
         self.tasks.iter().filter_map(|task| task.engine)
     }
 
-    /// The tasks of which this holds, of those that have an id.
+    /// The tasks with an id for which a predicate holds.
     pub fn tasks_where(
         &self,
         holds: impl Fn(&MsgId, Option<EngineId>, bool) -> bool,
@@ -204,8 +204,8 @@ impl ResultRecord {
         }
     }
 
-    /// Returns true if these tasks' outcomes are complete as far as they have ended: a cell's reply
-    /// announces its displays, which travel on another channel.
+    /// Returns true if the outcomes of the finished ones of these tasks are complete: the reply to
+    /// a cell announces its displays, which arrive on another channel.
     pub fn is_whole(&self, tasks: &Range<usize>) -> bool {
         let shows = |task: &&TaskRecord| {
             let end = task.end.as_ref();
@@ -215,8 +215,7 @@ impl ResultRecord {
         cells.all(TaskRecord::settled)
     }
 
-    /// The times at which these tasks were submitted and received, and the time engines spent on
-    /// them.
+    /// The times at which these tasks were submitted and received, and the engines' computing time.
     pub fn times(&self, tasks: &Range<usize>) -> TaskTimes {
         let all = self.in_range(tasks).iter();
         let ends = all.clone().filter_map(|task| task.end.as_ref());
@@ -229,7 +228,7 @@ impl ResultRecord {
         }
     }
 
-    /// Everything known of these tasks now.
+    /// The current state of these tasks.
     pub fn snapshots(&self, tasks: &Range<usize>) -> Vec<TaskSnapshot> {
         let tasks = self.in_range(tasks).iter();
         tasks.map(TaskRecord::snapshot).collect()
@@ -240,7 +239,7 @@ impl ResultRecord {
         self.tasks.get(tasks.start..to).unwrap_or_default()
     }
 
-    /// Applies a change; the event it makes for subscribers, if any.
+    /// Applies an update; returns the event for subscribers, if any.
     pub fn apply(&mut self, index: usize, update: TaskUpdate) -> Option<TaskEvent> {
         let task = self.tasks.get_mut(index)?;
         let (pending, settled) = (task.end.is_none(), task.settled());
@@ -261,7 +260,7 @@ impl ResultRecord {
         })
     }
 
-    /// The events that lead to what is known now, for a subscriber who comes late.
+    /// The events that lead to the current state, for a new subscriber.
     pub fn replay(&self) -> Vec<TaskEvent> {
         let mut events = Vec::new();
         for (index, task) in self.tasks.iter().enumerate() {
@@ -298,7 +297,7 @@ impl ResultRecord {
         events
     }
 
-    /// Everything known now.
+    /// The current state.
     pub fn snapshot(&self, now: DateTime<Utc>) -> AsyncResultSnapshot {
         AsyncResultSnapshot {
             name: self.name.clone(),
@@ -307,30 +306,32 @@ impl ResultRecord {
         }
     }
 
-    /// Seconds since the earliest submission, or [`Self::wall_time`] once all have ended.
+    /// The time since the earliest submission, or [`Self::wall_time`] once all have ended, in
+    /// seconds.
     pub fn elapsed(&self, now: DateTime<Utc>) -> f64 {
         let all = self.times(&(0..self.len()));
         all.elapsed((self.ended() < self.len()).then_some(now))
     }
 
-    /// Seconds from the earliest submission to the latest receipt.
+    /// The time from the earliest submission to the latest receipt, in seconds.
     pub fn wall_time(&self) -> f64 {
         self.times(&(0..self.len())).elapsed(None)
     }
 
-    /// Seconds the engines spent, one after the other.
+    /// The sum of the engines' computing times, in seconds.
     pub fn serial_time(&self) -> f64 {
         self.times(&(0..self.len())).serial
     }
 
-    /// Those that have ended after the first `seen`, in the order of their ends.
+    /// The tasks that have ended after the first `seen`, in the order in which they ended.
     pub fn ended_since(&self, seen: usize) -> &[usize] {
         self.order.get(seen..).unwrap_or_default()
     }
 
-    /// Those of these tasks that have ended after the first `seen` of them, in the order of their ends.
+    /// The tasks of a range that have ended after its first `seen`, in the order in which they
+    /// ended.
     pub fn ended_of(&self, tasks: &Range<usize>, seen: usize) -> impl Iterator<Item = usize> {
-        // Of all of them, those that are seen need not be looked at.
+        // For the whole record, seen tasks can be skipped.
         let all = tasks.start == 0 && tasks.end >= self.len();
         let (order, seen) = match all {
             true => (self.ended_since(seen), 0),
@@ -345,13 +346,13 @@ impl ResultRecord {
         self.failed
     }
 
-    /// The outcomes of these tasks, as far as they have ended, with the engines that ran them.
+    /// The outcomes of these tasks, with the engines that ran them; `None` for pending ones.
     pub fn outcomes(&self, tasks: Range<usize>) -> Vec<Option<TaskOutcome>> {
         let tasks = self.tasks.get(tasks).unwrap_or_default();
         tasks.iter().map(TaskRecord::outcome).collect()
     }
 
-    /// The tasks' ids, as far as they have any, and whether they have ended.
+    /// The ids of the tasks that have one, and whether each has ended.
     pub fn ids(&self) -> Vec<(MsgId, bool)> {
         let ids = self.tasks.iter().filter_map(|task| {
             let id = task.msg_id.as_ref()?.id();
@@ -360,20 +361,20 @@ impl ResultRecord {
         ids.collect()
     }
 
-    /// The approximate number of bytes this takes: mostly the values of functions.
+    /// The approximate memory use in bytes, mostly of the values of functions.
     pub fn bytes(&self) -> usize {
         let records = self.tasks.len() * (size_of::<TaskRecord>() + BESIDE);
         self.bytes + records + self.detailed * size_of::<TaskDetails>()
     }
 
-    /// The values of these tasks, for those that succeeded.
+    /// The values of these tasks; `None` for those that have not succeeded.
     #[cfg(test)]
     pub fn values(&self, tasks: Range<usize>) -> Vec<Option<Payload>> {
         let tasks = self.tasks.get(tasks).unwrap_or_default();
         tasks.iter().map(TaskRecord::value).collect()
     }
 
-    /// The failures, in the order of tasks.
+    /// The failures, in task order.
     pub fn failures(&self) -> Vec<RemoteFailure> {
         self.tasks
             .iter()
@@ -383,7 +384,7 @@ impl ResultRecord {
 }
 
 impl TaskTimes {
-    /// Those of these tasks and of others.
+    /// Combines the times of two sets of tasks.
     pub fn and(self, others: Self) -> Self {
         Self {
             submitted: self.submitted.into_iter().chain(others.submitted).min(),
@@ -392,7 +393,8 @@ impl TaskTimes {
         }
     }
 
-    /// Seconds from the first submission to the last receipt, or to `now` where some have not ended.
+    /// The time from the earliest submission to the latest receipt, or to `now` if a task is
+    /// pending, in seconds.
     pub fn elapsed(&self, now: Option<DateTime<Utc>>) -> f64 {
         match (self.submitted, now.or(self.received)) {
             (Some(from), Some(to)) => seconds(from, to),

@@ -1,4 +1,5 @@
-//! Some tasks of one AsyncResult or of several, as one: what is split, joined or asked for by id.
+//! Selections of tasks of one or several AsyncResults, treated as one: parts of split results,
+//! joined results, and tasks selected by id.
 
 use super::record::{TaskCounts, TaskTimes};
 use super::{AlreadyDone, AsyncResult, TaskEvent, TaskOutcome};
@@ -14,7 +15,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// Tasks of one AsyncResult that follow each other.
+/// A range of tasks of one AsyncResult.
 #[derive(Clone, Debug)]
 pub struct SelectedTasks {
     /// The AsyncResult.
@@ -23,7 +24,7 @@ pub struct SelectedTasks {
     pub tasks: Range<usize>,
 }
 
-/// Parts as one: their tasks are counted from 0, part by part.
+/// A sequence of parts; its tasks are counted from 0, part by part.
 #[derive(Clone, Debug)]
 pub struct TaskSelection {
     parts: Vec<SelectedTasks>,
@@ -39,7 +40,7 @@ impl From<AsyncResult> for TaskSelection {
 }
 
 impl FromIterator<SelectedTasks> for TaskSelection {
-    /// Leaves out ranges beyond an AsyncResult's tasks.
+    /// Ranges are truncated to the tasks of their AsyncResult.
     fn from_iter<I: IntoIterator<Item = SelectedTasks>>(parts: I) -> Self {
         let within = |part: SelectedTasks| {
             let to = part.tasks.end.min(part.result.len());
@@ -56,7 +57,7 @@ impl FromIterator<SelectedTasks> for TaskSelection {
 }
 
 impl TaskSelection {
-    /// The name of what was run, by the first of them.
+    /// The name of the function or magic that was run, from the first part.
     pub fn name(&self) -> String {
         let first = self.parts.first();
         first.map_or_else(String::new, |part| part.result.name())
@@ -92,18 +93,19 @@ impl TaskSelection {
         self.progress() == self.len()
     }
 
-    /// Seconds since the first was submitted, or until the last was received once all have ended.
+    /// The time since the first submission, or from it to the last receipt once all have ended, in
+    /// seconds.
     pub fn elapsed(&self) -> f64 {
         let now = (!self.ready()).then(Utc::now);
         self.times().elapsed(now)
     }
 
-    /// Seconds the engines spent on those that have ended, one after the other.
+    /// The sum of the engines' computing times for finished tasks, in seconds.
     pub fn serial_time(&self) -> f64 {
         self.times().serial
     }
 
-    /// Everything known now, without waiting.
+    /// The current state, without waiting.
     pub fn snapshot(&self) -> AsyncResultSnapshot {
         let tasks = |part: &SelectedTasks| part.result.state().record.snapshots(&part.tasks);
         AsyncResultSnapshot {
@@ -113,8 +115,8 @@ impl TaskSelection {
         }
     }
 
-    /// Waits until [`outcomes`](Self::outcomes) tells all of what came of these tasks, as far as they
-    /// have ended: of a cell, what it has shown too.
+    /// Waits until the [`outcomes`](Self::outcomes) of the finished ones of these tasks are
+    /// complete, which for cells includes their displays.
     pub async fn wait_complete(&self, tasks: Range<usize>) {
         let is_whole = || {
             self.numbered().all(|(part, first)| {
@@ -127,7 +129,7 @@ impl TaskSelection {
         }
     }
 
-    /// The outcomes of these tasks, as far as they have ended.
+    /// The outcomes of these tasks; `None` for pending ones.
     pub fn outcomes(&self, tasks: Range<usize>) -> Vec<Option<TaskOutcome>> {
         let mut all = Vec::new();
         for (part, first) in self.numbered() {
@@ -139,7 +141,7 @@ impl TaskSelection {
         all
     }
 
-    /// The failures so far as one.
+    /// The failures so far, combined into one.
     pub fn failure(&self) -> Option<Failure> {
         Failure::composite(&self.name(), self.failures())
     }
@@ -149,8 +151,8 @@ impl TaskSelection {
         outcomes.filter_map(Result::err).collect()
     }
 
-    /// The tasks of each part that have ended after the first so many of it, in the order of their
-    /// ends; waits for one. None in time, or when all had ended, gives none.
+    /// Waits until a part has more finished tasks than `seen`; returns the additional ones in the
+    /// order in which they ended, or an empty list after the timeout or if all tasks are seen.
     pub async fn ended_since(&self, seen: &[usize], limit: Option<Duration>) -> Vec<usize> {
         let known = || self.ended_after(|part| seen.get(part).copied().unwrap_or_default());
         if seen.iter().sum::<usize>() < self.len() {
@@ -159,7 +161,7 @@ impl TaskSelection {
         known()
     }
 
-    /// The tasks that have ended.
+    /// The finished tasks.
     pub fn ended(&self) -> Vec<usize> {
         self.ended_after(|_| 0)
     }
@@ -174,25 +176,26 @@ impl TaskSelection {
         ended
     }
 
-    /// Waits until every task has ended, at most for `limit`; whether they have.
+    /// Waits until every task has ended, at most for `limit`; returns true if all have.
     pub async fn wait(&self, limit: Option<Duration>) -> bool {
         self.wait_for_all(limit, |counts| counts.ended).await
     }
 
-    /// Waits until every task has ended and its output is here, at most for `limit`; whether so.
+    /// Waits until every task has ended and its output has arrived, at most for `limit`; returns
+    /// true if all has arrived.
     pub async fn wait_for_output(&self, limit: Option<Duration>) -> bool {
         self.wait_for_all(limit, |counts| counts.settled).await
     }
 
-    /// Drops the tasks that have not begun, as [`AsyncResult::abort`] does.
+    /// Aborts the tasks that have not started, as [`AsyncResult::abort`] does.
     ///
     /// # Errors
-    /// When every task has ended.
+    /// [`AlreadyDone`] if every task has ended.
     pub async fn abort(&self) -> Result<(), AlreadyDone> {
         if self.ready() {
             return Err(AlreadyDone);
         }
-        // All of one result at once, however many parts it is in.
+        // All parts of one result are aborted together.
         let mut results: BTreeMap<usize, (&AsyncResult, Vec<&Range<usize>>)> = BTreeMap::new();
         for part in &self.parts {
             let entry = results.entry(Arc::as_ptr(&part.result.0).addr());
@@ -201,16 +204,16 @@ impl TaskSelection {
         }
         for (result, own) in results.into_values() {
             let meant = |task| own.iter().any(|tasks| tasks.contains(&task));
-            // One that is done has nothing to drop.
+            // A finished result has nothing to abort.
             let _ = result.abort_tasks(meant).await;
         }
         Ok(())
     }
 
-    /// Subscribes to the events of the tasks, past ones first; ends after the output of the last
-    /// task is complete.
+    /// Subscribes to the events of the tasks, starting with past ones; the channel closes once the
+    /// output of the last task is complete.
     pub fn events(&self) -> mpsc::UnboundedReceiver<TaskEvent> {
-        // Unbounded as those of one AsyncResult are.
+        // Unbounded, like that of a single AsyncResult.
         let (sender, receiver) = mpsc::unbounded_channel();
         for (part, first) in self.numbered() {
             part.result
@@ -219,7 +222,7 @@ impl TaskSelection {
         receiver
     }
 
-    /// The parts, each with the number of its first task.
+    /// The parts, each with the index of its first task.
     fn numbered(&self) -> impl Iterator<Item = (&SelectedTasks, usize)> {
         self.parts.iter().scan(0, |first, part| {
             let here = *first;
@@ -245,7 +248,7 @@ impl TaskSelection {
         all.fold(TaskTimes::default(), TaskTimes::and)
     }
 
-    /// Waits until all tasks are counted, at most for `limit`; whether they are.
+    /// Waits until all tasks satisfy a condition, at most for `limit`; returns true if they do.
     async fn wait_for_all(
         &self,
         limit: Option<Duration>,
@@ -255,14 +258,14 @@ impl TaskSelection {
             for part in &self.parts {
                 let mut changes = part.result.0.counts.subscribe();
                 let counted = || count(part.result.state().record.counts(&part.tasks));
-                // Fails only without the result, which `part` holds.
+                // Fails only if the result is dropped, but `part` holds it.
                 let _ = changes.wait_for(|_| counted() == part.tasks.len()).await;
             }
         };
         within(limit, wait).await
     }
 
-    /// Waits until something holds that a change of any part may bring about, at most for `limit`.
+    /// Waits until a condition that depends on any part holds, at most for `limit`.
     async fn wait_for_any(&self, limit: Option<Duration>, holds: impl Fn() -> bool) {
         let parts = self.parts.iter();
         let mut changes: Vec<_> = parts.map(|part| part.result.0.counts.subscribe()).collect();
@@ -290,14 +293,14 @@ impl TaskSelection {
     }
 }
 
-/// Those of the tasks that are this part's, whose first one is `first`, as its result counts them.
+/// The tasks of `tasks` that belong to a part starting at `first`, as indices of its result.
 fn within_part(part: &SelectedTasks, first: usize, tasks: &Range<usize>) -> Range<usize> {
     let from = tasks.start.saturating_sub(first).min(part.tasks.len());
     let to = tasks.end.saturating_sub(first).min(part.tasks.len());
     part.tasks.start + from..part.tasks.start + to.max(from)
 }
 
-/// Waits at most so long; whether it was long enough.
+/// Waits at most for `limit`; returns false after the timeout.
 async fn within(limit: Option<Duration>, wait: impl Future<Output = ()>) -> bool {
     match limit {
         None => {
@@ -323,7 +326,7 @@ mod tests {
         DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
     }
 
-    /// Tasks on engines 0, 1, …, sent a second after each other.
+    /// Creates tasks on engines 0, 1, …, submitted one second apart.
     fn result(id: u64, tasks: usize) -> (AsyncResult, mpsc::UnboundedReceiver<Request>) {
         let (requests, asked) = mpsc::unbounded_channel();
         let name = format!("f{id}");
@@ -382,7 +385,7 @@ mod tests {
         assert!(!part.wait(Some(Duration::ZERO)).await);
         end(&whole, 2, 7);
         assert_eq!((part.progress(), part.ready()), (0, false));
-        // Ends when the part has; awaited below.
+        // Ends when the part has ended; awaited below.
         let waiting = tokio::spawn({
             let part = part.clone();
             async move { part.wait_for_output(PATIENCE).await && part.wait(PATIENCE).await }
@@ -419,7 +422,7 @@ mod tests {
                 .await
                 .is_empty()
         );
-        // Ends when a task has; awaited below.
+        // Ends when a task has ended; awaited below.
         let waiting = tokio::spawn({
             let joined = joined.clone();
             async move { joined.ended_since(&[0, 0, 0], PATIENCE).await }
@@ -442,7 +445,7 @@ mod tests {
         let (whole, mut asked) = result(1, 3);
         let part = select(&[(&whole, 1..3)]);
         end(&whole, 1, 3);
-        // Ends when it is answered; awaited below.
+        // Ends when the request is answered; awaited below.
         let aborting = tokio::spawn(async move { part.abort().await });
         let Some(Request::Abort { keys, done }) = asked.recv().await else {
             panic!("nothing is asked")
@@ -459,7 +462,7 @@ mod tests {
         both.wait_complete(0..2).await;
         reply(&cells, 0, 3);
         both.wait_complete(1..2).await;
-        // Ends when the output is here; awaited below.
+        // Ends when the output has arrived; awaited below.
         let mut waiting = tokio::spawn({
             let both = both.clone();
             async move { both.wait_complete(0..1).await }

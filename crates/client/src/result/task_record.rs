@@ -15,7 +15,7 @@ use phalanx_protocol::payload::Payload;
 use serde_json::Value;
 use std::collections::BTreeMap;
 
-/// One task. A batch has millions of them, so what a call of a function has none of stands aside.
+/// One task. A batch has millions of them, so fields that calls rarely need are in `TaskDetails`.
 #[derive(Debug, Default)]
 pub(super) struct TaskRecord {
     pub(super) engine: Option<EngineId>,
@@ -28,12 +28,12 @@ pub(super) struct TaskRecord {
     pub(super) details: Option<Box<TaskDetails>>,
 }
 
-/// The end of a task, without the parts kept in its details.
+/// The end of a task, except for the parts in its details.
 #[derive(Debug)]
 pub(super) struct EndRecord {
     status: TaskStatus,
     pub(super) value: Option<CompactValue>,
-    /// The engine's state then.
+    /// The engine's state at the end.
     pub(super) state: Option<StateId>,
     pub(super) started: Option<DateTime<Utc>>,
     pub(super) completed: Option<DateTime<Utc>>,
@@ -41,7 +41,7 @@ pub(super) struct EndRecord {
     pub(super) has_failed: bool,
 }
 
-/// The parts that cells have, and calls that print, fail or have dependencies.
+/// The fields of cells, and of calls that print, fail or have dependencies.
 #[derive(Debug, Default)]
 pub(super) struct TaskDetails {
     execute_input: Option<String>,
@@ -94,7 +94,7 @@ impl TaskRecord {
         self.details.as_ref()?.failure.as_ref()
     }
 
-    /// Its details, which it has from now on.
+    /// The details, created if missing.
     fn details(&mut self) -> &mut TaskDetails {
         self.details.get_or_insert_default()
     }
@@ -110,7 +110,7 @@ impl TaskRecord {
                 engine_uuid,
                 at,
             } => {
-                // Sent again: `submitted` stays the moment the user asked.
+                // On a resend, `submitted` keeps the time of the user's request.
                 self.submitted.get_or_insert(at);
                 self.msg_id = Some(CompactId::new(msg_id, prefix));
                 self.engine_uuid = engine_uuid.or(self.engine_uuid.take());
@@ -188,7 +188,7 @@ impl TaskRecord {
         Some(TaskEventKind::Done { state, ok })
     }
 
-    /// The value of a task that ended well: what the function gave back, or the cell's reply.
+    /// The value of a successful task: the function's value, or the cell's reply.
     pub(super) fn value(&self) -> Option<Payload> {
         let end = self.end.as_ref().filter(|end| !end.has_failed)?;
         if let Some(value) = &end.value {

@@ -1,8 +1,8 @@
-//! Carriage returns, as a terminal reads them.
+//! Carriage returns, interpreted as a terminal does.
 
-/// Removes what a carriage return overwrites: the text before it on the same line, once more text
-/// follows. The rule is ipyparallel's (`client.py`, pattern `.*\r(?=[^\n])`), so a `\r` that ends
-/// the text or a line stays.
+/// Removes text that a carriage return overwrites: the text before it on the same line, if more
+/// text follows. The rule is ipyparallel's (`client.py`, pattern `.*\r(?=[^
+/// ])`), so that a `\r` at the end of the text or of a line stays.
 pub(crate) fn apply_carriage_returns(text: &str) -> String {
     if !text.contains('\r') {
         return text.to_owned();
@@ -10,7 +10,8 @@ pub(crate) fn apply_carriage_returns(text: &str) -> String {
     text.split('\n')
         .map(|line| {
             let returns = line.trim_end_matches('\r').rfind('\r');
-            // Of several returns that end a line all but the last are followed by another one.
+            // Of several returns at the end of a line, all but the last are followed by another
+            // one.
             let ending = line.len() - line.trim_end_matches('\r').len();
             match (returns, ending) {
                 (_, 2..) => &line[line.len() - 1..],

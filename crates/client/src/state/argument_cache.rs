@@ -1,8 +1,8 @@
-//! The large arguments each machine has, so that those of several engines of a machine travel to it
-//! once. Pure.
+//! The large arguments on each machine, so that arguments for several engines of a machine are sent
+//! to it only once. Pure.
 //!
-//! One engine is sent them, keeps them and says where; the others are told that. Once no task needs
-//! them any more, it is told so.
+//! One engine receives the arguments, keeps them and reports their location; tasks of the other
+//! engines refer to it. Once no task needs them any more, the engine is notified.
 
 use super::artifacts::ArtifactCache;
 use crate::task::TaskKey;
@@ -10,60 +10,60 @@ use phalanx_protocol::id::EngineUuid;
 use phalanx_protocol::payload::Segment;
 use std::collections::{HashMap, HashSet};
 
-/// The way large arguments travel to an engine of another machine.
+/// The way large arguments are sent to an engine on another machine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ArgumentRoute {
-    /// With its message, to be kept for other engines of the machine.
+    /// Inline, and kept by the engine for others of its machine.
     Carry,
-    /// An engine of that machine has them there.
+    /// By reference: another engine of the machine keeps them.
     There {
         /// The machine.
         host: String,
-        /// A reference that its engines can follow.
+        /// A reference that the machine's engines can open.
         reference: Segment,
     },
-    /// Another message is carrying them to that machine: wait for it.
+    /// Another message is carrying them to the machine: wait for it.
     Hold,
 }
 
-/// Arguments as a machine, or an engine by itself, is to have them.
+/// Arguments on a machine, or on a single engine.
 type CacheOwner = (ArtifactCache, Segment);
 
 #[derive(Debug)]
 struct CachedArgument {
     presence: ArgumentPresence,
-    /// The tasks that have not ended, held ones too.
+    /// The pending tasks that use them, including held ones.
     users: HashSet<TaskKey>,
 }
 
 #[derive(Debug)]
 enum ArgumentPresence {
-    /// With the message of this task.
+    /// In transit with the message of this task.
     Travelling(TaskKey),
-    /// This engine keeps them.
+    /// Kept by this engine.
     There(EngineUuid, Segment),
 }
 
-/// The arguments that are freed by the end of tasks.
+/// Arguments that are no longer needed after the end of tasks.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct FreedArguments {
-    /// These engines need not keep these any more.
+    /// Engines that can release their kept arguments.
     pub taken: Vec<(EngineUuid, Segment)>,
-    /// True if tasks that wait have to be sent some other way.
+    /// True if waiting tasks must be sent in another way.
     pub lost: bool,
 }
 
-/// The large arguments on every machine.
+/// The large arguments on all machines.
 #[derive(Debug, Default)]
 pub(crate) struct ArgumentCache(HashMap<CacheOwner, CachedArgument>);
 
 impl ArgumentCache {
-    /// Returns true if nothing is kept anywhere, or on its way.
+    /// Returns true if nothing is kept or in transit.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Decides how arguments get to an engine.
+    /// Decides how arguments are sent to an engine.
     pub fn plan(
         &mut self,
         cache: &ArtifactCache,
@@ -84,7 +84,7 @@ impl ArgumentCache {
         }
     }
 
-    /// A task's message carries them.
+    /// Records that a task's message carries arguments.
     pub fn carried(&mut self, cache: ArtifactCache, args: Segment, key: TaskKey) {
         let deposit = CachedArgument {
             presence: ArgumentPresence::Travelling(key),
@@ -93,7 +93,8 @@ impl ArgumentCache {
         self.0.insert((cache, args), deposit);
     }
 
-    /// An engine keeps what a task's message has carried to it; whether somebody wants that.
+    /// Records that an engine keeps the arguments of a task's message; returns true if a task uses
+    /// them.
     pub fn kept(&mut self, key: TaskKey, engine: &EngineUuid, reference: &Segment) -> bool {
         let travelling = |deposit: &&mut CachedArgument| matches!(deposit.presence, ArgumentPresence::Travelling(carrier) if carrier == key);
         match self.0.values_mut().find(travelling) {
@@ -105,7 +106,7 @@ impl ArgumentCache {
         }
     }
 
-    /// All of a task is here, or it could not be sent.
+    /// Records that a task has ended with all its output, or could not be sent.
     pub fn ended(&mut self, key: TaskKey) -> FreedArguments {
         let mut freed = FreedArguments::default();
         self.0.retain(|_, deposit| {
@@ -125,7 +126,7 @@ impl ArgumentCache {
         freed
     }
 
-    /// An engine is gone, with what it kept.
+    /// Records that an engine has left, with the arguments it kept.
     pub fn left(&mut self, engine: &EngineUuid) {
         let gone = |deposit: &CachedArgument| matches!(&deposit.presence, ArgumentPresence::There(keeper, _) if keeper == engine);
         self.0.retain(|_, deposit| !gone(deposit));

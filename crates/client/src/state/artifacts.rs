@@ -1,26 +1,26 @@
-//! The artifacts each machine has, so that each travels to a machine at most once.
+//! The artifacts on each machine, so that each is sent to a machine at most once.
 
 use phalanx_protocol::id::{ArtifactHash, EngineUuid, MsgId};
 use phalanx_protocol::parallel::EngineHandshake;
 use std::collections::HashMap;
 
-/// The way a cell's artifacts travel to its engine.
+/// The way a cell's artifacts are sent to its engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ArtifactPlan {
-    /// The engine shares this machine's files: send the paths.
+    /// As paths: the engine reads this machine's files.
     Paths,
-    /// Send these as buffers, by position; the engine's machine has the others.
+    /// As buffers, for these positions; the engine's machine has the others.
     Buffers(Vec<usize>),
-    /// Another message is carrying one of them to that machine: wait for it.
+    /// Another message is carrying one of them to the machine: wait for it.
     Hold,
 }
 
-/// A cache of artifacts that one or several engines use.
+/// A cache of artifacts, used by one or several engines.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum ArtifactCache {
-    /// That of a machine.
+    /// The cache of a machine.
     Host(String),
-    /// An engine that turned out not to share its host's.
+    /// The cache of an engine that does not share its host's.
     Engine(EngineUuid),
 }
 
@@ -30,7 +30,7 @@ enum ArtifactPresence {
     Travelling(MsgId),
 }
 
-/// The artifacts of every machine.
+/// The artifacts on all machines.
 #[derive(Debug)]
 pub(crate) struct ArtifactCaches {
     host: String,
@@ -39,7 +39,7 @@ pub(crate) struct ArtifactCaches {
 }
 
 impl ArtifactCaches {
-    /// `host` is the name of this machine, as engines name theirs.
+    /// Creates empty caches; `host` is the name of this machine, as engines report theirs.
     pub fn new(host: String) -> Self {
         Self {
             host,
@@ -48,7 +48,7 @@ impl ArtifactCaches {
         }
     }
 
-    /// Takes note of what a new engine has.
+    /// Records the artifacts of a new engine.
     pub fn joined(&mut self, engine: &EngineUuid, handshake: &EngineHandshake) {
         let cache = self.cache(engine, &handshake.host);
         let known = self.caches.entry(cache).or_default();
@@ -57,7 +57,7 @@ impl ArtifactCaches {
         }
     }
 
-    /// Decides how `artifacts` travel with the message `msg_id` to an engine on `host`.
+    /// Decides how `artifacts` are sent with the message `msg_id` to an engine on `host`.
     pub fn plan(
         &mut self,
         engine: &EngineUuid,
@@ -87,8 +87,8 @@ impl ArtifactCaches {
         ArtifactPlan::Buffers(missing)
     }
 
-    /// The engine says that it lacks these, whatever was believed: it is served on its own from
-    /// now on, since it neither reads this machine's files nor its host's cache.
+    /// Records that an engine lacks artifacts it was assumed to have. It has a cache of its own
+    /// from now on, since it shares neither this machine's files nor its host's cache.
     pub fn lacks(&mut self, engine: &EngineUuid, artifacts: &[ArtifactHash]) {
         let cache = ArtifactCache::Engine(engine.clone());
         self.alone.insert(engine.clone(), cache.clone());
@@ -122,14 +122,14 @@ impl ArtifactCaches {
         any
     }
 
-    /// Forgets an engine.
+    /// Removes an engine.
     pub fn left(&mut self, engine: &EngineUuid) {
         if let Some(cache) = self.alone.remove(engine) {
             self.caches.remove(&cache);
         }
     }
 
-    /// The cache of an engine on `host`, unless it reads the files of this machine.
+    /// The cache of an engine on `host`; `None` if it reads this machine's files.
     pub fn remote_cache(&self, engine: &EngineUuid, host: &str) -> Option<ArtifactCache> {
         let cache = self.cache(engine, host);
         (cache != ArtifactCache::Host(self.host.clone())).then_some(cache)
@@ -165,7 +165,7 @@ mod tests {
         let cell = hashes(&["std", "cell"]);
         let plan = ledger.plan(&engine("a"), "here", &msg("1"), &cell);
         assert_eq!(plan, ArtifactPlan::Paths);
-        // A container with this machine's name sees other files.
+        // A container with this machine's name has a different file system.
         ledger.lacks(&engine("a"), &cell);
         let plan = ledger.plan(&engine("a"), "here", &msg("2"), &cell);
         assert_eq!(plan, ArtifactPlan::Buffers(vec![0, 1]));

@@ -1,20 +1,20 @@
-//! Small tasks for the scheduler, sent in one message.
+//! Batches: small tasks for the scheduler in one message.
 
 use super::Command;
 use super::message::{OutgoingContent, OutgoingMessage};
 use crate::task::EngineTask;
 use phalanx_protocol::payload::Payload;
 
-/// Most tasks in one message.
+/// The maximum number of tasks in one message.
 pub(crate) const TASKS: usize = 512;
 
-/// The largest size of the arguments of a task that is sent with others, in bytes.
+/// The maximum size of the arguments of a task in a batch, in bytes.
 const BYTES: usize = 1 << 10;
 
-/// Puts messages together that follow each other and differ in their ids and arguments alone.
+/// Merges consecutive messages that differ only in their ids and arguments.
 pub(super) fn batch_sends(commands: Vec<Command>) -> Vec<Command> {
     let mut gathered = Vec::with_capacity(commands.len());
-    // Where the message is that others may ride with.
+    // The index of the message that later ones are merged into.
     let mut first: Option<usize> = None;
     for command in commands {
         match command {
@@ -34,7 +34,7 @@ pub(super) fn batch_sends(commands: Vec<Command>) -> Vec<Command> {
     gathered
 }
 
-/// Joins a message to another; returns it if it cannot.
+/// Merges a message into another; returns it if that is not possible.
 fn try_join(
     first: Option<&mut OutgoingMessage>,
     outgoing: OutgoingMessage,
@@ -61,7 +61,7 @@ fn try_join(
     let (EngineTask::Call(ours), EngineTask::Call(theirs)) = (&**ours, &**theirs) else {
         return Some(outgoing);
     };
-    // What arguments refer to has to be found before each.
+    // Segments must be resolved for each task separately.
     let is_small = |args: &Payload| matches!(args, Payload::Inline(args) if args.len() <= BYTES);
     let small = is_small(&ours.args) && is_small(&theirs.args);
     let room = more.len() + 1 < TASKS;

@@ -1,4 +1,4 @@
-//! The one end of a task.
+//! The end of a task.
 
 use super::Now;
 use super::message::Reply;
@@ -8,7 +8,7 @@ use phalanx_protocol::host::TaskStatus;
 use phalanx_protocol::id::{EngineId, MsgId};
 use phalanx_protocol::payload::Payload;
 
-/// The end of a task, before it is recorded.
+/// The end of a task before it is recorded.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum UnrecordedEnd {
     Ok {
@@ -20,7 +20,7 @@ pub(super) enum UnrecordedEnd {
 }
 
 impl UnrecordedEnd {
-    /// As it is recorded: a failure that does not say where it happened is that of `engine`.
+    /// Converts it into the recorded form; a failure without an engine is attributed to `engine`.
     pub fn record(
         self,
         task: Option<(&MsgId, &str)>,
@@ -70,7 +70,7 @@ fn aborted(msg_id: Option<&MsgId>) -> RemoteFailure {
     )
 }
 
-/// A failure found here, in the name of an engine.
+/// Creates a failure on behalf of an engine.
 pub(super) fn failure(ename: &str, evalue: String) -> RemoteFailure {
     RemoteFailure {
         ename: ename.to_owned(),
@@ -78,7 +78,7 @@ pub(super) fn failure(ename: &str, evalue: String) -> RemoteFailure {
         traceback: Vec::new(),
         engine: None,
         msg_id: None,
-        // That of the task it happens to.
+        // Replaced by the method of the task.
         method: String::new(),
     }
 }

@@ -1,8 +1,8 @@
-//! The engines there are, and greeting new ones.
+//! The registered engines, and the handshake with new ones.
 //!
-//! A new engine is asked for `kernel_info` over mux. It counts as joined once its reply is here
-//! *and* the `idle` of that request has come over iopub: then output of its first cell will come
-//! too. The question is asked again while either is missing.
+//! A new engine is sent a `kernel_info_request` over mux. It counts as joined once its reply has
+//! arrived *and* the `idle` of that request has arrived over iopub: the output of its first cell is
+//! certain to arrive then. The request is repeated while either is missing.
 
 use crate::engine::Engine;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
@@ -11,33 +11,33 @@ use phalanx_protocol::release::{Release, ReleaseMismatch};
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
-/// After this long without both answers an engine is asked again; doubled each time.
+/// The time after which the request is repeated if a response is missing; doubled each time.
 pub(crate) const GREETING_RETRY: Duration = Duration::from_millis(250);
 
-/// The number of times an engine is asked before it joins without an answer (a Python engine that
-/// runs a long task answers when it is done, and is described better then).
+/// The number of requests after which an engine joins without a response (a Python engine that runs
+/// a long task replies when the task is done, and its description is updated then).
 pub(crate) const GREETINGS: u32 = 5;
 
-/// Engines that have left whose numbers are remembered.
+/// The number of engines that have left whose ids are remembered.
 const DEPARTED: usize = 256;
 
-/// The action that greeting an engine requires.
+/// An action of the handshake with an engine.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum HandshakeAction {
-    /// Ask this engine under this id.
+    /// Send a request with this id to the engine.
     Ask(EngineUuid, MsgId),
-    /// It is there, or more is known of it.
+    /// The engine has joined, or its description has changed.
     Joined(Engine),
 }
 
-/// The engines the controller has announced.
+/// The engines announced by the controller.
 #[derive(Debug, Default)]
 pub(crate) struct Engines {
     by_id: BTreeMap<EngineId, EngineEntry>,
     asked: HashMap<MsgId, EngineId>,
-    /// Those that left last, the oldest first: errors of their tasks may come later.
+    /// The engines that left last, the oldest first: errors of their tasks may arrive later.
     departed: VecDeque<(EngineUuid, EngineId)>,
-    /// True while the list that [`news`](Self::news) returned last is current.
+    /// True while the list last returned by [`news`](Self::news) is current.
     told: bool,
 }
 
@@ -53,7 +53,7 @@ struct EngineEntry {
 }
 
 impl Engines {
-    /// Those that have joined, by id.
+    /// The engines that have joined, ordered by id.
     pub fn joined(&self) -> Vec<Engine> {
         self.by_id
             .iter()
@@ -62,23 +62,23 @@ impl Engines {
             .collect()
     }
 
-    /// Those that have joined, unless nothing has changed since this was asked.
+    /// The engines that have joined, unless nothing has changed since the last call.
     pub fn news(&mut self) -> Option<Vec<Engine>> {
         (!std::mem::replace(&mut self.told, true)).then(|| self.joined())
     }
 
-    /// One that is registered, joined or not.
+    /// A registered engine, joined or not.
     pub fn get(&self, id: EngineId) -> Option<Engine> {
         self.by_id.get(&id).map(|entry| entry.engine(id))
     }
 
-    /// Returns true if an engine is there and is no Rust engine that we understand.
+    /// Returns true if a registered engine is not a Rust engine of a compatible version.
     pub fn is_foreign(&self, id: EngineId) -> bool {
         let entry = self.by_id.get(&id);
         entry.is_some_and(|entry| entry.joined && entry.kind.handshake().is_none())
     }
 
-    /// The reason why an engine that is there cannot run what we send, if it cannot.
+    /// The reason why a registered engine cannot run our tasks, if it cannot.
     pub fn unfit(&self, id: EngineId) -> Option<String> {
         let entry = self.by_id.get(&id).filter(|entry| entry.joined)?;
         match &entry.kind {
@@ -90,7 +90,7 @@ impl Engines {
         }
     }
 
-    /// The reason why the first of the Rust engines of other versions cannot run what we send.
+    /// The reason why the first Rust engine of an incompatible version cannot run our tasks.
     pub fn other_release(&self) -> Option<String> {
         self.by_id.iter().find_map(|(id, entry)| match &entry.kind {
             EngineKind::OtherRelease(theirs) => Some(misunderstanding(*id, theirs)),
@@ -98,13 +98,13 @@ impl Engines {
         })
     }
 
-    /// Returns true if some engine is there that is no Rust engine.
+    /// Returns true if a registered engine is not a Rust engine.
     pub fn is_mixed(&self) -> bool {
         self.by_id.keys().any(|id| self.is_foreign(*id))
     }
 
-    /// The engine with this identity, which it shares with all that is known of it: its number, or that it
-    /// had before it left.
+    /// The id of the engine with this identity, or its last id if it has left, and the shared form
+    /// of the identity.
     pub fn known(&self, uuid: &EngineUuid) -> Option<(EngineId, EngineUuid)> {
         let found = self.by_id.iter().find(|(_, entry)| entry.uuid == *uuid);
         let departed = || self.departed.iter().find(|(engine, _)| engine == uuid);
@@ -113,7 +113,7 @@ impl Engines {
             .or_else(|| departed().map(|(engine, id)| (*id, engine.clone())))
     }
 
-    /// The controller announced an engine; announcing it twice changes nothing.
+    /// Records an engine announced by the controller; announcing it again has no effect.
     pub fn registered(
         &mut self,
         id: EngineId,
@@ -138,7 +138,7 @@ impl Engines {
         self.ask(id, now, next_id)
     }
 
-    /// Those we know of and the controller does not.
+    /// The engines we know that are missing from the controller's list.
     pub fn missing(&self, there: &[(EngineId, EngineUuid)]) -> Vec<(EngineId, EngineUuid)> {
         self.by_id
             .iter()
@@ -147,7 +147,7 @@ impl Engines {
             .collect()
     }
 
-    /// The controller says that an engine is gone; the engine, if it was known.
+    /// Records that an engine has left; returns it if it was known.
     pub fn left(&mut self, id: EngineId, uuid: &EngineUuid) -> Option<Engine> {
         if self.by_id.get(&id)?.uuid != *uuid {
             return None;
@@ -161,12 +161,12 @@ impl Engines {
         Some(self.by_id.remove(&id)?.engine(id))
     }
 
-    /// Returns true if `msg_id` is one of our greetings.
+    /// Returns true if `msg_id` is one of our handshake requests.
     pub fn is_greeting(&self, msg_id: &MsgId) -> bool {
         self.asked.contains_key(msg_id)
     }
 
-    /// An engine answered.
+    /// Records the reply of an engine.
     pub fn replied(&mut self, msg_id: &MsgId, kind: EngineKind) -> Option<HandshakeAction> {
         let id = *self.asked.get(msg_id)?;
         let entry = self.by_id.get_mut(&id)?;
@@ -182,19 +182,19 @@ impl Engines {
         self.join(id)
     }
 
-    /// The `idle` of a question came over iopub.
+    /// Records the `idle` of a request.
     pub fn handshake_idle(&mut self, msg_id: &MsgId) -> Option<HandshakeAction> {
         let id = *self.asked.get(msg_id)?;
         self.by_id.get_mut(&id)?.heard = true;
         self.join(id)
     }
 
-    /// The time [`tick`](Self::tick) is due.
+    /// The time at which [`tick`](Self::tick) is due.
     pub fn deadline(&self) -> Option<Instant> {
         self.by_id.values().filter_map(|e| e.ask_again).min()
     }
 
-    /// Asks again those whose time has come.
+    /// Repeats the requests that are due.
     pub fn tick(
         &mut self,
         now: Instant,
@@ -254,7 +254,7 @@ impl EngineEntry {
     }
 }
 
-/// The reason why an engine of another version of Phalanx runs nothing of ours, and the remedy.
+/// The reason why an engine of an incompatible version cannot run our tasks, with the remedy.
 fn misunderstanding(id: EngineId, theirs: &Release) -> String {
     let mismatch = ReleaseMismatch {
         engine: id,
@@ -347,7 +347,7 @@ mod tests {
         assert_eq!(twice, None);
         assert_eq!(engines.left(EngineId(0), &EngineUuid::new("other")), None);
         assert!(engines.left(EngineId(0), &uuid()).is_some());
-        // Errors of its tasks, which may come later, name it.
+        // Errors of its tasks that arrive later contain its id.
         assert_eq!(engines.known(&uuid()), Some((EngineId(0), uuid())));
         assert!(!engines.is_greeting(&MsgId::new("1")));
         assert_eq!(engines.replied(&MsgId::new("1"), EngineKind::Foreign), None);

@@ -1,4 +1,4 @@
-//! Messages as the state receives and sends them.
+//! Messages received and sent by the state.
 
 use super::argument_cache::ArgumentRoute;
 use crate::task::EngineTask;
@@ -8,17 +8,17 @@ use phalanx_protocol::id::{EngineUuid, MsgId, StateId};
 use phalanx_protocol::parallel::{EngineKind, EngineRequest, Lineage, RefusalReason};
 use phalanx_protocol::payload::Payload;
 
-/// A reply to one of our requests, from an engine or made by the controller in its name.
+/// A reply to one of our requests, from an engine or from the controller on its behalf.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Reply {
     pub parent: MsgId,
     /// True if the engine itself replied, so that an `idle` follows on iopub.
     pub by_engine: bool,
-    /// The engine that ran it, or died while it did.
+    /// The engine that ran it, or exited while running it.
     pub engine: Option<EngineUuid>,
     pub started: Option<DateTime<Utc>>,
     pub completed: Option<DateTime<Utc>>,
-    /// The engine's state now, where it is one of ours.
+    /// The engine's state, if it is a Rust engine.
     pub state: Option<StateId>,
     /// True if nothing was published for it, so that no `idle` follows.
     pub settled: bool,
@@ -46,14 +46,14 @@ pub(crate) enum ReplyContent {
     Aborted,
     Refused(RefusalReason),
     KernelInfo(EngineKind),
-    /// `None` if it is none that we understand.
+    /// `None` if it could not be decoded.
     Lineage(Option<Box<Lineage>>),
 }
 
 /// A message to send to an engine.
 #[derive(Clone, Debug)]
 pub(crate) struct OutgoingMessage {
-    /// `None` for what the scheduler places.
+    /// The engine; `None` for tasks placed by the scheduler.
     pub engine: Option<EngineUuid>,
     pub msg_id: MsgId,
     pub body: OutgoingContent,
@@ -62,26 +62,26 @@ pub(crate) struct OutgoingMessage {
 /// The content of a message to an engine.
 #[derive(Clone, Debug)]
 pub(crate) enum OutgoingContent {
-    /// Over mux, or to the scheduler: run this, with these of its artifacts (by position) as buffers.
+    /// Over mux, or to the scheduler: a task, with some of its artifacts (by position) as buffers.
     Work {
         work: Box<EngineTask>,
         by_path: bool,
         buffers: Vec<usize>,
-        /// The way its arguments travel, if they are large and the engine is on another machine.
+        /// The way its arguments are sent, if they are large and the engine is on another machine.
         data: Option<ArgumentRoute>,
-        /// The engines a scheduler may choose among; none means all.
+        /// The engines a scheduler may choose among; empty for all.
         targets: Vec<EngineUuid>,
-        /// Tasks that differ in their arguments alone, sent in the same message.
+        /// Tasks that differ only in their arguments, sent in the same message.
         more: Vec<(MsgId, Payload)>,
     },
-    /// Over mux: what are you?
+    /// Over mux: the request for the engine's kind.
     KernelInfo,
-    /// Over control.
+    /// Over control: a request.
     Control(EngineRequest),
 }
 
 impl OutgoingMessage {
-    /// The tasks it carries, or itself.
+    /// The ids of the tasks it carries, or its own id.
     pub fn ids(&self) -> impl Iterator<Item = &MsgId> {
         let more = match &self.body {
             OutgoingContent::Work { more, .. } => more.as_slice(),

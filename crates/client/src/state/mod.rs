@@ -1,4 +1,4 @@
-//! Everything a client knows and decides, without I/O and without a clock: event in, commands out.
+//! The client's state and decisions, without I/O and without a clock: event in, commands out.
 
 pub(crate) mod argument_cache;
 mod artifacts;
@@ -29,86 +29,86 @@ use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 use tasks::{ReplyAction, TaskRoute, Tasks};
 
-/// Time between two questions what has become of tasks whose replies may be lost.
+/// The time between two queries about tasks whose replies may be lost.
 pub(crate) const RECOVERY_INTERVAL: Duration = Duration::from_secs(2);
 
-/// The moment of an event, on both clocks.
+/// The time of an event, on both clocks.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Now {
     pub instant: Instant,
     pub utc: DateTime<Utc>,
 }
 
-/// Names somebody who waits for an answer from engines.
+/// Identifies a caller that waits for replies of engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Ticket(pub u64);
 
 /// An event of a client.
 #[derive(Debug)]
 pub(crate) enum Event {
-    /// The user wants these run.
+    /// The user submits tasks.
     Submit { tasks: Vec<(TaskKey, EngineTask)> },
-    /// The user sends this in place of what was refused.
+    /// The user submits a task in place of a refused one.
     Resend { key: TaskKey, work: EngineTask },
     /// The user ends a refused task.
     Fail {
         key: TaskKey,
         failure: RemoteFailure,
     },
-    /// The user wants these dropped.
+    /// The user aborts tasks.
     Abort { keys: Vec<TaskKey>, ticket: Ticket },
-    /// The user wants something of engines.
+    /// The user sends a request to engines.
     Control {
         engines: Vec<EngineId>,
         order: EngineRequest,
         ticket: Ticket,
     },
-    /// These are the engines the controller has.
+    /// The controller's list of engines.
     Engines {
         engines: Vec<(EngineId, EngineUuid)>,
-        /// True if its scheduler takes several tasks in one message.
+        /// True if the scheduler supports several tasks in one message.
         batches: bool,
     },
-    /// The controller says that an engine is there.
+    /// The controller reports that an engine has registered.
     Registered(EngineId, EngineUuid),
-    /// The controller says that an engine is gone.
+    /// The controller reports that an engine has left.
     Unregistered(EngineId, EngineUuid),
     /// A reply to one of our requests.
     Replied(Reply),
-    /// Several at once.
+    /// Several replies at once.
     Batch(Vec<Reply>),
-    /// Something an engine published for one of our requests.
+    /// A publication of an engine for one of our requests.
     Published {
         parent: MsgId,
         engine: Option<EngineUuid>,
         published: EngineOutput,
     },
-    /// A message was not sent.
+    /// A message could not be sent.
     SendFailed { msg_id: MsgId, message: String },
-    /// The connection broke; it is being made again.
+    /// The connection was lost; reconnection is attempted.
     LinkDown,
-    /// The connection is there (again).
+    /// The connection was established or restored.
     LinkUp,
-    /// A channel was broken and is there again: what was on its way is lost.
+    /// A channel was lost and restored: messages in transit are lost.
     Reconnected,
     /// The controller's report on tasks whose replies may be lost.
     Recovered(Recovered),
-    /// It says nothing.
+    /// The controller did not report.
     NotRecovered,
     /// The controller cannot be reached any more.
     Disconnected { reason: String },
-    /// Time has passed.
+    /// A deadline has passed.
     Tick,
 }
 
 /// A command of the state.
 #[derive(Debug)]
 pub(crate) enum Command {
-    /// Send this.
+    /// Send a message.
     Send(OutgoingMessage),
-    /// Something changed about a task.
+    /// Update the record of a task.
     Update(TaskKey, TaskUpdate),
-    /// Ask the submitter.
+    /// Pass a refused task to its submitter.
     Refuse {
         key: TaskKey,
         reason: RefusalReason,
@@ -118,15 +118,15 @@ pub(crate) enum Command {
     },
     /// Notify the subscribers.
     Notify(ClientEvent),
-    /// The lineage that was asked for on this ticket.
+    /// The lineage requested with this ticket.
     Lineage(Ticket, Box<Lineage>),
-    /// Every engine asked on this ticket has answered or left.
+    /// Every engine asked with this ticket has replied or left.
     Answered(Ticket),
-    /// Give memory that is free back to the system.
+    /// Return free memory to the system.
     Trim,
-    /// Ask the controller which engines there are.
+    /// Request the list of engines from the controller.
     Look,
-    /// Ask it what has become of these tasks.
+    /// Query the controller about these tasks.
     Recover(Vec<MsgId>),
 }
 
@@ -140,22 +140,22 @@ pub(crate) struct State {
     /// Large arguments on other machines.
     data: ArgumentCache,
     tasks: Tasks,
-    /// Questions on the control channel.
+    /// Pending requests on the control channel.
     asked: HashMap<MsgId, (EngineUuid, Ticket)>,
-    /// The time a connection may take to come back before the controller counts as gone.
+    /// The time after which a lost connection is given up.
     unreachable: Duration,
-    /// Until when the connection may take to come back.
+    /// The deadline for restoring the connection.
     link: Option<Instant>,
-    /// The time at which the controller is asked again about lost tasks.
+    /// The time of the next query about lost tasks.
     recovery: Option<Instant>,
-    /// True if the scheduler takes several tasks in one message.
+    /// True if the scheduler supports several tasks in one message.
     batches: bool,
     ended: bool,
 }
 
 impl State {
-    /// A client that knows of no engine. `host` is this machine's name; `session` begins every
-    /// message's id.
+    /// Creates the state of a client without engines. `host` is this machine's name; `session` is
+    /// the prefix of every message's id.
     pub fn new(session: String, host: String, unreachable: Duration) -> Self {
         Self {
             session,
@@ -173,17 +173,17 @@ impl State {
         }
     }
 
-    /// The engines that have joined, by id, unless nothing has changed since this was asked.
+    /// The engines that have joined, ordered by id, unless nothing has changed since the last call.
     pub fn news(&mut self) -> Option<Vec<Engine>> {
         self.engines.news()
     }
 
-    /// Returns true once the controller is gone for good; no command follows.
+    /// Returns true once the connection is given up; no more commands follow.
     pub fn ended(&self) -> bool {
         self.ended
     }
 
-    /// The time [`Event::Tick`] is due.
+    /// The time at which [`Event::Tick`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         let deadlines = [
             self.engines.deadline(),
@@ -194,7 +194,7 @@ impl State {
         deadlines.into_iter().flatten().min()
     }
 
-    /// Takes an event and says what to do, in order.
+    /// Handles an event; returns the commands to perform, in order.
     pub fn handle(&mut self, event: Event, now: Now) -> Vec<Command> {
         let mut commands = Vec::new();
         self.apply(event, now, &mut commands);
@@ -205,7 +205,7 @@ impl State {
         commands
     }
 
-    /// Large arguments on other machines are given up with the last task that is given them.
+    /// Releases large arguments on other machines whose last task has ended.
     fn free(&mut self, now: Now, commands: &mut Vec<Command>) {
         let mut seen = 0;
         while !self.data.is_empty() && seen < commands.len() {
@@ -224,7 +224,7 @@ impl State {
         }
     }
 
-    /// An engine need not keep this any more.
+    /// Notifies an engine that it can release arguments.
     fn taken(&mut self, engine: EngineUuid, reference: Segment, commands: &mut Vec<Command>) {
         commands.push(Command::Send(OutgoingMessage {
             engine: Some(engine),
@@ -402,8 +402,8 @@ impl State {
         }));
     }
 
-    /// A task for the scheduler. Engines of this machine find its artifacts; if it comes back since
-    /// the one that was chosen lacks them, they ride along.
+    /// Submits a task to the scheduler. Engines of this machine read its artifacts from files; if
+    /// the chosen engine refuses it for lack of artifacts, they are sent along.
     fn submit_balanced(
         &mut self,
         msg_id: MsgId,
@@ -415,7 +415,7 @@ impl State {
     ) {
         let wanted = work.dependencies().map_or(&[][..], |b| &b.targets);
         let is_mixed = self.engines.is_mixed();
-        // A scheduler that is not ours would send it to Python engines too.
+        // A stock scheduler would assign it to Python engines as well.
         let all = match is_mixed && wanted.is_empty() {
             true => self
                 .engines
@@ -470,7 +470,7 @@ impl State {
         }));
     }
 
-    /// A task that can go nowhere ends at once.
+    /// Ends a task that no engine can run.
     fn refuse(
         &mut self,
         msg_id: MsgId,
@@ -491,7 +491,7 @@ impl State {
         self.tasks.fail(&msg_id, failure, now, commands);
     }
 
-    /// Artifacts have arrived, or are lost on the way: what waited for them goes out.
+    /// Sends the tasks that were held for artifacts which have arrived or been lost.
     fn release(&mut self, now: Now, commands: &mut Vec<Command>) {
         for (key, work, attempt) in self.tasks.take_held() {
             self.submit(key, work, attempt, now, commands);
@@ -506,7 +506,7 @@ impl State {
     ) {
         let mut by_engine: BTreeMap<EngineUuid, Vec<MsgId>> = BTreeMap::new();
         for (uuid, msg_id) in tasks {
-            // Nobody knows who will get what the scheduler places: all are told.
+            // The scheduler's choice is not known yet, so all engines are notified.
             let uuids = match uuid {
                 Some(uuid) => vec![uuid],
                 None => self.engines.joined().into_iter().map(|e| e.uuid).collect(),
@@ -594,7 +594,7 @@ impl State {
         commands.push(Command::Notify(ClientEvent::Disconnected { reason }));
     }
 
-    /// The replies to everything that was sent may be lost.
+    /// Marks all sent tasks as doubtful: their replies may be lost.
     fn doubt(&mut self, commands: &mut Vec<Command>) {
         self.tasks.doubt();
         self.recover(commands);
@@ -611,7 +611,7 @@ impl State {
         for reply in recovered.ended {
             self.replied(reply, now, commands);
         }
-        // What was sent as the connection came back may not have arrived when this was asked.
+        // Messages sent while the connection was being restored may have arrived after the query.
         for msg_id in self.tasks.still_unknown(recovered.unknown) {
             let lost = "the connection to the controller broke, and the task is lost with it";
             let failure = failure("EngineError", lost.to_owned());
@@ -639,7 +639,7 @@ impl State {
             self.answered(&msg_id, commands);
         }
         commands.push(Command::Notify(ClientEvent::EngineLeft(engine.id)));
-        // What the engine was carrying for its machine may not have arrived.
+        // The data that the engine was carrying for its machine may not have arrived.
         let mut lost = false;
         for msg_id in self.tasks.sent_to(uuid) {
             lost |= self.ledger.lost(&msg_id);
@@ -666,7 +666,7 @@ impl State {
             self.greet(greeting, commands);
             return;
         }
-        // An engine keeps what came with a cell even where it does not run the cell.
+        // An engine keeps a cell's artifacts even if it refuses the cell.
         let parent = reply.parent.clone();
         let released = if reply.by_engine {
             self.ledger.arrived(&parent)
@@ -730,7 +730,8 @@ impl State {
         }
     }
 
-    /// An engine keeps arguments for others of its machine, which may have waited for that.
+    /// Handles that an engine keeps arguments for others of its machine, whose tasks may have been
+    /// held.
     fn kept(
         &mut self,
         parent: &MsgId,
@@ -749,7 +750,7 @@ impl State {
         }
     }
 
-    /// An engine with its number.
+    /// The engine with its id.
     fn known(&self, uuid: Option<EngineUuid>) -> Option<(EngineId, EngineUuid)> {
         self.engines.known(&uuid?)
     }
@@ -774,7 +775,7 @@ impl State {
     }
 }
 
-/// Message ids in the manner of jupyter_client: `<session>_<pid>_<n>`.
+/// Generates message ids like jupyter_client's: `<session>_<pid>_<n>`.
 fn counter<'a>(session: &'a str, sent: &'a mut u64) -> impl FnMut() -> MsgId + 'a {
     move || {
         *sent += 1;

@@ -1,7 +1,7 @@
-//! The tasks that are under way, each from its submission to its last output.
+//! The pending tasks, each from its submission to its last output.
 //!
-//! A task ends in exactly one of completed, failed, aborted ([`TaskUpdate::Ended`]); its output is
-//! complete at iopub `idle` ([`TaskUpdate::OutputDone`]), which may come before or after the reply.
+//! A task ends as completed, failed or aborted ([`TaskUpdate::Ended`]); its output is complete with
+//! the `idle` on iopub ([`TaskUpdate::OutputDone`]), which may precede or follow the reply.
 
 use super::end::{UnrecordedEnd, failure};
 use super::message::{Reply, ReplyContent};
@@ -14,45 +14,46 @@ use phalanx_protocol::parallel::{EngineOutput, EngineStatus, RefusalReason};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
-/// Time a dead engine's tasks wait for a reply or output that may be under way.
+/// The time for which tasks of an engine that has left wait for a reply or output in transit.
 pub(crate) const DEATH_GRACE: Duration = Duration::from_millis(50);
 
-/// Time to wait for an `idle` after the reply, and after the last output.
+/// The time to wait for an `idle` after the reply, and after the last output.
 pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The number of times a cell is sent again because its engine lacks artifacts: once for a path
-/// that is not there, once for a cache that is not its host's.
+/// The number of times a cell is resent because its engine lacks artifacts: once for a missing
+/// path, once for a cache that the engine does not share.
 pub(crate) const ATTEMPTS: u32 = 2;
 
-/// For how many tasks room is kept while there are none.
+/// The number of tasks for which capacity is kept while there are none.
 const FEW: usize = 1024;
 
-/// So many tasks that were under way leave memory that is worth giving back to the system.
+/// The number of pending tasks from which their memory is returned to the system.
 const MANY: usize = 50_000;
 
-/// The tasks under way.
+/// The pending tasks.
 #[derive(Debug, Default)]
 pub(crate) struct Tasks {
     by_msg: HashMap<MsgId, Box<SentTask>, foldhash::fast::RandomState>,
-    /// The time at which each of those that wait for something is given up.
+    /// The deadlines of tasks that wait for something.
     deadlines: BTreeSet<(Instant, MsgId)>,
-    /// Refused, and with whoever submitted them.
+    /// Refused tasks that are with their submitter.
     parked: HashSet<TaskKey>,
-    /// Sent over a connection that broke, and whether the controller has said that it does not know them.
+    /// Tasks sent over a lost connection, with true for those that the controller has reported as
+    /// unknown.
     doubtful: HashMap<MsgId, bool>,
     /// True once many tasks have ended, and none is left.
     many_ended: bool,
 }
 
-/// The way a task is sent.
+/// The routing of a task.
 #[derive(Debug)]
 pub(crate) struct TaskRoute {
     pub key: TaskKey,
-    /// `None` while the scheduler has not said whom it chose.
+    /// The engine; `None` until the scheduler's choice is known.
     pub uuid: Option<EngineUuid>,
-    /// The number of times it was sent before, for lack of artifacts.
+    /// The number of times it was sent before and refused for lack of artifacts.
     pub attempt: u32,
-    /// `false` while it waits for its artifacts to travel with another message.
+    /// `false` while it waits for artifacts that another message carries.
     pub sent: bool,
 }
 
@@ -70,11 +71,11 @@ struct SentTask {
     deadline: Option<Instant>,
 }
 
-/// The action a reply requires beyond updates.
+/// The action that a reply requires in addition to updates.
 #[derive(Debug)]
 pub(crate) enum ReplyAction {
     None,
-    /// Send the cell again, with these.
+    /// Resend the cell with these artifacts.
     NeedArtifacts {
         key: TaskKey,
         uuid: Option<EngineUuid>,
@@ -85,7 +86,7 @@ pub(crate) enum ReplyAction {
 }
 
 impl Tasks {
-    /// Takes a task that is sent, or held back until its artifacts have travelled.
+    /// Adds a task that is sent, or held until its artifacts have arrived.
     pub fn begin(&mut self, msg_id: MsgId, sending: TaskRoute, work: EngineTask) {
         self.parked.remove(&sending.key);
         let task = SentTask {
@@ -103,12 +104,12 @@ impl Tasks {
         self.by_msg.insert(msg_id, Box::new(task));
     }
 
-    /// Returns true if many tasks have ended, and none was left, since it last did.
+    /// Returns true if many tasks have ended and none is left, once for each such time.
     pub fn many_ended(&mut self) -> bool {
         std::mem::take(&mut self.many_ended)
     }
 
-    /// Returns true if the task was refused and its submitter has not answered.
+    /// Returns true if the task was refused and its submitter has not responded.
     pub fn is_parked(&self, key: TaskKey) -> bool {
         self.parked.contains(&key)
     }
@@ -118,7 +119,7 @@ impl Tasks {
         self.by_msg.get(msg_id).map(|task| task.key)
     }
 
-    /// Takes the tasks that are held back, for another attempt at sending them.
+    /// Takes the held tasks, to try sending them again.
     pub fn take_held(&mut self) -> Vec<(TaskKey, EngineTask, u32)> {
         let held: Vec<_> = self
             .by_msg
@@ -137,7 +138,7 @@ impl Tasks {
         taken
     }
 
-    /// Returns the requests that drop these tasks; those that are held here end at once.
+    /// Returns the requests that abort these tasks; held tasks end at once.
     pub fn abort(
         &mut self,
         keys: &[TaskKey],
@@ -169,7 +170,7 @@ impl Tasks {
         asked
     }
 
-    /// Ends a task that was refused; ignored when it is not waiting for that.
+    /// Ends a refused task in failure; ignored if its submitter has already responded.
     pub fn fail_parked(
         &mut self,
         key: TaskKey,
@@ -194,7 +195,7 @@ impl Tasks {
         self.settle(msg_id, commands);
     }
 
-    /// An engine published something on behalf of a request; unknown requests are not ours.
+    /// Handles a publication of an engine; those for other clients' requests are ignored.
     pub fn published(
         &mut self,
         parent: &MsgId,
@@ -251,7 +252,7 @@ impl Tasks {
         commands.push(Command::Update(key, update));
     }
 
-    /// A reply came; a second reply to the same request is ignored.
+    /// Handles a reply; a second reply to the same request is ignored.
     pub fn replied(
         &mut self,
         reply: Reply,
@@ -311,21 +312,21 @@ impl Tasks {
         ReplyAction::None
     }
 
-    /// The replies to all tasks that are sent may be lost.
+    /// Marks all sent tasks as doubtful: their replies may be lost.
     pub fn doubt(&mut self) {
         let sent = self.ids(|task| task.sent && !task.ended);
         self.doubtful = sent.into_iter().map(|id| (id, false)).collect();
     }
 
-    /// The tasks of which the controller is to be asked.
+    /// The doubtful tasks, about which the controller is queried.
     pub fn doubtful(&self) -> Vec<MsgId> {
         let mut doubtful: Vec<_> = self.doubtful.keys().cloned().collect();
         doubtful.sort();
         doubtful
     }
 
-    /// Takes what the controller does not know, all others being under way; those that it has not known
-    /// before either.
+    /// Handles the controller's report: tasks not in `unknown` are pending. Returns those that were
+    /// unknown the previous time as well.
     pub fn still_unknown(&mut self, unknown: Vec<MsgId>) -> Vec<MsgId> {
         let before = std::mem::take(&mut self.doubtful);
         let open = unknown.into_iter().filter(|id| before.contains_key(id));
@@ -334,11 +335,11 @@ impl Tasks {
         again
     }
 
-    /// An engine is gone. What it or the controller said last may still be under way.
+    /// Handles that an engine has left. Its last messages, or the controller's, may be in transit.
     pub fn engine_left(&mut self, uuid: &EngineUuid, now: Now) {
-        // The scheduler answers for what it has placed.
+        // The scheduler reports the end of the tasks it has placed.
         for (msg_id, task) in &mut self.by_msg {
-            // Of some it will be known what has become of them.
+            // The outcome of a doubtful task is reported by the controller.
             if task.placed() == Some(uuid) && !self.doubtful.contains_key(msg_id) {
                 task.engine_left = true;
                 let until = now.instant + DEATH_GRACE;
@@ -347,12 +348,12 @@ impl Tasks {
         }
     }
 
-    /// The messages that are with that engine.
+    /// The messages sent to an engine.
     pub fn sent_to(&self, uuid: &EngineUuid) -> Vec<MsgId> {
         self.ids(|task| task.uuid.as_ref() == Some(uuid) && task.sent)
     }
 
-    /// Ends everything.
+    /// Ends all tasks in failure.
     pub fn disconnected(&mut self, reason: &str, now: Now, commands: &mut Vec<Command>) {
         for msg_id in self.ids(|_| true) {
             let lost = format!("the connection to the controller is lost: {reason}");
@@ -369,12 +370,12 @@ impl Tasks {
         }
     }
 
-    /// The time [`tick`](Self::tick) is due.
+    /// The time at which [`tick`](Self::tick) is due.
     pub fn deadline(&self) -> Option<Instant> {
         self.deadlines.first().map(|(at, _)| *at)
     }
 
-    /// Gives up waiting for what is overdue.
+    /// Ends the waiting of overdue tasks.
     pub fn tick(&mut self, now: Now, commands: &mut Vec<Command>) {
         let due = self
             .deadlines
@@ -448,7 +449,7 @@ impl Tasks {
         ));
     }
 
-    /// All output of an ended task is here, or no more is expected.
+    /// Removes an ended task, whose output has arrived or is no longer expected.
     fn settle(&mut self, msg_id: &MsgId, commands: &mut Vec<Command>) {
         if let Some(task) = self.forget(msg_id) {
             commands.push(Command::Update(task.key, TaskUpdate::OutputDone));
@@ -459,7 +460,7 @@ impl Tasks {
         let task = self.by_msg.remove(msg_id)?;
         self.doubtful.remove(msg_id);
         if self.by_msg.is_empty() {
-            // The room of a hundred thousand tasks is a hundred megabytes.
+            // The capacity for a hundred thousand tasks takes a hundred megabytes.
             self.many_ended |= self.by_msg.capacity() >= MANY;
             self.by_msg.shrink_to(FEW);
         }
@@ -487,7 +488,7 @@ impl SentTask {
         self.uuid.as_ref().filter(|_| self.work.engine().is_some())
     }
 
-    /// It turns out who has it.
+    /// Records the engine that has it.
     fn place(&mut self, engine: Option<(EngineId, EngineUuid)>, commands: &mut Vec<Command>) {
         if let Some((id, uuid)) = engine
             && self.work.engine().is_none()
@@ -500,7 +501,7 @@ impl SentTask {
     }
 }
 
-/// A task waits for something until then.
+/// Sets the deadline of a task.
 fn wait(
     deadlines: &mut BTreeSet<(Instant, MsgId)>,
     msg_id: &MsgId,
@@ -513,7 +514,7 @@ fn wait(
     deadlines.insert((until, msg_id.clone()));
 }
 
-/// Ends a task that is with its submitter, so that nothing is to come from an engine.
+/// Ends a task that is with its submitter; no messages of an engine are expected.
 fn finish_parked(key: TaskKey, end: UnrecordedEnd, now: Now, commands: &mut Vec<Command>) {
     let ended = end.record(None, None, None, now);
     commands.push(Command::Update(key, TaskUpdate::Ended(Box::new(ended))));

@@ -1,4 +1,4 @@
-//! Races and orders of events, as lists.
+//! Races, written as lists of events in different orders.
 
 mod recovery;
 
@@ -23,7 +23,7 @@ struct Client {
 }
 
 impl Client {
-    /// A client on machine `here` with engines 0 to `n`, each on the machine named.
+    /// Creates a client on machine `here` with one engine on each of these machines.
     fn with(hosts: &[&str]) -> Self {
         let mut client = Self {
             state: State::new("s".to_owned(), "here".to_owned(), UNREACHABLE),
@@ -78,7 +78,7 @@ impl Client {
         }))
     }
 
-    /// A reply the controller makes in an engine's name.
+    /// A reply made by the controller on behalf of an engine.
     fn decided(&mut self, parent: &str, answer: ReplyContent) -> Vec<String> {
         self.on(Event::Replied(Reply {
             answer,
@@ -276,10 +276,10 @@ fn a_task_ends_once_whoever_speaks_first() {
     let cases: [(&[Step], &str); 6] = [
         (&[left, controller, time, idle], "EngineError"),
         (&[controller, left, time, engine], "EngineError"),
-        // The engine's own word was under way when it left.
+        // The engine's reply was in transit when it left.
         (&[left, engine, idle, time], "Panic"),
         (&[left, engine, time, controller], "Panic"),
-        // A stock controller says nothing.
+        // A stock controller does not reply.
         (&[left, time, engine, idle], "EngineError"),
         (&[engine, idle, left, controller], "Panic"),
     ];
@@ -313,7 +313,7 @@ fn a_lost_idle_is_not_waited_for_for_ever() {
     client.submit(&[0]);
     client.replied("s_1", OK);
     client.after(IDLE_TIMEOUT / 2);
-    // Output still comes, so it is still worth waiting.
+    // Output still arrives, so the deadline is extended.
     client.published("s_1", text("late"));
     assert_eq!(client.after(IDLE_TIMEOUT / 2), [""; 0]);
     assert_eq!(client.after(IDLE_TIMEOUT / 2), ["0 settles"]);
@@ -331,7 +331,7 @@ fn a_refused_cell_is_asked_about_and_sent_again() {
         work: cell(0).into(),
     };
     assert_eq!(client.on(resend()), ["u0 s_2 by path"]);
-    // Only one answer counts.
+    // Only the first response counts.
     assert_eq!(client.on(resend()), [""; 0]);
     assert_eq!(client.replied("s_2", OK), ["0 ends ok"]);
     let failed = || Event::Fail {
@@ -386,7 +386,7 @@ fn an_engine_that_lacks_artifacts_is_sent_them_but_not_for_ever() {
 #[test]
 fn abort_reaches_tasks_wherever_they_are() {
     let mut client = Client::with(&["there", "there", "here"]);
-    // Task 0 is sent, task 1 is held back, task 2 is refused, task 3 is done.
+    // Task 0 is sent, task 1 is held, task 2 is refused, task 3 is done.
     client.submit(&[0, 1, 2, 2]);
     client.replied("s_3", ReplyContent::Refused(RefusalReason::StateMismatch));
     client.replied("s_4", OK);
@@ -438,7 +438,7 @@ fn the_second_look_finds_who_was_missed() {
         batches: false,
     });
     assert_eq!(told, ["left 0", "u2 s_1 greeting"]);
-    // An id that is another engine now.
+    // The id now belongs to another engine.
     let told = client.on(Event::Registered(EngineId(1), uuid(5)));
     assert_eq!(told, ["left 1", "u5 s_2 greeting"]);
     let told = client.after(GREETING_RETRY);
@@ -457,7 +457,7 @@ fn when_the_controller_is_gone_everything_ends() {
     });
     assert_eq!(client.on(Event::LinkDown), ["lost"]);
     assert_eq!(client.after(UNREACHABLE / 2), [""; 0]);
-    // It comes back and goes again: the time starts anew.
+    // The connection is restored and lost again: the deadline is reset.
     assert_eq!(client.on(Event::LinkUp), ["back", "look", "what of s_1"]);
     client.on(Event::LinkDown);
     assert_eq!(client.after(UNREACHABLE / 2), [""; 0]);
@@ -529,7 +529,7 @@ fn it_turns_out_who_runs_a_balanced_task() {
         published: text("a"),
     });
     assert_eq!(told, ["0 on 1", "0 puts out"]);
-    // Its engine dies; the scheduler gives it to another and answers in its name.
+    // Its engine exits; the scheduler reassigns it and replies on its behalf.
     client.on(Event::Unregistered(EngineId(1), uuid(1)));
     assert_eq!(client.after(DEATH_GRACE * 2), [""; 0]);
     let told = client.on(Event::Replied(Reply {
@@ -578,7 +578,7 @@ fn tasks_that_differ_in_their_arguments_alone_travel_together() {
         told,
         ["- s_1 for s_1,s_2", "- s_3 by path", "- s_4 for s_4,s_5"]
     );
-    // Each ends by itself.
+    // Each ends on its own.
     let settled = |parent, settled| Reply {
         settled,
         ..reply(parent)
@@ -594,7 +594,7 @@ fn tasks_that_differ_in_their_arguments_alone_travel_together() {
     assert_eq!(client.replied("s_5", lacks), ["- s_6 by path"]);
 }
 
-/// Data of a process.
+/// A segment of a process.
 fn segment(pid: u32) -> Segment {
     let reference = SegmentRef {
         pid,
@@ -607,7 +607,7 @@ fn segment(pid: u32) -> Segment {
     Segment::read(reference.to_bytes().to_vec().into()).unwrap()
 }
 
-/// A call on an engine, with large arguments.
+/// A call with large arguments on an engine.
 fn large(engine: u32, args: &Segment) -> EngineTask {
     match balanced(&[]) {
         EngineTask::Call(call) => EngineTask::Call(EngineCall {
@@ -620,7 +620,7 @@ fn large(engine: u32, args: &Segment) -> EngineTask {
 }
 
 impl Client {
-    /// Calls with the same large arguments, once what they call is everywhere.
+    /// Submits calls with the same large arguments, once their libraries are on all machines.
     fn share(&mut self, engines: &[u32]) -> Vec<String> {
         let args = segment(1);
         let tasks = engines.iter().enumerate();
@@ -654,7 +654,7 @@ fn large_arguments_travel_to_a_machine_once_and_are_given_up_with_the_last_task(
         "u3 s_4 with [0, 1] and its data",
     ];
     assert_eq!(told, sent);
-    // The second engine of the machine waits for both, its libraries and its arguments.
+    // The second engine of the machine waits for both the libraries and the arguments.
     assert_eq!(client.keeps(1, "s_2"), [""; 0]);
     let told = client.published("s_2", EngineOutput::Kept(None));
     assert_eq!(told, ["u2 s_6 with [] and data of 7 at there"]);
@@ -671,14 +671,14 @@ fn large_arguments_travel_to_a_machine_once_and_are_given_up_with_the_last_task(
 #[test]
 fn large_arguments_that_are_lost_on_the_way_travel_again() {
     let mut client = Client::with(&["there", "there"]);
-    // What they call is there already.
+    // Their libraries are on the machine already.
     client.share(&[0]);
     client.keeps(0, "s_1");
     client.over("s_1");
     assert!(client.state.data.is_empty());
     let told = client.share(&[0, 1]);
     assert_eq!(told, ["u0 s_3 with [] and its data"]);
-    // The first engine ends; or has no memory for them, and says so too late.
+    // The first engine exits, or has no memory for them and reports it too late.
     client.on(Event::Unregistered(EngineId(0), uuid(0)));
     let told = client.after(DEATH_GRACE * 2);
     let again = "u1 s_5 with [] and its data";
@@ -736,7 +736,7 @@ fn a_lineage_goes_to_whoever_asked_for_it() {
         client.on(Event::Replied(answered)),
         ["lineage 0 theirs", "answered 0"]
     );
-    // An engine of another version has no answer that we understand.
+    // The reply of an engine of an incompatible version is not decoded.
     assert_eq!(client.on(order(1)), ["u1 s_2 Lineage"]);
     let answered = Reply {
         answer: ReplyContent::Lineage(None),

@@ -1,4 +1,4 @@
-//! The outputs of one task: those not yet shown, and those that can be shown again.
+//! The outputs of one task: pending ones, and shown ones that may have to be shown again.
 
 use super::super::label::Labels;
 use super::HOLD_LIMIT;
@@ -8,23 +8,24 @@ use phalanx_protocol::output::{Output, StreamName};
 use std::collections::VecDeque;
 use std::time::Instant;
 
-/// Most bytes kept of a task for showing them again after another engine has cleared the cell.
+/// The maximum number of bytes kept of a task's output, to show it again after another engine has
+/// cleared the cell.
 const KEPT_BYTES: usize = 256 << 10;
 
-/// One task's outputs on their way to the cell.
+/// The pending and shown outputs of one task.
 #[derive(Debug)]
 pub(super) struct Lane {
     pub(super) waiting: VecDeque<Output>,
     pub(super) execution_count: u32,
-    /// Since when an unfinished line is held back.
+    /// The time since which an unfinished line has been held back.
     pub(super) held: Option<Instant>,
-    /// Lines that are rewritten by carriage returns, one a stream at most.
+    /// Lines that are rewritten with carriage returns, at most one per stream.
     pub(super) lines: Vec<LiveLine>,
-    /// Its outputs that were shown, as far as they are kept.
+    /// The outputs that were shown, within the limit.
     pub(super) log: OutputLog,
-    /// It has cleared what it showed before.
+    /// True if the task has cleared its earlier output.
     pub(super) cleared: bool,
-    /// It will have, once it shows something.
+    /// True if the task clears its output when it shows the next one.
     clear_at_next: bool,
 }
 
@@ -43,10 +44,10 @@ impl Default for Lane {
 }
 
 impl Lane {
-    /// Takes an output; text is joined to what waits.
+    /// Adds an output; text is appended to pending text.
     pub(super) fn push(&mut self, output: Output, labels: Labels) {
         match output {
-            // The cell is this engine's alone, so the frontend can do it.
+            // The cell shows only this engine's output, so the frontend can clear it.
             Output::ClearOutput { wait } if labels == Labels::Engines => {
                 if wait {
                     self.clear_at_next = true;
@@ -77,12 +78,12 @@ impl Lane {
         }
     }
 
-    /// Returns true if there is anything to show.
+    /// Returns true if there is pending output.
     pub(super) fn waits(&self) -> bool {
         self.cleared || !self.waiting.is_empty()
     }
 
-    /// Bytes of text that wait.
+    /// The number of bytes of pending text.
     pub(super) fn waiting_bytes(&self) -> usize {
         let text = |output: &Output| match output {
             Output::Stream { text, .. } => text.len(),
@@ -91,8 +92,8 @@ impl Lane {
         self.waiting.iter().map(text).sum()
     }
 
-    /// Takes the unfinished last line off `waiting`, unless it was held back for too long or is one
-    /// that rewrites itself.
+    /// Removes the unfinished last line from `waiting`, unless it was held back for too long or is
+    /// a rewritten line.
     pub(super) fn unfinished(&mut self, now: Instant) -> Option<Output> {
         let rewritten = |name| self.lines.iter().any(|line| line.name == name);
         let Some(Output::Stream { name, text }) = self.waiting.back_mut() else {

@@ -1,5 +1,6 @@
-//! A line that an engine rewrites by carriage returns: a bar. Among those of other engines it cannot
-//! be rewritten as text, so it is a display of its own that is updated in place.
+//! A line that an engine rewrites with carriage returns, such as a progress bar. It cannot be
+//! rewritten as text among the output of other engines, so it is a display that is updated in
+//! place.
 
 use crate::result::apply_carriage_returns;
 use phalanx_protocol::id::EngineId;
@@ -7,19 +8,20 @@ use phalanx_protocol::look::bar;
 use phalanx_protocol::output::{MimeBundle, Output, StreamName};
 use serde_json::json;
 
-/// Longest line kept, in bytes: what is rewritten more often has its past dropped.
+/// The maximum length kept of a line, in bytes; the overwritten beginning of a longer one is
+/// dropped.
 const KEPT_BYTES: usize = 4 << 10;
 
-/// Sequences by which terminals erase a line; it is shown anew as a whole.
+/// Escape sequences that erase a line; the display is replaced as a whole.
 const ERASE: [&str; 2] = ["\x1b[2K", "\x1b[K"];
 
-/// A line that is not yet ended.
+/// An unfinished line.
 #[derive(Debug)]
 pub(super) struct LiveLine {
     pub(super) name: StreamName,
     engine: EngineId,
     display_id: String,
-    /// All that was written to it.
+    /// All text written to it.
     written: String,
     shown: Option<String>,
 }
@@ -35,7 +37,7 @@ impl LiveLine {
         }
     }
 
-    /// More is written; what shows it, if that changes the line.
+    /// Appends text; returns the display if the line has changed.
     pub(super) fn write(&mut self, text: &str) -> Option<Output> {
         self.written.push_str(text);
         if self.written.len() > KEPT_BYTES {
@@ -45,7 +47,7 @@ impl LiveLine {
         let line = ERASE
             .iter()
             .fold(line, |line, erase| line.replace(erase, ""));
-        // A bar that its crate erases at the end stays as it was last.
+        // A bar that is erased by its library at the end keeps its last state.
         if line.is_empty() || self.shown.as_ref() == Some(&line) {
             return None;
         }
@@ -59,7 +61,7 @@ impl LiveLine {
     }
 }
 
-/// Returns true if a line is rewritten: it has a carriage return that does not merely end it.
+/// Returns true if a line is rewritten: it has a carriage return other than at its end.
 pub(super) fn is_rewritten(line: &str) -> bool {
     let ended = line.strip_suffix('\n');
     ended
@@ -67,7 +69,7 @@ pub(super) fn is_rewritten(line: &str) -> bool {
         .contains('\r')
 }
 
-/// A line with its carriage returns applied.
+/// Applies the carriage returns of a line.
 pub(super) fn rewritten(line: &str) -> String {
     let line = line.trim_end_matches('\r');
     apply_carriage_returns(line)

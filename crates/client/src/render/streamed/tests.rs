@@ -141,7 +141,7 @@ fn lines_are_not_torn_unless_left_unfinished() {
     cell.out(210, 0, "20 ");
     cell.out(220, 1, " whole\nrest");
     cell.tick(300);
-    // What was begun at 200 is complete now; what was begun since is held back for a while.
+    // The line begun at 200 is complete; the one begun since is held back.
     let text = |cell: &Cell| cell.shown.concat().replace("stdout|", "");
     let shown = "[stdout:0] \n10 \n[stdout:1] \na1\nhalf whole\n".to_owned();
     cell.tick(400);
@@ -206,7 +206,7 @@ fn one_engine_clears_what_it_showed_and_no_more() {
     cell.shown.clear();
     cell.event(50, 0, clear(true));
     cell.tick(139);
-    // It waits for what comes in its place.
+    // Clears only when the next output arrives.
     assert!(cell.shown.is_empty(), "{:?}", cell.shown);
     cell.out(139, 0, "frame 2\n");
     cell.event(139, 0, clear(true));

@@ -1,4 +1,4 @@
-//! A client after its connection broke, and with unusual engines and outputs.
+//! A client after a lost connection, and with unusual engines and outputs.
 
 use super::*;
 
@@ -11,7 +11,7 @@ fn what_a_broken_connection_has_lost_is_asked_for_until_it_is_known() {
         client.on(Event::LinkUp),
         ["back", "look", "what of s_1,s_2"]
     );
-    // The controller is another, which has no engines yet; that is not how the tasks have ended.
+    // The controller is a new one without engines; this does not end the tasks.
     let none = Event::Engines {
         engines: Vec::new(),
         batches: false,
@@ -24,7 +24,7 @@ fn what_a_broken_connection_has_lost_is_asked_for_until_it_is_known() {
             unknown: ids.iter().copied().map(MsgId::new).collect(),
         })
     };
-    // One is under way; the other may be still on its way, and is asked for once more.
+    // One task is pending; the other may be in transit, and is queried once more.
     assert_eq!(client.on(unknown(&["s_2"])), [""; 0]);
     assert_eq!(client.after(RECOVERY_INTERVAL), ["what of s_2"]);
     assert_eq!(client.on(Event::NotRecovered), [""; 0]);
@@ -82,7 +82,7 @@ fn rust_code_goes_to_rust_engines_alone() {
         client.submit(&[0, 1]),
         ["u0 s_1 by path", refused[0], refused[1]]
     );
-    // A scheduler is told which engines these are.
+    // The scheduler receives the list of these engines.
     for (wanted, targets) in [(&[][..], Some(vec![uuid(0)])), (&[1][..], None)] {
         let now = Now {
             instant: client.start,
@@ -125,7 +125,7 @@ fn an_engine_of_another_version_is_told_apart_and_both_versions_are_named() {
          install the same version for both, and restart the older of the two",
         Release::ours()
     );
-    // Sent to it, or left to a scheduler that could choose no other.
+    // Sent directly, or through a scheduler that has no other choice.
     for work in [cell(1).into(), balanced(&[1])] {
         let tasks = vec![(key(0), work)];
         let commands = client.state.handle(Event::Submit { tasks }, now);
