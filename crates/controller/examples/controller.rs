@@ -1,4 +1,4 @@
-//! The controller alone: `cargo run -p phalanx-controller --example controller -- --folder DIR`.
+//! A controller on its own: `cargo run -p phalanx-controller --example controller -- --folder DIR`.
 
 use clap::Parser;
 

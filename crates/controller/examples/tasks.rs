@@ -1,6 +1,6 @@
-//! The number of load-balanced no-op tasks a controller carries per second, and the time one takes: a client,
-//! the controller and echoing engines, over real sockets, without compiled code.
-//! `cargo run --release -p phalanx-controller --example tasks -- [TASKS [ENGINES [HWM]]]`
+//! Benchmark of the throughput (load-balanced no-op tasks per second) and the round-trip time of a
+//! controller: a client, the controller and echoing engines, over real sockets, without compiled
+//! code. `cargo run --release -p phalanx-controller --example tasks -- [TASKS [ENGINES [HWM]]]`
 
 use phalanx_controller::{Controller, ControllerConfig};
 use phalanx_protocol::id::SessionId;
@@ -15,7 +15,7 @@ use tokio::task::JoinSet;
 
 type Failed = Box<dyn Error + Send + Sync>;
 
-/// Round trips of one task at a time.
+/// The number of round trips of a single task.
 const ROUND_TRIPS: usize = 2000;
 
 #[tokio::main]
@@ -38,7 +38,7 @@ async fn main() -> Result<(), Failed> {
     };
     let mut notified = open(SocketKind::Sub, file.notification).await?.split().1;
     let mut iopub = open(SocketKind::Sub, file.iopub).await?.split().1;
-    // Ends with the socket, when the program does.
+    // Ends with the socket, when the program exits.
     tokio::spawn(async move { while iopub.recv().await.is_some() {} });
     let (task, mut replies) = open(SocketKind::Dealer, file.task).await?.split();
     let mut running = JoinSet::new();
@@ -97,7 +97,7 @@ fn request(session: &Session) -> Result<Frames, Failed> {
     Ok(request.seal(session.key())?)
 }
 
-/// An engine that answers each task with its own buffers.
+/// An engine that replies to each task with its own buffers.
 async fn echo(
     file: &EngineConnectionFile,
     uuid: String,

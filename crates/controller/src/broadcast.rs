@@ -1,38 +1,39 @@
-//! One request for many engines; a single flat leaf of ipyparallel's broadcast scheduler. Pure.
+//! Broadcasts: one request for many engines; a single flat leaf of ipyparallel's broadcast
+//! scheduler. Pure.
 
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use serde_json::{Map, Value, json};
 use std::collections::HashMap;
 
-/// Replies that are to become one.
+/// Replies to be combined into one.
 #[derive(Debug)]
 struct Collection {
-    /// As the client named them: uuid and id.
+    /// The targets as named by the client: uuid and id.
     targets: Vec<(EngineUuid, Value)>,
     replies: HashMap<EngineUuid, Vec<Bytes>>,
-    /// The first error, which would otherwise be lost behind the last reply.
+    /// The first error, which the last reply would otherwise hide.
     error: Option<Value>,
 }
 
-/// The broadcasts whose replies are collected.
+/// The broadcasts whose replies are being collected.
 #[derive(Debug, Default)]
 pub struct Broadcast {
     collections: HashMap<MsgId, Collection>,
 }
 
-/// The one reply of a coalescing broadcast.
+/// The combined reply of a coalescing broadcast.
 #[derive(Debug, PartialEq)]
 pub struct Coalesced {
-    /// `broadcast_targets` of its metadata.
+    /// The `broadcast_targets` of its metadata.
     pub targets: Value,
-    /// The engines' buffers in the order of the targets.
+    /// The engines' buffers, in the order of the targets.
     pub buffers: Vec<Bytes>,
-    /// The content instead of the last reply's, when some engine failed.
+    /// The content that replaces that of the last reply, if an engine failed.
     pub error: Option<Value>,
 }
 
-/// The engines a broadcast's metadata names: `targets` is a list of `[uuid, id]`.
+/// Parses the targets in a broadcast's metadata: `targets` is a list of `[uuid, id]`.
 pub fn targets(metadata: &Map<String, Value>) -> Vec<(EngineUuid, Value)> {
     let listed = metadata.get("targets").and_then(Value::as_array);
     let target = |pair: &Value| {
@@ -47,13 +48,14 @@ pub fn targets(metadata: &Map<String, Value>) -> Vec<(EngineUuid, Value)> {
     })
 }
 
-/// The msg_id under which one engine gets a broadcast, and under which a client expects its reply.
+/// The msg_id with which an engine receives a broadcast, and with which the client expects its
+/// reply.
 pub fn engine_msg_id(original: &MsgId, engine: &EngineUuid) -> MsgId {
     MsgId::new(format!("{original}_{engine}"))
 }
 
 impl Broadcast {
-    /// Replies of these engines are to be collected.
+    /// Starts collecting the replies of these engines.
     pub fn collect(&mut self, original: MsgId, targets: Vec<(EngineUuid, Value)>) {
         let collection = Collection {
             targets,
@@ -63,12 +65,13 @@ impl Broadcast {
         self.collections.insert(original, collection);
     }
 
-    /// Returns true if the replies to that request are to become one.
+    /// Returns true if the replies to that request are combined into one.
     pub fn collects(&self, original: &MsgId) -> bool {
         self.collections.contains_key(original)
     }
 
-    /// An engine has answered, or was answered for; gives the one reply once all have.
+    /// Records a reply of an engine, or one made on its behalf; returns the combined reply once all
+    /// have replied.
     pub fn replied(
         &mut self,
         original: &MsgId,

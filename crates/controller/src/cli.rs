@@ -1,4 +1,4 @@
-//! `phalanx controller`: the same controller as its own process.
+//! `phalanx controller`: a controller in its own process.
 
 use crate::ipython::{CLUSTER_ID_ENVIRONMENT, ProfileArgs};
 use crate::{Controller, ControllerConfig, TaskDatabase, scheduler::Scheme};
@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 
-/// Options of `phalanx controller`; names are `ipcontroller`'s.
+/// The options of `phalanx controller`; the names are `ipcontroller`'s.
 #[derive(Clone, Debug, clap::Args)]
 pub struct ServerArgs {
     /// Address to listen on. Anything but loopback is open to the network.
@@ -37,11 +37,11 @@ pub struct ServerArgs {
     /// The path of the file for engines, if not in the folder.
     #[arg(long)]
     pub engine_file: Option<PathBuf>,
-    /// Use the key and the ports of the connection files that are there, and leave the files behind: a
-    /// controller that is started again this way finds its engines and clients.
+    /// Use the key and the ports of existing connection files, and keep the files on exit: a
+    /// controller that is restarted this way is found by its engines and clients.
     #[arg(long)]
     pub reuse: bool,
-    /// The same: engines that look for a controller come back by themselves.
+    /// The same as `--reuse`: engines that have lost the controller reconnect by themselves.
     #[arg(long)]
     pub restore: bool,
     /// Part of the files' names.
@@ -88,18 +88,18 @@ pub struct ServerArgs {
     pub log_to_file: bool,
 }
 
-/// Ports in the order in which they are tried.
+/// Ports, in the order in which they are tried.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Ports(pub Vec<u16>);
 
-/// The least important messages that are logged.
+/// The lowest level of messages that are logged.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LogLevel(pub tracing::Level);
 
-/// Reads a list of ports.
+/// Parses a list of ports.
 ///
 /// # Errors
-/// When it is none.
+/// If the text is not one.
 pub fn ports(text: &str) -> Result<Ports, String> {
     let refused = || format!("`{text}` is not a list of ports, such as 10101-10120,10200");
     let mut ports = Vec::new();
@@ -114,7 +114,7 @@ pub fn ports(text: &str) -> Result<Ports, String> {
     Ok(Ports(ports))
 }
 
-/// Python's levels by name or number.
+/// Parses a log level of Python, by name or number.
 fn log_level(text: &str) -> Result<LogLevel, String> {
     let level = match text.to_ascii_uppercase().as_str() {
         "TRACE" => tracing::Level::TRACE,
@@ -137,18 +137,18 @@ fn log_level(text: &str) -> Result<LogLevel, String> {
 /// A store of task records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub enum Db {
-    /// In memory.
+    /// Records in memory.
     #[default]
     Memory,
-    /// In an SQLite database, which the next controller goes on with.
+    /// Records in an SQLite database, which later controllers continue to use.
     #[cfg(feature = "sqlite")]
     Sqlite,
-    /// Nowhere.
+    /// No records.
     None,
 }
 
 impl ServerArgs {
-    /// The store that is wanted, however it is spelled.
+    /// The selected store, from any of the options.
     fn wanted_db(&self) -> Db {
         #[cfg(feature = "sqlite")]
         if self.sqlitedb {
@@ -186,7 +186,7 @@ impl ServerArgs {
         folder.unwrap_or_else(|| PathBuf::from("."))
     }
 
-    /// The file to log to, if it is not stderr.
+    /// The file to log to; `None` for stderr.
     pub fn log_file(&self) -> Option<PathBuf> {
         let profile = self.profile.named_or_launched();
         let folder = profile.map_or_else(|| self.folder(), |profile| profile.logs());
@@ -195,7 +195,7 @@ impl ServerArgs {
     }
 }
 
-/// The interface of an address to listen on.
+/// The interface for an address to listen on.
 pub fn interface(ip: &str) -> String {
     match ip.contains(':') {
         true => format!("tcp://[{}]", ip.trim_matches(['[', ']'])),
@@ -227,9 +227,10 @@ impl From<ServerArgs> for ControllerConfig {
     }
 }
 
-/// Serves until SIGINT, SIGTERM or a client's shutdown request. Says on stdout where its files are.
+/// Serves until SIGINT, SIGTERM or a client's shutdown request. Prints the paths of its files to
+/// stdout.
 pub async fn run_server(args: ServerArgs) -> ExitCode {
-    // Where ipyparallel's launcher named the profile, it writes the cluster's file itself.
+    // If ipyparallel's launcher has named the profile, it writes the cluster file itself.
     let listed = args
         .profile
         .named()

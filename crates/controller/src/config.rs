@@ -9,28 +9,28 @@ pub struct ControllerConfig {
     /// The interface it listens on: `tcp://address` (loopback by default), `ipc://path` or, for tests,
     /// `memory://name`.
     pub interface: String,
-    /// The host name under which others reach it, when it listens on all addresses.
+    /// The host name by which other machines reach it if it listens on all addresses.
     pub location: Option<String>,
-    /// Ports to listen on, in this order; others are chosen where they are used up or taken.
+    /// The ports to listen on, in this order; beyond them, or if one is taken, the system chooses.
     pub ports: Vec<u16>,
     /// The SSH server through which clients reach it, `user@host:port`; empty for none.
     pub ssh: String,
     /// The SSH server through which engines reach it.
     pub engine_ssh: String,
-    /// Time between two heartbeats; ipyparallel's `--ping`.
+    /// The time between two heartbeats; ipyparallel's `--ping`.
     pub heartbeat: Duration,
     /// The scheme that chooses the engine of a load-balanced task.
     pub scheme: Scheme,
-    /// Load-balanced tasks an engine may have at once; 0 for any number. Tasks of one submission that
-    /// take next to no time go several at once, and count as one.
+    /// The maximum number of load-balanced tasks on an engine; 0 for no limit. Several very short
+    /// tasks of one submission are sent together and count as one.
     pub hwm: usize,
-    /// Bytes of load-balanced tasks that may wait here; while more do, no new ones are read, so
-    /// that they wait with the clients.
+    /// The maximum size, in bytes, of waiting load-balanced tasks; beyond it no new ones are read,
+    /// so that they stay with the clients.
     pub queued_bytes: usize,
-    /// The time a client that has lost its connection has to come back before what it has submitted and has not
-    /// begun is dropped.
+    /// The time a client that has lost its connection has to reconnect before its tasks that have
+    /// not started are aborted.
     pub client_timeout: Duration,
-    /// The store of task records, for the queries of clients.
+    /// The store of task records for clients' queries.
     pub database: TaskDatabase,
     /// The scheme that signs the messages.
     pub signature_scheme: SignatureScheme,
@@ -40,28 +40,29 @@ pub struct ControllerConfig {
     pub client_file: Option<PathBuf>,
     /// The path of the file for engines, if not in the folder under its usual name.
     pub engine_file: Option<PathBuf>,
-    /// True if the key and the ports in existing connection files are used again, so that the engines and
-    /// clients of a controller that has ended find this one. The files then outlive it.
+    /// True to use the key and the ports of existing connection files, so that the engines and
+    /// clients of an earlier controller find this one. The files are kept on shutdown.
     pub reuse: bool,
-    /// Part of the files' names, as ipyparallel has it: `ipcontroller-<cluster_id>-client.json`.
+    /// The cluster's part of the file names, as in ipyparallel:
+    /// `ipcontroller-<cluster_id>-client.json`.
     pub cluster_id: String,
 }
 
 /// A store of task records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum TaskDatabase {
-    /// In memory; the oldest tasks are forgotten.
+    /// Records in memory; the oldest ones are dropped.
     Memory {
-        /// The number of bytes they may take.
+        /// The maximum size of the records in bytes.
         bytes: usize,
     },
-    /// In a file, from one controller to the next, until they are purged.
+    /// Records in a file, shared by consecutive controllers, until they are purged.
     #[cfg(feature = "sqlite")]
     Sqlite(PathBuf),
 }
 
 impl Default for TaskDatabase {
-    /// 64 MiB of memory.
+    /// In memory, up to 64 MiB.
     fn default() -> Self {
         Self::Memory { bytes: 64 << 20 }
     }

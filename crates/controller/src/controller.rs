@@ -10,7 +10,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-/// A running controller. Dropping it ends it; its connection files go with it.
+/// A running controller. Dropping it stops it and removes its connection files.
 #[derive(Debug)]
 pub struct Controller {
     client: (ClientConnectionFile, PathBuf),
@@ -18,16 +18,17 @@ pub struct Controller {
     cancel: CancellationToken,
     tasks: TaskTracker,
     ended: watch::Receiver<bool>,
-    /// The next controller uses the files again.
+    /// True if the files are kept for the next controller.
     keeps_files: bool,
     _folder: Option<TemporaryFolder>,
 }
 
 impl Controller {
-    /// Binds all sockets, writes the connection files (0600) and serves.
+    /// Binds all sockets, writes the connection files (mode 0600) and starts serving.
     ///
     /// # Errors
-    /// When a socket cannot be bound or a file not written.
+    /// [`StartError`] if a socket cannot be bound, a file cannot be written, or the database cannot
+    /// be opened.
     pub async fn start(config: ControllerConfig) -> Result<Self, StartError> {
         let both_named = config.client_file.is_some() && config.engine_file.is_some();
         let (folder, temporary) = match &config.folder {
@@ -51,7 +52,7 @@ impl Controller {
             .engine_file
             .clone()
             .unwrap_or_else(|| usual("engine"));
-        // Of controllers that were killed; nothing waits for it.
+        // Removes the files of killed controllers; not awaited.
         let (files, own) = (folder.clone(), [client_path.clone(), engine_path.clone()]);
         drop(tokio::task::spawn_blocking(move || {
             stale::remove(&files, &own);
@@ -93,33 +94,33 @@ impl Controller {
         })
     }
 
-    /// The connection file that a client needs to reach it.
+    /// The connection file for clients.
     pub fn client_file(&self) -> &ClientConnectionFile {
         &self.client.0
     }
 
-    /// The connection file that an engine needs to join it.
+    /// The connection file for engines.
     pub fn engine_file(&self) -> &EngineConnectionFile {
         &self.engine.0
     }
 
-    /// The path of the file for clients.
+    /// The path of the connection file for clients.
     pub fn client_path(&self) -> &Path {
         &self.client.1
     }
 
-    /// The path of the file for engines.
+    /// The path of the connection file for engines.
     pub fn engine_path(&self) -> &Path {
         &self.engine.1
     }
 
-    /// Returns when it has ended, as it does when a client asks it to.
+    /// Waits until it has ended, for example at the request of a client.
     pub async fn ended(&self) {
-        // An error means that its task is gone, so it has ended.
+        // An error means that its task has ended.
         drop(self.ended.clone().wait_for(|ended| *ended).await);
     }
 
-    /// Ends it: tells the clients, lets everything that was sent leave, closes its sockets.
+    /// Shuts down: notifies the clients, flushes sent messages, closes its sockets.
     pub async fn shutdown(self) {
         self.cancel.cancel();
         self.tasks.wait().await;
@@ -133,7 +134,7 @@ impl Drop for Controller {
             return;
         }
         for path in [&self.client.1, &self.engine.1] {
-            // It may be gone already; a stale file would only mislead.
+            // The file may not exist any more; a stale file would be misleading.
             drop(std::fs::remove_file(path));
         }
     }

@@ -1,52 +1,52 @@
-//! Direct requests that are not answered yet, so that each is when its engine ends. Pure.
+//! Pending direct requests, so that they can be answered if their engine exits. Pure.
 
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use std::collections::HashMap;
 
-/// The channel a request came by and its answer goes back on.
+/// The channel of a request and its reply.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RequestRoute {
     /// Direct requests.
     Mux,
     /// Abort, signals, shutdown.
     Control,
-    /// One request for many engines.
+    /// Broadcasts.
     Broadcast,
 }
 
-/// The data needed to answer a request in its engine's place.
+/// The data needed to reply to a request on behalf of its engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PendingRequest {
-    /// The route it came by.
+    /// The route of the request.
     pub route: RequestRoute,
     /// The client's identity.
     pub client: Bytes,
-    /// Its header, as the engine got it.
+    /// The header of the request, as sent to the engine.
     pub header: Bytes,
-    /// Its type.
+    /// The type of the request.
     pub msg_type: String,
-    /// True if it is to run even if its client has gone before it began.
+    /// True to run it even if its client disconnects before it has started.
     pub detached: bool,
 }
 
-/// The requests each engine has.
+/// The pending requests of each engine.
 #[derive(Debug, Default)]
 pub struct PendingRequests {
-    /// By the order in which they were sent, in which they are also given up.
+    /// With the sequence number in which they were sent, which is the order of failing them.
     engines: HashMap<EngineUuid, HashMap<MsgId, (u64, PendingRequest)>>,
     next: u64,
 }
 
 impl PendingRequests {
-    /// A request is on its way to an engine.
+    /// Records a request sent to an engine.
     pub fn sent(&mut self, engine: EngineUuid, id: MsgId, pending: PendingRequest) {
         let requests = self.engines.entry(engine).or_default();
         requests.insert(id, (self.next, pending));
         self.next += 1;
     }
 
-    /// A request is answered; `None` when the engine was not asked, or it was answered before.
+    /// Removes an answered request; `None` if the engine has no such request.
     pub fn take(&mut self, engine: &EngineUuid, id: &MsgId) -> Option<PendingRequest> {
         let requests = self.engines.get_mut(engine)?;
         let pending = requests.remove(id);
@@ -56,7 +56,7 @@ impl PendingRequests {
         pending.map(|(_, pending)| pending)
     }
 
-    /// An engine has gone; what it had not answered.
+    /// Removes the pending requests of an engine that has left.
     pub fn left(&mut self, engine: &EngineUuid) -> Vec<(MsgId, PendingRequest)> {
         let requests = self.engines.remove(engine).unwrap_or_default();
         let mut pending: Vec<_> = requests.into_iter().collect();
@@ -65,7 +65,7 @@ impl PendingRequests {
         in_order.map(|(id, (_, pending))| (id, pending)).collect()
     }
 
-    /// The number of requests to run something that an engine has not answered.
+    /// The number of pending cells and calls of an engine.
     pub fn load_of(&self, engine: &EngineUuid) -> usize {
         let requests = self.engines.get(engine).into_iter().flatten();
         requests
@@ -73,7 +73,7 @@ impl PendingRequests {
             .count()
     }
 
-    /// A client has gone for good: the requests it has at each engine which nobody waits for any more.
+    /// The requests of a client that has left for good, by engine, except detached ones.
     pub fn client_left(&self, client: &[u8]) -> Vec<(EngineUuid, Vec<MsgId>)> {
         let lost = |pending: &PendingRequest| {
             pending.client == client && pending.route != RequestRoute::Control && !pending.detached
@@ -93,7 +93,7 @@ impl PendingRequests {
         engines
     }
 
-    /// Requests to run something that an engine has not answered.
+    /// The pending cells and calls of an engine.
     pub fn queued_on(&self, engine: &EngineUuid) -> Vec<MsgId> {
         let requests = self.engines.get(engine);
         requests.map_or_else(Vec::new, |requests| {

@@ -1,4 +1,4 @@
-//! IPython's profiles: the folders in which ipyparallel looks for connection and cluster files.
+//! IPython profiles: the folders in which ipyparallel looks for connection and cluster files.
 
 use serde_json::{Value, json};
 use std::ffi::OsString;
@@ -6,13 +6,13 @@ use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
-/// The environment variable in which ipyparallel's launchers name the profile's folder.
+/// The environment variable with the profile's folder, set by ipyparallel's launchers.
 pub const PROFILE_DIR_ENVIRONMENT: &str = "IPP_PROFILE_DIR";
 
-/// The environment variable in which they name the cluster.
+/// The environment variable with the cluster's id, set by ipyparallel's launchers.
 pub const CLUSTER_ID_ENVIRONMENT: &str = "IPP_CLUSTER_ID";
 
-/// The options that name a profile; names are ipyparallel's.
+/// The options that select a profile; the names are ipyparallel's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct ProfileArgs {
     /// An IPython profile: files stand where `ipp.Client(profile=…)` and `ipcluster list` look.
@@ -27,22 +27,22 @@ pub struct ProfileArgs {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct IpythonProfile(pub PathBuf);
 
-/// A process, as a cluster file names it.
+/// An engine process, as listed in a cluster file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListedEngine {
-    /// The engine's number.
+    /// The engine's id.
     pub id: u32,
-    /// Its process.
+    /// The process id.
     pub pid: u32,
 }
 
 impl ProfileArgs {
-    /// The profile that is named, if one is.
+    /// The selected profile, if any.
     pub fn named(&self) -> Option<IpythonProfile> {
         self.of(|variable| std::env::var_os(variable))
     }
 
-    /// The profile that is named, else the one of ipyparallel's launchers.
+    /// The selected profile, or the one set by ipyparallel's launchers.
     pub fn named_or_launched(&self) -> Option<IpythonProfile> {
         let launched = || std::env::var_os(PROFILE_DIR_ENVIRONMENT).map(PathBuf::from);
         self.named().or_else(|| {
@@ -64,30 +64,31 @@ impl ProfileArgs {
 }
 
 impl IpythonProfile {
-    /// The folder of connection and cluster files.
+    /// The folder for connection and cluster files.
     pub fn security(&self) -> PathBuf {
         self.0.join("security")
     }
 
-    /// The folder of logs.
+    /// The folder for logs.
     pub fn logs(&self) -> PathBuf {
         self.0.join("log")
     }
 
-    /// The database of tasks, where ipcontroller has it.
+    /// The database of tasks, at ipcontroller's path.
     pub fn database(&self) -> PathBuf {
         self.0.join("tasks.db")
     }
 
-    /// The file that makes a cluster known to `ipp.Cluster.from_file` and `ipcluster list`.
+    /// The file that `ipp.Cluster.from_file` and `ipcluster list` read.
     pub fn cluster_file(&self, cluster_id: &str) -> PathBuf {
         self.security().join(format!("cluster-{cluster_id}.json"))
     }
 
-    /// Writes that file: the process that owns the controller, and the engines on this machine.
+    /// Writes the cluster file: the process that owns the controller, and the engines on this
+    /// machine.
     ///
     /// # Errors
-    /// When it cannot be written.
+    /// If it cannot be written.
     pub fn write_cluster_file(
         &self,
         cluster_id: &str,
@@ -105,13 +106,14 @@ impl IpythonProfile {
         std::fs::rename(whole, path)
     }
 
-    /// Removes that file.
+    /// Removes the cluster file.
     pub fn remove_cluster_file(&self, cluster_id: &str) {
-        // What is gone already needs no removing.
+        // It may not exist any more.
         let _ = std::fs::remove_file(self.cluster_file(cluster_id));
     }
 
-    /// ipyparallel's `Cluster.to_dict`. All engines are one set, which its name for local processes holds.
+    /// The format of ipyparallel's `Cluster.to_dict`. All engines form one set, identified by the
+    /// name of its local process launcher.
     fn cluster(&self, cluster_id: &str, pid: u32, engines: &[ListedEngine]) -> Value {
         let process = |pid: u32| {
             json!({

@@ -1,6 +1,7 @@
-//! The controller: who is there, and who runs what; ipyparallel 9's wire protocol around it.
+//! The controller: registration of engines and scheduling of tasks, with ipyparallel 9's wire
+//! protocol.
 //!
-//! | module | what |
+//! | module | content |
 //! |---|---|
 //! | [`hub`] | registrations, ids, heartbeats: a pure state machine |
 //! | [`scheduler`] | load-balanced tasks: a pure state machine |

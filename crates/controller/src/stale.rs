@@ -4,7 +4,7 @@ use phalanx_transport::connection::LocalSockets;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
-/// The part of both kinds of file that says who wrote it.
+/// The part that identifies the writer, common to both kinds of file.
 #[derive(Deserialize)]
 struct FileOwner {
     phalanx_sockets: Option<LocalSockets>,
@@ -12,7 +12,7 @@ struct FileOwner {
     phalanx_reuse: bool,
 }
 
-/// Removes the files in a folder that lead nowhere, except for those that are to be used again.
+/// Removes the files in a folder whose controller no longer exists, except for those to be reused.
 pub(crate) fn remove(folder: &Path, except: &[PathBuf]) {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()) {
@@ -57,7 +57,7 @@ mod tests {
             .await
             .unwrap();
         let mut file = live.client_file().clone();
-        // As a killed controller leaves it: the file is there, what it leads to is not.
+        // The state after a controller was killed: the file exists, but not its sockets.
         let sockets = TemporaryFolder::new("sockets").unwrap();
         let paths = [(file.mux, sockets.path().join("0"))];
         file.phalanx_sockets = Some(LocalSockets::of_this_host(paths.into()));

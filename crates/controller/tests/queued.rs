@@ -1,4 +1,4 @@
-//! The memory of tasks that wait, in a process of its own.
+//! The memory use of waiting tasks, measured in a process of its own.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -9,11 +9,11 @@ use serde_json::json;
 use std::time::Duration;
 
 const TASKS: usize = 100_000;
-/// The number of tasks in one message, and the MB that all tasks may then take. Each of a stock client's brings
-/// 700 bytes of its own.
+/// The number of tasks per message, and the limit in MB for all tasks. Each message of a stock
+/// client takes an additional 700 bytes.
 const MOST: [(usize, u64); 2] = [(1000, 150), (1, 220)];
 
-/// Bytes of this process in memory.
+/// The resident memory of this process, in bytes.
 fn resident() -> u64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:"));
@@ -21,7 +21,7 @@ fn resident() -> u64 {
     kib.parse::<u64>().unwrap() << 10
 }
 
-/// A task as stock clients send it: function and arguments of 300 bytes.
+/// A task in a stock client's form: function and arguments of 300 bytes.
 fn single(session: &Session) -> Envelope {
     let mut task = session.envelope("apply_request", json!({}), None);
     let metadata = json!({"after": [], "follow": [], "timeout": 0.0, "targets": [], "retries": 0,
@@ -31,7 +31,7 @@ fn single(session: &Session) -> Envelope {
     task
 }
 
-/// Tasks as ours sends them: many in a message.
+/// Tasks in our client's form: many per message.
 fn batch(session: &Session, count: usize) -> Envelope {
     let ids: Vec<_> = (0..count).map(|_| session.header("").msg_id).collect();
     let mut tasks = single(session);
@@ -87,7 +87,7 @@ async fn a_hundred_thousand_tasks_that_wait_take_little_memory() {
         tokio::time::timeout(Duration::from_secs(60), all)
             .await
             .unwrap();
-        // What the sender has freed is not the controller's.
+        // Memory freed by the sender is not the controller's.
         phalanx_sys::heap::trim();
         let taken = resident().saturating_sub(before) / 1_000_000;
         println!("{TASKS} tasks, {together} in a message: {taken} MB");

@@ -1,7 +1,7 @@
 use phalanx_protocol::id::EngineId;
 use std::time::Instant;
 
-/// A channel an engine connects to under its uuid.
+/// A channel to which an engine connects, identified by its uuid.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EngineChannel {
     /// Direct requests.
@@ -18,16 +18,16 @@ impl EngineChannel {
     const ALL: [Self; 4] = [Self::Mux, Self::Task, Self::Control, Self::Heartbeat];
 }
 
-/// The progress of an engine's registration.
+/// The phase of an engine's registration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum RegistrationPhase {
-    /// It has connected, but not asked to be an engine.
+    /// Connected, without a registration request.
     Unknown,
-    /// It has an id, but cannot be reached on every channel yet.
+    /// Has an id, but is not reachable on every channel yet.
     Registering(EngineId),
-    /// It has been announced.
+    /// Announced as an engine.
     Registered(EngineId),
-    /// It has been announced as gone, though it is still connected: it may be heard again.
+    /// Announced as left, but still connected: it may respond again.
     Missed(EngineId),
 }
 
@@ -36,7 +36,7 @@ pub(super) struct Engine {
     pub phase: RegistrationPhase,
     pub since: Instant,
     pub heard: bool,
-    /// Since when a connection it had is missing.
+    /// The time since which one of its connections has been missing.
     pub lost: Option<Instant>,
     connected: [bool; EngineChannel::ALL.len()],
     pongs: u32,
@@ -70,7 +70,7 @@ impl Engine {
         self.lost.get_or_insert(now);
     }
 
-    /// Begins to register it, under that id.
+    /// Starts the registration, with this id.
     pub fn register(&mut self, id: EngineId, now: Instant) {
         self.phase = RegistrationPhase::Registering(id);
         self.since = now;
@@ -85,27 +85,27 @@ impl Engine {
         }
     }
 
-    /// Counts a missed heartbeat, if the last was not answered.
+    /// Counts a missed heartbeat if the last one was not returned; returns the number of misses.
     pub fn beat(&mut self) -> u32 {
         self.misses = if self.answered { 0 } else { self.misses + 1 };
-        // Before it is registered it need not answer.
+        // Before it is registered, it need not return heartbeats.
         self.answered = !matches!(self.phase, RegistrationPhase::Registered(_));
         self.misses
     }
 
-    /// Returns true if it can be reached, and its output reaches us.
+    /// Returns true if it is reachable on every channel, and its publications arrive.
     pub fn complete(&self) -> bool {
         self.everywhere() && (self.heard || self.pongs >= 2)
     }
 
-    /// Returns true if its process has ended: both channels it does its work by are closed. (A stock engine's
-    /// nanny may keep the control channel open.)
+    /// Returns true if its process has exited: both channels used for work are closed. (A stock
+    /// engine's nanny may keep the control channel open.)
     pub fn has_ended(&self) -> bool {
         !self.connected[EngineChannel::Mux as usize]
             && !self.connected[EngineChannel::Task as usize]
     }
 
-    /// Returns true if it can be reached.
+    /// Returns true if it is reachable on every channel.
     pub fn everywhere(&self) -> bool {
         self.connected.iter().all(|connected| *connected)
     }

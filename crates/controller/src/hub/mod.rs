@@ -1,13 +1,15 @@
 //! The cluster's engines: registrations, ids, heartbeats. Pure: event in, commands out.
 //!
-//! This alone decides whether an engine is alive. ipyparallel's Hub (`hub.py`) completes a
-//! registration at the second heartbeat; this one as soon as the engine has been seen on every
-//! channel and heard on iopub, so that nothing sent to it or by it is lost. Engines that are not
-//! heard (a PUB that was not subscribed in time) fall back to two heartbeats.
+//! Only this module decides whether an engine is alive. ipyparallel's Hub (`hub.py`) completes a
+//! registration at the second heartbeat; this one as soon as the engine has connected to every
+//! channel and a publication of it has arrived on iopub, so that no message to or from it is lost.
+//! If no publication arrives (its PUB socket was not subscribed to in time), the registration is
+//! completed at the second heartbeat.
 //!
-//! An engine that is silent for long has left, as far as its tasks are concerned; but a process that was
-//! stopped, or whose network was cut, comes back with all it holds. Where its connections are still
-//! there, its next heartbeat makes it an engine again; where they are not, it registers again.
+//! An engine that does not respond for long counts as left as far as its tasks are concerned; but a
+//! process that was stopped, or whose network was interrupted, may return with its state. If its
+//! connections still exist, its next heartbeat registers it again; otherwise it sends a new
+//! registration request.
 
 mod engine;
 #[cfg(test)]
@@ -20,76 +22,78 @@ use phalanx_protocol::id::{EngineId, EngineUuid};
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
-/// Heartbeats an engine may miss in a row; ipyparallel's `max_heartmonitor_misses`.
+/// The number of consecutive heartbeats an engine may miss; ipyparallel's
+/// `max_heartmonitor_misses`.
 pub const MAX_MISSES: u32 = 10;
-/// The time a registration may stay incomplete; ipyparallel's `registration_timeout`.
+/// The time after which an incomplete registration is dropped; ipyparallel's
+/// `registration_timeout`.
 pub const REGISTRATION_LIMIT: Duration = Duration::from_secs(30);
-/// The time an engine that lost one of its connections has to make it again.
+/// The time an engine has to restore a lost connection.
 pub const RECONNECT_LIMIT: Duration = Duration::from_secs(10);
 
 /// An event for the hub to handle.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HubEvent {
-    /// A peer of that name has connected to a channel.
+    /// A peer has connected to a channel.
     Connected(EngineChannel, EngineUuid),
-    /// It is gone from there.
+    /// A peer has disconnected from a channel.
     Disconnected(EngineChannel, EngineUuid),
-    /// It was heard on iopub.
+    /// A publication of the engine has arrived on iopub.
     Heard(EngineUuid),
-    /// It asks to be an engine, perhaps of a certain id.
+    /// A request to register, possibly with a certain id.
     Register(EngineUuid, Option<EngineId>),
-    /// The engine says that it leaves, or its nanny that it has gone.
+    /// A message that the engine leaves, from itself or its nanny.
     Unregister(EngineId),
-    /// It returned the last heartbeat.
+    /// The engine returned the last heartbeat.
     Pong(EngineUuid),
-    /// A heartbeat is about to be sent.
+    /// The next heartbeat is due.
     Beat,
-    /// Time has passed.
+    /// A deadline has passed.
     Tick,
 }
 
 /// A command from the hub.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HubCommand {
-    /// Answer its registration: this is its id.
+    /// Reply to its registration with this id.
     Accept(EngineUuid, EngineId),
-    /// Answer its registration: refused.
+    /// Refuse its registration.
     Refuse(EngineUuid, RefusedRegistration),
-    /// Tell everybody that it is there.
+    /// Announce the engine to all clients.
     Joined(EngineId, EngineUuid),
-    /// Resolve its tasks and tell everybody that it has gone.
+    /// Resolve its tasks, and announce to all clients that it has left.
     Left(EngineId, EngineUuid, LeftReason),
 }
 
-/// The reason a registration was refused.
+/// The reason why a registration was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RefusedRegistration {
-    /// There is one of that uuid.
+    /// An engine with that uuid exists.
     #[error("uuid in use")]
     UuidInUse,
 }
 
-/// The reason an engine is taken for gone.
+/// The reason why an engine counts as left.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum LeftReason {
-    /// It said so, or its nanny.
+    /// It was unregistered by itself or its nanny.
     #[error("unregistered")]
     Unregistered,
-    /// Its connections are closed, as they are when a process ends.
+    /// Its connections are closed, as when a process exits.
     #[error("its connections are closed")]
     Disconnected,
-    /// It lost one connection and did not make it again.
+    /// It lost a connection and did not restore it.
     #[error("a connection was lost and not made again")]
     NotReconnected,
-    /// It did not return the heartbeats.
+    /// It did not return heartbeats.
     #[error("it missed {MAX_MISSES} heartbeats")]
     Heartbeats,
-    /// It had lost us, and registers again.
+    /// It lost the connection, and registers again.
     #[error("it registers again")]
     Returned,
 }
 
-/// The engines there are, and those that are about to be.
+/// The registered engines, and pending registrations.
 #[derive(Debug, Default)]
 pub struct Hub {
     peers: HashMap<EngineUuid, Engine>,
@@ -112,7 +116,7 @@ impl Hub {
             .collect()
     }
 
-    /// Returns true if a peer of that name is an engine, or may become one.
+    /// Returns true if a peer is a registered engine or has a pending registration.
     pub fn knows(&self, uuid: &EngineUuid) -> bool {
         self.peers.contains_key(uuid)
     }
@@ -125,14 +129,14 @@ impl Hub {
         }
     }
 
-    /// Returns true if a registration waits for its engine to be heard on iopub.
+    /// Returns true if a registration waits for a publication on iopub.
     pub fn listens(&self) -> bool {
         self.peers.values().any(|engine| {
             !matches!(engine.phase, RegistrationPhase::Registered(_)) && !engine.heard
         })
     }
 
-    /// Decides.
+    /// Handles an event; returns the commands to perform, in order.
     pub fn handle(&mut self, event: HubEvent, now: Instant) -> Vec<HubCommand> {
         match event {
             HubEvent::Connected(channel, uuid) => {
@@ -187,7 +191,7 @@ impl Hub {
     ) -> Vec<HubCommand> {
         let known = self.peers.entry(uuid.clone());
         let has = known.or_insert_with(|| Engine::new(now)).phase;
-        // One that asks for the id it has comes back; what was on the way to it is lost.
+        // An engine that requests its previous id has returned; messages in transit to it are lost.
         let mut commands = Vec::new();
         match has {
             RegistrationPhase::Unknown | RegistrationPhase::Missed(_) => {}
@@ -211,8 +215,8 @@ impl Hub {
         commands
     }
 
-    /// The wanted id if it is free, else a new one. Ids are not given twice, except to one who asks
-    /// for the one it had.
+    /// Assigns the requested id if it is free, otherwise a new one. Ids are not reused, except by
+    /// an engine that requests its previous one.
     fn take_id(&mut self, wanted: Option<EngineId>, uuid: &EngineUuid) -> EngineId {
         let id = match wanted {
             Some(id) if !self.ids.contains_key(&id) => id,
@@ -223,7 +227,7 @@ impl Hub {
         id
     }
 
-    /// An engine that was taken for gone is heard again.
+    /// Registers an engine that counted as left and responds again.
     fn returned(&mut self, uuid: EngineUuid, had: EngineId) -> Vec<HubCommand> {
         let id = self.take_id(Some(had), &uuid);
         if let Some(engine) = self.peers.get_mut(&uuid) {
@@ -291,7 +295,7 @@ impl Hub {
         left
     }
 
-    /// Takes a silent engine for gone; it is not forgotten while it is connected.
+    /// Marks an unresponsive engine as left; it is not removed while it is connected.
     fn miss(&mut self, uuid: &EngineUuid, reason: LeftReason) -> Vec<HubCommand> {
         let Some(engine) = self.peers.get_mut(uuid) else {
             return vec![];
@@ -309,7 +313,7 @@ impl Hub {
         }
     }
 
-    /// Forgets an engine; it is only announced as gone if it had been announced as there.
+    /// Removes an engine; its leaving is announced only if it had been announced.
     fn leave(&mut self, uuid: &EngineUuid, reason: LeftReason) -> Vec<HubCommand> {
         let Some(engine) = self.peers.remove(uuid) else {
             return vec![];

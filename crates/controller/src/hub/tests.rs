@@ -50,7 +50,7 @@ fn an_engine_has_joined_once_it_is_seen_everywhere_and_heard_in_whatever_order()
         all.rotate_left(1);
         let mut case = Case::new();
         let commands = case.events(all.clone());
-        // Heard before anything else is known of it does not count.
+        // A publication that precedes any other event does not count.
         let expected = if all[0] == Heard(uuid("a")) {
             assert!(case.hub.listens());
             vec![Accept(uuid("a"), EngineId(0))]
@@ -189,7 +189,7 @@ fn an_engine_that_was_silent_is_one_again_with_its_next_heartbeat() {
     let joined = [Joined(EngineId(0), uuid("a"))];
     assert_eq!(case.event(Pong(uuid("a"))), joined);
     assert_eq!(case.events([Beat, Pong(uuid("a")), Beat]), []);
-    // Unless another has its id by now.
+    // Unless another engine has its id by now.
     case.events((0..=MAX_MISSES).map(|_| Beat));
     case.event(Register(uuid("b"), Some(EngineId(0))));
     let joined = [Joined(EngineId(1), uuid("a"))];
@@ -216,10 +216,10 @@ fn an_engine_that_has_lost_us_comes_back_under_its_id() {
         Accept(uuid("a"), EngineId(0)),
     ];
     assert_eq!(back, expected);
-    // It has to be heard on its new connections.
+    // A publication has to arrive on its new connections.
     let joined = [Joined(EngineId(0), uuid("a"))];
     assert_eq!(case.event(Heard(uuid("a"))), joined);
-    // A controller that knows nothing of it gives it the id that it had.
+    // A controller without a record of it assigns the id it requests.
     let mut other = Case::new();
     let back = other.event(Register(uuid("a"), Some(EngineId(7))));
     assert_eq!(back, [Accept(uuid("a"), EngineId(7))]);

@@ -3,10 +3,10 @@ use crate::hash::HashMap;
 use phalanx_protocol::id::MsgId;
 use std::collections::VecDeque;
 
-/// The latest tasks, up to a number of bytes. Pure.
+/// Records of the latest tasks, up to a limit in bytes. Pure.
 #[derive(Debug)]
 pub struct MemoryRecords {
-    /// Each with the bytes that were counted for it.
+    /// The records with their accounted sizes in bytes.
     by_id: HashMap<MsgId, (Box<TaskRecord>, usize)>,
     order: VecDeque<MsgId>,
     bytes: usize,
@@ -14,7 +14,7 @@ pub struct MemoryRecords {
 }
 
 impl MemoryRecords {
-    /// Keeps records of at most `limit` bytes.
+    /// Creates a store for records of at most `limit` bytes.
     pub fn new(limit: usize) -> Self {
         Self {
             by_id: HashMap::default(),
@@ -24,17 +24,17 @@ impl MemoryRecords {
         }
     }
 
-    /// The bytes of a message's buffers that are kept: a few messages always fit.
+    /// The maximum size in bytes of the buffers kept of a message; several messages always fit.
     pub fn most(&self) -> usize {
         self.limit / 4
     }
 
-    /// Remembers.
+    /// Applies a change.
     pub fn change(&mut self, change: RecordChange) {
         match change {
             RecordChange::Submitted(id, record) => self.insert(id, record),
             RecordChange::Assigned(id, engine) => {
-                // Which changes nothing of its size.
+                // This does not change its size.
                 if let Some((record, _)) = self.by_id.get_mut(&id) {
                     record.engine = Some(engine);
                 }
@@ -58,7 +58,7 @@ impl MemoryRecords {
         }
     }
 
-    /// Answers.
+    /// Answers a query.
     pub fn ask(&mut self, query: RecordQuery) -> RecordAnswer {
         match query {
             RecordQuery::History => RecordAnswer::History(self.order.iter().cloned().collect()),
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!(history(&mut memory), ids);
         memory.change(replied(&ids[9], LIMIT / 4));
         assert_eq!(history(&mut memory), &ids[4..]);
-        // A second reply takes the place of the first.
+        // A second reply replaces the first.
         for _ in 0..10 {
             memory.change(replied(&ids[9], LIMIT / 4));
         }

@@ -1,4 +1,4 @@
-//! Records of tasks, for the queries of clients: in memory or in SQLite, the same queries.
+//! Records of tasks for clients' queries: in memory or in SQLite, with the same queries.
 
 mod memory;
 mod query;
@@ -15,70 +15,71 @@ pub use sqlite::{OpenError, Sqlite};
 use chrono::{DateTime, Utc};
 use phalanx_protocol::id::{EngineUuid, MsgId};
 
-/// Bytes of records one answer may have; a client that wants more asks in parts.
+/// The maximum size in bytes of the records in one answer; for more, a client sends several
+/// queries.
 const MAX_ANSWER: usize = 256 << 20;
 
-/// Something to remember.
+/// A change of the records.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RecordChange {
     /// A task was submitted.
     Submitted(MsgId, Box<TaskRecord>),
-    /// It was given to an engine.
+    /// It was assigned to an engine.
     Assigned(MsgId, EngineUuid),
-    /// It was answered, by an engine or in its place.
+    /// It was answered, by an engine or on its behalf.
     Replied {
         /// The task.
         id: MsgId,
-        /// By whom; `None` when none had it.
+        /// The engine; `None` if it was not assigned.
         engine: Option<EngineUuid>,
         /// The reply.
         reply: MessageParts,
-        /// The time at which it came.
+        /// The time at which the reply was received.
         received: DateTime<Utc>,
     },
-    /// Something was published for it.
+    /// Output was published for it.
     Published(MsgId, PublishedOutput),
-    /// It was submitted again, as another.
+    /// It was resubmitted, with the second id.
     Resubmitted(MsgId, MsgId),
 }
 
-/// A question about what is remembered.
+/// A query of the records.
 #[derive(Clone, Debug, PartialEq)]
 pub enum RecordQuery {
-    /// The records that match, oldest first.
+    /// The matching records, oldest first.
     Find {
-        /// The records meant.
+        /// The selection.
         filter: Filter,
-        /// True if their buffers are wanted.
+        /// True to include the buffers.
         buffers: bool,
     },
     /// All tasks, oldest first.
     History,
-    /// Forgets those that match any of these.
+    /// Deletes records that match any of these.
     Purge(Vec<Filter>),
 }
 
 /// The answer to a [`RecordQuery`].
 #[derive(Clone, Debug, PartialEq)]
 pub enum RecordAnswer {
-    /// To `Find`.
+    /// The answer to `Find`.
     Records(Vec<(MsgId, TaskRecord)>),
-    /// To `History`.
+    /// The answer to `History`.
     History(Vec<MsgId>),
-    /// To `Purge`.
+    /// The answer to `Purge`.
     Purged,
-    /// It cannot be answered; why.
+    /// The query failed, with the reason.
     Failed(String),
 }
 
-/// Names a question whose answer comes later.
+/// Identifies a query whose answer comes later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct QueryTicket(pub u64);
 
 /// A store of records.
 #[derive(Debug)]
 pub enum RecordStore {
-    /// In memory, the oldest forgotten.
+    /// In memory; the oldest records are dropped.
     Memory(MemoryRecords),
     /// In a file, until they are purged.
     #[cfg(feature = "sqlite")]
@@ -86,7 +87,7 @@ pub enum RecordStore {
 }
 
 impl RecordStore {
-    /// The bytes of a message's buffers that are kept.
+    /// The maximum size in bytes of the buffers kept of a message.
     pub fn most(&self) -> usize {
         match self {
             Self::Memory(memory) => memory.most(),
@@ -95,7 +96,7 @@ impl RecordStore {
         }
     }
 
-    /// Remembers.
+    /// Applies a change.
     pub fn change(&mut self, change: RecordChange) {
         match self {
             Self::Memory(memory) => memory.change(change),
@@ -104,8 +105,8 @@ impl RecordStore {
         }
     }
 
-    /// Asks, after everything that was remembered before; `None` when [`next`](Self::next)
-    /// will have the answer.
+    /// Answers a query, after all earlier changes; `None` if [`next`](Self::next) will return the
+    /// answer.
     pub fn ask(&mut self, ticket: QueryTicket, query: RecordQuery) -> Option<RecordAnswer> {
         match self {
             Self::Memory(memory) => {
@@ -120,7 +121,7 @@ impl RecordStore {
         }
     }
 
-    /// The next answer that comes later, or `None` when there may be room again. Cancel-safe.
+    /// Waits for the next deferred answer; `None` when there may be room again. Cancel safe.
     pub async fn next(&mut self) -> Option<(QueryTicket, RecordAnswer)> {
         match self {
             Self::Memory(_) => std::future::pending().await,
@@ -129,7 +130,7 @@ impl RecordStore {
         }
     }
 
-    /// Returns true while it keeps up; while it does not, nothing new should be taken.
+    /// Returns true while the store keeps up; otherwise no new changes should be accepted.
     pub fn has_room(&self) -> bool {
         match self {
             Self::Memory(_) => true,
@@ -138,7 +139,7 @@ impl RecordStore {
         }
     }
 
-    /// Returns once everything is kept.
+    /// Waits until all changes are stored.
     pub async fn close(self) {
         match self {
             Self::Memory(_) => {}
@@ -148,7 +149,7 @@ impl RecordStore {
     }
 }
 
-/// Records on their way into an answer, up to what one may have.
+/// The records of an answer, up to the size limit.
 #[derive(Debug, Default)]
 struct FoundRecords {
     records: Vec<(MsgId, TaskRecord)>,
@@ -156,7 +157,7 @@ struct FoundRecords {
 }
 
 impl FoundRecords {
-    /// Adds a record; returns true if there was room for it.
+    /// Adds a record; returns false if there was no room.
     fn push(&mut self, id: MsgId, record: TaskRecord) -> bool {
         self.bytes += record.size();
         self.records.push((id, record));

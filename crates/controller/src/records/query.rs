@@ -1,4 +1,4 @@
-//! Queries of MongoDB's kind, as ipyparallel's `dictdb.py` has them. Pure.
+//! Queries in MongoDB's syntax, with the operators of ipyparallel's `dictdb.py`. Pure.
 
 use super::record::{RecordKey, TaskRecord};
 use chrono::{DateTime, Utc};
@@ -6,21 +6,21 @@ use phalanx_protocol::id::{EngineUuid, MsgId};
 use serde_json::{Map, Value};
 use std::cmp::Ordering;
 
-/// A query that cannot be asked.
+/// An invalid query.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum BadQuery {
-    /// Records have no such key.
+    /// An unknown key.
     #[error("Bad record key: '{0}'")]
     Key(String),
-    /// There is no such operator.
+    /// An unknown operator.
     #[error("Unsupported operator: '{0}'")]
     Operator(String),
-    /// An operator's operand is not of its type.
+    /// The operand of an operator has the wrong type.
     #[error("'{0}' takes {1}")]
     Operand(&'static str, &'static str),
 }
 
-/// A selection of records: those that pass all tests.
+/// A selection of records: those that satisfy all tests.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter(Vec<(RecordKey, KeyTest)>);
 
@@ -46,10 +46,10 @@ enum Comparison {
 }
 
 impl Filter {
-    /// Reads a query.
+    /// Parses a query.
     ///
     /// # Errors
-    /// When it names a key or an operator that does not exist, or gives one a wrong operand.
+    /// [`BadQuery`] if it contains an unknown key or operator, or an operand of the wrong type.
     pub fn parse(query: &Map<String, Value>) -> Result<Self, BadQuery> {
         let mut tests = Vec::new();
         for (name, condition) in query {
@@ -66,27 +66,27 @@ impl Filter {
         Ok(Self(tests))
     }
 
-    /// These tasks.
+    /// Selects these tasks.
     pub fn tasks(ids: &[MsgId]) -> Self {
         let ids = ids.iter().map(|id| Value::from(id.as_str())).collect();
         Self(vec![(RecordKey::MsgId, KeyTest::OneOf(ids))])
     }
 
-    /// Tasks that have ended.
+    /// Selects tasks that have ended.
     pub fn ended() -> Self {
         let ended = KeyTest::Compare(Comparison::Ne, Value::Null);
         Self(vec![(RecordKey::ResultHeader, ended)])
     }
 
-    /// Those of them that this engine ran.
+    /// Restricts the selection to tasks that this engine ran.
     pub fn by(mut self, engine: &EngineUuid) -> Self {
         let by = KeyTest::Compare(Comparison::Eq, Value::from(engine.as_str()));
         self.0.push((RecordKey::EngineUuid, by));
         self
     }
 
-    /// The only tasks that can be meant, where the query names them, so that they need not be
-    /// sought among all.
+    /// The only tasks that can match, if the query names them, so that not all records need to be
+    /// searched.
     pub fn named(&self) -> Option<Vec<MsgId>> {
         let id = |value: &Value| value.as_str().map(MsgId::new);
         self.0.iter().find_map(|(key, test)| match test {
@@ -103,7 +103,7 @@ impl Filter {
         })
     }
 
-    /// Returns true if a record is selected.
+    /// Returns true if a record matches.
     pub fn matches(&self, id: &MsgId, record: &TaskRecord) -> bool {
         self.0
             .iter()
@@ -188,7 +188,7 @@ fn equal(key: RecordKey, value: &Value, other: &Value) -> bool {
     }
 }
 
-/// `None` for what cannot be compared, as nothing with something.
+/// Compares two values; `None` if they are not comparable, such as null and a number.
 fn order(key: RecordKey, value: &Value, other: &Value) -> Option<Ordering> {
     if let (Some(value), Some(other)) = (date(key, value), date(key, other)) {
         return Some(value.cmp(&other));
@@ -207,12 +207,12 @@ fn date(key: RecordKey, value: &Value) -> Option<DateTime<Utc>> {
     text.parse().ok()
 }
 
-/// Python's `fnmatch`: `*`, `?`, `[abc]`, `[!a-c]`.
+/// Matches text like Python's `fnmatch`: `*`, `?`, `[abc]`, `[!a-c]`.
 fn glob(pattern: &str, text: &str) -> bool {
     let pattern: Vec<char> = pattern.chars().collect();
     let text: Vec<char> = text.chars().collect();
     let (mut p, mut t) = (0, 0);
-    // Where the last star stands, and what it has taken so far ends.
+    // The position of the last star, and the end of the text it matches so far.
     let mut star: Option<(usize, usize)> = None;
     while t < text.len() {
         let step = match pattern.get(p) {
@@ -246,12 +246,12 @@ fn glob(pattern: &str, text: &str) -> bool {
     pattern[p..].iter().all(|c| *c == '*')
 }
 
-/// Matches the class at the pattern's begin: returns true if it has the character, and its length; `None` for
-/// a bracket that is not closed.
+/// Matches the character class at the beginning of the pattern: returns whether it contains the
+/// character, and its length; `None` for an unclosed bracket.
 fn class(pattern: &[char], c: char) -> Option<(bool, usize)> {
     let negated = pattern.get(1) == Some(&'!');
     let first = if negated { 2 } else { 1 };
-    // A bracket that comes first is one of the characters.
+    // A bracket in first position is a member of the class.
     let end = (first + 1..pattern.len()).find(|&at| pattern[at] == ']')?;
     let mut found = false;
     let mut at = first;

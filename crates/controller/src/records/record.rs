@@ -8,41 +8,41 @@ use phalanx_transport::RawMessage;
 use serde_json::{Value, json};
 use std::io;
 
-/// Bytes of one text stream that are kept of a task.
+/// The maximum number of bytes kept of one text stream of a task.
 const MAX_TEXT: usize = 256 << 10;
-/// The cost of a record beside its contents: ids, allocations, the index.
+/// The memory of a record in addition to its contents, in bytes: ids, allocations, the index.
 const OVERHEAD: usize = 512;
 
-/// The record of one task; the parts of messages as they came, parsed when asked for.
+/// The record of one task; the parts of messages are stored as received, and parsed on demand.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct TaskRecord {
-    /// The header, metadata, content of the request.
+    /// The header, metadata and content of the request.
     pub request: MessageParts,
-    /// The engine that ran it, or is to run it.
+    /// The engine that it was assigned to.
     pub engine: Option<EngineUuid>,
-    /// The channel it came by.
+    /// The channel it was sent through.
     pub queue: Option<Queue>,
-    /// The task that it was submitted again as.
+    /// The task as which it was resubmitted.
     pub resubmitted: Option<MsgId>,
-    /// The reply, once there is one.
+    /// The reply, if received.
     pub reply: Option<MessageParts>,
-    /// The time at which the reply came.
+    /// The time at which the reply was received.
     pub received: Option<DateTime<Utc>>,
     /// The output published for it.
     pub output: TaskOutput,
 }
 
-/// The channel a task came by.
+/// The channel a task was sent through.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Queue {
-    /// To one engine.
+    /// A direct request.
     Mux,
-    /// Load-balanced.
+    /// A load-balanced task.
     Task,
 }
 
 impl Queue {
-    /// As records name it.
+    /// The name in records.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Mux => "mux",
@@ -50,7 +50,7 @@ impl Queue {
         }
     }
 
-    /// The queue of that name.
+    /// The queue with this name.
     #[cfg(feature = "sqlite")]
     pub fn of(name: &str) -> Option<Self> {
         [Self::Mux, Self::Task]
@@ -59,22 +59,22 @@ impl Queue {
     }
 }
 
-/// The parts of a message that are kept.
+/// The stored parts of a message.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MessageParts {
-    /// JSON.
+    /// The header, as JSON.
     pub header: Bytes,
-    /// JSON.
+    /// The metadata, as JSON.
     pub metadata: Bytes,
-    /// JSON.
+    /// The content, as JSON.
     pub content: Bytes,
-    /// `None` where they were too large to keep.
+    /// The buffers; `None` if they were too large.
     pub buffers: Option<Vec<Bytes>>,
 }
 
 impl MessageParts {
-    /// A copy, so that what is kept does not keep the memory it was read into; without the buffers
-    /// where they have more than `most` bytes.
+    /// Copies the parts, so that the record does not keep the memory of the received message;
+    /// without the buffers if they exceed `most` bytes.
     pub fn copy(message: &RawMessage, most: usize) -> Self {
         let size = message.buffers.iter().map(Bytes::len).sum::<usize>();
         let buffers: &[Bytes] = if size > most { &[] } else { &message.buffers };
@@ -92,8 +92,8 @@ impl MessageParts {
         }
     }
 
-    /// The parts as they are, which keeps the memory they are in; without the buffers where they
-    /// have more than `most` bytes.
+    /// Shares the parts, which keeps the memory of the received message; without the buffers if
+    /// they exceed `most` bytes.
     pub fn of(message: &RawMessage, most: usize) -> Self {
         let size = message.buffers.iter().map(Bytes::len).sum::<usize>();
         Self {
@@ -104,8 +104,9 @@ impl MessageParts {
         }
     }
 
-    /// Replaces buffers that refer to data by the data, copied; without the buffers where they then have more than
-    /// `most` bytes. What is out of reach stays a reference, which its reader cannot follow either.
+    /// Replaces references in buffers by copies of the data; without the buffers if they then
+    /// exceed `most` bytes. A reference that cannot be opened is kept, although its reader cannot
+    /// open it either.
     pub fn resolve(&mut self, resolve: fn(Payload) -> io::Result<Bytes>, most: usize) {
         let refers = |buffer: &Bytes| Payload::read(buffer.clone()).segment().is_some();
         let Some(buffers) = &mut self.buffers else {
@@ -133,22 +134,22 @@ impl MessageParts {
     }
 }
 
-/// A publication of an engine for a task, as far as records keep it.
+/// The part of an engine's publication for a task that is recorded.
 #[derive(Clone, Debug, PartialEq)]
 pub enum PublishedOutput {
-    /// Its code.
+    /// The source.
     Input(String),
     /// Text on stdout.
     Stdout(String),
     /// Text on stderr.
     Stderr(String),
-    /// Its value: the content of the message.
+    /// The value: the content of the message.
     Result(Value),
-    /// Its failure: the content of the message.
+    /// The failure: the content of the message.
     Error(Value),
 }
 
-/// A key of a record, and the column of a database: `hub.py`, `empty_record`.
+/// A key of a record, and a column of the database (`hub.py`, `empty_record`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RecordKey {
     MsgId,
@@ -177,7 +178,7 @@ pub enum RecordKey {
 }
 
 impl RecordKey {
-    /// All of them, in ipyparallel's order.
+    /// All keys, in ipyparallel's order.
     pub const ALL: [Self; 23] = [
         Self::MsgId,
         Self::Header,
@@ -204,7 +205,7 @@ impl RecordKey {
         Self::Label,
     ];
 
-    /// The name on the wire.
+    /// The name in messages.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::MsgId => "msg_id",
@@ -233,12 +234,12 @@ impl RecordKey {
         }
     }
 
-    /// The key of that name.
+    /// The key with this name.
     pub fn of(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|key| key.as_str() == name)
     }
 
-    /// Returns true if its values are dates, which compare as such.
+    /// Returns true if its values are dates, and are compared as such.
     pub fn is_date(self) -> bool {
         matches!(
             self,
@@ -248,7 +249,7 @@ impl RecordKey {
 }
 
 impl TaskRecord {
-    /// A task that was submitted.
+    /// Creates the record of a submitted task.
     pub fn new(request: MessageParts, engine: Option<EngineUuid>, queue: Queue) -> Self {
         Self {
             request,
@@ -258,7 +259,7 @@ impl TaskRecord {
         }
     }
 
-    /// Takes what was published.
+    /// Adds a publication.
     pub fn publish(&mut self, published: PublishedOutput) {
         match published {
             PublishedOutput::Input(code) => self.output.execute_input = Some(code),
@@ -269,7 +270,7 @@ impl TaskRecord {
         }
     }
 
-    /// The bytes it takes.
+    /// The size in bytes.
     pub fn size(&self) -> usize {
         let output = &self.output;
         let values = [&output.execute_result, &output.error];
@@ -283,7 +284,7 @@ impl TaskRecord {
             + values.map(|value| value.to_string().len()).sum::<usize>()
     }
 
-    /// The value of a key; buffers ride beside the JSON, so that here they are null.
+    /// The value of a key; null for buffers, which are sent apart from the JSON.
     pub fn field(&self, id: &MsgId, key: RecordKey) -> Value {
         let reply = self.reply.as_ref();
         let result =
@@ -336,7 +337,7 @@ fn append(kept: &mut String, text: &str) {
     } else {
         kept.push_str(&text[..text.floor_char_boundary(room)]);
         kept.push_str("\n[the rest is not kept]\n");
-        // Beyond the limit, so that nothing comes after this.
+        // Slightly beyond the limit, so that no more text is added after this.
         while kept.len() <= MAX_TEXT {
             kept.push('\n');
         }

@@ -1,4 +1,5 @@
-//! Records in an SQLite database, kept by a thread of its own, so that no disk is waited for.
+//! Records in an SQLite database, on a thread of its own, so that the server never waits for a
+//! disk.
 
 use super::{
     Filter, FoundRecords, MessageParts, QueryTicket, Queue, RecordAnswer, RecordChange,
@@ -17,15 +18,16 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::sync::{Notify, mpsc, oneshot};
 
-/// The bytes of a message's buffers that are kept; SQLite's own limit is four times this.
+/// The maximum size in bytes of the buffers kept of a message; SQLite's own limit is four times
+/// this.
 pub(super) const MAX_BUFFER_BYTES: usize = 256 << 20;
-/// Bytes that may wait for the disk before nothing new is taken.
+/// The maximum size in bytes of changes waiting to be written; beyond it, no new ones are accepted.
 const BACKLOG: usize = 64 << 20;
-/// Changes that become durable at once.
+/// The maximum number of changes per transaction.
 const TRANSACTION: usize = 10_000;
-/// The time for which another process that holds the database is waited for.
+/// The time to wait for another process that has locked the database.
 const BUSY: Duration = Duration::from_secs(5);
-/// Of the tables below, in the database's header.
+/// The version of the tables below, stored in the database's header.
 const VERSION: i64 = 1;
 
 const TABLES: &str = "
@@ -40,23 +42,23 @@ const TABLES: &str = "
         buffers BLOB, result_buffers BLOB
     );";
 
-/// The columns before the buffers, in the order `read` has them.
+/// The columns before the buffers, in the order that `read` expects.
 const COLUMNS: &str = "msg_id, engine_uuid, queue, resubmitted, received, execute_input,
     execute_result, error, stdout, stderr, header, metadata, content, result_header,
     result_metadata, result_content";
 
-/// A database cannot be used.
+/// The reason why a database cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The file cannot be made.
+    /// The file cannot be created.
     #[error("cannot open {}: {error}", .path.display())]
     File {
-        /// The path it should have.
+        /// The path.
         path: PathBuf,
         /// The reason.
         error: std::io::Error,
     },
-    /// SQLite says no.
+    /// SQLite returned an error.
     #[error("cannot use the database {}: {error}", .path.display())]
     Database {
         /// The path of the database.
@@ -64,7 +66,7 @@ pub enum OpenError {
         /// The reason.
         error: rusqlite::Error,
     },
-    /// It is not one of ours.
+    /// The database has a different version.
     #[error("the database {} is of version {version}, not {VERSION}: move it away", .path.display())]
     Version {
         /// The path of the database.
@@ -74,10 +76,10 @@ pub enum OpenError {
     },
 }
 
-/// The handle on the thread that keeps the records.
+/// The handle on the thread that writes the records.
 #[derive(Debug)]
 pub struct Sqlite {
-    /// Unbounded, since the backlog's bytes are counted and looked at.
+    /// Unbounded, since the backlog is limited by its size in bytes.
     orders: std::sync::mpsc::Sender<SqliteRequest>,
     answers: mpsc::UnboundedReceiver<(QueryTicket, RecordAnswer)>,
     backlog: Arc<Backlog>,
@@ -103,10 +105,11 @@ enum SqliteRequest {
 }
 
 impl Sqlite {
-    /// Opens a database, or makes one of mode 0600. Tasks it has as unanswered are answered: the
-    /// controller that had them is gone. `unanswered` makes the answer.
+    /// Opens a database, or creates one with mode 0600. Pending tasks in it are completed with a
+    /// reply made by `unanswered`, since their controller no longer exists.
     ///
     /// # Errors
+    /// [`OpenError`] if the file or the database cannot be opened.
     /// When that is not possible.
     pub fn open(
         path: &Path,
@@ -116,7 +119,7 @@ impl Sqlite {
             path: path.to_owned(),
             error,
         };
-        // A profile that is new has no folder yet.
+        // A new profile does not have the folder yet.
         let folder = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty());
@@ -148,17 +151,17 @@ impl Sqlite {
         }
         database.answer_all(unanswered).map_err(failed)?;
         let (orders, received) = std::sync::mpsc::channel();
-        // Unbounded: one answer for each question.
+        // Unbounded: one answer per query.
         let (answer, answers) = mpsc::unbounded_channel();
         let backlog = Arc::new(Backlog::default());
         let (ending, ended) = oneshot::channel();
         let counted = backlog.clone();
-        // Ends when the handle is dropped, after all orders.
+        // Ends when the handle is dropped, after all requests have been performed.
         let thread = std::thread::Builder::new().name("phalanx-tasks-db".to_owned());
         let thread = thread.spawn(move || {
             database.serve(&received, &answer, &counted);
             drop(database);
-            // Nobody may be waiting for it.
+            // The receiver may be gone.
             let _ = ending.send(());
         });
         thread.map_err(refused)?;
@@ -187,7 +190,7 @@ impl Sqlite {
         let freed = self.backlog.freed.notified();
         tokio::select! {
             Some(answer) = self.answers.recv() => Some(answer),
-            // Noticed even if it happened after the look above.
+            // Also completes if space was freed after the check above.
             () = async { if self.backlog.full() { freed.await } }, if full => None,
             else => std::future::pending().await,
         }
@@ -199,7 +202,7 @@ impl Sqlite {
 
     pub async fn close(self) {
         drop(self.orders);
-        // An error means that the thread is gone.
+        // An error means that the thread has ended.
         let _ = self.ended.await;
     }
 }
@@ -229,7 +232,7 @@ fn size(change: &RecordChange) -> usize {
 
 struct SqliteConnection {
     connection: Connection,
-    /// The reason the last changes are not kept, such as a full disk.
+    /// The reason why the latest changes could not be stored, such as a full disk.
     unkept: Option<String>,
 }
 
@@ -295,7 +298,7 @@ impl SqliteConnection {
             });
             let done: usize = done.sum();
             for answer in self.perform(batch) {
-                // The server may be ending.
+                // The server may be shutting down.
                 let _ = answers.send(answer);
             }
             backlog.bytes.fetch_sub(done, Ordering::AcqRel);
@@ -303,8 +306,8 @@ impl SqliteConnection {
         }
     }
 
-    /// Keeps changes and answers questions, each in its turn. Nothing is answered before the changes are
-    /// kept that the answer is made of.
+    /// Stores changes and answers queries, in order. An answer is sent only after the changes that
+    /// it depends on are stored.
     fn perform(&mut self, batch: Vec<SqliteRequest>) -> Vec<(QueryTicket, RecordAnswer)> {
         let questions = batch.iter().filter_map(|order| match order {
             SqliteRequest::Ask(ticket, query) => Some((*ticket, query.clone())),
@@ -323,7 +326,7 @@ impl SqliteConnection {
                 tracing::error!(%error, "records are not kept");
                 let error = error.to_string();
                 self.unkept = Some(error.clone());
-                // From what is there without them.
+                // Answers from the stored records only.
                 let anew = |(ticket, query)| (ticket, self.answer_without(query, &error));
                 questions.into_iter().map(anew).collect()
             }
@@ -340,7 +343,7 @@ impl SqliteConnection {
             match order {
                 SqliteRequest::Change(change, _) => match write(&transaction, change) {
                     Ok(()) => {}
-                    // What follows would not be kept either.
+                    // Later changes could not be stored either.
                     Err(error) if is_full(&error) => return Err(error),
                     Err(error) => warn_rarely!(%error, "a task's record is not kept"),
                 },
@@ -358,7 +361,7 @@ impl SqliteConnection {
         Ok(answers)
     }
 
-    /// An answer while changes cannot be kept.
+    /// Answers a query while changes cannot be stored.
     fn answer_without(&self, query: RecordQuery, error: &str) -> RecordAnswer {
         if let RecordQuery::Purge(_) = query {
             return RecordAnswer::Failed(format!("nothing is forgotten: {error}"));
@@ -370,7 +373,7 @@ impl SqliteConnection {
     }
 }
 
-/// An answer, unless it would say of tasks whose records were not kept that there are none such.
+/// Replaces an answer that would report tasks as missing whose records could not be stored.
 fn checked(query: &RecordQuery, answer: RecordAnswer, unkept: Option<&str>) -> RecordAnswer {
     if let (RecordQuery::Find { filter, .. }, RecordAnswer::Records(records), Some(error)) =
         (query, &answer, unkept)
@@ -443,7 +446,7 @@ fn write(database: &Connection, change: RecordChange) -> rusqlite::Result<()> {
                 ])?;
         }
         RecordChange::Published(id, published) => {
-            // Through the record, which knows how much of it is kept.
+            // Applied through the record, which enforces the limits.
             let Some((id, mut record)) = one(database, &id)? else {
                 return Ok(());
             };
@@ -505,7 +508,7 @@ fn answer(database: &Connection, query: RecordQuery) -> rusqlite::Result<RecordA
     })
 }
 
-/// Hands each record that matches to `take`, until it says that it wants no more.
+/// Passes each matching record to `take`, until that returns false.
 fn matching(
     database: &Connection,
     filter: &Filter,
@@ -562,7 +565,7 @@ fn one(database: &Connection, id: &MsgId) -> rusqlite::Result<Option<(MsgId, Tas
         .optional()
 }
 
-/// A record without its buffers, of a row of [`COLUMNS`].
+/// Reads a record without its buffers from a row of [`COLUMNS`].
 fn read(row: &Row<'_>) -> rusqlite::Result<(MsgId, TaskRecord)> {
     let text = |place: usize| row.get::<_, Option<String>>(place);
     let bytes = |place: usize| {
@@ -602,7 +605,7 @@ fn read(row: &Row<'_>) -> rusqlite::Result<(MsgId, TaskRecord)> {
     Ok((MsgId::new(row.get::<_, String>(0)?), record))
 }
 
-/// Buffers as one blob: each its length (eight bytes, big endian), then its bytes.
+/// Encodes buffers as one blob: for each its length (eight bytes, big endian), then its bytes.
 fn packed(buffers: Option<&[Bytes]>) -> Option<Vec<u8>> {
     let buffers = buffers?;
     let mut blob = Vec::with_capacity(buffers.iter().map(|buffer| 8 + buffer.len()).sum());

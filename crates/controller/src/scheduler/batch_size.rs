@@ -1,31 +1,32 @@
-//! The number of small tasks that an engine is given at once.
+//! The number of small tasks that are sent to an engine together.
 
 use phalanx_protocol::parallel::BatchedEnd;
 use std::time::Duration;
 
-/// The approximate time the tasks of one message may take an engine together: long against the way of a
-/// message, short against what users notice.
+/// The approximate duration of the tasks in one message to an engine: long compared with the
+/// transport of a message, short compared with what users notice.
 const ENOUGH: Duration = Duration::from_millis(4);
 
-/// Most tasks in one message to an engine.
+/// The maximum number of tasks in one message to an engine.
 const MAX_TASKS: usize = 256;
 
-/// The factor by which a message may exceed the largest before it: estimates of few tasks are poor.
+/// The factor by which a message may exceed the largest one so far, since estimates from few tasks
+/// are poor.
 const GROWTH: usize = 4;
 
-/// The duration of the tasks of one batch, as far as they have ended.
+/// The durations of the finished tasks of one batch.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct BatchPace {
-    /// Its tasks that have not ended.
+    /// The number of pending tasks.
     pub left: usize,
-    /// The mean duration of one; `None` before the first has ended.
+    /// The mean duration of a task; `None` before the first has ended.
     mean: Option<Duration>,
-    /// Most tasks that ended with one message.
+    /// The largest number of tasks that ended with one message.
     largest: usize,
 }
 
 impl BatchPace {
-    /// Tasks have ended, which an engine had at once.
+    /// Records that an engine has completed tasks of one message.
     pub fn ended(&mut self, tasks: &[BatchedEnd]) {
         let took = tasks
             .iter()
@@ -39,7 +40,7 @@ impl BatchPace {
         self.largest = self.largest.max(tasks.len());
     }
 
-    /// The number of tasks an engine may be given at once.
+    /// The number of tasks to send to an engine in one message.
     pub fn at_once(&self) -> usize {
         let Some(mean) = self.mean else { return 1 };
         let enough = ENOUGH.as_nanos() / mean.as_nanos().max(1);
@@ -82,7 +83,7 @@ mod tests {
         assert_eq!(pace.at_once(), 4);
         pace.ended(&tasks(4, 1000));
         assert_eq!(pace.at_once(), 4, "as many as are enough");
-        // Clocks that went backwards.
+        // The clock was set back.
         pace.ended(&tasks(4, -5));
         assert!(pace.at_once() >= 4);
     }

@@ -4,10 +4,10 @@ use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::Dependency;
 use std::collections::VecDeque;
 
-/// Ended tasks that are remembered for dependencies on them.
+/// The number of finished tasks that are kept for dependencies on them.
 const REMEMBERED: usize = 1 << 16;
 
-/// The ends of tasks.
+/// The finished tasks and their outcomes.
 #[derive(Debug, Default)]
 pub(super) struct FinishedTasks {
     by_id: HashMap<MsgId, TaskEnding>,
@@ -17,7 +17,7 @@ pub(super) struct FinishedTasks {
 #[derive(Clone, Debug)]
 pub(super) struct TaskEnding {
     pub ok: bool,
-    /// `None` when it never ran.
+    /// The engine that ran it; `None` if it never ran.
     pub engine: Option<EngineUuid>,
 }
 
@@ -37,17 +37,17 @@ impl FinishedTasks {
         self.by_id.contains_key(id)
     }
 
-    /// Returns true if a dependency is met, wherever the tasks ran.
+    /// Returns true if a dependency is satisfied, on any engines.
     pub fn met(&self, dependency: &Dependency) -> bool {
         self.check(dependency, |_| true)
     }
 
-    /// Returns true if a dependency is met by tasks that ran on that engine.
+    /// Returns true if a dependency is satisfied by tasks that ran on this engine.
     pub fn met_on(&self, dependency: &Dependency, engine: &EngineUuid) -> bool {
         self.check(dependency, |ending| ending.engine.as_ref() == Some(engine))
     }
 
-    /// Returns true if it can never be met any more.
+    /// Returns true if a dependency can no longer be satisfied.
     pub fn unreachable(&self, dependency: &Dependency) -> bool {
         let mut against = dependency.dependencies.iter().map(|id| {
             let ending = self.by_id.get(id);
@@ -77,33 +77,33 @@ impl FinishedTasks {
     }
 }
 
-/// Tasks that wait for others, by what they wait for.
+/// Tasks that wait for other tasks, by these.
 #[derive(Debug, Default)]
 pub(super) struct BlockedTasks {
     waiting_for: HashMap<MsgId, Vec<TaskNo>>,
-    /// Those for which something has ended.
+    /// Tasks with a dependency that has ended.
     changed: VecDeque<TaskNo>,
 }
 
 impl BlockedTasks {
-    /// A task waits for these.
+    /// Records that a task waits for other tasks.
     pub fn insert<'a>(&mut self, no: TaskNo, ids: impl Iterator<Item = &'a MsgId>) {
         for id in ids {
             let waiting = self.waiting_for.entry(id.clone()).or_default();
-            // It is asked again whenever one of several has ended.
+            // It is reconsidered whenever one of several tasks has ended.
             if !waiting.contains(&no) {
                 waiting.push(no);
             }
         }
     }
 
-    /// A task has ended; who waited for it is to be looked at.
+    /// Records that a task has ended; the tasks waiting for it are to be reconsidered.
     pub fn ended(&mut self, id: &MsgId) {
         self.changed
             .extend(self.waiting_for.remove(id).into_iter().flatten());
     }
 
-    /// The next one to look at.
+    /// Takes the next task to be reconsidered.
     pub fn pop(&mut self) -> Option<TaskNo> {
         self.changed.pop_front()
     }

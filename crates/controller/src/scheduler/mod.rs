@@ -1,16 +1,16 @@
-//! The assignment of tasks to engines. Pure: calls in, commands out, the time given with them.
+//! The assignment of tasks to engines. Pure: calls in, commands out, with the time as an argument.
 //!
-//! Semantics are those of ipyparallel's `task_scheduler.py`, except that retries end: a task that
-//! has failed wherever it may run is answered, not kept for ever; and that the tasks of an engine
-//! that died are resolved at once, not after five seconds; and that tasks which are left without any
-//! engine wait for one only as long as a restart of the engines takes.
+//! The semantics are those of ipyparallel's `task_scheduler.py`, with three exceptions: a task that
+//! has failed on every possible engine is answered instead of kept forever; the tasks of an engine
+//! that has exited are resolved at once instead of after five seconds; and tasks without any engine
+//! wait for one only as long as a restart of the engines takes.
 //!
-//! Clients are served in turn: a task does not wait for all those that another client has submitted before
-//! it. A turn is a message to an engine, which may have several small tasks.
+//! Clients are served in turn: a task does not wait for all tasks that another client has submitted
+//! before. A turn is one message to an engine, which may contain several small tasks.
 //!
-//! What one event costs does not grow with the number of tasks that wait, be it for an engine or
-//! for each other; only tasks that were tried before or follow others are looked at one by one. Nor does it grow
-//! with the number of engines that are busy.
+//! The cost of an event does not grow with the number of tasks that wait for an engine or for each
+//! other; only tasks that are retried or follow others are examined one by one. Nor does it grow
+//! with the number of busy engines.
 
 mod batch_size;
 mod dependency;
@@ -36,10 +36,10 @@ use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use task::{SchedulerEntry, TaskNo, TaskPlace};
 
-/// The time tasks wait for an engine after the last one has gone: one that is started in its place may come.
+/// The time tasks wait for an engine after the last one has left, since it may be restarted.
 pub const WITHOUT_ENGINES: Duration = Duration::from_secs(10);
 
-/// For how many tasks room is kept while there are none.
+/// The number of tasks for which capacity is kept while there are none.
 const FEW: usize = 1024;
 
 #[derive(Debug)]
@@ -50,16 +50,17 @@ struct Worker {
     last: u64,
 }
 
-/// Tasks that wait and tasks that run.
+/// The waiting and the running tasks.
 #[derive(Debug)]
 pub struct Scheduler {
     scheme: Scheme,
-    /// Tasks an engine may have at once; 0 for any number. Small ones of one batch count as one.
+    /// The maximum number of tasks on an engine; 0 for no limit. Small tasks of one batch count as
+    /// one.
     hwm: usize,
     workers: Vec<Worker>,
-    /// The place of each worker.
+    /// The index of each worker.
     places: HashMap<EngineUuid, usize>,
-    /// Those that have room for a task.
+    /// The indices of workers that can take a task.
     free: BTreeSet<usize>,
     tasks: HashMap<TaskNo, Box<SchedulerEntry>>,
     by_id: HashMap<MsgId, TaskNo>,
@@ -67,20 +68,20 @@ pub struct Scheduler {
     blocked: BlockedTasks,
     ended: FinishedTasks,
     deadlines: BTreeSet<(Instant, TaskNo)>,
-    /// True once there has been an engine: before the first, tasks wait for it however long it takes.
+    /// True once there has been an engine: before the first one, tasks wait without a limit.
     manned: bool,
-    /// Until when the tasks that the last engine has left behind wait for another.
+    /// The time until which tasks wait for a new engine after the last one has left.
     abandoned: Option<Instant>,
     paces: HashMap<BatchNo, BatchPace>,
     next: TaskNo,
     given: u64,
     random: u64,
-    /// Of the requests of all tasks.
+    /// The size of the requests of all tasks, in bytes.
     bytes: usize,
 }
 
 impl Scheduler {
-    /// Without engines and tasks. `seed` is where the random schemes begin.
+    /// Creates a scheduler without engines and tasks. `seed` initializes the random schemes.
     pub fn new(scheme: Scheme, hwm: usize, seed: u64) -> Self {
         Self {
             scheme,
@@ -104,7 +105,7 @@ impl Scheduler {
         }
     }
 
-    /// Tasks that wait for an engine or for other tasks, oldest first.
+    /// The tasks that wait for an engine or for other tasks, oldest first.
     pub fn waiting(&self) -> Vec<MsgId> {
         let waits = |record: &SchedulerEntry| record.place != TaskPlace::Running;
         let waiting = self.tasks.iter().filter(|(_, record)| waits(record));
@@ -114,18 +115,18 @@ impl Scheduler {
         waiting.into_iter().map(|(_, id)| id).collect()
     }
 
-    /// The number of tasks that wait.
+    /// The number of waiting tasks.
     pub fn waiting_count(&self) -> usize {
         let running: usize = self.workers.iter().map(|worker| worker.running.len()).sum();
         self.tasks.len() - running
     }
 
-    /// The bytes of all tasks that have not ended.
+    /// The size in bytes of all tasks that have not ended.
     pub fn queued_bytes(&self) -> usize {
         self.bytes
     }
 
-    /// Tasks an engine has, oldest first.
+    /// The tasks on an engine, oldest first.
     pub fn running_on(&self, engine: &EngineUuid) -> Vec<MsgId> {
         let worker = self.places.get(engine).map(|place| &self.workers[*place]);
         let mut running: Vec<_> = worker.into_iter().flat_map(|w| &w.running).collect();
@@ -134,13 +135,13 @@ impl Scheduler {
         running.into_iter().filter_map(id).collect()
     }
 
-    /// The number of tasks an engine has.
+    /// The number of tasks on an engine.
     pub fn load_of(&self, engine: &EngineUuid) -> usize {
         let place = self.places.get(engine);
         place.map_or(0, |place| self.workers[*place].running.len())
     }
 
-    /// Takes a task.
+    /// Adds a task.
     pub fn submit(&mut self, mut task: BalancedTask, now: Instant) -> Vec<SchedulerCommand> {
         let mut out = Vec::new();
         if self.scheme == Scheme::Pure {
@@ -169,7 +170,7 @@ impl Scheduler {
         out
     }
 
-    /// An engine can take tasks of a language.
+    /// Adds an engine that runs tasks of a language.
     pub fn joined(&mut self, uuid: EngineUuid, runs: Language) -> Vec<SchedulerCommand> {
         let mut out = Vec::new();
         self.manned = true;
@@ -187,7 +188,8 @@ impl Scheduler {
         out
     }
 
-    /// An engine has gone: its tasks are tried elsewhere where retries are left, else failed.
+    /// Removes an engine: its tasks are retried elsewhere if they have retries left, otherwise they
+    /// fail.
     pub fn left(&mut self, uuid: &EngineUuid, now: Instant) -> Vec<SchedulerCommand> {
         let mut out = Vec::new();
         let Some(place) = self.places.remove(uuid) else {
@@ -229,7 +231,8 @@ impl Scheduler {
         out
     }
 
-    /// An engine has answered. `None` for a task it does not have: the answer is nobody's.
+    /// Handles the reply of an engine; `None` if it does not have the task, so that the reply is
+    /// ignored.
     pub fn replied(
         &mut self,
         engine: &EngineUuid,
@@ -268,8 +271,8 @@ impl Scheduler {
         Some(out)
     }
 
-    /// An engine says that several tasks of a batch have ended well; their replies are with the
-    /// caller. `None` where it has none of them.
+    /// Handles the successful end of several tasks of a batch, whose replies the caller has; `None`
+    /// if the engine has none of them.
     pub fn ended(&mut self, engine: &EngineUuid, ended: &[End]) -> Option<Vec<SchedulerCommand>> {
         let place = *self.places.get(engine)?;
         let worker = &mut self.workers[place];
@@ -295,7 +298,7 @@ impl Scheduler {
         Some(out)
     }
 
-    /// Drops tasks that have not begun.
+    /// Aborts tasks that have not started.
     pub fn abort(&mut self, ids: &[MsgId]) -> Vec<SchedulerCommand> {
         let mut out = Vec::new();
         for id in ids {
@@ -309,7 +312,8 @@ impl Scheduler {
         out
     }
 
-    /// A client has gone for good: drops what it has submitted and has not begun, unless that is to be kept.
+    /// Aborts the tasks of a client that has left for good, unless they have started or are
+    /// detached.
     pub fn client_left(&mut self, client: &[u8]) -> Vec<SchedulerCommand> {
         let lost = |record: &SchedulerEntry| {
             record.place != TaskPlace::Running
@@ -327,7 +331,7 @@ impl Scheduler {
         out
     }
 
-    /// Fails the tasks whose time to begin is over, and those for which no engine has come.
+    /// Fails the tasks whose timeout has passed, and those without an engine for too long.
     pub fn tick(&mut self, now: Instant) -> Vec<SchedulerCommand> {
         let mut out = Vec::new();
         if self.abandoned.take_if(|until| *until <= now).is_some() {
@@ -349,7 +353,7 @@ impl Scheduler {
         out
     }
 
-    /// Tasks that no engine is there for are given up after a while.
+    /// Starts or checks the deadline of tasks without any engine.
     fn look_for_engines(&mut self, now: Instant) {
         if self.manned && self.workers.is_empty() && !self.tasks.is_empty() {
             self.abandoned.get_or_insert(now + WITHOUT_ENGINES);
@@ -365,7 +369,7 @@ impl Scheduler {
         record.is_some_and(|record| record.place != TaskPlace::Running)
     }
 
-    /// Looks where a task stands whose dependencies may have changed.
+    /// Reconsiders a task whose dependencies may have changed.
     fn consider(&mut self, no: TaskNo, out: &mut Vec<SchedulerCommand>) {
         let Some(record) = self.tasks.get(&no) else {
             return;
@@ -394,7 +398,7 @@ impl Scheduler {
         }
     }
 
-    /// Forgets a task that has ended.
+    /// Removes a task that has ended.
     fn finish(
         &mut self,
         no: TaskNo,
@@ -421,7 +425,7 @@ impl Scheduler {
         self.ended.insert(id, TaskEnding { ok, engine });
         if self.tasks.is_empty() {
             self.abandoned = None;
-            // The room of a hundred thousand tasks is a hundred megabytes.
+            // The capacity for a hundred thousand tasks takes a hundred megabytes.
             self.tasks.shrink_to(FEW);
             self.by_id.shrink_to(FEW);
         }
@@ -438,7 +442,7 @@ impl Scheduler {
         }
     }
 
-    /// Lets what has ended unblock others, and gives out what is ready.
+    /// Unblocks tasks whose dependencies have ended, and assigns ready tasks.
     fn settle(&mut self, out: &mut Vec<SchedulerCommand>) {
         while let Some(no) = self.blocked.pop() {
             self.consider(no, out);
@@ -446,7 +450,7 @@ impl Scheduler {
         self.assign(out);
     }
 
-    /// Gives ready tasks to engines, first come first served.
+    /// Assigns ready tasks to engines, in turn.
     fn assign(&mut self, out: &mut Vec<SchedulerCommand>) {
         loop {
             if self.free.is_empty() || self.ready.is_empty() {
@@ -484,8 +488,8 @@ impl Scheduler {
         }
     }
 
-    /// Gives an engine more small tasks of the batch it has just been given one of; not more than
-    /// its share of what waits.
+    /// Assigns more small tasks of the same batch to an engine that was just assigned one, up to
+    /// its share of the waiting ones.
     fn run_along(&mut self, no: TaskNo, place: usize, out: &mut Vec<SchedulerCommand>) {
         let batch = self.tasks.get(&no).and_then(|record| record.task.batch);
         let Some(pace) = batch.and_then(|batch| self.paces.get(&batch)).copied() else {
@@ -511,7 +515,7 @@ impl Scheduler {
         }
     }
 
-    /// Looks if the worker at a place, if there is one, can take a task.
+    /// Updates whether the worker with this index, if it exists, can take a task.
     fn look_at_room(&mut self, place: usize) {
         let worker = self.workers.get(place);
         let room = worker.is_some_and(|w| self.hwm == 0 || w.running.len() < self.hwm);
@@ -539,7 +543,7 @@ impl Scheduler {
         self.look_at_room(place);
     }
 
-    /// Answers a ready task that no engine may run, unless one that joins later could.
+    /// Answers a ready task that no engine can run, unless one that joins later could.
     fn end_if_hopeless(&mut self, no: TaskNo, out: &mut Vec<SchedulerCommand>) {
         let Some(record) = self.tasks.get_mut(&no) else {
             return;
@@ -559,7 +563,7 @@ impl Scheduler {
         if !tried && !targets_gone && !elsewhere && !foreign {
             return;
         }
-        // It stays one that was tried, by which its place is found.
+        // Still counts as tried, which determines its queue.
         let last = record
             .tried
             .as_mut()
@@ -583,7 +587,7 @@ impl Scheduler {
         self.fail(no, reason, out);
     }
 
-    /// Xorshift: the schemes need variety, not secrecy.
+    /// Xorshift: the schemes need variety, not security.
     fn next_random(&mut self) -> u64 {
         self.random |= 1;
         self.random ^= self.random << 13;

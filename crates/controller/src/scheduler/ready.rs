@@ -4,33 +4,33 @@ use bytes::Bytes;
 use phalanx_protocol::id::EngineUuid;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Tasks that wait for nothing but an engine, so kept that the next one is found without a look at
-/// all of them. Clients are served in turn, and the tasks of each in the order they came; one that is
-/// tried again comes before those that came after it.
+/// Tasks that wait only for an engine, organized such that the next one is found without examining
+/// all. Clients are served in turn, and the tasks of each in order of arrival; a retried task keeps
+/// its position.
 #[derive(Debug, Default)]
 pub(super) struct ReadyTasks {
     clients: HashMap<Bytes, ClientQueue>,
-    /// The turn that was given last.
+    /// The turn that was last assigned.
     turn: u64,
 }
 
 /// The tasks of one client.
 #[derive(Debug, Default)]
 struct ClientQueue {
-    /// The one with the lowest is served first.
+    /// The client with the lowest turn is served first.
     turn: u64,
-    /// By language.
+    /// Tasks without conditions of their own, by language.
     simple: [UnconditionalTasks; Language::ALL.len()],
-    /// Those that were tried before or follow others: each has its own conditions.
+    /// Tasks that are retried or follow others, each with conditions of its own.
     special: BTreeSet<TaskNo>,
 }
 
-/// Tasks of one language that have no conditions of their own.
+/// Tasks of one language without conditions of their own.
 #[derive(Debug, Default)]
 struct UnconditionalTasks {
-    /// Those any engine may run.
+    /// Tasks that any engine may run.
     open: BTreeSet<TaskNo>,
-    /// Those for certain engines, by these.
+    /// Tasks restricted to certain engines, by these.
     targeted: BTreeMap<Vec<EngineUuid>, BTreeSet<TaskNo>>,
 }
 
@@ -45,7 +45,8 @@ impl ClientQueue {
         self.simple.iter().all(UnconditionalTasks::is_empty) && self.special.is_empty()
     }
 
-    /// The oldest task that can run now; tasks with the same conditions are asked about once.
+    /// The oldest task that can run now; `can_run` is called once for tasks with the same
+    /// conditions.
     fn first(&self, can_run: impl Fn(TaskNo) -> bool) -> Option<TaskNo> {
         let heads = self.simple.iter().flat_map(|simple| {
             let targeted = simple.targeted.values().filter_map(BTreeSet::first);
@@ -62,8 +63,8 @@ impl ReadyTasks {
     pub fn insert(&mut self, no: TaskNo, record: &SchedulerEntry) {
         let client = record.task.client();
         if !self.clients.contains_key(client) {
-            // As if it had been served with the others so far. A copy, so that the key does not keep the
-            // memory that a message was read into.
+            // Starts with the current turn. The key is copied, so that it does not keep the memory
+            // of the received message.
             let queue = ClientQueue {
                 turn: self.turn + 1,
                 ..ClientQueue::default()
@@ -90,7 +91,7 @@ impl ReadyTasks {
         }
     }
 
-    /// Takes a task out, if it is in.
+    /// Removes a task, if it is contained.
     pub fn remove(&mut self, no: TaskNo, record: &SchedulerEntry) {
         let client = record.task.client();
         let Some(queue) = self.clients.get_mut(client) else {
@@ -118,14 +119,14 @@ impl ReadyTasks {
         self.clients.is_empty()
     }
 
-    /// The task to run next, of those that can run now.
+    /// The next task to run, among those that can run now.
     pub fn first(&self, can_run: impl Fn(TaskNo) -> bool) -> Option<TaskNo> {
         let first = |queue: &ClientQueue| Some((queue.turn, queue.first(&can_run)?));
         let next = self.clients.values().filter_map(first).min();
         next.map(|(_, no)| no)
     }
 
-    /// A client is served: it is its turn again after all others.
+    /// Records that a client was served: its next turn comes after all others.
     pub fn served(&mut self, client: &[u8]) {
         if let Some(queue) = self.clients.get_mut(client) {
             self.turn = queue.turn;
@@ -133,8 +134,8 @@ impl ReadyTasks {
         }
     }
 
-    /// The tasks of the same client and conditions as this one's that wait: the oldest, and how many.
-    /// None of one that has its own.
+    /// The waiting tasks of the same client with the same conditions: the oldest one, and their
+    /// number. None for a task with conditions of its own.
     pub fn alike(&self, record: &SchedulerEntry) -> (Option<TaskNo>, usize) {
         let queue = self.clients.get(record.task.client());
         let simple = queue.map(|queue| &queue.simple[record.task.language as usize]);
@@ -146,7 +147,8 @@ impl ReadyTasks {
         group.map_or((None, 0), |group| (group.first().copied(), group.len()))
     }
 
-    /// The tasks that not every engine may run, oldest first; of languages that are `unmanned`, all.
+    /// The tasks that not every engine may run, oldest first; all tasks of languages that are
+    /// `unmanned`.
     pub fn bound(&self, unmanned: [bool; Language::ALL.len()]) -> Vec<TaskNo> {
         let bound = self.clients.values().flat_map(|queue| {
             let simple = queue.simple.iter().zip(unmanned);

@@ -1,30 +1,31 @@
 use std::str::FromStr;
 
-/// The rule that chooses among the engines that may take a task; ipyparallel's `TaskScheduler.scheme_name`.
+/// The rule for choosing among the engines that may take a task; ipyparallel's
+/// `TaskScheduler.scheme_name`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scheme {
-    /// The one with the fewest tasks, of those the one longest without a new one.
+    /// The engine with the fewest tasks; among several, the least recently used.
     #[default]
     Leastload,
-    /// The one longest without a new task.
+    /// The least recently used engine.
     Lru,
-    /// Any.
+    /// A random engine.
     Plainrandom,
-    /// One after the other, as ZeroMQ alone does it: without dependencies, targets, retries,
+    /// The engines in turn, as a ZeroMQ socket does: without dependencies, targets, retries,
     /// timeouts and limits.
     Pure,
-    /// The one with fewer tasks of two chosen at random.
+    /// Of two random engines, the one with fewer tasks.
     Twobin,
-    /// The one longest without a new task of two chosen at random, idle ones more likely.
+    /// Of two random engines, weighted towards idle ones, the least recently used.
     Weighted,
 }
 
 /// An engine that may take a task.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Candidate {
-    /// Tasks it has.
+    /// The number of its tasks.
     pub load: usize,
-    /// The moment it was given its last task, counted in tasks.
+    /// The sequence number of the last task it was assigned.
     pub last: u64,
 }
 
@@ -41,7 +42,7 @@ impl Scheme {
         }
     }
 
-    /// The place of the chosen one; `random` is any number.
+    /// The index of the chosen engine; `random` is a random number.
     pub fn choose(self, candidates: &[Candidate], random: u64) -> Option<usize> {
         let count = candidates.len() as u64;
         if count == 0 {
@@ -68,7 +69,7 @@ fn least(
         .min_by_key(|place| key(&candidates[*place]))
 }
 
-/// With a weight of 1 / (1 + load).
+/// A random index, weighted by 1 / (1 + load).
 fn weighted(candidates: &[Candidate], random: u64) -> Option<usize> {
     let weights = candidates.iter().map(|c| 1.0 / (1.0 + c.load as f64));
     let total: f64 = weights.clone().sum();
@@ -82,7 +83,7 @@ fn weighted(candidates: &[Candidate], random: u64) -> Option<usize> {
     Some(candidates.len() - 1)
 }
 
-/// A scheme of a name we do not have.
+/// The name of an unknown scheme.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown scheme `{0}` (known: leastload, lru, plainrandom, pure, twobin, weighted)")]
 pub struct UnknownScheme(String);

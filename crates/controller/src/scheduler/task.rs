@@ -4,61 +4,61 @@ use phalanx_protocol::parallel::{Dependency, TaskMetadata};
 use phalanx_transport::{Frames, RawMessage};
 use std::time::{Duration, Instant};
 
-/// The bytes a task takes beside its request: ids, allocations, the index.
+/// The memory of a task in addition to its request, in bytes: ids, allocations, the index.
 const OVERHEAD: usize = 512;
 
-/// The language of a task's code, and of the code an engine runs: compiled Rust of our clients, or what stock
-/// clients send to stock engines.
+/// The language of tasks and of engines: compiled Rust of our clients, or the tasks of stock
+/// clients for stock engines.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Language {
-    /// Ours.
+    /// Compiled Rust.
     Rust,
-    /// Any other, which is Python.
+    /// Any other language, in practice Python.
     Python,
 }
 
 impl Language {
-    /// All of them.
+    /// All languages.
     pub const ALL: [Self; 2] = [Self::Rust, Self::Python];
 }
 
 /// A load-balanced task.
 #[derive(Clone, Debug, PartialEq)]
 pub struct BalancedTask {
-    /// Its request's.
+    /// The msg_id of its request.
     pub id: MsgId,
-    /// The client's request as it came: its identity, then the signed message.
+    /// The client's request as received: its identity, then the signed message.
     pub request: RawMessage,
-    /// Engines of no other can run it.
+    /// The language of the engines that can run it.
     pub language: Language,
-    /// Tasks that must be done before.
+    /// Tasks that must have ended before it starts.
     pub after: Dependency,
     /// Tasks on whose engine it must run.
     pub follow: Dependency,
-    /// The time it may wait.
+    /// The time it may wait for its dependencies.
     pub timeout: Option<Duration>,
     /// The engines it may run on, in order.
     pub targets: Option<Vec<EngineUuid>>,
-    /// The number of times it may still be tried again.
+    /// The number of retries left.
     pub retries: u32,
-    /// True if it is to run even if its client has gone before it began.
+    /// True to run it even if its client disconnects before it has started.
     pub detached: bool,
-    /// The message it came with, where that brought others like it; its request is not signed then.
+    /// The batch it was sent in, if any; its request is not signed then.
     pub batch: Option<BatchNo>,
 }
 
-/// Names a message with several tasks.
+/// Identifies a message with several tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BatchNo(pub u64);
 
 impl BalancedTask {
-    /// A task of a client's request.
+    /// Creates the task of a client's request.
     pub fn new(id: MsgId, request: RawMessage, metadata: TaskMetadata) -> Self {
         let language = match metadata.phalanx {
             Some(_) => Language::Rust,
             None => Language::Python,
         };
-        // Stock clients leave and fetch their results later; they have no way to say so.
+        // Stock clients disconnect and fetch their results later, without announcing it.
         let detached = metadata.phalanx_detached || language == Language::Python;
         let timeout = Some(metadata.timeout)
             .filter(|seconds| *seconds > 0.0)
@@ -79,7 +79,7 @@ impl BalancedTask {
         }
     }
 
-    /// As ZeroMQ alone would place it: on any engine, at once, and never again.
+    /// Removes its conditions, for the `pure` scheme: any engine, immediately, without retries.
     pub fn without_conditions(self) -> Self {
         Self {
             after: Dependency::default(),
@@ -102,7 +102,7 @@ impl BalancedTask {
         after.chain(&self.follow.dependencies)
     }
 
-    /// The bytes it takes while it is here, about.
+    /// The approximate memory it takes, in bytes.
     pub fn size(&self) -> usize {
         let request = &self.request;
         let parts: usize = request.signed_parts().iter().map(|part| part.len()).sum();
@@ -111,7 +111,7 @@ impl BalancedTask {
     }
 }
 
-/// A reply's verdict on its task.
+/// The meaning of a reply for its task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ReplyVerdict {
     /// It succeeded.
@@ -120,9 +120,9 @@ pub enum ReplyVerdict {
     Failed,
     /// It was aborted.
     Aborted,
-    /// That engine cannot run it, for want of this; another might.
+    /// The engine does not meet this requirement; another one might.
     Unmet(String),
-    /// That engine cannot run it as it came, and says so to its client; another might.
+    /// The engine refused it, as its reply tells the client; another one might run it.
     Lacking,
 }
 
@@ -135,50 +135,50 @@ pub enum SchedulerCommand {
         task: MsgId,
         /// The engine to run it on.
         engine: EngineUuid,
-        /// With the client's identity; not signed where it came with a batch.
+        /// The request with the client's identity; not signed if it was sent in a batch.
         request: RawMessage,
-        /// The message it came with; tasks of the same that follow each other may travel together.
+        /// The batch it was sent in; consecutive tasks of the same batch may be sent together.
         batch: Option<BatchNo>,
     },
-    /// Send an engine's reply, as it came, to its client.
+    /// Send an engine's reply, unchanged, to its client.
     Reply(Frames),
-    /// Answer the task in the engine's place.
+    /// Reply to the task on behalf of an engine.
     Fail(BalancedTask, FailReason),
 }
 
-/// The reason a task is answered by the scheduler.
+/// The reason why the scheduler replies to a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum FailReason {
-    /// The engine ended while it ran.
+    /// The engine exited while running it.
     EngineDied(EngineUuid),
-    /// It was not begun in time.
+    /// It did not start in time.
     Timeout,
-    /// A dependency can never be met.
+    /// A dependency can no longer be satisfied.
     ImpossibleDependency(Impossible),
-    /// It depends on a task nobody knows, or on itself.
+    /// It depends on an unknown task, or on itself.
     InvalidDependency,
-    /// All engines have gone, and none has come since.
+    /// All engines have left, and none has joined since.
     NoEngines,
-    /// Somebody asked for it.
+    /// It was aborted on request.
     Aborted,
-    /// Its client has gone.
+    /// Its client has disconnected.
     ClientLeft,
 }
 
-/// The reason a dependency can never be met.
+/// The reason why a dependency can no longer be satisfied.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Impossible {
-    /// A task has ended otherwise than it asks.
+    /// A task has ended with an outcome that it does not accept.
     Ended,
-    /// No engine has what the function requires: what the last of them said it lacked.
+    /// No engine meets the function's requirement, as named by the last one.
     Unmet(String),
-    /// No engine that it is allowed to run on is there.
+    /// None of its target engines exists.
     Nowhere,
-    /// The engines that are there run another language.
+    /// The existing engines run another language.
     Language(Language),
 }
 
-/// Numbers tasks in the order they came.
+/// The sequence number of a task, in order of arrival.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(super) struct TaskNo(pub u64);
 
@@ -187,20 +187,20 @@ pub(super) struct SchedulerEntry {
     pub task: BalancedTask,
     pub place: TaskPlace,
     pub deadline: Option<Instant>,
-    /// The engines on which it was tried, if it was.
+    /// The engines on which it was tried, if any.
     pub tried: Option<Box<TriedEngines>>,
 }
 
-/// The engines on which a task was tried in vain.
+/// The engines on which a task was tried without success.
 #[derive(Debug, Default)]
 pub(super) struct TriedEngines {
-    /// Engines not to try again.
+    /// The engines not to be tried again.
     pub on: Vec<EngineUuid>,
-    /// The answer of the last of them.
+    /// The reply of the last one.
     pub failure: Option<Frames>,
-    /// The requirement that the last of them did not meet.
+    /// The requirement that the last one did not meet.
     pub unmet: Option<String>,
-    /// The last that died with it.
+    /// The last one that exited while running it.
     pub died_on: Option<EngineUuid>,
 }
 

@@ -19,21 +19,21 @@ fn on(ids: &[&str]) -> Dependency {
     }
 }
 
-/// A task that names itself in its header.
+/// A task with its name in its header.
 fn task(name: &str, metadata: TaskMetadata) -> BalancedTask {
     let parts = [name, "", "", ""].map(|part| Bytes::copy_from_slice(part.as_bytes()));
     let request = RawMessage::sign(vec![], parts, vec![], &SigningKey::sha256(""));
     BalancedTask::new(id(name), request, metadata)
 }
 
-/// A task of a client of that name.
+/// A task of the client with this name.
 fn task_of(client: &str, name: &str) -> BalancedTask {
     let mut task = task(name, rust());
     task.request.identities = vec![Bytes::copy_from_slice(client.as_bytes())];
     task
 }
 
-/// The commands as text: `run t on a`, `reply …`, `fail t: …`.
+/// Formats commands: `run t on a`, `reply …`, `fail t: …`.
 fn told(commands: Vec<SchedulerCommand>) -> Vec<String> {
     let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
     commands
@@ -83,7 +83,7 @@ impl Case {
         told(commands.expect("a task of that engine"))
     }
 
-    /// Tasks of one message.
+    /// Submits the tasks of one message.
     fn submit_batch(&mut self, batch: u64, names: impl Iterator<Item = u32>) -> Vec<String> {
         let batch = Some(BatchNo(batch));
         let mut out = Vec::new();
@@ -97,7 +97,7 @@ impl Case {
         told(out)
     }
 
-    /// Tasks of a batch have ended well, each in so many microseconds.
+    /// Ends tasks of a batch successfully, each with a duration in microseconds.
     fn ended(&mut self, from: &str, names: std::ops::Range<u32>, micros: i64) -> Vec<String> {
         let ended = names.map(|name| End {
             msg_id: id(&name.to_string()),
@@ -195,7 +195,7 @@ fn unmet_dependencies_cost_no_retry_and_end_when_all_engines_refused() {
     assert_eq!(case.reply("a", "1", lacks("x")), ["run 1 on b"]);
     let why = r#"fail 1: ImpossibleDependency(Unmet("y"))"#;
     assert_eq!(case.reply("b", "1", lacks("y")), [why]);
-    // An engine that dies answers for itself, and what failed with what it failed with.
+    // A task on an engine that exits fails with that, and a failed task with its own failure.
     case.submit_with("2", retries(1));
     assert_eq!(case.reply("a", "2", lacks("x")), ["run 2 on b"]);
     let died = r#"fail 2: EngineDied(EngineUuid("b"))"#;
@@ -300,7 +300,7 @@ fn tasks_that_the_last_engine_leaves_behind_wait_for_another_only_so_long() {
     );
     assert_eq!(case.scheduler.waiting(), []);
     assert_eq!(case.scheduler.queued_bytes(), 0);
-    // What is sent then waits as long, whatever was waited for before.
+    // The limit starts anew for later tasks.
     assert_eq!(case.submit("5"), [""; 0]);
     assert_eq!(case.after(WITHOUT_ENGINES / 2), [""; 0]);
     case.scheduler.abort(&[id("5")]);
@@ -321,7 +321,7 @@ fn an_engine_that_is_started_again_in_time_takes_what_waited() {
     assert_eq!(case.joined("a again"), ["run 2 on a again"]);
     assert_eq!(case.after(WITHOUT_ENGINES), [""; 0]);
     assert_eq!(case.reply("a again", "2", ReplyVerdict::Ok), ["reply 2 Ok"]);
-    // Nothing waits, so nothing is given up.
+    // Without waiting tasks, there is nothing to fail.
     case.left("a again");
     assert_eq!(case.after(WITHOUT_ENGINES * 2), [""; 0]);
 }
@@ -348,13 +348,13 @@ fn small_tasks_of_a_batch_go_several_at_once_and_long_ones_alone() {
     assert_eq!(case.ended("a", 0..1, 5), runs(2..6, "a"));
     assert_eq!(case.ended("b", 1..2, 5), runs(6..10, "b"));
     assert_eq!(case.ended("a", 2..6, 5), runs(10..26, "a"));
-    // As long as some are under way, the engine gets no more.
+    // While some are pending, the engine is sent no more.
     assert_eq!(case.ended("b", 6..8, 5), [""; 0]);
     assert_eq!(case.ended("b", 8..10, 5), runs(26..42, "b"));
-    // A share of what is left: others are to have some too.
+    // A share of the rest, so that others are sent some as well.
     assert_eq!(case.ended("a", 10..26, 5), runs(42..71, "a"));
     assert_eq!(case.ended("b", 26..42, 20_000), runs(71..72, "b"));
-    // One that fails is tried alone, elsewhere.
+    // A failed task is retried alone, on another engine.
     assert_eq!(
         case.reply("a", "42", ReplyVerdict::Failed),
         ["reply 42 Failed"]
@@ -499,7 +499,7 @@ fn an_older_task_for_a_busy_engine_does_not_hold_up_the_others() {
         ["reply 3 Ok", "run 4 on b"]
     );
     case.submit("5");
-    // The oldest that may run there.
+    // The oldest one that may run there.
     assert_eq!(
         case.reply("a", "1", ReplyVerdict::Ok),
         ["reply 1 Ok", "run 2 on a"]
@@ -552,7 +552,7 @@ fn the_pure_scheme_knows_no_conditions() {
     );
 }
 
-/// The metadata that a client of ours submits.
+/// The metadata of tasks of our clients.
 fn rust() -> TaskMetadata {
     serde_json::from_str(r#"{"phalanx": {"abi": "rustc 1"}}"#).unwrap()
 }
@@ -569,7 +569,7 @@ fn tasks_run_on_engines_of_their_language() {
     assert_eq!(done, ["reply 3 Ok", "run 4 on python"]);
     let done = case.reply("rust", "1", ReplyVerdict::Ok);
     assert_eq!(done, ["reply 1 Ok", "run 2 on rust"]);
-    // Nobody is left who could run what waits, though there is an engine.
+    // There is an engine, but none that can run the waiting tasks.
     assert_eq!(case.submit_with("5", rust()), [""; 0]);
     let left = case.left("rust");
     let nobody = "ImpossibleDependency(Language(Rust))";
@@ -601,7 +601,7 @@ fn a_task_does_not_wait_for_all_those_of_another_client() {
         runs = next.split(' ').nth(1).unwrap().to_owned();
         order.push(runs.clone());
         if runs == "x" {
-            // One that has always a single task is not served before the others, either.
+            // A client that always has a single task does not overtake the others, either.
             submit(&mut case, "one", "w");
         }
     }

@@ -1,4 +1,4 @@
-//! Several tasks in one message: taken apart for the scheduler, put together for engines.
+//! Batches: split for the scheduler, and merged for engines.
 
 use bytes::Bytes;
 use phalanx_protocol::id::MsgId;
@@ -10,16 +10,16 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::ops::Range;
 
-/// The tasks of a client's message, each with a request of its own that is not signed. They lie
-/// together in memory of their own, for records to keep.
+/// Splits a client's message into tasks, each with an unsigned request of its own. They share newly
+/// allocated memory, which records may keep.
 ///
 /// # Errors
-/// When a part is not what it should be.
+/// If a part of the message is malformed.
 pub(super) fn apart(
     message: &RawMessage,
     ids: Vec<MsgId>,
 ) -> Result<Vec<(MsgId, RawMessage)>, WireError> {
-    // Not as `Header`: the date stays as it came.
+    // Not parsed as `Header`, so that the date is unchanged.
     let mut header: Map<String, Value> = read("header", &message.header)?;
     let mut metadata: Map<String, Value> = read("metadata", &message.metadata)?;
     metadata.remove(BATCH);
@@ -52,7 +52,8 @@ pub(super) fn apart(
     Ok(tasks.collect())
 }
 
-/// One message of tasks that came in one, for an engine that takes such; `None` without any.
+/// Merges tasks of one batch into a message for an engine that supports batches; `None` if there
+/// are none.
 pub(super) fn together(
     tasks: Vec<(MsgId, RawMessage)>,
     key: &SigningKey,
@@ -74,7 +75,7 @@ pub(super) fn together(
     }))
 }
 
-/// A request that was not signed yet.
+/// Signs a request that is not signed yet.
 pub(super) fn signed(message: RawMessage, key: &SigningKey) -> RawMessage {
     let RawMessage {
         identities,
@@ -89,11 +90,11 @@ pub(super) fn signed(message: RawMessage, key: &SigningKey) -> RawMessage {
     RawMessage::sign(identities, parts, buffers, key)
 }
 
-/// The replies to the tasks of a batch that ended, for their records; not signed. They lie together
-/// in memory of their own.
+/// Splits the reply to tasks of a batch for their records; the parts are unsigned and share newly
+/// allocated memory.
 ///
 /// # Errors
-/// When a part is not what it should be.
+/// If a part of the message is malformed.
 pub(super) fn replies(
     message: &RawMessage,
     metadata: &ReplyMetadata,
@@ -137,7 +138,7 @@ pub(super) fn replies(
     Ok(replies.collect())
 }
 
-/// A buffer to which parts of many messages are written, one behind the other.
+/// A buffer for the parts of many messages, stored behind each other.
 #[derive(Default)]
 struct PartsBuffer(Vec<u8>);
 

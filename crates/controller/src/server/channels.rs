@@ -14,13 +14,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::task::JoinSet;
 
-/// Messages that may wait for one peer. The server never waits, so this is what a client may have
-/// under way to one engine, beyond what the engine has read.
+/// The maximum number of messages in the queue of one peer. The server never blocks, so this limits
+/// the requests of a client that an engine has not read.
 const BACKLOG_MESSAGES: usize = 50_000;
-/// Bytes that may wait for one peer.
+/// The maximum size in bytes of the queue of one peer.
 const BACKLOG_BYTES: usize = 1 << 30;
 
-/// All sockets, bound. Of two, the first faces clients, the second engines.
+/// All bound sockets. Of a pair, the first is for clients, the second for engines.
 pub struct Channels {
     registration: Socket,
     mux: [Socket; 2],
@@ -33,21 +33,21 @@ pub struct Channels {
     pong: Socket,
 }
 
-/// The port a socket of the controller before had.
+/// Selects the port of a socket in the files of an earlier controller.
 type EarlierPort = fn(&EarlierFiles) -> Option<u16>;
 
-/// Binds one socket after the other.
+/// Binds sockets one by one.
 struct Binder<'a> {
     interface: &'a str,
     before: Option<&'a EarlierFiles>,
-    /// The ports that are left of those to listen on.
+    /// The remaining configured ports.
     ports: std::slice::Iter<'a, u16>,
-    /// For `ipc`, whose ports are suffixes.
+    /// The next suffix for `ipc`, which has suffixes instead of ports.
     next: u16,
 }
 
 impl Binder<'_> {
-    /// Binds a socket to the port that the controller before had, or to any.
+    /// Binds a socket to the port it had in the earlier controller, or to another one.
     async fn bind(
         &mut self,
         kind: SocketKind,
@@ -55,7 +55,7 @@ impl Binder<'_> {
         had: EarlierPort,
     ) -> Result<Socket, StartError> {
         self.next += 1;
-        // Stock engines are ROUTERs too, and route their replies by these names.
+        // Stock engines use ROUTER sockets too, and route their replies by these identities.
         let options = SocketOptions::default()
             .identity(name)
             .backlog(BACKLOG_MESSAGES, BACKLOG_BYTES);
@@ -155,7 +155,7 @@ impl Channels {
         })
     }
 
-    /// The connection files that clients and engines need to find these sockets.
+    /// Builds the connection files for clients and engines.
     pub fn files(
         &self,
         config: &ControllerConfig,
@@ -210,7 +210,7 @@ impl Channels {
         )
     }
 
-    /// The local sockets that peers on this machine may connect to instead of a port.
+    /// The local sockets to which peers on this machine may connect instead of ports.
     fn shortcuts(&self, side: usize) -> Option<LocalSockets> {
         let mut sockets = vec![&self.registration];
         for pair in [
@@ -270,7 +270,7 @@ fn both([client, engine]: [Socket; 2]) -> ([Sender; 2], [phalanx_transport::Rece
     ([client_out, engine_out], [client_in, engine_in])
 }
 
-/// The part of a connection file that makes its address; for `ipc` the suffix of the path.
+/// The port in an address; for `ipc` the suffix of the path.
 fn port(socket: &Socket) -> u16 {
     match socket.endpoint() {
         Endpoint::Ipc(path) => {
@@ -282,7 +282,7 @@ fn port(socket: &Socket) -> u16 {
     }
 }
 
-/// The ports of an engine's connection file, as registration replies carry them.
+/// The ports in an engine's connection file, as contained in registration replies.
 pub fn ports(file: &EngineConnectionFile) -> serde_json::Value {
     json!({
         "interface": file.interface, "registration": file.registration, "control": file.control,
@@ -291,7 +291,7 @@ pub fn ports(file: &EngineConnectionFile) -> serde_json::Value {
     })
 }
 
-/// The sending halves. Of two, the first faces clients, the second engines.
+/// The sending halves. Of a pair, the first is for clients, the second for engines.
 pub struct Senders {
     pub registration: Sender,
     pub mux: [Sender; 2],
@@ -305,7 +305,7 @@ pub struct Senders {
 }
 
 impl Senders {
-    /// The socket of a port.
+    /// The sender of a socket.
     pub fn of(&self, port: ServerSocket) -> &Sender {
         match port {
             ServerSocket::Registration => &self.registration,
@@ -323,7 +323,7 @@ impl Senders {
         }
     }
 
-    /// Closes all sockets once what was sent has left.
+    /// Closes all sockets once sent messages are flushed, at the latest after `limit`.
     pub async fn close(self, limit: Duration) {
         let mut closing = JoinSet::new();
         let pairs = [self.mux, self.task, self.control, self.broadcast];

@@ -1,24 +1,24 @@
-//! Clients that come and go.
+//! Clients that connect and disconnect.
 
 use super::shown;
 use super::state::ServerState;
 use bytes::Bytes;
 
 impl ServerState {
-    /// A client is there, or there again.
+    /// Records that a client has connected or reconnected.
     pub(super) fn client_came(&mut self, client: &[u8]) {
         if !self.absent.is_empty() {
             self.absent.remove(client);
         }
     }
 
-    /// A client has lost its connection: it has ended, or it comes back.
+    /// Records that a client has lost its connection; it may reconnect.
     pub(super) fn client_went(&mut self, client: &[u8]) {
         let now = self.clock.time(self.now);
         self.absent.insert(Bytes::copy_from_slice(client), now);
     }
 
-    /// Drops the tasks that have not begun of clients that have not come back in time.
+    /// Aborts the tasks that have not started of clients that have not reconnected in time.
     pub(super) fn drop_tasks_of_absent_clients(&mut self) {
         let now = self.clock.time(self.now);
         let limit = self.client_timeout;

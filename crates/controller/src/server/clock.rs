@@ -1,9 +1,9 @@
-//! Time as far as this process has seen it pass.
+//! A clock that only counts time in which this process runs.
 
 use std::time::{Duration, Instant};
 
-/// A clock that stands still while this process does. One that was stopped finds much waiting when it
-/// goes on, and what waits is to be read before anybody is taken for late.
+/// A clock that stops while this process is stopped. A process that is resumed has a backlog of
+/// messages, which must be read before any peer counts as late.
 #[derive(Debug)]
 pub struct Clock {
     read: Instant,
@@ -12,7 +12,7 @@ pub struct Clock {
 }
 
 impl Clock {
-    /// A clock that is [read](Self::tick) about every `tick`.
+    /// Creates a clock that is [read](Self::tick) about every `tick`.
     pub fn new(now: Instant, tick: Duration) -> Self {
         Self {
             read: now,
@@ -21,14 +21,14 @@ impl Clock {
         }
     }
 
-    /// Reads the clock: time that has passed beyond a few ticks is time in which this process stood.
+    /// Advances the clock; time beyond a few ticks is attributed to a stop of this process.
     pub fn tick(&mut self, now: Instant) {
         let passed = now.saturating_duration_since(self.read);
         self.stood += passed.saturating_sub(self.tick * 4);
         self.read = now;
     }
 
-    /// The time of an event.
+    /// The clock's time for an event.
     pub fn time(&self, now: Instant) -> Instant {
         now.checked_sub(self.stood).unwrap_or(now)
     }

@@ -1,4 +1,4 @@
-//! Engines that come and go.
+//! Engines that join and leave.
 
 use super::engine_uuid;
 use super::incoming::ServerSocket;
@@ -76,7 +76,7 @@ impl ServerState {
         self.perform(commands);
     }
 
-    /// Tells a new subscriber which engines there are; it may have subscribed too late for some.
+    /// Sends the list of engines to a new subscriber, which may have missed some announcements.
     pub(super) fn subscribed(&mut self, port: ServerSocket) {
         if port == ServerSocket::Notification {
             for (id, uuid) in self.hub.engines() {
@@ -99,7 +99,7 @@ impl ServerState {
                 HubCommand::Refuse(uuid, reason) => self.refuse(&uuid, reason),
                 HubCommand::Joined(id, uuid) => {
                     tracing::info!(engine = %id, %uuid, "an engine has joined");
-                    // None but ours says that it takes batches.
+                    // Only our engines announce support for batches.
                     let runs = match self.takes_batches.contains(&uuid) {
                         true => Language::Rust,
                         false => Language::Python,
@@ -116,7 +116,7 @@ impl ServerState {
         }
     }
 
-    /// Resolves everything an engine had, then announces that it has gone.
+    /// Resolves all tasks and requests of an engine, then announces that it has left.
     fn left(&mut self, id: EngineId, uuid: EngineUuid, reason: LeftReason) {
         self.departed.push_back((uuid.clone(), id));
         if self.departed.len() > DEPARTED {
@@ -142,7 +142,7 @@ impl ServerState {
             return;
         };
         let now = self.now;
-        // Never before one that waits already.
+        // Never before an announcement that is already waiting.
         let at = if replied {
             now + NOTIFY_AFTER_REPLIES
         } else {
@@ -155,8 +155,8 @@ impl ServerState {
         self.announcements.push_back((at, frames));
     }
 
-    /// Tells an engine what it need not begin any more: it may come back when all of that is answered in its
-    /// place, or nobody waits for it.
+    /// Notifies an engine of requests that it need not start: it may return after they have been
+    /// answered on its behalf, or their client has left.
     pub(super) fn recall(&mut self, uuid: &EngineUuid, msg_ids: Vec<MsgId>) {
         if msg_ids.is_empty() {
             return;

@@ -1,31 +1,31 @@
 use phalanx_transport::{Event, Receiver};
 
-/// The socket that something came by.
+/// A socket of the controller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ServerSocket {
     /// Registration and queries.
     Registration,
     /// Direct requests.
     MuxClient,
-    /// Their replies.
+    /// Replies to direct requests.
     MuxEngine,
     /// Load-balanced tasks.
     TaskClient,
-    /// Their replies.
+    /// Replies to load-balanced tasks.
     TaskEngine,
     /// Abort, signals, shutdown.
     ControlClient,
-    /// Their replies.
+    /// Replies to control requests.
     ControlEngine,
-    /// One request for many engines.
+    /// Broadcasts.
     BroadcastClient,
-    /// Their replies.
+    /// Replies to broadcasts.
     BroadcastEngine,
-    /// Heartbeats on their way out.
+    /// Outgoing heartbeats.
     Ping,
-    /// Heartbeats that come back.
+    /// Returned heartbeats.
     Pong,
-    /// Comings and goings.
+    /// Notifications of engines that join and leave.
     Notification,
 }
 
@@ -42,7 +42,8 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Whatever comes next, by any of them; new tasks only where they are wanted. Cancel-safe.
+    /// Waits for the next message on any of them; on the task socket only with `tasks`. Cancel
+    /// safe.
     pub async fn next(&mut self, tasks: bool) -> (ServerSocket, Event) {
         let [mux_client, mux_engine] = &mut self.mux;
         let [task_client, task_engine] = &mut self.task;

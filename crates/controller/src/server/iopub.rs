@@ -11,21 +11,21 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use tokio::sync::mpsc;
 
-/// Carries what engines publish to all clients, as it came.
+/// Relays the publications of engines to all clients, unchanged.
 ///
-/// Its own task, so that floods of output delay nothing else; it waits for clients, so that
-/// engines are slowed down rather than their output dropped.
+/// A task of its own, so that a flood of output delays nothing else; it waits for clients, which
+/// slows down engines instead of dropping their output.
 pub struct IopubRelay {
     clients: (Sender, Receiver),
     engines: Receiver,
 }
 
-/// A fact about published messages that the server wants to know.
+/// Information from a published message for the server.
 #[derive(Debug)]
 pub enum PublicationFact {
-    /// This engine can be heard.
+    /// A publication of this engine has arrived.
     Engine(EngineUuid),
-    /// This belongs to the record of a task.
+    /// Output that belongs to the record of a task.
     Published(MsgId, PublishedOutput),
 }
 
@@ -41,7 +41,7 @@ impl IopubRelay {
     pub fn new(clients: Socket, engines: Socket) -> Self {
         Self {
             clients: clients.split(),
-            // It sends nothing; its other half lives in the socket's task.
+            // Only receives; its other half stays with the socket's task.
             engines: engines.split().1,
         }
     }
@@ -50,8 +50,8 @@ impl IopubRelay {
         self.clients.0.clone()
     }
 
-    /// Runs until a socket is closed. Tells what belongs to records and, while somebody listens,
-    /// who publishes.
+    /// Runs until a socket is closed. Reports output for records and, while a registration waits
+    /// for it, the publishing engines.
     pub async fn run(
         mut self,
         session: Session,
@@ -67,7 +67,7 @@ impl IopubRelay {
                         };
                         let listened = listens.load(Ordering::Acquire);
                         for each in look(&message, listened).into_iter().flatten() {
-                            // The server may be gone already.
+                            // The server may have ended.
                             let _ = seen.send(each).await;
                         }
                         if let Err(error) = self.clients.0.send(message.into_frames()).await {
@@ -86,7 +86,7 @@ impl IopubRelay {
         }
     }
 
-    /// Tells a new subscriber that nothing published from now on is lost (Jupyter's JEP 65).
+    /// Notifies a new subscriber that nothing published from now on is lost (Jupyter's JEP 65).
     async fn welcome(&self, session: &Session, topic: &[u8]) {
         let content = json!({"subscription": String::from_utf8_lossy(topic)});
         let mut welcome = session.envelope("iopub_welcome", content, None);
@@ -106,10 +106,11 @@ fn admit(frames: Frames, session: &Session) -> Option<RawMessage> {
         .ok()
 }
 
-/// Finds the publishing engine, if `who` is set, and anything that belongs to a record.
+/// Finds the publishing engine, with `who`, and output that belongs to a record.
 fn look(message: &RawMessage, who: bool) -> [Option<PublicationFact>; 2] {
     let topic = message.identities.first();
-    // Most messages say only that a task begins or ends; ours and ipykernel's say so in the topic.
+    // Most messages only report the start or end of a task; in ours and ipykernel's, the topic
+    // shows it.
     let status = topic.is_some_and(|topic| topic.ends_with(b".status"));
     if status && !who {
         return [None, None];

@@ -1,4 +1,4 @@
-//! The state that decides, and the loop around it that does the I/O.
+//! The controller's state, and the event loop that does the I/O.
 
 mod batch;
 mod channels;
@@ -39,23 +39,23 @@ use tokio_util::sync::CancellationToken;
 
 /// The time between two checks of timeouts.
 const TICK: Duration = Duration::from_millis(250);
-/// Outputs that may wait to be kept.
+/// The maximum number of outputs waiting to be recorded.
 const PUBLISHED: usize = 1024;
-/// The time messages may take to leave when the controller ends.
+/// The time limit for flushing messages when the controller shuts down.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
-/// The loop that waits for events, lets the state decide and performs its commands.
+/// The event loop: waits for events, passes them to the state and performs its commands.
 pub struct Server {
     state: ServerState,
     store: RecordStore,
     heartbeat: Duration,
-    /// True if the iopub relay has to look who publishes.
+    /// True if the iopub relay must report publishing engines.
     listens: Arc<AtomicBool>,
     ends: bool,
 }
 
 impl Server {
-    /// A server without engines.
+    /// Creates a server without engines.
     pub fn new(
         config: &ControllerConfig,
         session: Session,
@@ -73,17 +73,18 @@ impl Server {
         }
     }
 
-    /// Serves until it is cancelled or a client asks it to end.
+    /// Runs until it is cancelled or a client requests its shutdown.
     pub async fn run(mut self, channels: Channels, cancel: CancellationToken) {
         let (senders, mut incoming, iopub) = channels.split();
-        // Bounded, so that engines that publish faster than it is kept are slowed down.
+        // Bounded, so that engines that publish faster than their output is recorded are slowed
+        // down.
         let (seen, mut published) = mpsc::channel(PUBLISHED);
         let session = self.state.session.clone();
-        // Ends when this loop does, which aborts and awaits it.
+        // Ends with this loop, which aborts and awaits it.
         let relay = tokio::spawn(iopub.run(session, seen, self.listens.clone()));
         let mut beat = tokio::time::interval(self.heartbeat);
         let mut tick = tokio::time::interval(TICK);
-        // After a stop of this process there is one heartbeat, not all that were missed.
+        // After a stop of this process, one heartbeat is sent instead of all missed ones.
         beat.set_missed_tick_behavior(MissedTickBehavior::Delay);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         while !self.ends {
@@ -107,12 +108,12 @@ impl Server {
         self.handle(ServerEvent::Ending, &senders);
         senders.close(CLOSE_LIMIT).await;
         relay.abort();
-        // The result is that it was aborted.
+        // The result is always the abortion.
         drop(relay.await);
         self.store.close().await;
     }
 
-    /// Handles an event, and those that its commands lead to at once.
+    /// Handles an event, and the events that its commands lead to.
     fn handle(&mut self, event: ServerEvent, senders: &Senders) {
         let mut events = VecDeque::from([event]);
         while let Some(event) = events.pop_front() {
@@ -148,7 +149,7 @@ impl Server {
     }
 }
 
-/// Sends without ever waiting: a peer that does not read loses its messages, nobody else.
+/// Sends without waiting: a peer that does not read loses its own messages only.
 fn post(senders: &Senders, port: ServerSocket, frames: Frames) -> bool {
     match senders.of(port).try_send(frames) {
         Ok(()) => true,
@@ -167,7 +168,7 @@ async fn until(instant: Option<Instant>) {
     }
 }
 
-/// An engine's name as a peer shows it; `None` for peers that are none.
+/// The uuid of an engine from a peer's identity; `None` for other peers.
 fn engine_uuid(identity: &[u8]) -> Option<EngineUuid> {
     std::str::from_utf8(identity).ok().map(EngineUuid::new)
 }

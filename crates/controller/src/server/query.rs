@@ -1,4 +1,4 @@
-//! Registration and the queries of clients.
+//! Registration requests and clients' queries.
 
 use super::incoming::ServerSocket;
 use super::records::RecordRequest;
@@ -17,7 +17,7 @@ use phalanx_transport::warn_rarely;
 use phalanx_transport::{Envelope, Frames, WireError};
 use serde_json::{Map, Value, json};
 
-/// A query that cannot be answered, as stock clients expect it.
+/// The content of an error reply, in the form that stock clients expect.
 pub(super) fn error(ename: &str, evalue: String) -> Value {
     ErrorContent::new(ename, evalue).reply()
 }
@@ -35,7 +35,7 @@ impl ServerState {
         };
         match request.header.msg_type.as_str() {
             "registration_request" => match request.content::<RegistrationRequest>() {
-                // Its routing identity is its uuid, so that its reply finds it.
+                // Its routing identity is its uuid, so that the reply reaches it.
                 Ok(content) => {
                     if content.phalanx_batches {
                         self.takes_batches.insert(content.uuid.clone());
@@ -89,7 +89,7 @@ impl ServerState {
         self.post_reply(reply);
     }
 
-    /// Answers a query: at once if it needs no records, otherwise when the records are there.
+    /// Answers a query: at once if it needs no records, otherwise when these are available.
     fn client_query(&mut self, request: Envelope) -> Result<(), WireError> {
         let (msg_type, content) = match request.header.msg_type.as_str() {
             "connection_request" => {
@@ -184,7 +184,7 @@ impl ServerState {
         Ok(())
     }
 
-    /// The engines a query names; all when it names none.
+    /// The engines named in a query; all if it names none.
     fn targets(
         &self,
         targets: Option<&[EngineSelector]>,
@@ -280,8 +280,8 @@ fn db_query(request: &DbRequest) -> Result<(Option<Vec<RecordKey>>, RecordQuery)
     Ok((keys, RecordQuery::Find { filter, buffers }))
 }
 
-/// The content of a reply.
+/// Serializes the content of a reply.
 pub(super) fn json<T: serde::Serialize>(content: T) -> Value {
-    // Only maps with keys that are not text do not serialise, and no reply has any.
+    // Serialization fails only for maps with keys that are not strings, which no reply contains.
     serde_json::to_value(content).unwrap_or_default()
 }

@@ -1,4 +1,4 @@
-//! The queries that are answered from records of tasks.
+//! Queries that are answered from the records of tasks.
 
 use super::incoming::ServerSocket;
 use super::query::{error, json};
@@ -20,39 +20,39 @@ use phalanx_transport::{Envelope, RawMessage};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};
 
-/// A function that keeps parts of a message, without more than so many bytes of buffers: [`MessageParts::copy`], or
-/// [`MessageParts::of`] where they are in memory of their own.
+/// A function that keeps parts of a message, with a limit in bytes for its buffers:
+/// [`MessageParts::copy`], or [`MessageParts::of`] if they are in memory of their own.
 pub(super) type PartsKeeper = fn(&RawMessage, usize) -> MessageParts;
 
-/// The records, and the queries waiting for them.
+/// The records, and the queries that wait for them.
 pub(super) struct Records {
-    /// The bytes of a message's buffers that are kept.
+    /// The maximum size in bytes of the buffers kept of a message.
     most: usize,
-    /// Tasks each engine has answered.
+    /// The number of completed tasks of each engine.
     completed: HashMap<EngineUuid, usize>,
     asked: HashMap<QueryTicket, (Envelope, RecordRequest)>,
     issued: u64,
 }
 
-/// A query whose answer is made of records.
+/// A query that is answered from records.
 #[derive(Debug)]
 pub(super) enum RecordRequest {
-    /// The records of these tasks become a `result_reply`.
+    /// Build a `result_reply` from the records of these tasks.
     Results { ids: Vec<MsgId>, status_only: bool },
-    /// All ids become a `history_reply`.
+    /// Build a `history_reply` from all ids.
     History,
-    /// Records become a `db_reply` of these keys.
+    /// Build a `db_reply` with these keys.
     Db(Option<Vec<RecordKey>>),
-    /// If all of these have ended, what the filters mean is to go.
+    /// Delete the selected records, if all of these tasks have ended.
     Purge {
         ids: Vec<MsgId>,
         filters: Vec<Filter>,
     },
-    /// It has gone.
+    /// Reply that the records are deleted.
     Purged,
-    /// These are to be submitted again.
+    /// Resubmit these tasks.
     Resubmit(Vec<MsgId>),
-    /// The tasks that these engines have answered are missing in the reply.
+    /// Add the completed tasks of these engines to the reply.
     Queue {
         reply: QueueReply,
         engines: Vec<(EngineId, EngineUuid)>,
@@ -69,19 +69,19 @@ impl Records {
         }
     }
 
-    /// The number of tasks an engine has answered.
+    /// The number of completed tasks of an engine.
     pub fn completed_by(&self, engine: &EngineUuid) -> usize {
         self.completed.get(engine).copied().unwrap_or_default()
     }
 
-    /// An engine has gone for good.
+    /// Removes an engine that has left for good.
     pub fn left(&mut self, engine: &EngineUuid) {
         self.completed.remove(engine);
     }
 }
 
 impl ServerState {
-    /// Asks for records on behalf of a client.
+    /// Queries records on behalf of a client.
     pub(super) fn ask(&mut self, request: Envelope, asked: RecordRequest, query: RecordQuery) {
         self.records.issued += 1;
         let ticket = QueryTicket(self.records.issued);
@@ -131,7 +131,7 @@ impl ServerState {
         self.out.push(ServerCommand::Keep(change));
     }
 
-    /// The records somebody asked for are there.
+    /// Handles the answer to a query of records.
     pub(super) fn answered(&mut self, ticket: QueryTicket, answer: RecordAnswer) {
         let Some((request, asked)) = self.records.asked.remove(&ticket) else {
             return;
@@ -174,7 +174,7 @@ impl ServerState {
         }
     }
 
-    /// Submits tasks again, under new ids; where they may run stays as it was.
+    /// Resubmits tasks with new ids; their targets are unchanged.
     fn resubmit(
         &mut self,
         request: &Envelope,
@@ -214,7 +214,7 @@ impl ServerState {
         content
     }
 
-    /// The task of a record as a new one, or why it cannot be.
+    /// Creates a new task from a record; fails with the reason if that is not possible.
     fn again(&self, record: &TaskRecord) -> Result<BalancedTask, String> {
         let Some(buffers) = record.request.buffers.clone() else {
             let most = self.records.most >> 20;
@@ -229,7 +229,7 @@ impl ServerState {
         header.date = fresh.date;
         let mut metadata: Map<String, Value> =
             serde_json::from_slice(&record.request.metadata).map_err(broken)?;
-        // They were met, or can no longer be.
+        // They were satisfied, or can no longer be.
         metadata.remove("after");
         metadata.remove("follow");
         let bytes = |json: serde_json::Result<Vec<u8>>| json.map(Bytes::from).map_err(broken);
@@ -257,7 +257,7 @@ fn reply_type(request: &Envelope) -> String {
     format!("{kind}_reply")
 }
 
-/// A task among those named that has not ended.
+/// The first of these tasks that is pending.
 fn pending<'a>(ids: &'a [MsgId], records: &[(MsgId, TaskRecord)]) -> Option<&'a MsgId> {
     let unanswered = |id: &&MsgId| {
         let mut records = records.iter();
@@ -266,7 +266,7 @@ fn pending<'a>(ids: &'a [MsgId], records: &[(MsgId, TaskRecord)]) -> Option<&'a 
     ids.iter().find(unanswered)
 }
 
-/// ipyparallel's `get_results`: buffers in the order of ids.
+/// Builds the reply of ipyparallel's `get_results`: buffers in the order of ids.
 fn results(
     mut ids: Vec<MsgId>,
     status_only: bool,
@@ -320,7 +320,7 @@ fn results(
     (content, buffers)
 }
 
-/// ipyparallel's `db_query`.
+/// Builds the reply of ipyparallel's `db_query`.
 fn found(keys: Option<Vec<RecordKey>>, records: Vec<(MsgId, TaskRecord)>) -> (Value, Vec<Bytes>) {
     let wants = |key| keys.as_ref().is_some_and(|keys| keys.contains(&key));
     let mut reply = DbReply {
@@ -355,7 +355,7 @@ fn found(keys: Option<Vec<RecordKey>>, records: Vec<(MsgId, TaskRecord)>) -> (Va
     (content, buffers)
 }
 
-/// Fills in what each engine has answered, by id.
+/// Adds the completed tasks of each engine, by id.
 fn completed(
     mut reply: QueueReply,
     engines: &[(EngineId, EngineUuid)],

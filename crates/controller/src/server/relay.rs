@@ -1,4 +1,4 @@
-//! Direct requests and broadcasts, and their replies.
+//! The relay of direct requests and broadcasts, and of their replies.
 
 use super::incoming::ServerSocket;
 use super::replies::{HeaderFields, ReplyFailure};
@@ -17,7 +17,7 @@ use serde::de::IgnoredAny;
 use serde_json::{Value, json};
 
 impl RequestRoute {
-    /// The socket that faces clients.
+    /// The socket for clients.
     fn clients(self) -> ServerSocket {
         match self {
             Self::Mux => ServerSocket::MuxClient,
@@ -26,7 +26,7 @@ impl RequestRoute {
         }
     }
 
-    /// The one that faces engines.
+    /// The socket for engines.
     pub(super) fn engines(self) -> ServerSocket {
         match self {
             Self::Mux => ServerSocket::MuxEngine,
@@ -36,7 +36,8 @@ impl RequestRoute {
     }
 }
 
-/// Returns true for requests of our clients. Others leave, and fetch their results later.
+/// Returns true for requests of our clients. Other clients disconnect and fetch their results
+/// later.
 fn is_ours(metadata: &[u8]) -> bool {
     #[derive(Deserialize)]
     struct Metadata {
@@ -47,8 +48,8 @@ fn is_ours(metadata: &[u8]) -> bool {
 }
 
 impl ServerState {
-    /// A message whose signature is right and new; others are dropped, and who sent them is logged. What was
-    /// recorded and is sent again does nothing.
+    /// Admits messages with a valid signature that are not replays; others are dropped, with the
+    /// sender logged.
     pub(super) fn admit(&mut self, port: ServerSocket, frames: Frames) -> Option<RawMessage> {
         let peer = shown(frames.first());
         let replays = self.replays.entry(port).or_default();
@@ -58,7 +59,7 @@ impl ServerState {
             .ok()
     }
 
-    /// From a client to the engine it names.
+    /// Relays a request from a client to its engine.
     pub(super) fn request(&mut self, port: ServerSocket, frames: Frames) {
         let Some(mut message) = self.admit(port, frames) else {
             return;
@@ -80,7 +81,7 @@ impl ServerState {
         }
     }
 
-    /// Tasks that still wait here are not known to any engine, so an abort has to be served here.
+    /// Handles an abort for tasks that are waiting here, which no engine has received.
     fn intercept(&mut self, message: &RawMessage) {
         let abort =
             HeaderFields::of(&message.header).is_ok_and(|head| head.msg_type == "abort_request");
@@ -90,7 +91,7 @@ impl ServerState {
         }
     }
 
-    /// Sends a request of identities `[engine, client, …]`, or answers it when that cannot be.
+    /// Sends a request with identities `[engine, client, …]`, or replies if that is not possible.
     fn send_to_engine(
         &mut self,
         route: RequestRoute,
@@ -140,7 +141,8 @@ impl ServerState {
         Ok(())
     }
 
-    /// Answers a request that its engine cannot get: there is none, or it does not read.
+    /// Replies to a request that could not be delivered: the engine does not exist, or does not
+    /// read.
     pub(super) fn undelivered(&mut self, engine: &EngineUuid, id: &MsgId) {
         let evalue = match self.hub.id_of(engine) {
             Some(number) => format!("Engine {number} does not read its requests"),
@@ -155,7 +157,7 @@ impl ServerState {
         }
     }
 
-    /// Answers a request of an engine that has ended.
+    /// Replies to a request of an engine that has exited.
     pub(super) fn answer_for_dead(
         &mut self,
         number: EngineId,
@@ -164,7 +166,7 @@ impl ServerState {
         pending: &PendingRequest,
     ) {
         let content = if pending.msg_type == "shutdown_request" {
-            // It did as it was told.
+            // The engine was requested to shut down.
             json!({"status": "ok", "restart": false})
         } else {
             ReplyFailure::engine_died(number, id).content()
@@ -206,7 +208,7 @@ impl ServerState {
         self.post(pending.route.clients(), reply.into_frames());
     }
 
-    /// From an engine to the client that asked it.
+    /// Relays a reply from an engine to its client.
     pub(super) fn reply(&mut self, port: ServerSocket, frames: Frames) {
         let Some(mut message) = self.admit(port, frames) else {
             return;
@@ -220,7 +222,8 @@ impl ServerState {
         if let Ok(parent) = HeaderFields::of(&message.parent_header) {
             let id = parent.id();
             if self.direct.take(&engine, &id).is_none() {
-                // The engine was taken for gone, and answered in its place, or it answers twice.
+                // A reply was sent on the engine's behalf when it counted as left, or it replies
+                // twice.
                 return tracing::debug!(%engine, task = %id, "a reply that comes too late");
             }
             if port == ServerSocket::MuxEngine {
@@ -236,7 +239,7 @@ impl ServerState {
         self.post(route.clients(), message.into_frames());
     }
 
-    /// From a client to every engine its metadata names.
+    /// Sends a broadcast to every engine named in its metadata.
     pub(super) fn broadcast_request(&mut self, frames: Frames) {
         let request = self
             .admit(ServerSocket::BroadcastClient, frames)
@@ -303,7 +306,8 @@ impl ServerState {
         }
     }
 
-    /// `None` when this reply is its own; else it is kept until the last, which gives the one.
+    /// Collects the reply to a coalescing broadcast and returns the combined one after the last;
+    /// `None` if the reply is relayed by itself.
     fn coalesce(
         &mut self,
         engine: &EngineUuid,

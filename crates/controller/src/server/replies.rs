@@ -1,4 +1,4 @@
-//! Replies made here, in the place of an engine.
+//! Replies made on behalf of an engine.
 
 use super::state::ServerState;
 use crate::scheduler::{FailReason, Impossible, Language};
@@ -11,7 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use std::borrow::Cow;
 
-/// The parts of a header that matter here.
+/// The fields of a header that are used here.
 #[derive(Debug, Deserialize)]
 pub(super) struct HeaderFields<'a> {
     #[serde(borrow)]
@@ -33,7 +33,7 @@ impl<'a> HeaderFields<'a> {
     }
 }
 
-/// An error that goes on the wire.
+/// The error in a reply.
 #[derive(Clone, Debug)]
 pub(super) struct ReplyFailure {
     pub ename: &'static str,
@@ -48,7 +48,7 @@ impl ReplyFailure {
         }
     }
 
-    /// The failure of a load-balanced task; `departed` are the numbers of engines that have left.
+    /// The failure of a load-balanced task; `departed` contains the ids of engines that have left.
     pub fn of_task<'a>(
         reason: &FailReason,
         task: &MsgId,
@@ -108,7 +108,7 @@ impl ReplyFailure {
 }
 
 impl ServerState {
-    /// A signed reply to a request of which only the header is known.
+    /// Builds a signed reply to a request from its header.
     pub(super) fn made_reply(
         &self,
         identities: Vec<Bytes>,

@@ -16,64 +16,65 @@ use phalanx_transport::{Event, Frames, ReplayGuard, Session};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::time::{Duration, Instant};
 
-/// The delay between the replies given in an engine's place and the announcement of its end. Stock clients
-/// make up their own replies then, and complain of ours if it comes second.
+/// The delay between the replies on behalf of an engine and the announcement that it has left. At
+/// the announcement, stock clients create replies of their own, and report an error if ours arrive
+/// later.
 pub(super) const NOTIFY_AFTER_REPLIES: Duration = Duration::from_millis(20);
-/// Engines that have left whose numbers are remembered, for errors that name them.
+/// The number of engines that have left whose ids are kept, for errors that name them.
 pub(super) const DEPARTED: usize = 256;
-/// The addressee of replies that nobody waits for, such as the results of tasks that are submitted again: no
-/// peer has this name. Results are asked for by query.
+/// The addressee of replies without a recipient, such as the results of resubmitted tasks, which
+/// are queried: no peer has this identity.
 pub(super) const NOBODY: &[u8] = b"\0nobody";
 
 /// An event for the controller to handle.
 #[derive(Debug)]
 pub(super) enum ServerEvent {
-    /// Something came by a socket.
+    /// An event of a socket.
     Came(ServerSocket, Event),
-    /// The iopub relay has seen something.
+    /// A report of the iopub relay.
     Seen(PublicationFact),
-    /// The records somebody asked for are there.
+    /// The answer to a query of records.
     Answered(QueryTicket, RecordAnswer),
-    /// An engine's queue of requests is full: this one was not sent.
+    /// A request was not sent, since the engine's queue is full.
     Undelivered(EngineUuid, MsgId),
     /// A heartbeat is due.
     Beat,
-    /// Time has passed.
+    /// A deadline has passed.
     Tick,
     /// The next announcement is due.
     Announce,
-    /// The controller ends.
+    /// The controller is shutting down.
     Ending,
 }
 
 /// A command of the controller's state.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum ServerCommand {
-    /// Send a message, or drop it where its peer does not read.
+    /// Send a message, or drop it if its peer does not read.
     Post(ServerSocket, Frames),
-    /// Send a request to an engine; [`ServerEvent::Undelivered`] where it does not read.
+    /// Send a request to an engine; on failure [`ServerEvent::Undelivered`] follows.
     Request {
         /// The socket.
         route: RequestRoute,
-        /// The addressee.
+        /// The engine.
         engine: EngineUuid,
-        /// The request.
+        /// The msg_id.
         id: MsgId,
         /// The message.
         frames: Frames,
     },
-    /// Remember something of a task.
+    /// Record a change of a task.
     Keep(RecordChange),
-    /// Ask for records; the answer comes as [`ServerEvent::Answered`].
+    /// Query records; the answer is [`ServerEvent::Answered`].
     Ask(QueryTicket, RecordQuery),
-    /// The iopub relay has to look who publishes, or no longer.
+    /// Start or stop the iopub relay's reports of publishing engines.
     Listen(bool),
-    /// Send what is sent, and end.
+    /// Flush messages, and end.
     End,
 }
 
-/// The controller's state: events in, commands out. Its own only input is the stamp of new messages, their id
-/// and date.
+/// The controller's state: events in, commands out. Its only other input is the stamp of new
+/// messages, their id and date.
 pub(super) struct ServerState {
     pub hub: Hub,
     pub scheduler: Scheduler,
@@ -87,36 +88,37 @@ pub(super) struct ServerState {
     pub queued_bytes: usize,
     /// The engines that left last, the oldest first.
     pub departed: VecDeque<(EngineUuid, EngineId)>,
-    /// The engines that take several tasks in one message.
+    /// The engines that support several tasks in one message.
     pub takes_batches: HashSet<EngineUuid>,
-    /// Messages with several tasks that have come.
+    /// The number of messages received with several tasks.
     pub batches: u64,
     pub started: Instant,
-    /// The time by which engines are late.
+    /// The clock for timeouts of engines.
     pub clock: Clock,
-    /// The last two heartbeats; either may be returned.
+    /// The last two heartbeats; an engine may return either.
     pub pings: [String; 2],
-    /// True if the iopub relay looks who publishes.
+    /// True if the iopub relay reports publishing engines.
     pub listens: bool,
-    /// The messages that have come by each socket.
+    /// The messages received from each socket, to detect replays.
     pub replays: HashMap<ServerSocket, ReplayGuard>,
-    /// Clients that have lost their connection, with the time of that.
+    /// Clients that have lost their connection, with the time of the loss.
     pub absent: HashMap<Bytes, Instant>,
-    /// The time clients have to come back.
+    /// The time in which clients may reconnect.
     pub client_timeout: Duration,
-    /// The state of engines, for people to look at.
+    /// The state of engines, for display to users.
     pub vitals: HashMap<EngineUuid, EngineVitals>,
-    /// Notifications that wait for their time.
+    /// Notifications to be sent later.
     pub announcements: VecDeque<(Instant, Frames)>,
-    /// The time of the event that is handled.
+    /// The time of the event being handled.
     pub now: Instant,
-    /// The commands it has led to so far.
+    /// The commands of the event being handled.
     pub out: Vec<ServerCommand>,
 }
 
 impl ServerState {
-    /// A controller without engines. `connection_info` is what registration replies carry, `seed` is for the
-    /// random schemes, `most` the number of bytes of a message's buffers that are kept.
+    /// Creates the state of a controller without engines. `connection_info` is included in
+    /// registration replies, `seed` initializes the random schemes, `most` is the maximum size in
+    /// bytes of the buffers kept of a message.
     pub fn new(
         config: &ControllerConfig,
         session: Session,
@@ -152,7 +154,7 @@ impl ServerState {
         }
     }
 
-    /// Decides.
+    /// Handles an event; returns the commands to perform, in order.
     pub fn handle(&mut self, event: ServerEvent, now: Instant) -> Vec<ServerCommand> {
         self.now = now;
         match event {
@@ -182,7 +184,7 @@ impl ServerState {
         self.announcements.front().map(|(at, _)| *at)
     }
 
-    /// Returns true if new load-balanced tasks can be taken.
+    /// Returns true if new load-balanced tasks can be accepted.
     pub fn takes_tasks(&self) -> bool {
         self.scheduler.queued_bytes() < self.queued_bytes
     }

@@ -1,4 +1,4 @@
-//! The store of records: opened, and given what it has to keep.
+//! Opening the store of records, and storing changes in it.
 
 #[cfg(feature = "sqlite")]
 use super::query::{error, json};
@@ -16,8 +16,8 @@ use phalanx_transport::Session;
 #[cfg(feature = "sqlite")]
 use serde_json::Value;
 
-/// Keeps a change, with the data its message refers to: whoever asks for the record later does not find
-/// that any more.
+/// Stores a change, with a copy of the data that its message refers to, since later readers of the
+/// record cannot open the reference.
 pub(super) fn keep_change(store: &mut RecordStore, mut change: RecordChange) {
     let most = store.most();
     match &mut change {
@@ -32,14 +32,14 @@ pub(super) fn keep_change(store: &mut RecordStore, mut change: RecordChange) {
     store.change(change);
 }
 
-/// Opens what is remembered.
+/// Opens the store.
 ///
 /// # Errors
-/// When there is a database that cannot be used.
+/// [`StartError::Database`] if the database cannot be opened.
 pub fn store(database: &TaskDatabase, session: &Session) -> Result<RecordStore, StartError> {
     match database {
         TaskDatabase::Memory { bytes } => {
-            // Needed for what is in a file only.
+            // Only used for records in a file.
             let _ = session;
             Ok(RecordStore::Memory(MemoryRecords::new(*bytes)))
         }
@@ -51,7 +51,7 @@ pub fn store(database: &TaskDatabase, session: &Session) -> Result<RecordStore, 
     }
 }
 
-/// The answer to a task of a controller that is gone.
+/// The reply to a pending task of an earlier controller.
 #[cfg(feature = "sqlite")]
 fn unanswered(session: &Session, id: &MsgId) -> MessageParts {
     let header = session.header("apply_reply");

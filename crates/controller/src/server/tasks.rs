@@ -15,17 +15,17 @@ use phalanx_transport::{Frames, RawMessage};
 use serde::Deserialize;
 use serde_json::json;
 
-/// Bytes of a request below which it is copied.
+/// The size in bytes below which a request is copied.
 const SMALL: usize = 64 << 10;
 
-/// Tasks of one batch for one engine.
+/// The tasks of one batch for one engine.
 struct EngineBatch {
     engine: EngineUuid,
     batch: BatchNo,
     tasks: Vec<(MsgId, RawMessage)>,
 }
 
-/// The verdict in a reply that reports an unmet dependency.
+/// Reads the unmet dependency reported in a reply.
 fn unmet(reply: &RawMessage) -> ReplyVerdict {
     #[derive(Deserialize)]
     struct Metadata {
@@ -47,7 +47,7 @@ fn unmet(reply: &RawMessage) -> ReplyVerdict {
 }
 
 impl ServerState {
-    /// Sends a task to an engine. One that does not read will miss its heartbeats.
+    /// Sends a task to an engine. An engine that does not read will miss heartbeats.
     fn run(&mut self, engine: &EngineUuid, mut request: RawMessage) {
         let name = Bytes::copy_from_slice(engine.as_str().as_bytes());
         request.identities.insert(0, name);
@@ -71,7 +71,8 @@ impl ServerState {
             let ids = std::mem::take(&mut metadata.phalanx_batch);
             return self.batch_request(&message, ids, &metadata);
         }
-        // Scheduler and records share the memory of small ones; large ones are read into memory of their own.
+        // Scheduler and records share the memory of small messages; large ones are received into
+        // memory of their own.
         let (message, keep): (_, PartsKeeper) = match message.size() < SMALL {
             true => (message.compact(), MessageParts::of),
             false => (message, MessageParts::copy),
@@ -82,7 +83,7 @@ impl ServerState {
         self.perform(commands);
     }
 
-    /// Several tasks that came in one message: to the scheduler they are as any others.
+    /// Submits the tasks of a batch to the scheduler, like any others.
     fn batch_request(&mut self, message: &RawMessage, ids: Vec<MsgId>, metadata: &TaskMetadata) {
         let tasks = match batch::apart(message, ids) {
             Ok(tasks) => tasks,
@@ -100,7 +101,7 @@ impl ServerState {
         self.perform(commands);
     }
 
-    /// Tasks of a batch that ended well: the message goes on as it is.
+    /// Handles the successful tasks of a batch; the reply is relayed unchanged.
     fn batch_reply(&mut self, engine: &EngineUuid, message: RawMessage, metadata: &ReplyMetadata) {
         let Some(commands) = self.scheduler.ended(engine, &metadata.phalanx_batch) else {
             return warn_rarely!(%engine, "replies that come too late");
@@ -168,7 +169,7 @@ impl ServerState {
     }
 
     pub(super) fn perform(&mut self, commands: Vec<SchedulerCommand>) {
-        // The tasks of batches that go to engines together.
+        // The tasks that are sent together, by engine.
         let mut together: Vec<EngineBatch> = Vec::new();
         for command in commands {
             match command {
@@ -185,7 +186,7 @@ impl ServerState {
                             together[open].tasks.push((task, request));
                             continue;
                         }
-                        // What an engine gets comes in order.
+                        // The order of messages to an engine is kept.
                         (Some(open), _) => self.send_together(together.remove(open)),
                         (None, _) => {}
                     }

@@ -1,4 +1,4 @@
-//! Races, as lists of events.
+//! Races, written as lists of events.
 
 use super::incoming::ServerSocket;
 use super::iopub::PublicationFact;
@@ -29,7 +29,7 @@ impl Case {
         }
     }
 
-    /// A cluster of these engines.
+    /// A cluster with these engines.
     fn with(engines: &[&str]) -> Self {
         let mut case = Self::new();
         for engine in engines {
@@ -84,7 +84,7 @@ impl Case {
         told.collect()
     }
 
-    /// A message by way of these identities.
+    /// A message received through these identities.
     fn came(
         &mut self,
         port: ServerSocket,
@@ -102,7 +102,7 @@ impl Case {
         self.event(ServerEvent::Came(port, Event::Message(frames)))
     }
 
-    /// A request of a given id.
+    /// A request with a given id.
     fn request(
         &mut self,
         port: ServerSocket,
@@ -115,7 +115,7 @@ impl Case {
         self.sent(port, by, message)
     }
 
-    /// An engine's good reply to a request.
+    /// A successful reply of an engine.
     fn reply(&mut self, port: ServerSocket, engine: &str, id: &str) -> Vec<String> {
         let mut request = self.client.envelope("apply_request", json!({}), None);
         request.header.msg_id = id.to_owned();
@@ -131,7 +131,7 @@ impl Case {
         self.event(event)
     }
 
-    /// A command as text; `None` for what only concerns records and the iopub relay.
+    /// Formats a command; `None` for commands to the records and the iopub relay.
     fn told(&self, command: ServerCommand) -> Option<String> {
         match command {
             ServerCommand::Post(port, frames) => Some(format!("{port:?}: {}", self.read(frames)?)),
@@ -150,7 +150,7 @@ impl Case {
         }
     }
 
-    /// The addressee, the task and the content of a message; `None` for heartbeats, which are none.
+    /// The addressee, task and content of a message; `None` for heartbeats.
     fn read(&self, frames: Frames) -> Option<String> {
         let message = Envelope::open(frames, self.client.key()).ok()?;
         let to = message.identities.first();
@@ -191,7 +191,7 @@ fn a_request_is_answered_once_whether_its_engine_answers_or_ends_first() {
         case.gone("a"),
         [
             "MuxClient: client apply_reply 2 EngineError",
-            // It did as it was told.
+            // It shut down as requested.
             "ControlClient: client shutdown_reply 3 ok",
         ]
     );
@@ -216,7 +216,7 @@ fn the_end_of_an_engine_is_announced_after_the_replies_given_in_its_place() {
         "apply_request",
     );
     case.gone("a");
-    // Nobody waits for this one, yet it is not announced before the first.
+    // It has no pending requests, yet it is not announced before the first.
     case.gone("b");
     assert_eq!(case.event(ServerEvent::Announce), [""; 0]);
     assert_eq!(
@@ -256,7 +256,7 @@ fn a_silent_engine_is_told_what_it_need_not_begin_and_comes_back_with_a_heartbea
     );
     case.request(ServerSocket::TaskClient, &["client"], "2", "apply_request");
     let mut said = Vec::new();
-    // It had answered the one before the first.
+    // It had returned the one before the first.
     for _ in 0..MAX_MISSES + 2 {
         said.extend(case.event(ServerEvent::Beat));
     }
@@ -269,7 +269,7 @@ fn a_silent_engine_is_told_what_it_need_not_begin_and_comes_back_with_a_heartbea
         ]
     );
     case.after(NOTIFY_AFTER_REPLIES, ServerEvent::Announce);
-    // It wakes, answers what it had, and returns the heartbeat.
+    // It resumes, sends its replies, and returns the heartbeat.
     assert_eq!(case.reply(ServerSocket::MuxEngine, "a", "1"), [""; 0]);
     assert_eq!(case.reply(ServerSocket::TaskEngine, "a", "2"), [""; 0]);
     let pong = vec!["a".into(), case.state.pings[0].clone().into()];
@@ -329,7 +329,7 @@ fn an_engine_whose_connection_breaks_has_time_to_make_it_again() {
     case.event(ServerEvent::Came(ServerSocket::MuxEngine, made));
     assert_eq!(case.after(RECONNECT_LIMIT, ServerEvent::Tick), [""; 0]);
     case.event(ServerEvent::Came(ServerSocket::MuxEngine, broken));
-    // The clock stands still while this process does, so the time is told in small steps.
+    // The clock stops while the process is stopped, so time advances in small steps.
     let mut said = Vec::new();
     for _ in 0..50 {
         said.extend(case.after(RECONNECT_LIMIT / 40, ServerEvent::Tick));

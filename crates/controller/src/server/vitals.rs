@@ -1,4 +1,4 @@
-//! The state of engines: what they report of themselves, and their failures.
+//! The state of engines: their own reports, and their failures.
 
 use super::state::ServerState;
 use phalanx_protocol::id::EngineUuid;
@@ -7,7 +7,7 @@ use phalanx_transport::{Envelope, Frames, RawMessage};
 use serde::Deserialize;
 use std::borrow::Cow;
 
-/// Bytes of an error's message that are shown.
+/// The number of bytes shown of an error's message.
 const MAX_WORDS: usize = 300;
 
 /// The state of one engine.
@@ -33,7 +33,8 @@ struct VitalsText<'a> {
 }
 
 impl ServerState {
-    /// An engine's process, as it reports it with its heartbeat; what is not signed is passed over.
+    /// Handles an engine's report of its process, sent with a heartbeat; unsigned reports are
+    /// ignored.
     pub(super) fn reported(&mut self, engine: EngineUuid, frames: Frames) {
         let message = RawMessage::verify(frames, self.session.key()).and_then(Envelope::parse);
         if let Ok(message) = message
@@ -44,7 +45,7 @@ impl ServerState {
         }
     }
 
-    /// An engine has answered a request: a failure is remembered.
+    /// Handles a reply of an engine: a failure is recorded.
     pub(super) fn noted(&mut self, engine: &EngineUuid, reply: &RawMessage) {
         let status = serde_json::from_slice::<Status<'_>>(&reply.metadata);
         if !status.is_ok_and(|metadata| metadata.status == "error") {

@@ -50,7 +50,7 @@ impl Client {
         request
     }
 
-    /// A direct request; its msg_id.
+    /// Sends a direct request; returns its msg_id.
     pub async fn run(&self, engine: &str, code: &str) -> String {
         let request = self.execute(Some(engine), code, json!({}));
         let id = request.header.msg_id.clone();
@@ -61,7 +61,7 @@ impl Client {
         id
     }
 
-    /// A direct request with so many bytes in a buffer; its msg_id.
+    /// Sends a direct request with a buffer of `bytes` bytes; returns its msg_id.
     pub async fn run_large(&self, engine: &str, code: &str, bytes: usize) -> String {
         let mut request = self.execute(Some(engine), code, json!({}));
         request.buffers = vec![vec![0; bytes].into()];
@@ -73,14 +73,14 @@ impl Client {
         id
     }
 
-    /// A direct request signed by somebody who does not know the key.
+    /// Sends a direct request signed with a wrong key.
     pub async fn run_forged(&self, engine: &str, code: &str) {
         let request = self.execute(Some(engine), code, json!({}));
         let forged = request.seal(&SigningKey::sha256("guessed")).unwrap();
         self.mux.send(forged).await.unwrap();
     }
 
-    /// A load-balanced task; its msg_id.
+    /// Submits a load-balanced task; returns its msg_id.
     pub async fn submit(&self, code: &str, metadata: Value) -> String {
         let request = self.execute(None, code, metadata);
         let id = request.header.msg_id.clone();
@@ -91,14 +91,14 @@ impl Client {
         id
     }
 
-    /// Submits many tasks of the same code, waiting for the controller as it must.
+    /// Submits many tasks with the same code, subject to the controller's backpressure.
     pub fn submitter(&self, code: &str, count: usize) -> JoinHandle<()> {
         let (code, session, task) = (
             code.to_owned(),
             self.session.clone(),
             self.task.sender().clone(),
         );
-        // Ends once everything is sent; the test waits for it.
+        // Ends once everything has been sent; awaited by the test.
         tokio::spawn(async move {
             for _ in 0..count {
                 let request = session.envelope("execute_request", json!({"code": code}), None);
@@ -110,7 +110,7 @@ impl Client {
         })
     }
 
-    /// One request for many engines; its msg_id.
+    /// Sends a broadcast; returns its msg_id.
     pub async fn broadcast(&self, code: &str, targets: &[&str], coalescing: bool) -> String {
         let targets: Vec<_> = targets
             .iter()
@@ -138,7 +138,7 @@ impl Client {
         self.open(reply)
     }
 
-    /// The next notification: its type and the engine's uuid.
+    /// Waits for the next notification; returns its type and the engine's uuid.
     pub async fn notified(&mut self) -> (String, String) {
         let frames = soon(self.notification.recv_message()).await.unwrap();
         let notification = self.open(frames);
@@ -150,7 +150,7 @@ impl Client {
         while self.notified().await != ("registration_notification".to_owned(), uuid.to_owned()) {}
     }
 
-    /// The text a request printed, up to its idle.
+    /// The text printed by a request, up to its idle.
     pub async fn printed(&mut self, msg_id: &str) -> String {
         let mut text = String::new();
         loop {
@@ -170,7 +170,7 @@ impl Client {
     }
 }
 
-/// The next reply on a channel: to which request, and its content.
+/// Waits for the next reply on a channel; returns the id of its request and its content.
 pub async fn reply(socket: &mut Socket, session: &Session) -> (String, Envelope) {
     let frames = soon(socket.recv_message()).await.unwrap();
     let reply = Envelope::open(frames, session.key()).unwrap();

@@ -3,7 +3,7 @@ use crate::engine::Engine;
 use phalanx_controller::{Controller, ControllerConfig};
 use std::time::Duration;
 
-/// Far beyond what anything here takes.
+/// A timeout far beyond the duration of any test.
 pub const LIMIT: Duration = Duration::from_secs(60);
 
 pub async fn soon<T>(future: impl Future<Output = T>) -> T {
@@ -14,12 +14,12 @@ pub async fn soon<T>(future: impl Future<Output = T>) -> T {
 
 pub struct Cluster {
     pub controller: Controller,
-    /// True if its peers take the way that peers on other machines have to take.
+    /// True if its peers connect as peers on other machines do.
     far: bool,
     _folder: tempfile::TempDir,
 }
 
-/// A controller on each transport. Its heartbeats are too rare to help anybody.
+/// Starts a controller on each transport. Heartbeats are too rare to affect the tests.
 pub async fn clusters(test: &str) -> Vec<Cluster> {
     let mut clusters = Vec::new();
     for transport in ["far://", "tcp://127.0.0.1", "memory://", "ipc://"] {
@@ -44,7 +44,7 @@ pub async fn clusters(test: &str) -> Vec<Cluster> {
 }
 
 impl Cluster {
-    /// A controller over TCP.
+    /// Starts a controller over TCP.
     pub async fn start(config: ControllerConfig) -> Self {
         let config = ControllerConfig {
             heartbeat: Duration::from_secs(600),

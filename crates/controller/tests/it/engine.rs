@@ -7,8 +7,8 @@ use phalanx_transport::{
 use serde_json::json;
 use tokio::task::JoinSet;
 
-/// Runs `execute_request`s: `hang` never ends, `fail` fails, `unmet` wants another engine, anything
-/// else is printed. Dropping it is a crash.
+/// Runs `execute_request`s: `hang` never ends, `fail` fails, `unmet` has an unmet dependency, any
+/// other code is printed. Dropping it simulates a crash.
 pub struct Engine {
     pub registration: RegistrationReply,
     tasks: JoinSet<()>,
@@ -27,7 +27,7 @@ impl Engine {
         Self::join_as(file, uuid, false).await
     }
 
-    /// Joins as an engine that runs Rust, or as one that runs Python.
+    /// Joins as an engine that runs Rust, or Python.
     pub async fn join_as(file: &EngineConnectionFile, uuid: &str, rust: bool) -> Self {
         let key = file.signing_key().unwrap();
         let session = Session::with_id(SessionId::new(uuid), "engine", key);
@@ -83,7 +83,7 @@ impl Engine {
         }
     }
 
-    /// Closes its connections as the kill of a process does.
+    /// Closes its connections as a killed process does.
     pub async fn crash(mut self) {
         self.tasks.shutdown().await;
     }

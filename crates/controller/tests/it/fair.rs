@@ -1,4 +1,5 @@
-//! Several clients at once: one that asks for much or has gone costs the others nothing.
+//! Several clients at once: one that submits many tasks, or has disconnected, does not delay the
+//! others.
 
 use crate::client::{Client, reply};
 use crate::cluster::{Cluster, soon};
@@ -6,7 +7,7 @@ use phalanx_controller::ControllerConfig;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-/// The number of load-balanced tasks that wait, once it is as wanted.
+/// Polls the number of waiting load-balanced tasks until it satisfies a condition.
 async fn waiting(client: &mut Client, wanted: impl Fn(u64) -> bool) -> u64 {
     let waiting = async {
         loop {

@@ -1,5 +1,5 @@
-//! A controller with engines and clients that are sockets and nothing more, over TCP, Unix sockets
-//! and memory; and with stock Python peers where there are any.
+//! A controller with engines and clients that are bare sockets, over TCP, Unix sockets and memory;
+//! and with stock Python peers if available.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -1,4 +1,4 @@
-//! Clients' queries about everybody's tasks.
+//! Clients' queries about tasks of all clients.
 
 use crate::client::{Client, reply};
 use crate::cluster::{Cluster, clusters, soon};
@@ -6,7 +6,7 @@ use phalanx_controller::{ControllerConfig, TaskDatabase};
 use phalanx_transport::Envelope;
 use serde_json::{Value, json};
 
-/// Asks until the answer is as wanted: requests come by other sockets than queries.
+/// Polls until the answer satisfies a condition: requests and queries use different sockets.
 async fn ask_until(
     client: &mut Client,
     msg_type: &str,
@@ -209,7 +209,7 @@ async fn what_is_not_kept_still_reaches_whoever_asked_for_it() {
     assert_eq!(answer.content["ename"], "KeyError");
 }
 
-/// A quarter of what is kept in all is the most that is kept of one message.
+/// The limit for one message is a quarter of the limit for all records.
 #[tokio::test]
 async fn what_is_too_large_to_be_kept_is_told_to_be() {
     const MIB: usize = 1 << 20;

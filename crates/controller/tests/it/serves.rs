@@ -5,7 +5,7 @@ use phalanx_protocol::parallel::RegistrationReply;
 use serde_json::json;
 use std::sync::{Arc, Mutex};
 
-/// Its output is complete although nobody waited for anything but the notification.
+/// Its output is complete, although the client waited only for the notification.
 #[tokio::test]
 async fn the_first_cell_right_after_registration_loses_nothing() {
     for cluster in clusters("first").await {
@@ -91,7 +91,7 @@ async fn a_request_for_an_engine_that_is_not_there_is_answered() {
     }
 }
 
-/// A log that is counted.
+/// A log whose lines are counted.
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
@@ -182,7 +182,8 @@ async fn tasks_are_balanced_tried_again_and_end() {
     }
 }
 
-/// The tasks that wait here are bounded; the rest waits with the client until there is an engine.
+/// The number of tasks waiting here is bounded; the others wait at the client until there is an
+/// engine.
 #[tokio::test]
 async fn a_flood_of_tasks_waits_with_the_client() {
     const SIZE: usize = 10_000;
@@ -201,7 +202,7 @@ async fn a_flood_of_tasks_waits_with_the_client() {
             let content = json!({"targets": null, "verbose": false});
             let queue = client.ask("queue_request", content).await;
             let waiting = queue.content["unassigned"].as_u64().unwrap();
-            // Each is a little more than its code.
+            // Each is slightly larger than its code.
             if waiting >= MOST as u64 - 2 {
                 return waiting;
             }

@@ -5,7 +5,7 @@ use std::process::Stdio;
 use std::time::Duration;
 use tokio::process::Command;
 
-/// A Python with ipyparallel in it.
+/// A Python interpreter with ipyparallel.
 const PYTHON: &str = "PHALANX_TEST_PYTHON";
 /// Python peers start slowly.
 const STOCK_LIMIT: Duration = Duration::from_secs(120);
@@ -37,7 +37,8 @@ async fn a_stock_client_and_stock_engines_work_and_die() {
     let printed = String::from_utf8_lossy(&output.stdout);
     let complained = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{printed}\n{complained}");
-    // Stock clients make up replies for a dead engine themselves; ours must not come as strangers.
+    // Stock clients create replies for an exited engine themselves; ours must not arrive as unknown
+    // ones.
     assert!(
         !printed.contains("stale result") && !printed.contains("unknown result"),
         "{printed}"

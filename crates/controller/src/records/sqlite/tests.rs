@@ -1,4 +1,4 @@
-//! A database over several controllers, and on a disk that has no room.
+//! A database used by several controllers, and on a full disk.
 
 use super::super::PublishedOutput;
 use super::*;
@@ -141,7 +141,7 @@ fn what_is_no_database_of_ours_is_refused() {
         Sqlite::open(&other, unanswered),
         Err(OpenError::Version { .. })
     ));
-    // A file is in the place of its folder, which is made if it is missing.
+    // A file has the path of its folder, which is otherwise created.
     let nowhere = path.join("where.db");
     assert!(matches!(
         Sqlite::open(&nowhere, unanswered),
@@ -149,7 +149,7 @@ fn what_is_no_database_of_ours_is_refused() {
     ));
 }
 
-/// A database that cannot grow is to SQLite as one on a full disk.
+/// To SQLite, a database that must not grow behaves as one on a full disk.
 #[test]
 fn what_a_full_disk_does_not_keep_is_not_answered_as_if_it_were() {
     let folder = tempfile::tempdir().unwrap();
@@ -183,7 +183,7 @@ fn what_a_full_disk_does_not_keep_is_not_answered_as_if_it_were() {
     let asked = vec![submit(&lost, 1 << 20), find(&lost)];
     let why = found(database.perform(asked)).unwrap_err();
     assert!(why.contains("full"), "{why}");
-    // Later too, as long as nothing is kept; what was kept before is found.
+    // Also later, while nothing can be stored; earlier records are still found.
     for _ in 0..2 {
         let why = found(database.perform(vec![find(&lost)])).unwrap_err();
         assert!(why.contains("full"), "{why}");
