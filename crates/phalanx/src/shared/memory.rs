@@ -1,4 +1,4 @@
-//! Bytes that stay where they are, and files without names that other processes can map.
+//! Immutable byte buffers at stable addresses, and unnamed files that other processes can map.
 
 use phalanx_protocol::segment::{PAGE, SEGMENT_THRESHOLD, SegmentPart, SegmentRef};
 use phalanx_segment::Mapping;
@@ -10,16 +10,17 @@ use std::os::unix::fs::FileExt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
-/// The alignment of plain data in a file, enough for every primitive type.
+/// The alignment of plain data in a file, sufficient for every primitive type.
 pub(crate) const ALIGN: usize = 64;
 
-/// The number of files kept open for data that may be sent again; more data is written again.
+/// The maximum number of files kept open for data that may be sent again; data beyond it is written
+/// again.
 const MOST_KEPT: usize = 64;
 
-/// The number of files kept open now.
+/// The number of files currently kept open.
 static KEPT: AtomicUsize = AtomicUsize::new(0);
 
-/// Bytes that neither move nor change while a clone of this lives.
+/// Bytes that neither move nor change while a clone of this value lives.
 #[derive(Clone)]
 pub struct StableBytes {
     start: *const u8,
@@ -28,14 +29,14 @@ pub struct StableBytes {
     written: Option<Arc<WrittenData>>,
 }
 
-/// The place of some data in a file it was written to.
+/// The file and offset of data that was written before, if any.
 struct WrittenData {
     start: usize,
     len: usize,
     place: OnceLock<SealedPlace>,
 }
 
-/// A sealed file, and where in it.
+/// A sealed file, and an offset in it.
 struct SealedPlace {
     file: Arc<File>,
     offset: u64,
@@ -47,12 +48,12 @@ impl Drop for SealedPlace {
     }
 }
 
-// SAFETY: what is pointed to never changes, and is kept alive by something that is Send and Sync.
+// SAFETY: the bytes never change, and their owner is Send and Sync.
 unsafe impl Send for StableBytes {}
 // SAFETY: as above.
 unsafe impl Sync for StableBytes {}
 
-/// Memory aligned for every type.
+/// A block of memory aligned for every type.
 #[repr(C, align(64))]
 struct AlignedLine([u8; ALIGN]);
 
@@ -70,7 +71,7 @@ impl StableBytes {
         }
     }
 
-    /// The same, for data that may be sent several times: it is written to a file once.
+    /// Marks data that may be sent several times: it is written to a file only once.
     pub fn sent_again(mut self) -> Self {
         if self.written.is_some() {
             return self;
@@ -85,7 +86,8 @@ impl StableBytes {
         self
     }
 
-    /// The file that has these bytes, and where, if it is known and others can map them from there.
+    /// The file that contains these bytes, and their offset, if known and mappable by other
+    /// processes.
     fn written(&self) -> Option<(Arc<File>, u64)> {
         let written = self.written.as_ref()?;
         let place = written.place.get()?;
@@ -95,7 +97,7 @@ impl StableBytes {
             .then(|| (Arc::clone(&place.file), offset))
     }
 
-    /// Remembers that all of it has been written there.
+    /// Records that all of it has been written to `file` at `offset`.
     fn is_at(&self, file: &Arc<File>, offset: u64) {
         let Some(written) = &self.written else {
             return;
@@ -108,14 +110,14 @@ impl StableBytes {
             KEPT.fetch_sub(1, Ordering::Relaxed);
             return;
         }
-        // Another thread's is dropped, and counted so.
+        // If another thread was faster, this entry is dropped, which decrements the count.
         let _ = written.place.set(SealedPlace {
             file: Arc::clone(file),
             offset,
         });
     }
 
-    /// These bytes, which need no alignment.
+    /// Wraps bytes that need no alignment.
     pub fn of(bytes: Vec<u8>) -> Self {
         let keep = Arc::new(bytes);
         let (start, len) = (keep.as_ptr(), keep.len());
@@ -127,7 +129,7 @@ impl StableBytes {
         }
     }
 
-    /// A copy, aligned for every type.
+    /// Copies bytes into memory that is aligned for every type.
     pub fn copy(bytes: &[u8]) -> Self {
         let mut lines = Vec::with_capacity(bytes.len().div_ceil(ALIGN));
         for part in bytes.chunks(ALIGN) {
@@ -145,7 +147,7 @@ impl StableBytes {
         }
     }
 
-    /// A part of it.
+    /// Returns a part of it, which shares the memory.
     pub fn part(&self, range: Range<usize>) -> Option<Self> {
         let part = self.get(range)?;
         Some(Self {
@@ -156,18 +158,18 @@ impl StableBytes {
         })
     }
 
-    /// Maps what another process refers to.
+    /// Maps the bytes that another process refers to.
     ///
     /// # Errors
-    /// When it is gone, or there is no room to map it.
+    /// If the file no longer exists, or there is no memory to map it.
     pub fn open(reference: &SegmentRef) -> io::Result<Self> {
         Self::open_linked(reference, &[])
     }
 
-    /// The same, with parts of it that are in other files.
+    /// Like [`open`](Self::open), with parts that are in other files.
     ///
     /// # Errors
-    /// As there.
+    /// If one of the files no longer exists, or there is no memory to map it.
     pub fn open_linked(reference: &SegmentRef, links: &[SegmentPart]) -> io::Result<Self> {
         let mapping = Mapping::open(reference, links)?;
         let bytes = mapping.as_ref();
@@ -185,18 +187,18 @@ impl Deref for StableBytes {
     type Target = [u8];
 
     fn deref(&self) -> &[u8] {
-        // SAFETY: as `new` asks of its caller.
+        // SAFETY: guaranteed by the caller of `new`.
         unsafe { std::slice::from_raw_parts(self.start, self.len) }
     }
 }
 
-/// A file without a name, in memory, that is being filled.
+/// An unnamed file in memory that is being written.
 pub(crate) struct SegmentWriter {
     file: File,
     end: u64,
     /// The data that may be sent again, with its offsets in this file.
     to_remember: Vec<(StableBytes, u64)>,
-    /// Files that are linked to, which stay open as long as this one.
+    /// Linked files, kept open as long as this one.
     linked: Vec<Arc<File>>,
 }
 
@@ -207,14 +209,15 @@ pub(crate) struct WrittenSegment {
 }
 
 impl WrittenSegment {
-    /// The file, which is the caller's from now on to close.
+    /// Returns the file, which the caller must close.
     pub fn into_file(self) -> Option<File> {
         Arc::into_inner(self.file)
     }
 }
 
 impl SegmentWriter {
-    /// An empty one; `None` where there is no such thing, or other processes could not open it.
+    /// Creates an empty file; `None` where memory files are not supported or other processes could
+    /// not open them.
     pub fn begin() -> Option<Self> {
         let file = phalanx_segment::create().ok()?;
         let filling = Self {
@@ -227,23 +230,23 @@ impl SegmentWriter {
         File::open(path).is_ok().then_some(filling)
     }
 
-    /// Goes on at a place where any type can stand; which that is.
+    /// Advances to an offset that is aligned for any type, and returns it.
     pub fn align(&mut self) -> u64 {
         self.end = self.end.next_multiple_of(ALIGN as u64);
         self.end
     }
 
-    /// Goes on where, after so many bytes, a page begins.
+    /// Advances such that a page begins `after` bytes later.
     pub fn align_page(&mut self, after: u64) {
         let page = PAGE as u64;
         self.end = (self.align() + after).next_multiple_of(page) - after;
     }
 
-    /// Appends data that may be sent again: where it has been written before, only a hole and the link
-    /// that fills it. What is meant begins at `from`.
+    /// Appends data that may be sent again. If it was written before, only a hole is left, and the
+    /// link that fills it is returned. The referenced bytes begin at `from`.
     ///
     /// # Errors
-    /// When there is no memory for it.
+    /// If there is no memory for the data.
     pub fn write_once(&mut self, data: &StableBytes, from: u64) -> io::Result<Option<SegmentPart>> {
         let at = self.end;
         let on_page = at.is_multiple_of(PAGE as u64);
@@ -264,7 +267,7 @@ impl SegmentWriter {
         }))
     }
 
-    /// Goes on at that place.
+    /// Advances to an offset.
     pub fn go_to(&mut self, place: u64) {
         self.end = place;
     }
@@ -272,7 +275,7 @@ impl SegmentWriter {
     /// Appends bytes.
     ///
     /// # Errors
-    /// When there is no memory for them.
+    /// If there is no memory for the bytes.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, self.end)?;
         self.end += bytes.len() as u64;
@@ -282,15 +285,15 @@ impl SegmentWriter {
     /// Returns a reference, for other processes, to the data written since `from`.
     ///
     /// # Errors
-    /// When the system does not know the file.
+    /// If the system cannot identify the file.
     pub fn reference(&self, from: u64) -> io::Result<SegmentRef> {
         phalanx_segment::reference(&self.file, from, self.end - from)
     }
 
-    /// Nothing changes any more.
+    /// Seals the file: its length and content cannot change any more.
     ///
     /// # Errors
-    /// When the system does not seal it.
+    /// If the system cannot seal the file.
     pub fn seal(self) -> io::Result<WrittenSegment> {
         phalanx_segment::seal(&self.file)?;
         let file = Arc::new(self.file);
@@ -299,7 +302,8 @@ impl SegmentWriter {
             .iter()
             .map(|(data, _)| data.len as u64)
             .sum();
-        // All of a file is kept for what is sent again, so that has to be most of it.
+        // The whole file is kept for the data that may be sent again, so that data must be at least
+        // half of it.
         if again * 2 >= self.end {
             for (data, offset) in self.to_remember {
                 data.is_at(&file, offset);
