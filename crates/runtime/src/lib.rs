@@ -1,10 +1,12 @@
 //! Runs compiled cells in a process of their own, and captures their output.
 //!
-//! | module | what |
+//! | module | content |
 //! |---|---|
-//! | `process` | the runtime process: loads cells and calls them; holds the user's variables and nothing else; its snapshots, and the process above them |
-//! | `output` | from the bytes on its two pipes to ordered, attributed [`Output`](phalanx_protocol::output::Output)s; pure |
-//! | `owner` | the other end: starts the process, feeds it cells, reports what happens |
+//! | `process` | the runtime process, which loads and calls cells and holds only the user's
+//! variables; its snapshots and its supervisor |
+//! | `output` | conversion of the bytes of its two pipes into ordered
+//! [`Output`](phalanx_protocol::output::Output)s, each with its run; pure |
+//! | `owner` | the owner's end: starts the process, sends it cells, reports events |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -18,28 +20,28 @@ pub use owner::{
 };
 pub use process::process_main;
 
-/// Environment variable that holds the path of the owner's control socket.
+/// The environment variable with the path of the owner's control socket.
 const CONTROL_SOCKET_VAR: &str = "PHALANX_CONTROL_SOCKET";
 
-/// The page that owner and runtime share, beside the control socket.
+/// The file of the page that owner and runtime share, in the folder of the control socket.
 const PAGE_FILE: &str = "page";
-/// The word in which the owner asks the cell to stop.
+/// The word by which the owner requests the cell to stop.
 const STOP_WORD: usize = 0;
-/// The word in which a cell that polls the other one announces it.
+/// The word by which a cell indicates that it polls [`STOP_WORD`].
 const ASKED_WORD: usize = 1;
 /// The word in which the runtime's processes count the snapshots they take.
 const SNAPSHOTS_WORD: usize = 2;
-/// The word in which the owner writes the last run up to which calls must not begin any more.
+/// The word with the last run up to which the owner has recalled calls that have not started.
 const RECALL_WORD: usize = 3;
-/// The word that says if code runs, so that none is stopped that has already ended.
+/// The word that shows whether code is running, so that no finished run is stopped.
 const RUN_WORD: usize = 7;
-/// Nothing runs.
+/// No code is running.
 const IDLE: u32 = 0;
-/// Code runs; the runtime's process writes it, and [`IDLE`] once it is done.
+/// Code is running; written by the runtime process, which restores [`IDLE`] afterwards.
 const RUNNING: u32 = 1;
-/// The owner ends the process: none of its messages is handled any more.
+/// The owner is killing the process: none of its messages is handled any more.
 const CONDEMNED: u32 = 2;
-/// The word in which the owner counts, before and after it reads one of the pipes.
+/// The word that the owner increments before and after it reads one of the pipes.
 const READING_WORD: usize = 4;
-/// The words in which the owner counts the bytes it has read from stdout and stderr, modulo 2³².
+/// The words with the number of bytes that the owner has read from stdout and stderr, modulo 2³².
 const READ_WORDS: [usize; 2] = [5, 6];

@@ -1,4 +1,4 @@
-//! Functions that are called, and the snapshots behind them.
+//! Function calls, and the snapshots taken for them.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -12,14 +12,14 @@ use rustix::process::{Pid, Signal, kill_process};
 use session::{Session, children_of, parent_of, stdout, until};
 use std::collections::HashMap;
 
-/// The process that sleeps behind the one that runs, once it is another than `before`.
+/// The process id of the current snapshot, once it differs from `before`.
 async fn snapshot(session: &Session, before: Option<u32>) -> u32 {
     let pid = session.runtime.pid();
     let others = || -> Vec<u32> {
         let children = children_of(parent_of(pid)).into_iter();
         children.filter(|child| *child != pid).collect()
     };
-    // For a moment the one before is there too.
+    // For a moment the previous one exists too.
     until(|| matches!(others()[..], [only] if Some(only) != before)).await;
     others()[0]
 }
@@ -102,7 +102,7 @@ async fn a_process_that_dies_with_half_of_its_arguments_unread_holds_nothing_up(
     kill_process(pid, Signal::STOP).unwrap();
     let id = session.submit_call("return-input", vec![7; 8 << 20]);
     kill_process(pid, Signal::KILL).unwrap();
-    // It is over, or has begun in the snapshot.
+    // It has ended, or has started in the snapshot.
     let (_, outcome) = session.collect_call(id).await;
     let ends = [abandoned("signal 9 (SIGKILL)"), Outcome::Completed];
     assert!(ends.contains(&outcome), "{outcome:?}");
@@ -134,7 +134,7 @@ async fn what_each_of_many_calls_prints_is_its_own() {
     }
 }
 
-/// Ends, values and texts of calls, in the order in which they ended.
+/// Collects the ends, values and texts of calls, in the order in which they ended.
 async fn collect(session: &mut Session, count: usize) -> Vec<(u64, String)> {
     let mut printed = HashMap::<_, String>::new();
     let mut values = HashMap::new();
@@ -180,7 +180,7 @@ async fn calls_that_are_sent_ahead_keep_their_output_and_their_order() {
             0 => ("print-input\nreturn 1", format!("stdout: {round}\n1")),
             1 => ("return 2", "2".to_owned()),
             2 => ("eprint oh\nreturn 3", "stderr: oh\n3".to_owned()),
-            // Larger than a pipe.
+            // Larger than a pipe's capacity.
             _ => ("lines 30000\nreturn 4", "4".to_owned()),
         };
         let run = session.submit_call(script, text.into_bytes());
@@ -226,12 +226,12 @@ async fn what_was_sent_ahead_of_a_crash_comes_back() {
 #[tokio::test]
 async fn calls_that_have_not_begun_can_be_taken_back() {
     let mut session = Session::start().await;
-    // So that an interrupt only asks.
+    // So that an interrupt only requests the cell to stop.
     session.runtime.set_snapshots(false);
     let first = session.submit_call("write on\nuntil-interrupted\nreturn 1", Vec::new());
     let second = session.submit_call("return 2", Vec::new());
     let third = session.submit_call("return 3", Vec::new());
-    // It has begun.
+    // It has started.
     session.next().await;
     session.runtime.recall();
     session.runtime.interrupt();

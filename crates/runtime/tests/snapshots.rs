@@ -1,4 +1,4 @@
-//! Cells that bring their process down, and the snapshots that take over.
+//! Cells that crash their process, and the snapshots that take over.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -66,7 +66,7 @@ async fn a_process_that_is_killed_while_it_is_idle_costs_nothing() {
     for round in 0..3 {
         session.run(&format!("let kept = {round}")).await;
         let pid = session.runtime.pid();
-        // Its snapshot is the first that was taken after the cell.
+        // Its snapshot is the first one taken after the cell.
         let supervisor = session::parent_of(pid);
         let before = session::children_of(supervisor);
         session::until(|| {
@@ -114,10 +114,10 @@ async fn what_is_closed_is_closed_though_a_snapshot_sleeps() {
 async fn files_that_an_abandoned_cell_closed_answer_with_an_error() {
     let mut session = Session::start().await;
     session.run("open line\nopen other").await;
-    // What it opens gets the numbers of what it closed.
+    // The opened files get the descriptors of the closed ones.
     let (_, outcome) = session.run("close line\nopen third\nabort").await;
     assert_eq!(outcome, abandoned("signal 6 (SIGABRT)"));
-    // The snapshot's `line` is closed; `other` is what it was.
+    // The snapshot's `line` is closed; `other` is unchanged.
     assert!(matches!(
         session.run("close line").await.1,
         Outcome::Errored { .. }
@@ -141,7 +141,7 @@ async fn commands_of_cells_are_waited_for_as_ever() {
 #[tokio::test]
 async fn what_an_abandoned_cell_has_started_ends_with_it() {
     let mut session = Session::start().await;
-    // In a session of its own, so that no signal to a group finds it.
+    // In a session of its own, so that no signal to a process group reaches it.
     let start = |path: PathBuf| {
         let path = path.display();
         format!("start exec setsid sh -c 'echo $$ > {path}; exec sleep 1000'")
@@ -215,7 +215,7 @@ async fn whoever_of_its_processes_is_killed_none_is_left() {
         let child = session.pid_in("child").await;
         let runner = session.runtime.pid();
         let supervisor = session::parent_of(runner);
-        // Runner and snapshot; for a moment the snapshot before, too.
+        // Runner and snapshot; for a moment also the previous snapshot.
         let mut all = session::children_of(supervisor);
         assert!(all.len() >= 2 && all.contains(&runner));
         all.extend([supervisor, child]);
@@ -252,7 +252,7 @@ async fn an_interrupt_that_meets_the_end_of_a_cell_loses_nothing() {
     session.run("let kept = 1").await;
     for round in 0..300 {
         let id = session.submit(&format!("let round = {round}"));
-        // From before it begins until after it has ended.
+        // From before its start until after its end.
         for _ in 0..round % 40 {
             tokio::task::yield_now().await;
         }

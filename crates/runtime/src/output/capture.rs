@@ -1,4 +1,5 @@
-//! The state of a runtime's output: which run it belongs to, what is held back, how the run ended.
+//! The state of a runtime's output: the run it belongs to, output held back, and the outcome of the
+//! run.
 
 use super::scanner::{OutputToken, Scanner};
 use super::text::TextDecoder;
@@ -12,45 +13,46 @@ use serde_json::Value;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-/// Least time between two batches of streamed text: ten a second, whatever the cell prints.
+/// The minimum time between two batches of streamed text: at most ten per second.
 const BATCH_INTERVAL: Duration = Duration::from_millis(100);
 
-/// Time for which the last line on stderr may turn out to be the text of a `?` error: the two are
-/// written together, but to different pipes.
+/// The time for which the last line on stderr is held back, since it may be the text of a `?`
+/// error: the text and its marker are written together, but to different pipes.
 const ERROR_LINE_DELAY: Duration = Duration::from_millis(30);
 
-/// The file in which all cells are compiled, as panics name it.
+/// The file name of compiled cells in the locations of panics.
 const COMPILED: &str = "src/lib.rs:";
 
-/// The beginning of a place in what Rust prints of a panic there.
+/// The beginning of Rust's message about a panic in that file.
 const PANICKED: &str = "panicked at src/lib.rs:";
 
-/// Most text a batch holds, in bytes; more goes out at once.
+/// The maximum size of a batch, in bytes; larger text is sent immediately.
 const BATCH_BYTES: usize = 1 << 16;
 
-/// A result of capturing.
+/// A captured event.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum CapturedOutput {
-    /// Something to show; `None` when no cell is running (a thread outlived its cell).
+    /// An output; the run is `None` if no cell is running (a thread has outlived its cell).
     Output { run: Option<RunId>, output: Output },
-    /// The running cell asks for a line and then reads it from stdin; all before is shown.
+    /// The running cell requests a line, which it then reads from stdin; all earlier output
+    /// precedes it.
     InputRequest { prompt: String, password: bool },
-    /// A run is over; all its output came before.
+    /// A run has ended; all its output precedes it.
     Ended { run: RunId, outcome: Outcome },
 }
 
-/// Turns what the two pipes bring into outputs in order, each with its run.
+/// Converts the bytes of the two pipes into ordered outputs, each with its run.
 #[derive(Default)]
 pub(crate) struct Capture {
     pipes: [CapturePipe; 2],
     run: Option<CapturedRun>,
-    /// Text that waits for the next batch, in the order written.
+    /// The text of the next batch, in the order in which it was written.
     batch: Vec<(StreamName, String)>,
     batch_bytes: usize,
     last_batch: Option<Instant>,
-    /// A value that may turn out to be the cell's result, or get more representations.
+    /// A value that may be the cell's result, or be followed by further representations.
     bundle: Option<MimeBundle>,
-    /// Outputs whose place in the text has not been read yet.
+    /// Outputs whose markers have not been read yet.
     places: BTreeMap<u64, Output>,
     next_place: u64,
     captured: Vec<CapturedOutput>,
@@ -73,16 +75,16 @@ struct CapturedRun {
     returned: bool,
     lost: Vec<String>,
     panic: Option<Panic>,
-    /// The last line on stderr, kept until it is known not to be the text of a `?` error.
+    /// The last line on stderr, held back while it may be the text of a `?` error.
     last_line: String,
     last_line_at: Option<Instant>,
-    /// The last error that was printed as one leaving the cell is.
+    /// The last error that was printed in the form of one leaving the cell.
     report: Option<ErrorText>,
 }
 
 impl CapturedRun {
-    /// A place in the file that was compiled as a place in the cell: `cell:3:5`. What is not of this
-    /// cell stays as it is.
+    /// Translates a location in the compiled file into one in the cell: `cell:3:5`. Locations in
+    /// other code are unchanged.
     fn locate(&self, location: String) -> String {
         let found = location
             .strip_prefix(COMPILED)
@@ -97,7 +99,7 @@ impl CapturedRun {
 }
 
 impl Capture {
-    /// A cell begins.
+    /// Starts a run.
     pub(crate) fn start(&mut self, run: RunId, has_result: bool, lines: Vec<(u32, u32)>) {
         self.flush();
         for pipe in &mut self.pipes {
@@ -118,14 +120,14 @@ impl Capture {
         });
     }
 
-    /// Keeps an output until its place in the text is read; answers the number of the place.
+    /// Holds an output until its marker is read; returns the number of the marker.
     pub(crate) fn place(&mut self, output: Output) -> u64 {
         self.next_place += 1;
         self.places.insert(self.next_place, output);
         self.next_place
     }
 
-    /// Takes bytes from one pipe.
+    /// Adds bytes of one pipe.
     pub(crate) fn push(&mut self, name: StreamName, bytes: &[u8], now: Instant) {
         let tokens = self.pipe(name).scanner.push(bytes);
         self.tokens(name, tokens);
@@ -133,7 +135,7 @@ impl Capture {
             && name == StreamName::Stderr
             && !run.last_line.is_empty()
         {
-            // Of an error that the library reports, the cell's end says whether it has left the cell.
+            // For an error reported by the library, the outcome shows whether it has left the cell.
             let is_reported = run
                 .report
                 .as_ref()
@@ -143,7 +145,7 @@ impl Capture {
         self.tick(now);
     }
 
-    /// One pipe has no more writers.
+    /// Handles the end of one pipe.
     pub(crate) fn closed(&mut self, name: StreamName) {
         let tokens = self.pipe(name).scanner.finish();
         self.tokens(name, tokens);
@@ -153,14 +155,14 @@ impl Capture {
         self.end_if_marked();
     }
 
-    /// The run is over even if a pipe did not say so (a cell may have closed or redirected it).
+    /// Ends the run without waiting for end markers (a cell may have closed or redirected a pipe).
     pub(crate) fn end(&mut self, run: RunId) {
         if self.run.as_ref().is_some_and(|current| current.id == run) {
             self.finish_run(None);
         }
     }
 
-    /// The run is over, and everything it has written has been pushed.
+    /// Ends the run; all its output has been pushed.
     pub(crate) fn end_run(&mut self, run: RunId) {
         if self.running() == Some(run) {
             self.finish_text();
@@ -168,12 +170,12 @@ impl Capture {
         }
     }
 
-    /// The run has not begun after all.
+    /// Removes a run that has not started.
     pub(crate) fn forget(&mut self, run: RunId) {
         self.run.take_if(|current| current.id == run);
     }
 
-    /// The cell could not be loaded, so it did not run.
+    /// Ends the run of a cell that could not be loaded.
     pub(crate) fn fail(&mut self, run: RunId, message: &str) {
         if self.running() == Some(run) {
             self.finish_run(Some(Outcome::Errored {
@@ -184,7 +186,7 @@ impl Capture {
         }
     }
 
-    /// The process is gone.
+    /// Ends the run, since the process has exited.
     pub(crate) fn died(&mut self, status: &str) {
         for name in [StreamName::Stdout, StreamName::Stderr] {
             if !self.pipe(name).closed {
@@ -199,7 +201,7 @@ impl Capture {
         self.flush();
     }
 
-    /// The process is gone and a snapshot is in its place; everything it has written has been pushed.
+    /// Ends the run, since a snapshot has replaced the process; all its output has been pushed.
     pub(crate) fn abandon(&mut self, status: &str) {
         self.finish_text();
         if self.run.is_some() {
@@ -210,7 +212,7 @@ impl Capture {
         self.flush();
     }
 
-    /// Drops unfinished text, which must not be joined to what follows.
+    /// Drops incomplete text, which must not be joined to later text.
     fn finish_text(&mut self) {
         for name in [StreamName::Stdout, StreamName::Stderr] {
             let tokens = self.pipe(name).scanner.finish();
@@ -220,13 +222,13 @@ impl Capture {
         }
     }
 
-    /// Something the cell's owner has to say, on stderr.
+    /// Adds a notice of the owner, as text on stderr.
     pub(crate) fn notice(&mut self, text: String) {
         self.release();
         self.stream(StreamName::Stderr, text);
     }
 
-    /// The time [`Self::tick`] is due if nothing else happens.
+    /// The time at which [`Self::tick`] is due.
     pub(crate) fn deadline(&self) -> Option<Instant> {
         let batch = self.last_batch.filter(|_| !self.batch.is_empty());
         let line = self.run.as_ref().and_then(|run| run.last_line_at);
@@ -237,7 +239,7 @@ impl Capture {
         due.into_iter().flatten().min()
     }
 
-    /// Lets text go that has waited long enough.
+    /// Releases text that was held back for long enough.
     pub(crate) fn tick(&mut self, now: Instant) {
         if let Some(run) = &mut self.run
             && run
@@ -257,7 +259,7 @@ impl Capture {
         }
     }
 
-    /// Lets everything go that is held back, since something else is about to be shown.
+    /// Releases everything held back, since another output follows.
     pub(crate) fn release(&mut self) {
         if let Some(run) = &mut self.run {
             run.last_line_at = None;
@@ -267,12 +269,12 @@ impl Capture {
         self.flush();
     }
 
-    /// Takes everything captured since the last call.
+    /// Takes all events since the last call.
     pub(crate) fn take(&mut self) -> Vec<CapturedOutput> {
         std::mem::take(&mut self.captured)
     }
 
-    /// The run that waits only for the end markers on its pipes, if any.
+    /// The current run, if it has not ended.
     pub(crate) fn running(&self) -> Option<RunId> {
         self.run.as_ref().map(|run| run.id)
     }
@@ -385,7 +387,8 @@ impl Capture {
         }
     }
 
-    /// Blocks with different MIME types in a row are one value; a repeated type begins the next.
+    /// Adds a representation: consecutive blocks with different MIME types are one value; a
+    /// repeated type starts the next.
     fn content(&mut self, mime: String, body: &[u8]) {
         if self
             .bundle
@@ -403,7 +406,7 @@ impl Capture {
         self.bundle.get_or_insert_default().0.insert(mime, value);
     }
 
-    /// The value that was held back is not the last thing of the cell, so it is no result.
+    /// Releases a held value as a display, since output follows it, so that it is not the result.
     fn release_bundle(&mut self) {
         if let Some(data) = self.bundle.take() {
             self.flush_batch();
@@ -414,7 +417,8 @@ impl Capture {
         }
     }
 
-    /// A panic that something else followed was caught by the user's code: it is text like any other.
+    /// Releases a panic report as text, since output follows it, so that user code has caught the
+    /// panic.
     fn release_panic(&mut self) {
         let panic = self.run.as_mut().and_then(|run| {
             let panicked = run.panicked;
@@ -472,7 +476,8 @@ impl Capture {
         });
         let id = run.id;
         let has_result = run.has_result && outcome == Outcome::Completed;
-        // A call of the library ends with this in a cell that is interrupted: the cell's end tells it.
+        // In an interrupted cell, calls of the library end with this error: the outcome is the
+        // interrupt.
         let interrupted = run.report.as_ref().is_some_and(|report| {
             matches!(report.failure.as_deref(), Some(Failure::Interrupted { .. }))
         });
@@ -480,12 +485,12 @@ impl Capture {
         if !told && !interrupted {
             self.stream(StreamName::Stderr, line);
         }
-        // Put back for the attribution of what is still held.
+        // Restored, to attribute the output that is still held.
         self.run = Some(run);
         self.release_panic();
         if has_result && let Some(data) = self.bundle.take() {
             self.flush_batch();
-            // evcxr's second way of showing a value shows the unit too.
+            // evcxr's fallback to `{:?}` also prints the unit value.
             if data.0.len() != 1 || data.text() != Some("()") {
                 self.output(Output::Result(data));
             }
@@ -519,13 +524,14 @@ impl Capture {
     }
 }
 
-/// The offset of the last line; a final newline belongs to its line.
+/// The offset of the last line; a trailing newline belongs to the line.
 fn last_line_start(text: &str) -> usize {
     let body = text.strip_suffix('\n').unwrap_or(text);
     body.rfind('\n').map_or(0, |at| at + 1)
 }
 
-/// Text in which Rust tells of panics in other threads, with their places in the cell.
+/// Translates the locations in Rust's messages about panics in other threads into locations in the
+/// cell.
 fn located(run: Option<&CapturedRun>, text: &str) -> String {
     let mut parts = text.split(PANICKED);
     let first = parts.next().unwrap_or_default().to_owned();

@@ -1,4 +1,5 @@
-//! From the bytes on a runtime's two pipes to ordered, attributed outputs; no I/O, no clock.
+//! Conversion of the bytes of a runtime's two pipes into ordered outputs, each with its run;
+//! without I/O and clock.
 
 mod capture;
 mod scanner;
@@ -9,7 +10,7 @@ pub(crate) use capture::{Capture, CapturedOutput};
 use phalanx_protocol::host::{MARKER_END, MARKER_START};
 use phalanx_protocol::id::RunId;
 
-/// The marker the runtime writes to both pipes once a run is over.
+/// The marker that the runtime writes to both pipes when a run has ended.
 pub(crate) fn end_marker(run: RunId) -> String {
     format!("{MARKER_START}end;{run}{MARKER_END}")
 }

@@ -1,38 +1,38 @@
-//! Finds markers among a cell's bytes, however the bytes are cut.
+//! Recognizes markers in a cell's bytes, independently of how they are split into reads.
 //!
-//! Two families: evcxr's (`EVCXR_BEGIN_CONTENT …`, printed by generated code and by every crate with
-//! an `evcxr_display`) and ours (an OSC escape, [`MARKER_START`]). evcxr looks for its own at the
-//! start of a line only and so loses text printed before them without a newline; here they are
-//! recognised anywhere.
+//! There are two families: evcxr's (`EVCXR_BEGIN_CONTENT …`, printed by generated code and by every
+//! crate with an `evcxr_display`), and ours (OSC escape sequences, [`MARKER_START`]). evcxr
+//! recognizes its markers only at the start of a line, and so loses text printed before them
+//! without a newline; here they are recognized anywhere.
 
 use memchr::memmem;
 use phalanx_protocol::host::{ErrorText, MARKER_END, MARKER_START};
 use phalanx_protocol::id::RunId;
 
-/// A token in the bytes.
+/// A token in the output.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum OutputToken {
-    /// Bytes of the user's.
+    /// Bytes printed by the user's code.
     Text(Vec<u8>),
     /// One representation of a rich value.
     Content { mime: String, body: Vec<u8> },
-    /// The cell panicked (evcxr's catch_unwind says so).
+    /// The cell panicked (reported by evcxr's `catch_unwind`).
     Panicked,
     /// An error left the cell through `?`.
     Errored,
-    /// The cell returns before its end.
+    /// The cell returned early.
     Returned,
     /// A variable's type no longer exists.
     VariableLost(String),
-    /// The output of that number belongs here.
+    /// The position of the output with this number.
     Place(u64),
-    /// `evcxr_input` asks for a line, which it then reads from stdin.
+    /// `evcxr_input` requests a line, which it then reads from stdin.
     InputRequest { prompt: String, password: bool },
-    /// The panic hook's report.
+    /// A report of the panic hook.
     PanicReport { location: String, message: String },
     /// An error that may be leaving the cell through `?`.
     ErrorReport(ErrorText),
-    /// The run is over, and nothing of it follows.
+    /// The run has ended, with all its output.
     End(RunId),
 }
 
@@ -48,10 +48,11 @@ const OURS: &[u8] = MARKER_START.as_bytes();
 const END_PANIC: &[u8] = b"\x1b]phalanx;end-panic\x07";
 const END_ERROR: &[u8] = b"\x1b]phalanx;end-error\x07";
 
-/// Longest name or number in a marker, in bytes; what is longer is text that looks like one.
+/// The maximum length of a name or number in a marker, in bytes; longer ones are treated as text.
 const MAX_FIELD: usize = 4096;
 
-/// Splits one pipe's bytes into [`OutputToken`]s; keeps what may be the beginning of a marker.
+/// Splits one pipe's bytes into [`OutputToken`]s; holds back bytes that may be the beginning of a
+/// marker.
 #[derive(Default)]
 pub(super) struct Scanner {
     bytes: Vec<u8>,
@@ -59,16 +60,16 @@ pub(super) struct Scanner {
 
 /// The token at the start of the bytes.
 enum ScannedToken {
-    /// A marker of that many bytes.
+    /// A marker, with its length in bytes.
     Marker(OutputToken, usize),
-    /// Perhaps a marker, if more bytes come.
+    /// Possibly the beginning of a marker.
     Partial,
-    /// No marker.
+    /// Not a marker.
     Nothing,
 }
 
 impl Scanner {
-    /// Takes bytes and yields every token that is certain.
+    /// Adds bytes; returns all complete tokens.
     pub(super) fn push(&mut self, bytes: &[u8]) -> Vec<OutputToken> {
         self.bytes.extend_from_slice(bytes);
         let mut tokens = Vec::new();
@@ -95,7 +96,7 @@ impl Scanner {
         tokens
     }
 
-    /// The pipe is closed: what was kept is text.
+    /// Handles the end of the pipe: the bytes held back are text.
     pub(super) fn finish(&mut self) -> Vec<OutputToken> {
         let mut tokens = Vec::new();
         push_text(&mut tokens, &std::mem::take(&mut self.bytes));
@@ -109,7 +110,7 @@ fn push_text(tokens: &mut Vec<OutputToken>, bytes: &[u8]) {
     }
 }
 
-/// The offset of the next byte that may begin a marker.
+/// The offset of the next byte at which a marker may begin.
 fn next_candidate(bytes: &[u8], from: usize) -> Option<usize> {
     memchr::memchr2(EVCXR[0], OURS[0], &bytes[from..]).map(|at| from + at)
 }
@@ -166,7 +167,7 @@ fn evcxr(bytes: &[u8]) -> ScannedToken {
     }
 }
 
-/// The marker of a line that holds one of these words and a value.
+/// The token of a line with one of these words and a value.
 fn named(word: &[u8], value: String) -> OutputToken {
     if word == LOST {
         return OutputToken::VariableLost(value);
@@ -184,7 +185,7 @@ fn content(bytes: &[u8], start: usize) -> ScannedToken {
         Field::TooLong => return ScannedToken::Nothing,
     };
     let body = start + mime.len() + 1;
-    // A panic while the value was being formatted leaves the block without its end.
+    // A panic while a value was being formatted leaves the block incomplete.
     let end = memmem::find(&bytes[body..], END_CONTENT);
     let cut = memmem::find(
         &bytes[body..end.map_or(bytes.len(), |end| body + end)],
@@ -273,7 +274,7 @@ enum Field {
     TooLong,
 }
 
-/// The text up to a delimiter.
+/// Reads text up to a delimiter.
 fn field(bytes: &[u8], delimiter: u8) -> Field {
     match memchr::memchr(delimiter, &bytes[..bytes.len().min(MAX_FIELD)]) {
         Some(end) => match std::str::from_utf8(&bytes[..end]) {
@@ -293,7 +294,7 @@ mod tests {
         OutputToken::Text(text.as_bytes().to_vec())
     }
 
-    /// Scans the input whole and cut at every byte; both must agree.
+    /// Scans the input as a whole and split at every byte, and compares the results.
     fn scan(input: &str) -> Vec<OutputToken> {
         let mut whole = Scanner::default();
         let mut expected = whole.push(input.as_bytes());

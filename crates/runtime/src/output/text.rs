@@ -1,13 +1,13 @@
-//! Bytes to text, when a character may be cut in two.
+//! Incremental decoding of UTF-8.
 
-/// Decodes UTF-8 as it arrives; what is not UTF-8 becomes U+FFFD.
+/// Decodes UTF-8 as it arrives; invalid bytes become U+FFFD.
 #[derive(Default)]
 pub(super) struct TextDecoder {
     rest: Vec<u8>,
 }
 
 impl TextDecoder {
-    /// The text that is certain; the beginning of a character stays until its end comes.
+    /// Returns the complete text; an incomplete character at the end is kept for the next call.
     pub(super) fn push(&mut self, bytes: &[u8]) -> String {
         self.rest.extend_from_slice(bytes);
         let mut text = String::with_capacity(self.rest.len());
@@ -29,7 +29,7 @@ impl TextDecoder {
         text
     }
 
-    /// No more bytes belong to what is kept.
+    /// Decodes the remaining bytes as the end of the text.
     pub(super) fn finish(&mut self) -> String {
         let rest = std::mem::take(&mut self.rest);
         if rest.is_empty() {
@@ -40,7 +40,7 @@ impl TextDecoder {
     }
 }
 
-/// Returns true if these bytes are the beginning of a character.
+/// Returns true if the bytes are the beginning of a character.
 fn could_go_on(bytes: &[u8]) -> bool {
     matches!(std::str::from_utf8(bytes), Err(error) if error.error_len().is_none())
 }

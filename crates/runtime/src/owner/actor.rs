@@ -1,5 +1,5 @@
-//! One task per runtime process: waits for the next thing to happen, lets [`Capture`] decide what it
-//! means, and performs it.
+//! The actor of a runtime process: waits for the next event, passes it to [`Capture`] and the other
+//! states, and performs the result.
 
 use super::calls::{Calls, ReturnedCall};
 use super::failover::{ActiveSnapshot, StandbySnapshot};
@@ -32,26 +32,28 @@ use tokio::sync::mpsc;
 use tokio::task::JoinSet;
 use tokio::time::{sleep_until, timeout};
 
-/// Events the reader may be behind by before the cell has to wait.
+/// The number of events in the channel to the reader; beyond it, and [`BACKLOG`], the cell is
+/// blocked.
 pub(super) const EVENTS: usize = 256;
 
-/// Events kept here before the pipes are left unread.
+/// The maximum number of events held here before the pipes are no longer read.
 const BACKLOG: usize = 64;
 
-/// Time for which the pipes of a dead process are read: a child it left behind may hold them open.
+/// The time for which the pipes of a dead process are read: a child process may keep them open.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Time the end markers may take after the runtime's reply, on pipes that a cell has redirected.
+/// The time for the end markers to arrive after the runtime's reply, on pipes that a cell has
+/// redirected.
 const MARKER_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// Time a cell that is asked to stop may take if it cannot be abandoned, or has polled for
+/// The time a cell has to stop after an interrupt, if there is no snapshot or it polls for
 /// interrupts.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// Time until a run that has not begun is stopped.
+/// The time after which stopping a run that has not started is tried again.
 const AGAIN: Duration = Duration::from_millis(10);
 
-/// Time the runtime's processes may take to end once they are asked to.
+/// The time the runtime's processes have to exit on request.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
 
 enum Event {
@@ -61,7 +63,7 @@ enum Event {
     Supervisor(io::Result<SupervisorReply>),
     Snapshot(io::Result<UnixStream>),
     Arrived(Option<StandbySnapshot>),
-    /// There is something to read.
+    /// A pipe is readable.
     Pipe(StreamName),
     Connected(io::Result<UnixStream>),
     Called(ReceivedCall),
@@ -78,19 +80,20 @@ pub(super) struct Actor {
     pub(super) calls: Calls,
     pub(super) text: PendingText,
     pub(super) protection: ActiveSnapshot,
-    /// Connections that have not said yet that they are snapshots.
+    /// Connections that have not identified themselves as snapshots yet.
     pub(super) newcomers: JoinSet<Option<StandbySnapshot>>,
     pub(super) control_open: bool,
     supervisor_open: bool,
-    /// All processes but those that have left it.
+    /// The process group of the runtime's processes and their children, except those that have left
+    /// it.
     group: Option<Pid>,
-    /// Libraries that every process has to load.
+    /// Libraries that every process must load.
     pub(super) loaded: Vec<PathBuf>,
-    /// True once the user has been notified of cells without a snapshot.
+    /// True once the user has been notified of cells that run without a snapshot.
     pub(super) told: bool,
-    /// The time at which a cell that was asked to stop is stopped.
+    /// The time at which a cell that was requested to stop is killed.
     grace: Option<Instant>,
-    /// No snapshot is to take over any more.
+    /// True during shutdown, when no snapshot takes over.
     ending: bool,
     pub(super) backlog: VecDeque<RuntimeEvent>,
     events: mpsc::Sender<RuntimeEvent>,
@@ -98,7 +101,8 @@ pub(super) struct Actor {
     host_calls: mpsc::Receiver<ReceivedCall>,
     connections: JoinSet<()>,
     open: [bool; 2],
-    /// A run the runtime says is over while its markers are still to come.
+    /// A run that has ended according to the runtime's reply, but whose end markers have not
+    /// arrived.
     overdue: Option<(RunId, Instant)>,
 }
 
@@ -108,7 +112,7 @@ pub(super) async fn run(
     mut commands: mpsc::UnboundedReceiver<RuntimeCommand>,
     events: mpsc::Sender<RuntimeEvent>,
 ) {
-    // Calls of one process at a time; each waits for its answer, so few are ever queued.
+    // Calls of one process, each of which waits for its reply, so that few are queued at a time.
     let (host_tx, host_calls) = mpsc::channel(16);
     let group = process.child.id().and_then(|id| Pid::from_raw(id as i32));
     let mut actor = Actor {
@@ -138,7 +142,7 @@ pub(super) async fn run(
         let event = actor.next(&mut commands).await;
         match event {
             Event::Command(None) => {
-                // The handle is gone: nobody wants to know more.
+                // The handle was dropped, so events have no receiver.
                 actor.end().await;
                 return;
             }
@@ -159,9 +163,9 @@ pub(super) async fn run(
             }
             event => actor.handle(event).await,
         }
-        // Calls that were asked for together are sent together.
+        // Calls that were requested together are sent together.
         if commands.is_empty() {
-            // Where it cannot be, the next look at the connection says so.
+            // An error is reported by the next use of the connection.
             let _ = actor.process.control.flush();
         }
         actor.collect();
@@ -251,8 +255,8 @@ impl Actor {
                     self.open[name as usize] = false;
                     self.capture.closed(name);
                 }
-                // That a cell runs without a snapshot was said before; with these bytes it may be
-                // over.
+                // The notice that a cell runs without a snapshot has been given; the cell may have
+                // ended with these bytes.
                 Some(_) if !self.told || self.calls.running().is_some() => self.hear_out(),
                 Some(_) => self.attribute_pending(),
             },
@@ -270,12 +274,12 @@ impl Actor {
                     tracing::error!(%error, "the runtime sent something that is no reply");
                     self.kill().await;
                 }
-                // Otherwise it is ending; its exit is the event that counts.
+                // Otherwise the process is exiting; its exit is handled as an event.
             }
             Event::Snapshot(Ok(stream)) => self.newcomers_push(stream),
             Event::Snapshot(Err(error)) => tracing::warn!(%error, "the control socket failed"),
             Event::Arrived(Some(sleeper)) => self.protection.arrived(sleeper),
-            // The end of a child that runs no cells; the supervisor's own is told by `Gone`.
+            // The exit of a child that runs no cells; the supervisor's own is reported by `Gone`.
             Event::Supervisor(reply) => self.supervisor_open &= reply.is_ok(),
             Event::Arrived(None) => {}
             Event::Connected(Ok(stream)) => {
@@ -288,7 +292,7 @@ impl Actor {
             }
             Event::Stdin(StdinEvent::Look) => {
                 if self.process.stdin.is_wanted(self.process.pid) {
-                    // A prompt may be on its way.
+                    // A prompt may be in transit.
                     self.catch_up();
                     self.ask(HostRequest::ReadLine);
                 }
@@ -317,8 +321,9 @@ impl Actor {
                     self.overdue = Some((run, Instant::now() + MARKER_TIMEOUT));
                 }
             }
-            // A process that has called a function says so behind everything the function has written;
-            // markers for each of many small calls would cost more than most of these do.
+            // A process that has called a function reports the end after all output of the
+            // function; markers for each of many short calls would take longer than most of the
+            // calls.
             RuntimeReply::Called {
                 run,
                 changed,
@@ -343,7 +348,7 @@ impl Actor {
             .spawn(StandbySnapshot::arrived(Wire::new(stream)));
     }
 
-    /// Passes on what has been captured.
+    /// Passes on the captured events.
     pub(super) fn collect(&mut self) {
         for captured in self.capture.take() {
             match captured {
@@ -362,7 +367,7 @@ impl Actor {
         }
     }
 
-    /// Sends what there is room for.
+    /// Sends as many events as the channel has room for.
     fn pass_on(&mut self) {
         while !self.backlog.is_empty()
             && let Ok(permit) = self.events.try_reserve()
@@ -373,7 +378,7 @@ impl Actor {
     }
 
     fn ended(&mut self, run: RunId, outcome: Outcome) {
-        // Cells leave something behind.
+        // Cells change the namespace.
         let changed = self.calls.end_run(run).unwrap_or(true);
         if changed && !matches!(outcome, Outcome::Abandoned { .. }) {
             self.protection.stands(run);
@@ -382,14 +387,14 @@ impl Actor {
         self.start_next();
     }
 
-    /// Hears what else there is, after a message.
+    /// Handles all messages received after the current one.
     fn hear_more(&mut self) {
         if self.hear_rest() || self.is_text_pending() {
             self.hear_out();
         }
     }
 
-    /// A run begins that nobody has asked to stop.
+    /// Starts a run without a stop request.
     pub(super) fn begin(&mut self) {
         self.grace = None;
         for word in [STOP_WORD, ASKED_WORD] {
@@ -397,7 +402,8 @@ impl Actor {
         }
     }
 
-    /// A run that the runtime has said is over is over, though its process has ended since.
+    /// Ends a run that has ended according to the runtime's reply, although its process has exited
+    /// since.
     fn settle_overdue(&mut self) {
         if let Some((run, _)) = self.overdue.take() {
             self.read_pipes();
@@ -407,7 +413,7 @@ impl Actor {
         }
     }
 
-    /// Stops the running cell, or asks it to stop.
+    /// Stops the running cell, or requests it to stop.
     async fn interrupt(&mut self) {
         if self.capture.running().is_none() {
             return;
@@ -422,8 +428,8 @@ impl Actor {
         }
     }
 
-    /// Ends the process if it runs something. What has come to its end stands, and its snapshot does
-    /// not have it yet.
+    /// Kills the process if it is running code. A completed run must not be stopped, since its
+    /// effects are not in the snapshot yet.
     async fn stop_runner(&mut self) {
         let word = &self.process.page.words()[RUN_WORD];
         let order = Ordering::SeqCst;
@@ -433,7 +439,7 @@ impl Actor {
         {
             self.kill_runner().await;
         } else if self.capture.running().is_some() {
-            // It has not begun, or its end is on the way.
+            // It has not started, or its end is in transit.
             self.grace = Some(Instant::now() + AGAIN);
         }
     }
@@ -443,7 +449,7 @@ impl Actor {
         self.tell_supervisor(&SupervisorRequest::Kill { pid }).await;
     }
 
-    /// A cell that cannot be loaded did not run; it fails as the loader says.
+    /// Ends the run of a cell that could not be loaded, with the loader's message.
     fn load_failed(&mut self, run: Option<RunId>, message: &str) {
         tracing::error!(message, "a library could not be loaded");
         if let Some(run) = run {
@@ -455,7 +461,7 @@ impl Actor {
         match call.request {
             HostRequest::Output(output) => {
                 if self.calls.running().is_some() {
-                    // Of the call that runs, by now.
+                    // Attributed to the call that is running by now.
                     self.hear_out();
                 }
                 let place = self.capture.place(output);
@@ -473,7 +479,7 @@ impl Actor {
         }
     }
 
-    /// Asks the kernel for a line on the cell's behalf.
+    /// Requests a line from the kernel on behalf of the cell.
     fn ask(&mut self, request: HostRequest) {
         if self.process.stdin.is_asking() {
             return;
@@ -490,13 +496,13 @@ impl Actor {
     fn answered(&mut self, answer: Option<HostReply>) {
         match answer {
             Some(HostReply::Input(Some(line))) => self.process.stdin.answer(&line, Instant::now()),
-            // It is not to go on.
+            // The cell is being stopped, and must not continue.
             None => {}
             Some(_) => self.process.stdin.close(),
         }
     }
 
-    /// Shows the output of the cell up to a call before the call is answered.
+    /// Captures the output of the cell before a host call is handled.
     fn catch_up(&mut self) {
         self.read_pipes();
         match self.calls.running() {
@@ -509,34 +515,34 @@ impl Actor {
 
     async fn request(&mut self, request: &RuntimeRequest) {
         if let Err(error) = self.process.control.send(request).await {
-            // It is ending; its exit is the event that counts.
+            // The process is exiting; its exit is handled as an event.
             tracing::warn!(%error, "the runtime takes no more requests");
         }
     }
 
-    /// Ends the process that runs cells, for good.
+    /// Kills the process that runs cells, without a successor.
     async fn kill(&mut self) {
         self.ending = true;
         self.kill_runner().await;
     }
 
-    /// Ends every process of the runtime, and those that cells have started.
+    /// Ends every process of the runtime, and the processes started by cells.
     async fn end(&mut self) {
-        // The supervisor ends when its connection does.
+        // The supervisor exits when its connection is closed.
         self.process.supervisor.close().await;
         let ended = timeout(END_TIMEOUT, self.process.child.wait()).await;
         if ended.is_err() {
             tracing::error!("the runtime's processes do not end");
         }
-        // Where the supervisor was killed, others of its group may be left.
+        // If the supervisor was killed, other processes of its group may remain.
         if let Some(group) = self.group {
-            // A group that is already gone needs no ending.
+            // The group may not exist any more.
             let _ = rustix::process::kill_process_group(group, Signal::KILL);
         }
     }
 
     async fn died(mut self, status: &str) {
-        // What it started must not outlive it.
+        // The processes it started must not outlive it.
         self.end().await;
         let lost = self.lose_calls();
         let StartedRuntime { stdout, stderr, .. } = &mut self.process;
@@ -561,7 +567,7 @@ impl Actor {
     }
 }
 
-/// Waits for the runtime's next message: a reply, or the value it has announced. Cancel safe.
+/// Waits for the runtime's next message: a reply, or the value announced by one. Cancel safe.
 async fn receive(control: &mut Wire, announced: bool) -> Event {
     match announced {
         true => Event::Value(control.raw().await),

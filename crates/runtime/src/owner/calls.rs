@@ -1,5 +1,5 @@
-//! The calls that are under way, in the order in which the runtime takes them. Several are sent
-//! ahead, so that short ones follow each other without waiting for their owner.
+//! The pending calls, in the order in which the runtime performs them. Several are sent ahead, so
+//! that short calls follow each other without waiting for the owner.
 
 use super::actor::Actor;
 use super::{FunctionCall, RuntimeEvent};
@@ -11,80 +11,79 @@ use phalanx_sys::segment;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
 
-/// The calls that are under way.
+/// The pending calls.
 #[derive(Debug, Default)]
 pub(super) struct Calls {
-    /// The first is the one that runs, as far as is known.
+    /// The first one is running, as far as known.
     flying: VecDeque<RunId>,
-    /// The reply to the first; its value comes next on the control socket.
+    /// The reply to the first call, if its value follows on the control socket.
     announced: Option<ReturnedCall>,
-    /// True if the first has changed the namespace, once its value has arrived.
+    /// True if the first call has changed the namespace; valid once its value has arrived.
     changed: bool,
 }
 
-/// A function has returned.
+/// The end of a function call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ReturnedCall {
     pub run: RunId,
     /// True if it has changed the namespace.
     pub changed: bool,
-    /// The bytes written to the two pipes by then, modulo 2³².
+    /// The number of bytes written to the two pipes by then, modulo 2³².
     pub written: [u32; 2],
 }
 
 impl Calls {
-    /// A function is to be called; whether nothing is before it.
+    /// Adds a call; returns true if no other call precedes it.
     pub fn begin(&mut self, run: RunId) -> bool {
         self.flying.push_back(run);
         self.flying.len() == 1
     }
 
-    /// The one that runs, as far as is known.
+    /// The running call, as far as known.
     pub fn running(&self) -> Option<RunId> {
         self.flying.front().copied()
     }
 
-    /// The value of the one that runs comes next on the control socket.
+    /// Records the reply to the running call, whose value follows on the control socket.
     pub fn announce(&mut self, returned: ReturnedCall) {
         if self.running() == Some(returned.run) {
             self.announced = Some(returned);
         }
     }
 
-    /// The run whose value comes next on the control socket.
+    /// The run whose value follows on the control socket.
     pub fn announced(&self) -> Option<RunId> {
         self.announced.map(|returned| returned.run)
     }
 
-    /// The value is here.
+    /// Takes the announced reply, whose value has arrived.
     pub fn returned(&mut self) -> Option<ReturnedCall> {
         let returned = self.announced.take()?;
         self.changed = returned.changed;
         Some(returned)
     }
 
-    /// A run is over; whether it leaves something behind, where it was a call.
+    /// Ends a run; returns whether it has changed the namespace, if it was a call.
     pub fn end_run(&mut self, run: RunId) -> Option<bool> {
         self.flying.pop_front_if(|flying| *flying == run)?;
         self.announced = None;
         Some(std::mem::take(&mut self.changed))
     }
 
-    /// The process is gone: those it has not begun.
+    /// Returns the calls that have not started, since the process has exited.
     pub fn not_begun(&mut self) -> Vec<RunId> {
         let begun = self.flying.len().min(1);
         self.flying.drain(begun..).collect()
     }
 
-    /// The last of those under way.
+    /// The last pending call.
     fn last(&self) -> Option<RunId> {
         self.flying.back().copied()
     }
 }
 
 impl Actor {
-    /// Calls a function after those that are under way; its arguments are sent while other things
-    /// happen.
+    /// Calls a function after the pending calls; the arguments are sent in the background.
     pub(super) fn call(&mut self, run: RunId, call: FunctionCall) {
         if self.calls.begin(run) {
             self.start_call(run);
@@ -109,15 +108,15 @@ impl Actor {
         self.begin();
     }
 
-    /// Takes back what the runtime has not begun; it says which.
+    /// Recalls the calls that have not started; the runtime reports which.
     pub(super) fn recall(&mut self) {
         if let Some(last) = self.calls.last() {
-            // Runs of one process do not come near a number of 32 bits.
+            // The number of runs of one process stays far below 2³².
             self.process.page.words()[RECALL_WORD].store(last.0 as u32, Ordering::SeqCst);
         }
     }
 
-    /// A call was not begun, and will not be.
+    /// Handles that a call was recalled.
     pub(super) fn recalled(&mut self, run: RunId) {
         if self.calls.end_run(run).is_some() {
             self.capture.forget(run);
@@ -127,7 +126,7 @@ impl Actor {
         }
     }
 
-    /// The next call, if any, is the one that runs.
+    /// Marks the next call, if any, as the running one.
     pub(super) fn start_next(&mut self) {
         if let Some(next) = self.calls.running()
             && self.capture.running().is_none()
@@ -136,13 +135,14 @@ impl Actor {
         }
     }
 
-    /// The process is gone, and with it what it was sent ahead.
+    /// Returns the calls that were sent ahead to a process that has exited.
     pub(super) fn lose_calls(&mut self) -> Vec<RunId> {
         self.attribute_pending();
         self.calls.not_begun()
     }
 
-    /// The value of a function is here, which is its end; whether pipes had to be read for it.
+    /// Handles the value of a function, which ends the call; returns true if pipes were read for
+    /// it.
     pub(super) fn returned(&mut self, value: Vec<u8>) -> bool {
         let Some(ReturnedCall { run, written, .. }) = self.calls.returned() else {
             return false;
@@ -155,7 +155,7 @@ impl Actor {
         read
     }
 
-    /// A value that is large is taken over; the runtime need not keep it any more then.
+    /// Opens the segment of a large value; the runtime can release it then.
     fn taken(&mut self, value: Payload) -> Payload {
         if value.segment().is_none() {
             return value;
@@ -166,16 +166,15 @@ impl Actor {
             None
         });
         self.process.control.queue(&RuntimeRequest::Taken);
-        // Where it is gone, the caller is told that nothing came.
+        // If the segment cannot be opened, the value is empty.
         value.unwrap_or_default()
     }
 
-    /// Hears everything the process has said, and lets go of what it has written since.
+    /// Handles all messages of a process that has exited, and attributes the output written since.
     pub(super) fn hear_out(&mut self) {
-        // What is written by a call is read after the word about the calls before it: those words
-        // came first.
+        // The output of a call is read after the reports on earlier calls, which precede it.
         loop {
-            // Its snapshot has the connection too, so there is no end of it.
+            // Its snapshot holds the connection too, so that it is not closed.
             self.process.control.read_all();
             if !self.hear_rest() {
                 break;
@@ -184,7 +183,7 @@ impl Actor {
         self.attribute_pending();
     }
 
-    /// Hears what has come with the last message; whether pipes had to be read for it.
+    /// Handles the messages received with the last one; returns true if pipes were read for them.
     pub(super) fn hear_rest(&mut self) -> bool {
         let mut read = false;
         loop {

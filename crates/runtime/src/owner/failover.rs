@@ -1,4 +1,4 @@
-//! A snapshot takes over from a process that a cell has brought down.
+//! Failover: a snapshot takes over from a process that a cell has crashed.
 
 use super::RuntimeEvent;
 use super::actor::Actor;
@@ -14,16 +14,16 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 use tokio::time::timeout;
 
-/// Time a snapshot that was being taken when its process died may take to arrive.
+/// The time for a snapshot to arrive that was being taken when its process exited.
 const ARRIVAL_LIMIT: Duration = Duration::from_secs(5);
 
-/// Time the processes started by the cell may take to end.
+/// The time for the processes started by the cell to exit.
 const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
-/// Time a snapshot may take to wake; its memory may have to be read from disk.
+/// The time for a snapshot to resume; its memory may have been swapped out.
 const WAKE_LIMIT: Duration = Duration::from_secs(5);
 
-/// A snapshot, asleep.
+/// A waiting snapshot.
 pub(super) struct StandbySnapshot {
     wire: Wire,
     pid: u32,
@@ -34,7 +34,7 @@ pub(super) struct StandbySnapshot {
 }
 
 impl StandbySnapshot {
-    /// Waits for a snapshot's first message; `None` if it ended before.
+    /// Waits for a snapshot's first message; `None` if its process exited before.
     pub(super) async fn arrived(mut wire: Wire) -> Option<Self> {
         match wire.next().await {
             Ok(RuntimeReply::Asleep {
@@ -56,20 +56,20 @@ impl StandbySnapshot {
     }
 }
 
-/// The snapshot that protects the running process.
+/// The current snapshot of the running process.
 #[derive(Default)]
 pub(super) struct ActiveSnapshot {
     sleeper: Option<StandbySnapshot>,
-    /// The number of the newest one that has arrived.
+    /// The number of the newest snapshot that has arrived.
     newest: u32,
-    /// After which run there was none, and why.
+    /// The run after which no snapshot could be taken, and the reason.
     missing: Option<(Option<RunId>, NoSnapshot)>,
-    /// The last run whose effects are there.
+    /// The last run whose effects must be kept.
     standing: Option<RunId>,
 }
 
 impl ActiveSnapshot {
-    /// Replaces the previous snapshot, which may arrive later.
+    /// Replaces the previous snapshot, unless that is newer.
     pub(super) fn arrived(&mut self, sleeper: StandbySnapshot) {
         if sleeper.number > self.newest {
             self.newest = sleeper.number;
@@ -83,7 +83,7 @@ impl ActiveSnapshot {
         self.missing = Some((after, why));
     }
 
-    /// A run is over and has left its effects.
+    /// Records that a run has ended and its effects must be kept.
     pub(super) fn stands(&mut self, run: RunId) {
         self.standing = Some(run);
     }
@@ -95,7 +95,7 @@ impl ActiveSnapshot {
             .is_some_and(|sleeper| sleeper.after == self.standing)
     }
 
-    /// Returns true while it is not known if there is a snapshot.
+    /// Returns true while it is not known whether there is a snapshot.
     fn is_open(&self) -> bool {
         let known = self.missing.as_ref().map(|(after, _)| *after);
         !self.is_ready() && known != Some(self.standing)
@@ -103,7 +103,8 @@ impl ActiveSnapshot {
 }
 
 impl Actor {
-    /// Has a snapshot take over from a process that ended with `status`; whether there was one.
+    /// Makes a snapshot take over from a process that has exited with `status`; returns false if
+    /// there is none.
     pub(super) async fn take_over(&mut self, status: &str) -> bool {
         let deadline = Instant::now() + ARRIVAL_LIMIT;
         while self.protection.is_open() {
@@ -172,7 +173,7 @@ impl Actor {
             }
         };
         timeout(SETTLE_LIMIT, settled).await??;
-        // Nobody of the cell's is left who could write more.
+        // No process of the cell is left that could write more.
         self.read_pipes();
         self.attribute_pending();
         self.process.page.words()[RUN_WORD].store(IDLE, Ordering::SeqCst);
@@ -185,7 +186,7 @@ impl Actor {
         self.control_open = true;
         self.process.pid = pid;
         self.pid.store(pid, Ordering::SeqCst);
-        // It may be older than one of them.
+        // The snapshot may be older than some of the libraries.
         for library in self.loaded.clone() {
             let request = RuntimeRequest::Load { library };
             self.process.control.send(&request).await?;
@@ -193,7 +194,7 @@ impl Actor {
         Ok(())
     }
 
-    /// Notifies the user once that a cell runs without a snapshot.
+    /// Notifies the user, once, that a cell runs without a snapshot.
     pub(super) fn unprotected(&mut self, why: &NoSnapshot) {
         if self.told || self.capture.running().is_none() {
             return;
@@ -206,7 +207,7 @@ impl Actor {
 
     pub(super) async fn tell_supervisor(&mut self, request: &SupervisorRequest) {
         if let Err(error) = self.process.supervisor.send(request).await {
-            // Its end is the event that counts.
+            // Its exit is handled as an event.
             tracing::warn!(%error, "the runtime's supervisor takes no more requests");
         }
     }

@@ -1,4 +1,4 @@
-//! The host socket: calls of the `phalanx` library, as many connections as are under way at once.
+//! The host socket: calls of the `phalanx` library, with one connection per concurrent call.
 
 use phalanx_protocol::frame::{self, Decoder};
 use phalanx_protocol::host::{HostReply, HostRequest};
@@ -9,64 +9,65 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt, BufWriter};
 use tokio::net::UnixStream;
 use tokio::sync::oneshot;
 
-/// A call of the `phalanx` library that waits for its answer.
+/// A call of the `phalanx` library that waits for its reply.
 #[derive(Debug)]
 pub struct HostCall {
-    /// The run that was going on when it came.
+    /// The run that was active when it was received.
     pub run: Option<RunId>,
     /// The request.
     pub request: HostRequest,
-    /// The raw frames that came with it.
+    /// The raw frames received with it.
     pub raw: Vec<Payload>,
-    /// The way to answer it.
+    /// The sender of the reply.
     pub reply: HostReplier,
 }
 
-/// Answers one [`HostCall`]; dropped unused, the library reports that its owner does not answer.
+/// Replies to one [`HostCall`]; if it is dropped unused, the library reports that its owner does
+/// not answer.
 #[derive(Debug)]
 pub struct HostReplier(oneshot::Sender<HostAnswer>);
 
-/// An answer, and the raw frames it announces.
+/// A reply, and the raw frames it announces.
 pub(super) type HostAnswer = (HostReply, Vec<Payload>);
 
 impl HostReplier {
-    /// A replier, and where its answer comes out.
+    /// Creates a replier and the receiver of its reply.
     pub(super) fn new() -> (Self, oneshot::Receiver<HostAnswer>) {
         let (reply, answer) = oneshot::channel();
         (Self(reply), answer)
     }
 
-    /// Returns when nobody waits for the answer any more.
+    /// Waits until the caller no longer waits for the reply.
     pub async fn closed(&mut self) {
         self.0.closed().await;
     }
 
-    /// Sends the answer; a cell that is gone no longer wants it.
+    /// Sends the reply; ignored if the cell no longer exists.
     pub fn send(self, reply: HostReply) {
         self.send_with(reply, Vec::new());
     }
 
-    /// Sends the answer and the raw frames it announces.
+    /// Sends the reply and the raw frames it announces.
     pub fn send_with(self, reply: HostReply, raw: Vec<Payload>) {
         let _ = self.0.send((reply, raw));
     }
 }
 
-/// A call as the actor receives it.
+/// A received call, for the actor.
 pub(super) struct ReceivedCall {
     pub(super) request: HostRequest,
     pub(super) raw: Vec<Payload>,
     pub(super) reply: HostReplier,
 }
 
-/// Serves one connection until the library hangs up: one call after the other.
+/// Serves one connection until the library closes it: one call after the other.
 pub(super) async fn serve(
     mut stream: UnixStream,
     calls: tokio::sync::mpsc::Sender<ReceivedCall>,
 ) -> io::Result<()> {
     let mut decoder = Decoder::default();
     let mut buffer = vec![0; 1 << 14];
-    // What the last answer referred to: the library hangs up once it has opened it.
+    // The segments of the last reply: the library closes the connection once it has opened them.
     let mut referred = Vec::new();
     while let Some((request, raw)) = receive(&mut stream, &mut decoder, &mut buffer).await? {
         referred.clear();
@@ -83,7 +84,7 @@ pub(super) async fn serve(
             return Ok(());
         };
         let bytes = frame::encode(&reply).map_err(io::Error::other)?;
-        // Many small frames in few pieces.
+        // Buffered, so that many small frames take few writes.
         let mut outgoing = BufWriter::new(&mut stream);
         outgoing.write_all(&bytes).await?;
         for raw in &raw {
@@ -98,7 +99,7 @@ pub(super) async fn serve(
     Ok(())
 }
 
-/// The next call and the raw frames that come with it; `None` once the library hangs up.
+/// Receives the next call with its raw frames; `None` once the library has closed the connection.
 async fn receive(
     stream: &mut UnixStream,
     decoder: &mut Decoder,

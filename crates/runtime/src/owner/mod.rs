@@ -1,4 +1,4 @@
-//! The owner's end of a runtime process: starts it, feeds it cells, reports what happens.
+//! The owner's end of a runtime process: starts it, sends it cells, reports events.
 
 mod actor;
 mod calls;
@@ -29,32 +29,32 @@ use tokio::sync::mpsc;
 /// The configuration of a runtime process.
 #[derive(Clone, Debug)]
 pub struct RuntimeConfig {
-    /// A program whose main calls [`process_main`](crate::process_main) when given `args`.
+    /// A program whose `main` calls [`process_main`](crate::process_main) for these `args`.
     pub program: PathBuf,
     /// Its arguments.
     pub args: Vec<OsString>,
-    /// Variables added to its environment.
+    /// Environment variables to add.
     pub env: Vec<(OsString, OsString)>,
     /// The source of its cells' stdin.
     pub input: StdinSource,
 }
 
-/// The source of what the cells of a runtime read from stdin.
+/// The source of the stdin of a runtime's cells.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StdinSource {
-    /// Nothing: they are at the end of it.
+    /// No input: stdin is at its end.
     Nothing,
-    /// The owner's answers to [`HostRequest::StdinSource`] and [`HostRequest::ReadLine`].
+    /// The owner's replies to [`HostRequest::Input`] and [`HostRequest::ReadLine`].
     Asks,
 }
 
 /// The reason why a runtime did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The private folder for its sockets could not be made.
+    /// The private folder for its sockets could not be created.
     #[error("no private folder for the runtime's sockets: {0}")]
     Folder(#[source] io::Error),
-    /// The program could not be run.
+    /// The program could not be started.
     #[error("{} could not be started: {source}", program.display())]
     Spawn {
         /// The program.
@@ -62,24 +62,25 @@ pub enum StartError {
         /// The system's error.
         source: io::Error,
     },
-    /// The process ended, or said nothing, before it was ready.
+    /// The process exited, or did not report in time, before it was ready.
     #[error("the runtime process did not come up: {0}")]
     NotReady(String),
 }
 
-/// A running runtime process; dropping the handle ends the process and all it has started.
+/// A running runtime process; dropping the handle ends the process and all processes it has
+/// started.
 #[derive(Debug)]
 pub struct Runtime {
     commands: mpsc::UnboundedSender<RuntimeCommand>,
     pid: Arc<AtomicU32>,
 }
 
-/// The id of a runtime's process that runs cells, whichever that is at the time.
+/// The id of the process that currently runs cells.
 #[derive(Clone, Debug)]
 pub struct ProcessId(Arc<AtomicU32>);
 
 impl ProcessId {
-    /// The id now.
+    /// The current id.
     pub fn get(&self) -> u32 {
         self.0.load(Ordering::SeqCst)
     }
@@ -88,37 +89,38 @@ impl ProcessId {
 /// An event of a runtime.
 #[derive(Debug)]
 pub enum RuntimeEvent {
-    /// Something to show; all of a run's output precedes its end.
+    /// An output; all output of a run precedes its end.
     Output {
-        /// The run, or `None` when no cell is running (a thread outlived its cell).
+        /// The run; `None` if no cell is running (a thread has outlived its cell).
         run: Option<RunId>,
         /// The output.
         output: Output,
     },
-    /// The `phalanx` library asks something that only the kernel can answer.
+    /// A request of the `phalanx` library to the kernel.
     HostCall(HostCall),
-    /// A called function has returned its value; its end follows.
+    /// A called function has returned its value; the end of its run follows.
     Value {
         /// The run.
         run: RunId,
-        /// The value; empty where it panicked.
+        /// The value; empty if the function panicked.
         value: Payload,
     },
-    /// A call was not begun, and will not be: it was taken back, or sent to a process that is gone.
+    /// A call was not started, and will not be: it was recalled, or sent to a process that has
+    /// exited.
     Recalled {
         /// The run.
         run: RunId,
     },
-    /// A run is over.
+    /// A run has ended.
     Ended {
         /// The run.
         run: RunId,
         /// The outcome.
         outcome: Outcome,
     },
-    /// The process is gone, and with it every variable; nothing follows.
+    /// The process has exited, and all variables are lost; no further events follow.
     Exited {
-        /// `signal 11 (SIGSEGV)`, `exit status 3`, …
+        /// The status, such as `signal 11 (SIGSEGV)` or `exit status 3`.
         status: String,
     },
 }
@@ -128,13 +130,13 @@ pub enum RuntimeEvent {
 pub struct FunctionCall {
     /// The library.
     pub artifact: PathBuf,
-    /// Bytes from the library's base to the function.
+    /// The offset of the function in the library.
     pub offset: u64,
-    /// The arguments, as the function reads them.
+    /// The serialized arguments.
     pub args: Payload,
 }
 
-/// Commands of the handle to the actor. Unbounded: one at a time, by a user's action.
+/// Commands of the handle to the actor. Unbounded, since each is caused by an action of the user.
 #[derive(Debug)]
 enum RuntimeCommand {
     Set(Setting),
@@ -151,11 +153,11 @@ enum RuntimeCommand {
 impl Runtime {
     /// Starts a runtime process.
     ///
-    /// The receiver is bounded: while its reader is slow, the cell's pipes are not read, and the
-    /// cell waits rather than memory growing.
+    /// The receiver is bounded: if its reader is slow, the cell's pipes are not read, which blocks
+    /// the cell instead of growing memory.
     ///
     /// # Errors
-    /// When the process cannot be started or does not come up.
+    /// [`StartError`] if the process cannot be started or does not become ready.
     pub async fn start(
         config: RuntimeConfig,
     ) -> Result<(Self, mpsc::Receiver<RuntimeEvent>), StartError> {
@@ -178,65 +180,67 @@ impl Runtime {
         self.command(RuntimeCommand::Load(library));
     }
 
-    /// Changes the folder or the environment of the process.
+    /// Changes the working directory or the environment of the process.
     pub fn set(&self, setting: Setting) {
         self.command(RuntimeCommand::Set(setting));
     }
 
-    /// Runs a cell; one at a time, the next after [`RuntimeEvent::Ended`].
+    /// Runs a cell; the next one only after [`RuntimeEvent::Ended`].
     pub fn run(&self, run: RunId, cell: CompiledCell) {
         self.command(RuntimeCommand::Run(run, cell));
     }
 
-    /// Lets the code hear what frontends have done with its comms; a run like a cell's.
+    /// Runs the callbacks for events of comms; a run like a cell's.
     pub fn run_callbacks(&self, run: RunId) {
         self.command(RuntimeCommand::Hear(run));
     }
 
-    /// Stops the running cell; without one, nothing happens.
+    /// Stops the running cell, if any.
     ///
-    /// Where there is a snapshot it takes over, and [`Outcome::Abandoned`] follows. Without one, and
-    /// where the cell has looked whether it is to stop (`phalanx::interrupted`), it is given two
-    /// seconds to end by itself; a second interrupt does not wait.
+    /// If there is a snapshot, it takes over, and [`Outcome::Abandoned`] follows. Without a
+    /// snapshot, or if the cell polls for interrupts (`phalanx::interrupted`), it has two seconds
+    /// to end by itself; a second interrupt does not wait.
     pub fn interrupt(&self) {
         self.command(RuntimeCommand::Interrupt);
     }
 
-    /// Keeps a snapshot from now on, or does without, which saves memory and a copy of the page
-    /// tables after each cell. It is on to begin with, unless `PHALANX_SNAPSHOTS=0` is set.
+    /// Enables or disables snapshots; disabling them saves memory and a copy of the page tables
+    /// after each cell. They are enabled by default, unless `PHALANX_SNAPSHOTS=0` is set.
     pub fn set_snapshots(&self, on: bool) {
         self.command(RuntimeCommand::Snapshots(on));
     }
 
-    /// Calls a function; in turn with cells, and ended like them, after its value. More may follow
-    /// before it has ended: each ends, or is [recalled](RuntimeEvent::Recalled).
+    /// Calls a function, in order with cells; its end follows its value, and is reported as for
+    /// cells. Further calls may be sent before it has ended: each ends, or is
+    /// [recalled](RuntimeEvent::Recalled).
     pub fn call(&self, run: RunId, call: FunctionCall) {
         self.command(RuntimeCommand::Call(run, call));
     }
 
-    /// Takes calls back that have not begun: they end, or are [recalled](RuntimeEvent::Recalled).
+    /// Recalls the calls that have not started: each ends, or is
+    /// [recalled](RuntimeEvent::Recalled).
     pub fn recall(&self) {
         self.command(RuntimeCommand::Recall);
     }
 
-    /// Ends the process at once, snapshot included; `Ended` with [`Outcome::Died`] and `Exited` follow.
+    /// Kills the process, snapshot included; `Ended` with [`Outcome::Died`] and `Exited` follow.
     pub fn kill(&self) {
         self.command(RuntimeCommand::Kill);
     }
 
-    /// The id of the process that runs cells. A snapshot that takes over has another, so ask each
-    /// time rather than keep it.
+    /// The id of the process that runs cells. It changes when a snapshot takes over, so it should
+    /// not be cached.
     pub fn pid(&self) -> u32 {
         self.pid.load(Ordering::SeqCst)
     }
 
-    /// The id of the process that runs cells, for others to follow.
+    /// A shared handle on the id of the process that runs cells.
     pub fn process_id(&self) -> ProcessId {
         ProcessId(Arc::clone(&self.pid))
     }
 
     fn command(&self, command: RuntimeCommand) {
-        // A process that is gone has already said so by `Exited`.
+        // A process that has exited has reported it with `Exited`.
         let _ = self.commands.send(command);
     }
 }

@@ -1,8 +1,8 @@
-//! Notices of a cell's owner about its snapshots, as text in the cell's stderr.
+//! Notices about snapshots, as text in the cell's stderr.
 
 use phalanx_protocol::runtime::NoSnapshot;
 
-/// That a cell runs without a snapshot, and what follows from it.
+/// The notice that a cell runs without a snapshot, with the consequences.
 pub(super) fn unprotected(why: &NoSnapshot) -> Option<String> {
     let because = match why {
         NoSnapshot::Off => return None,
@@ -15,7 +15,7 @@ pub(super) fn unprotected(why: &NoSnapshot) -> Option<String> {
     ))
 }
 
-/// That threads of earlier cells are gone, though variables that refer to them are not.
+/// The notice that threads of earlier cells are lost, but not the variables that refer to them.
 pub(super) fn without_threads(names: &[String]) -> String {
     format!(
         "phalanx: threads of earlier cells are not part of a snapshot ({}): a pool or a runtime starts \

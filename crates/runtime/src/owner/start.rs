@@ -19,17 +19,17 @@ use tokio::net::unix::pipe::Receiver;
 use tokio::process::{Child, Command};
 use tokio::time::timeout;
 
-/// Time a runtime may take until it is ready; it has nothing to do but load itself.
+/// The time for a runtime to become ready; it only loads itself.
 const READY_TIMEOUT: Duration = Duration::from_secs(20);
 
-/// Size asked for the output pipes, in bytes: room for what a cell prints between two reads.
+/// The requested size of the output pipes, in bytes: room for the output between two reads.
 const PIPE_SIZE: usize = 1 << 20;
 
-/// A runtime that is up.
+/// A runtime process that is ready.
 pub(super) struct StartedRuntime {
-    /// Holds the sockets; 0700, and removed with the last reference to the process.
+    /// The folder of the sockets; mode 0700, removed with the last reference to the process.
     pub(super) _folder: TemporaryFolder,
-    /// The supervisor, which leads the process group.
+    /// The supervisor, which is the leader of the process group.
     pub(super) child: Child,
     pub(super) supervisor: Wire,
     /// The process that runs cells.
@@ -62,14 +62,15 @@ pub(super) async fn start(config: &RuntimeConfig) -> Result<StartedRuntime, Star
         .args(&config.args)
         .env(CONTROL_SOCKET_VAR, &control_path)
         .env(HOST_SOCKET_VAR, &host_path)
-        // A panic with a backtrace costs 77 ms; who wants one sets RUST_LIB_BACKTRACE in a cell.
+        // A panic with a backtrace takes 77 ms; `RUST_LIB_BACKTRACE` enables it within a cell.
         .env("RUST_BACKTRACE", "0")
         .envs(config.env.iter().cloned())
         .stdin(theirs)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
-        // A group of its own: a terminal's Ctrl-C must not reach it, and ending it ends its children.
-        // It ends with our end of its connection, and takes along what cells have started.
+        // A process group of its own: a terminal's Ctrl-C must not reach it, and killing it kills
+        // its children. The supervisor exits when our end of its connection is closed, and ends the
+        // processes started by cells.
         .process_group(0)
         .spawn()
         .map_err(|source| StartError::Spawn {
@@ -117,10 +118,10 @@ pub(super) async fn start(config: &RuntimeConfig) -> Result<StartedRuntime, Star
     }
 }
 
-/// One end of an output pipe, wide enough, to be read as bytes come.
+/// Creates the read end of an output pipe, non-blocking and of the requested size.
 fn pipe(fd: io::Result<OwnedFd>) -> io::Result<Receiver> {
     let fd = fd?;
-    // Beyond the system's limit the pipe stays as it is.
+    // Beyond the system's limit, the size is unchanged.
     let _ = rustix::pipe::fcntl_setpipe_size(&fd, PIPE_SIZE);
     Receiver::from_owned_fd(fd)
 }
@@ -131,7 +132,8 @@ struct Ready {
     pid: u32,
 }
 
-/// The supervisor connects first, then the process that runs cells.
+/// Waits for the connections of the supervisor, which comes first, and of the process that runs
+/// cells.
 async fn ready(listener: &UnixListener) -> io::Result<Ready> {
     let mut supervisor = Wire::new(listener.accept().await?.0);
     let up = async {
@@ -157,7 +159,7 @@ async fn ready(listener: &UnixListener) -> io::Result<Ready> {
     })
 }
 
-/// Says how a process ended: `signal 11 (SIGSEGV)`, `exit status 3`.
+/// Describes the exit of a process: `signal 11 (SIGSEGV)`, `exit status 3`.
 pub(super) fn describe(status: ExitStatus) -> String {
     match (status.signal(), status.code()) {
         (Some(signal), _) => match signal_name(signal) {

@@ -1,9 +1,9 @@
-//! The runtime's stdin: a FIFO whose owner notices that somebody waits for it, and asks for a line.
+//! The runtime's stdin: a FIFO whose owner detects blocked readers and then requests a line.
 //!
-//! The system tells nobody that a reader waits. So while a cell runs, the owner looks, a few times a
-//! second, whether a thread of the runtime, or of what it has started, sleeps in a `read` of the FIFO
-//! while that is empty (`/proc/PID/task/TID/syscall`). Reads of every kind are noticed alike: `std`'s,
-//! C's, those of child processes.
+//! The system does not notify a writer of blocked readers. So while a cell runs, the owner checks
+//! several times a second whether a thread of the runtime, or of a process it has started, is
+//! blocked in a `read` of the FIFO while that is empty (`/proc/PID/task/TID/syscall`). This detects
+//! reads by `std`, by C code and by child processes alike.
 
 use super::host::HostAnswer;
 use phalanx_protocol::host::HostReply;
@@ -18,17 +18,18 @@ use tokio::net::unix::pipe::{self, Sender};
 use tokio::sync::oneshot;
 use tokio::time::sleep_until;
 
-/// Time between two looks.
+/// The time between two checks.
 const INTERVAL: Duration = Duration::from_millis(25);
 
-/// Looking takes at most this share of the time: with a thousand threads it is done less often.
+/// The maximum share of time (1/SHARE) spent on checks: with a thousand threads they are less
+/// frequent.
 const SHARE: u32 = 20;
 
 /// An event of a runtime's stdin.
 pub(super) enum StdinEvent {
-    /// It is time to look whether somebody waits.
+    /// The next check is due.
     Look,
-    /// The requested line is there; `None` if it will not come.
+    /// The requested line has arrived; `None` if there is none.
     Answered(Option<HostReply>),
 }
 
@@ -38,22 +39,22 @@ pub(super) struct Stdin {
     /// The time of the next check, while a cell runs and no line is requested.
     look: Option<Instant>,
     question: Option<oneshot::Receiver<HostAnswer>>,
-    /// The bytes still to be written.
+    /// The bytes to be written.
     pending: Vec<u8>,
 }
 
 struct Fifo {
     path: PathBuf,
-    /// Device and inode.
+    /// The device and inode of the FIFO.
     identity: (u64, u64),
-    /// A reading end of our own, so that there is always one; does not block.
+    /// A read end of our own, so that there always is one; non-blocking.
     own: File,
-    /// Without it, readers are at the end of their input.
+    /// `None` once the input has ended, so that readers see its end.
     writer: Option<Sender>,
 }
 
 impl Stdin {
-    /// A stdin at whose end the reader always is.
+    /// Creates a stdin that is at its end.
     pub(super) fn none() -> Self {
         Self {
             fifo: None,
@@ -63,7 +64,7 @@ impl Stdin {
         }
     }
 
-    /// A new FIFO in a private folder, and the end for the runtime.
+    /// Creates a FIFO in a private folder; returns the read end for the runtime as well.
     pub(super) fn create(folder: &Path) -> io::Result<(Self, OwnedFd)> {
         let path = folder.join("stdin");
         mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0)?;
@@ -76,7 +77,7 @@ impl Stdin {
         };
         let own = read()?;
         let theirs = read()?;
-        // It had to be opened without waiting for a writer, but is to be read like a file.
+        // Opened non-blocking, so as not to wait for a writer, but to be read in blocking mode.
         fcntl_setfl(&theirs, OFlags::empty())?;
         let metadata = own.metadata()?;
         let fifo = Fifo {
@@ -92,7 +93,7 @@ impl Stdin {
         Ok((stdin, theirs.into()))
     }
 
-    /// A cell begins; it reads nothing that was meant for another.
+    /// Starts a cell, which must not read input meant for another.
     pub(super) fn begin(&mut self, now: Instant) {
         self.end();
         let Some(fifo) = &mut self.fifo else { return };
@@ -107,32 +108,32 @@ impl Stdin {
         self.look = fifo.writer.is_some().then(|| now + INTERVAL);
     }
 
-    /// The cell is over.
+    /// Ends a cell.
     pub(super) fn end(&mut self) {
         self.look = None;
         self.question = None;
         self.pending.clear();
     }
 
-    /// Returns true while an answer is awaited.
+    /// Returns true while a reply is awaited.
     pub(super) fn is_asking(&self) -> bool {
         self.question.is_some()
     }
 
-    /// Waits for the answer to a question, instead of looking.
+    /// Waits for the reply to a request, during which there are no checks.
     pub(super) fn ask(&mut self, answer: oneshot::Receiver<HostAnswer>) {
         self.look = None;
         self.question = Some(answer);
     }
 
-    /// Hands a line to whoever reads; from then on, looks again.
+    /// Writes a line for the reader; resumes the checks.
     pub(super) fn answer(&mut self, line: &str, now: Instant) {
         self.pending.extend_from_slice(line.as_bytes());
         self.pending.push(b'\n');
         self.look = Some(now + INTERVAL);
     }
 
-    /// Nothing more can be read in this cell.
+    /// Ends the input of this cell.
     pub(super) fn close(&mut self) {
         self.look = None;
         if let Some(fifo) = &mut self.fifo {
@@ -172,20 +173,20 @@ impl Stdin {
                 written = write => match written {
                     Ok(count) => drop(self.pending.drain(..count)),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                    // There is always a reader: our own.
+                    // There always is a reader: our own.
                     Err(_) => self.pending.clear(),
                 },
             }
         }
     }
 
-    /// Returns true if a process, or a descendant of it, waits for a line.
+    /// Returns true if a process, or a descendant of it, is blocked in a read.
     pub(super) fn is_wanted(&mut self, root: u32) -> bool {
         let started = Instant::now();
         let wanted = self.fifo.as_ref().is_some_and(|fifo| {
             self.pending.is_empty()
                 && descendants(root).any(|process| waits_for(process, fifo.identity))
-                // A line that was not fetched yet is what it is waking up for.
+                // If the FIFO is not empty, the reader is about to be woken up.
                 && rustix::io::ioctl_fionread(&fifo.own) == Ok(0)
         });
         let now = Instant::now();
@@ -195,7 +196,7 @@ impl Stdin {
     }
 }
 
-/// A process and all that descend from it, as far as they can be seen.
+/// A process and its descendants, as far as visible.
 fn descendants(root: u32) -> impl Iterator<Item = u32> {
     let mut found = vec![root];
     std::iter::from_fn(move || {
@@ -218,7 +219,7 @@ fn threads(process: u32) -> impl Iterator<Item = PathBuf> {
         .map(|entry| entry.path())
 }
 
-/// Returns true if a thread of the process sleeps in a read of that file.
+/// Returns true if a thread of the process is blocked in a read of the file.
 fn waits_for(process: u32, file: (u64, u64)) -> bool {
     threads(process).any(|thread| {
         let call = std::fs::read_to_string(thread.join("syscall"));
@@ -230,8 +231,9 @@ fn waits_for(process: u32, file: (u64, u64)) -> bool {
     })
 }
 
-/// The descriptor a thread is reading from, by what `/proc` says of its system call: number and
-/// arguments, the descriptor being the first of them; `running` when it is in none.
+/// The descriptor from which a thread is reading, parsed from its `/proc` entry: the number and the
+/// arguments of its system call, of which the first is the descriptor; `running` outside of system
+/// calls.
 fn read_descriptor(call: &str) -> Option<u64> {
     let mut fields = call.split_whitespace();
     let number: i64 = fields.next()?.parse().ok()?;
@@ -242,10 +244,10 @@ fn read_descriptor(call: &str) -> Option<u64> {
     u64::from_str_radix(descriptor, 16).ok()
 }
 
-/// `read`, `readv` and `splice`.
+/// The numbers of `read`, `readv` and `splice`.
 #[cfg(target_arch = "x86_64")]
 const READS: [i64; 3] = [0, 19, 275];
-/// `read`, `readv` and `splice`, in the numbering newer architectures share.
+/// The numbers of `read`, `readv` and `splice` on newer architectures, which share them.
 #[cfg(not(target_arch = "x86_64"))]
 const READS: [i64; 3] = [63, 65, 76];
 
@@ -265,7 +267,7 @@ mod tests {
         assert_eq!(read_descriptor(""), None);
     }
 
-    /// Waits until the reader does.
+    /// Waits until the reader is blocked.
     async fn wanted(stdin: &mut Stdin, root: u32) {
         let looks = async {
             loop {

@@ -1,10 +1,9 @@
-//! Text that the runtime has written to its two pipes, read and attributed to the run that wrote
-//! it.
+//! The text in the runtime's two pipes, read and attributed to the run that wrote it.
 //!
-//! Several calls may run before their owner hears of the first. Each says how many bytes had been
-//! written when it returned: what the owner had read by then, by its count on the shared page, and what
-//! was still in the pipes. The count and the reading go together, since the page tells when the owner
-//! is at it.
+//! Several calls may run before their owner handles the first reply. Each reply contains the number
+//! of bytes written when the call returned: the number read by the owner until then, from the
+//! shared page, plus the bytes still in the pipes. The page also shows whether the owner is reading
+//! at that moment, so that both numbers are consistent.
 
 use super::actor::Actor;
 use crate::{READ_WORDS, READING_WORD};
@@ -13,20 +12,20 @@ use rustix::io::retry_on_intr;
 use std::sync::atomic::Ordering;
 use std::time::Instant;
 
-/// Most bytes taken from a pipe at once.
+/// The maximum number of bytes read from a pipe at once.
 const READ: usize = 1 << 16;
 
-/// The number of reads of a pipe in a row: enough for more than it holds.
+/// The maximum number of consecutive reads of a pipe: more than its capacity.
 const MOST_READS: usize = 256;
 
 const PIPES: [StreamName; 2] = [StreamName::Stdout, StreamName::Stderr];
 
-/// The text that has been read.
+/// Text that has been read but not attributed.
 pub(super) struct PendingText {
     buffer: Vec<u8>,
-    /// Text that may belong to a call other than the first.
+    /// Text that may belong to a call after the first.
     pending: [Vec<u8>; 2],
-    /// The number of bytes attributed to a run, modulo 2³².
+    /// The number of bytes attributed to runs, modulo 2³².
     placed: [u32; 2],
 }
 
@@ -47,7 +46,7 @@ impl PendingText {
 }
 
 impl Actor {
-    /// Reads a pipe once; the number of bytes, none when there is nothing.
+    /// Reads a pipe once; returns the number of bytes, or `None` if it is empty.
     pub(super) fn read_pipe(&mut self, name: StreamName) -> Option<usize> {
         let words = self.process.page.words();
         let pipe = match name {
@@ -55,7 +54,7 @@ impl Actor {
             StreamName::Stderr => &self.process.stderr,
         };
         words[READING_WORD].fetch_add(1, Ordering::SeqCst);
-        // By way of the poller, which so learns that it is to wait again.
+        // Through the poller, so that its readiness is cleared.
         let read = pipe.try_read(&mut self.text.buffer);
         let count = read.as_ref().copied().unwrap_or_default();
         words[READ_WORDS[name as usize]].fetch_add(count as u32, Ordering::SeqCst);
@@ -65,17 +64,17 @@ impl Actor {
         read.ok()
     }
 
-    /// Reads what is in the pipes, without waiting for more.
+    /// Reads the content of the pipes, without waiting for more.
     pub(super) fn read_pipes(&mut self) {
         let words = self.process.page.words();
         let pipes = [&self.process.stdout, &self.process.stderr];
         for ((name, pipe), pending) in PIPES.into_iter().zip(pipes).zip(&mut self.text.pending) {
             let buffer = &mut self.text.buffer;
-            // A process that an earlier cell has started may never stop writing.
+            // A process started by an earlier cell may write without end.
             for _ in 0..MOST_READS {
                 words[READING_WORD].fetch_add(1, Ordering::SeqCst);
-                // Straight from the descriptor: what was written before something that is known may
-                // be news to the poller.
+                // Directly from the descriptor: the poller may not have been notified yet of bytes
+                // written before a known event.
                 let read = retry_on_intr(|| rustix::io::read(pipe, &mut **buffer));
                 let count = read.unwrap_or_default();
                 words[READ_WORDS[name as usize]].fetch_add(count as u32, Ordering::SeqCst);
@@ -96,12 +95,12 @@ impl Actor {
         }
     }
 
-    /// Attributes the text written by then to the run that has just ended; returns true if it had
-    /// to be read.
+    /// Attributes the text written by then to the run that has just ended; returns true if pipes
+    /// had to be read.
     pub(super) fn let_go_up_to(&mut self, written: [u32; 2]) -> bool {
         let outstanding = |text: &PendingText, at: usize| {
             let since = written[at].wrapping_sub(text.placed[at]);
-            // Less than nothing, where a cell's child has the pipe and writes on.
+            // Negative if a child process of the cell has the pipe and continues to write.
             usize::try_from(since as i32).unwrap_or_default()
         };
         let lacks = |at: usize| outstanding(&self.text, at) > self.text.pending[at].len();
@@ -116,7 +115,7 @@ impl Actor {
         read
     }
 
-    /// Returns true if text that was read may belong to another run than the known one.
+    /// Returns true if text was read that may belong to another run than the known one.
     pub(super) fn is_text_pending(&self) -> bool {
         self.text.is_pending()
     }

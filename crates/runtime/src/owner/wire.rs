@@ -9,21 +9,22 @@ use std::io::{self, IoSlice};
 use tokio::io::{AsyncWriteExt, Interest};
 use tokio::net::UnixStream;
 
-/// Most bytes taken at once.
+/// The maximum number of bytes read at once.
 const READ: usize = 1 << 16;
 
-/// Most bytes that are put together with their message, so that the other end wakes once.
+/// The maximum size, in bytes, of data that is joined to its message, so that the other end wakes
+/// up once.
 const PIECE: usize = 1 << 14;
 
-/// Most pieces that are sent at once.
+/// The maximum number of pieces sent at once.
 const PIECES: usize = 16;
 
 pub(super) struct Wire {
     stream: UnixStream,
     decoder: Decoder,
     buffer: Vec<u8>,
-    /// Data sent while waiting for messages: more than the connection holds, which the other end
-    /// may never take.
+    /// Data to be sent while waiting for messages: it may exceed the capacity of the connection,
+    /// and the other end may never read it.
     outgoing: VecDeque<Bytes>,
 }
 
@@ -46,8 +47,8 @@ impl Wire {
         self.stream.write_all(&bytes).await
     }
 
-    /// Sends a message and the raw frame it announces with the next [`flush`](Self::flush), or while
-    /// [`next`](Self::next) or [`raw`](Self::raw) waits.
+    /// Queues a message and the raw frame it announces, which are sent by the next
+    /// [`flush`](Self::flush), or while [`next`](Self::next) or [`raw`](Self::raw) waits.
     pub(super) fn queue_with(&mut self, message: &impl Serialize, raw: Bytes) -> io::Result<()> {
         let mut bytes = frame::encode(message).map_err(io::Error::other)?;
         bytes.extend(frame::raw_head(&raw).map_err(io::Error::other)?);
@@ -60,21 +61,22 @@ impl Wire {
         Ok(())
     }
 
-    /// Sends a message while [`next`](Self::next) or [`raw`](Self::raw) waits.
+    /// Queues a message, which is sent while [`next`](Self::next) or [`raw`](Self::raw) waits.
     pub(super) fn queue(&mut self, message: &impl Serialize) {
-        // What cannot be encoded or sent is told of by the connection's next use.
+        // An error is reported by the next use of the connection.
         if let Ok(bytes) = frame::encode(message) {
             self.outgoing.push_back(bytes.into());
         }
     }
 
-    /// Lets the other end see that nothing more comes.
+    /// Shuts down the connection, so that the other end is notified.
     pub(super) async fn close(&mut self) {
-        // A connection that is broken already is closed.
+        // A broken connection is closed already.
         let _ = self.stream.shutdown().await;
     }
 
-    /// The next message; an error of kind `UnexpectedEof` when the other end is closed. Cancel-safe.
+    /// Receives the next message; an error of kind `UnexpectedEof` once the other end is closed.
+    /// Cancel safe.
     pub(super) async fn next<T: DeserializeOwned>(&mut self) -> io::Result<T> {
         loop {
             if let Some(message) = self.take()? {
@@ -84,7 +86,7 @@ impl Wire {
         }
     }
 
-    /// The raw frame that the last message announced. Cancel-safe.
+    /// Receives the raw frame announced by the last message. Cancel safe.
     pub(super) async fn raw(&mut self) -> io::Result<Vec<u8>> {
         loop {
             if let Some(raw) = self.take_raw()? {
@@ -94,18 +96,18 @@ impl Wire {
         }
     }
 
-    /// A message that has been read.
+    /// Takes a message that has been read.
     pub(super) fn take<T: DeserializeOwned>(&mut self) -> io::Result<Option<T>> {
         self.decoder.decode().map_err(io::Error::other)
     }
 
-    /// A raw frame that has been read.
+    /// Takes a raw frame that has been read.
     pub(super) fn take_raw(&mut self) -> io::Result<Option<Vec<u8>>> {
         self.decoder.raw().map_err(io::Error::other)
     }
 
-    /// Reads what is there, without waiting for more. Straight from the descriptor: what was sent
-    /// before something that is known may be news to the poller.
+    /// Reads all available bytes, without waiting for more. Directly from the descriptor: the
+    /// poller may not have been notified yet of bytes sent before a known event.
     pub(super) fn read_all(&mut self) {
         self.buffer.resize(READ, 0);
         while let Ok(count @ 1..) =
@@ -128,7 +130,7 @@ impl Wire {
         }
     }
 
-    /// Waits until something can be read or sent, and does it.
+    /// Waits until bytes can be read or sent, and reads or sends them.
     async fn turn(&mut self) -> io::Result<()> {
         let mut interest = Interest::READABLE;
         if !self.outgoing.is_empty() {
@@ -144,7 +146,7 @@ impl Wire {
         Ok(())
     }
 
-    /// Sends what can be sent at once.
+    /// Sends as many bytes as possible without blocking.
     pub(super) fn flush(&mut self) -> io::Result<()> {
         loop {
             while self.outgoing.front().is_some_and(Bytes::is_empty) {

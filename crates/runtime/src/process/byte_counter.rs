@@ -9,13 +9,13 @@ use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-/// The first descriptor for our own copies: low ones are the cells'.
+/// The lowest descriptor for our own copies; lower ones are left to cells.
 const LEAST_DESCRIPTOR: i32 = 64;
 
-/// Counts the bytes written: those the owner has read and those still in the pipes.
+/// Counts the bytes written: those that the owner has read, plus those still in the pipes.
 pub(super) struct ByteCounter {
     page: Arc<SharedPage>,
-    /// Cells may put something else in the place of their own.
+    /// Our own copies, since cells may redirect theirs.
     pipes: [OwnedFd; 2],
 }
 
@@ -29,14 +29,14 @@ impl ByteCounter {
         Ok(Self { page, pipes })
     }
 
-    /// Bytes that have been written to stdout and stderr, modulo 2³².
+    /// The number of bytes written to stdout and stderr, modulo 2³².
     pub(super) fn now(&self) -> [u32; 2] {
         let words = self.page.words();
         loop {
             let begun = words[READING_WORD].load(Ordering::SeqCst);
             if begun.is_multiple_of(2) {
                 let of = |at: usize| {
-                    // What is no pipe holds nothing for the owner.
+                    // A descriptor that is not a pipe holds no bytes for the owner.
                     let waits = ioctl_fionread(&self.pipes[at]).unwrap_or_default();
                     let read = words[READ_WORDS[at]].load(Ordering::SeqCst);
                     read.wrapping_add(waits as u32)
@@ -46,7 +46,7 @@ impl ByteCounter {
                     return written;
                 }
             }
-            // The owner is reading, which takes it a moment.
+            // The owner is reading, which takes a moment.
             std::thread::yield_now();
         }
     }

@@ -1,4 +1,4 @@
-//! A connection to the owner, as the runtime's processes use it: one message at a time.
+//! A blocking connection to the owner, for the runtime's processes.
 
 use super::ProcessError;
 use phalanx_protocol::frame::{self, Decoder};
@@ -11,10 +11,10 @@ use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::time::Duration;
 
-/// Most bytes taken at once.
+/// The maximum number of bytes read at once.
 const READ: usize = 1 << 16;
 
-/// Most bytes that are put together to be sent at once.
+/// The maximum number of bytes joined in one write.
 const PIECE: usize = 1 << 14;
 
 pub(super) struct Control {
@@ -32,7 +32,7 @@ impl Control {
         })
     }
 
-    /// The same connection for the process that only keeps it open.
+    /// Converts it into the bare connection, for the process that only keeps it open.
     pub(super) fn into_stream(self) -> UnixStream {
         self.stream
     }
@@ -42,8 +42,8 @@ impl Control {
         Ok(())
     }
 
-    /// A message and the raw frame it announces; small ones as one piece, so that the owner wakes
-    /// once.
+    /// Sends a message and the raw frame it announces; small ones in one write, so that the owner
+    /// wakes up once.
     pub(super) fn send_with(
         &mut self,
         message: &impl Serialize,
@@ -58,7 +58,7 @@ impl Control {
         Ok(())
     }
 
-    /// Waits for the raw frame that follows a message.
+    /// Receives the raw frame that follows a message.
     pub(super) fn raw(&mut self) -> Result<Vec<u8>, ProcessError> {
         loop {
             if let Some(raw) = self.decoder.raw()? {
@@ -70,7 +70,7 @@ impl Control {
         }
     }
 
-    /// Waits for a message; `None` once the owner has closed the connection.
+    /// Receives a message; `None` once the owner has closed the connection.
     pub(super) fn receive<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ProcessError> {
         loop {
             if let Some(message) = self.take()? {
@@ -82,7 +82,7 @@ impl Control {
         }
     }
 
-    /// Waits for a message no longer than `limit`; whether there is one, or the owner has closed the
+    /// Waits at most for `limit`; returns true if there is a message or the owner has closed the
     /// connection.
     pub(super) fn is_readable(&self, limit: Duration) -> Result<bool, ProcessError> {
         if self.decoder.is_begun() {
@@ -92,20 +92,20 @@ impl Control {
         let mut waited = [PollFd::new(&self.stream, PollFlags::IN)];
         match poll(&mut waited, Some(&limit)) {
             Ok(ready) => Ok(ready > 0),
-            // Code of cells may have set handlers for signals.
+            // Cells may have installed signal handlers.
             Err(Errno::INTR) => Ok(false),
             Err(error) => Err(io::Error::from(error).into()),
         }
     }
 
-    /// A message that has already been read.
+    /// Takes a message that has been read.
     pub(super) fn take<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ProcessError> {
         Ok(self.decoder.decode()?)
     }
 
-    /// Waits for bytes; whether there were any.
+    /// Waits for bytes; returns false at the end of the connection.
     pub(super) fn read(&mut self) -> Result<bool, ProcessError> {
-        // Code of cells may have set handlers for signals.
+        // Cells may have installed signal handlers.
         let count = retry_on_intr(|| rustix::io::read(&self.stream, &mut *self.buffer));
         let count = count.map_err(std::io::Error::from)?;
         self.decoder.push(&self.buffer[..count]);

@@ -1,6 +1,6 @@
-//! Artifacts that are scripts: what tests run where no rustc is wanted.
+//! Artifacts that are scripts, for tests without rustc.
 //!
-//! One instruction a line; the evaluator's echo twin has already refused what is not one.
+//! There is one instruction per line; the evaluator's echo twin has already rejected invalid ones.
 
 use crate::{ASKED_WORD, STOP_WORD};
 use phalanx_protocol::comm::CommRequest;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// First line of every such artifact.
+/// The first line of every script.
 const SHEBANG: &[u8] = b"#!echo";
 
 /// Returns true if the file is a script rather than a library.
@@ -33,17 +33,17 @@ pub(super) fn is_script(path: &Path) -> bool {
 /// The variables of scripts.
 pub(super) struct Namespace {
     variables: BTreeMap<String, String>,
-    /// It has run a script, so what frontends do is for it.
+    /// True once it has run a script, so that it handles events of comms.
     is_used: bool,
-    /// Both ends of connections.
+    /// Both ends of open connections.
     connections: BTreeMap<String, (UnixStream, UnixStream)>,
     page: Arc<SharedPage>,
-    /// The input of a call of the script, and its output.
+    /// The input and output of the script's current call.
     input: Vec<u8>,
     output: Vec<u8>,
 }
 
-/// The way one instruction leaves the script.
+/// The way in which an instruction ends the script.
 enum Step {
     Next,
     Stop,
@@ -79,7 +79,7 @@ impl Namespace {
         io::stdout().flush().map_err(|error| error.to_string())
     }
 
-    /// Prints what frontends have done.
+    /// Prints the events of comms.
     pub(super) fn print_events(&self) {
         if !self.is_used {
             return;
@@ -90,7 +90,7 @@ impl Namespace {
         }
     }
 
-    /// Runs the script as a function.
+    /// Runs a script as a function.
     pub(super) fn call(&mut self, artifact: &Path, input: &[u8]) -> Result<Vec<u8>, String> {
         self.input = input.to_vec();
         self.output.clear();
@@ -120,7 +120,7 @@ impl Namespace {
             "return" => self.output = rest.as_bytes().to_vec(),
             "print-input" => writeln!(out, "{}", String::from_utf8_lossy(&self.input))?,
             "return-input" => self.output = std::mem::take(&mut self.input),
-            // In a file, which is the caller's then.
+            // In a file, which belongs to the caller.
             "return-placed" => {
                 let placed = phalanx_sys::segment::place(&self.input)?;
                 self.output = placed.frame().to_vec();
@@ -163,7 +163,7 @@ impl Namespace {
             }
             "until-interrupted" => {
                 self.page.words()[ASKED_WORD].store(1, Ordering::SeqCst);
-                // Tells whoever waits for it that it looks.
+                // Notifies the test that it polls.
                 if !rest.is_empty() {
                     File::create(rest)?;
                 }
@@ -171,7 +171,7 @@ impl Namespace {
                     std::thread::yield_now();
                 }
             }
-            // A thread that outlives the cell, and waits or works.
+            // A thread that outlives the cell, blocked or busy.
             "rest" => {
                 thread(rest, || {
                     loop {
@@ -191,7 +191,7 @@ impl Namespace {
             // A process that outlives the cell.
             "start" => drop(shell(rest).spawn()?),
             "wait" => out.write_all(&shell(rest).output()?.stdout)?,
-            // A connection to itself: what is closed here must be closed for the other end.
+            // A connection to itself: closing one end must be visible at the other.
             "open" => drop(
                 self.connections
                     .insert(rest.to_owned(), UnixStream::pair()?),
@@ -249,7 +249,7 @@ impl Namespace {
     }
 }
 
-/// Calls itself until the stack is full.
+/// Recurses until the stack overflows.
 fn deep(depth: u64) -> u64 {
     if depth == 0 {
         return 0;
@@ -257,13 +257,13 @@ fn deep(depth: u64) -> u64 {
     std::hint::black_box(deep(std::hint::black_box(depth + 1))) + 1
 }
 
-/// Starts a thread and waits until it has begun.
+/// Starts a thread and waits until it is running.
 fn thread(name: &str, work: fn()) -> io::Result<()> {
     let (begun, wait) = std::sync::mpsc::channel();
     let thread = std::thread::Builder::new().name(name.to_owned());
     // Ends with the process.
     thread.spawn(move || {
-        // The other end waits for it.
+        // The receiver waits for it.
         let _ = begun.send(());
         work();
     })?;

@@ -1,4 +1,4 @@
-//! Loading compiled cells and calling them: the one place where foreign code is entered.
+//! Loading and calling compiled cells: the only place where foreign code is entered.
 
 use super::listeners::Listeners;
 use super::load_error;
@@ -23,15 +23,15 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicU32;
 
 /// Exported by the `phalanx` library of every cell: called before the first cell, in the thread
-/// that runs all of them.
+/// that runs all cells.
 const BEGIN_SYMBOL: &[u8] = b"phalanx_cell_begin\0";
-/// Exported by a cell that defines types anew: drops the variables that have the old ones.
+/// Exported by a cell that redefines types: drops the variables of the old types.
 const DROPS_SYMBOL: &[u8] = b"phalanx_cell_drops\0";
 /// Exported by the `phalanx` library of every cell: flushes the cells' own stdout.
 const END_SYMBOL: &[u8] = b"phalanx_cell_end\0";
 
-/// Exported by the `phalanx` library of every cell: told where it reads that the cell is to stop,
-/// and where it writes that it has looked.
+/// Exported by the `phalanx` library of every cell: receives the addresses of the words for stop
+/// requests and for polling.
 const PAGE_SYMBOL: &[u8] = b"phalanx_cell_page\0";
 
 type ShowPage = unsafe extern "C" fn(*const AtomicU32, *const AtomicU32);
@@ -40,20 +40,19 @@ type Entry = unsafe extern "C" fn(*mut c_void) -> *mut c_void;
 pub(super) type LibraryHook = unsafe extern "C" fn();
 type DropStore = unsafe extern "C" fn(*mut c_void);
 
-/// Every cell that was loaded, and the store that holds the user's variables.
+/// All loaded cells, and the store that holds the user's variables.
 pub(super) struct LoadedCells {
-    /// evcxr's variable store: made by the first cell that has variables, passed to every other.
+    /// evcxr's variable store: created by the first cell with variables, and passed to all others.
     store: *mut c_void,
     loaded: HashMap<PathBuf, LoadedLibrary>,
-    /// The number of copies of libraries that were loaded.
+    /// The number of copies of libraries loaded.
     copies: u64,
-    /// The load addresses of libraries whose functions are called.
+    /// The libraries whose functions are called.
     bases: HashMap<PathBuf, CalledLibrary>,
-    /// The functions that have been called to begin: each build of the `phalanx` library has one.
+    /// The begin functions that were called: each build of the `phalanx` library has one.
     begun: HashSet<usize>,
     thread_data: ThreadData,
-    /// The reason why a library that cells need could not be loaded: the cause of whatever they
-    /// lack.
+    /// The error in loading a library that cells need, which causes their missing symbols.
     not_loaded: Option<String>,
     listeners: Listeners,
     page: Arc<SharedPage>,
@@ -61,18 +60,18 @@ pub(super) struct LoadedCells {
     echo: super::echo::Namespace,
 }
 
-/// A cell's library, as it was loaded first.
+/// The first loaded instance of a cell's library.
 struct LoadedLibrary {
     library: ManuallyDrop<Library>,
     /// The file it was loaded from: a new evaluator may write another cell to the same path.
     file: Option<FileIdentity>,
-    /// True if another run needs another copy, with data as it was; `None` before the second run.
+    /// True if every run needs a new copy, with its initial data; `None` before the second run.
     has_own_data: Option<bool>,
 }
 
 impl LoadedLibrary {
-    /// Returns true unless the file at the path is still the one that is loaded, and a second run of
-    /// it finds nothing changed.
+    /// Returns false if the file at the path is the loaded one, and a second run finds its data
+    /// unchanged.
     fn needs_copy(&mut self, artifact: &Path) -> bool {
         if self.file.is_none() || self.file != FileIdentity::of(artifact) {
             return true;
@@ -90,7 +89,7 @@ struct CalledLibrary {
 }
 
 impl LoadedCells {
-    /// No cells; `page` is the one shared with the owner.
+    /// Creates the state without cells; `page` is shared with the owner.
     pub(super) fn new(page: Arc<SharedPage>) -> Self {
         Self {
             store: std::ptr::null_mut(),
@@ -107,7 +106,7 @@ impl LoadedCells {
         }
     }
 
-    /// Loads a library whose symbols all later cells may use.
+    /// Loads a library whose symbols are visible to all later cells.
     pub(super) fn load(&mut self, path: &Path) -> Result<(), String> {
         #[cfg(feature = "echo")]
         if super::echo::is_script(path) {
@@ -116,8 +115,9 @@ impl LoadedCells {
         let library = open(path, RTLD_NOW | RTLD_GLOBAL).inspect_err(|error| {
             self.not_loaded.get_or_insert_with(|| error.clone());
         })?;
-        // Cells may be bound to this build of the `phalanx` library although the loader has given them
-        // another one of the same name to depend on, by which alone they would be attached.
+        // Cells may use symbols of this build of the `phalanx` library, although the loader has
+        // resolved their dependency to another library of the same name, through which alone they
+        // would be attached.
         let base = super::call::base(&library)?;
         super::call::attach(&library, path, base);
         self.thread_data.save(path, base);
@@ -127,10 +127,11 @@ impl LoadedCells {
         Ok(())
     }
 
-    /// Loads a cell and runs it to its end.
+    /// Loads a cell and runs it.
     ///
     /// # Errors
-    /// With the loader's message, when the library or its entry cannot be had; nothing ran then.
+    /// The loader's message, if the library or its entry function cannot be loaded; nothing has run
+    /// then.
     pub(super) fn run(&mut self, artifact: &Path, entry: &str) -> Result<(), String> {
         #[cfg(feature = "echo")]
         if super::echo::is_script(artifact) {
@@ -141,8 +142,8 @@ impl LoadedCells {
         let library = match self.loaded.get_mut(artifact).map(needs_copy) {
             Some(false) => &self.loaded[artifact].library,
             Some(true) => {
-                // Running a cell again gives it new statics, as evcxr's users expect; the loader would
-                // hand out the library it already has.
+                // A repeated run of a cell has new statics, as evcxr's users expect; the loader
+                // would return the library that is already loaded.
                 self.copies += 1;
                 let path;
                 (copy, path) = open_copy(artifact, self.copies)
@@ -167,28 +168,28 @@ impl LoadedCells {
                     .library
             }
         };
-        // SAFETY: the evaluator compiled the library with an entry of this type under this name.
+        // SAFETY: the evaluator compiled the library with an entry function of this name and type.
         let run = unsafe { library.get::<Entry>(entry.as_bytes()) }.map_err(|e| e.to_string())?;
         begin(&mut self.begun, library);
-        // SAFETY: the evaluator alone has a cell export this name, as a function of this type.
+        // SAFETY: only the evaluator makes a cell export this name, as a function of this type.
         if let Ok(drops) = unsafe { library.get::<DropStore>(DROPS_SYMBOL) } {
             // SAFETY: as for the cell's entry; panics are caught inside.
             unsafe { drops(self.store) };
         }
-        // SAFETY: the store is null or was made by an earlier cell's entry in this process, and all
-        // cells are compiled by the same compiler from the same definition of the store. Panics are
-        // caught inside, or abort.
+        // SAFETY: the store is null or was created by an earlier cell's entry in this process, and
+        // all cells are compiled by the same compiler from the same definition of the store. Panics
+        // are caught inside, or abort.
         self.store = unsafe { run(self.store) };
         call_hook(library, END_SYMBOL);
         Ok(())
     }
 
-    /// Makes a library that was just loaded known to what it is linked to, and its statics to what is
-    /// loaded later.
+    /// Attaches a newly loaded library to the `phalanx` libraries it is linked to, and makes its
+    /// shared statics visible to later ones.
     fn introduce(&mut self, library: &Library, artifact: &Path) -> Result<(), String> {
-        // SAFETY: the address is not used; only the evaluator has a library export this name.
+        // SAFETY: the address is not used; only the evaluator makes a library export this name.
         if unsafe { library.get::<*const u8>(SHARED_STATICS_SYMBOL.as_bytes()) }.is_ok() {
-            // It is the same one, and visible from now on.
+            // The loader returns the same library, with its symbols now visible.
             open(artifact, RTLD_NOW | RTLD_GLOBAL)?;
         }
         super::call::attach(library, artifact, super::call::base(library)?);
@@ -203,12 +204,12 @@ impl LoadedCells {
         Ok(())
     }
 
-    /// Makes what dependencies know of their threads what it was: there are none any more.
+    /// Restores the state of dependencies that depend on threads, which no longer exist.
     pub(super) fn forget_threads(&self) {
         self.thread_data.restore();
     }
 
-    /// Gives a library that was just loaded the address of the stop word.
+    /// Passes the address of the stop word to a newly loaded library.
     fn show_page(&self, library: &Library) {
         // SAFETY: only the `phalanx` library exports this name, as a function of this type.
         if let Ok(show) = unsafe { library.get::<ShowPage>(PAGE_SYMBOL) } {
@@ -218,17 +219,18 @@ impl LoadedCells {
         }
     }
 
-    /// Has the code hear what frontends have done with its comms.
+    /// Runs the callbacks for events of comms.
     pub(super) fn run_callbacks(&mut self) {
         #[cfg(feature = "echo")]
         self.echo.print_events();
         self.listeners.run_callbacks();
     }
 
-    /// Loads a library, unless it is, and calls the function at an offset; returns its value.
+    /// Loads a library, unless it is loaded, and calls the function at an offset; returns its
+    /// value.
     ///
     /// # Errors
-    /// With the loader's message, when the library cannot be had; nothing ran then.
+    /// The loader's message, if the library cannot be loaded; nothing has run then.
     pub(super) fn call(
         &mut self,
         artifact: &Path,
@@ -240,7 +242,7 @@ impl LoadedCells {
             if super::echo::is_script(artifact) {
                 return self.echo.call(artifact, input);
             }
-            // Loaded before, it is the same one.
+            // If it was loaded before, the loader returns the same library.
             let library = open(artifact, RTLD_NOW | RTLD_LOCAL)
                 .map_err(|error| self.not_loaded.clone().unwrap_or(error))?;
             let base = super::call::base(&library)?;
@@ -263,7 +265,7 @@ impl LoadedCells {
         begin(&mut self.begun, library);
         let output = super::call::call(*base, offset, input);
         if let Some(end) = end {
-            // SAFETY: it takes nothing and does not unwind, and its library is never unloaded.
+            // SAFETY: it has no arguments and does not unwind, and its library is never unloaded.
             unsafe { end() };
         }
         Ok(output)
@@ -271,11 +273,11 @@ impl LoadedCells {
 }
 
 fn open(path: &Path, flags: i32) -> Result<ManuallyDrop<Library>, String> {
-    // SAFETY: loading runs the library's initialisers; that is what an artifact is for. It is never
-    // unloaded, since values of its types and destructors of its thread-locals live on.
+    // SAFETY: loading runs the library's initialisers, as intended for an artifact. It is never
+    // unloaded, since values of its types and destructors of its thread-locals remain.
     unsafe { Library::open(Some(path), flags) }
         .map(ManuallyDrop::new)
-        // The loader's own words are beneath.
+        // The loader's message is the source of the error.
         .map_err(|error| {
             let message = error
                 .source()
@@ -284,7 +286,7 @@ fn open(path: &Path, flags: i32) -> Result<ManuallyDrop<Library>, String> {
         })
 }
 
-/// Loads a library as if it were another one.
+/// Loads a library as a copy, distinct from earlier instances.
 fn open_copy(artifact: &Path, number: u64) -> io::Result<(ManuallyDrop<Library>, String)> {
     let mut copy = File::from(rustix::fs::memfd_create("cell", MemfdFlags::CLOEXEC)?);
     io::copy(&mut File::open(artifact)?, &mut copy)?;
@@ -293,8 +295,8 @@ fn open_copy(artifact: &Path, number: u64) -> io::Result<(ManuallyDrop<Library>,
     Ok((library, path))
 }
 
-/// A way to a descriptor that no other copy has taken: the loader takes what it finds on the same
-/// way for the same library, and descriptors are used again.
+/// A path to a descriptor that no other copy has used: the loader identifies libraries by path, and
+/// descriptors are reused.
 fn copy_path(descriptor: i32, number: u64) -> String {
     let digits = number.to_string().into_bytes();
     let detour = digits.into_iter().map(|digit| {
@@ -304,17 +306,18 @@ fn copy_path(descriptor: i32, number: u64) -> String {
     format!("/proc/self/fd/{}{descriptor}", detour.collect::<String>())
 }
 
-/// Begins with the `phalanx` library that a cell is linked to, unless that has been done.
+/// Calls the begin function of the `phalanx` library that a cell is linked to, unless it was called
+/// before.
 fn begin(begun: &mut HashSet<usize>, library: &Library) {
     if let Some(hook) = hook(library, BEGIN_SYMBOL)
         && begun.insert(hook as usize)
     {
-        // SAFETY: it takes nothing and does not unwind, and its library is never unloaded.
+        // SAFETY: it has no arguments and does not unwind, and its library is never unloaded.
         unsafe { hook() };
     }
 }
 
-/// The function of the `phalanx` library that takes the profiler.
+/// The function of the `phalanx` library that receives the profiler.
 pub(super) fn profiler_of(library: &Library) -> Option<AttachProfiler> {
     // SAFETY: only the `phalanx` library exports this name, as a function of this type.
     unsafe { library.get::<AttachProfiler>(PROFILER_SYMBOL) }
@@ -322,15 +325,15 @@ pub(super) fn profiler_of(library: &Library) -> Option<AttachProfiler> {
         .map(|attach| *attach)
 }
 
-/// Calls an exported function without arguments, if there is one.
+/// Calls an exported function without arguments, if it exists.
 fn call_hook(library: &Library, symbol: &[u8]) {
     if let Some(hook) = hook(library, symbol) {
-        // SAFETY: it takes nothing and does not unwind, and its library is never unloaded.
+        // SAFETY: it has no arguments and does not unwind, and its library is never unloaded.
         unsafe { hook() };
     }
 }
 
-/// An exported function without arguments.
+/// Looks up an exported function without arguments.
 fn hook(library: &Library, symbol: &[u8]) -> Option<LibraryHook> {
     // SAFETY: only the `phalanx` library exports these names, as functions of this type.
     unsafe { library.get::<LibraryHook>(symbol) }
@@ -338,10 +341,10 @@ fn hook(library: &Library, symbol: &[u8]) -> Option<LibraryHook> {
         .map(|hook| *hook)
 }
 
-/// Writes where nothing is, as a broken cell does.
+/// Writes to an invalid address, as a broken cell does.
 #[cfg(feature = "echo")]
 pub(super) fn fault() {
-    // SAFETY: none; the process ends here, which is what the script asks for.
+    // SAFETY: none; the crash of the process is what the script requests.
     unsafe { std::ptr::null_mut::<u8>().write_volatile(1) };
 }
 

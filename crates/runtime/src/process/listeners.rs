@@ -1,5 +1,5 @@
-//! The code's callbacks: one place in the process for what all cells' libraries share, although each
-//! has statics of its own.
+//! The callbacks of cells: a slot in the process for the state that all cells' libraries share,
+//! although each has its own statics.
 
 use super::library::LibraryHook;
 use libloading::os::unix::Library;
@@ -7,20 +7,20 @@ use std::ffi::c_void;
 use std::ptr::null_mut;
 use std::sync::atomic::AtomicPtr;
 
-/// Exported by the `phalanx` library of every cell: told where the shared place is.
+/// Exported by the `phalanx` library of every cell: receives the address of the shared slot.
 const ATTACH_SYMBOL: &[u8] = b"phalanx_cell_attach\0";
-/// Exported by the `phalanx` library of every cell: asks the owner what frontends have done, and
-/// calls whoever wants to know.
+/// Exported by the `phalanx` library of every cell: requests an event from the owner, and runs its
+/// callbacks.
 const HEAR_SYMBOL: &[u8] = b"phalanx_cell_hear\0";
 
 type Attach = unsafe extern "C" fn(*const AtomicPtr<c_void>);
 
-/// Every library's way to the callbacks.
+/// The shared slot for callbacks, and the function that runs them.
 pub(super) struct Listeners {
-    /// The library that first needs it makes what stands here; all have the same idea of it, since
-    /// they were compiled from the same source.
+    /// Filled by the first library that needs it; all libraries use the same type, since they are
+    /// compiled from the same source.
     place: &'static AtomicPtr<c_void>,
-    /// The newest library's function; libraries are never unloaded.
+    /// The function of the newest library; libraries are never unloaded.
     hear: Option<LibraryHook>,
 }
 
@@ -34,11 +34,11 @@ impl Default for Listeners {
 }
 
 impl Listeners {
-    /// Gives a library that was just loaded the address of the shared place.
+    /// Passes the address of the shared slot to a newly loaded library.
     pub(super) fn attach(&mut self, library: &Library) {
         // SAFETY: only the `phalanx` library exports this name, as a function of this type.
         if let Ok(attach) = unsafe { library.get::<Attach>(ATTACH_SYMBOL) } {
-            // SAFETY: as above; the place lives as long as the process, and the function does not
+            // SAFETY: as above; the slot lives as long as the process, and the function does not
             // unwind.
             unsafe { attach(self.place) };
         }
@@ -48,10 +48,11 @@ impl Listeners {
         }
     }
 
-    /// Has the code hear what frontends have done.
+    /// Runs the callbacks for events of comms.
     pub(super) fn run_callbacks(&self) {
         if let Some(hear) = self.hear {
-            // SAFETY: the function takes nothing and does not unwind, and its library stays loaded.
+            // SAFETY: the function has no arguments and does not unwind, and its library stays
+            // loaded.
             unsafe { hear() };
         }
     }

@@ -1,13 +1,13 @@
-//! The loader's messages about a library it cannot load, rewritten to say what this machine lacks.
+//! The loader's error messages, rewritten to name what is missing on this machine.
 
-/// The loader's words for a missing library, after its name.
+/// The loader's message for a missing library, after the library's name.
 const MISSING: &str = ": cannot open shared object file";
 
-/// The loader's words for a library older than the one another was linked to: `version X' not
+/// The loader's message for a library that is older than the one used for linking: `version X' not
 /// found`.
 const VERSION: (&str, &str) = ("version `", "' not found");
 
-/// Puts the loader's message in terms of this machine.
+/// Rewrites the loader's message in terms of this machine.
 pub(super) fn explain(message: &str) -> String {
     let host = phalanx_sys::machine::host_name();
     if let Some((library, _)) = message.split_once(MISSING) {

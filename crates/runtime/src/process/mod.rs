@@ -1,4 +1,4 @@
-//! The runtime's processes: one that runs cells, a copy of it that sleeps, and one above them.
+//! The runtime's processes: the one that runs cells, its snapshot, and the supervisor of both.
 //!
 //! ```text
 //! owner ── supervisor ──┬── runner: has the variables, runs cells, one thread
@@ -32,17 +32,17 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Runs a runtime process from start to end; called by `phalanx runtime` and `phalanx-engine
+/// The main function of a runtime process; called by `phalanx runtime` and `phalanx-engine
 /// runtime`.
 ///
-/// Ends with success once the owner closes its connection or dies, and takes along everything that
-/// cells have started.
+/// Returns successfully once the owner closes its connection or exits; all processes started by
+/// cells are killed.
 pub fn process_main() -> ExitCode {
     let Some(path) = std::env::var_os(CONTROL_SOCKET_VAR) else {
         return ended(Err(ProcessError::NoOwner));
     };
     stack::ensure();
-    // Frontends understand the carriage returns of a bar.
+    // Frontends interpret the carriage returns of progress bars.
     phalanx_sys::terminal::imitate_on_stderr();
     ended(supervisor::run(&PathBuf::from(path)))
 }

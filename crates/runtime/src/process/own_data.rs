@@ -1,29 +1,30 @@
-//! Detection of a library's own writable data, which a second run of a cell must find as it was.
+//! Detection of a library's own writable data, which a second run of a cell must find in its
+//! initial state.
 
 use object::{Object, ObjectSection, ObjectSymbol, SymbolSection};
 use phalanx_protocol::runtime::STATIC_PREFIX;
 use std::path::Path;
 
-/// Data that the compiler and the C runtime put into every library, and that no run changes in a way
-/// that another one sees; and statics, which are to keep what runs have made of them.
+/// Data that the compiler and the C runtime add to every library, and that no run changes with a
+/// visible effect; and shared statics, which must keep their values.
 const HARMLESS: [&str; 4] = ["DW.ref.", "completed.", "__dso_handle", STATIC_PREFIX];
 
-/// The beginnings of the names of sections that a program writes to.
+/// The prefixes of the names of writable sections.
 const WRITABLE: [&str; 4] = [".data", ".bss", ".tdata", ".tbss"];
 
 /// The part of the writable data that only the loader writes.
 const READ_ONLY_AFTER_RELOCATION: &str = ".data.rel.ro";
 
-/// Returns true unless every piece of writable data in the library is known to be harmless.
+/// Returns true unless all writable data in the library is known to be harmless.
 pub(super) fn has_own_data(library: &Path) -> bool {
     let known = std::fs::read(library).ok().and_then(|bytes| find(&bytes));
     known.unwrap_or(true)
 }
 
-/// `None` if that is unknown: no symbols, or no library of this kind.
+/// `None` if unknown: the file has no symbols, or is not a library of this format.
 fn find(bytes: &[u8]) -> Option<bool> {
     let file = object::File::parse(bytes).ok()?;
-    // Without it there is no name for what is in a section.
+    // Without symbols, the content of sections is unknown.
     file.symbol_table()?;
     for section in file.sections() {
         let name = section.name().ok()?;
@@ -41,7 +42,7 @@ fn find(bytes: &[u8]) -> Option<bool> {
             if symbol.size() > 0 && !is_harmless {
                 return Some(true);
             }
-            // What has no size is a mark, but for the handle, which is a pointer.
+            // Symbols without a size are labels, except for the handle, which is a pointer.
             named += match name {
                 "__dso_handle" => size_of::<usize>() as u64,
                 _ => symbol.size(),
@@ -59,7 +60,7 @@ mod tests {
     use super::*;
     use std::process::Command;
 
-    /// Compiles a library, and says whether it has data of its own.
+    /// Compiles a library, and returns true if it has data of its own.
     fn compiled(source: &str) -> bool {
         let folder = tempfile::tempdir().unwrap();
         let (file, library) = (folder.path().join("a.rs"), folder.path().join("liba.so"));

@@ -1,4 +1,4 @@
-//! A sampling profiler of this process: where its threads are, many times a second of the processor's.
+//! A sampling profiler of this process, driven by its CPU time.
 
 use super::library::profiler_of;
 use super::symbols::Symbols;
@@ -12,26 +12,27 @@ use std::ptr::null_mut;
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-/// Samples a second, at most: the system's clock ticks 100 to 1,000 times. A prime, so that no loop runs in
-/// step with it.
+/// The maximum number of samples per second; the system's clock ticks 100 to 1,000 times. A prime
+/// number, so that no loop runs in step with it.
 const RATE: i64 = 499;
 
-/// Frames of a sample that are kept, the innermost ones.
+/// The maximum number of frames kept of a sample, the innermost ones.
 const DEPTH: usize = 128;
 
-/// Words for the samples: some minutes of all cores, of which only what is written costs memory.
+/// The number of words for samples: several minutes on all cores; memory is allocated only when
+/// written.
 const ROOM: usize = 4 << 20;
 
-/// The entry function of a cell, which is where its own functions begin.
+/// The prefix of a cell's entry function, above which its own functions begin.
 const ENTRY: &str = "run_user_code_";
 
-/// The function below which a thread's own functions begin.
+/// The function above which a thread's own functions begin.
 const THREAD: &str = "__rust_begin_short_backtrace";
 
-/// Parts of the names of the functions between the user's own and the sample.
+/// Parts of the names of the functions between the user's own and the sampling.
 const HANDLERS: [&str; 3] = ["profiler::sample", "__restore_rt", "__kernel_rt_sigreturn"];
 
-/// The crate a cell is compiled as.
+/// The crate path of a cell.
 const CELL: &str = "ctx::";
 
 /// The functions that libraries call.
@@ -39,13 +40,13 @@ static PROFILER: Profiler = Profiler { start, stop };
 
 static RUNNING: AtomicBool = AtomicBool::new(false);
 
-/// The samples: the number of frames and their addresses, one sample after another.
+/// The samples: for each the number of frames, and their addresses.
 static SAMPLES: OnceLock<Box<[AtomicUsize]>> = OnceLock::new();
 
-/// The number of words of them that are taken.
+/// The number of words in use.
 static TAKEN: AtomicUsize = AtomicUsize::new(0);
 
-/// Gives a library that was just loaded the profiler.
+/// Passes the profiler to a newly loaded library.
 pub(super) fn attach(library: &Library) {
     if let Some(attach) = profiler_of(library) {
         // SAFETY: the function takes a profiler that lives as long as the process, and does not unwind.
@@ -66,39 +67,39 @@ extern "C" fn start() -> bool {
     started.is_ok()
 }
 
-/// Ends the sampling and gives the stacks: a line each, its functions from the outermost on between
-/// semicolons, and how often it was met.
+/// Stops sampling, and passes the stacks to `give`: one line per stack, with its functions from the
+/// outermost on, separated by semicolons, and its count.
 ///
 /// # Safety
-/// `to` is what `give` takes.
+/// `to` is a valid argument for `give`.
 unsafe extern "C" fn stop(to: *mut c_void, give: ValueSink) {
-    // The handler stays: a signal may be on its way.
+    // The handler stays installed, since a signal may be pending.
     let _ = every(0);
     if !RUNNING.swap(false, Ordering::AcqRel) {
         return;
     }
     let text = folded();
-    // SAFETY: the caller's own, called once.
+    // SAFETY: passed by the caller, and called once.
     unsafe { give(to, text.as_ptr(), text.len()) };
 }
 
-/// Zeros that cost no memory before something is written.
+/// Allocates zeroed words, which take no memory until they are written.
 fn room() -> Box<[AtomicUsize]> {
     let zeros = Box::into_raw(vec![0usize; ROOM].into_boxed_slice());
     // SAFETY: an atomic number has the size and the alignment of the number, and this is the only
-    // pointer to them.
+    // pointer to the memory.
     unsafe { Box::from_raw(zeros as *mut [AtomicUsize]) }
 }
 
-/// Has every tick of the profiling clock call [`sample`].
+/// Installs [`sample`] as the handler of the profiling clock's ticks.
 fn handle() -> io::Result<()> {
     let mut action = MaybeUninit::<libc::sigaction>::zeroed();
-    // SAFETY: all zeros is an action without flags and with an empty set of signals; its fields are then
-    // set as the system wants them.
+    // SAFETY: all zeros is an action without flags and with an empty set of signals; its fields are
+    // then set as required by the system.
     let failed = unsafe {
         let action = action.assume_init_mut();
         action.sa_sigaction = sample as extern "C" fn(c_int) as usize;
-        // What the cell waits for is not ended by a tick.
+        // Interrupted system calls of the cell are restarted.
         action.sa_flags = libc::SA_RESTART;
         libc::sigaction(libc::SIGPROF, action, null_mut())
     };
@@ -108,7 +109,7 @@ fn handle() -> io::Result<()> {
     }
 }
 
-/// Ticks after each of so many microseconds of the processors' time; 0 ends that.
+/// Sets the interval of the clock in microseconds of CPU time; 0 stops it.
 fn every(microseconds: i64) -> io::Result<()> {
     let interval = libc::timeval {
         tv_sec: 0,
@@ -118,22 +119,22 @@ fn every(microseconds: i64) -> io::Result<()> {
         it_interval: interval,
         it_value: interval,
     };
-    // SAFETY: the timer is read, and nothing is written where nothing is.
+    // SAFETY: the timer is only read, and a null pointer is not written to.
     match unsafe { libc::setitimer(libc::ITIMER_PROF, &raw const timer, null_mut()) } {
         0 => Ok(()),
         _ => Err(io::Error::last_os_error()),
     }
 }
 
-/// Keeps where the thread that it interrupts is. Allocates nothing and waits for nothing.
+/// Records the stack of the interrupted thread. Does not allocate or block.
 extern "C" fn sample(_: c_int) {
     let Some(samples) = SAMPLES.get().filter(|_| RUNNING.load(Ordering::Acquire)) else {
         return;
     };
     let mut frames = [0; DEPTH];
     let mut count = 0;
-    // SAFETY: only another thread in the same function is synchronised with, which walking a stack needs
-    // none of.
+    // SAFETY: synchronisation is only required with other threads in the same function, and walking
+    // a stack needs none.
     unsafe {
         backtrace::trace_unsynchronized(|frame| {
             frames[count] = frame.ip() as usize;
@@ -160,7 +161,7 @@ fn folded() -> String {
     let mut stacks = BTreeMap::<String, usize>::new();
     let mut at = 0;
     while let Some(count) = samples[..end].get(at) {
-        // Empty if the sample was not finished, or did not fit.
+        // Zero if the sample was not completed, or did not fit.
         let count = count.swap(0, Ordering::AcqRel);
         let frames: Option<Vec<usize>> = samples[..end].get(at + 1..at + 1 + count).map(|words| {
             let frames = words.iter().map(|word| word.load(Ordering::Relaxed));
@@ -179,13 +180,14 @@ fn folded() -> String {
 
 /// The functions of the user's code in a sample; `None` if there are none.
 fn stack(frames: &[usize], names: &mut Symbols) -> Option<String> {
-    // A return address is that of the next instruction, which may be another function's.
+    // A return address is that of the next instruction, which may belong to another function.
     let addresses = frames.iter().map(|frame| frame.saturating_sub(1) as u64);
     let functions = addresses.filter_map(|address| Some(names.at(address)?.replace(';', ",")));
     outermost_first(&functions.collect::<Vec<_>>())
 }
 
-/// The functions from the one below the entry of a cell, or of a thread, on; without the handler's.
+/// The functions from the one above the entry of a cell, or of a thread, on; without the signal
+/// handler's.
 fn outermost_first(innermost_first: &[String]) -> Option<String> {
     let is_handlers = |name: &String| HANDLERS.iter().any(|part| name.contains(part));
     let begin = innermost_first.iter().rposition(is_handlers);
@@ -255,7 +257,7 @@ mod tests {
     #[test]
     fn a_busy_function_is_met() {
         unsafe extern "C" fn give(to: *mut c_void, bytes: *const u8, len: usize) {
-            // SAFETY: a text, and bytes that are valid while this runs.
+            // SAFETY: a string, and bytes that are valid during the call.
             let (to, bytes) = unsafe {
                 (
                     &mut *to.cast::<String>(),
@@ -268,7 +270,7 @@ mod tests {
         assert!(!start(), "one at a time");
         run_user_code_1(&AtomicBool::new(false));
         let mut text = String::new();
-        // SAFETY: the text is what the function above takes.
+        // SAFETY: the function above expects the string.
         unsafe { stop((&raw mut text).cast(), give) };
         assert!(text.contains("busy"), "{text}");
     }

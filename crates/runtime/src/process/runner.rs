@@ -1,4 +1,5 @@
-//! The process that runs cells: one thread that takes requests from its owner and performs them.
+//! The process that runs cells: a single thread that receives requests from its owner and performs
+//! them.
 
 use super::byte_counter::ByteCounter;
 use super::control::Control;
@@ -21,26 +22,27 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Time after a cell until its snapshot is taken, unless something is to run before: on a machine
-/// with more engines than cores, the cells of the others come first.
+/// The time after a cell until its snapshot is taken, unless other code is to run before: on a
+/// machine with more engines than cores, other engines' cells have priority.
 const REST: Duration = Duration::from_millis(50);
 
-/// Turns snapshots off for every runtime below, when it is `0`.
+/// The environment variable that disables snapshots for all runtimes below, with the value `0`.
 const SNAPSHOTS_VAR: &str = "PHALANX_SNAPSHOTS";
 
-/// Serves the owner until it closes the connection. Its parent is the supervisor.
+/// Serves the owner until it closes the connection. The parent process is the supervisor.
 pub(super) fn run(path: &Path) -> Result<(), ProcessError> {
-    // A busy cell hears of nothing. The supervisor has one thread, so it is the process that counts.
+    // A busy cell cannot detect the end of its parent. The supervisor has only one thread, so the
+    // signal is sent for its process.
     set_parent_process_death_signal(Some(Signal::KILL)).map_err(io::Error::from)?;
     let score = OomScore::own();
     score.raise();
-    // A crash is told of by its signal; writing gigabytes to disk first would only keep the user
-    // waiting. One byte rather than none: that is what a handler of core files takes for no.
+    // A crash is reported by its signal; writing a core file of gigabytes would only delay that.
+    // One byte instead of zero, which handlers of core files interpret as a request for none.
     let limit = Rlimit {
         current: Some(1),
         ..rustix::process::getrlimit(Resource::Core)
     };
-    // Where it may not be set, a crash takes longer.
+    // If it cannot be set, a crash takes longer.
     let _ = setrlimit(Resource::Core, limit);
     let page = Arc::new(SharedPage::open(&path.with_file_name(PAGE_FILE))?);
     let on = std::env::var_os(SNAPSHOTS_VAR).is_none_or(|value| value != "0");
@@ -68,17 +70,18 @@ struct Runner {
     cells: LoadedCells,
     snapshots: Snapshots,
     last: Option<RunId>,
-    /// The files of values that calls returned and the owner may not have opened yet.
+    /// The files of returned values that the owner may not have opened yet.
     given: VecDeque<OwnedFd>,
     page: Arc<SharedPage>,
     written: ByteCounter,
-    /// The snapshot, if there is one, lacks something.
+    /// True if the snapshot, if any, is out of date.
     is_stale: bool,
 }
 
 impl Runner {
-    /// The next request; `None` once the owner has closed the connection. What the last one has left
-    /// is in a snapshot soon, but not while others of a cluster may still be at work on it.
+    /// Receives the next request; `None` once the owner has closed the connection. A snapshot of
+    /// the changed state is taken after a delay, so as not to compete with other engines that are
+    /// still running.
     fn next(&mut self) -> Result<Option<RuntimeRequest>, ProcessError> {
         if self.is_stale && !self.control.is_readable(REST)? {
             self.take_snapshot()?;
@@ -107,7 +110,7 @@ impl Runner {
                 entry,
             } => {
                 if self.protect()? == Process::Snapshot {
-                    // The cell has run, in the process that is gone.
+                    // The cell has already run, in the process that has exited.
                     return Ok(());
                 }
                 let ran = self.guard(|cells| cells.run(&artifact, &entry));
@@ -150,19 +153,19 @@ impl Runner {
                 self.given.pop_front();
                 Ok(())
             }
-            // This process is awake.
+            // This process is running already.
             RuntimeRequest::Wake => Ok(()),
         }
     }
 
-    /// Runs code of the user's. The owner that stops it and its own end exclude each other.
+    /// Runs user code. Its completion and a stop by the owner are mutually exclusive.
     fn guard<T>(&mut self, run: impl FnOnce(&mut LoadedCells) -> T) -> T {
         let order = Ordering::SeqCst;
         self.page.words()[RUN_WORD].store(RUNNING, order);
         let ran = run(&mut self.cells);
         let word = &self.page.words()[RUN_WORD];
         if word.compare_exchange(RUNNING, IDLE, order, order).is_err() {
-            // The end is coming from outside; the snapshot goes on without what has run.
+            // The process is being killed; the snapshot continues without the effects of this run.
             loop {
                 std::thread::park();
             }
@@ -170,8 +173,9 @@ impl Runner {
         ran
     }
 
-    /// Calls a function. The snapshot stays good unless the function has changed the namespace: what
-    /// else it leaves behind (statics of its library) is not worth one for each of many short calls.
+    /// Calls a function. The snapshot remains valid unless the function has changed the namespace:
+    /// other effects (statics of its library) do not justify a snapshot for each of many short
+    /// calls.
     fn call(
         &mut self,
         run: RunId,
@@ -183,7 +187,7 @@ impl Runner {
         let called = self.guard(|cells| cells.call(artifact, offset, &input));
         match called {
             Ok(output) => {
-                // A snapshot would keep it.
+                // Released before a snapshot would keep it.
                 drop(input);
                 let changed = call::changes() != before;
                 self.returned(run, changed, output)?;
@@ -209,7 +213,7 @@ impl Runner {
             written: self.written.now(),
         };
         match self.control.send_with(&reply, &output) {
-            // Too much for one frame: the owner sees that nothing came of it.
+            // Too large for one frame: the value is empty for the owner.
             Err(ProcessError::Frame(error)) => {
                 eprintln!("the function gave back too much: {error}");
                 self.control.send_with(&reply, &[])
@@ -218,15 +222,15 @@ impl Runner {
         }
     }
 
-    /// Records that the user's code has run: the owner is notified first.
+    /// Records that user code has run: the owner is notified first.
     fn ran(&mut self, run: RunId, reply: &RuntimeReply) -> Result<(), ProcessError> {
         self.last = Some(run);
         self.is_stale = true;
         self.control.send(reply)
     }
 
-    /// Sees to it that there is a snapshot before code runs. Threads that were at work when the last
-    /// one was tried may have done theirs.
+    /// Ensures that there is a snapshot before code runs. Threads that were running at the last
+    /// attempt may have finished.
     fn protect(&mut self) -> Result<Process, ProcessError> {
         if self.is_stale || !self.snapshots.is_taken() {
             self.take_snapshot()
@@ -235,9 +239,10 @@ impl Runner {
         }
     }
 
-    /// Takes a snapshot of the present state; the owner is notified of it, or of the reason why there is none.
+    /// Takes a snapshot of the current state; notifies the owner of it, or of the reason why there
+    /// is none.
     ///
-    /// Returns in each process that comes of it, in a snapshot once it has taken over.
+    /// Returns in each resulting process: in the snapshot once it has taken over.
     fn take_snapshot(&mut self) -> Result<Process, ProcessError> {
         let mut process = Process::Same;
         self.is_stale = false;
@@ -271,11 +276,12 @@ enum Process {
     Snapshot,
 }
 
-/// Writes the end marker to both pipes, behind everything the cell has written.
+/// Writes the end marker to both pipes, after all output of the cell.
 fn mark_end(run: RunId) {
     let marker = end_marker(run);
-    // Straight to the descriptors: our own buffered stdout is not the cells'. A cell that closed
-    // them has no output left to order, and the owner hears of the end on the control socket too.
+    // Directly to the descriptors: our own buffered stdout is not the cells'. A cell that has
+    // closed them has no output left to order, and the owner is notified of the end on the control
+    // socket as well.
     for fd in [rustix::stdio::stdout(), rustix::stdio::stderr()] {
         let mut rest = marker.as_bytes();
         while !rest.is_empty() {

@@ -1,14 +1,14 @@
-//! Sleeping copies of the runtime: what takes over when a cell brings the process down.
+//! Snapshots of the runtime: forked processes that take over when a cell crashes the running one.
 //!
-//! A copy is made soon after everything that changes the namespace, so that the next cell finds one
-//! ready, and a process that is killed while it is idle has one too. It costs no memory until the
-//! running process changes some. It shares the running process's open files rather than having
+//! A snapshot is taken soon after every change of the namespace, so that the next cell finds one
+//! ready, and a process that is killed while idle has one as well. It takes no memory until the
+//! running process changes some. It shares the running process's open files instead of having
 //! copies of its own (see [`fork_sibling`]); when it takes over, files that the abandoned cell has
-//! opened are closed, and one that it has closed answers every use with an error.
+//! opened are closed, and every use of a file that the cell has closed is an error.
 //!
-//! A copy has but the thread that copies. Threads of earlier cells that wait (idle pools) are to its
-//! code as if they went on waiting for ever, and the user is told when that matters. While threads
-//! are at work there is no copy: what they hold (locks, half-made changes) would stay that way.
+//! A snapshot has only the thread that forked. Its code behaves as if waiting threads of earlier
+//! cells (idle pools) kept waiting forever, and the user is notified if that matters. While threads
+//! are running no snapshot is taken, since their state (locks, incomplete changes) would be frozen.
 
 use super::ProcessError;
 use super::control::Control;
@@ -29,12 +29,12 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// The number of checks for threads that all wait: those of a pool that has just done its work look
-/// for more before they sleep.
+/// The number of checks for whether all threads are waiting: those of a pool that has just finished
+/// its work look for more before they sleep.
 const LOOKS: u32 = 8;
 const BETWEEN_LOOKS: Duration = Duration::from_micros(250);
 
-/// Keeps the snapshot of this process.
+/// The snapshot of this process.
 pub(super) struct Snapshots {
     path: PathBuf,
     page: Arc<SharedPage>,
@@ -47,22 +47,22 @@ pub(super) struct Snapshots {
 
 struct Snapshot {
     process: OwnedFd,
-    /// Its connection: the open files are shared, so it is open as long as it is open here.
+    /// Its connection: the open files are shared, so it stays open as long as it is open here.
     _connection: UnixStream,
 }
 
-/// True if a snapshot is wanted.
+/// True if snapshots are enabled.
 struct SnapshotWanted(bool);
 
-/// The process that goes on.
+/// The role of the process in which `take` returns.
 pub(super) enum SnapshotRole {
-    /// The one that was running.
+    /// The process that was running before.
     Running,
     /// A snapshot that has taken over.
     TookOver {
-        /// The owner is at the other end.
+        /// The connection to the owner.
         control: Control,
-        /// True if there were threads, which it does not have.
+        /// True if there were threads, which the snapshot does not have.
         had_threads: bool,
     },
 }
@@ -80,12 +80,12 @@ impl Snapshots {
         }
     }
 
-    /// Returns true if there is a snapshot to return to.
+    /// Returns true if there is a snapshot.
     pub(super) fn is_taken(&self) -> bool {
         self.current.is_some()
     }
 
-    /// Takes snapshots from now on, or does without.
+    /// Enables or disables snapshots.
     pub(super) fn turn(&mut self, on: bool) {
         self.on = on;
         if !on {
@@ -93,9 +93,10 @@ impl Snapshots {
         }
     }
 
-    /// Takes one in place of the last, which is out of date.
+    /// Takes a snapshot, which replaces the outdated one.
     ///
-    /// Returns in two processes: at once in this one, and in the snapshot once it has taken over.
+    /// Returns in two processes: immediately in this one, and in the snapshot once it has taken
+    /// over.
     pub(super) fn take(&mut self, after: Option<RunId>) -> Result<SnapshotRole, NoSnapshot> {
         let taken = self.try_take(after);
         if taken.is_err() {
@@ -126,8 +127,9 @@ impl Snapshots {
                 Ok(SnapshotRole::Running)
             }
             Forked::Child => {
-                // Nothing of this process's may be dropped before it is on its own: closing a file
-                // here closes it for the one that runs, and exit handlers are that one's too.
+                // No value of the running process may be dropped before the files are separated:
+                // closing a file here would close it for the running process, and exit handlers
+                // would act on it too.
                 let asleep = RuntimeReply::Asleep {
                     pid: std::process::id(),
                     number,
@@ -153,7 +155,7 @@ impl Snapshots {
         }
     }
 
-    /// The snapshot: waits until it is wanted, or will never be.
+    /// The main loop of a snapshot: waits until it is to take over, or its connection is closed.
     fn sleep(
         &self,
         control: &mut Control,
@@ -171,10 +173,10 @@ impl Snapshots {
         )))
     }
 
-    /// The process it was copied from is gone, so its files are this one's.
+    /// Takes over: the original process has exited, so its files belong to this one.
     fn get_up(&mut self, control: &mut Control, open: &OpenFiles) -> Result<(), ProcessError> {
         open.restore(&self.standard)?;
-        // What was the snapshot before this one.
+        // The snapshot that preceded this one.
         self.current = None;
         self.score.raise();
         let pid = std::process::id();
@@ -183,13 +185,13 @@ impl Snapshots {
 
     fn forget(&mut self) {
         if let Some(snapshot) = self.current.take() {
-            // One that has ended by itself needs no ending.
+            // It may have exited by itself.
             let _ = pidfd_send_signal(&snapshot.process, Signal::KILL);
         }
     }
 }
 
-/// The threads that wait, when all do.
+/// The names of the waiting threads; an error if any thread is running.
 fn waiting_threads() -> Result<Vec<String>, NoSnapshot> {
     let failed = |error: std::io::Error| NoSnapshot::Failed(error.to_string());
     let mut busy = Vec::new();
@@ -207,7 +209,7 @@ fn waiting_threads() -> Result<Vec<String>, NoSnapshot> {
     Err(NoSnapshot::Threads(names(busy)))
 }
 
-/// The names of threads, each once.
+/// The names of threads, without duplicates.
 fn names(threads: Vec<threads::Thread>) -> Vec<String> {
     let mut names: Vec<String> = threads.into_iter().map(|thread| thread.name).collect();
     names.sort();

@@ -1,25 +1,25 @@
-//! The stack on which cells run: large enough for the arrays of numerical work.
+//! The stack of cells: large enough for the arrays of numerical code.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::io;
 use std::os::unix::process::CommandExt;
 use std::process::Command;
 
-/// Bytes; the system's own is 8 MiB as a rule. What is not used costs nothing.
+/// The size in bytes; the system's default is usually 8 MiB. Unused stack takes no memory.
 const SIZE: u64 = 256 << 20;
 
-/// Set for a process that has been started for its stack.
+/// Set in a process that was restarted for its stack.
 const STARTED_VAR: &str = "PHALANX_STACK";
 
-/// Starts this program again with a larger stack, if it has a smaller one: the system decides where it
-/// ends when a program starts. Returns where that is not needed, or not possible.
+/// Restarts this program with a larger stack, unless it has one: the system sets the limit when a
+/// program starts. Returns if that is not necessary, or not possible.
 pub(super) fn ensure() {
     let limit = getrlimit(Resource::Stack);
     let is_large = limit.current.is_none_or(|current| current >= SIZE);
     if is_large || std::env::var_os(STARTED_VAR).is_some() {
         return;
     }
-    // With the smaller one large arrays overflow it, which is told.
+    // Large arrays overflow the smaller stack, which is reported.
     if let Err(error) = start_again(limit.maximum) {
         eprintln!("runtime: the stack stays as small as it is: {error}");
     }

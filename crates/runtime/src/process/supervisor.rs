@@ -1,7 +1,8 @@
-//! The process above the runtime: sees how it ends, and sees to it that nothing is left behind.
+//! The supervisor of the runtime: detects how its processes exit, and ensures that nothing is left
+//! behind.
 //!
-//! Descendants that have lost their parent fall to it. It never runs anything of a cell's, so it is
-//! never too busy to hear that the owner is gone.
+//! Descendants that have lost their parent are reparented to it. It never runs code of cells, so it
+//! can always detect that the owner has exited.
 
 use super::control::Control;
 use super::{ProcessError, runner};
@@ -15,11 +16,11 @@ use rustix::process::{Pid, Signal, getpid, kill_process, set_child_subreaper};
 use std::io;
 use std::path::Path;
 
-/// Starts the runtime below this process and watches over it until the owner is gone.
+/// Starts the runtime below this process and supervises it until the owner has exited.
 pub(super) fn run(path: &Path) -> Result<(), ProcessError> {
     set_child_subreaper(Some(getpid())).map_err(io::Error::from)?;
     let signals = Signals::hold()?;
-    // The owner knows this connection by its being the first.
+    // The owner identifies this connection by being the first.
     let mut owner = Control::connect(path)?;
     match fork()? {
         Forked::Child => {
@@ -32,13 +33,13 @@ pub(super) fn run(path: &Path) -> Result<(), ProcessError> {
     let watched = watch(&mut owner, &signals);
     children::end(|_| true, |_, _| {});
     if let Some(folder) = path.parent() {
-        // The owner's, which removes it unless it was killed.
+        // Usually removed by the owner, unless that was killed.
         let _ = std::fs::remove_dir_all(folder);
     }
     watched
 }
 
-/// Serves the owner until it is gone, or until somebody wants this process to end.
+/// Serves the owner until its connection is closed, or a signal requests the end of this process.
 fn watch(owner: &mut Control, signals: &Signals) -> Result<(), ProcessError> {
     loop {
         let mut waited = [
@@ -71,7 +72,7 @@ fn serve(owner: &mut Control, request: SupervisorRequest) -> Result<(), ProcessE
     match request {
         SupervisorRequest::Kill { pid } => {
             let wanted = Pid::from_raw(pid as i32);
-            // A child that has ended is waited for here alone, so the number is nobody else's.
+            // Only this function waits for exited children, so their ids cannot have been reused.
             if let Some(pid) = children::list()
                 .into_iter()
                 .find(|pid| Some(*pid) == wanted)
@@ -85,7 +86,7 @@ fn serve(owner: &mut Control, request: SupervisorRequest) -> Result<(), ProcessE
             mut spared,
         } => {
             spared.push(snapshot);
-            // What was started before, and left alone by who started it.
+            // Excludes processes that were started before the snapshot and orphaned since.
             let since = Pid::from_raw(snapshot as i32).and_then(children::start_time);
             let of_the_cell = |pid: Pid| {
                 let is_spared = spared.contains(&pid.as_raw_pid().unsigned_abs());

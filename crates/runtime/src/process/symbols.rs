@@ -1,5 +1,5 @@
-//! The names of functions by their addresses, in all that is loaded now: cells are loaded one after the other, and the
-//! symbols of `backtrace` are of what was there when it was first asked.
+//! The names of functions by address, for all libraries loaded at the moment: cells are loaded one
+//! after the other, but the symbols of `backtrace` are those loaded at its first use.
 
 use object::{Object, ObjectSegment, ObjectSymbol, SymbolKind};
 use std::collections::HashMap;
@@ -7,18 +7,18 @@ use std::fs;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 
-/// The files that are mapped into this process, and the functions of those that were asked for.
+/// The files mapped into this process, and the functions of those that were looked up.
 #[derive(Debug)]
 pub(super) struct Symbols {
     mappings: Vec<Mapping>,
     files: HashMap<PathBuf, Functions>,
 }
 
-/// A part of a file in this process's memory.
+/// A mapped range of a file.
 #[derive(Debug, PartialEq)]
 struct Mapping {
     memory: Range<u64>,
-    /// The place in the file.
+    /// The offset in the file.
     offset: u64,
     path: PathBuf,
 }
@@ -26,14 +26,14 @@ struct Mapping {
 /// The functions of a file.
 #[derive(Debug, Default)]
 struct Functions {
-    /// The places in the file of what is loaded, each with its address.
+    /// The file ranges of loaded segments, each with its address.
     segments: Vec<(Range<u64>, u64)>,
-    /// Sorted by their addresses.
+    /// Sorted by address.
     functions: Vec<(Range<u64>, String)>,
 }
 
 impl Symbols {
-    /// Looks at what is mapped.
+    /// Reads the current mappings.
     pub(super) fn read() -> Self {
         let maps = fs::read_to_string("/proc/self/maps").unwrap_or_default();
         Self {
@@ -67,7 +67,7 @@ impl Functions {
     }
 }
 
-/// Reads a line of `maps`: `7f00-7f10 r-xp 00001000 08:01 42   /usr/lib/libc.so.6`.
+/// Parses a line of `maps`: `7f00-7f10 r-xp 00001000 08:01 42   /usr/lib/libc.so.6`.
 fn mapping(line: &str) -> Option<Mapping> {
     let number = |text: &str| u64::from_str_radix(text, 16).ok();
     let mut words = line.splitn(6, ' ');

@@ -1,9 +1,11 @@
-//! The data by which dependencies of cells know of their threads, as it was before the first cell.
+//! The statics in which dependencies of cells record their threads, as they were before the first
+//! cell.
 //!
-//! A snapshot has none of the threads that waited when it was taken, and what a pool's statics say of
-//! them would have the next use of it wait for ever. So once one takes over, the statics of the crates
-//! that start threads, and of those that depend on them, are what they were when they were loaded: a
-//! pool, or a runtime, is then made anew by its first use. What they pointed to stays allocated.
+//! A snapshot has none of the threads that were waiting when it was taken, and a pool whose statics
+//! refer to them would block forever on its next use. When a snapshot takes over, the statics of
+//! the crates that start threads, and of those that depend on them, are therefore reset to their
+//! state after loading: a pool, or an async runtime, is then recreated by its first use. The memory
+//! they pointed to is leaked.
 
 use object::{Object, ObjectSection, ObjectSymbol, ReadCache, SymbolSection};
 use phalanx_protocol::runtime::{KNOWING_THREADS_SECTION, SHARED_LIBRARY_PREFIX};
@@ -11,10 +13,10 @@ use std::collections::HashSet;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-/// The sections that hold statics; the loader's tables are in others.
+/// The sections that contain statics; the loader's tables are in others.
 const SECTIONS: [&str; 2] = [".data", ".bss"];
 
-/// Statics of all libraries that hold dependencies.
+/// The saved statics of all libraries with dependencies.
 #[derive(Default)]
 pub(super) struct ThreadData {
     libraries: HashSet<PathBuf>,
@@ -28,7 +30,7 @@ struct Static {
 }
 
 impl ThreadData {
-    /// Returns true for the name of a library that holds dependencies.
+    /// Returns true for the name of a library with dependencies.
     pub(super) fn is_of_dependencies(library: &Path) -> bool {
         let name = library.file_name().and_then(|name| name.to_str());
         let name = name.and_then(|name| name.strip_prefix("lib"));
@@ -40,18 +42,18 @@ impl ThreadData {
         if !self.libraries.insert(library.to_owned()) {
             return;
         }
-        // What cannot be read is not restored either: a pool of it may then wait for ever.
+        // Statics that cannot be read are not restored: a pool may then block forever.
         for (address, size) in ranges(library).unwrap_or_default() {
             let address = base + address;
-            // SAFETY: the file says that the library, which is never unloaded, has data of this size
-            // there; no other thread has been started by it yet.
+            // SAFETY: according to the file, the library, which is never unloaded, has data of this
+            // size there; it has not started any thread yet.
             let bytes = unsafe { std::slice::from_raw_parts(address as *const u8, size) };
             let bytes = bytes.into();
             self.statics.push(Static { address, bytes });
         }
     }
 
-    /// Makes all of them what they were. There are no other threads.
+    /// Restores all statics. There are no other threads.
     pub(super) fn restore(&self) {
         for saved in &self.statics {
             let (from, size) = (saved.bytes.as_ptr(), saved.bytes.len());
@@ -61,7 +63,7 @@ impl ThreadData {
     }
 }
 
-/// Address and size of the statics of the crates that a library names.
+/// The addresses and sizes of the statics of the crates that a library names.
 fn ranges(library: &Path) -> Option<Vec<(usize, usize)>> {
     let cache = ReadCache::new(File::open(library).ok()?);
     let file = object::File::parse(&cache).ok()?;
@@ -88,7 +90,7 @@ fn ranges(library: &Path) -> Option<Vec<(usize, usize)>> {
     statics.map(range).collect()
 }
 
-/// Returns true for the symbol of something that one of the crates defines.
+/// Returns true for the symbol of an item defined by one of the crates.
 fn is_of(symbol: &str, crates: &HashSet<&str>) -> bool {
     let name = format!("{:#}", rustc_demangle::demangle(symbol));
     let name = name.trim_start_matches(['<', '&']);
@@ -132,15 +134,15 @@ mod tests {
             assert!(rustc.unwrap().success());
             library
         };
-        // Its own crate is the named one, or another.
+        // The crate itself is the named one, or another.
         for (name, restored) in [("pool", 7), ("other", 9)] {
             let path = compile(name);
-            // SAFETY: the library was just made, and has no code that runs by being loaded.
+            // SAFETY: the library was created by this test, and runs no code when it is loaded.
             let library = unsafe { Library::open(Some(&path), RTLD_NOW | RTLD_LOCAL) }.unwrap();
             let base = super::super::call::base(&library).unwrap();
             let mut data = ThreadData::default();
             data.save(&path, base);
-            // SAFETY: that is the function's type.
+            // SAFETY: the function has this type.
             let count = unsafe { library.get::<extern "C" fn(bool) -> u32>(b"count") }.unwrap();
             for own in [true, false, true, false] {
                 count(own);

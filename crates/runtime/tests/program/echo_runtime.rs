@@ -1,4 +1,4 @@
-//! The runtime process the tests start.
+//! The runtime process started by the tests.
 
 fn main() -> std::process::ExitCode {
     phalanx_runtime::process_main()

@@ -15,7 +15,7 @@ use tempfile::TempDir;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
-/// No test waits longer for one event.
+/// The timeout of the tests for one event.
 pub const PATIENCE: Duration = Duration::from_secs(60);
 
 pub struct Session {
@@ -75,7 +75,7 @@ impl Session {
         RunId(self.runs)
     }
 
-    /// Calls a script; returns its value, if it gets that far, and its outcome, without its output.
+    /// Calls a script; returns its value, if any, and its outcome, without its output.
     pub async fn call(&mut self, script: &str, args: Vec<u8>) -> (Option<Vec<u8>>, Outcome) {
         let id = self.submit_call(script, args);
         self.collect_call(id).await
@@ -102,7 +102,8 @@ impl Session {
             .expect("an event")
     }
 
-    /// Runs a script; its output in the order of arrival, streams merged, and its outcome.
+    /// Runs a script; returns its output in the order of arrival, with streams merged, and its
+    /// outcome.
     pub async fn run(&mut self, script: &str) -> (Vec<Output>, Outcome) {
         let id = self.submit(script);
         self.collect(id).await
@@ -139,7 +140,7 @@ pub fn stdout(text: &str) -> Output {
     }
 }
 
-/// Waits for a condition that no event reports.
+/// Polls a condition that no event reports.
 pub async fn until(mut done: impl FnMut() -> bool) {
     let waiting = async {
         while !done() {
@@ -155,7 +156,7 @@ impl Session {
         self.folder.path().join(name)
     }
 
-    /// The process whose id a script writes to a file.
+    /// The process whose id a script has written to a file.
     pub async fn pid_in(&self, name: &str) -> u32 {
         let path = self.file(name);
         let read = || std::fs::read_to_string(&path).unwrap_or_default();
@@ -169,7 +170,7 @@ pub fn kill(pid: u32) {
     rustix::process::kill_process(pid, Signal::KILL).expect("the process is there");
 }
 
-/// Returns true if a process exists and has not ended.
+/// Returns true if a process exists and has not exited.
 pub fn lives(pid: u32) -> bool {
     stat(pid).is_some_and(|fields| fields[0] != "Z" && fields[0] != "X")
 }
@@ -189,7 +190,7 @@ pub fn children_of(pid: u32) -> Vec<u32> {
         .collect()
 }
 
-/// The fields of `/proc/…/stat` from the state on.
+/// The fields of `/proc/…/stat`, starting with the state.
 fn stat(pid: u32) -> Option<Vec<String>> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, rest) = stat.rsplit_once(") ")?;

@@ -176,13 +176,13 @@ fn an_error_is_told_whole_and_as_what_it_is() {
             "Errored { message: \"two\\nlines\", failure: Some(NoEngines), location: None }"
         ]
     );
-    // However long it takes the cell to say that it was left.
+    // However long the cell takes to report that it was left.
     let mut cell = Cell::new(false).err(&report);
     cell.now += ERROR_LINE_DELAY * 2;
     cell.capture.tick(cell.now);
     let ended = cell.out("EVCXR_ERROR_OCCURRED\n").end();
     assert!(ended[0].starts_with("Errored"), "{ended:?}");
-    // One that did not leave the cell is text.
+    // An error that did not leave the cell is text.
     let cell = Cell::new(false).err(&report).err("later\n");
     assert_eq!(
         cell.end(),
@@ -341,7 +341,7 @@ fn what_a_call_has_left_half_written_is_its_own() {
             "Completed"
         ]
     );
-    // It has ended once.
+    // It ends only once.
     cell.capture.end_run(RUN);
     assert_eq!(shown(cell.capture.take()), [""; 0]);
     cell.capture.start(RUN, false, vec![]);
