@@ -1,4 +1,4 @@
-//! The evaluator process the tests start, which is also what evcxr starts as its child.
+//! The evaluator process started by the tests, which evcxr also starts as its child process.
 
 use phalanx_evaluator::{Backend, analysis_main, hook, process_main};
 use phalanx_protocol::evaluator::NamespaceKind;

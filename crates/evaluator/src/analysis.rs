@@ -1,4 +1,4 @@
-//! The analysis process, which knows from the start what every namespace depends on.
+//! The analysis process, whose initial crate has the dependencies of every namespace.
 
 use crate::evaluate::Backend;
 use phalanx_analysis::handle::AnalysisConfig;
@@ -8,8 +8,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-/// Returns how the analysis process of a kernel is started: a program whose main calls
-/// [`analysis_main`] when given `analysis [--echo]`.
+/// Returns the configuration of a kernel's analysis process: a program whose `main` calls
+/// [`analysis_main`] for the arguments `analysis [--echo]`.
 #[must_use]
 pub fn analysis_config(program: PathBuf, backend: Backend) -> AnalysisConfig {
     let words = match backend {
@@ -30,7 +30,7 @@ pub fn analysis_config(program: PathBuf, backend: Backend) -> AnalysisConfig {
     }
 }
 
-/// The toolchain of the folder the kernel was started in, which evaluators are given too.
+/// The toolchain of the folder the kernel was started in, which evaluators use as well.
 #[cfg(feature = "evcxr")]
 fn toolchain() -> Vec<(OsString, OsString)> {
     use phalanx_toolchain::rustup::TOOLCHAIN_VAR;
@@ -38,7 +38,7 @@ fn toolchain() -> Vec<(OsString, OsString)> {
     variable.into_iter().collect()
 }
 
-/// Does what the analysis process does; called by `phalanx analysis`.
+/// The main function of the analysis process; called by `phalanx analysis`.
 pub fn analysis_main(backend: Backend) -> ExitCode {
     match backend {
         #[cfg(feature = "evcxr")]

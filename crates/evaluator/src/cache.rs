@@ -1,4 +1,4 @@
-//! The cache folder: what is in it, and the limit that it is kept within.
+//! The cache folder: its contents, and its size limit.
 
 use crate::folder::{self, BuildFolder};
 use std::fs;
@@ -6,26 +6,26 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// Names the limit in MiB; else [`DEFAULT_LIMIT`].
+/// The environment variable with the limit in MiB; the default is [`DEFAULT_LIMIT`].
 const LIMIT_VAR: &str = "PHALANX_CACHE_LIMIT";
 
-/// The size that the cache is kept within unless the user names another one, in bytes.
+/// The default limit of the cache, in bytes.
 const DEFAULT_LIMIT: u64 = 16 << 30;
 
-/// A part of the cache that can be removed by itself.
+/// A part of the cache that can be removed separately.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CacheEntry {
-    /// Its folder.
+    /// The folder.
     pub path: PathBuf,
-    /// The room it takes, in bytes.
+    /// The size in bytes.
     pub size: u64,
-    /// The time of its last use.
+    /// The time of the last use.
     pub used: SystemTime,
     /// True while a running kernel has it locked.
     pub in_use: bool,
 }
 
-/// Returns the size that the cache is kept within, in bytes.
+/// The limit of the cache, in bytes.
 #[must_use]
 pub fn cache_limit() -> u64 {
     let named = std::env::var(LIMIT_VAR).ok();
@@ -33,14 +33,15 @@ pub fn cache_limit() -> u64 {
     mebibytes.map_or(DEFAULT_LIMIT, |mebibytes| mebibytes << 20)
 }
 
-/// Lists the build folders and the versions of the notebooks' library, the least recently used first.
+/// Lists the build folders and the versions of the notebooks' library, the least recently used
+/// first.
 ///
 /// # Errors
-/// When the folder cannot be read; one that is not there is empty.
+/// If the folder cannot be read; a missing folder is empty.
 pub fn cache_entries(cache: &Path) -> io::Result<Vec<CacheEntry>> {
     let parts = parts(cache)?;
     let locked = |part: &CachePart| part.lock.as_deref().is_some_and(folder::is_locked);
-    // A library may be in use by any kernel, whichever build folder that has.
+    // A library may be in use by any kernel, whatever its build folder.
     let is_any_in_use = parts.iter().any(locked);
     let entry = |part: CachePart| CacheEntry {
         in_use: match part.lock {
@@ -54,14 +55,14 @@ pub fn cache_entries(cache: &Path) -> io::Result<Vec<CacheEntry>> {
     Ok(parts.into_iter().map(entry).collect())
 }
 
-/// Removes the least recently used parts that no kernel is using until the cache takes no more than
-/// `limit` bytes, and returns those that were removed.
+/// Removes the least recently used parts that no kernel is using, until the cache takes at most
+/// `limit` bytes; returns the removed parts.
 ///
 /// # Errors
-/// When the folder cannot be read, or a part of it not be removed.
+/// If the folder cannot be read, or a part cannot be removed.
 pub fn clean_cache(cache: &Path, limit: u64) -> io::Result<Vec<CacheEntry>> {
     let mut total: u64 = parts(cache)?.iter().map(|part| part.size).sum();
-    // To find out which parts are in use takes their locks for a moment, in which no kernel gets them.
+    // Checking whether parts are in use locks them for a moment, in which no kernel can.
     if total <= limit {
         return Ok(Vec::new());
     }
@@ -79,7 +80,7 @@ pub fn clean_cache(cache: &Path, limit: u64) -> io::Result<Vec<CacheEntry>> {
     Ok(removed)
 }
 
-/// A part of the cache, of which it is not known whether it is in use.
+/// A part of the cache, whose use has not been checked.
 struct CachePart {
     path: PathBuf,
     size: u64,
@@ -108,7 +109,7 @@ fn parts(cache: &Path) -> io::Result<Vec<CachePart>> {
     Ok(parts)
 }
 
-/// Removes a part, unless a kernel has begun to use it meanwhile; returns whether it did.
+/// Removes a part, unless a kernel has started to use it; returns true if it was removed.
 fn remove(path: &Path) -> io::Result<bool> {
     let lock = lock_of(path);
     let held = lock.is_file().then(|| BuildFolder::try_lock(&lock));
@@ -132,7 +133,7 @@ fn folders(parent: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths.filter(|path| path.is_dir()).collect())
 }
 
-/// Returns the room that a folder takes; what vanishes meanwhile takes none.
+/// The size of a folder in bytes; entries that disappear meanwhile are not counted.
 fn size_of(folder: &Path) -> u64 {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let sizes = entries.map(|entry| match entry.metadata() {

@@ -1,4 +1,4 @@
-//! The evaluator's twin for tests: compiles a few words, in no time, with all the same outcomes.
+//! The evaluator's twin for tests: compiles a few keywords in no time, with all possible outcomes.
 
 use crate::evaluate::{Evaluate, SlowRequest};
 use crate::kernel_link::KernelLink;
@@ -20,7 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use tempfile::TempDir;
 
-/// Every word a cell may begin a line with; what they do is said where they run, in the runtime.
+/// The keywords with which a line of a cell may begin; their meanings are documented in the
+/// runtime.
 const WORDS: &[&str] = &[
     "print",
     "write",
@@ -288,21 +289,21 @@ fn defined(lines: &[String]) -> EchoVariables {
         .collect()
 }
 
-/// Takes the variables that a cell moves; answers their names.
+/// Removes the variables that a cell moves; returns their names.
 fn take_moved(variables: &mut EchoVariables, lines: &[String]) -> Vec<String> {
     let names = lines.iter().filter_map(|line| line.strip_prefix("move "));
     let moved = names.filter(|name| variables.remove(*name).is_some());
     moved.map(str::to_owned).collect()
 }
 
-/// The function a line that begins so is about.
+/// The function that a line beginning with `word` refers to.
 fn function(line: &str, word: &str) -> Option<String> {
     let name = line.strip_prefix(word)?;
     let end = name.find(|c: char| !c.is_alphanumeric());
     Some(name[..end.unwrap_or(name.len())].to_owned())
 }
 
-/// The word that ends at the offset: where it begins, and it.
+/// The word that ends at an offset, with its start.
 fn word_at(source: &str, offset: usize) -> (usize, &str) {
     let before = source.get(..offset).unwrap_or(source);
     let start = before
@@ -313,7 +314,7 @@ fn word_at(source: &str, offset: usize) -> (usize, &str) {
     (start, &before[start..])
 }
 
-/// The twin of the analysis: knows the words.
+/// The analysis twin: it completes the keywords.
 pub(crate) struct Analyst;
 
 impl Analyze for Analyst {

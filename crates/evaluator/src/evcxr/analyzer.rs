@@ -1,4 +1,4 @@
-//! The crate that the analysis process begins with, as every evaluator does.
+//! The initial crate of the analysis process, which every evaluator has as well.
 
 use super::{library, prelude};
 use crate::folder_check::cache_folder;
@@ -7,7 +7,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Loads what cells may use before the first `:dep`.
+/// Loads the dependencies that cells can use before the first `:dep`.
 pub(crate) fn analyzer() -> CellAnalyzer {
     let folder = std::env::temp_dir();
     let first = folder.join("first");
@@ -17,7 +17,8 @@ pub(crate) fn analyzer() -> CellAnalyzer {
     CellAnalyzer::start(folder.join("cells"), &first)
 }
 
-/// Writes a crate with the dependencies of a new namespace, in the versions of the library's lock.
+/// Writes a crate with the dependencies of a new namespace, in the versions of the library's lock
+/// file.
 fn write(folder: &Path) -> io::Result<()> {
     let cache = cache_folder().map_err(io::Error::other)?;
     let library: PathBuf = library::write(&cache)?;

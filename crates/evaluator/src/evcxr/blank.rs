@@ -1,14 +1,14 @@
-//! Blanking: text that is taken out while everything else stays at its line and byte.
+//! Blanking: removal of text such that all other text keeps its line and byte offset.
 
 use std::ops::Range;
 
-/// Returns a space for every byte of a text, but for line breaks, which stay.
+/// Returns a space for every byte of a text, except for line breaks, which are kept.
 pub(super) fn blanks(text: &str) -> String {
     let blank = |byte| if byte == b'\n' { '\n' } else { ' ' };
     text.bytes().map(blank).collect()
 }
 
-/// Returns a text with blanks for these ranges of bytes, as far as they begin and end at characters.
+/// Blanks ranges of bytes in a text; ranges that do not begin and end at characters are ignored.
 pub(super) fn blank(text: &str, ranges: impl IntoIterator<Item = Range<usize>>) -> String {
     let mut bytes = text.as_bytes().to_vec();
     let is_whole = |range: &Range<usize>| text.get(range.clone()).is_some();

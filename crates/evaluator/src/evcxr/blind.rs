@@ -1,26 +1,26 @@
-//! The input of evcxr's own rust-analyzer: next to nothing.
+//! The minimal input of evcxr's own rust-analyzer.
 //!
-//! It would read the standard library and all dependencies for seconds, and look at all of it again
-//! for every cell. It is asked for nothing that a cell does not say (see [`super::types`]), so it has
-//! to know nothing: there is no rustc for it, hence no standard library; its cargo, which is our
-//! stand-in, knows a crate without dependencies; and that crate is configured out by an attribute that
-//! rustc does not see.
+//! It would read the standard library and all dependencies for seconds, and analyze all of it again
+//! for every cell. Since it is only asked about types that are written in the cell (see
+//! [`super::types`]), it needs no context: it has no rustc, hence no standard library; its cargo,
+//! which is our wrapper, reports a crate without dependencies; and that crate is configured out by
+//! an attribute that rustc does not see.
 
 use serde_json::json;
 use std::ffi::OsString;
 use std::io;
 use std::path::Path;
 
-/// The attribute, which evcxr puts into each crate that it writes.
+/// The attribute, which evcxr adds to each crate that it writes.
 pub(super) const ATTRIBUTE: &str = "#![cfg(phalanx_analysis)]";
 
-/// The option with which rust-analyzer names a crate; evcxr means the one of its folder.
+/// The option with which rust-analyzer specifies a crate; evcxr uses that of the current folder.
 const MANIFEST: &str = "--manifest-path";
 
-/// The other calls of cargo that it makes, and can do without.
+/// Other subcommands of cargo that rust-analyzer calls but does not need.
 const OTHERS: [&str; 4] = ["--version", "config", "locate-project", "rustc"];
 
-/// Answers a call of cargo, if it is one of rust-analyzer's; the exit code then.
+/// Handles a call of cargo by rust-analyzer; returns the exit code, or `None` for other calls.
 pub(super) fn answer(arguments: &[OsString]) -> Option<i32> {
     let has = |word: &str| arguments.iter().any(|argument| argument == word);
     let at = arguments.iter().position(|argument| argument == MANIFEST);
@@ -34,12 +34,12 @@ pub(super) fn answer(arguments: &[OsString]) -> Option<i32> {
     }
 }
 
-/// Takes the attribute out of a crate's source; everything else stays where it is.
+/// Removes the attribute from a crate's source, without moving other text.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// If the file cannot be written.
 pub(super) fn reveal(source: &Path) -> io::Result<()> {
-    // What cannot be read is rustc's business.
+    // rustc reports a file that cannot be read.
     let text = std::fs::read_to_string(source).unwrap_or_default();
     match text.contains(ATTRIBUTE) {
         true => {

@@ -1,13 +1,13 @@
-//! A cargo that knows when it is not needed.
+//! A wrapper of cargo that skips unnecessary calls.
 //!
-//! evcxr runs `cargo build` for every cell, and cargo takes 20 to 30 ms to find that nothing but the
-//! cell has changed, a quarter of a small cell's time. So evcxr is given this program for its cargo:
-//! as long as the manifest, the lock file, the arguments and the environment are those of the last
-//! build, rustc is called the way cargo called it then. So it is when evcxr only wants to know what is
-//! wrong with a cell, for which cargo would first build all dependencies once more. Everything else
-//! goes to the real cargo.
+//! evcxr runs `cargo build` for every cell, and cargo takes 20 to 30 ms to find that only the cell
+//! has changed, a quarter of the time of a small cell. So evcxr uses this program as its cargo: as
+//! long as the manifest, the lock file, the arguments and the environment are those of the last
+//! build, rustc is called directly, with the arguments cargo used then. The same holds if evcxr
+//! only requests the errors of a cell, for which cargo would first rebuild all dependencies. All
+//! other calls are passed to the real cargo.
 //!
-//! evcxr asks `rustup which cargo` before it looks at the PATH, so that answer is given too.
+//! evcxr runs `rustup which cargo` before it searches the PATH, so rustup is wrapped as well.
 
 use super::dependencies::{Graph, Session, read_artifacts, tokio_for};
 use super::error_hints::{self, PROGRESS};
@@ -27,38 +27,39 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// By which evcxr says where it wants to read which library was built.
+/// The environment variable in which evcxr specifies the file for the path of the built library.
 const LIBRARY_PATH_VAR: &str = "EVCXR_EXECUTION_SO_PATH";
 
-/// The name of every cell's crate.
+/// The arguments with the name of every cell's crate.
 const CELL_CRATE: &str = "--crate-name ctx ";
 const CELL_COMPILING: &str = "Compiling ctx ";
 
 const OFFLINE: &str = "--offline";
 
-/// How evcxr asks what is wrong with a cell.
+/// The subcommand with which evcxr requests the errors of a cell.
 const CHECK: &str = "check";
 
-/// How often cargo asks again before it takes the network for gone; cargo's own 3 take 11 s.
+/// The environment variable for cargo's network retries; cargo's default of 3 takes 11 s.
 const RETRY_VAR: &str = "CARGO_NET_RETRY";
 
-/// While this folder is there, no cell is built: what evcxr asks for will not be run.
+/// While this folder exists, cells are not built, since evcxr's calls are not going to be run.
 pub(super) const DRY_RUN: &str = "target/phalanx-dry-run";
 
-/// In that folder, says that what cells depend on is built all the same; holds the glob imports of the
-/// namespace, one in a line.
+/// The file in that folder that requests building dependencies nevertheless; it contains the glob
+/// imports of the namespace, one per line.
 pub(super) const DEPENDENCIES: &str = "dependencies";
 
-/// In that folder if dependencies are new: empty until one more turns out to be needed for them.
+/// The file in that folder that exists if dependencies are new: empty until they turn out to
+/// require another one.
 pub(super) const ADDITION: &str = "addition";
 
-/// The exit code of a build that waits for that.
+/// The exit code of a build that waits for that dependency.
 const WAITING: i32 = 3;
 
-/// How cargo announces, told to be verbose, what it runs.
+/// The text with which `cargo --verbose` announces a command.
 const RUNNING: &str = "Running `";
 
-/// If this process was started as one of the tools, works as it; does not return then.
+/// Runs as a tool, without returning, if this process was started as one.
 pub(super) fn tool_main() {
     let Some(folder) = env::var_os(TOOLS_VAR).map(PathBuf::from) else {
         return;
@@ -76,7 +77,7 @@ pub(super) fn tool_main() {
     std::process::exit(101);
 }
 
-/// Answers where cargo is; everything else is the real rustup's.
+/// Replies to `rustup which cargo`; passes other calls to the real rustup.
 fn rustup(folder: &Path, arguments: &[OsString]) -> io::Error {
     if arguments
         .iter()
@@ -114,7 +115,7 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
                 Err(error) => error,
             };
         }
-        // It fetches what evcxr wants to know of a dependency.
+        // Fetches the data that evcxr requests about a dependency.
         (Some("metadata"), _) => {
             let lock = Lock::restore(arguments);
             let answer = resolved(folder, arguments, lock, |_| false);
@@ -148,7 +149,7 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
         Some(call) => Ok(call),
         None if is_dry && needs_addition(folder, arguments) => std::process::exit(WAITING),
         None => {
-            // Without it the same is built twice.
+            // Without it, the same dependencies may be built twice.
             turn = lock.as_ref().and_then(|lock| lock.take_turn().ok());
             build(folder, arguments, lock, key)
         }
@@ -168,7 +169,7 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
     }
     // evcxr reads it once rustc has succeeded.
     if fs::write(&library, call.library().as_os_str().as_encoded_bytes()).is_ok() {
-        // Returns only if rustc is gone, which cargo reports.
+        // Returns only if rustc does not exist, which cargo reports.
         call.compile(&session);
     }
     match real_cargo(folder) {
@@ -177,16 +178,16 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
     }
 }
 
-/// Makes of a crate what evcxr was not to see.
+/// Restores the parts of a crate that were hidden from evcxr.
 fn reveal(source: &Path) -> io::Result<()> {
     blind::reveal(source)?;
     item_macros::reveal(source)?;
     macros::import(source)
 }
 
-/// A build that came to nothing.
+/// The failure of a build.
 enum BuildError {
-    /// Cargo has said why; its exit code.
+    /// Cargo has reported the error; its exit code.
     Failed(i32),
     Io(io::Error),
 }
@@ -197,8 +198,8 @@ impl From<io::Error> for BuildError {
     }
 }
 
-/// Makes the shared libraries that a call for a cell needs. `is_dry` is true if the evaluator waits for
-/// what this finds, and no cell is compiled.
+/// Makes the shared libraries that a call for a cell needs. `is_dry` is true if the evaluator waits
+/// for the result, and no cell is compiled.
 fn follow(folder: &Path, call: &RustcCall, is_dry: bool) -> io::Result<Session> {
     let here = Path::new(".");
     let mut session = Session::read(here);
@@ -217,7 +218,7 @@ fn follow(folder: &Path, call: &RustcCall, is_dry: bool) -> io::Result<Session> 
     Ok(session)
 }
 
-/// Returns true if new dependencies need one more, and says which.
+/// Returns true if new dependencies require another one, which is written to [`ADDITION`].
 fn needs_addition(folder: &Path, arguments: &[OsString]) -> bool {
     let file = Path::new(DRY_RUN).join(ADDITION);
     if !file.exists() {
@@ -232,7 +233,7 @@ fn needs_addition(folder: &Path, arguments: &[OsString]) -> bool {
     if arguments.iter().any(|argument| argument == OFFLINE) {
         asked.push(OFFLINE.into());
     }
-    // What cannot be resolved is the build's to tell.
+    // The build reports errors of the resolution.
     let answer = observed(folder, &asked, |_| false).ok();
     let answer = answer.filter(|answer| answer.code == 0);
     let manifest = fs::read_to_string("Cargo.toml").unwrap_or_default();
@@ -240,14 +241,14 @@ fn needs_addition(folder: &Path, arguments: &[OsString]) -> bool {
     addition.is_some_and(|addition| fs::write(file, addition).is_ok())
 }
 
-/// The dependencies of all packages.
+/// The dependency graph of all packages.
 fn graph(folder: &Path) -> Graph {
     let arguments = ["metadata", "--format-version=1", OFFLINE];
     let output = real_cargo(folder).and_then(|mut cargo| cargo.args(arguments).output());
     Graph::read(&output.map(|output| output.stdout).unwrap_or_default())
 }
 
-/// Answers as if something had been built.
+/// Pretends that a library was built.
 fn fake_build(library: &Path) -> io::Result<()> {
     let nothing = env::current_dir()?
         .join(DRY_RUN)
@@ -256,8 +257,8 @@ fn fake_build(library: &Path) -> io::Result<()> {
     fs::write(library, nothing.as_os_str().as_encoded_bytes())
 }
 
-/// Everything a build depends on but the cell; `None` when that cannot be said in a few files, since
-/// a dependency by path may change at any time.
+/// A hash of everything that a build depends on except the cell; `None` if there is a dependency by
+/// path, whose files may change at any time.
 fn key(arguments: &[OsString]) -> Option<u64> {
     let manifest = fs::read_to_string("Cargo.toml").ok()?;
     if depends_on_paths(&manifest) {
@@ -274,7 +275,7 @@ fn key(arguments: &[OsString]) -> Option<u64> {
     Some(hasher.finish())
 }
 
-/// Returns true for a variable that is new in every session and means nothing to a build.
+/// Returns true for a variable that differs between sessions and does not affect builds.
 fn is_of_session(name: &OsStr) -> bool {
     const NAMES: [&str; 13] = [
         "_",
@@ -306,7 +307,7 @@ fn is_of_session(name: &OsStr) -> bool {
     NAMES.iter().any(|known| name == *known) || FAMILIES.iter().any(is_of)
 }
 
-/// The arguments of the build that a check is about.
+/// The arguments of the build that corresponds to a check.
 fn as_build(arguments: &[OsString]) -> Vec<OsString> {
     let build = |argument: &OsString| match argument == CHECK {
         true => "build".into(),
@@ -315,7 +316,7 @@ fn as_build(arguments: &[OsString]) -> Vec<OsString> {
     arguments.iter().map(build).collect()
 }
 
-/// Whether a manifest of evcxr's names dependencies that may change at any time.
+/// Returns true if a manifest of evcxr's has dependencies that may change at any time.
 pub(super) fn depends_on_paths(manifest: &str) -> bool {
     let Some((_, dependencies)) = manifest.split_once("[dependencies]") else {
         return false;
@@ -324,8 +325,8 @@ pub(super) fn depends_on_paths(manifest: &str) -> bool {
     lines.any(|line| line.contains("path") && !line.starts_with("phalanx = "))
 }
 
-/// Has the real cargo build everything that a cell depends on; returns how it calls rustc for a cell.
-/// The cell itself is not what it builds: rustc would link all dependencies into it.
+/// Builds the dependencies of a cell with the real cargo; returns its call of rustc for a cell. The
+/// cell itself is not built, since rustc would link all dependencies into it.
 fn build(
     folder: &Path,
     arguments: &[OsString],
@@ -336,7 +337,7 @@ fn build(
         rustc_call::forget(key);
     }
     if let Some(own) = env::var_os(BUILD_FOLDER_VAR) {
-        // Without it cargo builds what is missing.
+        // Otherwise cargo builds what is missing.
         let _ = build_folder::take_from_others(Path::new(&own));
     }
     let cell = fs::read(SOURCE)?;
@@ -375,7 +376,7 @@ fn build_dependencies(
     Ok(call.record(crates))
 }
 
-/// The answer of a cargo that has ended.
+/// The result of a cargo process.
 struct CargoAnswer {
     code: i32,
     output: Vec<u8>,
@@ -383,15 +384,14 @@ struct CargoAnswer {
 }
 
 impl CargoAnswer {
-    /// Prints what cargo has printed; returns its exit code.
+    /// Prints the output of cargo; returns its exit code.
     fn print(&self) -> io::Result<i32> {
         io::stdout().write_all(&self.output)?;
         Ok(self.code)
     }
 }
 
-/// Runs the real cargo, and once more with what this machine has if there is no network. Prints its
-/// errors.
+/// Runs the real cargo, and repeats it offline if there is no network. Prints its errors.
 fn resolved(
     folder: &Path,
     arguments: &[OsString],
@@ -416,8 +416,8 @@ fn resolved(
     Ok(answer)
 }
 
-/// Runs the real cargo. Of what it says on stderr, what tells of its progress goes to the evaluator at
-/// once, which shows it; `taken` says which other lines nobody needs.
+/// Runs the real cargo. Progress messages on its stderr are passed to the evaluator at once, which
+/// shows them; lines for which `taken` returns true are dropped.
 fn observed(
     folder: &Path,
     arguments: &[OsString],
@@ -453,7 +453,7 @@ fn observed(
             let word = text.split_whitespace().next().unwrap_or_default();
             line.push(b'\n');
             match &mut evaluator {
-                // Whole lines: others write there too.
+                // Whole lines, since other processes write there too.
                 Some(evaluator) if PROGRESS.contains(&word) => evaluator.write_all(&line)?,
                 _ => errors.extend(line),
             }
@@ -471,7 +471,7 @@ fn observed(
     })
 }
 
-/// The real cargo: the toolchain's own where rustup says which that is.
+/// The real cargo: that of the toolchain, if rustup reports its path.
 fn real_cargo(folder: &Path) -> io::Result<Command> {
     let asked =
         without(folder, "rustup").and_then(|mut rustup| rustup.args(["which", "cargo"]).output());
@@ -482,7 +482,7 @@ fn real_cargo(folder: &Path) -> io::Result<Command> {
             cargo
                 .env("PATH", path_without(folder)?)
                 .env_remove(CARGO_VAR)
-                // cargo has rustc compile what it reads there, and keeps the answer.
+                // cargo passes its stdin to rustc, and caches the answer.
                 .stdin(Stdio::null());
             Ok(cargo)
         }
@@ -490,7 +490,8 @@ fn real_cargo(folder: &Path) -> io::Result<Command> {
     }
 }
 
-/// A program as it is found where our own tools do not stand. What cargo starts finds the real one.
+/// A program as found on the PATH without our own tools, so that its child processes find the real
+/// ones.
 fn without(folder: &Path, program: &str) -> io::Result<Command> {
     let path = path_without(folder)?;
     let found = env::split_paths(&path)

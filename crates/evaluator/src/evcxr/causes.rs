@@ -1,9 +1,9 @@
-//! The conversion of an error by `?`: evcxr's asks for one that can be formatted, and loses its causes and its
-//! place. Most errors can be more.
+//! The conversion of errors by `?`: evcxr's conversion only requires that an error can be
+//! formatted, and loses its causes and its location. Most errors implement more.
 
 use super::generated_crate::ENTRY;
 
-/// evcxr's conversion, and what takes its place; no line moves.
+/// evcxr's conversion, and its replacement, which has the same number of lines.
 const CONVERSION: &str = "> From<T> for EvcxrUserCodeError {";
 const BOUND: &str = "impl<T: ";
 const WITH_CAUSES: &str =
@@ -12,12 +12,12 @@ const FROM: &str = "fn from(error: T) -> Self {";
 const PRINT: &str = "eprintln!(\"{}\", error);";
 const REPORT: &str = "phalanx::__cell::report_causes(&*error.into());";
 
-/// The words in rustc's errors about an error that cannot be converted so: the type, or the lifetime that an error
-/// which borrows, as that of a lock, does not have.
+/// The words in rustc's messages about an error that cannot be converted in this way: the type, or
+/// the lifetime that a borrowing error, such as that of a lock, does not have.
 const CONVERTED: [&str; 2] = ["EvcxrUserCodeError", "'static"];
 
-/// Returns a crate's source whose `?` tell the causes of errors and their own places; `None` if it has
-/// none, or `:efmt` has set another form.
+/// Returns a crate's source whose `?` operators report the causes and locations of errors; `None`
+/// if it has none, or `:efmt` has set another format.
 pub(super) fn with_causes(source: &str) -> Option<String> {
     let items = &source[..source.rfind(ENTRY)?];
     let end = items.rfind(CONVERSION)? + CONVERSION.len();

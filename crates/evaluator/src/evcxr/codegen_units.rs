@@ -1,11 +1,11 @@
-//! Small cells are compiled in one piece, and nothing of that is kept for the next.
+//! Small cells are compiled in a single codegen unit, and not incrementally.
 //!
-//! What rustc keeps pays for a notebook with items: they are most of each cell's crate. A cell
-//! without has little that could be used again, and keeping it is a tenth of its time. Several pieces
-//! are not ready sooner, and take more of the processor: what calls of the `phalanx` library come
-//! down to is in the library.
+//! Incremental compilation pays off for a notebook with items, which are most of each cell's crate.
+//! A cell without items has little to reuse, and storing it takes a tenth of its time. Several
+//! units do not finish earlier, and take more CPU time: the code behind calls of the `phalanx`
+//! library is in the library.
 
-/// Most characters, but for white space, of a crate that is small.
+/// The maximum number of characters, without white space, of a small crate.
 const LIMIT: usize = 2000;
 
 const KEPT: &str = "incremental=";
@@ -18,7 +18,7 @@ pub(super) fn is_small(source: &str) -> bool {
     characters.take(LIMIT).count() < LIMIT
 }
 
-/// The arguments for rustc with which a small crate is compiled.
+/// The rustc arguments for compiling a small crate.
 pub(super) fn arguments(arguments: &[String]) -> Vec<String> {
     let mut small = Vec::with_capacity(arguments.len());
     let mut rest = arguments.iter();

@@ -1,4 +1,4 @@
-//! `:` commands: evcxr's own, and what has to follow for our part.
+//! `:` commands: evcxr's own, and their consequences for our state.
 
 use super::definitions::Definitions;
 use super::impls::Impls;
@@ -14,10 +14,10 @@ use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::MimeBundle;
 use phalanx_toolchain::ActiveToolchain;
 
-/// The MIME type of text.
+/// The MIME type of plain text.
 const TEXT: &str = "text/plain";
 
-/// Commands after which a cell is compiled to what it was compiled to before.
+/// Commands that do not affect how later cells are compiled.
 const ASKING: [&str; 9] = [
     ":doc",
     ":explain",
@@ -31,7 +31,7 @@ const ASKING: [&str; 9] = [
 ];
 
 impl Local {
-    /// Has evcxr obey one command.
+    /// Runs one command.
     pub(super) fn command(&mut self, line: &str) -> Result<EvaluatorReply, Failure> {
         let (name, argument) = line.split_once(' ').unwrap_or((line.trim(), ""));
         if name == ":lean" {
@@ -64,14 +64,14 @@ impl Local {
         self.follow(outputs.get(TEXT).unwrap_or_default().to_owned())?;
         let toolchain = toolchain.filter(|toolchain| *toolchain != self.toolchain);
         if let Some(toolchain) = &toolchain {
-            // Variables live in memory that the other standard library has laid out.
+            // The memory layout of variables depends on the standard library.
             self.obey(":restart")?;
             self.toolchain = toolchain.clone();
         }
         if name == ":show_deps" {
             outputs = self.without_ours(outputs);
         } else if (name, argument.trim()) == (":toolchain", "") {
-            // evcxr's answer is empty until one has been set.
+            // evcxr's answer is empty until a toolchain has been set.
             let text = format!("Toolchain: {}\n", self.toolchain.rustc);
             outputs.content_by_mime_type.insert(TEXT.to_owned(), text);
         }
@@ -83,7 +83,7 @@ impl Local {
         }))
     }
 
-    /// Says how the last cell was compiled, or turns lean cells on (`1`) or off (`0`).
+    /// Reports how the last cell was compiled, or enables (`1`) or disables (`0`) lean crates.
     fn lean(&mut self, argument: &str) -> Result<EvaluatorReply, Failure> {
         let folder = generated_crate::build_folder().unwrap_or_default();
         let turned = match argument {
@@ -114,7 +114,7 @@ impl Local {
                 "",
             )
         })?;
-        // What was compiled the other way is not run again.
+        // Cells that were compiled the other way must not be reused.
         self.compile_cache.forget();
         Ok(EvaluatorReply::Evaluated(Evaluated {
             variables: variables::shown(&self.variables()?),
@@ -128,7 +128,7 @@ impl Local {
         result.map_err(|error| diagnostics::failure(error, &prepared))
     }
 
-    /// Makes the prelude anew where the command has changed how values are shown.
+    /// Recompiles the prelude if the command has changed how values are shown.
     fn follow(&mut self, answer: String) -> Result<(), Failure> {
         let shown = self.shown.with_answer(&answer);
         if shown == self.shown {
@@ -147,7 +147,7 @@ impl Local {
         Ok(())
     }
 
-    /// Gives a namespace that was cleared what every namespace begins with.
+    /// Restores the initial items of a namespace that was cleared.
     fn restore(&mut self) -> Result<(), Failure> {
         for (name, config) in prelude::dependencies(&self.library) {
             self.obey(&format!(":dep {name} = {config}"))?;
@@ -156,7 +156,7 @@ impl Local {
         self.obey(&items).map(drop)
     }
 
-    /// The dependencies without those that are always there.
+    /// Omits the dependencies that every namespace has.
     fn without_ours(&self, mut outputs: EvalOutputs) -> EvalOutputs {
         let ours = prelude::dependencies(&self.library);
         let ours = ours.map(|(name, config)| format!("{name} = {config}"));

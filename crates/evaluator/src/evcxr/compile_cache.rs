@@ -1,7 +1,8 @@
-//! The surroundings that a cell's compile depends on, and the cells that need no compile.
+//! The shape of a namespace, on which the compilation of a cell depends, and a cache of compiled
+//! cells.
 //!
-//! A cell that ran to its end and left the namespace's shape as it found it would be compiled to
-//! the same code again; so what was compiled is run again.
+//! A cell that completed and left the shape of the namespace unchanged would be compiled to the
+//! same code again; so its compiled code is run again instead.
 
 use super::generated_crate::{GeneratedCrate, WrapperCode};
 use super::source;
@@ -11,24 +12,24 @@ use phalanx_protocol::evaluator::CompiledCell;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-/// Most cells that are remembered.
+/// The maximum number of cached cells.
 const MOST_CELLS: usize = 1024;
 
-/// The shape of a namespace: everything evcxr puts around a cell, except for the options, whose
-/// change makes a [`CompileCache`] forget everything.
+/// The shape of a namespace: everything evcxr adds to a cell, except for the options, whose changes
+/// clear the [`CompileCache`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct NamespaceShape {
     items: Arc<str>,
     manifest: Arc<str>,
     modes: WrapperCode,
     statics: Statics,
-    /// Type, and whether it is mutable, where that is known.
+    /// The type, and whether it is mutable, if known.
     variables: BTreeMap<String, (String, Option<bool>)>,
 }
 
 impl NamespaceShape {
-    /// The shape a cell has left, evcxr having taken it for good; the variables are all there are,
-    /// evcxr's own too.
+    /// The shape after a cell that evcxr has committed; `variables` contains all variables, evcxr's
+    /// own included.
     pub(super) fn after(
         &self,
         emitted: &GeneratedCrate,
@@ -55,7 +56,7 @@ impl NamespaceShape {
         }
     }
 
-    /// With other statics.
+    /// Replaces the statics.
     #[must_use]
     pub(super) fn sharing(self, statics: &Statics) -> Self {
         Self {
@@ -64,7 +65,7 @@ impl NamespaceShape {
         }
     }
 
-    /// True if evcxr compiles all cells as if they had a `?`.
+    /// Returns true if evcxr compiles all cells as if they contained a `?`.
     pub(super) fn is_fallible(&self) -> bool {
         self.modes.question_mark
     }
@@ -74,7 +75,7 @@ impl NamespaceShape {
         &self.statics
     }
 
-    /// The shape after a cell that evcxr has given up.
+    /// The shape after a cell that evcxr has discarded.
     pub(super) fn after_failure(&self, variables: &VariableTypes) -> Self {
         let mut shape = self.clone();
         let is_left = |name: &String| variables.iter().any(|(left, _)| left == name);
@@ -89,7 +90,7 @@ impl NamespaceShape {
         Some(format!("{mutable}{name}: {ty}"))
     }
 
-    /// The items, as text.
+    /// The source of the items.
     pub(super) fn items(&self) -> &str {
         &self.items
     }
@@ -107,7 +108,7 @@ impl NamespaceShape {
     }
 }
 
-/// Items, without the imports that evcxr appends each time they are evaluated.
+/// The items without imports that evcxr appends again at every evaluation.
 fn without_repetition(items: &str) -> String {
     let items = items.trim_end();
     let is_import = |line: &&str| line.starts_with("use ") && line.ends_with(';');
@@ -122,7 +123,7 @@ fn without_repetition(items: &str) -> String {
     text
 }
 
-/// Compiled cells that can be run again as they are, by shape and source.
+/// Compiled cells that can be run again, by shape and source.
 #[derive(Debug, Default)]
 pub(super) struct CompileCache {
     cells: HashMap<NamespaceShape, HashMap<String, CompiledCell>>,
@@ -135,7 +136,7 @@ impl CompileCache {
         self.cells.get(shape)?.get(source).cloned()
     }
 
-    /// A cell that ran to its end.
+    /// Adds a cell that completed.
     pub(super) fn remember(
         &mut self,
         (before, after): (&NamespaceShape, &NamespaceShape),
@@ -161,7 +162,7 @@ impl CompileCache {
         }
     }
 
-    /// Something has changed that shapes do not tell.
+    /// Clears the cache after a change that shapes do not reflect.
     pub(super) fn forget(&mut self) {
         self.cells.clear();
         self.count = 0;

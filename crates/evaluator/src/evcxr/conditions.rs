@@ -1,8 +1,8 @@
-//! Code of a cell that a `#[cfg]` leaves out.
+//! Code of a cell that is disabled by `#[cfg]`.
 //!
-//! evcxr knows items by their names: of two under opposite conditions it keeps the last, which may be the
-//! one that is left out. So what a condition certainly leaves out is blanked before evcxr sees the cell;
-//! every other condition is rustc's business.
+//! evcxr identifies items by name: of two with opposite conditions it keeps the last, which may be
+//! the disabled one. So code with a condition that is certainly false is blanked before evcxr sees
+//! the cell; all other conditions are left to rustc.
 
 use super::blank::blank;
 use super::source::statements;
@@ -14,10 +14,10 @@ use std::ops::Range;
 use std::process::{Command, Stdio};
 use std::sync::OnceLock;
 
-/// The attribute's beginning, without white space.
+/// The beginning of the attribute, without white space.
 const CONDITION: &str = "#[cfg(";
 
-/// The beginnings of names that rustc alone sets, and of the features, of which a notebook has none.
+/// Prefixes of names that only rustc sets, and of features, of which a notebook has none.
 const CERTAIN: [&str; 6] = [
     "unix",
     "windows",
@@ -27,7 +27,7 @@ const CERTAIN: [&str; 6] = [
     "feature",
 ];
 
-/// Returns a cell without the code that its conditions leave out. Nothing else moves.
+/// Returns a cell without code that its conditions disable. Other text is not moved.
 pub(super) fn resolved(source: &str) -> Cow<'_, str> {
     if !source.contains("cfg") {
         return Cow::Borrowed(source);
@@ -39,7 +39,7 @@ pub(super) fn resolved(source: &str) -> Cow<'_, str> {
     }
 }
 
-/// The bytes of the items and statements that are left out, those of impl blocks too.
+/// The ranges of disabled items and statements, including those in impl blocks.
 fn left_out(source: &str, settings: &BTreeSet<String>) -> Vec<Range<usize>> {
     let (nodes, place) = statements(source);
     let associated = nodes.iter().filter_map(|node| {
@@ -68,7 +68,7 @@ fn condition(attribute: &ast::Attr) -> Option<String> {
     Some(inside.trim_end_matches(',').to_owned())
 }
 
-/// Returns true or false for a condition that certainly holds or does not.
+/// Evaluates a condition; `None` if the result is not certain.
 fn holds(condition: &str, settings: &BTreeSet<String>) -> Option<bool> {
     let inside = |name: &str| {
         let rest = condition.strip_prefix(name)?.strip_prefix('(')?;
@@ -90,13 +90,13 @@ fn holds(condition: &str, settings: &BTreeSet<String>) -> Option<bool> {
         _ if settings.contains(condition) => Some(true),
         _ => {
             let is_certain = CERTAIN.iter().any(|name| condition.starts_with(name));
-            // Without settings rustc could not be asked.
+            // The settings are empty if rustc could not be called.
             (is_certain && !settings.is_empty()).then_some(false)
         }
     }
 }
 
-/// The value of several conditions of which one that is `decisive` decides.
+/// Combines the values of conditions; one that equals `decisive` determines the result.
 fn decided(parts: impl Iterator<Item = Option<bool>>, decisive: bool) -> Option<bool> {
     let mut all = Some(!decisive);
     for part in parts {
@@ -109,7 +109,7 @@ fn decided(parts: impl Iterator<Item = Option<bool>>, decisive: bool) -> Option<
     all
 }
 
-/// The conditions of a list.
+/// Splits the conditions of a list.
 fn parts(list: &str) -> Vec<&str> {
     let (mut depth, mut is_text) = (0_usize, false);
     let parts = list.split(|c| {
@@ -124,7 +124,7 @@ fn parts(list: &str) -> Vec<&str> {
     parts.filter(|part| !part.is_empty()).collect()
 }
 
-/// The conditions that hold for what rustc compiles here, as it lists them.
+/// The conditions that hold for compilations here, as listed by rustc.
 fn settings() -> &'static BTreeSet<String> {
     static SETTINGS: OnceLock<BTreeSet<String>> = OnceLock::new();
     SETTINGS.get_or_init(|| {

@@ -1,4 +1,4 @@
-//! evcxr's errors as failures, in the coordinates of the user's source.
+//! Conversion of evcxr's errors into failures, in the coordinates of the user's source.
 
 use super::cell_map::CellMap;
 use super::error_hints::{self, plain};
@@ -11,14 +11,14 @@ use evcxr::{CompilationError, Error};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
 use serde_json::Value;
 
-/// The failure of a cell.
+/// Converts the error of a cell.
 pub(super) fn failure(error: Error, source: &PreparedSource) -> Failure {
     match error {
         Error::CompilationErrors(errors) => Failure::Compile {
             diagnostics: diagnostics(&errors, &CellMap::new(source)),
         },
         Error::TypeRedefinedVariablesLost(names) => Failure::VariablesLost { names },
-        // What evcxr refuses in its own words, which are cargo's: dependencies.
+        // evcxr's own messages, which contain cargo's: errors of dependencies.
         Error::Message(message) => Failure::Compile {
             diagnostics: vec![error_hints::diagnostic(&message)],
         },
@@ -28,10 +28,10 @@ pub(super) fn failure(error: Error, source: &PreparedSource) -> Failure {
     }
 }
 
-/// The advice where rustc refuses the code that evcxr makes to keep variables.
+/// The advice if rustc rejects the code that evcxr generates to keep variables.
 const EXPLICIT: &str = "give the cell's variables explicit types, or put the code in braces";
 
-/// Returns true if the last expression is of a type that is shown by value.
+/// Returns true if the error is that the type of the last expression can only be shown by value.
 pub(super) fn is_shown_by_value<T>(result: &Result<T, Error>) -> bool {
     match result {
         Err(Error::CompilationErrors(errors)) => {
@@ -42,7 +42,7 @@ pub(super) fn is_shown_by_value<T>(result: &Result<T, Error>) -> bool {
     }
 }
 
-/// The variables whose types were written into a cell and rustc does not agree with.
+/// The variables with types that were added to a cell and that rustc rejects.
 pub(super) fn disputed_types<T>(result: &Result<T, Error>, source: &PreparedSource) -> Vec<String> {
     let Err(Error::CompilationErrors(errors)) = result else {
         return Vec::new();
@@ -53,20 +53,21 @@ pub(super) fn disputed_types<T>(result: &Result<T, Error>, source: &PreparedSour
     names.cloned().collect()
 }
 
-/// The importance of an error: only the most important ones are told.
+/// The importance of an error: only the most important ones are reported.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum DiagnosticRank {
-    /// It is in code of the user, or said by a library.
+    /// In the user's code, or a message of a library.
     Own,
-    /// It is in the code around the cell, and about something in the cell: it may follow from another.
+    /// In the code around the cell, about code in the cell: possibly a consequence of another
+    /// error.
     About,
-    /// A note in the user's code, all that is left of an error.
+    /// A note in the user's code, for an error that is elsewhere.
     Note,
-    /// It is in the code around the cell.
+    /// In the code around the cell.
     Around,
 }
 
-/// The errors that a user is to read. Warnings are none, though evcxr gives those of dependencies too.
+/// The errors to be reported. Warnings are omitted; evcxr's output includes those of dependencies.
 fn diagnostics(errors: &[CompilationError], map: &CellMap<'_>) -> Vec<Diagnostic> {
     let Some(best) = errors.iter().filter_map(|error| rank(error, map)).min() else {
         return vec![Diagnostic {
@@ -78,7 +79,7 @@ fn diagnostics(errors: &[CompilationError], map: &CellMap<'_>) -> Vec<Diagnostic
         .zip(errors)
         .filter(|(_, error)| rank(error, map) == Some(best));
     let mut told = told.collect::<Vec<_>>();
-    // A value that cannot be shown is the least fault of an expression.
+    // That a value cannot be shown is the least important error of an expression.
     if told
         .iter()
         .any(|(_, error)| not_shown(error, map).is_none())
@@ -105,7 +106,8 @@ fn diagnostics(errors: &[CompilationError], map: &CellMap<'_>) -> Vec<Diagnostic
         .collect()
 }
 
-/// Leaves out errors of other cells, and of the code around this one, once there are some of its own.
+/// Removes errors of other cells, and of the code around this one, if the cell has errors of its
+/// own.
 fn without_others(diagnostics: &mut Vec<Diagnostic>) {
     let is_placed = |told: &Diagnostic| !told.spans.is_empty();
     if diagnostics.iter().any(is_placed) {
@@ -113,7 +115,7 @@ fn without_others(diagnostics: &mut Vec<Diagnostic>) {
     }
 }
 
-/// Sorts errors of one kind by their places: evcxr writes items in an order of its own.
+/// Sorts errors of the same rank by position, since evcxr writes items in its own order.
 fn in_order(diagnostics: &mut [Diagnostic]) {
     let mut kinds: Vec<Option<String>> = Vec::new();
     for diagnostic in diagnostics.iter() {
@@ -165,7 +167,7 @@ fn diagnostic(error: &CompilationError, map: &CellMap<'_>) -> Diagnostic {
         return diagnostic;
     }
     if error.level() != "error" && message.contains("`fn WithCaptures::<(), ()>::task") {
-        // What is left of what `task!` says, where it was written.
+        // The remaining part of the message of `task!`, at its position in the source.
         return Diagnostic {
             spans,
             ..plain(
@@ -214,8 +216,8 @@ fn diagnostic(error: &CompilationError, map: &CellMap<'_>) -> Diagnostic {
     library_errors::rewrite(diagnostic, json)
 }
 
-/// The places in the cell that rustc's notes point to. The one a note is about has its message, unless that is told
-/// as help; the others have their labels.
+/// The positions in the cell that rustc's notes refer to. The position of a note has the note's
+/// message, unless that is part of the help; others have their labels.
 fn reasons(error: &Value, map: &CellMap<'_>) -> impl Iterator<Item = DiagnosticSpan> {
     let children = error["children"].as_array().into_iter().flatten();
     let notes = children
@@ -226,7 +228,7 @@ fn reasons(error: &Value, map: &CellMap<'_>) -> impl Iterator<Item = DiagnosticS
             let is_told = span["is_primary"] == true && !suggestions::is_advice(message);
             let label = span["label"].as_str().unwrap_or_default();
             let label = if is_told { message } else { label };
-            // What follows is a link to rustc's own pages.
+            // The remainder is a link to rustc's documentation.
             let label = label.lines().next().unwrap_or_default();
             let ((start_line, start_column), (end_line, end_column)) =
                 map.inside(span).filter(|_| !label.is_empty())?;
@@ -242,7 +244,8 @@ fn reasons(error: &Value, map: &CellMap<'_>) -> impl Iterator<Item = DiagnosticS
     })
 }
 
-/// Has the impl of the cell be the one that conflicts: evcxr writes those of all cells in an order of its own.
+/// Moves the error to the cell's own impl of two conflicting ones, since evcxr writes the impls of
+/// all cells in its own order.
 fn conflicting(error: &Value, places: &mut [DiagnosticSpan]) {
     if error["code"]["code"] != "E0119" || places.iter().any(|place| place.primary) {
         return;
@@ -256,7 +259,7 @@ fn conflicting(error: &Value, places: &mut [DiagnosticSpan]) {
     }
 }
 
-/// The reason for which a variable of an earlier cell is moved: in a file it stands where that is declared.
+/// The reason why a variable of an earlier cell is moved, which rustc reports at its declaration.
 fn moved(error: &Value, places: &[DiagnosticSpan]) -> Option<String> {
     let spans = error["spans"].as_array().into_iter().flatten();
     let mut labels = spans.filter_map(|span| span["label"].as_str());
@@ -265,13 +268,13 @@ fn moved(error: &Value, places: &[DiagnosticSpan]) -> Option<String> {
     (!is_shown).then(|| reason.to_owned())
 }
 
-/// The code by which rustc explains an error. A lint that is an error has its name there.
+/// rustc's code for an error; for a lint, its name.
 fn code(error: &Value) -> Option<String> {
     let code = error["code"]["code"].as_str()?;
     code.starts_with('E').then(|| code.to_owned())
 }
 
-/// An error about a `?` that the user has not written: it was put behind what a `return` of the cell gives.
+/// Converts an error about a generated `?`, which is inserted behind the value of a `return`.
 fn returned(message: &str, spans: &[DiagnosticSpan], map: &CellMap<'_>) -> Option<Diagnostic> {
     let place = spans
         .first()
@@ -303,7 +306,7 @@ fn returned(message: &str, spans: &[DiagnosticSpan], map: &CellMap<'_>) -> Optio
     })
 }
 
-/// An error as rustc shows it, unless that is in code which the user has not written.
+/// rustc's rendering of an error, unless it is in generated code.
 fn rendered(error: &Value, map: &CellMap<'_>) -> Option<String> {
     let spans = error["spans"].as_array().into_iter().flatten();
     let mut written = spans.filter_map(written);
@@ -312,7 +315,8 @@ fn rendered(error: &Value, map: &CellMap<'_>) -> Option<String> {
     Some(error_hints::of_an_earlier_cell(rendered))
 }
 
-/// The places in the user's code that need what an error is in, as rustc's notes behind the error name them.
+/// The positions in the user's code that instantiate the code of an error, from rustc's notes after
+/// it.
 fn instantiated(behind: &[CompilationError], map: &CellMap<'_>) -> Vec<DiagnosticSpan> {
     let mut notes = behind.iter().take_while(|error| error.level() == "note");
     let found = notes.find_map(|note| {
@@ -322,7 +326,8 @@ fn instantiated(behind: &[CompilationError], map: &CellMap<'_>) -> Vec<Diagnosti
     found.unwrap_or_default()
 }
 
-/// The last expression's type cannot be shown: rustc complains of code the user has not written.
+/// Converts the error of a last expression that cannot be shown, which rustc reports in generated
+/// code.
 fn not_shown(error: &CompilationError, map: &CellMap<'_>) -> Option<Diagnostic> {
     let json = original(&error.json);
     let message = json["message"].as_str()?;
@@ -359,7 +364,7 @@ fn not_shown(error: &CompilationError, map: &CellMap<'_>) -> Option<Diagnostic> 
     })
 }
 
-/// The help for a value that only makes others.
+/// The help for a value that is only used to create others.
 fn made_by(ty: &str) -> Option<&'static str> {
     const FUTURES: [&str; 3] = ["impl Future<", "{async block@", "{async fn body"];
     const FUNCTIONS: [&str; 4] = ["fn(", "{closure", "unsafe fn(", "for<"];
@@ -371,20 +376,20 @@ fn made_by(ty: &str) -> Option<&'static str> {
     }
 }
 
-/// The message of a library to its users where a constant of it cannot be computed, as `phalanx` does of
-/// closures that capture: the places rustc names are all in the library.
+/// Converts the message of a library about a constant that cannot be evaluated, as `phalanx` uses
+/// for closures with captures: all of rustc's positions are in the library.
 fn asserted(error: &CompilationError) -> Option<Diagnostic> {
     let message = error.message();
     let said = message.strip_prefix("evaluation panicked: ")?;
-    // One without a message is for the library's authors.
+    // An assertion without a message is meant for the library's authors.
     let is_told = !error.is_from_user_code() && !said.starts_with("assertion failed");
     is_told.then(|| plain(said.to_owned()))
 }
 
-/// The advice of an error: a library's own words where it has some (`#[diagnostic::on_unimplemented]`), rustc's
-/// otherwise.
+/// The advice for an error: a library's own notes if it has some
+/// (`#[diagnostic::on_unimplemented]`), otherwise rustc's.
 fn advice(error: &Value, map: &CellMap<'_>) -> Vec<String> {
-    /// The beginning of rustc's own notes on a trait that is not implemented.
+    /// The beginnings of rustc's own notes about traits that are not implemented.
     const RUSTCS: [&str; 6] = [
         "required ",
         "the full ",
@@ -402,9 +407,9 @@ fn advice(error: &Value, map: &CellMap<'_>) -> Vec<String> {
         .collect();
     match error["code"]["code"].as_str() {
         Some("E0277") if !words.is_empty() => words,
-        // What was expected and what was found is in rustc's note alone.
+        // Only rustc's note contains the expected and the found type.
         Some("E0631") => words,
-        // The traits that have a method of that name.
+        // The traits that have a method with that name.
         Some("E0599") => [suggestions::help(error, map), words].concat(),
         _ => suggestions::help(error, map),
     }

@@ -1,7 +1,7 @@
-//! Changing what evcxr believes of its variables, without compiling anything.
+//! Changes of evcxr's record of variables, without compiling.
 //!
-//! evcxr has no way of taking a variable out of a namespace, nor of putting one in, but to evaluate
-//! code that does. So it is given such code; what it asks for then is neither built nor run.
+//! evcxr can only remove or add a variable by evaluating code that does so. In a dry run it
+//! evaluates such code, which is neither built nor run.
 
 use super::cargo_wrapper::{ADDITION, DEPENDENCIES, DRY_RUN};
 use super::generated_crate::build_folder;
@@ -10,14 +10,14 @@ use phalanx_protocol::runtime::Outcome;
 use std::io;
 use std::path::PathBuf;
 
-/// As long as this lives, evcxr's builds make nothing.
+/// While this guard lives, evcxr's builds are skipped.
 pub(super) struct DryRun(PathBuf);
 
 impl DryRun {
-    /// Begins.
+    /// Starts a dry run.
     ///
     /// # Errors
-    /// When the build folder cannot be written to.
+    /// If the build folder cannot be written to.
     pub(super) fn begin() -> io::Result<Self> {
         let folder = build_folder().ok_or_else(|| io::Error::other("no build folder"))?;
         let folder = folder.join(DRY_RUN);
@@ -25,11 +25,11 @@ impl DryRun {
         Ok(Self(folder))
     }
 
-    /// Begins one in which cargo builds everything that a cell depends on, in a namespace with some glob
-    /// imports.
+    /// Starts a dry run in which cargo builds all dependencies of cells, in a namespace with some
+    /// glob imports.
     ///
     /// # Errors
-    /// When the build folder cannot be written to.
+    /// If the build folder cannot be written to.
     pub(super) fn building_dependencies<'a>(
         globs: impl Iterator<Item = &'a str>,
     ) -> io::Result<Self> {
@@ -39,11 +39,11 @@ impl DryRun {
         Ok(dry_run)
     }
 
-    /// Begins one like that, after dependencies have been added. If one more is needed for them, nothing
-    /// is built.
+    /// Like [`building_dependencies`](Self::building_dependencies), after dependencies were added.
+    /// If they require another one, nothing is built.
     ///
     /// # Errors
-    /// When the build folder cannot be written to.
+    /// If the build folder cannot be written to.
     pub(super) fn building_new_dependencies<'a>(
         globs: impl Iterator<Item = &'a str>,
     ) -> io::Result<Self> {
@@ -52,12 +52,12 @@ impl DryRun {
         Ok(dry_run)
     }
 
-    /// Takes the dependency that is needed too: `name = configuration`.
+    /// Takes the additional dependency that is required: `name = configuration`.
     pub(super) fn addition(&self) -> Option<String> {
         let file = self.0.join(ADDITION);
         let addition = std::fs::read_to_string(&file).ok();
         let addition = addition.filter(|addition| !addition.is_empty())?;
-        // Asked once.
+        // Returned only once.
         std::fs::remove_file(file).ok()?;
         Some(addition)
     }
@@ -65,17 +65,17 @@ impl DryRun {
 
 impl Drop for DryRun {
     fn drop(&mut self) {
-        // What is left of it would keep the next cell from being compiled.
+        // If it still existed, the next cell would not be compiled.
         if let Err(error) = std::fs::remove_dir_all(&self.0) {
             eprintln!("{}: {error}", self.0.display());
         }
     }
 }
 
-/// Ends what a process that was killed has begun in the same folder.
+/// Ends a dry run that a killed process has started in the same folder.
 ///
 /// # Errors
-/// When it is there and cannot be removed.
+/// If it exists and cannot be removed.
 pub(super) fn end_any() -> io::Result<()> {
     let Some(folder) = build_folder() else {
         return Ok(());
@@ -86,8 +86,8 @@ pub(super) fn end_any() -> io::Result<()> {
     }
 }
 
-/// Code, and its outcome, after which evcxr knows nothing of some variables: new ones of their
-/// names were not made, since it panicked.
+/// Code and its outcome that make evcxr remove variables: new ones with their names were not
+/// created, since the code panicked.
 pub(super) fn forgetting(variables: &[String]) -> (String, Outcome) {
     let statements = variables.iter().map(|name| format!("let {name}: () = ();"));
     let panicked = Outcome::Panicked(Panic {
@@ -97,8 +97,8 @@ pub(super) fn forgetting(variables: &[String]) -> (String, Outcome) {
     (statements.collect(), panicked)
 }
 
-/// Code, and its outcome, after which evcxr takes variables for being there, given as they are
-/// declared: `mut a: u8`.
+/// Code and its outcome that make evcxr assume variables exist; they are given as declarations such
+/// as `mut a: u8`.
 pub(super) fn knowing(declarations: &[String]) -> (String, Outcome) {
     let statements = declarations
         .iter()

@@ -1,6 +1,7 @@
-//! The engines' namespaces: one evcxr context, and a state for every point a namespace has reached.
+//! The engines' namespaces: one evcxr context, and a state for every point that a namespace has
+//! reached.
 //!
-//! evcxr's own committed state is never relied on: every cell is compiled from a state of ours.
+//! evcxr's own committed state is never used: every cell is compiled from one of our states.
 
 use super::compile_cache::{CompileCache, NamespaceShape};
 use super::conditions;
@@ -31,8 +32,8 @@ use std::hash::{Hash, Hasher};
 use std::io;
 use std::sync::Arc;
 
-/// What a context can do with a state. evcxr's state type is public but has no name outside, so
-/// everything here is generic over it.
+/// The methods of a context for states. evcxr's state type is public but cannot be named outside,
+/// so everything here is generic over it.
 pub(super) struct StateMethods<S> {
     pub(super) state: fn(&EvalContext) -> S,
     pub(super) eval: fn(&mut EvalContext, &str, S) -> Result<EvalOutputs, Error>,
@@ -44,26 +45,27 @@ pub(super) struct Engines<S> {
     toolchain: Toolchain,
     context: EvalContext,
     methods: StateMethods<S>,
-    /// Those in which a cell left a namespace as it was are the same.
+    /// The namespaces by state; states between which cells have not changed the namespace share
+    /// one.
     states: HashMap<StateId, Arc<Namespace<S>>>,
     compile_cache: CompileCache,
-    /// Dependencies that every state gets before its next cell.
+    /// Dependencies that are added to every state before its next cell.
     dependencies: BTreeMap<String, String>,
-    /// True if they have to be built.
+    /// True if the dependencies must be built.
     is_stale: bool,
     types: Types,
-    /// The packages of the last answer.
+    /// The packages in the last reply.
     told: Vec<Package>,
 }
 
-/// One state of a namespace.
+/// A state of a namespace.
 struct Namespace<S> {
     state: S,
     variables: VariableTypes,
     definitions: Arc<Definitions>,
     impls: Arc<Impls>,
     shape: NamespaceShape,
-    /// The crates of which its variables' types are.
+    /// The crates that define the types of its variables.
     externs: Externs,
 }
 
@@ -140,7 +142,7 @@ impl<S: Clone> Engines<S> {
             })));
         }
         let names = || base.variables.iter().map(|(name, _)| name.clone());
-        // A runtime that died has no variables left; its items are where they were before the cell.
+        // A runtime that died has lost all variables; the items are those before the cell.
         let (source, outcome) = match outcome {
             Outcome::Died { .. } => ("();", Outcome::VariablesLost(names().collect())),
             other => (source, other.clone()),
@@ -181,12 +183,12 @@ impl<S: Clone> Engines<S> {
         let disputed = diagnostics::disputed_types(&result, &prepared);
         let plain = complete(PreparedSource::typed(source, &surroundings));
         if !disputed.is_empty() {
-            // The user hears of what was written, or of a variable that is not kept.
+            // The user sees the error of the original code, or of a variable that is not kept.
             surroundings.disputed = &disputed;
             prepared = complete(prepare(source, &surroundings));
             result = self.eval(&prepared, state, &outcome);
         } else if diagnostics::is_shown_by_value(&result) && plain.text != prepared.text {
-            // `evcxr_display` takes the type by value, which a reference does not give.
+            // `evcxr_display` takes the type by value, but is called with a reference.
             if self.eval(&plain, state, &outcome).is_ok() {
                 result = Ok(());
             }
@@ -237,7 +239,7 @@ impl<S: Clone> Engines<S> {
         Ok(EvaluatorReply::Compiled(Box::new(compiled)))
     }
 
-    /// The packages that cells depend on, if they are not those of the last answer.
+    /// The packages that cells depend on, if they have changed since the last reply.
     fn news_of_packages(&mut self) -> Option<Vec<Package>> {
         let packages = dependencies::packages();
         (packages != self.told).then(|| {
@@ -246,7 +248,7 @@ impl<S: Clone> Engines<S> {
         })
     }
 
-    /// Builds what cells depend on, unless nothing can have changed.
+    /// Builds the dependencies of cells, unless they cannot have changed.
     fn build_dependencies(&mut self, base: &Namespace<S>) -> Result<(), Failure> {
         if !self.is_stale && !generated_crate::depends_on_paths() {
             return Ok(());
@@ -278,7 +280,7 @@ impl<S: Clone> Engines<S> {
         Ok((self.methods.state)(&self.context))
     }
 
-    /// Has evcxr forget variables that the last cell has not put back.
+    /// Makes evcxr remove variables that the last cell has not stored.
     fn forget(&mut self, unkept: &[String]) -> Result<(), Failure> {
         if unkept.is_empty() {
             return Ok(());
@@ -315,7 +317,7 @@ impl<S: Clone> Engines<S> {
         (self.methods.eval)(&mut self.context, &source.text, state).map(drop)
     }
 
-    /// Takes the text after `:dep` the way evcxr does: `name`, `name = config` or a path.
+    /// Parses the text after `:dep` as evcxr does: `name`, `name = config` or a path.
     fn add_dependency(&mut self, spec: &str) -> Result<EvaluatorReply, Failure> {
         let (name, config) = match spec.split_once('=') {
             Some((name, config)) => (name.trim(), config.trim().to_owned()),
@@ -344,7 +346,7 @@ impl<S: Clone> Engines<S> {
     }
 }
 
-/// A number for the run of a cell in a state, the same whenever it is compiled.
+/// A number for the compilation of a cell in a state, the same every time.
 fn run_of(base: &StateId, source: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     (base.to_string(), source).hash(&mut hasher);

@@ -1,10 +1,10 @@
-//! Refusals of evcxr and cargo, in our words: the failure and the remedy.
+//! Rewording of evcxr's and cargo's errors: the failure and the remedy.
 
 use super::cell_map::FILE;
 use super::source::{self, PreparedSource};
 use phalanx_protocol::failure::{Diagnostic, Failure};
 
-/// The beginnings of the lines by which cargo tells of progress.
+/// The beginnings of cargo's progress lines.
 pub(super) const PROGRESS: [&str; 10] = [
     "Updating",
     "Locking",
@@ -18,15 +18,15 @@ pub(super) const PROGRESS: [&str; 10] = [
     "Blocking",
 ];
 
-/// The texts that evcxr puts before the output of a cargo that failed, and behind it.
+/// The texts that evcxr adds before and after the output of a failed cargo.
 const NO_ERRORS: &str = "Compilation failed, but no parsable errors were found. STDERR:";
 const STDOUT: &str = "\nSTDOUT:";
 
-/// The beginning of cargo's message about a manifest that it cannot read, and that of each cause.
+/// The beginning of cargo's message about an invalid manifest, and of each cause.
 const MANIFEST: &str = "failed to parse manifest at ";
 const CAUSE: &str = "\nCaused by:\n";
 
-/// Names of generated code in messages, each with its replacement.
+/// Names of generated code in messages, with their replacements.
 const OURS: [(&str, &str); 5] = [
     (" to your crate (`ctx`)", " to the cell"),
     ("phalanx::__cell::", ""),
@@ -35,23 +35,25 @@ const OURS: [(&str, &str); 5] = [
     ("*mut VariableStore", "()"),
 ];
 
-/// Paths that rustc writes because a library of the notebook has a type of the same name too.
+/// Paths that rustc prints because a library of the notebook has a type of the same name.
 const IN_PRELUDE: [(&str, &str); 2] = [
     ("std::option::Option<", "Option<"),
     ("std::result::Result<", "Result<"),
 ];
 
-/// The error that a cell's `?` make, and how rustc names the code around the cell then.
+/// The error type of a cell's `?`, and rustc's description of the code around the cell in its
+/// errors.
 const CELL_ERROR: &str = "EvcxrUserCodeError";
 const AROUND: (&str, &str) = (
     "in a closure that returns `Result`",
     "in a cell, which returns a `Result`",
 );
 
-/// The error of a `break` or `continue` that ends no loop of a closure, as that is which a cell may be put into.
+/// rustc's code for `break` or `continue` within a closure but outside of loops; a cell may be
+/// wrapped in a closure.
 const IN_CLOSURE: &str = "E0267";
 
-/// That error as it is outside of a closure.
+/// Rewords that error as if it were outside of a closure.
 fn outside_of_loops(mut diagnostic: Diagnostic) -> Diagnostic {
     let word = diagnostic.message.split('`').nth(1).unwrap_or_default();
     let outside = match word {
@@ -67,7 +69,7 @@ fn outside_of_loops(mut diagnostic: Diagnostic) -> Diagnostic {
     diagnostic
 }
 
-/// Returns an error without names and places of the crate that the cell is compiled in.
+/// Removes the names and positions of the generated crate from an error.
 pub(super) fn in_users_words(mut diagnostic: Diagnostic) -> Diagnostic {
     let mut spans = diagnostic.spans.iter();
     if diagnostic.code.as_deref() == Some(IN_CLOSURE)
@@ -93,10 +95,10 @@ pub(super) fn in_users_words(mut diagnostic: Diagnostic) -> Diagnostic {
     diagnostic
 }
 
-/// The name of the crate's file in messages.
+/// The name used for the crate's file in messages.
 const CELL: &str = "cell";
 
-/// A text in which the file of the crate has another name. In a dependency there may be one of the same.
+/// Replaces the name of the crate's file in a text. A file of a dependency may have the same name.
 fn without_file(text: &str) -> String {
     let mut parts = text.split(FILE);
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -108,7 +110,7 @@ fn without_file(text: &str) -> String {
     plain
 }
 
-/// A text in which closures and blocks are not named by their places: `{closure@src/lib.rs:1:2: 3:4}`.
+/// Removes positions from the names of closures and blocks: `{closure@src/lib.rs:1:2: 3:4}`.
 fn without_places(text: &str) -> String {
     let mut parts = text.split('{');
     let mut plain = parts.next().unwrap_or_default().to_owned();
@@ -127,7 +129,8 @@ fn without_places(text: &str) -> String {
     plain
 }
 
-/// rustc's rendering of an error in an item of an earlier cell, without the file and its lines.
+/// rustc's rendering of an error in an item of an earlier cell, without the file and its line
+/// numbers.
 pub(super) fn of_an_earlier_cell(rendered: &str) -> String {
     let lines = rendered.lines().map(|line| {
         if let Some((before, _)) = line.split_once(&format!("--> {FILE}:")) {
@@ -146,7 +149,7 @@ pub(super) fn of_an_earlier_cell(rendered: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-/// A line without the import that stands behind the definition of a macro.
+/// Removes the import that follows the definition of a macro.
 fn without_import(line: &str) -> String {
     const IMPORT: &str = " pub(crate) use ";
     let (definition, import) = line.rsplit_once(IMPORT).unwrap_or((line, ""));
@@ -164,7 +167,7 @@ pub(super) fn plain(message: String) -> Diagnostic {
     }
 }
 
-/// Returns a message of evcxr's as a diagnostic: cargo's words, without its progress.
+/// Converts a message of evcxr into a diagnostic: cargo's message, without progress lines.
 pub(super) fn diagnostic(message: &str) -> Diagnostic {
     let message = match message.strip_prefix(NO_ERRORS) {
         Some(rest) => rest.split_once(STDOUT).map_or(rest, |(errors, _)| errors),
@@ -176,13 +179,13 @@ pub(super) fn diagnostic(message: &str) -> Diagnostic {
     });
     let mut lines = lines.map(str::trim_end).collect::<Vec<_>>();
     lines.dedup_by(|line, before| line.is_empty() && before.is_empty());
-    // The package that evcxr makes up to try the dependency.
+    // The placeholder package with which evcxr tries out a dependency.
     let text = lines
         .join("\n")
         .replace("package `evcxr_dummy_validate_dep`", "the notebook");
     let text = text.trim();
     let text = text.strip_prefix("error: ").unwrap_or(text);
-    // evcxr has written the manifest; what is wrong with it comes behind its path.
+    // The manifest was written by evcxr; its error follows the path.
     let cause = text
         .strip_prefix(MANIFEST)
         .and_then(|rest| rest.split_once(CAUSE));
@@ -198,7 +201,7 @@ pub(super) fn diagnostic(message: &str) -> Diagnostic {
     told
 }
 
-/// Returns true if cargo says that it has not reached what it wanted to fetch.
+/// Returns true if cargo's messages report that it could not reach the network.
 pub(super) fn is_unreachable(said: &str) -> bool {
     let parts = [
         "failed to fetch",
@@ -211,7 +214,7 @@ pub(super) fn is_unreachable(said: &str) -> bool {
     parts.iter().any(|part| said.contains(part))
 }
 
-/// The line that adds a crate to a notebook, where rustc names the command that adds it to a package.
+/// The line that adds a crate to a notebook, from rustc's suggestion for a package.
 pub(super) fn crate_to_add(help: &str) -> Option<String> {
     let (_, rest) = help.split_once("use `cargo add ")?;
     let (name, _) = rest.split_once('`')?;
@@ -220,7 +223,7 @@ pub(super) fn crate_to_add(help: &str) -> Option<String> {
     ))
 }
 
-/// Adds to errors about variables that items cannot see what to do instead.
+/// Adds advice to errors about variables that items cannot access.
 pub(super) fn explain_items(
     mut failure: Failure,
     source: &PreparedSource,
@@ -233,7 +236,7 @@ pub(super) fn explain_items(
     let declared = source::declared(&source.text);
     for diagnostic in diagnostics {
         let name = match diagnostic.code.as_deref() {
-            // The same code is that of types.
+            // Types have the same code.
             Some("E0425") if !diagnostic.message.starts_with("cannot find type") => {
                 diagnostic.message.split('`').nth(1).unwrap_or_default()
             }

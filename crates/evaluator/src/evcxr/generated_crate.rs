@@ -1,22 +1,22 @@
-//! The crate that evcxr made of a cell, and the files that its compile has read.
+//! The crate that evcxr generates for a cell, and the files read to compile it.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-/// The folder of the crate that evcxr compiles, below the build folder.
+/// The source file of the crate that evcxr compiles, relative to the build folder.
 pub(super) const SOURCE: &str = "src/lib.rs";
 const MANIFEST: &str = "Cargo.toml";
 
-/// The list of the files that rustc read for a cell, beside the library.
+/// The list of the files that rustc read for a cell, in the folder of the library.
 const DEP_INFO: &str = "ctx.d";
 
-/// The line at which evcxr's function for a cell begins.
+/// The line at which evcxr's function for a cell starts.
 pub(super) const ENTRY: &str = "\npub extern \"C\" fn run_user_code_";
 const EXPORTED: &str = "#[unsafe(no_mangle)]";
-/// The beginning of evcxr's own definitions, which stand between the items and the function.
+/// The beginning of evcxr's own definitions, which are between the items and the function.
 pub(super) const RUNTIME: &str = "mod evcxr_internal_runtime {\n";
 const QUESTION: &str = "struct EvcxrUserCodeError {}";
-/// The beginning of a function without any code of the user.
+/// The beginning of a function without user code.
 const NO_CODE: &str = "mut x: *mut std::os::raw::c_void)";
 const ASYNC: &str = "\n.block_on(async {\n";
 
@@ -25,35 +25,35 @@ const ASYNC: &str = "\n.block_on(async {\n";
 pub(super) struct GeneratedCrate {
     pub(super) source: String,
     pub(super) manifest: String,
-    /// True if it was made of more than its source: files, or variables of the environment.
+    /// True if the compilation read more than its source: files, or environment variables.
     pub(super) reads_outside: bool,
 }
 
-/// The parts of a crate's source that tell of its namespace.
+/// The parts of a crate's source that describe its namespace.
 #[derive(Debug, PartialEq)]
 pub(super) struct NamespaceParts<'a> {
-    /// The items, and imports that are repeated each time they are evaluated.
+    /// The items, with imports that are repeated at every evaluation.
     pub(super) items: &'a str,
-    /// evcxr's modes; `None` where a cell has no code that would show them.
+    /// The wrapper code; `None` if the cell has no code that would show it.
     pub(super) modes: Option<WrapperCode>,
-    /// The variables it begins with, and whether each is mutable.
+    /// The variables at the start, and whether each is mutable.
     pub(super) variables: BTreeMap<&'a str, bool>,
 }
 
-/// The code that evcxr puts around a cell's.
+/// The code that evcxr adds around a cell's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct WrapperCode {
     pub(super) question_mark: bool,
     pub(super) is_async: bool,
 }
 
-/// The crate that evcxr has had compiled last; empty where that cannot be read.
+/// The source of the crate that evcxr compiled last; empty if it cannot be read.
 pub(super) fn source() -> String {
     let folder = build_folder().unwrap_or_default();
     std::fs::read_to_string(folder.join(SOURCE)).unwrap_or_default()
 }
 
-/// The part of a crate that holds the notebook's items.
+/// The part of a crate that contains the notebook's items.
 pub(super) fn items_of(source: &str) -> &str {
     let before = source.rfind(ENTRY).map_or("", |at| &source[..at]);
     let mut items = before.strip_suffix(EXPORTED).unwrap_or(before);
@@ -66,12 +66,12 @@ pub(super) fn items_of(source: &str) -> &str {
 }
 
 impl GeneratedCrate {
-    /// Reads what evcxr has just had compiled to `library`.
+    /// Reads the crate that evcxr has just compiled to `library`.
     pub(super) fn read(library: &Path) -> Self {
         let folder = build_folder().unwrap_or_default();
         let read = |name| std::fs::read_to_string(folder.join(name)).unwrap_or_default();
         let dep_info = library.with_file_name(DEP_INFO);
-        // Without it nothing is known of what was read.
+        // Without the list, the files read are unknown.
         let dep_info = std::fs::read_to_string(dep_info);
         Self {
             source: read(SOURCE),
@@ -104,14 +104,14 @@ impl GeneratedCrate {
     }
 }
 
-/// Returns true if the crate that evcxr has written last depends on a package by this name.
+/// Returns true if the crate that evcxr wrote last depends on a package with this name.
 pub(super) fn depends_on(name: &str) -> bool {
     let manifest = manifest();
     let mut dependencies = dependencies(&manifest).lines();
     dependencies.any(|line| line.split('=').next().map(str::trim) == Some(name))
 }
 
-/// Returns true if the crate that evcxr has written last has dependencies that may change at any time.
+/// Returns true if the crate that evcxr wrote last has dependencies that may change at any time.
 pub(super) fn depends_on_paths() -> bool {
     super::cargo_wrapper::depends_on_paths(&manifest())
 }
@@ -126,7 +126,7 @@ fn dependencies(manifest: &str) -> &str {
     dependencies.map_or("", |(_, dependencies)| dependencies)
 }
 
-/// The folder in which evcxr builds.
+/// evcxr's build folder.
 pub(super) fn build_folder() -> Option<PathBuf> {
     std::env::var_os(crate::environment::BUILD_FOLDER_VAR).map(PathBuf::from)
 }
@@ -141,7 +141,7 @@ pub(super) fn loaded(line: &str) -> Option<(&str, bool)> {
         })
 }
 
-/// Returns true if rustc's list of what it has read holds more than the cell's source.
+/// Returns true if rustc's list of files contains more than the cell's source.
 fn reads_outside(dep_info: &str) -> bool {
     dep_info.lines().any(|line| {
         line.starts_with("# env-dep:")

@@ -1,8 +1,8 @@
-//! Help for what people write who come from Python.
+//! Help for code written in Python's syntax.
 
 use phalanx_protocol::failure::Diagnostic;
 
-/// Adds to each error the Rust, or the command, for what another language writes there.
+/// Adds to each error the Rust code, or the command, that corresponds to another language's syntax.
 pub(super) fn explain(diagnostics: &mut [Diagnostic], cell: &str) {
     for diagnostic in diagnostics {
         let help = help(diagnostic, cell);
@@ -20,7 +20,7 @@ fn help(diagnostic: &Diagnostic, cell: &str) -> Option<&'static str> {
     let is_of_name = |c: char| c.is_alphanumeric() || c == '_';
     let behind = from_there.trim_start_matches(is_of_name);
     let word = &from_there[..from_there.len() - behind.len()];
-    // rustc knows the way itself where a statement ends.
+    // rustc itself suggests it at the end of a statement.
     let is_told = |help: &String| help.contains("introduce a new binding");
     if diagnostic.help.iter().any(is_told) {
         return None;
@@ -35,7 +35,7 @@ fn help(diagnostic: &Diagnostic, cell: &str) -> Option<&'static str> {
     }
 }
 
-/// Help for a line that is no Rust; `is_formatted` is true for an error at `f"…"`.
+/// The help for a line that is not Rust; `is_formatted` is true for an error at `f"…"`.
 fn syntax(line: &str, is_formatted: bool) -> Option<&'static str> {
     let first = line.split_whitespace().next().unwrap_or_default();
     match first {
@@ -61,7 +61,7 @@ fn syntax(line: &str, is_formatted: bool) -> Option<&'static str> {
     }
 }
 
-/// Returns true for `a, b = …`.
+/// Returns true for a tuple assignment, `a, b = …`.
 fn is_tuple_assignment(line: &str) -> bool {
     let is_name = |name: &str| {
         let name = name.trim();
@@ -71,7 +71,7 @@ fn is_tuple_assignment(line: &str) -> bool {
     targets.is_some_and(|targets| targets.contains(',') && targets.split(',').all(is_name))
 }
 
-/// Help for a name that is nowhere, and what stands behind it.
+/// The help for an unknown name, given the text behind it.
 fn name(name: &str, behind: &str) -> Option<&'static str> {
     const CHANGES: [&str; 5] = ["+=", "-=", "*=", "/=", "%="];
     match (name, behind.chars().next()) {

@@ -1,8 +1,8 @@
-//! The impl blocks of cells, which a further block for the same replaces.
+//! The impl blocks of cells, which are replaced by later blocks for the same type and trait.
 //!
-//! evcxr has no name for an impl, and keeps each one that it is given: two of the same do not compile. So
-//! each gets an item before it that has a name, to which evcxr attaches it: one block for each method of
-//! a type, one for all of a trait.
+//! evcxr does not name impls, and keeps each one: two equal ones do not compile. So each is
+//! preceded by an item with a name, to which evcxr attaches it: one for each method of an inherent
+//! impl, one for all of a trait impl.
 
 use super::source::items;
 use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasName};
@@ -11,17 +11,17 @@ use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{Hash, Hasher};
 
-/// Attributes of a block that hold for each of its parts.
+/// Attributes of a block that apply to each of its parts.
 const HARMLESS: [&str; 5] = ["allow", "cfg", "doc", "expect", "warn"];
 
-/// The impl blocks of a namespace, each with the types that were defined in the same cell.
+/// The impl blocks of a namespace, with the types defined in the same cell.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Impls {
     owners: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl Impls {
-    /// The blocks that are gone once a cell has defined types anew that had them.
+    /// The blocks that become invalid when a cell redefines their types.
     pub(super) fn stale(&self, source: &str) -> Vec<String> {
         let (blocks, types) = read(source);
         let stale = self.owners.iter().filter(|(block, owners)| {
@@ -30,7 +30,7 @@ impl Impls {
         stale.map(|(block, _)| block.clone()).collect()
     }
 
-    /// A cell has been compiled.
+    /// Adds the blocks of a compiled cell.
     pub(super) fn add(&mut self, source: &str) {
         for block in self.stale(source) {
             self.owners.remove(&block);
@@ -41,7 +41,7 @@ impl Impls {
     }
 }
 
-/// The names of a cell's blocks, and its types.
+/// The names of a cell's blocks, and the types it defines.
 fn read(source: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut blocks, mut types) = (BTreeSet::new(), BTreeSet::new());
     for item in items(source) {
@@ -62,7 +62,7 @@ fn read(source: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     (blocks, types)
 }
 
-/// The texts that name the blocks of a cell, with their places in what it was parsed as.
+/// The naming items for the blocks of a cell, with their offsets in the parsed source.
 pub(super) fn additions(source: &str) -> Vec<(usize, String)> {
     let (mut additions, mut named) = (Vec::new(), BTreeSet::new());
     for item in items(source) {
@@ -71,7 +71,7 @@ pub(super) fn additions(source: &str) -> Vec<(usize, String)> {
                 name, offset, text, ..
             } in parts(&block)
             {
-                // Two of the same in one cell are an error, which rustc words.
+                // rustc reports two equal blocks in one cell.
                 let again = format!("{name}_AGAIN");
                 let text = match named.insert(name.clone()) {
                     true => text,
@@ -84,7 +84,7 @@ pub(super) fn additions(source: &str) -> Vec<(usize, String)> {
     additions
 }
 
-/// The items that take the place of stale blocks.
+/// The items that replace stale blocks.
 pub(super) fn without(stale: &[String]) -> String {
     stale.iter().map(|name| marker(name)).collect()
 }
@@ -98,7 +98,7 @@ fn marker(name: &str) -> String {
 struct ImplPart {
     name: String,
     offset: usize,
-    /// The text to put before it.
+    /// The text to insert before it.
     text: String,
 }
 
@@ -159,7 +159,7 @@ fn name_of(item: &ast::AssocItem) -> Option<String> {
     name.map(|name| name.text().to_string())
 }
 
-/// The offset at which an item begins, behind the comments before it.
+/// The offset at which an item begins, after the comments before it.
 fn begin(item: &SyntaxNode) -> ra_ap_syntax::TextSize {
     let mut children = item.children_with_tokens();
     let first = children.find(|child| match child {
@@ -171,7 +171,7 @@ fn begin(item: &SyntaxNode) -> ra_ap_syntax::TextSize {
         .start()
 }
 
-/// The text of a block up to its items, without attributes and comments.
+/// The text of a block before its items, without attributes and comments.
 fn head(block: &SyntaxNode) -> String {
     let mut words = Vec::new();
     for child in block.children_with_tokens() {

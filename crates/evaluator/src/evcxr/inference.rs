@@ -1,8 +1,9 @@
-//! The types of a cell's variables as rustc infers them: while rust-analyzer is loading, and where it
-//! finds none, as of what a procedural macro makes.
+//! The types of a cell's variables as inferred by rustc: while rust-analyzer is loading, and where
+//! it finds none, as with procedural macros.
 //!
-//! rustc's messages shorten types, but its symbols do not: each variable is lent to a generic function,
-//! and the instances of it that the object file names say the types.
+//! rustc's messages abbreviate types, but its symbols do not: each variable is passed by reference
+//! to a generic function, and the types are read from the symbols of its instances in the object
+//! file.
 
 use super::dependencies::Session;
 use super::generated_crate::build_folder;
@@ -18,10 +19,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The folder of the crate that is compiled, below that of evcxr's.
+/// The folder of the compiled crate, relative to that of evcxr's.
 const FOLDER: &str = "target/phalanx-inference";
 
-/// The function that variables are lent to, and those for types of which more is to be found out.
+/// The function that variables are passed to, and those that find out more about some types.
 const LENT: &str = "__phalanx_types::lent::<";
 const FUNCTIONS: &str = "mod __phalanx_types {\n\
     #[inline(never)] pub fn lent<const N: usize, T: ?Sized>(_: &T) {}\n\
@@ -29,8 +30,8 @@ const FUNCTIONS: &str = "mod __phalanx_types {\n\
     pub struct Nothing;\n\
     pub fn refused(_: &Nothing) {}\n}\n";
 
-/// Names that every cell has without a path, as rust-analyzer writes them; not `Result`, which many
-/// replace by their own.
+/// Names that every cell can use without a path, as rust-analyzer writes them; except `Result`,
+/// which many crates shadow.
 const PRELUDE: [(&str, &str); 4] = [
     ("std::vec::Vec<", "Vec<"),
     ("std::string::String", "String"),
@@ -38,7 +39,7 @@ const PRELUDE: [(&str, &str); 4] = [
     ("std::boxed::Box<", "Box<"),
 ];
 
-/// The options for a crate that names its types in full, and is soon compiled.
+/// Options for full type names in symbols, and for fast compilation.
 const OPTIONS: [&str; 4] = [
     "-Csymbol-mangling-version=v0",
     "-Copt-level=0",
@@ -46,13 +47,13 @@ const OPTIONS: [&str; 4] = [
     "-Clto=off",
 ];
 
-/// The beginning of what a symbol calls a closure, and of a trait object that calls something, which
-/// source writes in another way.
+/// The beginning of a closure's name in symbols, and of a callable trait object, which source
+/// writes differently.
 const CLOSURE: &str = "{closure#";
 const CALLING: [&str; 3] = ["Fn<", "FnMut<", "FnOnce<"];
 
-/// Returns the types of these variables of a cell, in their order; `None` if rustc does not compile it,
-/// or cannot be run as for the last cell.
+/// Returns the types of these variables of a cell, in order; `None` if the cell does not compile,
+/// or rustc cannot be called as for the last cell.
 pub(super) fn infer(
     cell: &AnalyzedCell,
     variables: &[UntypedVariable],
@@ -125,7 +126,8 @@ pub(super) fn infer(
     Some(types.collect())
 }
 
-/// The source of a cell whose variables are lent to functions, each right behind its statement.
+/// The source of a cell whose variables are passed to the functions, each directly after its
+/// statement.
 fn lending(
     source: &str,
     variables: &[UntypedVariable],
@@ -141,10 +143,10 @@ fn lending(
     text
 }
 
-/// The sources that a type's name may stand for.
+/// The possible sources for a type's name.
 enum Candidates {
     Certain(InferredType),
-    /// The likeliest first.
+    /// Several possibilities, the most likely first.
     Uncertain(Vec<String>),
 }
 
@@ -165,7 +167,7 @@ impl Candidates {
         }
         let sources = type_sources(name).into_iter();
         let mut sources: Vec<String> = sources.map(|source| short(&source)).collect();
-        // The paths of the standard library, too, are known to be public for some types only.
+        // Also for the standard library, only the paths of some types are known to be public.
         match sources.first() {
             Some(source) if is_known(name) => Self::Certain(InferredType::Known(source.clone())),
             _ => {
@@ -183,18 +185,18 @@ impl Candidates {
     }
 }
 
-/// The source that is chosen of several; the last where there are fewer.
+/// The source with index `choice`, or the last one.
 fn nth(sources: &[String], choice: usize) -> Option<&String> {
     sources.get(choice).or(sources.last())
 }
 
-/// Returns true if every path of a type's name is that of a type of the notebook, or one whose public
-/// path is known.
+/// Returns true if every path in a type's name is that of a type of the notebook, or one with a
+/// known public path.
 fn is_known(name: &str) -> bool {
     unknown_paths(name).next().is_none()
 }
 
-/// The other paths of a type's name.
+/// The other paths in a type's name.
 fn unknown_paths(name: &str) -> impl Iterator<Item = &str> {
     let is_of_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let paths = name.split(move |c| !is_of_path(c));
@@ -203,7 +205,8 @@ fn unknown_paths(name: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A type's name with what it says of closures as source would, though no source can: it is shown only.
+/// A type's name with closures written as in source; only for display, since source cannot name
+/// them.
 fn with_closures(name: &str) -> String {
     let mut text = String::new();
     let mut rest = name;
@@ -217,14 +220,14 @@ fn with_closures(name: &str) -> String {
     short(&type_sources(&text).into_iter().next().unwrap_or(text))
 }
 
-/// A type without the paths that a cell needs not write.
+/// A type without the paths that a cell need not write.
 fn short(source: &str) -> String {
     let source = source.replace("crate::", "");
     let prelude = PRELUDE.iter();
     prelude.fold(source, |source, (path, name)| source.replace(path, name))
 }
 
-/// The types that the instances in an object file are for, by the number of the variable.
+/// The types of the instances in an object file, by the number of the variable.
 fn names(object: &[u8]) -> BTreeMap<usize, String> {
     let Ok(file) = object::File::parse(object) else {
         return BTreeMap::new();
@@ -238,7 +241,7 @@ fn names(object: &[u8]) -> BTreeMap<usize, String> {
     symbols.collect()
 }
 
-/// The call of rustc that compiled the last cell, for another crate.
+/// The call of rustc for the last cell, applied to another crate.
 struct Rustc<'a> {
     folder: &'a Path,
     session: Session,
@@ -257,7 +260,7 @@ impl<'a> Rustc<'a> {
         })
     }
 
-    /// Compiles a source; returns the path of the product, `None` where there are errors.
+    /// Compiles a source; returns the path of the product, or `None` if there are errors.
     fn compile(&self, source: &str, product: &str, options: &[&str]) -> Option<PathBuf> {
         let (mut command, made) = self.command(source, product)?;
         command.args(options).stderr(Stdio::null());

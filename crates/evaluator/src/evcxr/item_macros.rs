@@ -1,8 +1,8 @@
 //! Macro calls at a cell's top level that make items.
 //!
-//! evcxr takes such a call for a statement, and what it makes is gone with the cell. So it is given a
-//! definition of a macro instead, which it keeps as an item under a name; in the crate that it writes,
-//! the call takes its own place again.
+//! evcxr treats such a call as a statement, so that its items are lost with the cell. So the call
+//! is wrapped in the definition of a macro, which evcxr keeps as a named item; in the generated
+//! crate, the wrapper is removed again.
 
 use super::source::statements;
 use ra_ap_syntax::ast::{self, AstNode, HasModuleItem, HasName};
@@ -11,13 +11,13 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-/// The text around a call until the crate is compiled; the name of the call stands between the first
+/// The text around a call until the crate is compiled; the name of the call is between the first
 /// two.
 const OPEN: &str = "macro_rules! phalanx_items_";
 const BODY: &str = " { () => { ";
 const CLOSE: &str = " } }";
 
-/// The keywords with which items begin.
+/// The keywords with which items start.
 const ITEM: [SyntaxKind; 10] = [
     SyntaxKind::ENUM_KW,
     SyntaxKind::EXTERN_KW,
@@ -34,18 +34,18 @@ const ITEM: [SyntaxKind; 10] = [
 /// The call of a macro that makes items.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct ItemMacro {
-    /// Its bytes in the cell, with the semicolon.
+    /// Its range in the cell, including the semicolon.
     pub(super) range: Range<usize>,
-    /// The name by which a further call replaces it: those of the macro and of what it makes.
+    /// The name by which a later call replaces it: those of the macro and of its items.
     pub(super) key: String,
-    /// The names that it may define, one for each item that can be seen in its input.
+    /// The names that it may define, one for each item visible in its input.
     pub(super) defines: Vec<String>,
     pub(super) call: ast::MacroCall,
-    /// True if it needs a semicolon that it does not have.
+    /// True if a required semicolon is missing.
     is_open: bool,
 }
 
-/// The macro calls of a cell that make items; `items` are those of earlier cells.
+/// The macro calls of a cell that make items; `items` is the source of earlier cells.
 pub(super) fn calls(source: &str, items: &str) -> Vec<ItemMacro> {
     let (nodes, place) = statements(source);
     let mut found = Vec::new();
@@ -66,8 +66,8 @@ pub(super) fn calls(source: &str, items: &str) -> Vec<ItemMacro> {
             let mut names = tokens.iter().filter(|token| is_name(token));
             names.next().map(|token| token.text().to_owned())
         });
-        // Comments before a statement belong to its node, and a semicolon behind it: behind braces it is
-        // none of an item's.
+        // Comments before a statement are part of its node, as is a semicolon after it, which items
+        // with braces do not have.
         let (start, end) = (call.syntax().text_range().start(), node.text_range().end());
         let is_braced = input.l_curly_token().is_some();
         let end = match is_braced {
@@ -87,7 +87,7 @@ pub(super) fn calls(source: &str, items: &str) -> Vec<ItemMacro> {
     found
 }
 
-/// The texts that make an item of a call for evcxr, with their places.
+/// The texts that wrap calls for evcxr, with their offsets.
 pub(super) fn additions(calls: &[ItemMacro]) -> Vec<(usize, String)> {
     let additions = calls.iter().flat_map(|call| {
         let ItemMacro { range, key, .. } = call;
@@ -101,12 +101,12 @@ pub(super) fn additions(calls: &[ItemMacro]) -> Vec<(usize, String)> {
     additions.collect()
 }
 
-/// Gives the calls in a crate's source their own places again.
+/// Removes the wrappers of calls from a crate's source.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// If the file cannot be written.
 pub(super) fn reveal(source: &Path) -> io::Result<()> {
-    // What cannot be read is rustc's business.
+    // rustc reports a file that cannot be read.
     let text = std::fs::read_to_string(source).unwrap_or_default();
     match revealed(&text) {
         Some(text) => std::fs::write(source, text),
@@ -114,8 +114,8 @@ pub(super) fn reveal(source: &Path) -> io::Result<()> {
     }
 }
 
-/// Returns a source with the calls in their own places; `None` if it has none. Everything else stays where
-/// it is, to the byte.
+/// Returns a source without the wrappers of calls; `None` if it has none. Other text keeps its
+/// offset.
 pub(super) fn revealed(source: &str) -> Option<String> {
     if !source.contains(OPEN) {
         return None;
@@ -126,7 +126,7 @@ pub(super) fn revealed(source: &str) -> Option<String> {
         let ast::Item::MacroRules(definition) = item else {
             continue;
         };
-        // Comments before it belong to its node.
+        // Comments before it are part of its node.
         let Some(keyword) = definition.macro_rules_token() else {
             continue;
         };
@@ -146,7 +146,7 @@ pub(super) fn revealed(source: &str) -> Option<String> {
     Some(text)
 }
 
-/// The macro call that a statement is.
+/// The macro call that a statement consists of.
 fn call(statement: &SyntaxNode) -> Option<ast::MacroCall> {
     if let Some(call) = ast::MacroCall::cast(statement.clone()) {
         return Some(call);
@@ -167,7 +167,7 @@ fn tokens(input: &SyntaxNode) -> Vec<SyntaxToken> {
     let tokens = tokens.filter_map(NodeOrToken::into_token);
     let tokens = tokens.filter(|token| !token.kind().is_trivia());
     let tokens: Vec<_> = tokens.collect();
-    // Without the brackets around them.
+    // Without the surrounding brackets.
     match tokens.as_slice() {
         [_, inside @ .., _] => inside.to_vec(),
         _ => Vec::new(),
@@ -178,7 +178,7 @@ fn is_name(token: &SyntaxToken) -> bool {
     token.kind() == SyntaxKind::IDENT
 }
 
-/// Returns true for tokens that begin as an item does, behind its attributes.
+/// Returns true if tokens start like an item, after its attributes.
 fn begins_item(tokens: &[SyntaxToken]) -> bool {
     let mut rest = tokens;
     while let [hash, bracket, ..] = rest
@@ -202,7 +202,7 @@ fn begins_item(tokens: &[SyntaxToken]) -> bool {
         .is_some_and(|first| ITEM.contains(&first.kind()) && rest.next().is_some())
 }
 
-/// The names behind the keywords of items.
+/// The names that follow the keywords of items.
 fn defined(tokens: &[SyntaxToken]) -> Vec<String> {
     let names = tokens.windows(3).filter_map(|window| {
         let [keyword, name, behind] = window else {
@@ -228,7 +228,7 @@ fn defined(tokens: &[SyntaxToken]) -> Vec<String> {
     names.collect()
 }
 
-/// Returns true if a source defines a macro of this name, and what it stands for begins as an item does.
+/// Returns true if a source defines a macro with this name whose expansion starts like an item.
 fn makes_items(name: &str, source: &str) -> bool {
     if !source.contains("macro_rules!") {
         return false;
@@ -245,7 +245,7 @@ fn makes_items(name: &str, source: &str) -> bool {
     let Some(rules) = definition.token_tree() else {
         return false;
     };
-    // Each arm is `(…) => {…}`: what stands for a call is the tree behind the arrow.
+    // Each arm is `(…) => {…}`: the expansion is the token tree after the arrow.
     let trees = rules.syntax().children().filter_map(ast::TokenTree::cast);
     let trees: Vec<_> = trees.collect();
     let mut results = trees.iter().skip(1).step_by(2).peekable();

@@ -13,7 +13,7 @@ static PHALANX: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../phalanx/src");
 static SEGMENT: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../segment/src");
 static PROTOCOL: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/../protocol/src");
 
-/// The lock file beside the packages: the versions with which the library was tested.
+/// The lock file of the packages: the versions with which the library was tested.
 pub(super) const LOCK_FILE: &str = "Cargo.lock";
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
@@ -35,7 +35,8 @@ pub(super) fn write(cache: &Path) -> io::Result<PathBuf> {
         return Ok(package);
     }
     std::fs::create_dir_all(&libraries)?;
-    // Written aside and renamed, so that two kernels starting at once cannot see half of it.
+    // Written to a temporary folder and renamed, so that two kernels starting at once cannot see an
+    // incomplete one.
     let aside = tempfile::Builder::new()
         .prefix("new-")
         .tempdir_in(&libraries)?;
@@ -48,7 +49,7 @@ pub(super) fn write(cache: &Path) -> io::Result<PathBuf> {
     std::fs::write(aside.path().join(LOCK_FILE), lock)?;
     match std::fs::rename(aside.path(), &folder) {
         Ok(()) => Ok(package),
-        // Somebody else was faster.
+        // Another process was faster.
         Err(_) if folder.is_dir() => Ok(package),
         Err(error) => Err(error),
     }

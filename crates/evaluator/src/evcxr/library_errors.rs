@@ -1,12 +1,12 @@
-//! rustc's errors about the `phalanx` library's traits, reworded to say what to do.
+//! rustc's errors about the `phalanx` library's traits, reworded with advice.
 
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan};
 use serde_json::Value;
 
-/// The words by which rustc names a closure.
+/// rustc's notation for a closure.
 const CLOSURE: &str = "`{closure@";
 
-/// The traits by which rustc finds out which parameters a function has.
+/// The traits with which rustc determines the parameters of a function.
 const OF_FUNCTIONS: [&str; 4] = [
     "IntoFunction<",
     ": Argument<",
@@ -14,7 +14,8 @@ const OF_FUNCTIONS: [&str; 4] = [
     "phalanx::MapItem<",
 ];
 
-/// An error that is left to its library's words, or that has none of rustc's that would help.
+/// Rewrites an error; those with the library's own message, or without helpful notes of rustc's,
+/// are simplified.
 pub(super) fn rewrite(mut diagnostic: Diagnostic, error: &Value) -> Diagnostic {
     if let Some((before, named)) = diagnostic.message.split_once(CLOSURE)
         && let Some((_, after)) = named.split_once("}`")
@@ -29,7 +30,7 @@ pub(super) fn rewrite(mut diagnostic: Diagnostic, error: &Value) -> Diagnostic {
     match diagnostic.code.as_deref() {
         Some("E0282" | "E0283" | "E0284") if said(&OF_FUNCTIONS) => Diagnostic {
             message: "how this function takes what it is given cannot be told".to_owned(),
-            // One fault, of which rustc complains in several ways.
+            // A single mistake that rustc reports in several ways.
             code: Some("E0283".to_owned()),
             spans: unlabelled(diagnostic.spans),
             help: vec![
@@ -65,7 +66,7 @@ pub(super) fn rewrite(mut diagnostic: Diagnostic, error: &Value) -> Diagnostic {
     }
 }
 
-/// Returns true for an error in what `task!` does with a variable.
+/// Returns true for an error in the expansion of `task!` for a variable.
 fn is_captured(error: &Value) -> bool {
     let spans = error["spans"].as_array().into_iter().flatten();
     let mut macros = spans.filter_map(|span| span["expansion"]["macro_decl_name"].as_str());
@@ -79,7 +80,7 @@ fn unlabelled(mut spans: Vec<DiagnosticSpan>) -> Vec<DiagnosticSpan> {
     spans
 }
 
-/// Leaves out what only follows from another error.
+/// Removes errors that are only consequences of another one.
 pub(super) fn without_consequences(diagnostics: &mut Vec<Diagnostic>) {
     let has = |words: &str| diagnostics.iter().any(|d| d.message.contains(words));
     let (travels, called) = (has("values of type `"), has("engines cannot call"));

@@ -1,5 +1,5 @@
-//! The versions of the crates that the `phalanx` library depends on: those with which it was tested,
-//! out of the workspace's own lock file.
+//! The versions of the crates that the `phalanx` library depends on: those with which it was
+//! tested, from the workspace's lock file.
 
 use super::library::{PHALANX_DEPENDENCIES, PROTOCOL_DEPENDENCIES};
 use serde::{Deserialize, Serialize};
@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 const WORKSPACE_LOCK: &str = include_str!("../../../../Cargo.lock");
 
-/// A lock file, as far as it is needed here.
+/// The parts of a lock file that are used here.
 #[derive(Serialize, Deserialize)]
 struct LockFile {
     version: u32,
@@ -22,18 +22,18 @@ struct Package {
     source: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     checksum: Option<String>,
-    /// `NAME`, or `NAME VERSION` where there are several.
+    /// `NAME`, or `NAME VERSION` if there are several versions.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     dependencies: Vec<String>,
 }
 
-/// Returns the lock file of the library's dependencies; cargo drops entries that it has no use for.
+/// Returns the lock file of the library's dependencies; cargo drops unused entries.
 pub(super) fn contents() -> String {
-    // What is built in can be read: a test sees to it.
+    // A test ensures that the built-in file can be parsed.
     reduced(WORKSPACE_LOCK, &roots()).unwrap_or_default()
 }
 
-/// The crates that the library's packages name.
+/// The crates named in the library's manifests.
 fn roots() -> Vec<&'static str> {
     let manifests = [PHALANX_DEPENDENCIES, PROTOCOL_DEPENDENCIES];
     let lines = manifests.iter().flat_map(|manifest| manifest.lines());
@@ -41,7 +41,7 @@ fn roots() -> Vec<&'static str> {
     names.filter(|name| !name.starts_with("phalanx")).collect()
 }
 
-/// Keeps of a lock file the packages that are reached from these.
+/// Reduces a lock file to the packages that are reachable from `roots`.
 fn reduced(lock: &str, roots: &[&str]) -> Option<String> {
     let mut lock: LockFile = toml::from_str(lock).ok()?;
     let mut reached = BTreeSet::new();

@@ -1,37 +1,38 @@
-//! LLVM's linker, called by rustc itself.
+//! LLVM's linker, called by rustc directly.
 //!
 //! rustc calls the C compiler, which calls `collect2`, which calls the linker, with start files and
-//! searches that a cell does not need: all that it refers to is in libraries that a runtime has
-//! loaded. So rustc is given the linker that its toolchain ships, and the system's libraries by name.
-//! If that is not enough (a dependency needs a native library), rustc's own way is taken.
+//! search paths that a cell does not need: it refers only to libraries that a runtime has loaded.
+//! So rustc uses the linker shipped with its toolchain, and the system's libraries by name. If that
+//! is not sufficient (a dependency needs a native library), rustc's default is used.
 
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// The path of a toolchain's linker, below its folder for the target.
+/// The path of a toolchain's linker, relative to its folder for the target.
 const PROGRAM: &str = "bin/rust-lld";
 
-/// The folder of the system's libraries under the names by which a linker looks for them; below the
+/// The folder of the system's libraries under the names that a linker searches for; relative to the
 /// crate's folder.
 const SYSTEM: &str = "target/phalanx-system";
 
 /// The system's libraries that Rust's standard library is linked to.
 const SHARED: [(&str, &str); 2] = [("libm.so", "libm.so.6"), ("libgcc_s.so", "libgcc_s.so.1")];
 
-/// The C library, and what it has in the loader: variables of threads are found by a function there.
+/// The C library; the function that locates thread-local variables is in the dynamic loader.
 const C_LIBRARY: (&str, &str) = ("libc.so", "libc.so.6");
 const LOADER: &str = "ld-linux";
 
-/// Libraries that glibc's has taken in.
+/// Libraries that are now part of glibc.
 const EMPTY: [&str; 4] = ["libdl.a", "libpthread.a", "librt.a", "libutil.a"];
 const EMPTY_ARCHIVE: &str = "!<arch>\n";
 
-/// Has rustc's own way bind functions to those of their own cell: statics alone are shared with others.
+/// For the default way of linking: binds functions to those of their own cell, so that only statics
+/// are shared.
 pub(super) const OWN_FUNCTIONS: &str = "-Clink-arg=-Wl,-Bsymbolic-functions";
 
-/// A linker that rustc can call.
+/// A linker for rustc to call.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(super) struct Linker {
     program: PathBuf,
@@ -39,8 +40,8 @@ pub(super) struct Linker {
 }
 
 impl Linker {
-    /// Finds the linker of a toolchain, given its rustc and the target; `None` if it has none, or the
-    /// system's libraries are not where this process has its own.
+    /// Finds the linker of a toolchain, given its rustc and the target; `None` if it has none, or
+    /// the system's libraries differ from those of this process.
     pub(super) fn find(rustc: &str, arguments: &[String]) -> Option<Self> {
         let target = arguments.iter().position(|word| word == "--target")?;
         let target = arguments.get(target + 1)?;
@@ -52,7 +53,7 @@ impl Linker {
         (found.program.is_file() && found.name_libraries(&maps).is_ok()).then_some(found)
     }
 
-    /// Fills the folder of the system's libraries.
+    /// Creates the folder of the system's libraries.
     fn name_libraries(&self, maps: &str) -> io::Result<()> {
         let library = mapped(maps, |name| name == C_LIBRARY.1);
         let library = library.ok_or_else(|| io::Error::other("no C library"))?;
@@ -61,7 +62,7 @@ impl Linker {
         let loader = mapped(maps, |name| name.starts_with(LOADER));
         let place = self.system.join(C_LIBRARY.0);
         let _ = fs::remove_file(&place);
-        // Made anew: nothing is written through a link to the library itself.
+        // Created as a new file, so as not to write through a link to the library itself.
         fs::File::create_new(place)?.write_all(script(library, loader).as_bytes())?;
         for (name, library) in SHARED {
             let library = folder.join(library).canonicalize()?;
@@ -77,12 +78,12 @@ impl Linker {
         Ok(())
     }
 
-    /// The arguments by which rustc calls it.
+    /// The rustc arguments that select the linker.
     pub(super) fn arguments(&self) -> [String; 6] {
         [
             format!("-Clinker={}", self.program.display()),
             "-Clinker-flavor=ld.lld".to_owned(),
-            // For as little as a cell, starting threads takes longer than they save.
+            // For small inputs such as cells, starting threads takes longer than they save.
             "-Clink-arg=--threads=1".to_owned(),
             "-Clink-arg=-zdefs".to_owned(),
             "-Clink-arg=-Bsymbolic-functions".to_owned(),
@@ -90,14 +91,14 @@ impl Linker {
         ]
     }
 
-    /// Returns true if linking is what rustc has failed at, by its messages.
+    /// Returns true if rustc's messages show that linking has failed.
     pub(super) fn is_at_fault(messages: &[u8]) -> bool {
         let messages = String::from_utf8_lossy(messages);
         messages.contains("linking with `") || messages.contains("could not exec the linker")
     }
 }
 
-/// The library of a name in a process's mappings.
+/// The path of a library in a process's mappings.
 fn mapped(maps: &str, is_named: impl Fn(&str) -> bool) -> Option<&Path> {
     let paths = maps
         .lines()
@@ -109,7 +110,7 @@ fn mapped(maps: &str, is_named: impl Fn(&str) -> bool) -> Option<&Path> {
     found.next()
 }
 
-/// A linker script in place of the C library, as a system has it for developers.
+/// A linker script that replaces the C library, as in a system's development files.
 fn script(library: &Path, loader: Option<&Path>) -> String {
     let library = library.display();
     let loader = loader.map(|loader| format!(" AS_NEEDED(\"{}\")", loader.display()));

@@ -1,10 +1,10 @@
-//! The types that a namespace's items define, and the variables that a cell would make unreadable.
+//! The types defined by a namespace's items, and the variables that a cell would make unreadable.
 //!
-//! rustc's `TypeId`, by which evcxr checks what it reads, names a type's place in the crate and not
-//! what it is made of: a struct that is defined anew keeps its id. So before a cell is compiled
-//! that defines something anew, the variables whose types reach it have to go.
+//! rustc's `TypeId`, with which evcxr checks variables, identifies a type's path in the crate and
+//! not its structure: a struct that is redefined keeps its id. So before a cell with redefinitions
+//! is compiled, the variables whose types depend on them must be dropped.
 //!
-//! What a type reaches is decided by names, and in doubt it is reached.
+//! Dependencies of types are determined by names; in case of doubt, they exist.
 
 mod read;
 
@@ -14,40 +14,40 @@ use read::{CellDefinitions, Definition, first_name, read_cell, read_type};
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-/// Types everybody has in scope, until a glob import brings others of the same name.
+/// Types that are always in scope, unless a glob import shadows them.
 const PRELUDE: [&str; 5] = ["Box", "Option", "Result", "String", "Vec"];
 
-/// Crates whose globs bring none of [`PRELUDE`] that could take its place.
+/// Crates whose glob imports shadow none of [`PRELUDE`].
 const TAME: [&str; 4] = ["alloc", "core", "phalanx", "std"];
 
-/// The types whose names no import brings.
+/// The types whose names cannot be imported.
 const PRIMITIVE: [&str; 17] = [
     "bool", "char", "f32", "f64", "i128", "i16", "i32", "i64", "i8", "isize", "str", "u128", "u16",
     "u32", "u64", "u8", "usize",
 ];
 
-/// The items of a namespace, as far as they decide about types.
+/// The items of a namespace, as far as types depend on them.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Definitions {
     items: BTreeMap<String, Arc<Definition>>,
     globs: BTreeSet<String>,
 }
 
-/// The names that a cell defines anew.
+/// The names that a cell redefines.
 #[derive(Default)]
 struct Redefinitions {
     names: BTreeSet<String>,
-    /// Names that may mean something else in items, of which rustc knows nothing; in the types of
-    /// variables it sees to that itself.
+    /// Names whose meaning may change in items, which rustc does not check; in the types of
+    /// variables it does.
     in_items: BTreeSet<String>,
     /// If crates change: the names of the standard prelude that their glob imports shadow.
     shadowed: Option<Shadowed>,
-    /// The crates that do not.
+    /// The crates that do not change.
     unchanged: BTreeSet<String>,
 }
 
 impl Redefinitions {
-    /// Returns true if a glob import may bring a name that changes.
+    /// Returns true if a glob import may bring a changed name into scope.
     fn may_bring(&self, glob: &str, name: &str) -> bool {
         let is_standard = STANDARD_NAMES.iter().any(|(standard, _)| *standard == name);
         match &self.shadowed {
@@ -60,8 +60,7 @@ impl Redefinitions {
 }
 
 impl Definitions {
-    /// The variables, given by name and type, that cannot be read any more once a cell has been
-    /// compiled.
+    /// The variables, given as (name, type), that cannot be read after a cell has been compiled.
     pub(super) fn lost(&self, source: &str, variables: &[(String, String)]) -> Vec<String> {
         if variables.is_empty() {
             return Vec::new();
@@ -73,8 +72,8 @@ impl Definitions {
         self.reaching(&changes, variables, false)
     }
 
-    /// The variables, given by name and type, that cannot be read any more once a cell has been
-    /// compiled, some crates having been built anew.
+    /// The variables, given as (name, type), that cannot be read after a cell has been compiled
+    /// with some crates rebuilt.
     pub(super) fn dropped(
         &self,
         source: &str,
@@ -91,7 +90,7 @@ impl Definitions {
         DroppedVariables { names, rebuilt }
     }
 
-    /// The variables, given by name and type, that may hold types of crates.
+    /// The variables, given as (name, type), that may hold types of crates.
     fn holding(
         &self,
         rebuilt: &dependencies::RebuiltCrates,
@@ -109,8 +108,8 @@ impl Definitions {
         self.reaching(&changes, variables, true)
     }
 
-    /// The variables whose types depend on something that changes; `types_change` if types do that no
-    /// item names.
+    /// The variables whose types depend on a change; `types_change` if types change that no item
+    /// names.
     fn reaching(
         &self,
         changes: &Redefinitions,
@@ -135,12 +134,12 @@ impl Definitions {
             .collect()
     }
 
-    /// The paths from which everything is imported.
+    /// The paths of glob imports.
     pub(super) fn globs(&self) -> impl Iterator<Item = &str> {
         self.globs.iter().map(String::as_str)
     }
 
-    /// A cell has been compiled, and its items are those of the namespace now.
+    /// Adds the items of a compiled cell.
     pub(super) fn add(&mut self, source: &str) {
         let cell = read_cell(source);
         for (head, _) in cell.blocks() {
@@ -167,7 +166,7 @@ impl Definitions {
         }
         for (name, item) in &cell.named {
             let Some(old) = self.items.get(name) else {
-                // It takes the place of what was meant by the name before.
+                // It replaces the previous meaning of the name.
                 changes.names.insert(name.clone());
                 continue;
             };
@@ -195,7 +194,7 @@ impl Definitions {
         changes
     }
 
-    /// Returns true if the meaning of a name depends on something that changes.
+    /// Returns true if the meaning of a name depends on a change.
     fn reaches(&self, name: &str, changes: &Redefinitions, seen: &mut BTreeSet<String>) -> bool {
         if changes.names.contains(name) {
             return true;
@@ -210,7 +209,7 @@ impl Definitions {
                 .any(|next| changes.in_items.contains(next) || self.reaches(next, changes, seen)),
             None if PRIMITIVE.contains(&name) || TAME.contains(&name) => false,
             None if changes.unchanged.contains(name) => false,
-            // Perhaps from one of the namespace's own modules, or a crate, of which everything is imported.
+            // Possibly from a glob import of a module of the namespace, or of a crate.
             None => self
                 .globs
                 .iter()
@@ -221,7 +220,7 @@ impl Definitions {
         }
     }
 
-    /// Returns true if values may hold values of any type.
+    /// Returns true if values of the item may hold values of any type.
     fn erased(&self, item: &Definition, seen: &mut BTreeSet<String>) -> bool {
         item.erased
             || item.refers.iter().any(|name| {

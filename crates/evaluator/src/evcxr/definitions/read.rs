@@ -1,5 +1,5 @@
-//! The types in the items of a source: the part of each that decides how its values lie in memory, and the
-//! names it refers to.
+//! Parsing of the types in a source's items: the parts that determine the memory layout of values,
+//! and the names they refer to.
 
 use super::super::item_macros;
 use crate::evcxr::lean::PLAIN_DERIVES;
@@ -8,27 +8,27 @@ use ra_ap_syntax::ast::{self, AstNode, HasGenericParams, HasModuleItem, HasName,
 use ra_ap_syntax::{Edition, NodeOrToken, SourceFile, SyntaxKind, SyntaxNode, SyntaxToken};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// One item, under the name by which evcxr replaces it.
+/// An item, under the name by which evcxr replaces it.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Definition {
-    /// The part that decides about values; the same text means the same layout, if all it refers to is the
-    /// same.
+    /// The part that determines the layout of values; equal texts have equal layouts, if the items
+    /// they refer to are equal.
     pub(super) definition: String,
-    /// The names it refers to: the first names of paths, and every name in the input of macros.
+    /// The names it refers to: the first names of paths, and every name in macro input.
     pub(super) refers: BTreeSet<String>,
-    /// Types, traits and constants in it.
+    /// The types, traits and constants it defines.
     pub(super) defines: BTreeSet<String>,
-    /// True if values of it may hold values of any type, which code can ask for by that type.
+    /// True if its values may hold values of any type, which code can downcast to that type.
     pub(super) erased: bool,
-    /// The types and constants in its impl blocks, by their heads.
+    /// The types and constants in impl blocks, by the heads of the blocks.
     pub(super) associated: BTreeMap<String, AssociatedItems>,
 }
 
-/// Types and constants of one impl block.
+/// The types and constants of one impl block.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct AssociatedItems {
     pub(super) text: String,
-    /// The names that change with them.
+    /// The names that depend on them.
     pub(super) concerns: BTreeSet<String>,
 }
 
@@ -36,11 +36,11 @@ pub(super) struct AssociatedItems {
 #[derive(Clone, Debug, Default)]
 pub(super) struct CellDefinitions {
     pub(super) named: BTreeMap<String, Definition>,
-    /// Paths from which everything is imported.
+    /// The paths of glob imports.
     pub(super) globs: BTreeSet<String>,
 }
 
-/// Reads the names that a type refers to, as evcxr writes it down for a variable.
+/// Parses the names in a variable's type, as written by evcxr.
 pub(super) fn read_type(ty: &str) -> Definition {
     let source = format!("type T = {ty};");
     let parsed = SourceFile::parse(&source, Edition::Edition2024);
@@ -53,7 +53,7 @@ pub(super) fn read_type(ty: &str) -> Definition {
     item
 }
 
-/// The items of a cell, named the way evcxr names them.
+/// Parses the items of a cell, with evcxr's names.
 pub(super) fn read_cell(source: &str) -> CellDefinitions {
     let mut items = CellDefinitions::default();
     let mut last = None;
@@ -136,16 +136,16 @@ impl CellDefinitions {
     }
 }
 
-/// The name by which a path is found.
+/// The name by which a path is resolved.
 pub(super) fn first_name(path: &str) -> Option<&str> {
     let mut parts = path.split("::").map(str::trim);
     parts.find(|part| !matches!(*part, "" | "crate" | "self" | "super"))
 }
 
-/// Traits and crates whose objects can be asked what they are.
+/// Traits and crates with objects that can be downcast.
 const ERASING: [&str; 5] = ["Any", "anyhow", "eyre", "color_eyre", "miette"];
 
-/// Attributes that add nothing to a type's values.
+/// Attributes that do not affect a type's values.
 const HARMLESS: [&str; 6] = [
     "doc",
     "allow",
@@ -159,7 +159,7 @@ impl Definition {
     fn read(&mut self, node: &SyntaxNode) {
         match node.kind() {
             SyntaxKind::ATTR if is_harmless(node) => return,
-            // Only what can be computed while compiling decides about types.
+            // Only code evaluated at compile time affects types.
             SyntaxKind::FN if !decides(node) => return self.read_signature(node),
             SyntaxKind::IMPL => {
                 if let Some(block) = ast::Impl::cast(node.clone()) {
@@ -202,7 +202,8 @@ impl Definition {
         }
     }
 
-    /// A function's name and, in a trait, what stands in its table: all but the body.
+    /// Parses a function's name and, in a trait, its entry in the vtable: everything except the
+    /// body.
     fn read_signature(&mut self, node: &SyntaxNode) {
         let in_trait = node
             .parent()
@@ -229,7 +230,7 @@ impl Definition {
             return;
         }
         let segments = path.descendants().filter(|node| {
-            // Those of the path itself, not of its arguments.
+            // Names of the path itself, not of its arguments.
             node.kind() == SyntaxKind::NAME_REF
                 && node.ancestors().nth(1).is_some_and(|segment| {
                     segment.kind() == SyntaxKind::PATH_SEGMENT
@@ -278,13 +279,13 @@ impl Definition {
         }
     }
 
-    /// Returns true if it defines types, of which there may be values.
+    /// Returns true if it defines types that can have values.
     pub(super) fn is_type(&self) -> bool {
         !self.defines.is_empty()
     }
 }
 
-/// Returns true for the comma after the last field or variant, which may as well be absent.
+/// Returns true for the comma after the last field or variant, which is optional.
 fn is_last(comma: &SyntaxToken) -> bool {
     let list = [SyntaxKind::RECORD_FIELD_LIST, SyntaxKind::VARIANT_LIST];
     let in_list = comma
@@ -300,7 +301,7 @@ fn is_last(comma: &SyntaxToken) -> bool {
         })
 }
 
-/// Returns true if a function can decide about types: evaluated by the compiler, or with types in it.
+/// Returns true if a function can affect types: it is evaluated by the compiler, or contains types.
 fn decides(function: &SyntaxNode) -> bool {
     let is_const = function
         .children_with_tokens()
@@ -331,7 +332,7 @@ fn is_harmless(attribute: &SyntaxNode) -> bool {
     }
 }
 
-/// The head of an impl block, and its types and constants.
+/// The head of an impl block, with its types and constants.
 fn associated(block: &ast::Impl) -> (String, AssociatedItems) {
     let mut head = Definition::default();
     for child in block.syntax().children_with_tokens() {

@@ -1,6 +1,7 @@
 use super::*;
 
-/// The variables, of those given as `name: type`, that a cell costs in a namespace made by earlier cells.
+/// The variables, among those given as `name: type`, that a cell makes unreadable after earlier
+/// cells.
 fn lost(cells: &[&str], variables: &[&str], cell: &str) -> String {
     let mut definitions = Definitions::default();
     for cell in cells {
@@ -138,7 +139,7 @@ fn a_name_that_takes_the_place_of_another_counts() {
     let module = "mod m { pub struct String(pub u8); }";
     assert_eq!(lost(&[struct_s[0], module], &["s: S"], "use m::*;"), "s");
     assert_eq!(lost(&struct_s, &["s: S"], "use heapless::*;"), "s");
-    // rustc tells these types apart.
+    // rustc distinguishes these types.
     assert_eq!(lost(&[], &["s: Vec<String>"], "use heapless::*;"), "");
     assert_eq!(
         lost(

@@ -1,4 +1,4 @@
-//! The crates whose types are not what they were when a namespace's variables were made.
+//! The crates whose types have changed since a namespace's variables were created.
 
 use super::crates::LibraryFile;
 use super::session::{Externs, Session};
@@ -7,32 +7,32 @@ use crate::evcxr::generated_crate::build_folder;
 use phalanx_protocol::parallel::Package;
 use std::collections::BTreeSet;
 
-/// The crates that were built anew since some point.
+/// The crates that were rebuilt since some point.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct RebuiltCrates {
-    /// The names of the crates.
+    /// The names of the rebuilt crates.
     pub(crate) crates: BTreeSet<String>,
-    /// The names of the others.
+    /// The names of the other crates.
     pub(crate) unchanged: BTreeSet<String>,
-    /// The names that their glob imports shadow.
+    /// The names that glob imports of the rebuilt crates shadow.
     pub(crate) shadowed: Shadowed,
 }
 
-/// Returns the packages that cells depend on now.
+/// Returns the packages that cells currently depend on.
 pub(crate) fn packages() -> Vec<Package> {
     let folder = build_folder().unwrap_or_default();
     Session::read(&folder).packages().to_vec()
 }
 
-/// Makes some crates other ones than those there are.
+/// Replaces the libraries of some crates by a placeholder that differs from every library.
 pub(crate) fn replace(externs: &mut Externs, crates: &[String]) {
     for name in crates {
         externs.insert(name.clone(), LibraryFile::of_another());
     }
 }
 
-/// Returns the crates that cells depend on now, and what is different from what they were: crates of
-/// the same name, each built from something else.
+/// Returns the crates that cells currently depend on, and the changes: crates of the same name
+/// whose libraries differ.
 pub(crate) fn changes(before: &Externs) -> (Externs, RebuiltCrates) {
     let folder = build_folder().unwrap_or_default();
     let session = Session::read(&folder);

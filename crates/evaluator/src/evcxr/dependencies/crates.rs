@@ -1,4 +1,4 @@
-//! The crates that cargo has built for cells, by its own account.
+//! The crates that cargo has built for cells, from its own messages.
 
 use cargo_metadata::Message;
 use phalanx_protocol::id::ArtifactHash;
@@ -8,21 +8,21 @@ use std::io::{self, BufRead, Write};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-/// The extension of a Rust library that others are linked of.
+/// The extension of a Rust library.
 const EXTENSION: &str = "rlib";
 
 /// A crate that cells can be linked to.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct BuiltCrate {
     pub(crate) name: String,
-    /// The package that it belongs to, as cargo identifies it.
+    /// The package that it belongs to, by cargo's identifier.
     pub(crate) package: String,
     pub(crate) features: Vec<String>,
     pub(crate) file: LibraryFile,
 }
 
-/// A library, as it was when cargo had built it. Another file at its path is another library, even if
-/// rustc would take its types for the same: the source of a path dependency may have changed.
+/// A library, as built by cargo. A different file at its path is a different library, even if rustc
+/// would consider its types the same: the source of a path dependency may have changed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub(crate) struct LibraryFile {
     pub(crate) path: PathBuf,
@@ -30,11 +30,11 @@ pub(crate) struct LibraryFile {
     size: u64,
 }
 
-/// The beginning of the identifier of a package whose source can change under the same version.
+/// The prefix of the identifiers of packages whose source can change without a new version.
 const LOCAL: &str = "path+";
 
 impl BuiltCrate {
-    /// The package, as other processes are told of it.
+    /// The package, in the form used in messages.
     pub(crate) fn package(&self) -> Package {
         let stem = self.file.path.file_stem().unwrap_or_default();
         let stem = stem.to_string_lossy();
@@ -54,7 +54,7 @@ impl BuiltCrate {
     }
 }
 
-/// Hashes the files that rustc has read for a library, by its list of them.
+/// Hashes the source files of a library, from rustc's list of them.
 fn hash_of_sources(list: &Path) -> io::Result<String> {
     let list = std::fs::read_to_string(list)?;
     let (_, files) = list
@@ -63,7 +63,7 @@ fn hash_of_sources(list: &Path) -> io::Result<String> {
         .and_then(|line| line.split_once(": "))
         .unwrap_or_default();
     let mut contents = Vec::new();
-    // A space within a name follows a backslash.
+    // A space within a name is escaped with a backslash.
     for file in files.replace("\\ ", "\0").split_whitespace() {
         contents.extend(std::fs::read(file.replace('\0', " "))?);
     }
@@ -71,7 +71,7 @@ fn hash_of_sources(list: &Path) -> io::Result<String> {
 }
 
 impl LibraryFile {
-    /// Returns what stands for a library that is none of those there are.
+    /// Returns a placeholder that differs from every library.
     pub(crate) fn of_another() -> Self {
         Self {
             path: PathBuf::new(),
@@ -80,7 +80,7 @@ impl LibraryFile {
         }
     }
 
-    /// Reads what identifies the library at a path.
+    /// Reads the identity of the library at a path.
     pub(crate) fn read(path: &Path) -> io::Result<Self> {
         let metadata = path.metadata()?;
         Ok(Self {
@@ -90,22 +90,22 @@ impl LibraryFile {
         })
     }
 
-    /// Returns true if the library is still at its path.
+    /// Returns true if the file at the path is still this library.
     pub(crate) fn is_current(&self) -> bool {
         Self::read(&self.path).is_ok_and(|now| now == *self)
     }
 
-    /// The identity of the library, which is the same in every folder that it is copied to.
+    /// The identity of the library, which does not depend on its folder.
     pub(crate) fn identity(&self) -> impl std::hash::Hash + use<'_> {
         (self.path.file_name(), self.modified, self.size)
     }
 }
 
-/// Reads what cargo prints with `--message-format=json`: returns the crates built for `target`, and
-/// passes everything that is not about crates on to `other`.
+/// Parses the output of cargo with `--message-format=json`: returns the crates built for `target`,
+/// and passes lines that are not about crates to `other`.
 ///
 /// # Errors
-/// When a line cannot be read or passed on.
+/// If a line cannot be read or passed on.
 pub(crate) fn read_artifacts(
     output: impl BufRead,
     target: &str,
@@ -134,7 +134,7 @@ pub(crate) fn read_artifacts(
             _ => writeln!(other, "{line}")?,
         }
     }
-    // Cargo's order is that in which builds happened to end.
+    // Cargo's order is that in which builds finish.
     crates.sort_by(|a: &BuiltCrate, b| a.file.path.cmp(&b.file.path));
     Ok(crates)
 }
@@ -178,7 +178,7 @@ mod tests {
             ("1.0.2", "0a1b")
         );
         assert_eq!(before[1].version, "0.1.0");
-        // Built anew of the same source, it is the same package.
+        // Rebuilt from the same source, it is the same package.
         file("libgröße-0a1b.rlib", "other code");
         assert_eq!(built(local).package(), before[1]);
         std::fs::write(&source, "fn g() {}").unwrap();

@@ -1,4 +1,4 @@
-//! The packages that others depend on, by `cargo metadata`.
+//! The dependency graph of packages, from `cargo metadata`.
 
 use cargo_metadata::Metadata;
 use std::collections::{BTreeMap, BTreeSet};
@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 pub(crate) struct Graph(BTreeMap<String, Vec<String>>);
 
 impl Graph {
-    /// Reads what `cargo metadata` prints; a graph without packages if that is nothing.
+    /// Parses the output of `cargo metadata`; returns an empty graph if it is malformed.
     pub(crate) fn read(output: &[u8]) -> Self {
         let metadata: Option<Metadata> = serde_json::from_slice(output).ok();
         let nodes = metadata.and_then(|metadata| metadata.resolve);
@@ -20,7 +20,7 @@ impl Graph {
         Self(nodes.collect())
     }
 
-    /// Returns the packages among `of` and all that depend on them, directly or not.
+    /// Returns the packages in `of` and all that depend on them, directly or indirectly.
     pub(crate) fn dependents<'a>(&'a self, of: BTreeSet<&'a str>) -> BTreeSet<&'a str> {
         let mut found = of;
         loop {

@@ -1,9 +1,9 @@
-//! The dependencies of cells: what cargo has built, and the shared libraries that are linked of it.
+//! The dependencies of cells: crates built by cargo, and the shared libraries linked from them.
 //!
-//! Every crate that cells depend on is in one shared library and no other, so that its statics exist
-//! once: a runtime of tokio, a pool of rayon and a subscriber of tracing are there in the next cell,
-//! and a cell is some kilobytes. When dependencies are added, the library of the larger set holds the
-//! crates that are new or were built anew, and depends on the one before.
+//! Every crate that cells depend on is in exactly one shared library, so that its statics exist
+//! once: a tokio runtime, a rayon pool and a tracing subscriber persist between cells, and a cell
+//! takes some kilobytes. When dependencies are added, a further library contains the crates that
+//! are new or rebuilt, and depends on the previous one.
 
 mod changes;
 mod crates;

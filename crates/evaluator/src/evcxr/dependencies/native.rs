@@ -1,9 +1,9 @@
-//! Code that rustc has not compiled, in the crates that bring some: C, C++ and assembly.
+//! Native code (C, C++ and assembly) in crates.
 //!
-//! rustc has a shared library export what Rust code can name, and nothing else. But code of such a crate
-//! that is compiled in a cell, because it is generic or inlined, calls native functions by their symbols;
-//! so the library exports these too, hidden ones included: who hides them means them for the program that
-//! the crate becomes part of, and cells are parts of that.
+//! rustc makes a shared library export only items that Rust code can name. But code of such a crate
+//! that is compiled in a cell, because it is generic or inlined, calls native functions by their
+//! symbols; so the library exports these as well, including hidden ones: hidden symbols are meant
+//! to be visible within the final program, and cells are parts of it.
 
 use super::crates::BuiltCrate;
 use object::Endianness;
@@ -16,23 +16,23 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// The size of a symbol, and the offset of its visibility, in bytes; all of that byte is visibility.
+/// The size of a symbol table entry, and the offset of its visibility byte, in bytes.
 const SYMBOL: usize = 24;
 const OTHER: u64 = 5;
 
-/// The members of a Rust library that rustc has made.
+/// The suffix of the members of a Rust library that were compiled by rustc.
 const OWN_OBJECT: &[u8] = b".rcgu.o";
 const METADATA: &[u8] = b"lib.rmeta";
 
-/// Returns the symbols of the native code in crates, none of which is hidden any more.
+/// Returns the symbols of the native code in crates, after making hidden ones visible.
 ///
 /// # Errors
-/// When a crate's library cannot be written.
+/// If a crate's library cannot be written.
 pub(super) fn symbols(crates: &[&BuiltCrate]) -> io::Result<BTreeSet<String>> {
     let mut symbols = BTreeSet::new();
     for built in crates {
         let library = &built.file.path;
-        // What cannot be read is rustc's business.
+        // rustc reports a library that cannot be read.
         let Some(native) = fs::read(library).ok().and_then(|bytes| read(&bytes)) else {
             continue;
         };
@@ -48,7 +48,7 @@ pub(super) fn symbols(crates: &[&BuiltCrate]) -> io::Result<BTreeSet<String>> {
 #[derive(Default)]
 struct Native {
     symbols: BTreeSet<String>,
-    /// The offsets of the bytes by which some are hidden.
+    /// The offsets of the visibility bytes of hidden symbols.
     hidden: Vec<u64>,
 }
 
@@ -88,8 +88,8 @@ fn read(bytes: &[u8]) -> Option<Native> {
     Some(native)
 }
 
-/// Writes the bytes by which symbols are hidden, in the library itself: cargo does not notice, nor does
-/// rustc.
+/// Clears the visibility bytes of hidden symbols in the library itself, which neither cargo nor
+/// rustc detects.
 fn reveal(library: &Path, hidden: &[u64]) -> io::Result<()> {
     let modified = fs::metadata(library)?.modified()?;
     let file = fs::File::options().write(true).open(library)?;
@@ -99,7 +99,7 @@ fn reveal(library: &Path, hidden: &[u64]) -> io::Result<()> {
     file.set_modified(modified)
 }
 
-/// The script by which a linker exports symbols.
+/// The linker version script that exports symbols.
 pub(super) fn version_script(symbols: &BTreeSet<String>) -> String {
     let names = symbols.iter().map(|symbol| format!("    {symbol:?};\n"));
     format!("{{\n  global:\n{}}};\n", names.collect::<String>())

@@ -1,7 +1,8 @@
-//! One tokio runtime for all cells, in the shared library that holds tokio.
+//! A single tokio runtime for all cells, in the shared library that contains tokio.
 //!
-//! evcxr has one for the cells that `.await`, and a cell that only spawns has none. Here every cell
-//! that reaches a crate depending on tokio runs inside the same one, which is made by the first.
+//! evcxr creates a runtime for cells that `.await`, but not for a cell that only spawns. Here every
+//! cell that mentions a crate depending on tokio runs within the same runtime, which is created by
+//! the first one.
 
 use super::super::generated_crate::ENTRY;
 use super::crates::BuiltCrate;
@@ -12,23 +13,25 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
-/// The dependency of cells that await, which need not name it: the crate and its configuration.
+/// The dependency of cells that await, which they need not declare: the crate and its
+/// configuration.
 pub(crate) const TOKIO: (&str, &str) = ("tokio", "{ version = \"1\", features = [\"full\"] }");
 
-/// The version of tokio, at its beginning, that has the runtime, and the feature that has everything.
+/// The prefix of tokio versions that are supported.
 const VERSION: &str = "1.";
 const FULL: &str = "full";
 
-/// The name under which a cell refers to the shared library.
+/// The name by which a cell refers to the shared library.
 pub(super) const DEPENDENCIES: &str = "__phalanx_dependencies";
 
-/// The feature without which there is no runtime with threads.
+/// The feature that enables the multi-threaded runtime.
 const FEATURE: &str = "rt-multi-thread";
 
-/// The code of the shared library that has the runtime. Cells compile nothing of it but the call.
+/// The code of the shared library that contains the runtime. Cells only compile a call of it.
 ///
-/// evcxr takes every cell for an asynchronous one once one has awaited. So a cell begins outside of
-/// `block_on`, where it may wait for runtimes of its own, and for what has some, as in a `fn main`.
+/// evcxr treats every cell as asynchronous once one has awaited. So a cell starts outside of
+/// `block_on`, where it may block on runtimes of its own, or on libraries that have one, as in `fn
+/// main`.
 const SOURCE: &str = r#"
 fn runtime() -> &'static tokio::runtime::Runtime {
     static RUNTIME: std::sync::OnceLock<tokio::runtime::Runtime> = std::sync::OnceLock::new();
@@ -56,17 +59,17 @@ fn wait(mut future: std::pin::Pin<&mut dyn Future<Output = ()>>) {
 }
 "#;
 
-/// The beginning and the end of the code by which evcxr takes its own runtime.
+/// The beginning and the end of the code with which evcxr enters its own runtime.
 const OWN: (&str, &str) = ("\nlet mut mutex =", ".block_on(async {");
 
-/// A crate of tokio that has a runtime with threads.
+/// A tokio crate with a multi-threaded runtime.
 #[derive(Debug)]
 pub(crate) struct Runtime {
     library: PathBuf,
 }
 
 impl Runtime {
-    /// Finds it among the crates that are built; the one that cells use, if there are several.
+    /// Finds the runtime among built crates; if there are several, the one that cells use.
     pub(super) fn find(crates: &[BuiltCrate], externs: &[(String, PathBuf)]) -> Option<Self> {
         let usable = |built: &&BuiltCrate| {
             built.name == TOKIO.0 && built.features.iter().any(|feature| feature == FEATURE)
@@ -84,26 +87,26 @@ impl Runtime {
         })
     }
 
-    /// The library of the crate.
+    /// The library of the tokio crate.
     pub(super) fn library(&self) -> &Path {
         &self.library
     }
 
-    /// The argument by which rustc is told of the crate, and the code for the shared library.
+    /// The rustc argument for the crate, and the code for the shared library.
     pub(super) fn code(&self) -> (String, &'static str) {
         (format!("{}={}", TOKIO.0, self.library.display()), SOURCE)
     }
 
-    /// Returns the packages of tokio's among crates.
+    /// Returns the tokio packages among crates.
     pub(super) fn packages(crates: &[BuiltCrate]) -> BTreeSet<&str> {
         let tokio = crates.iter().filter(|built| built.name == TOKIO.0);
         tokio.map(|built| built.package.as_str()).collect()
     }
 }
 
-/// Returns the dependency by which cells have a runtime, if what they depend on needs tokio and has none,
-/// by `cargo metadata` and the manifest it was asked about. Once a cell awaits it would be added anyway,
-/// and all that depends on tokio be built again.
+/// Returns the dependency that provides a runtime for cells, if a crate needs tokio and the
+/// manifest does not contain it, from the output of `cargo metadata`. It would be added anyway once
+/// a cell awaits, and all crates depending on tokio be rebuilt.
 pub(crate) fn tokio_for(metadata: &[u8], manifest: &str) -> Option<String> {
     let metadata: Metadata = serde_json::from_slice(metadata).ok()?;
     let tokio = metadata.packages.iter().find(|package| {
@@ -136,8 +139,8 @@ pub(crate) fn tokio_for(metadata: &[u8], manifest: &str) -> Option<String> {
     Some(format!("{} = {config}", TOKIO.0))
 }
 
-/// Has a cell's crate run inside the shared library's runtime: in place of evcxr's, or if it mentions
-/// one of `users`, the crates that depend on tokio. No line moves.
+/// Makes a cell's crate run within the shared library's runtime: instead of evcxr's, or if it
+/// mentions one of `users`, the crates that depend on tokio. The number of lines does not change.
 pub(super) fn inside(source: &str, users: &BTreeSet<String>) -> Option<String> {
     let entry = source.rfind(ENTRY)?;
     let function = &source[entry..];
@@ -153,13 +156,14 @@ pub(super) fn inside(source: &str, users: &BTreeSet<String>) -> Option<String> {
     at_entry(source, &format!("let _runtime = {DEPENDENCIES}::enter();"))
 }
 
-/// Has a cell's crate use the shared library, whatever its code: the linker would leave it out, and with
-/// it what ends a cell. No line moves.
+/// Makes a cell's crate reference the shared library even if its code does not: otherwise the
+/// linker would omit it, and with it the code that ends a cell. The number of lines does not
+/// change.
 pub(super) fn using(source: &str) -> Option<String> {
     at_entry(source, &format!("{DEPENDENCIES}::used();"))
 }
 
-/// Puts a statement before a cell's code.
+/// Inserts a statement before a cell's code.
 fn at_entry(source: &str, statement: &str) -> Option<String> {
     let entry = source.rfind(ENTRY)?;
     let body = entry + source[entry..].find('{')? + 1;
@@ -167,7 +171,7 @@ fn at_entry(source: &str, statement: &str) -> Option<String> {
     Some(format!("{before}{statement}{after}"))
 }
 
-/// Returns true if code of a crate names one of `users`, or what is imported from one.
+/// Returns true if the code of a crate mentions one of `users`, or a name imported from one.
 fn mentions(source: &str, users: &BTreeSet<String>) -> bool {
     if users.is_empty() {
         return false;
@@ -180,7 +184,7 @@ fn mentions(source: &str, users: &BTreeSet<String>) -> bool {
             Some(import) => {
                 if is_of(&import, users) {
                     wanted.extend(imported(import.syntax()));
-                    // Whatever is there may be meant by any name.
+                    // Any name may come from a glob import.
                     let tokens = import.syntax().descendants_with_tokens();
                     if tokens
                         .into_iter()
@@ -200,7 +204,7 @@ fn is_of(import: &ast::Use, users: &BTreeSet<String>) -> bool {
     identifiers(import.syntax()).any(|name| users.contains(&name))
 }
 
-/// The names in an import, those before `as` too.
+/// The names in an import, including those before `as`.
 fn imported(import: &SyntaxNode) -> impl Iterator<Item = String> {
     identifiers(import)
 }
@@ -220,7 +224,7 @@ pub(crate) fn awaits(cell: &str) -> bool {
     let parsed = SourceFile::parse(&format!("fn cell() {{\n{cell}\n}}"), Edition::Edition2024);
     let tokens = parsed.tree().syntax().descendants_with_tokens();
     let mut awaits = tokens.filter(|element| element.kind() == SyntaxKind::AWAIT_KW);
-    // In the input of a macro, `await` is a name.
+    // In macro input, `await` is an ordinary name.
     let names = parsed.tree().syntax().descendants_with_tokens();
     let mut names = names.filter(|element| {
         let text = element.as_token().map(|token| token.text());
@@ -239,7 +243,8 @@ pub(crate) fn awaits(cell: &str) -> bool {
     awaits.any(is_own) || names.any(is_own)
 }
 
-/// Returns true for code in which an `.await` is not the cell's: it awaits by itself, or never can.
+/// Returns true for code in which an `.await` does not belong to the cell: it is `async` itself, or
+/// cannot await.
 fn is_apart(node: &SyntaxNode) -> bool {
     match node.kind() {
         SyntaxKind::BLOCK_EXPR => {
@@ -278,7 +283,7 @@ mod tests {
             "let a = \"x.await\";",
             "async fn f() { println!(\"{}\", g().await) }",
             "// f().await",
-            // These cannot await; the cell would not do it for them.
+            // These cannot await, and the cell does not make them asynchronous.
             "(|| f().await)()",
             "fn f() { g().await }",
             "const C: u8 = async { 1 }.await;",

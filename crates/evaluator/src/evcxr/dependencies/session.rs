@@ -1,4 +1,4 @@
-//! The shared libraries of one session, which begins without any.
+//! The shared libraries of one session, which starts without any.
 
 use super::crates::{BuiltCrate, LibraryFile};
 use super::graph::Graph;
@@ -13,40 +13,40 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// The file in which a session is kept, since every cell is built by a process of its own; below the
+/// The file that stores a session, since every cell is built by a separate process; relative to the
 /// crate's folder.
 const FILE: &str = "target/phalanx-dependencies.json";
 
-/// The crates that cells can name, each with its library.
+/// The crates that cells can name, with their libraries.
 pub(crate) type Externs = BTreeMap<String, LibraryFile>;
 
-/// The dependencies of a session's cells, as they are built.
+/// The built dependencies of a session's cells.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Session {
-    /// The build that this follows.
+    /// The key of the build that the session is based on.
     key: Option<u64>,
-    /// Each depends on the one before.
+    /// The libraries, each depending on the previous one.
     libraries: Vec<SharedLibrary>,
     externs: Externs,
-    /// Everything that was built for them.
+    /// All packages built for them.
     packages: Vec<Package>,
     /// The crates among them that depend on tokio, if there is a runtime for them.
     tokio_users: BTreeSet<String>,
-    /// The names that glob imports of these crates shadow, for those that were built anew.
+    /// The names that glob imports of rebuilt crates shadow.
     shadowed: Shadowed,
-    /// The number of libraries that cells refer to; others can be made anew.
+    /// The number of libraries that cells refer to; the others can be rebuilt.
     used: usize,
-    /// Part of the identity of the cells' types: they are others once crates have changed without
-    /// the evaluator having looked first, as it does to drop the variables that hold their types.
+    /// Part of the identity of the cells' types: incremented when crates change without the
+    /// evaluator having checked first, as it does to drop the variables of their types.
     generation: u32,
 }
 
-/// A build of everything that cells depend on.
+/// A build of all dependencies of cells.
 #[derive(Debug)]
 pub(crate) struct Build<'a> {
     pub(crate) key: Option<u64>,
     pub(crate) program: &'a str,
-    /// The arguments by which rustc compiles a cell.
+    /// The rustc arguments for a cell.
     pub(crate) arguments: &'a [String],
     /// The folder of the libraries.
     pub(crate) folder: &'a Path,
@@ -54,10 +54,10 @@ pub(crate) struct Build<'a> {
 }
 
 impl Session {
-    /// Begins one in the folder of evcxr's crate.
+    /// Starts a session in the folder of evcxr's crate.
     ///
     /// # Errors
-    /// When what the last one has left cannot be removed.
+    /// If files of an earlier session cannot be removed.
     pub(crate) fn begin(folder: &Path) -> io::Result<()> {
         match fs::remove_file(folder.join(FILE)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -74,13 +74,13 @@ impl Session {
     /// Writes the session of a folder.
     ///
     /// # Errors
-    /// When that cannot be done.
+    /// If the file cannot be written.
     pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
         let json = serde_json::to_vec(self).map_err(io::Error::other)?;
         fs::write(folder.join(FILE), json)
     }
 
-    /// The build that this follows, where it can be told from others.
+    /// The key of the build that the session is based on, if it is distinguishable from others.
     pub(crate) fn key(&self) -> Option<u64> {
         self.key
     }
@@ -90,7 +90,7 @@ impl Session {
         &self.externs
     }
 
-    /// Everything that was built for them.
+    /// All packages built for them.
     pub(crate) fn packages(&self) -> &[Package] {
         &self.packages
     }
@@ -100,7 +100,7 @@ impl Session {
         &self.shadowed
     }
 
-    /// Takes note that a cell refers to the libraries; returns true if that is news.
+    /// Marks the libraries as used by a cell; returns true if they were not before.
     pub(crate) fn take_into_use(&mut self) -> bool {
         let before = std::mem::replace(&mut self.used, self.libraries.len());
         before != self.used
@@ -116,7 +116,7 @@ impl Session {
         self.libraries.last().filter(|_| !self.externs.is_empty())
     }
 
-    /// Makes a cell's crate refer to the shared library. No line of it moves.
+    /// Makes a cell's crate refer to the shared library. The number of lines does not change.
     pub(crate) fn refer(&self, source: &str) -> String {
         let Some(library) = self.library() else {
             return source.to_owned();
@@ -131,14 +131,14 @@ impl Session {
         source
     }
 
-    /// Returns true if the session already follows a build.
+    /// Returns true if the session is based on this build.
     pub(crate) fn follows(&self, key: Option<u64>) -> bool {
         key.is_some() && self.key == key && self.libraries.iter().all(SharedLibrary::is_current)
     }
 
-    /// Makes the libraries that a build calls for. `globs` are the glob imports of the namespace, if
-    /// the evaluator waits for what this finds; otherwise a cell is being compiled that was written
-    /// without knowing of it.
+    /// Makes the libraries for a build. `globs` are the glob imports of the namespace, if the
+    /// evaluator waits for the result; otherwise a cell is being compiled that was written without
+    /// knowledge of the changes.
     pub(crate) fn follow(
         &mut self,
         build: &Build<'_>,
@@ -203,8 +203,8 @@ impl Session {
         libraries.any(|library| library.holds(&built.file))
     }
 
-    /// Adds a library of everything that the others do not hold. If that cannot be, everything is in
-    /// a new one; failing that, only what every cell uses.
+    /// Adds a library with all crates that the others do not contain. If that is not possible, one
+    /// new library contains all crates; failing that, only the crates that every cell uses.
     fn extend(&mut self, build: &Build<'_>, externs: &[(String, PathBuf)], graph: &Graph) {
         let rest = |session: &Self| -> Vec<&BuiltCrate> {
             let crates = build.crates.iter();
@@ -223,7 +223,7 @@ impl Session {
             .filter(|(name, _)| OURS.contains(&name.as_str()))
             .cloned()
             .collect();
-        // Without it the crates are linked into every cell, which only takes longer.
+        // Otherwise the crates are linked into every cell, which only takes longer.
         let _ = self.add(build, &ours, graph, rest(self));
     }
 
@@ -235,7 +235,7 @@ impl Session {
         crates: Vec<&'a BuiltCrate>,
     ) -> io::Result<()> {
         let parent = self.libraries.last();
-        // Our own library sees to its threads itself.
+        // Our own library handles its threads itself.
         let others: Vec<&BuiltCrate> = crates
             .iter()
             .filter(|built| !is_ours(built))
@@ -279,7 +279,7 @@ impl Session {
 /// The crates that every cell depends on.
 const OURS: [&str; 2] = ["phalanx", "serde"];
 
-/// Returns true for the crates of the library that comes with Phalanx.
+/// Returns true for the crates that come with Phalanx.
 fn is_ours(built: &BuiltCrate) -> bool {
     matches!(
         built.name.as_str(),
@@ -287,12 +287,12 @@ fn is_ours(built: &BuiltCrate) -> bool {
     )
 }
 
-/// The crates that the source of cells can name, with their libraries, by rustc's arguments.
+/// The crates that cells can name, with their libraries, from rustc's arguments.
 fn externs(arguments: &[String]) -> Vec<(String, PathBuf)> {
     let pairs = arguments.windows(2).filter(|pair| pair[0] == "--extern");
     let named = pairs.filter_map(|pair| {
         let (name, library) = pair[1].split_once('=')?;
-        // Macros have no part in a program.
+        // Procedural macros are not part of a program.
         library
             .ends_with(".rlib")
             .then(|| (name.to_owned(), PathBuf::from(library)))

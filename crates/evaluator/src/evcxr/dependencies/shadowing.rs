@@ -1,7 +1,8 @@
-//! The names of the standard prelude that glob imports of crates bring something else for.
+//! The names of the standard prelude that glob imports of crates shadow.
 //!
-//! After `use rayon::prelude::*` a `Vec` is the standard one, after `use anyhow::*` a `Result` is not.
-//! Only rustc knows; and once such a crate is built anew, it matters which variables may hold its types.
+//! After `use rayon::prelude::*`, `Vec` is the standard type; after `use anyhow::*`, `Result` is
+//! not. Only rustc can tell; and when such a crate is rebuilt, it determines which variables may
+//! hold its types.
 
 use super::session::Build;
 use std::collections::{BTreeMap, BTreeSet};
@@ -10,13 +11,13 @@ use std::io;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-/// For each glob import, the names that it shadows.
+/// The names that each glob import shadows.
 pub(crate) type Shadowed = BTreeMap<String, BTreeSet<String>>;
 
-/// The source that is checked, below the crate's folder.
+/// The source to be checked, relative to the crate's folder.
 const SOURCE: &str = "target/phalanx-shared/shadowing.rs";
 
-/// The names, and code that compiles only if each is what it is in the standard prelude.
+/// The names, with code that compiles only if each has its meaning in the standard prelude.
 pub(crate) const NAMES: [(&str, &str); 22] = [
     ("Box", "fn f(x: Box<()>) -> ::std::boxed::Box<()> { x }"),
     (
@@ -99,8 +100,8 @@ pub(crate) const NAMES: [(&str, &str); 22] = [
     ),
 ];
 
-/// Finds the names that each of `globs` shadows, with the compiler and the options of a call for a
-/// cell; all of them where that cannot be told.
+/// Determines the names that each of `globs` shadows, with the compiler and the options of a call
+/// for a cell; all names if that is not possible.
 pub(super) fn find(build: &Build<'_>, globs: &[String]) -> Shadowed {
     let mut shadowed = Shadowed::new();
     for glob in globs {
@@ -115,10 +116,10 @@ pub(super) fn find(build: &Build<'_>, globs: &[String]) -> Shadowed {
     shadowed
 }
 
-/// Returns true if code for some names compiles under a glob import.
+/// Returns true if code for some names compiles with a glob import.
 fn check(build: &Build<'_>, glob: &str, names: &[(&str, &str)]) -> io::Result<bool> {
     let source = Path::new(SOURCE);
-    // Where every library was taken over from another session, nothing has been linked here.
+    // If every library was copied from another session, nothing has been linked here.
     fs::create_dir_all(source.with_file_name(""))?;
     fs::write(source, code(glob, names))?;
     let mut command = Command::new(build.program);
@@ -166,7 +167,7 @@ mod tests {
             rustc.unwrap().status.success()
         };
         assert!(compiles("std::collections", &NAMES));
-        // It has a `Result` with one parameter.
+        // It defines a `Result` with one parameter.
         assert!(!compiles("std::io", &NAMES));
         let others: Vec<_> = NAMES
             .iter()

@@ -1,9 +1,9 @@
-//! One shared library of dependencies, which cells refer to instead of having it linked into each.
+//! A shared library of dependencies, which cells refer to instead of linking them statically.
 //!
-//! Linking is a third of a small cell's time, and what comes of it would be a hundred times larger than
-//! the cell, for every engine to check and to load. So what cargo has built is linked once more, into
-//! a shared library. Cargo itself is not asked for one: it names those of a package by the package
-//! alone, and one of another set of features would take its place.
+//! Static linking takes a third of a small cell's time, and the result would be a hundred times
+//! larger than the cell, for every engine to check and to load. So the crates built by cargo are
+//! linked into a shared library. Cargo itself cannot be used for this: it names the shared library
+//! of a package by the package alone, so that one with another set of features would replace it.
 
 use super::crates::{BuiltCrate, LibraryFile};
 use super::native;
@@ -17,27 +17,28 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-/// The folder in which they are made, below the crate's folder.
+/// The folder in which libraries are built, relative to the crate's folder.
 const WORK: &str = "target/phalanx-shared";
 
-/// The messages of the last linker that failed; below the folder above.
+/// The messages of the last failed linker call; relative to the folder above.
 const MESSAGES: &str = "messages.txt";
 
-/// The number of them that are kept in a folder.
+/// The maximum number of libraries in a folder.
 const MAX_LIBRARIES: usize = 24;
 
-/// The script by which native code is exported; below the folder above. LLVM's linker alone takes one
-/// beside rustc's.
+/// The version script that exports native code; relative to the folder above. Only LLVM's linker
+/// accepts one in addition to rustc's.
 const NATIVE: &str = "native.map";
 
-/// Asks the linker for one thread: for as little as a cell, starting others takes longer than they
-/// save. Only LLVM's knows it, which is rustc's own on most machines.
+/// Makes the linker use one thread: for small inputs such as cells, starting further threads takes
+/// longer than they save. Only supported by LLVM's linker, which is rustc's default on most
+/// machines.
 const ONE_THREAD: &str = "-Clink-arg=-Wl,--threads=1";
 
-/// There if the linker knows it; below the folder above.
+/// Exists if the linker supports the option; relative to the folder above.
 const KNOWN: &str = "one-thread";
 
-/// Options that make it, among those that make a cell; each with its value.
+/// Options of a cell's call that are also used for the library, each with its value.
 const TAKEN: [&str; 2] = ["-L", "--target"];
 const TAKEN_FLAGS: [&str; 4] = [
     "opt-level=",
@@ -46,45 +47,46 @@ const TAKEN_FLAGS: [&str; 4] = [
     "debug-assertions=",
 ];
 
-/// The libraries that it needs stand beside it, or have been loaded before: the standard library.
+/// Its dependencies are in the same folder, or loaded before: the standard library.
 const SEARCH: &str = "-Clink-arg=-Wl,-rpath,$ORIGIN";
 
-/// A shared library that holds crates.
+/// A shared library of crates.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct SharedLibrary {
     /// The name of its crate.
     pub(super) name: String,
     pub(super) library: PathBuf,
-    /// The libraries of the crates that it was made of; those of its parent are not among them.
+    /// The libraries of the crates in it, without those of its parent.
     pub(super) crates: Vec<LibraryFile>,
-    /// True if it, or its parent, has a runtime of tokio.
+    /// True if it, or its parent, contains a tokio runtime.
     pub(super) has_runtime: bool,
     /// The packages in it whose code starts threads.
     pub(super) starting_threads: Vec<String>,
 }
 
-/// The parts of a shared library.
+/// The inputs of a shared library.
 #[derive(Debug)]
 pub(super) struct Ingredients<'a> {
-    /// The library that holds what it does not.
+    /// The library that contains the other crates.
     pub(super) parent: Option<&'a SharedLibrary>,
-    /// The files of all libraries of the session.
+    /// The files of all other libraries of the session.
     pub(super) others: Vec<&'a Path>,
     pub(super) crates: Vec<&'a BuiltCrate>,
-    /// The crates that the source of cells can name, with their libraries.
+    /// The crates that cells can name, with their libraries.
     pub(super) externs: &'a [(String, PathBuf)],
-    /// The runtime that it gets, if one of its crates has one.
+    /// The runtime to include, if one of its crates has one.
     pub(super) runtime: Option<Runtime>,
     pub(super) starting_threads: Vec<String>,
-    /// The names of the crates in it whose statics know of threads.
+    /// The names of the crates in it whose statics refer to threads.
     pub(super) knowing_threads: Vec<&'a str>,
 }
 
 impl SharedLibrary {
-    /// Makes the library, unless it is there, with the compiler and the options of a call for a cell.
+    /// Builds the library, unless it exists, with the compiler and the options of a call for a
+    /// cell.
     ///
     /// # Errors
-    /// When rustc cannot link it: not every native library can be part of a shared one.
+    /// If rustc cannot link it: not every native library can be part of a shared one.
     pub(super) fn make(
         program: &str,
         arguments: &[String],
@@ -110,39 +112,39 @@ impl SharedLibrary {
         })
     }
 
-    /// Returns true if the library and all that it was made of are what they were.
+    /// Returns true if the library and all its inputs are unchanged.
     pub(super) fn is_current(&self) -> bool {
         self.library.is_file() && self.crates.iter().all(LibraryFile::is_current)
     }
 
-    /// Returns true if a crate is in it.
+    /// Returns true if it contains a crate.
     pub(super) fn holds(&self, library: &LibraryFile) -> bool {
         self.crates.contains(library)
     }
 
-    /// The arguments of a cell that refers to the library.
+    /// The rustc arguments of a cell that refers to the library.
     pub(crate) fn arguments(&self) -> [String; 2] {
         let library = self.library.display();
         ["--extern".to_owned(), format!("{}={library}", self.name)]
     }
 
-    /// The item by which a cell refers to it; at the end of its source, where it moves nothing.
+    /// The item with which a cell refers to it; at the end of the source, so that no line is moved.
     pub(crate) fn reference(&self) -> String {
         format!("extern crate {} as {DEPENDENCIES};\n", self.name)
     }
 }
 
-/// The arguments with which rustc's own way links a cell that refers to a shared library.
+/// The arguments for linking a cell that refers to a shared library through the C compiler.
 pub(crate) fn link_arguments() -> Option<&'static str> {
     Path::new(WORK).join(KNOWN).exists().then_some(ONE_THREAD)
 }
 
 impl Ingredients<'_> {
-    /// A number for what decides about the library, in whichever folder.
+    /// A hash of everything that determines the library, independent of the folder.
     fn version(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.source().hash(&mut hasher);
-        // Made in two folders, it is two libraries to rustc.
+        // Built in two folders, it is two libraries for rustc.
         let parent = self.parent.map(|parent| LibraryFile::read(&parent.library));
         if let Some(Ok(parent)) = &parent {
             parent.identity().hash(&mut hasher);
@@ -183,7 +185,7 @@ impl Ingredients<'_> {
     }
 }
 
-/// Has rustc link a library; aside, since this process may be ended at any moment.
+/// Links a library with rustc; to a temporary file, since this process may be killed at any moment.
 fn link(
     program: &str,
     arguments: &[String],
@@ -201,7 +203,7 @@ fn link(
             let script = fs::canonicalize(work)?.join(NATIVE);
             fs::write(&script, native::version_script(&symbols))?;
             let script = script.display();
-            // Code that was compiled for hidden symbols refers to them as its own.
+            // Code that was compiled for hidden symbols refers to them as local.
             Some(format!(
                 "-Clink-arg=-Wl,-Bsymbolic,--version-script={script}"
             ))
@@ -250,7 +252,7 @@ fn link(
     }
 }
 
-/// Makes room for one more; those in `used` stay.
+/// Removes the oldest libraries to make room for one more, except those in `used`.
 fn remove_oldest(folder: &Path, used: &[&Path]) -> io::Result<()> {
     let mut libraries = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -265,7 +267,7 @@ fn remove_oldest(folder: &Path, used: &[&Path]) -> io::Result<()> {
     oldest.try_for_each(|(_, path)| fs::remove_file(path))
 }
 
-/// Returns true for a library of this kind, by its name.
+/// Returns true for shared libraries of dependencies, by name.
 fn is_shared(library: &Path) -> bool {
     let name = library.file_name().and_then(|name| name.to_str());
     let name = name.and_then(|name| name.strip_prefix("lib"));
@@ -313,7 +315,7 @@ mod tests {
         ));
         let both = of(&[&pool, &serde], &externs);
         assert_ne!(one.version(), both.version());
-        // Copied to another folder it is the same.
+        // A copy in another folder is the same library.
         let other = tempfile::tempdir().unwrap();
         let copy = other.path().join("libpool-1.rlib");
         fs::copy(&pool.file.path, &copy).unwrap();

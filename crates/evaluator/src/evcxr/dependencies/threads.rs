@@ -1,22 +1,22 @@
-//! The crates that start threads. A snapshot of the runtime has none of them: what such a crate's
-//! statics say of its threads is untrue once a snapshot has taken over.
+//! The crates that start threads. A snapshot of the runtime has none of them, so that the statics
+//! of such crates are wrong once a snapshot has taken over.
 
 use super::crates::BuiltCrate;
 use object::read::archive::ArchiveFile;
 use object::{Object, ObjectSymbol};
 use std::path::Path;
 
-/// The C library's function by which all threads begin.
+/// The C library's function with which all threads are created.
 const C_FUNCTION: &str = "pthread_create";
 
-/// The beginning and the end of the standard library's function by which Rust's threads begin. It is
-/// not generic: whichever crate starts a thread has code that calls it.
+/// The beginning and the end of the standard library's function with which Rust's threads are
+/// created. It is not generic: every crate that starts a thread contains a call of it.
 const FUNCTION: (&str, &str) = ("<std::sys::", "::Thread>::new");
 
 /// Returns the packages whose own code starts threads.
 pub(super) fn starting_threads(crates: &[&BuiltCrate]) -> Vec<String> {
     let starting = crates.iter().filter(|built| {
-        // What cannot be read is taken for one that does: its statics are then made anew.
+        // A library that cannot be read is assumed to start threads: its statics are then reset.
         starts_threads(&built.file.path).unwrap_or(true)
     });
     starting.map(|built| built.package.clone()).collect()
@@ -27,7 +27,7 @@ fn starts_threads(library: &Path) -> Option<bool> {
     let archive = ArchiveFile::parse(&*bytes).ok()?;
     for member in archive.members() {
         let member = member.ok()?;
-        // The archive holds the crate's metadata, too.
+        // The archive also contains the crate's metadata.
         let Ok(file) = object::File::parse(member.data(&*bytes).ok()?) else {
             continue;
         };

@@ -1,18 +1,18 @@
-//! The function that evcxr writes for a cell: the variables it takes from the store and puts back,
-//! around the cell's code.
+//! The function that evcxr generates for a cell: the cell's code, between taking variables from the
+//! store and putting them back.
 
 use super::names;
 use ra_ap_syntax::ast::{self, AstNode, HasArgList, HasName};
 use ra_ap_syntax::{NodeOrToken, SyntaxNode, TextRange};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The name by which the function refers to the store.
+/// The name of the store in the function.
 const STORE: &str = "evcxr_variable_store";
 
 /// The function of one cell.
 #[derive(Debug)]
 pub(super) struct Function {
-    /// Every name in it, but for those in the statements of [`StoredVariable`]s.
+    /// All names in it, except for those in the statements of [`StoredVariable`]s.
     pub(super) names: BTreeSet<String>,
     stored: BTreeMap<String, StoredVariable>,
 }
@@ -27,7 +27,7 @@ struct StoredVariable {
 }
 
 impl Function {
-    /// Reads evcxr's function; `None` where it has another form than expected.
+    /// Parses evcxr's function; `None` if its form is not the expected one.
     pub(super) fn read(function: &ast::Fn) -> Option<Self> {
         let body = function.body()?;
         let mut stored = BTreeMap::<_, StoredVariable>::new();
@@ -51,7 +51,7 @@ impl Function {
         for call in others {
             match stored.get_mut(&call.name) {
                 Some(variable) => variable.add(&call),
-                // A variable that the cell has declared.
+                // A variable declared by the cell.
                 None => names::add_names(&call.statement, &mut names),
             }
         }
@@ -71,7 +71,7 @@ impl Function {
             .collect()
     }
 
-    /// The statements that are there for variables.
+    /// The statements that handle some variables.
     pub(super) fn statements_of(&self, variables: &BTreeSet<String>) -> Vec<TextRange> {
         let variables = variables.iter().filter_map(|name| self.stored.get(name));
         variables
@@ -87,7 +87,7 @@ impl StoredVariable {
     }
 }
 
-/// A statement that calls the store for one variable.
+/// A statement that accesses the store for one variable.
 struct StoreCall {
     method: String,
     name: String,
@@ -132,8 +132,8 @@ impl StoreCall {
     }
 }
 
-/// The checks of variables in evcxr's block `{let mut vars_ok = true; …}`; `None` for any other
-/// statement.
+/// The checks of variables in evcxr's block `{let mut vars_ok = true; …}`; `None` for other
+/// statements.
 fn checks(statement: &SyntaxNode) -> Option<Vec<StoreCall>> {
     let block = match ast::BlockExpr::cast(statement.clone()) {
         Some(block) => block,

@@ -1,11 +1,11 @@
-//! The items of a crate, as far as reachability depends on them.
+//! The items of a crate, with the information that reachability depends on.
 
 use super::names;
 use ra_ap_syntax::ast::{self, AstNode, HasModuleItem, HasName, HasVisibility};
 use ra_ap_syntax::{NodeOrToken, SyntaxKind, SyntaxNode, TextRange};
 use std::collections::BTreeSet;
 
-/// Attributes that act on their item alone.
+/// Attributes that only affect their item.
 const HARMLESS: [&str; 24] = [
     "allow",
     "automatically_derived",
@@ -33,7 +33,7 @@ const HARMLESS: [&str; 24] = [
     "warn",
 ];
 
-/// Derives that make nothing but an impl of their trait, and the crates that they are named with.
+/// Derives that only generate an impl of their trait, and the crates that may qualify them.
 pub(crate) const PLAIN_DERIVES: [&str; 14] = [
     "core",
     "serde",
@@ -51,34 +51,34 @@ pub(crate) const PLAIN_DERIVES: [&str; 14] = [
     "Serialize",
 ];
 
-/// One item of the crate.
+/// An item of the crate.
 #[derive(Debug)]
 pub(super) struct LeanItem {
     pub(super) range: TextRange,
-    /// The names by which others refer to it.
+    /// The names by which other items refer to it.
     pub(super) defines: BTreeSet<String>,
-    /// The names that it refers to.
+    /// The names it refers to.
     pub(super) mentions: BTreeSet<String>,
     pub(super) kind: ItemAccess,
 }
 
-/// The rule by which an item is reached.
+/// The condition under which an item is reached.
 #[derive(Debug)]
 pub(super) enum ItemAccess {
-    /// It stays whatever happens.
+    /// Always reached.
     Always,
-    /// It is reached by a name that it defines.
+    /// Reached by a name that it defines.
     Named,
-    /// It is reached by a name that begins with one that it defines, since macros may have made
-    /// others from it (`#[derive(Builder)] struct Pipe` makes `PipeBuilder`).
+    /// Reached by a name that starts with one that it defines, since macros may derive names
+    /// (`#[derive(Builder)] struct Pipe` makes `PipeBuilder`).
     NamedInPart,
-    /// It is reached by its name and by those of its methods and other associated items.
+    /// Reached by its name, or by that of an associated item.
     Trait(BTreeSet<String>),
-    /// It is reached by the names in its head.
+    /// Reached by the names in its head.
     Impl {
-        /// The trait that it implements.
+        /// The implemented trait.
         of: Option<String>,
-        /// The names in its type and in its trait's arguments.
+        /// The names in the type and in the trait's arguments.
         head: BTreeSet<String>,
     },
 }
@@ -132,7 +132,7 @@ impl LeanItem {
     }
 }
 
-/// Returns true unless an attribute of an item may act on more than the item: macros, `no_mangle`.
+/// Returns true unless an attribute may affect more than the item: macros, `no_mangle`.
 fn has_harmless_attributes(item: &ast::Item) -> bool {
     let mut attributes = attributes(item);
     attributes.all(|names| {
@@ -142,7 +142,7 @@ fn has_harmless_attributes(item: &ast::Item) -> bool {
     })
 }
 
-/// The names in an item's derives; `None` where it has none.
+/// The names in an item's derives; `None` if it has none.
 fn derives(item: &ast::Item) -> Option<Vec<String>> {
     let derives =
         attributes(item).filter(|names| names.first().is_some_and(|name| name == "derive"));
@@ -170,8 +170,7 @@ fn attributes(item: &ast::Item) -> impl Iterator<Item = Vec<String>> + use<> {
     })
 }
 
-/// The name in an import of a single name, which is that of a macro of the crate itself: see
-/// [`super::super::macros`].
+/// The name in an import of a macro of the crate itself: see [`super::super::macros`].
 fn imported_macro(item: &ast::Item) -> Option<String> {
     let ast::Item::Use(import) = item else {
         return None;
@@ -216,8 +215,8 @@ fn associated(definition: &ast::Trait) -> BTreeSet<String> {
         .collect()
 }
 
-/// Returns true for a module that may act on what is outside it: by an impl for a type or of a trait
-/// that is not its own, by a macro, or by an attribute of an item in it.
+/// Returns true for a module that may affect code outside: by an impl of a foreign trait for a
+/// foreign type, by a macro, or by an attribute of an item in it.
 fn reaches_out(module: &ast::Module) -> bool {
     let Some(list) = module.item_list() else {
         return true;
@@ -237,7 +236,8 @@ fn reaches_out(module: &ast::Module) -> bool {
             ast::Item::Impl(block) => match implementation(block) {
                 ItemAccess::Impl { of, head } => {
                     let is_own = |name: &String| own.contains(name);
-                    // Its type or its trait: either is out of reach without the module.
+                    // If its type or its trait is the module's own, it cannot be reached without
+                    // the module.
                     !head.iter().any(is_own) && !of.iter().any(is_own)
                 }
                 _ => true,

@@ -1,10 +1,10 @@
-//! The names that source text may refer to.
+//! The names that source code may refer to.
 
 use ra_ap_syntax::ast::{self, AstNode};
 use ra_ap_syntax::{AstToken, Edition, NodeOrToken, SourceFile, SyntaxKind, SyntaxNode};
 use std::collections::BTreeSet;
 
-/// The function that the parser needs around statements.
+/// The function that wraps statements for the parser.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
 
@@ -18,7 +18,7 @@ pub(super) fn in_source(cell: &str) -> BTreeSet<String> {
 }
 
 /// Adds the names in a node: its identifiers, and the words of its strings, which macros such as
-/// `println!` take for names.
+/// `println!` interpret as names.
 pub(super) fn add_names(node: &SyntaxNode, names: &mut BTreeSet<String>) {
     for element in node.descendants_with_tokens() {
         let NodeOrToken::Token(token) = element else {
@@ -40,7 +40,7 @@ pub(super) fn add_names(node: &SyntaxNode, names: &mut BTreeSet<String>) {
     }
 }
 
-/// Returns the name without the prefix of a raw identifier.
+/// Removes the prefix of a raw identifier.
 pub(super) fn plain(name: &str) -> &str {
     name.strip_prefix("r#").unwrap_or(name)
 }

@@ -1,13 +1,13 @@
 //! Reachability of items by name.
 //!
-//! An item is reached when a name that it defines occurs. Beyond that:
+//! An item is reached when a name that it defines occurs. In addition:
 //! * an impl is reached with any type in its head, whatever its trait: `Drop`, `Deref` and operators
-//!   act without being named. Only a trait of the notebook has to be reached itself;
-//! * all impls of a trait of the notebook are reached with it, so that a type that rustc infers from
-//!   the impls there are is the same;
+//!   have an effect without being named. Only a trait of the notebook has to be reached itself;
+//! * all impls of a trait of the notebook are reached with it, so that types that rustc infers from
+//!   the existing impls do not change;
 //! * a trait is reached by the name of one of its methods;
 //! * imports, extern crates, macro calls, and items with attributes that may have an effect by being
-//!   there (`#[no_mangle]`, macros) always stay, with everything they mention.
+//!   present (`#[no_mangle]`, macros) are always kept, with everything they mention.
 
 use super::items::{ItemAccess, LeanItem};
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,7 +20,7 @@ pub(super) fn reachable(items: &[LeanItem], roots: BTreeSet<String>) -> Vec<bool
         .filter(|item| matches!(item.kind, ItemAccess::Trait(_)))
         .flat_map(names_of)
         .collect();
-    // The items that each name reaches.
+    // The items reached by each name.
     let mut by_name = BTreeMap::<&str, Vec<usize>>::new();
     let mut in_part = Vec::new();
     let mut reached = vec![false; items.len()];
@@ -81,7 +81,7 @@ fn names_of(item: &LeanItem) -> impl Iterator<Item = &str> {
     item.defines.iter().map(String::as_str)
 }
 
-/// Returns true for a name that a macro may have made from another: `PipeBuilder`, `pipe_new`.
+/// Returns true for a name that a macro may have derived from another: `PipeBuilder`, `pipe_new`.
 fn is_made_from(name: &str, own: &str) -> bool {
     let plain = |name: &str| name.replace('_', "").to_lowercase();
     plain(name).contains(&plain(own))

@@ -1,4 +1,4 @@
-//! The record of how the last cell was compiled, which `:lean` shows, and the switch.
+//! The report on the compilation of the last cell, which `:lean` shows, and the switch.
 
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
@@ -7,30 +7,30 @@ use std::fs;
 use std::io;
 use std::path::Path;
 
-/// The record, below the crate's folder.
+/// The file of the report, relative to the crate's folder.
 const RECORD: &str = "target/phalanx-lean.json";
 
-/// While this file is there, cells are compiled whole.
+/// While this file exists, cells are compiled whole.
 const OFF: &str = "target/phalanx-whole";
 
-/// The environment variable that has every cell compiled whole if it is `0`.
+/// The environment variable that disables lean crates with the value `0`.
 const LEAN_VAR: &str = "PHALANX_LEAN";
 
-/// The account of how a cell was compiled.
+/// The report on the compilation of a cell.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Report {
-    /// The reason for compiling everything; `None` for a lean cell.
+    /// The reason for compiling the whole crate; `None` for a lean one.
     pub(crate) whole: Option<String>,
     pub(crate) items: BTreeSet<String>,
     pub(crate) variables: BTreeSet<String>,
-    /// The number of items and variables that were left out.
+    /// The number of omitted items and variables.
     pub(crate) left_out: usize,
-    /// True if the cell was linked to nothing but the libraries that a runtime has loaded.
+    /// True if the cell was linked directly, only to libraries that a runtime has loaded.
     pub(crate) direct: bool,
 }
 
 impl Report {
-    /// Returns the report of a cell that was compiled whole.
+    /// Creates the report of a cell that was compiled whole.
     pub(crate) fn whole(reason: impl Into<String>) -> Self {
         Self {
             whole: Some(reason.into()),
@@ -38,14 +38,14 @@ impl Report {
         }
     }
 
-    /// Writes the record in the crate's folder, which is the current one.
+    /// Writes the report to the crate's folder, which is the current one.
     pub(crate) fn write(&self) {
         // Only `:lean` reads it.
         let json = serde_json::to_vec(self).unwrap_or_default();
         let _ = fs::write(RECORD, json);
     }
 
-    /// Reads the record of the last cell that was compiled in a folder.
+    /// Reads the report on the last cell that was compiled in a folder.
     pub(crate) fn read(folder: &Path) -> Option<Self> {
         serde_json::from_slice(&fs::read(folder.join(RECORD)).ok()?).ok()
     }
@@ -82,15 +82,15 @@ impl fmt::Display for Report {
     }
 }
 
-/// Returns true if cells are to be compiled whole, by the crate's folder, which is the current one.
+/// Returns true if lean crates are disabled for the crate's folder, which is the current one.
 pub(crate) fn is_off() -> bool {
     std::env::var_os(LEAN_VAR).is_some_and(|value| value == "0") || Path::new(OFF).exists()
 }
 
-/// Turns lean cells on or off for a folder.
+/// Enables or disables lean crates for a folder.
 ///
 /// # Errors
-/// When the folder cannot be written to.
+/// If the folder cannot be written to.
 pub(crate) fn turn(folder: &Path, on: bool) -> io::Result<()> {
     let switch = folder.join(OFF);
     match on {

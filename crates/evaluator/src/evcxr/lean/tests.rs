@@ -1,6 +1,6 @@
 use super::*;
 
-/// The crate that evcxr writes for a cell, in its form.
+/// A crate in the form that evcxr generates for a cell.
 fn generated(items: &str, variables: &[(&str, &str)], code: &str) -> String {
     let mut text = format!("#![allow(unused_imports, unused_mut, dead_code)]\n{items}\n");
     text += "mod evcxr_internal_runtime {\npub struct VariableStore {}\n}\n#[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_3(\n";
