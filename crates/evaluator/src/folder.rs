@@ -1,4 +1,4 @@
-//! Folders that are kept from session to session, so that dependencies are built once.
+//! Build folders, kept between sessions, so that dependencies are built once.
 
 use rustix::fs::{FlockOperation, Mode};
 use std::ffi::OsString;
@@ -14,30 +14,31 @@ pub(crate) const BUILD: &str = "build";
 /// The folder of the versions of the notebooks' library, in the cache folder.
 pub(crate) const LIBRARY: &str = "library";
 
-/// The extension of a build folder's lock, which stands beside it.
+/// The extension of a build folder's lock file, which is next to the folder.
 pub(crate) const LOCK_EXTENSION: &str = "lock";
 
 /// The folder cargo builds in, within a folder.
 const TARGET: &str = "target";
 
-/// The folder of cargo's notes on what it has built, within the folder of a profile.
+/// The folder of cargo's fingerprints, within the folder of a profile.
 const FINGERPRINTS: &str = ".fingerprint";
 
-/// Most evaluators of one kind that find a kept folder at the same time.
+/// The maximum number of evaluators of one kind that use kept folders at the same time.
 const FOLDERS: u32 = 64;
 
-/// A build folder that nobody else is using.
+/// A locked build folder.
 #[derive(Debug)]
 pub(crate) struct BuildFolder {
     path: PathBuf,
-    /// Locked for as long as it is open.
+    /// Locked while it is open.
     _lock: File,
 }
 
 impl BuildFolder {
-    /// Takes the first folder of a kind that is free, or makes one.
+    /// Locks the first unused folder of a kind, or creates one.
     ///
-    /// The first ones are taken first, so sessions one after another find what the last has built.
+    /// Folders are tried in order, so that consecutive sessions find the builds of the previous
+    /// one.
     pub(crate) fn acquire(cache: &Path, kind: &str) -> io::Result<Self> {
         let folders = cache.join(BUILD);
         std::fs::DirBuilder::new()
@@ -48,7 +49,7 @@ impl BuildFolder {
             let name = format!("{kind}-{number}");
             let lock = open_lock(&folders.join(format!("{name}.{LOCK_EXTENSION}")))?;
             if rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive).is_ok() {
-                // The time of the last use, by which old ones are removed.
+                // The time of the last use, which determines the order of removal.
                 lock.set_modified(SystemTime::now())?;
                 let path = folders.join(name);
                 if !path.join(TARGET).is_dir() {
@@ -67,7 +68,7 @@ impl BuildFolder {
         &self.path
     }
 
-    /// Takes the lock of a folder that nobody uses.
+    /// Takes the lock of a folder, if it is not in use.
     pub(crate) fn try_lock(lock: &Path) -> Option<File> {
         let lock = open_lock(lock).ok()?;
         let locked = rustix::fs::flock(&lock, FlockOperation::NonBlockingLockExclusive);
@@ -75,7 +76,7 @@ impl BuildFolder {
     }
 }
 
-/// Returns true while somebody uses the folder of a lock.
+/// Returns true while the folder of a lock is in use.
 pub(crate) fn is_locked(lock: &Path) -> bool {
     lock.is_file() && BuildFolder::try_lock(lock).is_none()
 }
@@ -89,7 +90,7 @@ fn open_lock(path: &Path) -> io::Result<File> {
         .open(path)
 }
 
-/// Gives a new folder what another one has built, so that no dependency is built twice.
+/// Copies the builds of another folder to a new one, so that no dependency is built twice.
 fn seed(folders: &Path, new: &Path) -> io::Result<()> {
     std::fs::create_dir_all(new)?;
     let newest = std::fs::read_dir(folders)?
@@ -101,7 +102,7 @@ fn seed(folders: &Path, new: &Path) -> io::Result<()> {
     let Some((_, from)) = newest else {
         return Ok(());
     };
-    // Half a seed is as good as none: cargo builds what is missing.
+    // An incomplete copy does no harm: cargo builds what is missing.
     let lock = from.join("Cargo.lock");
     if lock.is_file() {
         copy(&lock, &new.join("Cargo.lock"))?;
@@ -109,11 +110,11 @@ fn seed(folders: &Path, new: &Path) -> io::Result<()> {
     take_built(&from, new)
 }
 
-/// Gives a folder what others have built and it has not, so that no dependency is built for a kernel's
-/// cells and once more for its engines'.
+/// Copies missing builds from other folders, so that no dependency is built separately for a
+/// kernel's cells and for its engines'.
 ///
 /// # Errors
-/// When something cannot be read or written.
+/// If a file cannot be read or written.
 #[cfg(feature = "evcxr")]
 pub(crate) fn take_from_others(own: &Path) -> io::Result<()> {
     let folders = own.parent().unwrap_or(own);
@@ -126,10 +127,10 @@ pub(crate) fn take_from_others(own: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies what one folder has built and another has not.
+/// Copies builds that one folder has and another lacks.
 ///
-/// The first may be in use. Cargo writes a fingerprint once the unit it stands for is complete; so
-/// the fingerprints are read first, and whatever they stand for is whole when it is copied.
+/// The first may be in use. Cargo writes a fingerprint once its unit is complete; so the
+/// fingerprints are read first, and the files of their units are complete when they are copied.
 fn take_built(from: &Path, to: &Path) -> io::Result<()> {
     for profile in profiles(&from.join(TARGET))? {
         let below = profile.strip_prefix(from).map_err(io::Error::other)?;
@@ -149,7 +150,7 @@ fn take_built(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The fingerprints in one folder that stand for complete units, and are not in another.
+/// The fingerprints of complete units that are in one folder and not in another.
 fn complete_fingerprints(from: &Path, to: &Path) -> Vec<OsString> {
     let entries = std::fs::read_dir(from).into_iter().flatten().flatten();
     let names = entries.map(|entry| entry.file_name());
@@ -159,7 +160,7 @@ fn complete_fingerprints(from: &Path, to: &Path) -> Vec<OsString> {
             .into_iter()
             .flatten()
             .flatten();
-        // A hash, beside a description of what was hashed.
+        // The hash, next to a description of the hashed data.
         let mut files = files.map(|file| file.path());
         files.any(|file| {
             file.extension()
@@ -169,8 +170,8 @@ fn complete_fingerprints(from: &Path, to: &Path) -> Vec<OsString> {
     wanted.filter(is_complete).collect()
 }
 
-/// Removes what rustc keeps of the cells it has compiled in a folder, which a session that was killed
-/// may have left half made: rustc then takes functions for being there that are not.
+/// Removes rustc's incremental state of cells compiled in a folder, which a killed session may have
+/// left incomplete: rustc would then assume functions exist that do not.
 pub(crate) fn forget_cells(build: &Path) -> io::Result<()> {
     for profile in profiles(&build.join(TARGET))? {
         let kept = match std::fs::read_dir(profile.join("incremental")) {
@@ -187,7 +188,7 @@ pub(crate) fn forget_cells(build: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The folders of a target folder in which cargo builds: the host's, and that of each target.
+/// The folders of profiles in a target folder: the host's, and those of each target.
 fn profiles(target: &Path) -> io::Result<Vec<PathBuf>> {
     let mut profiles = vec![target.join("debug")];
     for entry in std::fs::read_dir(target)?.flatten() {
@@ -197,7 +198,7 @@ fn profiles(target: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(profiles)
 }
 
-/// Copies the files of a folder that another has not.
+/// Copies the files that another folder lacks.
 fn copy_missing(from: &Path, to: &Path) -> io::Result<()> {
     if !from.is_dir() {
         return Ok(());
@@ -214,7 +215,7 @@ fn copy_missing(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes one file of two where it is replaced rather than written to, and a copy of others.
+/// Hard-links files that are replaced rather than modified, and copies others.
 fn share(from: &Path, to: &Path) -> io::Result<()> {
     let extension = from.extension().and_then(|extension| extension.to_str());
     let is_replaced = matches!(extension, Some("rlib" | "rmeta" | "so"));
@@ -224,14 +225,14 @@ fn share(from: &Path, to: &Path) -> io::Result<()> {
     copy(from, to)
 }
 
-/// Returns true if a file is a compiled cell, which nobody else wants.
+/// Returns true for a compiled cell, which is not shared.
 fn is_cell(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| name.starts_with("libcode_") || name.starts_with("libctx"))
 }
 
-/// Copies a file with its time, by which cargo sees what is fresh; one that is gone by now, or being
-/// replaced, is left out.
+/// Copies a file with its modification time, which cargo checks; a file that was removed or
+/// replaced meanwhile is omitted.
 fn copy(from: &Path, to: &Path) -> io::Result<()> {
     let Ok(modified) = from.metadata().and_then(|metadata| metadata.modified()) else {
         return Ok(());

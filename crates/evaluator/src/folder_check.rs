@@ -1,37 +1,38 @@
-//! Checks of the folders that compiling needs, before anything fails in them for a reason that nobody
-//! can guess: no room, no permission to write, or none to run what was built.
+//! Checks of the folders that compilation needs, to detect obscure causes of failure in advance: no
+//! space, no permission to write, or none to execute built programs.
 
 use rustix::fs::StatVfsMountFlags;
 use std::fmt;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 
-/// Names the folder of everything that is kept; else `phalanx` in the user's cache folder.
+/// The environment variable with the cache folder; the default is `phalanx` in the user's cache
+/// folder.
 pub(crate) const CACHE_VAR: &str = "PHALANX_CACHE_DIR";
 
-/// Names the folder of temporary files; else `/tmp`.
+/// The environment variable with the folder for temporary files; the default is `/tmp`.
 const TEMPORARY_VAR: &str = "TMPDIR";
 
-/// The room that building the notebooks' library takes, in bytes.
+/// The space for building the notebooks' library, in bytes.
 const CACHE_ROOM: u64 = 256 << 20;
 
-/// The room that one cell's temporary files take, in bytes.
+/// The space for one cell's temporary files, in bytes.
 const TEMPORARY_ROOM: u64 = 16 << 20;
 
-/// A file that is written to find out that files can be written; a page of a file system.
+/// The content of a file that is written to check the permissions: one page of a file system.
 const PROBE: [u8; 4096] = [0; 4096];
 
 /// The use of a folder.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FolderUse {
-    /// The results of builds, kept from session to session.
+    /// Build results, kept between sessions.
     Cache,
     /// Sockets and temporary files of one session.
     Temporary,
 }
 
 impl FolderUse {
-    /// The variable that moves the folder.
+    /// The environment variable that selects the folder.
     #[must_use]
     pub fn variable(self) -> &'static str {
         match self {
@@ -57,13 +58,13 @@ impl fmt::Display for FolderUse {
     }
 }
 
-/// A folder that cannot be used.
+/// The reason why a folder cannot be used.
 #[derive(Debug, thiserror::Error)]
 pub enum FolderError {
-    /// No home folder, and none named otherwise.
+    /// There is no home folder, and no other folder was configured.
     #[error("there is no cache folder, since there is no home folder")]
     NoHome,
-    /// It is not there and cannot be made, or nothing can be written to it.
+    /// The folder cannot be created, or cannot be written to.
     #[error("the {used_as} {} cannot be written to: {source}", path.display())]
     NotWritable {
         /// The use of the folder.
@@ -84,7 +85,7 @@ pub enum FolderError {
         /// The folder.
         path: PathBuf,
     },
-    /// Its file system is full, or nearly.
+    /// Its file system is full, or nearly so.
     #[error(
         "the {used_as} {} has {} MiB of room left, and {} MiB are needed",
         path.display(), .free >> 20, .needed >> 20
@@ -94,15 +95,15 @@ pub enum FolderError {
         used_as: FolderUse,
         /// The folder.
         path: PathBuf,
-        /// The room there is, in bytes.
+        /// The available space, in bytes.
         free: u64,
-        /// The room that is needed, in bytes.
+        /// The required space, in bytes.
         needed: u64,
     },
 }
 
 impl FolderError {
-    /// Returns what a user can do about it.
+    /// Returns the remedy, for users.
     #[must_use]
     pub fn remedy(&self) -> String {
         let (used_as, can_clean) = match self {
@@ -131,10 +132,10 @@ fn is_full(error: &io::Error) -> bool {
     )
 }
 
-/// Returns the folder of everything that is kept from session to session.
+/// Returns the cache folder, which is kept between sessions.
 ///
 /// # Errors
-/// When there is no home folder, and the variable is not set.
+/// [`FolderError::NoHome`] if there is no home folder, and the variable is not set.
 pub fn cache_folder() -> Result<PathBuf, FolderError> {
     match std::env::var_os(CACHE_VAR) {
         Some(folder) if !folder.is_empty() => Ok(PathBuf::from(folder)),
@@ -145,16 +146,16 @@ pub fn cache_folder() -> Result<PathBuf, FolderError> {
     }
 }
 
-/// Checks both folders, and makes the cache folder if it is not there.
+/// Checks both folders, and creates the cache folder if it does not exist.
 ///
 /// # Errors
-/// When one cannot be used.
+/// [`FolderError`] if one cannot be used.
 pub fn check_folders() -> Result<(), FolderError> {
     check(FolderUse::Cache, &cache_folder()?)?;
     check(FolderUse::Temporary, &std::env::temp_dir())
 }
 
-/// Checks one folder, and makes it if it is not there.
+/// Checks a folder, and creates it if it does not exist.
 pub(crate) fn check(used_as: FolderUse, path: &Path) -> Result<(), FolderError> {
     let not_writable = |source: io::Error| FolderError::NotWritable {
         used_as,
@@ -178,12 +179,13 @@ pub(crate) fn check(used_as: FolderUse, path: &Path) -> Result<(), FolderError> 
             needed,
         });
     }
-    // A quota, or a right that is missing, shows only when something is written.
+    // A quota, or a missing permission, only takes effect when something is written.
     let mut probe = tempfile::tempfile_in(path).map_err(not_writable)?;
     probe.write_all(&PROBE).map_err(not_writable)
 }
 
-/// Returns true if the library, which takes most of the room, is built already and there is enough left for cells.
+/// Returns true if the library, which takes most of the space, is already built and there is enough
+/// space left for cells.
 fn is_built(used_as: FolderUse, path: &Path, free: u64) -> bool {
     used_as == FolderUse::Cache && free >= TEMPORARY_ROOM && path.join("build").is_dir()
 }

@@ -1,6 +1,6 @@
-//! From source to compiled cells: the only crate that depends on evcxr.
+//! Compilation of cells: the only crate that depends on evcxr.
 //!
-//! | module | what |
+//! | module | content |
 //! |---|---|
 //! | `handle` | the kernel's end of an evaluator process |
 //! | `process` | the evaluator process: requests in, answers out |
@@ -13,7 +13,7 @@
 //! | `folder_check` | the folders that compiling needs, and what is wrong with them |
 //! | `type_names` | types as `std::any::type_name` gives them, as source |
 //! | `evcxr` | the real evaluator: contexts, prelude, build folders, the relay |
-//! | `echo` | its twin for tests: a few words, compiled in no time |
+//! | `echo` | its twin for tests: a few keywords, compiled in no time |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -42,8 +42,8 @@ pub use process::process_main;
 pub use type_names::type_sources;
 
 /// The first statement of every `main` that may become an evaluator: evcxr starts the same program
-/// again as the child it believes is its runtime (our relay) and as a wrapper around rustc. In
-/// those cases this does not return.
+/// again as its runtime process (our relay) and as a wrapper of rustc. In these cases the function
+/// does not return.
 pub fn hook() {
     #[cfg(feature = "evcxr")]
     evcxr::hook();
@@ -53,7 +53,7 @@ pub fn hook() {
 /// `protocol`.
 ///
 /// # Errors
-/// When the folder cannot be written to.
+/// If the folder cannot be written to.
 #[cfg(feature = "evcxr")]
 pub fn export_library(folder: &std::path::Path) -> std::io::Result<()> {
     evcxr::export_library(folder)

@@ -1,9 +1,10 @@
-//! Types named by `std::any::type_name`, rewritten so that they compile in another cell. Pure.
+//! Conversion of names from `std::any::type_name` into source that compiles in another cell. Pure.
 //!
-//! A type's name has the modules where it is defined, which may be private: crates export what is
-//! in them elsewhere. Where is known of some; of others the usual places are tried.
+//! A type's name contains the modules in which it is defined, which may be private: crates
+//! re-export their types elsewhere. The public paths of some types are known; for others, the usual
+//! locations are tried.
 
-/// Public paths of types whose own path is private.
+/// The public paths of types with private ones.
 const PUBLIC: [(&str, &str); 46] = [
     ("alloc::string::String", "std::string::String"),
     ("alloc::vec::Vec", "std::vec::Vec"),
@@ -89,23 +90,24 @@ const PUBLIC: [(&str, &str); 46] = [
     ("phalanx_protocol::id::MsgId", "phalanx::MsgId"),
 ];
 
-/// The names of the crates evcxr compiles cells as.
+/// The crate names with which evcxr compiles cells.
 const CELLS: [&str; 2] = ["ctx", "user_code"];
 
-/// The place in which a crate may export a type of its own.
+/// The location at which a crate may export a type.
 #[derive(Clone, Copy)]
 enum Export {
-    /// The module it is defined in.
+    /// The module in which it is defined.
     Module,
-    /// At its root.
+    /// The root of the crate.
     Root,
-    /// At the root of the crate that it is a part of, as `polars_core` is of `polars`.
+    /// The root of the crate that it is a part of, as `polars_core` is of `polars`.
     Whole,
-    /// In the prelude of that.
+    /// The prelude of that crate.
     Prelude,
 }
 
-/// The type of that name as source, the likeliest first: one of these compiles, if any does.
+/// The possible sources for a type's name, the most likely first: if any source compiles, one of
+/// these does.
 #[must_use]
 pub fn type_sources(type_name: &str) -> Vec<String> {
     use Export::{Module, Prelude, Root, Whole};
@@ -119,7 +121,7 @@ pub fn type_sources(type_name: &str) -> Vec<String> {
     sources
 }
 
-/// Returns true for a path whose public one is known.
+/// Returns true for a path with a known public one.
 #[cfg(feature = "evcxr")]
 pub(crate) fn is_public(path: &str) -> bool {
     PUBLIC.iter().any(|(private, _)| *private == path)
@@ -129,7 +131,7 @@ fn source(type_name: &str, export: Export) -> String {
     with_paths(type_name, |path| public(path, export))
 }
 
-/// A type's name with other paths.
+/// Replaces the paths in a type's name.
 pub(crate) fn with_paths(type_name: &str, other: impl Fn(&str) -> String) -> String {
     let mut source = String::new();
     let mut path = String::new();

@@ -1,4 +1,4 @@
-//! Compile errors: the user reads rustc's words about the cell, at the cell's places, and nothing else.
+//! Compile errors: the user sees only rustc's errors about the cell, at positions of the cell.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -10,7 +10,7 @@ use phalanx_protocol::id::StateId;
 use phalanx_protocol::runtime::Outcome;
 use session::{Machine, Session};
 
-/// Parts of names that no user is to read.
+/// Parts of internal names that must not be shown.
 const OURS: [&str; 9] = [
     "pub(crate) use",
     "phalanx_",
@@ -23,7 +23,7 @@ const OURS: [&str; 9] = [
     "put_variable",
 ];
 
-/// The cells that every other one stands behind.
+/// The cells that precede all others.
 const BEFORE: [&str; 5] = [
     "macro_rules! squared { ($x:expr) => { $x * $x } }\nmacro_rules! mk { ($n:ident) => { fn $n() -> i32 { 1 } } }",
     "#[derive(Debug, Clone)] struct Point { x: i32 }\nstruct Plain { a: u8 }\nfn old(plain: &Plain) -> u8 { plain.a }",
@@ -32,13 +32,13 @@ const BEFORE: [&str; 5] = [
     "let kept = vec![1, 2, 3]; let mut list = vec![1]; let point = Point { x: 1 }; let größe = 5;",
 ];
 
-/// A cell, and the errors that a user is to read: code, line, column and a part of the help.
+/// A cell, and the expected errors: code, line, column and a part of the help.
 type Case = (
     &'static str,
     &'static [(&'static str, usize, usize, &'static str)],
 );
 
-/// Errors in a last expression about types and functions of other cells.
+/// Errors about types and functions of other cells, in a last expression.
 const LAST: [Case; 8] = [
     ("/* ä */ squared!(point)", &[("E0369", 1, 9, "`Mul`")]),
     (
@@ -63,12 +63,12 @@ const LAST: [Case; 8] = [
         "HashMap::<i32, i32>::new()",
         &[("E0433", 1, 1, "`use std::collections::HashMap;`")],
     ),
-    // One that follows from it would be that the value cannot be shown.
+    // A consequence would be that the value cannot be shown.
     ("bank::Sealed(1)", &[("E0603", 1, 7, "")]),
     ("/* ä */ größe.x", &[("E0610", 1, 15, "")]),
 ];
 
-/// Errors that the code around a cell has a part in.
+/// Errors that involve the code around a cell.
 const AROUND: [Case; 13] = [
     (
         "let n = squared!(point) + 1;\nn",
@@ -117,12 +117,12 @@ const AROUND: [Case; 13] = [
     ("(|| { later().await })()", &[("E0728", 1, 15, "")]),
     (
         "struct Plain { b: u8 }\nlet _ = old(&Plain { b: 1 });",
-        // Of an earlier cell: it has no place in this one.
+        // In an earlier cell: it has no position in this one.
         &[("E0609", 0, 0, "")],
     ),
 ];
 
-/// Errors of items, and what rustc suggests.
+/// Errors of items, and rustc's suggestions.
 const ITEMS: [Case; 9] = [
     (
         "thread_local! { static T: Cell<i32> = Cell::new(1); }",
@@ -161,7 +161,8 @@ const ITEMS: [Case; 9] = [
     ),
 ];
 
-/// Cells whose error has its reason in a note of rustc: the line of that, and a part of its text.
+/// Cells whose error is explained in a note of rustc's: the line of the note, and a part of its
+/// text.
 const NOTED: [(&str, usize, &str); 4] = [
     (
         "use std::rc::Rc;\nfn need<T: Send>(_: T) {}\nneed(async {\n    let held = Rc::new(1);\n    later().await;\n    drop(held);\n});",
@@ -239,7 +240,7 @@ async fn errors_are_those_of_the_cell() {
         let is_shown = spans.any(|span| span.start_line == line && span.label.contains(note));
         assert!(is_shown, "{cell}: {found:#?}");
     }
-    // The last expression is where a borrow is used.
+    // The borrow is used by the last expression.
     let cell = "let first = &list[0];\nlist.push(4);\n*first";
     let (_, _, result) = s.cell(m, cell).await;
     let found = diagnostics(cell, result);
@@ -247,7 +248,7 @@ async fn errors_are_those_of_the_cell() {
     let last = last.expect("a label on the last line");
     assert_eq!((last.start_column, last.end_column), (1, 7));
     assert!(last.label.contains("later used"), "{last:?}");
-    // What is told of an item of another cell has no lines of this one.
+    // An error of an item of another cell has no lines of this one.
     let (_, _, result) = s
         .cell(m, "struct Plain { b: u8 }\nlet _ = old(&Plain { b: 1 });")
         .await;

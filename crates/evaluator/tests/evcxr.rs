@@ -1,4 +1,4 @@
-//! Real cells: compiled by rustc, run in real runtimes. One session each for the two kinds.
+//! Real cells: compiled by rustc, run in real runtimes. One session for each kind of namespace.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -18,7 +18,7 @@ async fn local_cells() {
     let mut session = Session::start(NamespaceKind::Local).await;
     let mut machine = Machine::start(&session.toolchain).await;
     let (s, m) = (&mut session, &mut machine);
-    // A line that is not ended is the cell's own, also if the cell uses nothing of the library.
+    // An incomplete line is kept, even if the cell does not use the library.
     assert_eq!(s.shown(m, "print!(\"hi\");").await, "hi");
     assert_eq!(s.shown(m, "1 + 1").await, "=2");
     assert_eq!(
@@ -55,7 +55,7 @@ async fn local_cells() {
     };
     assert_eq!(panic.message, "boom 1");
     assert!(panic.location.unwrap().starts_with("cell:2:"));
-    // evcxr gives each statement a line of its own.
+    // evcxr puts each statement on a line of its own.
     let (_, outcome, _) = s
         .cell(
             m,
@@ -66,7 +66,7 @@ async fn local_cells() {
         panic!("{outcome:?}")
     };
     assert!(panic.location.unwrap().starts_with("cell:2:"));
-    // Where rustc would import something of that name, evcxr has the suggestion only.
+    // If rustc suggests an import of that name, evcxr has only the suggestion.
     let (_, _, result) = s.cell(m, "use std::time::Duration; id * 2").await;
     let Err(Failure::Compile { diagnostics }) = result else {
         panic!("{result:?}")
@@ -94,7 +94,7 @@ async fn local_cells() {
     let moved = "let moved = vec![1];\nfor x in moved { print!(\"{x}\") }";
     assert_eq!(s.shown(m, moved).await, "1");
 
-    // The library's own error, in the cell's copy of the library.
+    // The library's own error, from the cell's copy of the library.
     let (shown, outcome, _) = s.cell(m, "phalanx::Client::connect()?;").await;
     let Some(Outcome::Errored {
         message, failure, ..
@@ -177,7 +177,7 @@ async fn local_cells() {
     assert!(!result.unwrap().variables.is_empty());
     assert_eq!(s.shown(m, "größe").await, "=[1, 2, 3]");
 
-    // A runtime that dies with everything it held.
+    // A runtime that died with all its variables.
     let (id, source) = (s.id(), "größe.len()".to_owned());
     s.evaluator.send(EvaluatorRequest::Evaluate { id, source });
     assert!(matches!(s.event().await, EvaluatorEvent::Run(_)));
@@ -215,7 +215,8 @@ async fn local_cells() {
     );
 }
 
-/// Waits until a compiler is at work for the evaluator of that process id: cargo, or rustc called in its place.
+/// Waits until a compiler runs for the evaluator with this process id: cargo, or rustc called in
+/// its place.
 async fn compiling(evaluator: u32) {
     let started = Instant::now();
     let mut look = tokio::time::interval(Duration::from_millis(5));
@@ -255,7 +256,7 @@ async fn an_interrupted_compile_costs_nothing() {
     };
     println!("interrupted in {:?}", began.elapsed());
     assert_eq!(result, Err(Failure::Interrupted { lost: Vec::new() }));
-    // While rust-analyzer is at work, before any compiler is started.
+    // While rust-analyzer is running, before any compiler is started.
     let id = s.id();
     let source = "let v = [1u8; 3]; v.len()".to_owned();
     s.evaluator.send(EvaluatorRequest::Evaluate { id, source });
@@ -354,7 +355,7 @@ async fn engines_with_different_histories() {
     );
 }
 
-/// A type that is defined anew costs the variables of its old definition, and no others.
+/// A redefined type drops the variables of its old definition, and no others.
 #[tokio::test]
 async fn redefinitions() {
     let mut session = Session::start(NamespaceKind::Local).await;
@@ -371,7 +372,7 @@ async fn redefinitions() {
         "let mut a = A { x: 7 }; let v = vec![A { x: 8 }]; let kept = vec![1, 2];",
     )
     .await;
-    // The same definition, with another method.
+    // The same definition, with an additional method.
     s.shown(
         m,
         &format!("#[derive(Debug, Clone)] struct A {{ x: u64 }}\n{noisy}\nimpl A {{ fn f(&self) -> u64 {{ self.x * 2 }} }}"),
@@ -379,7 +380,7 @@ async fn redefinitions() {
     .await;
     assert_eq!(s.shown(m, "a.x += 1; a.f()").await, "=16");
 
-    // What does not compile costs nothing.
+    // A cell that does not compile drops nothing.
     let (_, outcome, result) = s.cell(m, "struct A { x: String }\na.x.len()").await;
     assert_eq!(outcome, None);
     let Err(Failure::Compile { diagnostics }) = result else {
@@ -391,7 +392,7 @@ async fn redefinitions() {
     );
     assert_eq!(s.shown(m, "a.x += 1; a.f() + v.len() as u64").await, "=19");
 
-    // The old values are dropped as what they are.
+    // The old values are dropped with their own types.
     let (shown, outcome, result) = s
         .cell(
             m,
@@ -418,7 +419,7 @@ async fn redefinitions() {
         .await;
     assert_eq!(s.shown(m, "A(1)").await, "=A(1)");
 
-    // One that panics has redefined all the same.
+    // A cell that panics has redefined its types nevertheless.
     s.shown(m, "let a = A(5);").await;
     let (_, outcome, _) = s
         .cell(m, "struct A(u8, u8); struct B;\npanic!(\"no\")")
@@ -435,7 +436,7 @@ async fn cells_that_are_run_again() {
     let mut session = Session::start(NamespaceKind::Local).await;
     let mut machine = Machine::start(&session.toolchain).await;
     let (s, m) = (&mut session, &mut machine);
-    /// Returns true if the last cell was the same code as one before.
+    /// Returns true if the last cell had the same code as an earlier one.
     fn again(machine: &Machine) -> bool {
         let (last, before) = machine.artifacts.split_last().unwrap();
         before.contains(last)
@@ -464,7 +465,7 @@ async fn cells_that_are_run_again() {
         assert_eq!(again(m), n > 2);
     }
 
-    // Statics and thread-locals are new ones each time that the cell which defines them runs.
+    // Statics and thread-locals are reset each time the cell that defines them runs.
     let counter = "use std::sync::atomic::{AtomicU32, Ordering};\nstatic COUNT: AtomicU32 = AtomicU32::new(0);\n\
                    thread_local! { static OWN: std::cell::Cell<u32> = const { std::cell::Cell::new(0) }; }\n\
                    OWN.with(|own| own.set(own.get() + 1));\n\
@@ -474,7 +475,7 @@ async fn cells_that_are_run_again() {
         assert!(!again(m), "run {run}");
     }
 
-    // A panic in between; its line is known in a cell that was not compiled again.
+    // A panic in between; its line is known although the cell was not compiled again.
     let moody = "let n = 1;\nif x.len() > 3 { panic!(\"too long\") }\nn";
     s.shown(m, "x.truncate(1);").await;
     for _ in 0..2 {
@@ -507,7 +508,7 @@ async fn cells_that_are_run_again() {
     let (_, _, result) = s.cell(m, "drop(gone)").await;
     assert!(matches!(result, Err(Failure::Compile { .. })), "{result:?}");
 
-    // Another type under the same name, and another function.
+    // Another type with the same name, and another function.
     s.shown(m, "fn twice(n: usize) -> usize { n * 2 }").await;
     for _ in 0..3 {
         assert_eq!(s.shown(m, "twice(x.len())").await, "=2");
@@ -519,7 +520,7 @@ async fn cells_that_are_run_again() {
     assert_eq!(s.shown(m, "twice(x.len())").await, "=80");
     s.shown(m, "let x = 1;\nconst fn f() -> usize { 1 }").await;
 
-    // Options count, and so does what a cell reads while it is compiled.
+    // Options matter, as do the files that a cell reads while it is compiled.
     assert_eq!(s.shown(m, "x").await, "=1");
     assert_eq!(s.shown(m, "x").await, "=1");
     assert!(again(m));
@@ -536,7 +537,7 @@ async fn cells_that_are_run_again() {
     }
 }
 
-/// The same for engines, whose namespaces fork.
+/// The same for engines, whose namespaces diverge.
 #[tokio::test]
 async fn cells_of_engines_that_redefine_or_run_again() {
     let mut session = Session::start(NamespaceKind::Engines).await;
@@ -569,7 +570,7 @@ async fn cells_of_engines_that_redefine_or_run_again() {
         .unwrap();
     m.run(b.cell.unwrap()).await;
 
-    // Twice from the same state: what one costs is there for the other.
+    // Twice from the same state: variables dropped by one exist for the other.
     let redefined = "#[derive(Debug)] struct A { x: String }\nlet b = A { x: \"new\".into() };";
     let c = s
         .compile(redefined, &state("b"), &state("c"), Outcome::Completed)
@@ -645,7 +646,7 @@ async fn another_library_in_the_place_of_a_loaded_one_is_loaded() {
         session.evaluator.send(EvaluatorRequest::Ran { outcome });
         session.event().await;
     }
-    // An evaluator that was started again counts its cells from the beginning.
+    // A restarted evaluator counts its cells from the beginning.
     let [first, second] = &cells[..] else {
         panic!("two cells");
     };

@@ -1,4 +1,5 @@
-//! The language of cells: what is Rust in a file is Rust in a cell, and stays over cells.
+//! The language of cells: Rust code that is valid in a file is valid in a cell, and its items
+//! persist.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -39,7 +40,7 @@ async fn statics(s: &mut Session, m: &mut Machine) {
             (counter, ""),
             ("next(); next()", "=8"),
             ("COUNT.load(SeqCst)", "=9"),
-            // A cell that is run again finds the value and not that of its first run.
+            // A repeated cell finds the current value and not that of its first run.
             ("COUNT.load(SeqCst)", "=9"),
             ("next();", ""),
             ("COUNT.load(SeqCst)", "=10"),
@@ -60,12 +61,12 @@ async fn statics(s: &mut Session, m: &mut Machine) {
             ),
             ("OWN.set(5); OTHER.with_borrow_mut(|all| all.push(OWN.get()));", ""),
             ("OWN.with(|own| own.get()) + OTHER.take()[0]", "=10"),
-            // Functions with symbols of their own are those of the newest cell all the same.
+            // Functions with symbols of their own are nevertheless those of the newest cell.
             ("#[unsafe(no_mangle)] extern \"C\" fn exported() -> u32 { next() }", ""),
             ("exported()", "=10"),
             ("#[unsafe(no_mangle)] extern \"C\" fn exported() -> u32 { next() * 100 }", ""),
             ("exported()", "=1100"),
-            // A panic changes nothing about what has been stored.
+            // A panic does not affect stored values.
             ("static COUNT: AtomicU32 = AtomicU32::new(100);", ""),
         ],
     )
@@ -73,7 +74,7 @@ async fn statics(s: &mut Session, m: &mut Machine) {
     let (_, outcome, _) = s.cell(m, "next(); panic!(\"no\")").await;
     assert!(matches!(outcome, Some(Outcome::Panicked(_))));
     check(s, m, &[("next()", "=101")]).await;
-    // Of a type that is defined anew, it is a new one.
+    // A static with a redefined type is a new one.
     check(
         s,
         m,
@@ -115,7 +116,7 @@ async fn macros_and_impls(s: &mut Session, m: &mut Machine) {
             ("(S.n(), S::NAME, S.a(), S.b())", "=(2, \"two\", 10, 200)"),
             ("struct P(i32); impl P { fn get(&self) -> i32 { self.0 } }", ""),
             ("P(1).get()", "=1"),
-            // The impl of the old definition would not compile.
+            // The impl for the old definition would not compile.
             ("struct P { x: i32 }", ""),
             ("P { x: 4 }.x", "=4"),
         ],
@@ -133,16 +134,16 @@ async fn forms(s: &mut Session, m: &mut Machine) {
                 "=1",
             ),
             ("which() + 1", "=2"),
-            // What a macro with braces makes at the end of a cell is statements, or a value.
+            // A macro call with braces at the end of a cell expands to statements, or to a value.
             (
                 "macro_rules! declare { ($n:ident) => { let $n = 1; println!(\"{}\", $n) } }\ndeclare! { größe }",
                 "1\n",
             ),
             ("vec! { 1, 2 }", "=[1, 2]"),
-            // A guard ends with its cell.
+            // A guard is dropped at the end of its cell.
             ("let cell = std::cell::RefCell::new(vec![1]); let seen = cell.borrow(); seen.len()", "=1"),
             ("cell.borrow_mut().push(2); cell.borrow().len()", "=2"),
-            // Of a number whose type is open, rust-analyzer says it, and rustc that of the other.
+            // rust-analyzer finds the type of the number, and rustc that of the other variable.
             ("let x = 2.0; let n = x.powi(2);", ""),
             ("x + n", "=6.0"),
         ],
@@ -158,7 +159,7 @@ async fn returns(s: &mut Session, m: &mut Machine) {
         "let early = \"0\".parse::<i32>()?; println!(\"{early}\"); return;",
     ] {
         let (shown, outcome, result) = s.cell(m, cell).await;
-        // The user is told which variables are not there.
+        // The user is notified of variables that do not exist.
         assert_eq!(shown.contains("`early`"), cell.contains("early"), "{shown}");
         let shown = shown.split('[').next().unwrap_or_default();
         assert_eq!((shown, outcome), ("0\n", Some(Outcome::Returned)), "{cell}");
@@ -176,7 +177,7 @@ async fn returns(s: &mut Session, m: &mut Machine) {
         };
         assert_eq!(message, "größe", "{cell}");
     }
-    // An error that borrows can be formatted, if not be told with its causes.
+    // An error that borrows can be formatted, but not reported with its causes.
     let lock = "let lock = std::sync::Mutex::new(3);";
     check(s, m, &[(lock, ""), ("*lock.lock()? + 1", "=4")]).await;
     check(
@@ -210,7 +211,7 @@ async fn unkept(s: &mut Session, m: &mut Machine) {
             ("words", UnkeptReason::Borrowed)
         ]
     );
-    // The number that the closure has taken the name of is gone.
+    // The number that the closure has replaced no longer exists.
     let (_, _, result) = s.cell(m, "f").await;
     assert!(matches!(result, Err(Failure::Compile { .. })), "{result:?}");
     check(
@@ -218,14 +219,14 @@ async fn unkept(s: &mut Session, m: &mut Machine) {
         m,
         &[
             ("text", "=\"a ü\""),
-            // Trait objects are kept, wherever their traits are.
+            // Trait objects are kept, wherever their traits are defined.
             (
                 "fn shown() -> Box<dyn std::fmt::Display> { Box::new(3) } let d = shown();",
                 "",
             ),
             ("let r = std::thread::spawn(|| 5).join();", ""),
             ("format!(\"{d} {}\", r.is_ok())", "=\"3 true\""),
-            // A value that is shown by an expression which takes a variable.
+            // A value shown by an expression that moves a variable.
             (
                 "#[derive(Debug)] struct Html(u8); impl Html { fn styled(self) -> Self { self }\n\
                  fn evcxr_display(&self) { println!(\"rich {}\", self.0) } } let html = Html(1);",
@@ -260,8 +261,8 @@ async fn engines_keep_statics_of_their_state() {
         }
         base = next;
     }
-    // On one of them the next cell panics behind a change; compiled again for what it led to, it goes on
-    // with the same static.
+    // On one of them the next cell panics after a change; compiled again from the resulting state,
+    // it continues with the same static.
     let panicking = "N.fetch_add(10, SeqCst); panic!(\"no\")";
     let compiled = s
         .compile(panicking, &base, &state("p"), Outcome::Completed)

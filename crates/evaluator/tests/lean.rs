@@ -1,4 +1,4 @@
-//! Lean crates: cells compiled with no more than they use mean what they mean compiled whole.
+//! Lean crates: cells have the same meaning as when the whole crate is compiled.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -94,7 +94,8 @@ async fn lean_and_whole_cells_mean_the_same() {
         CELLS.len()
     );
 
-    // A failing cell fails the same way, and an item of the cell itself is checked though nothing uses it.
+    // A failing cell fails in the same way, and an item of the cell itself is checked even if it is
+    // not used.
     for cell in [
         "fn wrong() -> u8 { \"x\" } 1",
         "p + missing",
@@ -105,7 +106,7 @@ async fn lean_and_whole_cells_mean_the_same() {
         let (_, _, expected) = whole.cell(&mut machines.1, cell).await;
         assert_eq!(result.unwrap_err(), expected.unwrap_err(), "{cell}");
     }
-    // The variable's type is compiled, and what imports refer to.
+    // The variable's type is compiled, and the targets of imports.
     lean.shown(&mut machines.0, "p.0").await;
     let report = report(&mut lean, &mut machines.0).await;
     assert!(

@@ -1,4 +1,5 @@
-//! Variables whose types are not written: found by the analysis process, written into the cell.
+//! Variables without type annotations, whose types are found by the analysis process and added to
+//! the cell.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -54,18 +55,18 @@ async fn every_kind_of_variable_is_kept_with_its_type() {
         s.shown(m, "(first, a, partly, own.b, later)").await,
         "=([\"x\", \"y\"], [7], {1: [Some(2.5)]}, 'd', 1)"
     );
-    // Of the type that the cell itself defines anew.
+    // A variable of a type that the cell itself redefines.
     s.shown(m, "struct Own(u16);\nlet own = Own(3); let inner = own.0;")
         .await;
     assert_eq!(s.shown(m, "inner").await, "=3");
 
-    // Places are those of the user's text.
+    // Positions are those in the user's text.
     let wrong = "let ü = vec![1]; let (p, q) = (ü.len(), 2); let z: u8 = \"zwölf\";";
     let found = diagnostics(s, m, wrong).await;
     assert_eq!(found[0].code.as_deref(), Some("E0308"));
     let at = wrong.chars().position(|c| c == '"').unwrap() + 1;
     assert_eq!(found[0].spans[0].start_column, at, "{found:?}");
-    // What cannot be kept is left out.
+    // Variables that cannot be kept are omitted.
     for (source, name, reason) in [
         (
             "let a = 1; let f = |x: i32| x + 1; f(1)",
@@ -92,7 +93,7 @@ async fn every_kind_of_variable_is_kept_with_its_type() {
     }
     assert!(variables(s, m).await.contains("own: Vec<i32>"));
 
-    // A crate that is added is known without a word more.
+    // An added crate is known without further steps.
     let folder = tempfile::tempdir().unwrap();
     std::fs::create_dir(folder.path().join("src")).unwrap();
     std::fs::write(
@@ -121,7 +122,7 @@ async fn every_kind_of_variable_is_kept_with_its_type() {
 async fn a_cell_that_says_its_types_waits_for_nobody() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("silent");
-    // Never answers.
+    // Never replies.
     let _listener = UnixListener::bind(&socket).unwrap();
     let mut session = Session::asking(NamespaceKind::Local, Some(socket)).await;
     let mut machine = Machine::start(&session.toolchain).await;
@@ -138,7 +139,7 @@ async fn a_cell_that_says_its_types_waits_for_nobody() {
 async fn rustc_says_the_types_that_the_analysis_does_not() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("silent");
-    // Never answers, as one that is loading.
+    // Never replies, like one that is loading.
     let _listener = UnixListener::bind(&socket).unwrap();
     for analysis in [Some(socket), None] {
         let is_asked = analysis.is_some();
@@ -188,7 +189,7 @@ async fn rustc_says_the_types_that_the_analysis_does_not() {
         assert!(ty.contains("Map<") && !ty.contains("closure"), "{ty}");
         assert!(began.elapsed() < Duration::from_secs(25), "nothing waited");
         if !is_asked {
-            // What is wrong with the cell comes first.
+            // Other errors of the cell are reported first.
             let found = diagnostics(s, m, "let b = missing();").await;
             assert_eq!(found[0].code.as_deref(), Some("E0425"), "{found:?}");
         }

@@ -1,4 +1,5 @@
-//! The kernel's own namespace: cells run as they are compiled, and evcxr hears how each ended.
+//! The kernel's own namespace: cells run as they are compiled, and evcxr is notified of each
+//! outcome.
 
 use super::compile_cache::{CompileCache, NamespaceShape};
 use super::conditions;
@@ -29,7 +30,7 @@ use serde_json::Value;
 use std::io;
 use std::path::PathBuf;
 
-/// A cell that leaves everything as it is.
+/// A cell that changes nothing.
 pub(super) const NOTHING: &str = "();";
 
 pub(super) struct Local {
@@ -41,7 +42,7 @@ pub(super) struct Local {
     pub(super) library: PathBuf,
     pub(super) definitions: Definitions,
     pub(super) impls: Impls,
-    /// The number of cells that have run.
+    /// The number of cells run.
     runs: u64,
     pub(super) shape: NamespaceShape,
     pub(super) compile_cache: CompileCache,
@@ -49,18 +50,18 @@ pub(super) struct Local {
     pub(super) dependencies: Dependencies,
 }
 
-/// What is known of the crates that the namespace depends on.
+/// The state of the crates that the namespace depends on.
 #[derive(Default)]
 pub(super) struct Dependencies {
-    /// True if something may have changed since they were built last.
+    /// True if they may have changed since they were last built.
     pub(super) is_stale: bool,
     externs: Externs,
-    /// Those that were built anew while variables may still hold their types.
+    /// Crates that were rebuilt while variables may still hold values of their types.
     rebuilt: RebuiltCrates,
 }
 
 impl Dependencies {
-    /// Takes note of what has just been built.
+    /// Records the result of a build.
     fn note(&mut self) {
         let (externs, changes) = dependencies::changes(&self.externs);
         self.externs = externs;
@@ -72,11 +73,11 @@ impl Dependencies {
     }
 }
 
-/// evcxr's context, in the form it has before the first cell and the one it has then.
+/// evcxr's context, before and after the first cell.
 enum Context {
     Fresh(EvalContext),
     Used(CommandContext),
-    /// Between the two.
+    /// Only during the transition.
     Moving,
 }
 
@@ -142,7 +143,7 @@ impl Local {
         } else {
             self.cell(source)
         };
-        // A cell may have added one too.
+        // A cell may have added a dependency too.
         self.types.follow();
         answer
     }
@@ -186,7 +187,7 @@ impl Local {
             self.forget(&self.relay.unkept())?;
         }
         if matches!(outcome, None | Some(Outcome::Abandoned { .. })) && result.is_err() {
-            // It did not compile, or is as if it had not run: the variables are still there.
+            // The cell did not compile, or has had no effect: the variables still exist.
             self.know(&dropped.names)?;
         } else {
             self.dependencies.rebuilt = RebuiltCrates::default();
@@ -197,7 +198,7 @@ impl Local {
         self.remember(source, ran, cell, &emitted, &after);
         let command_output = match result {
             Ok(outputs) => bundle(outputs),
-            // The kernel knows: it ran the cell.
+            // The kernel ran the cell, so it has the outcome.
             Err(_)
                 if matches!(
                     outcome,
@@ -224,7 +225,7 @@ impl Local {
         }))
     }
 
-    /// Builds what cells depend on, unless nothing can have changed.
+    /// Builds the dependencies of cells, unless they cannot have changed.
     fn build_dependencies(&mut self) -> Result<(), Failure> {
         if !self.dependencies.is_stale && !generated_crate::depends_on_paths() {
             return Ok(());
@@ -236,7 +237,7 @@ impl Local {
         Ok(())
     }
 
-    /// Adds dependencies by `:dep` lines, and builds them.
+    /// Adds dependencies from `:dep` lines, and builds them.
     pub(super) fn add_dependency(&mut self, lines: &str) -> Result<EvalOutputs, Failure> {
         let building = DryRun::building_new_dependencies(self.definitions.globs());
         let building = building.map_err(not_writable)?;
@@ -254,13 +255,13 @@ impl Local {
         Ok(outputs)
     }
 
-    /// The variables that cannot be read any more once a cell has been compiled.
+    /// The variables that cannot be read after a cell has been compiled.
     fn dropped(&self, source: &str, before: &VariableTypes) -> DroppedVariables {
         let rebuilt = &self.dependencies.rebuilt;
         self.definitions.dropped(source, rebuilt, before)
     }
 
-    /// Evaluates a cell, in the form in which it compiles.
+    /// Evaluates a cell, in the first form that compiles.
     fn execute_as_fits(
         &mut self,
         source: &str,
@@ -291,7 +292,7 @@ impl Local {
         let result = self.execute(&prepared, answering.clone())?;
         let disputed = diagnostics::disputed_types(&result, &prepared);
         if !disputed.is_empty() {
-            // The user hears of what was written, or of a variable that is not kept.
+            // The user sees the error of the original code, or of a variable that is not kept.
             surroundings.disputed = &disputed;
             let without = complete(prepare(source, &surroundings));
             let result = self.execute(&without, answering)?;
@@ -299,7 +300,7 @@ impl Local {
         }
         let plain = complete(PreparedSource::typed(source, &surroundings));
         if diagnostics::is_shown_by_value(&result) && plain.text != prepared.text {
-            // `evcxr_display` takes the type by value, which a reference does not give.
+            // `evcxr_display` takes the type by value, but is called with a reference.
             if let Ok(outputs) = self.execute(&plain, answering)? {
                 return Ok((plain, Ok(outputs)));
             }
@@ -307,7 +308,7 @@ impl Local {
         Ok((prepared, result))
     }
 
-    /// The statics there are once a cell has run; those whose types it defines anew are new ones.
+    /// The statics after a cell has run; those whose types it redefines are new.
     fn statics(&self, source: &str) -> Statics {
         let items = self.shape.items();
         let mut statics = self.shape.statics().with(source, items, self.runs);
@@ -318,7 +319,7 @@ impl Local {
         statics
     }
 
-    /// Has evcxr forget variables that are to be dropped.
+    /// Makes evcxr remove variables that are to be dropped.
     fn forget(&mut self, dropped: &[String]) -> Result<(), Failure> {
         if dropped.is_empty() {
             return Ok(());
@@ -326,7 +327,7 @@ impl Local {
         self.dry_run(DryRun::begin(), dry_run::forgetting(dropped))
     }
 
-    /// Has evcxr know variables again that were not dropped after all.
+    /// Restores variables in evcxr that were not dropped after all.
     fn know(&mut self, dropped: &[String]) -> Result<(), Failure> {
         let shape = &self.shape;
         let declarations = dropped.iter().filter_map(|name| shape.declaration(name));
@@ -349,7 +350,7 @@ impl Local {
         Ok(())
     }
 
-    /// Takes note of what a cell has made of the namespace; `ran` is how it ended, if it compiled.
+    /// Records the effects of a cell on the namespace; `ran` is its outcome, if it compiled.
     fn remember(
         &mut self,
         source: &str,
@@ -383,8 +384,9 @@ impl Local {
     }
 }
 
-/// Whether a cell that had been run in this shape before, and was compiled to just this, has left
-/// the namespace as it was: always, unless it declares variables and has not come to storing them.
+/// Returns true if a cell that had been run in this shape before, and compiled to the same code,
+/// has left the namespace unchanged: always, unless it declares variables and ended before storing
+/// them.
 pub(super) fn leaves_no_trace(outcome: &Outcome, source: &str) -> bool {
     match outcome {
         Outcome::Completed | Outcome::Abandoned { .. } => true,

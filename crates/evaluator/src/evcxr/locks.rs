@@ -1,9 +1,9 @@
-//! The versions that a set of dependencies has been given, kept from session to session.
+//! The versions selected for a set of dependencies, kept between sessions.
 //!
-//! evcxr changes the manifest under cargo all the time (without dependencies, with one that is to be
-//! tried, with all of them), and cargo forgets each time what the lock file held of the others. So
-//! cargo would ask the index again in every session, which takes a network, and builds anew whatever
-//! has had a release. Here every set of dependencies finds the versions it had.
+//! evcxr frequently changes the manifest (without dependencies, with one to be tried, with all of
+//! them), and each time cargo removes the other packages from the lock file. Cargo would therefore
+//! query the index in every session, which needs a network, and rebuild every package that has a
+//! new release. Instead, the versions of every set of dependencies are restored.
 
 use super::library::LOCK_FILE;
 use crate::environment::BUILD_FOLDER_VAR;
@@ -19,13 +19,13 @@ use std::path::{Path, PathBuf};
 /// The folder of the lock files within the cache folder.
 const FOLDER: &str = "locks";
 
-/// Most that are kept.
+/// The maximum number of lock files kept.
 const MAX_LOCKS: usize = 256;
 
-/// By which rust-analyzer has cargo use a copy of the lock file.
+/// The environment variable with which rust-analyzer makes cargo use a copy of the lock file.
 const COPY_VAR: &str = "CARGO_RESOLVER_LOCKFILE_PATH";
 
-/// The package that evcxr makes up to try a dependency.
+/// The placeholder package with which evcxr tries out a dependency.
 const TRIAL: &str = "name = \"evcxr_dummy_validate_dep\"";
 
 /// The dependency on the `phalanx` library in a manifest.
@@ -33,17 +33,17 @@ const LIBRARY: &str = "phalanx = { path = ";
 
 /// The lock file of one call of cargo.
 pub(super) struct Lock {
-    /// The one that cargo uses.
+    /// The file that cargo uses.
     used: PathBuf,
-    /// The one that is kept.
+    /// The file that is kept.
     kept: PathBuf,
-    /// The contents that cargo is to find in its lock file when a trial is over, if this is one.
+    /// If this is a trial, the contents to be restored when it is over.
     before: Option<Option<Vec<u8>>>,
 }
 
 impl Lock {
-    /// Gives cargo the versions it has found before for the manifest of this call; `None` where the
-    /// manifest is none of evcxr's.
+    /// Restores the versions found before for the manifest of this call; `None` if the manifest is
+    /// not evcxr's.
     pub(super) fn restore(arguments: &[OsString]) -> Option<Self> {
         let folder = PathBuf::from(env::var_os(BUILD_FOLDER_VAR)?);
         let path = manifest_path(arguments).unwrap_or(env::current_dir().ok()?.join("Cargo.toml"));
@@ -63,25 +63,25 @@ impl Lock {
         let kept = locks.join(format!("{:016x}.lock", key(manifest)));
         let found = fs::read(&used).ok();
         let known = fs::read(&kept).ok().or_else(|| {
-            // A session goes on with the versions it has; the first set begins with those of the library.
+            // A session keeps its versions; the first set starts with those of the library.
             let has_library = found.as_deref().is_some_and(names_library);
             (!has_library).then(|| library_lock(manifest)).flatten()
         });
         if let Some(known) = known
             && found.as_ref() != Some(&known)
         {
-            // Without it cargo asks the index, as it does for what is not known.
+            // Otherwise cargo queries the index, as for unknown packages.
             let _ = fs::write(&used, known);
         }
         let before = manifest.contains(TRIAL).then_some(found);
         Self { used, kept, before }
     }
 
-    /// Waits until no other evaluator is building the same dependencies; its turn is over when the file is
-    /// closed. What one has built, the next one takes over.
+    /// Waits until no other evaluator is building the same dependencies; the turn ends when the
+    /// returned file is closed. The builds of one are then reused by the next.
     ///
     /// # Errors
-    /// When the file cannot be written.
+    /// If the file cannot be written.
     pub(super) fn take_turn(&self) -> io::Result<fs::File> {
         let path = self.kept.with_extension("turn");
         fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
@@ -90,13 +90,13 @@ impl Lock {
         Ok(file)
     }
 
-    /// Cargo is done, with or without success.
+    /// Ends the call of cargo, successful or not.
     ///
     /// # Errors
-    /// When the lock file that was there before a trial cannot be put back.
+    /// If the lock file from before a trial cannot be restored.
     pub(super) fn end(self, is_success: bool) -> io::Result<()> {
         if is_success {
-            // What is not kept is asked for again.
+            // If the versions cannot be kept, they are queried again.
             let _ = self.keep();
         }
         match self.before {
@@ -114,7 +114,7 @@ impl Lock {
         let folder = self.kept.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
         forget_oldest(folder)?;
-        // Written aside and renamed: other sessions read it.
+        // Written to a temporary file and renamed, since other sessions read it.
         let aside = tempfile::NamedTempFile::new_in(folder)?;
         fs::write(aside.path(), found)?;
         aside.persist(&self.kept)?;
@@ -122,12 +122,12 @@ impl Lock {
     }
 }
 
-/// Returns true if a lock file is of a set that the `phalanx` library is in.
+/// Returns true if a lock file contains the `phalanx` library.
 fn names_library(lock: &[u8]) -> bool {
     String::from_utf8_lossy(lock).contains("name = \"phalanx\"")
 }
 
-/// The versions with which the `phalanx` library was tested, if it is among a manifest's dependencies.
+/// The versions with which the `phalanx` library was tested, if a manifest depends on it.
 fn library_lock(manifest: &str) -> Option<Vec<u8>> {
     let line = manifest.lines().find(|line| line.starts_with(LIBRARY))?;
     let (_, path) = line.split_once('"')?;
@@ -135,7 +135,7 @@ fn library_lock(manifest: &str) -> Option<Vec<u8>> {
     fs::read(Path::new(path).parent()?.join(LOCK_FILE)).ok()
 }
 
-/// Makes room for one more.
+/// Removes the oldest files to make room for one more.
 fn forget_oldest(folder: &Path) -> io::Result<()> {
     let locks = fs::read_dir(folder)?.flatten();
     let mut locks = locks
@@ -149,8 +149,8 @@ fn forget_oldest(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The package and its dependencies, in whatever order they are written; nothing else of a manifest
-/// decides about versions.
+/// A hash of the package and its dependencies, independent of their order; nothing else in a
+/// manifest affects versions.
 fn key(manifest: &str) -> u64 {
     let (_, dependencies) = manifest.split_once("[dependencies]").unwrap_or_default();
     let lines = dependencies.lines().map(str::trim);
@@ -161,7 +161,7 @@ fn key(manifest: &str) -> u64 {
     hasher.finish()
 }
 
-/// The manifest that is named among arguments.
+/// The manifest path in the arguments.
 fn manifest_path(arguments: &[OsString]) -> Option<PathBuf> {
     let at = arguments
         .iter()
@@ -188,7 +188,7 @@ mod tests {
         let lock = begin(&one);
         fs::write(&used, "a and b").unwrap();
         lock.end(true).unwrap();
-        // evcxr begins each session without any.
+        // evcxr starts each session without a lock file.
         fs::write(&used, "nothing").unwrap();
         begin(&manifest("ctx", "")).end(true).unwrap();
         assert_eq!(read(), "nothing");

@@ -1,8 +1,8 @@
-//! Macros of the notebook, which every item may use.
+//! Macros of the notebook, visible to all of its items.
 //!
 //! evcxr writes a notebook's items in no particular order, and `macro_rules!` is in scope only
-//! behind its definition. An import of the macro's own name puts it in scope everywhere but in modules,
-//! which get an import each.
+//! after its definition. An import of the macro's own name brings it into scope everywhere except
+//! in modules, each of which needs an import of its own.
 
 use super::generated_crate::ENTRY;
 use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasModuleItem, HasName};
@@ -10,18 +10,18 @@ use ra_ap_syntax::{Edition, SourceFile};
 use std::io;
 use std::path::Path;
 
-/// The beginning of a definition; a source without one is not parsed.
+/// The beginning of a definition; a source without it is not parsed.
 const DEFINITION: &str = "macro_rules!";
 
-/// The attribute of macros that are in scope everywhere.
+/// The attribute of macros that are already in scope everywhere.
 const EXPORTED: &str = "macro_export";
 
-/// Imports the macros that a crate's source defines.
+/// Adds imports of the macros defined in a crate's source.
 ///
 /// # Errors
-/// When the file cannot be written.
+/// If the file cannot be written.
 pub(super) fn import(source: &Path) -> io::Result<()> {
-    // What cannot be read is rustc's business.
+    // rustc reports a file that cannot be read.
     let text = std::fs::read_to_string(source).unwrap_or_default();
     match importable(&text) {
         Some(text) => std::fs::write(source, text),
@@ -29,7 +29,7 @@ pub(super) fn import(source: &Path) -> io::Result<()> {
     }
 }
 
-/// Returns the source with an import behind each macro, on the same line; `None` if it has none.
+/// Returns the source with an import after each macro, on the same line; `None` if it defines none.
 pub(super) fn importable(source: &str) -> Option<String> {
     let items = &source[..source.rfind(ENTRY)?];
     if !items.contains(DEFINITION) {
@@ -73,7 +73,7 @@ pub(super) fn importable(source: &str) -> Option<String> {
     (text != source).then_some(text)
 }
 
-/// The import of the macros that a module uses, at its end, where it moves nothing.
+/// The import of the macros that a module uses, at its end, so that no line is moved.
 fn import_into(module: &ast::Module, macros: &[String]) -> Option<(usize, String)> {
     let list = module.item_list()?;
     let end = list.r_curly_token()?.text_range().start();

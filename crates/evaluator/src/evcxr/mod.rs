@@ -1,4 +1,4 @@
-//! The real evaluator: evcxr's contexts, driven over a relay that stands where their runtime would.
+//! The real evaluator: evcxr's contexts, with a relay in place of their runtime process.
 
 mod analyzer;
 mod blank;

@@ -1,9 +1,9 @@
-//! The code that every namespace begins with, hidden from `:vars`, completion and messages.
+//! The initial code of every namespace, hidden from `:vars`, completion and messages.
 
 use super::blind::ATTRIBUTE;
 use std::path::Path;
 
-/// The way the last expression is shown.
+/// The display of the last expression.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct LastExpression {
     /// The format, as set by `:fmt`.
@@ -22,7 +22,7 @@ impl Default for LastExpression {
 }
 
 impl LastExpression {
-    /// With what evcxr has answered to `:fmt` and `:types`.
+    /// Updates it with evcxr's answer to `:fmt` or `:types`.
     #[must_use]
     pub(super) fn with_answer(&self, answer: &str) -> Self {
         let mut shown = self.clone();
@@ -36,15 +36,16 @@ impl LastExpression {
         shown
     }
 
-    /// The items every cell is compiled with, and the attribute that hides them from evcxr's own
-    /// rust-analyzer.
+    /// The items that every cell is compiled with, and the attribute that hides them from evcxr's
+    /// own rust-analyzer.
     ///
-    /// The macro prints the error that leaves a cell through `?`, for which evcxr calls `eprintln!`,
-    /// so that the runtime knows what it is.
+    /// The macro prints the error that leaves a cell through `?`, for which evcxr calls
+    /// `eprintln!`, in a form that the runtime recognizes.
     ///
     /// The trait makes evcxr's first attempt at showing the last expression succeed for every type
-    /// with the format's trait, which halves the time of such a cell: see [`super::source`]. It is
-    /// implemented for references, and so loses against any other `evcxr_display`.
+    /// that implements the format's trait, which halves the time of such a cell: see
+    /// [`super::source`]. It is implemented for references, so that any other `evcxr_display` takes
+    /// precedence.
     pub(super) fn items(&self) -> String {
         let wanted = trait_of(&self.format);
         let value = if self.types {
@@ -63,7 +64,7 @@ impl LastExpression {
     }
 }
 
-/// The trait by which a format with one placeholder formats.
+/// The formatting trait of a format with one placeholder.
 fn trait_of(format: &str) -> &'static str {
     let placeholder = format.replace("{{", "").replace("}}", "");
     let kind = placeholder
@@ -82,8 +83,8 @@ fn trait_of(format: &str) -> &'static str {
     }
 }
 
-/// The dependencies of every namespace, by name and configuration: the `phalanx` library, and serde, which
-/// `phalanx` is built with anyway and the code of its derives names.
+/// The dependencies of every namespace, by name and configuration: the `phalanx` library, and
+/// serde, which `phalanx` depends on anyway and which its derives refer to.
 pub(super) fn dependencies(library: &Path) -> [(&'static str, String); 2] {
     let path = library.display().to_string();
     [
@@ -95,7 +96,7 @@ pub(super) fn dependencies(library: &Path) -> [(&'static str, String); 2] {
     ]
 }
 
-/// Returns true if a name is ours and none of the user's business.
+/// Returns true for names of ours that are hidden from the user.
 pub(super) fn is_hidden(name: &str) -> bool {
     const PREFIXES: [&str; 5] = [
         "__Phalanx",

@@ -1,21 +1,21 @@
-//! The paths by which cells can name types whose own paths are private, as rustc writes them in its errors.
+//! The public paths of types that are defined in private modules, from rustc's errors.
 //!
-//! rustc says what it found by a path that is visible, but for names that there is only one of: so each gets
-//! a double.
+//! rustc prints a visible path in its notes, except for names that are unique: so a second type of
+//! the same name is defined for each.
 
 use serde_json::Value;
 use std::collections::{BTreeMap, BTreeSet};
 
-/// The function that no variable can be lent to, for which rustc says what it is.
+/// The function that rejects every variable, so that rustc reports the variable's type.
 pub(super) const ASKED: &str = "refused";
 
-/// The line of an error that says what rustc has found.
+/// The beginning of the line with the type that rustc has found.
 const FOUND: &str = "found reference `&";
 
-/// The options for errors that leave nothing out.
+/// The options for errors without omissions.
 pub(super) const OPTIONS: [&str; 1] = ["--diagnostic-width=100000"];
 
-/// The items that make rustc say the types which have these paths.
+/// The items that make rustc report the types with these paths.
 pub(super) fn asking(paths: &BTreeSet<&str>) -> String {
     let names: BTreeSet<&str> = paths.iter().map(|path| last(path)).collect();
     let doubles = names.iter().map(|name| format!("pub enum {name} {{}} "));
@@ -25,7 +25,7 @@ pub(super) fn asking(paths: &BTreeSet<&str>) -> String {
     )
 }
 
-/// The public paths in rustc's messages, by the private ones.
+/// The public paths in rustc's messages, by private path.
 pub(super) fn found(paths: &BTreeSet<&str>, messages: &[u8]) -> BTreeMap<String, String> {
     let messages = String::from_utf8_lossy(messages);
     let errors = messages

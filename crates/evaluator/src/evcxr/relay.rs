@@ -1,9 +1,9 @@
-//! The child that evcxr believes is its runtime.
+//! The child process that evcxr starts as its runtime.
 //!
-//! evcxr writes `LOAD_AND_RUN <library> <function>` on its stdin and waits for lines on its stdout.
-//! The relay carries the line to the evaluator process it belongs to, which has the cell run
-//! elsewhere, or assumes how it ends; the answer goes back as the lines evcxr knows. evcxr
-//! compiles; it never sees user output.
+//! evcxr writes `LOAD_AND_RUN <library> <function>` to its stdin and waits for lines on its stdout.
+//! The relay forwards the line to its evaluator process, which has the cell run elsewhere, or
+//! assumes an outcome; the answer is returned as the lines that evcxr expects. evcxr compiles; it
+//! never receives user output.
 
 use super::generated_crate::{self, GeneratedCrate};
 use super::rustc_call;
@@ -23,10 +23,10 @@ use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use tempfile::TempDir;
 
-/// Environment variable that holds the path of the evaluator's socket for its relay.
+/// The environment variable with the path of the evaluator's socket for its relay.
 const SOCKET_VAR: &str = "PHALANX_RELAY_SOCKET";
 
-/// The line that evcxr reads once a cell is over.
+/// The line that evcxr reads at the end of a cell.
 const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
 
 #[derive(Serialize, Deserialize)]
@@ -37,11 +37,11 @@ enum FromRelay {
 
 #[derive(Serialize, Deserialize)]
 enum ToRelay {
-    /// Print these lines.
+    /// Prints these lines.
     Lines(Vec<String>),
-    /// Print something that is not text: evcxr gives the cell up, and is where it was before it.
+    /// Prints invalid text: evcxr discards the cell, and returns to its previous state.
     Abandon,
-    /// End: evcxr takes that for the loss of all variables.
+    /// Exits, which evcxr interprets as the loss of all variables.
     Exit,
 }
 
@@ -104,15 +104,15 @@ fn receive<T: DeserializeOwned>(
     }
 }
 
-/// The way the evaluator answers its relay.
+/// The evaluator's replies to its relay.
 #[derive(Clone, Debug)]
 pub(super) enum RelayAnswers {
-    /// The kernel runs the cell and says how it ended.
+    /// The kernel runs the cell and reports its outcome.
     Run,
-    /// The kernel has run it already, and it ended like this. Whatever evcxr asks for then is run.
+    /// The kernel has already run the cell, with this outcome. Further runs are performed.
     Ended(Outcome),
-    /// Nothing runs; this is assumed, of the first run that evcxr asks for. Further ones (after
-    /// lost variables it compiles again) are assumed to have completed.
+    /// The cell is not run; this is the assumed outcome of the first run that evcxr requests.
+    /// Further runs (after lost variables it compiles again) are assumed to complete.
     Assume(Outcome),
 }
 
@@ -125,7 +125,7 @@ pub(super) struct Relay {
 struct RelayShared {
     link: Arc<KernelLink>,
     interrupt: Interrupt,
-    /// Held for a moment, never while a cell runs.
+    /// Locked for single accesses, never while a cell runs.
     state: Mutex<RelayState>,
 }
 
@@ -134,14 +134,14 @@ struct RelayState {
     cell: PreparedSource,
     emitted: GeneratedCrate,
     last: Option<CompiledCell>,
-    /// The variables that the last cell does not put back.
+    /// The variables that the last cell does not store.
     unkept: UnkeptVariables,
     /// The outcome of the last run.
     outcome: Option<Outcome>,
 }
 
 impl Relay {
-    /// Opens the socket and serves it from a thread of its own, for the life of the process.
+    /// Opens the socket and serves it on a thread of its own, for the lifetime of the process.
     pub(super) fn start(link: &Arc<KernelLink>, interrupt: &Interrupt) -> io::Result<Self> {
         let folder = TempDir::with_prefix("phalanx-relay-")?;
         let listener = UnixListener::bind(folder.path().join("relay"))?;
@@ -161,7 +161,7 @@ impl Relay {
         std::thread::Builder::new()
             .name("relay".into())
             .spawn(move || {
-                // evcxr has one child at a time; a new one comes when the last has exited.
+                // evcxr has one child at a time, and starts a new one when the last has exited.
                 for stream in listener.incoming().flatten() {
                     if let Err(error) = serving.serve(stream) {
                         eprintln!("evaluator: the relay broke off: {error}");
@@ -171,14 +171,14 @@ impl Relay {
         Ok(Self { shared, folder })
     }
 
-    /// The command by which evcxr starts its child.
+    /// The command with which evcxr starts its child.
     pub(super) fn command(&self) -> io::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         command.env(SOCKET_VAR, self.folder.path().join("relay"));
         Ok(command)
     }
 
-    /// Sets how the runs of the next cell are answered.
+    /// Sets the replies for the runs of the next cell.
     pub(super) fn expect(&self, answering: RelayAnswers, cell: &PreparedSource) {
         let mut state = self.shared.state();
         state.answering = answering;
@@ -191,30 +191,30 @@ impl Relay {
         }
     }
 
-    /// The last cell that evcxr asked to run since then.
+    /// The last cell that evcxr requested to run since then.
     pub(super) fn last(&self) -> Option<CompiledCell> {
         self.shared.state().last.clone()
     }
 
-    /// The variables that this cell has not put back, though evcxr takes them for being there.
+    /// The variables that this cell has not stored, although evcxr assumes so.
     pub(super) fn unkept(&self) -> Vec<String> {
         self.shared.state().unkept.names().cloned().collect()
     }
 
-    /// Has the kernel run a cell of which evcxr need not know.
+    /// Makes the kernel run a cell without evcxr's knowledge.
     ///
     /// # Errors
-    /// When the kernel is gone.
+    /// If the connection to the kernel is closed.
     pub(super) fn run(&self, cell: CompiledCell) -> io::Result<Outcome> {
         self.shared.link.run(cell)
     }
 
-    /// The crate that evcxr had compiled for it.
+    /// The crate that evcxr generated for it.
     pub(super) fn emitted(&self) -> GeneratedCrate {
         self.shared.state().emitted.clone()
     }
 
-    /// The outcome of that run.
+    /// The outcome of the last run.
     pub(super) fn outcome(&self) -> Option<Outcome> {
         self.shared.state().outcome.clone()
     }
@@ -254,7 +254,7 @@ impl RelayShared {
         let emitted = GeneratedCrate::read(&library);
         let folder = generated_crate::build_folder().unwrap_or_default();
         let unkept = UnkeptVariables::read(&folder);
-        // For those who look for the place of a panic; without it they do not find it.
+        // Used to find the location of a panic, which otherwise remains unknown.
         let _ = std::fs::write(library.with_extension("rs"), &emitted.source);
         let (answering, cell) = {
             let mut state = self.state();
@@ -286,7 +286,7 @@ impl RelayShared {
     }
 }
 
-/// An outcome in evcxr's words.
+/// Converts an outcome into the lines that evcxr expects.
 fn in_evcxrs_words(outcome: &Outcome) -> ToRelay {
     let mut lines = match outcome {
         Outcome::Completed => Vec::new(),

@@ -1,20 +1,20 @@
-//! `return` at the top of a cell, which ends the cell.
+//! `return` at the top level of a cell, which ends the cell.
 //!
-//! evcxr's function goes on behind the cell's code with what the cell has declared, and an early end is
-//! only known to it as that of an error. So the runtime is told, and each such `return` is made one that
-//! evcxr's code around the cell understands: it is of another type once a cell has had a `?`.
+//! evcxr's function continues after the cell's code by storing the cell's variables, and supports
+//! an early end only as that of an error. So the runtime is notified, and each such `return` is
+//! rewritten for the code around the cell: its type differs once a cell has contained a `?`.
 
 use super::source::{declared, statements};
 use ra_ap_syntax::ast::{self, AstNode, HasArgList, HasGenericArgs};
 use ra_ap_syntax::{SyntaxKind, SyntaxNode, TextRange};
 
-/// A cell after which evcxr compiles all as if they had a `?`.
+/// A cell after which evcxr compiles all cells as if they contained a `?`.
 pub(super) const FALLIBLE: &str = "if false { Err::<(), &str>(\"\")?; };";
 
-/// The function that gives an error a type where the user leaves that to what is returned.
+/// The function that fixes an error type which the user leaves to inference.
 const BOXED: &str = "phalanx::__cell::boxed";
 
-/// Returns true if a cell's returns are such as only a cell with `?` can have.
+/// Returns true if a cell contains a `return` that is only valid in a cell with `?`.
 pub(super) fn are_fallible(source: &str) -> bool {
     let returns = all(source).0;
     let has_value = |found: &ast::ReturnExpr| found.expr().is_some();
@@ -22,8 +22,8 @@ pub(super) fn are_fallible(source: &str) -> bool {
         && (returns.iter().any(has_value) || source.contains('?') || source.contains(".await"))
 }
 
-/// The texts that make the returns of a cell, with their places; `fallible` says if it is compiled as one
-/// with `?`.
+/// The texts that rewrite the returns of a cell, with their offsets; `fallible` is true if it is
+/// compiled as one with `?`.
 pub(super) fn additions(source: &str, fallible: bool) -> Vec<(usize, String)> {
     let (returns, place) = all(source);
     let names: Vec<String> = declared(source).into_keys().collect();
@@ -42,7 +42,7 @@ pub(super) fn additions(source: &str, fallible: bool) -> Vec<(usize, String)> {
             Some(value) => {
                 let (open, close) = match is_ok(&value) {
                     true => (format!(" {{ {told}"), " }"),
-                    // An error is told as that of a `?` is.
+                    // An error is reported like that of a `?`.
                     false if is_open(&value) => (format!(" Ok({BOXED}("), ")?)"),
                     false => (" Ok((".to_owned(), ")?)"),
                 };
@@ -54,7 +54,7 @@ pub(super) fn additions(source: &str, fallible: bool) -> Vec<(usize, String)> {
     additions
 }
 
-/// The returns of a cell, and where its text begins among their bytes.
+/// The returns of a cell, and a conversion from their offsets to those of the cell.
 fn all(
     source: &str,
 ) -> (
@@ -72,7 +72,7 @@ fn is_ok(value: &ast::Expr) -> bool {
     matches!(value, ast::Expr::CallExpr(call) if called(call).as_deref() == Some("Ok"))
 }
 
-/// The last name of the function that is called.
+/// The last segment of the called function's path.
 fn called(call: &ast::CallExpr) -> Option<String> {
     last_name(&call.expr()?)
 }
@@ -84,7 +84,7 @@ fn last_name(function: &ast::Expr) -> Option<String> {
     Some(path.path()?.segment()?.name_ref()?.text().to_string())
 }
 
-/// Returns true if the type of an error is left to what is returned: `Err(text.into())`,
+/// Returns true if the error type is left to inference: `Err(text.into())`,
 /// `result.map_err(Into::into)`.
 fn is_open(value: &ast::Expr) -> bool {
     match value {
@@ -108,7 +108,7 @@ fn is_open(value: &ast::Expr) -> bool {
     }
 }
 
-/// Returns true for the call of a conversion into whatever is wanted.
+/// Returns true for a call that converts into an inferred type.
 fn is_converted(value: &ast::Expr) -> bool {
     match value {
         ast::Expr::ParenExpr(inner) => inner.expr().is_some_and(|inner| is_converted(&inner)),
@@ -129,7 +129,7 @@ fn is_conversion(function: &ast::Expr) -> bool {
         .any(|name| text.ends_with(name))
 }
 
-/// The returns in a statement that are the cell's own.
+/// The returns in a statement that belong to the cell itself.
 fn returns(statement: &SyntaxNode) -> Vec<ast::ReturnExpr> {
     let mut found = Vec::new();
     let mut nodes = vec![statement.clone()];

@@ -1,6 +1,6 @@
-//! The call of rustc that compiles a cell: as cargo made it last, but for a lean crate where one
-//! compiles, with an identity that dependencies do not change, and linked to nothing but what is loaded
-//! where that is enough.
+//! The call of rustc that compiles a cell: cargo's last call, but for a lean crate if one compiles,
+//! with an identity that does not depend on dependencies, and linked only to loaded libraries if
+//! that is sufficient.
 
 use super::dependencies::{self, Build, BuiltCrate, Session};
 use super::generated_crate::SOURCE;
@@ -18,56 +18,58 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::SystemTime;
 
-/// The library that comes of a cell's crate.
+/// The library compiled from a cell's crate.
 pub(super) const CELL_LIBRARY: &str = "libctx.so";
 
-/// The recorded calls, each in a file named by its key; below the crate's folder.
+/// The folder of recorded calls, each in a file named by its key; relative to the crate's folder.
 ///
-/// evcxr begins a session with a crate without dependencies, adds those that every cell has, and what
-/// a `:dep` adds: for none of them, cargo has to be asked a second time.
+/// evcxr starts a session with a crate without dependencies, adds those that every cell has, and
+/// those of `:dep` lines: cargo is called only once for each of these.
 const RECORDS: &str = "target/phalanx-calls";
 
-/// The number of calls that are kept.
+/// The maximum number of calls recorded.
 const MAX_RECORDS: usize = 16;
 
-/// The cell that is compiled next, as the user wrote it, below the crate's folder.
+/// The file with the next cell to be compiled, as written by the user; relative to the crate's
+/// folder.
 const CELL: &str = "target/phalanx-cell.rs";
 
-/// The cell once it has failed: what evcxr tries then is for its messages.
+/// The file of a cell that has failed: evcxr then tries it again for its error messages.
 const FAILED: &str = "target/phalanx-failed-cell.rs";
 
-/// The products that rustc is to make; of a check, only metadata.
+/// The products that rustc generates; for a check, only metadata.
 const EMIT: &str = "--emit=";
 const METADATA: &str = "--emit=metadata";
 
-/// The errors after which evcxr compiles a cell once more in another form: a variable was moved, `?`
+/// The errors after which evcxr compiles a cell again in another form: a variable was moved, or `?`
 /// or `.await` occurs.
 const RETRIED: [&str; 3] = ["E0382", "E0277", "E0728"];
 
-/// A cell is in no other crate's way: nothing is gained by optimizing over its parts together.
+/// A cell is independent of other crates, so that cross-crate optimization has no benefit.
 const NO_LTO: &str = "-Clto=off";
 
-/// The option by which rustc names everything in a crate. Cargo derives it from the dependencies, so
-/// that a further one would make all types of the notebook other ones.
+/// The option that determines the symbol names in a crate. Cargo derives it from the dependencies,
+/// so that an additional one would change all types of the notebook.
 const IDENTITY: &str = "metadata=";
 
-/// The call of rustc that compiles a cell.
+/// A call of rustc that compiles a cell.
 #[derive(Debug, Serialize, Deserialize)]
 pub(super) struct RustcCall {
-    /// A number for all that the build depended on; `None` if that cannot be said in a few files.
+    /// A hash of everything that the build depended on; `None` if it depends on files that may
+    /// change at any time.
     key: Option<u64>,
     environment: Vec<(String, String)>,
     program: String,
     arguments: Vec<String>,
-    /// Everything that cargo has built for it.
+    /// The crates that cargo has built for it.
     crates: Vec<BuiltCrate>,
-    /// The linker that links cells to what is loaded, where there is one.
+    /// The linker for linking cells directly to loaded libraries, if there is one.
     linker: Option<Linker>,
-    /// The time at which the program was installed: an update leaves its path as it is.
+    /// The time at which this program was installed, since an update keeps its path.
     installed: Option<SystemTime>,
 }
 
-/// Removes the record of a build that is about to be made anew.
+/// Removes the record of a build that is about to be repeated.
 pub(super) fn forget(key: u64) {
     let _ = fs::remove_file(record_of(key));
 }
@@ -84,7 +86,7 @@ fn installed(program: &str) -> Option<SystemTime> {
     fs::metadata(program).and_then(|file| file.modified()).ok()
 }
 
-/// Removes all but the newest files of a folder.
+/// Removes all but the newest files in a folder.
 fn remove_oldest(folder: &Path, kept: usize) -> io::Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
@@ -99,12 +101,12 @@ fn remove_oldest(folder: &Path, kept: usize) -> io::Result<()> {
         .try_for_each(|(_, path)| fs::remove_file(path))
 }
 
-/// Says which cell is compiled next in a crate's folder.
+/// Records the next cell to be compiled in a crate's folder.
 pub(super) fn begin_cell(folder: &Path, cell: &PreparedSource) {
     UnkeptVariables::known(&cell.unkept).write(folder);
     cell.statics.write(folder);
     let _ = fs::remove_file(folder.join(FAILED));
-    // Without it the cell is compiled whole.
+    // Otherwise the cell is compiled whole.
     let path = folder.join(CELL);
     if fs::write(&path, &cell.text).is_err() {
         let _ = fs::remove_file(path);
@@ -112,7 +114,7 @@ pub(super) fn begin_cell(folder: &Path, cell: &PreparedSource) {
 }
 
 impl RustcCall {
-    /// Reads a call as cargo prints it: variables, program, arguments, quoted for a shell.
+    /// Parses a call printed by cargo: variables, program and arguments, quoted for a shell.
     pub(super) fn read(printed: &str, key: Option<u64>) -> Option<Self> {
         let call = Self::parse(shell_words::split(printed).ok()?, key)?;
         Some(Self {
@@ -122,25 +124,25 @@ impl RustcCall {
         })
     }
 
-    /// Adds the crates that cargo has built for it, and keeps the call for the next cells.
+    /// Adds the crates that cargo has built for it, and records the call for the next cells.
     #[must_use]
     pub(super) fn record(self, crates: Vec<BuiltCrate>) -> Self {
         let call = Self { crates, ..self };
         if let (Some(key), Ok(json)) = (call.key, serde_json::to_vec(&call)) {
-            // Without a record the next cell takes the long way again.
+            // Without a record, cargo is called again for the next cell.
             let _ = fs::create_dir_all(RECORDS).and_then(|()| fs::write(record_of(key), json));
             let _ = remove_oldest(Path::new(RECORDS), MAX_RECORDS);
         }
         call
     }
 
-    /// The target that is compiled for.
+    /// The compilation target.
     pub(super) fn target(&self) -> Option<&str> {
         let at = self.arguments.iter().position(|word| word == "--target")?;
         self.arguments.get(at + 1).map(String::as_str)
     }
 
-    /// Everything that cells depend on, as it is built.
+    /// The build of all dependencies of cells.
     pub(super) fn build(&self) -> Build<'_> {
         Build {
             key: self.key,
@@ -162,7 +164,7 @@ impl RustcCall {
             key,
             environment,
             program: words.next()?,
-            // Without colours in rustc's own rendering, which cargo would take out.
+            // Without the colours in rustc's rendering, which cargo would remove.
             arguments: words
                 .map(|word| word.replace("--json=diagnostic-rendered-ansi,", "--json="))
                 .collect(),
@@ -173,12 +175,12 @@ impl RustcCall {
         call.folder().is_some().then_some(call)
     }
 
-    /// Returns the record of a build with the same key.
+    /// Reads the record of a build with the same key.
     pub(super) fn recorded(key: Option<u64>) -> Option<Self> {
         Self::recorded_in(Path::new("."), key)
     }
 
-    /// Returns the record of a build with the same key, of evcxr's crate in another folder.
+    /// Reads the record of a build with the same key, of evcxr's crate in another folder.
     pub(super) fn recorded_in(folder: &Path, key: Option<u64>) -> Option<Self> {
         let key = key?;
         let call: Self = serde_json::from_slice(&fs::read(record_in(folder, key)).ok()?).ok()?;
@@ -195,7 +197,7 @@ impl RustcCall {
         Path::new(self.folder().unwrap_or_default()).join(CELL_LIBRARY)
     }
 
-    /// Compiles the cell and ends the process; returns only if rustc cannot be run.
+    /// Compiles the cell and exits the process; returns only if rustc cannot be run.
     pub(super) fn compile(&self, session: &Session) {
         let source = fs::read_to_string(SOURCE).unwrap_or_default();
         let reason = match lean_crate(&source) {
@@ -215,7 +217,7 @@ impl RustcCall {
         self.compile_whole(&source, reason, session);
     }
 
-    /// Compiles a lean crate; `None` if rustc finds errors in it, which nobody is shown.
+    /// Compiles a lean crate; `None` if rustc reports errors, which are not shown.
     fn attempt(
         &self,
         whole: &str,
@@ -236,7 +238,7 @@ impl RustcCall {
         }))
     }
 
-    /// Compiles everything there is; returns only if rustc cannot be run.
+    /// Compiles the whole crate; returns only if rustc cannot be run.
     fn compile_whole(&self, source: &str, reason: &str, session: &Session) {
         if let Ok((output, direct)) = self.compile_kept(source, source, session) {
             let report = Report::whole(reason);
@@ -254,7 +256,7 @@ impl RustcCall {
         }
     }
 
-    /// Compiles a source, without putting those variables into the store that rustc does not let go there.
+    /// Compiles a source without storing the variables that rustc does not allow to be stored.
     fn compile_kept(
         &self,
         whole: &str,
@@ -280,8 +282,9 @@ impl RustcCall {
         }
     }
 
-    /// Runs rustc for `source`, linking directly if that is enough; returns its output, and whether it
-    /// was. The crate is `whole` again then: the evaluator reads it, and so does a further attempt.
+    /// Runs rustc for `source`, linking directly if that is sufficient; returns its output, and
+    /// whether it was. Afterwards the crate is `whole` again, for the evaluator and for further
+    /// attempts.
     fn compile_captured(
         &self,
         whole: &str,
@@ -339,7 +342,7 @@ impl RustcCall {
         command
     }
 
-    /// A call for another crate than the cell's, in the file `source`, that makes one product.
+    /// The call for a crate other than the cell's, in the file `source`, with one product.
     pub(super) fn of_other(
         &self,
         source: &Path,
@@ -365,13 +368,13 @@ impl RustcCall {
         command
     }
 
-    /// Becomes a rustc that only checks; returns only if it cannot.
+    /// Replaces this process by a rustc that only checks; returns only on failure.
     pub(super) fn check(&self) {
         let mut command = Command::new(&self.program);
         let environment = self.environment.iter().map(|(name, value)| (name, value));
         command.envs(environment);
         let arguments = codegen_units::arguments(&self.arguments);
-        // What it fails with is cargo's to find out about.
+        // Errors are reported by cargo.
         let _ = command
             .args(
                 arguments
@@ -385,14 +388,14 @@ impl RustcCall {
     }
 }
 
-/// Returns true if evcxr may make something of rustc's errors.
+/// Returns true if evcxr may retry a cell because of rustc's errors.
 fn is_retried(messages: &[u8]) -> bool {
     let messages = String::from_utf8_lossy(messages);
     let code = |code: &&str| messages.contains(&format!("\"code\":\"{code}\""));
     RETRIED.iter().any(code)
 }
 
-/// The lean crate of the cell that is compiled, or the reason for compiling everything.
+/// The lean crate of the cell being compiled, or the reason for compiling the whole crate.
 fn lean_crate(source: &str) -> Result<LeanCrate, &'static str> {
     if lean::is_off() {
         return Err("lean cells are turned off");

@@ -1,30 +1,30 @@
-//! rustc's messages in the form that evcxr is given, and each error as it was.
+//! rustc's messages in the form passed to evcxr, and the original errors.
 //!
-//! evcxr replaces an error by whatever it points to in the user's code: a type's definition, the bound of a
-//! function, a note behind it. It takes a statement that stores a variable for the cause of an error, and
-//! computes places in the cell from it that may be none. So it is given the places of the error itself; the
-//! rest is for the evaluator alone.
+//! evcxr attributes an error to every span in the user's code: a type's definition, the bound of a
+//! function, a note after it. It takes a statement that stores a variable for the cause of an
+//! error, and computes positions in the cell that may be invalid. So it is only passed the spans of
+//! the error itself; the rest is for the evaluator.
 
 use super::unkept;
 use serde_json::Value;
 
-/// The member of an error in which it stands as rustc has given it.
+/// The member of an error that contains the original form.
 const ORIGINAL: &str = "phalanx_original";
 
-/// The file that evcxr is told a place is in, if it is not to look at it.
+/// The file name of spans that evcxr must ignore.
 const ELSEWHERE: &str = "note";
 
-/// The words of a note by which evcxr is to find out that the last expression is shown by value.
+/// The text of a note from which evcxr concludes that the last expression is shown by value.
 pub(super) const SHOWN_BY_VALUE: &str = "::evcxr_display` takes ownership of the receiver";
 
 /// The error of an `.await` in code that is not asynchronous.
 const AWAITS: &str = "E0728";
 
-/// The error about a variable that is not there, by which evcxr learns that it cannot be stored.
+/// The error of an unknown variable, from which evcxr concludes that it cannot be stored.
 const MISSING: &str = "E0425";
 
-/// Returns rustc's messages as evcxr is given them. A cell that `awaits` may be tried as an asynchronous
-/// one; of others evcxr is not told that they should be.
+/// Converts rustc's messages into the form passed to evcxr. A cell that `awaits` may be retried as
+/// an asynchronous one; for other cells, the errors that suggest it are changed.
 pub(super) fn for_evcxr(messages: &[u8], awaits: bool) -> Vec<u8> {
     let mut told = Vec::with_capacity(messages.len());
     for line in messages.split_inclusive(|byte| *byte == b'\n') {
@@ -33,7 +33,7 @@ pub(super) fn for_evcxr(messages: &[u8], awaits: bool) -> Vec<u8> {
             continue;
         };
         match message["level"].as_str() {
-            // One in the user's code would have evcxr leave out errors that are in no code of theirs.
+            // A warning in the user's code would make evcxr omit errors outside of the user's code.
             Some("warning") => {}
             Some(level @ ("error" | "note" | "help")) => {
                 let is_error = level.starts_with("error");
@@ -47,7 +47,7 @@ pub(super) fn for_evcxr(messages: &[u8], awaits: bool) -> Vec<u8> {
     told
 }
 
-/// An error, or a note behind one, as rustc has given it.
+/// An error, or a note after one, in its original form.
 pub(super) fn original(error: &Value) -> &Value {
     error.get(ORIGINAL).unwrap_or(error)
 }

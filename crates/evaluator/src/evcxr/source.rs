@@ -1,4 +1,4 @@
-//! The changes to a cell's source before evcxr sees it.
+//! Changes to a cell's source before it is passed to evcxr.
 
 use super::statics::Statics;
 use super::untyped::{self, TypeAnnotation};
@@ -11,65 +11,65 @@ use ra_ap_syntax::{Edition, SourceFile, SyntaxNode};
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Range, RangeInclusive};
 
-/// The function that the parser wants around statements; the source stays on its own lines.
+/// The function that wraps statements for the parser; the source stays on its own lines.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
 
-/// Put around the last expression, and around one that may be statements.
+/// The text around the last expression, including one that may be a statement.
 const SHOWN: (&str, &str) = ("&(", ")");
 const SHOWN_BLOCK: (&str, &str) = ("&({ ", " })");
 
-/// A source as evcxr gets it, and how to find the way back.
+/// A source in the form passed to evcxr, with the mapping to the original.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct PreparedSource {
     /// The text to evaluate.
     pub(super) text: String,
-    /// The text as the user has written it.
+    /// The original text.
     pub(super) written: String,
-    /// The place of the user's last expression, if the source ends in one.
+    /// The span of the user's last expression, if the source ends with one.
     pub(super) last_expression: Option<DiagnosticSpan>,
     /// The variables that are dropped before it runs.
     pub(super) dropped: DroppedVariables,
     /// The variables of the cell that are not kept.
     pub(super) unkept: Vec<UnkeptVariable>,
-    /// The statics that there are once it has run.
+    /// The statics after it has run.
     pub(super) statics: Statics,
-    /// The texts that were put into the user's, in order.
+    /// The inserted texts, in order.
     inserted: Vec<Insertion>,
 }
 
-/// Text that was put into a source.
+/// A text inserted into a source.
 #[derive(Clone, Debug, PartialEq)]
 struct Insertion {
-    /// Line and column (from 1, in characters) in the text it was put into.
+    /// The line and column (from 1, in characters) in the text it was inserted into.
     line: usize,
     column: usize,
-    /// In characters.
+    /// The length in characters.
     length: usize,
-    /// The variables whose types it says.
+    /// The variables whose types it specifies.
     types_of: Vec<String>,
 }
 
-/// The facts about a cell and its namespace before it is compiled.
+/// The context of a cell, before it is compiled.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct CellSetting<'a> {
     /// The types of the variables that the cell declares.
     pub(super) types: &'a [VariableType],
-    /// The variables among them whose types rustc has disputed.
+    /// The variables among them whose types rustc has rejected.
     pub(super) disputed: &'a [String],
     /// The items of earlier cells.
     pub(super) items: &'a str,
-    /// The impl blocks of earlier cells that are gone, by the names of [`super::impls`].
+    /// The impl blocks of earlier cells that are invalid, by the names of [`super::impls`].
     pub(super) stale_impls: &'a [String],
     /// True if the cell is compiled as one with `?`.
     pub(super) fallible: bool,
 }
 
-/// Makes the last expression `E` into `&(E)`.
+/// Changes the last expression `E` into `&(E)`.
 ///
-/// evcxr shows it by `(E).evcxr_display()`. The prelude's trait is implemented for references, so
-/// that types which have an `evcxr_display` of their own, by a method or by another trait, keep
-/// theirs; a value has to be a reference for the prelude's to be found without a second compile.
+/// evcxr shows it with `(E).evcxr_display()`. The prelude's trait is implemented for references, so
+/// that types with an `evcxr_display` of their own, as a method or from another trait, keep it; a
+/// value must be a reference to use the prelude's without a second compilation.
 pub(super) fn prepare(source: &str, surroundings: &CellSetting<'_>) -> PreparedSource {
     let mut prepared = PreparedSource::typed(source, surroundings);
     let Some((expression, range)) = last_expression(&prepared.text) else {
@@ -89,7 +89,8 @@ pub(super) fn prepare(source: &str, surroundings: &CellSetting<'_>) -> PreparedS
     prepared
 }
 
-/// Returns true for the call of a macro with braces: at the end of a block it makes statements, or a value.
+/// Returns true for a macro call with braces: at the end of a block, it expands to statements or to
+/// a value.
 fn may_be_statements(expression: &ast::Expr) -> bool {
     let ast::Expr::MacroExpr(expression) = expression else {
         return false;
@@ -98,7 +99,7 @@ fn may_be_statements(expression: &ast::Expr) -> bool {
     input.is_some_and(|input| input.l_curly_token().is_some())
 }
 
-/// Text that is put behind other text.
+/// An insertion after a text.
 fn insertion(before: &str, text: &str) -> Insertion {
     let (line, column) = position(before);
     Insertion {
@@ -109,14 +110,14 @@ fn insertion(before: &str, text: &str) -> Insertion {
     }
 }
 
-/// Line and column (from 1, in characters) just behind a text.
+/// The line and column (from 1, in characters) directly after a text.
 pub(super) fn position(text: &str) -> (usize, usize) {
     let line = text.matches('\n').count() + 1;
     let last = text.rsplit('\n').next().unwrap_or_default();
     (line, last.chars().count() + 1)
 }
 
-/// The last expression and its bytes, at character boundaries of the source.
+/// The last expression and its range, at character boundaries of the source.
 fn last_expression(source: &str) -> Option<(ast::Expr, Range<usize>)> {
     let parsed = SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
     if !parsed.errors().is_empty() {
@@ -134,13 +135,13 @@ fn last_expression(source: &str) -> Option<(ast::Expr, Range<usize>)> {
     Some((expression, start..end))
 }
 
-/// The items among a cell's statements, as evcxr finds them.
+/// The items among a cell's statements, as evcxr recognizes them.
 pub(super) fn items(source: &str) -> Vec<ast::Item> {
     let statements = statements(source).0.into_iter();
     statements.filter_map(ast::Item::cast).collect()
 }
 
-/// The call of a cell's `main`, if the cell has nothing but items and one of them is that.
+/// The call of a cell's `main`, if the cell consists of items including one.
 pub(super) fn call_of_main(source: &str) -> Option<&'static str> {
     let items = items(source);
     if items.is_empty() || items.len() < statements(source).0.len() {
@@ -158,7 +159,7 @@ pub(super) fn call_of_main(source: &str) -> Option<&'static str> {
     }
     let returned = main.ret_type().map(|ty| ty.syntax().text().to_string());
     let may_fail = returned.is_some_and(|ty| ty.contains("Result") || ty.contains("Option"));
-    // A macro, as tokio's, makes an asynchronous one synchronous.
+    // A macro, such as tokio's, makes an asynchronous one synchronous.
     let is_async = main.async_token().is_some() && main.attrs().next().is_none();
     Some(match (is_async, may_fail) {
         (false, false) => "\nmain();",
@@ -168,7 +169,7 @@ pub(super) fn call_of_main(source: &str) -> Option<&'static str> {
     })
 }
 
-/// The lines of each item of a cell, from 1.
+/// The line ranges of a cell's items, from 1.
 pub(super) fn item_lines(source: &str) -> Vec<RangeInclusive<usize>> {
     let behind = start(source);
     let line = |at: usize| {
@@ -200,7 +201,7 @@ pub(super) fn declared(source: &str) -> BTreeMap<String, bool> {
         .collect()
 }
 
-/// The offset at which the Rust of a source begins, in bytes.
+/// The offset at which the Rust code of a source begins, in bytes.
 fn start(source: &str) -> usize {
     let is_before = |line: &&str| {
         let text = line.trim_start();
@@ -210,10 +211,10 @@ fn start(source: &str) -> usize {
     before.map(str::len).sum()
 }
 
-/// The bytes of each statement and item of a source, as evcxr takes it apart.
+/// The ranges of the statements and items of a source, as split by evcxr.
 pub(super) fn segments(source: &str) -> Vec<Range<usize>> {
     let (nodes, place) = statements(source);
-    // What stands before the first one belongs to it.
+    // The text before the first one is part of it.
     let further = nodes.iter().skip(1);
     let further = further.filter_map(|node| place(node.text_range().start().into()));
     let starts = nodes.iter().take(1).map(|_| start(source)).chain(further);
@@ -227,14 +228,15 @@ pub(super) fn segments(source: &str) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// The `let`s of a cell's top level, and where its text begins among their bytes.
+/// The `let`s at a cell's top level, and a conversion from their offsets to those of the cell.
 pub(super) fn lets(source: &str) -> (Vec<ast::LetStmt>, impl Fn(usize) -> Option<usize>) {
     let (statements, place) = statements(source);
     let found = statements.into_iter().filter_map(ast::LetStmt::cast);
     (found.collect(), place)
 }
 
-/// The statements of a cell, behind its commands, and where its text begins among their bytes.
+/// The statements of a cell after its commands, and a conversion from their offsets to those of the
+/// cell.
 pub(super) fn statements(
     source: &str,
 ) -> (Vec<SyntaxNode>, impl Fn(usize) -> Option<usize> + use<>) {
@@ -250,7 +252,7 @@ pub(super) fn statements(
 }
 
 impl PreparedSource {
-    /// A source as it is.
+    /// Wraps a source without changes.
     pub(super) fn unchanged(source: &str) -> Self {
         Self {
             text: source.to_owned(),
@@ -274,7 +276,7 @@ impl PreparedSource {
         }
     }
 
-    /// A source with the types of its variables and names for what evcxr would have no name for.
+    /// Adds types of variables to a source, and names for items that evcxr has no name for.
     pub(super) fn typed(source: &str, surroundings: &CellSetting<'_>) -> Self {
         let mut prepared = Self::unchanged(source);
         let CellSetting {
@@ -295,7 +297,7 @@ impl PreparedSource {
             text,
             types_of: Vec::new(),
         };
-        // Of several at one place, the first here comes first.
+        // Of several texts at the same offset, the first here comes first.
         let mut additions = vec![plain((start(source), impls::without(stale_impls)))];
         additions.extend(returns::additions(source, *fallible).into_iter().map(plain));
         additions.extend(types);
@@ -325,7 +327,7 @@ impl PreparedSource {
         prepared
     }
 
-    /// The variables whose types were written at a place of the text evcxr was given.
+    /// The variables whose types were added at a position of the text passed to evcxr.
     pub(super) fn types_written_at(&self, line: usize, mut column: usize) -> &[String] {
         for insertion in self.inserted.iter().rev() {
             if insertion.line != line || column < insertion.column {
@@ -339,19 +341,19 @@ impl PreparedSource {
         &[]
     }
 
-    /// True if it ends in an expression, whose value is to be shown.
+    /// Returns true if it ends with an expression whose value is shown.
     pub(super) fn has_result(&self) -> bool {
         self.last_expression.is_some()
     }
 
-    /// Has variables dropped before the cell runs: what they are is known to the code that made
-    /// them, to this cell's no more.
+    /// Makes the cell drop variables before it runs: the code that created them knows their types,
+    /// but not this cell.
     pub(super) fn dropping(mut self, dropped: DroppedVariables) -> Self {
         let variables = &dropped.names;
         if variables.is_empty() {
             return self;
         }
-        // In a block, so that evcxr does not keep it; the runtime looks for it by its name.
+        // In a block, so that evcxr does not keep it; the runtime looks it up by name.
         let text = format!(
             "{{ #[unsafe(no_mangle)] extern \"C\" fn phalanx_cell_drops(store: *mut std::ffi::c_void) \
              {{ unsafe {{ ::phalanx::__cell::drop_variables(store, &{variables:?}) }} }} }}; "
@@ -369,13 +371,13 @@ impl PreparedSource {
         self
     }
 
-    /// Has the cell share these statics.
+    /// Makes the cell share these statics.
     pub(super) fn sharing(mut self, statics: &Statics) -> Self {
         self.statics = statics.clone();
         self
     }
 
-    /// The column in the user's source of a place in the text evcxr was given.
+    /// Converts a column of the text passed to evcxr into one of the user's source.
     pub(super) fn column(&self, line: usize, column: usize) -> usize {
         let insertions = self.inserted.iter().rev();
         insertions
@@ -390,9 +392,9 @@ impl PreparedSource {
     }
 }
 
-/// Lines of the file evcxr has compiled, and the line of this source each is from, where that is
-/// unmistakable: the same line on both sides, a part of one line of the source (evcxr gives each
-/// statement a line of its own), or one around a line of the source (the last expression).
+/// Pairs of lines of the file that evcxr has compiled and of this source, where they are
+/// unambiguous: equal lines, a part of one line of the source (evcxr puts each statement on a line
+/// of its own), or text around a line of the source (the last expression).
 pub(super) fn line_map(compiled: &str, source: &str) -> Vec<(u32, u32)> {
     fn places(text: &str) -> HashMap<&str, Option<u32>> {
         let mut places = HashMap::new();
@@ -408,7 +410,7 @@ pub(super) fn line_map(compiled: &str, source: &str) -> Vec<(u32, u32)> {
         }
         places
     }
-    /// The only line for which this holds, if it stands at one place.
+    /// The only line that satisfies a condition, if it occurs once.
     fn only(places: &HashMap<&str, Option<u32>>, holds: impl Fn(&str) -> bool) -> Option<u32> {
         let mut found = places.iter().filter(|(line, _)| holds(line));
         match (found.next(), found.next()) {
@@ -433,7 +435,7 @@ pub(super) fn line_map(compiled: &str, source: &str) -> Vec<(u32, u32)> {
         if source.contains_key(part) {
             continue;
         }
-        // The source is short, and most of what is compiled is not from it.
+        // The source is short, and most of the compiled code does not come from it.
         let Some(place) = only(&source, |line| line.contains(part)) else {
             continue;
         };

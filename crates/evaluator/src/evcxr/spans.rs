@@ -1,4 +1,4 @@
-//! The places of an error in the user's cell, those in imports too, which evcxr writes anew.
+//! The spans of an error in the user's cell, including those in imports, which evcxr rewrites.
 
 use super::cell_map::{CellMap, FILE};
 use super::source;
@@ -6,16 +6,16 @@ use phalanx_protocol::failure::DiagnosticSpan;
 use ra_ap_syntax::ast::{self, AstNode};
 use serde_json::Value;
 
-/// A place in that file, as rustc tells it. Columns are from 1, in characters.
+/// A span in that file, as reported by rustc. Columns are from 1, in characters.
 struct RustcSpan<'a> {
-    /// The first line of it.
+    /// Its first line.
     line: &'a str,
     start: usize,
-    /// The column of its end on that line.
+    /// The end column on that line.
     end: usize,
 }
 
-/// The places of an error of rustc's in the user's source, the primary ones first.
+/// The spans of a rustc error in the user's source, the primary ones first.
 pub(super) fn places(error: &Value, map: &CellMap<'_>) -> Vec<DiagnosticSpan> {
     let spans = error["spans"].as_array().into_iter().flatten();
     let mut places = Vec::new();
@@ -60,14 +60,14 @@ pub(super) fn places(error: &Value, map: &CellMap<'_>) -> Vec<DiagnosticSpan> {
 
 type SpanEnds = ((usize, usize), (usize, usize));
 
-/// A use of a macro in the cell.
+/// The use of a macro in the cell.
 struct MacroUse<'a> {
     ends: SpanEnds,
     name: &'a str,
 }
 
 impl MacroUse<'_> {
-    /// rustc's label of the place.
+    /// rustc's label of the span.
     fn label(&self) -> &'static str {
         match (self.name.starts_with(DERIVE), self.name.ends_with('!')) {
             (true, _) => "in this derive macro expansion",
@@ -77,11 +77,11 @@ impl MacroUse<'_> {
     }
 }
 
-/// The beginning of the name of a macro that derives.
+/// The prefix of the name of a derive macro.
 const DERIVE: &str = "#[derive(";
 
-/// The use in the cell of the macro that has made a place in the notebook's code; none of a macro that
-/// Phalanx has put around it, or of what rustc takes for one, such as `?`.
+/// The use in the cell of the macro that generated a span in the notebook's code; `None` for macros
+/// added by Phalanx, and for rustc's desugarings such as `?`.
 fn used<'a>(span: &'a Value, map: &CellMap<'_>) -> Option<MacroUse<'a>> {
     let mut expansion = &written(span)?["expansion"];
     loop {
@@ -99,7 +99,7 @@ fn used<'a>(span: &'a Value, map: &CellMap<'_>) -> Option<MacroUse<'a>> {
     }
 }
 
-/// The ends of a place: by the cell's statements, or else by the line's text.
+/// The range of a span: mapped by the cell's statements, or otherwise by the line's text.
 fn place(span: &Value, map: &CellMap<'_>) -> Option<SpanEnds> {
     if let Some(ends) = map.range(span) {
         return Some(ends);
@@ -114,7 +114,7 @@ fn place(span: &Value, map: &CellMap<'_>) -> Option<SpanEnds> {
     Some(((line, start), (line, end)))
 }
 
-/// The place of a span in the cell, or that of the call of the macro that it comes from.
+/// The span in the cell's source, or that of the macro call it comes from.
 pub(super) fn written(span: &Value) -> Option<&Value> {
     let mut span = span;
     while span["file_name"] != FILE {
@@ -126,7 +126,7 @@ pub(super) fn written(span: &Value) -> Option<&Value> {
     Some(span)
 }
 
-/// The closure that an error names, by its place in what evcxr has had compiled.
+/// The closure named in an error, located by its position in the code that evcxr compiled.
 pub(super) fn closure(error: &Value, map: &CellMap<'_>) -> Option<DiagnosticSpan> {
     let (compiled, source) = (&map.compiled, map.source);
     let texts = |of: &str, text: &str| {
@@ -134,13 +134,13 @@ pub(super) fn closure(error: &Value, map: &CellMap<'_>) -> Option<DiagnosticSpan
         let texts = all.filter_map(|one| one[text].as_str());
         texts.map(str::to_owned).collect::<Vec<_>>()
     };
-    // Which of the two it is differs from one rustc to another.
+    // It depends on the version of rustc which of the two contains it.
     let labels = texts("spans", "label").into_iter();
     let mut messages = labels.chain(texts("children", "message"));
     let [line, start, end] = messages.find_map(|message| {
         let (_, place) = message.split_once("{closure@")?;
         let (file, place) = place.split_once('}')?.0.split_once(':')?;
-        // rustc shortens paths.
+        // rustc abbreviates paths.
         if !FILE.ends_with(file) {
             return None;
         }
@@ -174,15 +174,15 @@ pub(super) fn closure(error: &Value, map: &CellMap<'_>) -> Option<DiagnosticSpan
     })
 }
 
-/// The column at which the head of a closure ends (`|x: f64|`) that begins at another.
+/// The column at which the head of a closure (`|x: f64|`) that begins at `start` ends.
 fn head(line: &str, start: usize) -> Option<usize> {
     let head = line.chars().enumerate().skip(start.checked_sub(1)?);
     let bars = head.filter(|(_, c)| *c == '|').map(|(at, _)| at + 2);
     bars.take(2).last()
 }
 
-/// The only head of a closure that is so long: evcxr may have had something else compiled since.
-/// Of several the one at that column.
+/// The only closure head with this length, since evcxr may have compiled other code since. Of
+/// several, the one at that column.
 fn only_head(len: usize, column: usize, source: &str) -> Option<(usize, usize, usize)> {
     let heads = (1..).zip(source.lines()).flat_map(|(number, line)| {
         let starts = line.chars().enumerate().filter(|(_, c)| *c == '|');
@@ -212,7 +212,7 @@ fn parse_span(span: &Value) -> Option<RustcSpan<'_>> {
     })
 }
 
-/// The line (from 1) of the source that is the one told of, and the columns there.
+/// The line (from 1) of the source that equals the reported one, and the columns in it.
 fn same_line(told: &RustcSpan<'_>, source: &str) -> Option<(usize, usize, usize)> {
     let wanted = told.line.trim();
     let (number, line) = (1..)
@@ -224,7 +224,7 @@ fn same_line(told: &RustcSpan<'_>, source: &str) -> Option<(usize, usize, usize)
     Some((number, column(told.start), column(told.end)))
 }
 
-/// The name in an import of the source that is the one told of, or the last of its path.
+/// The name in an import of the source that was reported, or the last segment of its path.
 fn import(told: &RustcSpan<'_>, source: &str) -> Option<(usize, usize, usize)> {
     if !told.line.trim_start().starts_with("use ") {
         return None;
@@ -236,7 +236,7 @@ fn import(told: &RustcSpan<'_>, source: &str) -> Option<(usize, usize, usize)> {
     import_of(&path, source).or_else(|| import_of(last, source))
 }
 
-/// The place where the source imports something, by what it calls it.
+/// The position at which the source imports something, by its local name.
 fn import_of(name: &str, text: &str) -> Option<(usize, usize, usize)> {
     let (statements, place) = source::statements(text);
     let imports = statements.into_iter().filter_map(ast::Use::cast);
@@ -316,7 +316,7 @@ mod tests {
         }
         let other = |source| CellMap::of(source, "generated\nsomething else\n".to_owned());
         assert_eq!(closure(&error("lib.rs:2:17"), &other(&source)), None);
-        // The file is another by now; what rustc says of the closure's length helps.
+        // The file has changed since; the length of the closure identifies it.
         let place = closure(&error("lib.rs:1:17: 1:25"), &other(&source)).unwrap();
         assert_eq!([place.start_column, place.end_column], [13, 21]);
         let two = PreparedSource::unchanged("f(|x: f64| k);\n   f(|y: f64| k)");

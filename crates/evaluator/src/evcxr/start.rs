@@ -1,4 +1,4 @@
-//! Bringing an evaluator up: the relay, the context, the prelude.
+//! Starting an evaluator: the relay, the context, the prelude.
 
 use super::compile_cache::NamespaceShape;
 use super::dependencies::Session;
@@ -25,7 +25,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
-/// Set by evcxr for the child it believes is its runtime.
+/// The environment variable that evcxr sets for its runtime process.
 const IS_RUNTIME_VAR: &str = "EVCXR_IS_RUNTIME";
 
 pub(crate) fn hook() {
@@ -33,11 +33,11 @@ pub(crate) fn hook() {
     if std::env::var_os(IS_RUNTIME_VAR).is_some() {
         relay::relay_main();
     }
-    // evcxr's wrapper around rustc; returns when this is not one.
+    // Runs evcxr's wrapper of rustc; returns if this process is not one.
     evcxr::runtime_hook();
 }
 
-/// Starts the evaluator of one kind of namespace.
+/// Starts the evaluator for one kind of namespace.
 pub(crate) fn start(
     kind: NamespaceKind,
     link: &Arc<KernelLink>,
@@ -63,7 +63,8 @@ pub(crate) fn start(
     let begun = generated_crate::build_folder().map(|folder| Session::begin(&folder));
     begun.transpose().map_err(unwritable)?;
     dry_run::end_any().map_err(unwritable)?;
-    // evcxr compiles an expression first, by which it finds out whether lld works. Nothing else is to be learnt.
+    // evcxr first compiles an expression, with which it checks whether lld works. Nothing else
+    // depends on it.
     let is_dry = phalanx_toolchain::find_program("lld").is_none();
     let dry_run = is_dry.then(DryRun::begin).transpose().map_err(unwritable)?;
     let (mut context, outputs) =
@@ -75,11 +76,11 @@ pub(crate) fn start(
         state.add_dep(name, &config).map_err(not_started)?;
     }
     let items = PreparedSource::unchanged(&prelude::LastExpression::default().items());
-    // Every cell is compiled with these items: compiling them alone shows nothing new.
+    // Every cell is compiled with these items, so compiling them alone has no benefit.
     let dry_run = DryRun::building_dependencies(std::iter::empty()).map_err(unwritable)?;
     relay.expect(RelayAnswers::Assume(Outcome::Completed), &items);
     if let Err(error) = context.eval_with_state(&items.text, state.clone()) {
-        // Without what an earlier session may have spoilt.
+        // Removes files that an earlier session may have left in a broken state.
         let forgotten = generated_crate::build_folder().map(|folder| folder::forget_cells(&folder));
         if !matches!(forgotten, Some(Ok(()))) {
             return Err(not_started(error));
@@ -113,7 +114,7 @@ pub(crate) fn start(
     })
 }
 
-/// evcxr waits until somebody has taken what it took for output; there is none that matters here.
+/// Consumes the outputs, for which evcxr would wait; none is relevant here.
 fn drain(outputs: EvalContextOutputs) {
     let EvalContextOutputs { stdout, stderr } = outputs;
     std::thread::spawn(move || while stdout.recv().is_ok() {});
@@ -124,7 +125,8 @@ fn drain(outputs: EvalContextOutputs) {
     });
 }
 
-/// Makes a toolchain ready to compile cells; what those need of the machine that runs them.
+/// Prepares a toolchain for compiling cells; returns their requirements on the machine that runs
+/// them.
 pub(super) fn ready(toolchain: &ActiveToolchain) -> Result<Toolchain, Failure> {
     toolchain.check_release().map_err(lacking)?;
     toolchain

@@ -1,9 +1,9 @@
-//! Statics, whose values stay over cells.
+//! Statics, whose values persist between cells.
 //!
-//! Every cell that reaches a static compiles it. So that there is one all the same, each exports it under
-//! a symbol that the namespace has given it, and the loader binds all to the one that was loaded first:
-//! the runtime lets every library see such symbols. A cell that defines the static anew gives it another
-//! symbol.
+//! Every cell that reaches a static compiles it. So that there is only one nevertheless, each cell
+//! exports it under a symbol assigned by the namespace, and the loader binds all references to the
+//! one that was loaded first: the runtime makes such symbols visible to all libraries. A cell that
+//! redefines the static assigns another symbol to it.
 
 use super::item_macros;
 use super::source::items;
@@ -17,21 +17,21 @@ use std::fs;
 use std::hash::{Hash, Hasher};
 use std::path::Path;
 
-/// The record of a namespace's statics, below the crate's folder.
+/// The record of a namespace's statics, relative to the crate's folder.
 const RECORD: &str = "target/phalanx-statics.json";
 
-/// Attributes by which a user exports a static under a symbol of their own.
+/// Attributes with which a user exports a static under a symbol of their own.
 const EXPORTING: [&str; 3] = ["export_name", "link_section", "no_mangle"];
 
 /// The statics of a namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub(super) struct Statics {
-    /// Type and symbol of each, by its path in the crate.
+    /// The type and symbol of each static, by its path in the crate.
     all: BTreeMap<String, (String, u64)>,
 }
 
 impl Statics {
-    /// With the statics that a cell defines, being given the number of its run; `items` are those of
+    /// Adds the statics that a cell defines, with the number of its run; `items` is the source of
     /// earlier cells.
     pub(super) fn with(&self, source: &str, items: &str, run: u64) -> Self {
         let mut statics = self.clone();
@@ -42,7 +42,7 @@ impl Statics {
         statics
     }
 
-    /// Gives those of these paths other symbols, as their types are other ones.
+    /// Assigns new symbols to the statics with these paths, since their types have changed.
     pub(super) fn renew(&mut self, paths: &[String], run: u64) {
         for path in paths {
             if let Some((_, known)) = self.all.get_mut(path) {
@@ -51,28 +51,28 @@ impl Statics {
         }
     }
 
-    /// Path and type of each.
+    /// The path and type of each static.
     pub(super) fn types(&self) -> Vec<(String, String)> {
         let all = self.all.iter();
         all.map(|(path, (ty, _))| (path.clone(), ty.clone()))
             .collect()
     }
 
-    /// Writes the record in a crate's folder.
+    /// Writes the record to a crate's folder.
     pub(super) fn write(&self, folder: &Path) {
-        // Without it each cell has statics of its own.
+        // Without the record, each cell has statics of its own.
         let json = serde_json::to_vec(self).unwrap_or_default();
         let _ = fs::write(folder.join(RECORD), json);
     }
 
-    /// Reads the record in a crate's folder; empty where there is none.
+    /// Reads the record from a crate's folder; empty if there is none.
     pub(super) fn read(folder: &Path) -> Self {
         let record = fs::read(folder.join(RECORD)).ok();
         let read = record.and_then(|json| serde_json::from_slice(&json).ok());
         read.unwrap_or_default()
     }
 
-    /// Returns a crate's source that exports the statics in it; `None` if there are none.
+    /// Returns a crate's source in which statics are exported; `None` if it contains none.
     pub(super) fn exported(&self, source: &str) -> Option<String> {
         if self.all.is_empty() {
             return None;
@@ -108,7 +108,7 @@ pub(super) fn defines_any(source: &str, items: &str) -> bool {
     !defined(source, items).is_empty()
 }
 
-/// Path and type of the statics that a cell defines.
+/// The path and type of each static that a cell defines.
 fn defined(source: &str, earlier: &str) -> Vec<(String, String)> {
     let mut found = find(items(source).into_iter(), "");
     let calls = item_macros::calls(source, earlier).into_iter();
@@ -116,9 +116,9 @@ fn defined(source: &str, earlier: &str) -> Vec<(String, String)> {
     found.into_iter().flat_map(|found| found.statics).collect()
 }
 
-/// Statics in a source.
+/// The statics found in a source.
 struct FoundStatics {
-    /// Path in the crate, and type: one of an item, or those that a macro makes.
+    /// The path in the crate, and the type: of one item, or of those that a macro defines.
     statics: Vec<(String, String)>,
     kind: StaticKind,
     node: SyntaxNode,
@@ -161,7 +161,7 @@ fn find(items: impl Iterator<Item = ast::Item>, within: &str) -> Vec<FoundStatic
     all
 }
 
-/// The statics that `thread_local!` or `lazy_static!` makes.
+/// The statics defined by a call of `thread_local!` or `lazy_static!`.
 fn of_macro(call: &ast::MacroCall) -> Option<FoundStatics> {
     let name = call.path()?.segment()?.name_ref()?;
     let name = name.text().to_string();
@@ -199,8 +199,8 @@ fn name_and_type(item: &ast::Static) -> Option<(String, String)> {
 }
 
 impl FoundStatics {
-    /// The texts that export them under their symbols, with their offsets. No line moves, and only what
-    /// stands before an item on its own line does.
+    /// The texts that export them under their symbols, with their offsets. Lines are not moved,
+    /// only text before an item on the same line.
     fn export(&self, symbols: &BTreeMap<String, (String, u64)>) -> Vec<(usize, String)> {
         let exported = self.statics.iter().filter_map(|(path, ty)| {
             let (_, symbol) = symbols.get(path)?;
@@ -214,7 +214,7 @@ impl FoundStatics {
         if let StaticKind::Item = self.kind {
             return vec![(before(&self.node), format!(" {attribute} "))];
         }
-        // What the macro makes is private to each cell; this refers to that of the first.
+        // The macro's static is private to each cell; this one refers to that of the first.
         let module = format!("phalanx_statics_of_{first}");
         let (mut inside, mut outside) = (String::new(), String::new());
         for (name, ty, attribute) in &exported {
@@ -239,7 +239,7 @@ impl FoundStatics {
     }
 }
 
-/// The offset behind the last token before an item that is no comment.
+/// The offset after the last token before an item, ignoring comments.
 fn before(item: &SyntaxNode) -> usize {
     let start = usize::from(item.text_range().start());
     let first = item.first_token();

@@ -1,4 +1,5 @@
-//! Cells use the store of variables that the `phalanx` library has, and do not compile their own.
+//! Replaces evcxr's variable store in cells by that of the `phalanx` library, so that it is not
+//! compiled again.
 
 use super::blank::blanks;
 use super::generated_crate::{ENTRY, RUNTIME};
@@ -8,10 +9,10 @@ use std::path::Path;
 /// The replacement for evcxr's module.
 const SHARED: &str = "pub use phalanx::__store::*;";
 
-/// Replaces the definition in a crate's source, if it has one. Everything else stays where it is, to
-/// the byte, since evcxr knows by its place what an error is about.
+/// Replaces the definition in a crate's source, if it has one. Other text keeps its byte offset, by
+/// which evcxr attributes errors.
 pub(super) fn share(source: &Path) -> io::Result<()> {
-    // What cannot be read is rustc's business.
+    // rustc reports a file that cannot be read.
     let text = std::fs::read_to_string(source).unwrap_or_default();
     match shared(&text) {
         Some(text) => std::fs::write(source, text),

@@ -1,4 +1,4 @@
-//! rustc's suggestions, as lines of the cell with what they change.
+//! rustc's suggestions, shown as the changed lines of the cell.
 
 use super::cell_map::{CellMap, FILE, Position};
 use super::error_hints;
@@ -7,14 +7,15 @@ use super::spans::written;
 use serde_json::Value;
 use std::fmt::Write;
 
-/// The longest line, in characters, and the most lines in which a change is shown.
+/// The maximum length of a line, in characters, and the maximum number of lines, of a change that
+/// is shown.
 const MAX_WIDTH: usize = 120;
 const MAX_LINES: usize = 8;
 
-/// The number of alternatives that are listed.
+/// The maximum number of alternatives listed.
 const MAX_ALTERNATIVES: usize = 4;
 
-/// The beginnings of rustc's notes that say what to do.
+/// The beginnings of rustc's notes that contain advice.
 const ADVISING: [&str; 2] = ["an implementation of `", "the literal `"];
 
 /// A replacement of a part of the cell.
@@ -24,7 +25,7 @@ struct Edit<'a> {
     text: &'a str,
 }
 
-/// The suggestions of an error, each with what it would make of the cell.
+/// The suggestions of an error, each with the changed lines of the cell.
 pub(super) fn help(error: &Value, map: &CellMap<'_>) -> Vec<String> {
     let children = error["children"].as_array().into_iter().flatten();
     let advising = children.filter(|child| {
@@ -41,7 +42,7 @@ pub(super) fn help(error: &Value, map: &CellMap<'_>) -> Vec<String> {
     help
 }
 
-/// Returns true if a note of rustc says what to do.
+/// Returns true if a note of rustc's contains advice.
 pub(super) fn is_advice(note: &str) -> bool {
     ADVISING.iter().any(|start| note.starts_with(start))
 }
@@ -65,8 +66,8 @@ fn suggestion(message: &str, child: &Value, map: &CellMap<'_>) -> String {
             if is_in(message, text) {
                 return message.to_owned();
             }
-            // Lines of their own are imports; where they go is the user's choice. What takes the place of
-            // something says enough by itself.
+            // Separate lines are imports, whose position is the user's choice. The message of a
+            // replacement is sufficient.
             let is_replaced = span["byte_start"] != span["byte_end"] && !text.trim().is_empty();
             match is_replaced || text.ends_with('\n') {
                 true => vec![*text],
@@ -79,7 +80,8 @@ fn suggestion(message: &str, child: &Value, map: &CellMap<'_>) -> String {
             match rest.iter().filter(|part| is_there(part)).count() {
                 0 => Vec::new(),
                 same if same == rest.len() => parts.iter().map(|(_, text)| *text).collect(),
-                // Several alternatives in several parts each, of which rustc does not say which is whose.
+                // Several alternatives with several parts each, which rustc does not assign to each
+                // other.
                 _ => return message.to_owned(),
             }
         }
@@ -92,7 +94,7 @@ fn suggestion(message: &str, child: &Value, map: &CellMap<'_>) -> String {
     match (changed(&parts, map), parts.as_slice()) {
         (Some(line), _) if !line.contains('\n') => format!("{message}: `{line}`"),
         (Some(lines), _) => format!("{message}:\n{lines}"),
-        // Of a suggestion in several places, one alone says nothing.
+        // A single part of a suggestion with several is useless.
         (None, [(_, text)]) if !text.trim().is_empty() && !text.contains('\n') => {
             format!("{message}: `{}`", text.trim())
         }
@@ -100,12 +102,12 @@ fn suggestion(message: &str, child: &Value, map: &CellMap<'_>) -> String {
     }
 }
 
-/// Returns true if a message says what it would put there.
+/// Returns true if a message contains the suggested text.
 fn is_in(message: &str, text: &str) -> bool {
     !text.trim().is_empty() && message.contains(&format!("`{}`", text.trim()))
 }
 
-/// A message with what rustc writes at the places that it shows behind it.
+/// Adds rustc's labels at the spans of a message to the message.
 fn with_labels(message: &str, child: &Value) -> String {
     let spans = child["spans"].as_array().into_iter().flatten();
     let elsewhere = spans.filter(|span| span["file_name"] != FILE && is_known(span));
@@ -118,7 +120,7 @@ fn with_labels(message: &str, child: &Value) -> String {
     text
 }
 
-/// Returns false for a place in a crate that only the notebooks' own library depends on.
+/// Returns false for a span in a crate that only the notebooks' own library depends on.
 fn is_known(span: &Value) -> bool {
     let package = span["file_name"].as_str().and_then(|file| {
         let (_, of_host) = file.split_once("/registry/src/")?;
@@ -134,7 +136,7 @@ fn immutable<'a>(span: &Value, text: &str, map: &'a CellMap<'_>) -> Option<&'a s
     (!is_mutable && text.trim() == "mut").then_some(name)
 }
 
-/// The lines of the cell that a suggestion changes, as they are then.
+/// The lines of the cell that a suggestion changes, after the change.
 fn changed(parts: &[(&Value, &str)], map: &CellMap<'_>) -> Option<String> {
     let edits = parts.iter().map(|&(span, text)| {
         let (from, to) = map.inside(span)?;
@@ -161,7 +163,7 @@ fn changed(parts: &[(&Value, &str)], map: &CellMap<'_>) -> Option<String> {
     let after: Vec<&str> = text.lines().collect();
     let is_same_count = after.len() == before.len();
     let shown = after.iter().zip(0..);
-    // Lines that stay as they are say nothing.
+    // Unchanged lines are omitted.
     let shown = shown.filter(|(line, at)| !is_same_count || before.get(*at) != Some(*line));
     let shown: Vec<&str> = shown.map(|(line, _)| line.trim_end()).collect();
     let indented = |line: &&&str| line.len() - line.trim_start().len();
@@ -175,7 +177,7 @@ fn changed(parts: &[(&Value, &str)], map: &CellMap<'_>) -> Option<String> {
     fits.then(|| dedented.collect::<Vec<_>>().join("\n"))
 }
 
-/// The text between two places of lines, of which `first` is the number of the first.
+/// The text between two positions in lines, of which the first has number `first`.
 fn between(lines: &[&str], first: usize, from: Position, to: Position) -> Option<String> {
     let mut text = String::new();
     for number in from.0..=to.0 {

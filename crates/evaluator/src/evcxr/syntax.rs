@@ -1,9 +1,11 @@
-//! Errors of a cell that are to be found before evcxr sees it: syntax errors, and names that are defined twice.
+//! Errors of a cell that are detected before it is passed to evcxr: syntax errors, and names that
+//! are defined twice.
 //!
-//! evcxr takes a cell apart by what it can parse, and what it cannot it leaves out or wraps into code of
-//! its own; of two items with one name it keeps the last, which is meant for those of different cells. So a
-//! cell that the parser here does not understand, or that defines a name more than once, is given to rustc
-//! by itself, which says what is wrong with it; if nothing is, the cell is evcxr's.
+//! evcxr splits a cell into the parts it can parse, and omits the others or wraps them in code of
+//! its own; of two items with the same name it keeps the last, since items of earlier cells are
+//! replaced. So a cell that the parser here does not accept, or that defines a name more than once,
+//! is first passed to rustc alone, whose errors are reported; if there are none, the cell is passed
+//! to evcxr.
 
 use super::generated_crate::build_folder;
 use super::{habits, source};
@@ -15,37 +17,39 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// The function that makes a crate of statements; the cell's first line is the second.
+/// The function that makes a crate of statements; the cell's first line is its second.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
 const LINES_BEFORE: usize = 1;
 
-/// The product that rustc is asked for, below the build folder; there is none if the syntax is wrong.
+/// The requested product of rustc, relative to the build folder; not created if there are syntax
+/// errors.
 const PRODUCT: &str = "target/phalanx-syntax.rmeta";
 
-/// The codes of rustc's lexer. What its parser says has no code.
+/// The error codes of rustc's lexer. Errors of its parser have no code.
 const LEXER: [&str; 8] = [
     "E0758", "E0762", "E0763", "E0765", "E0766", "E0767", "E0748", "E0768",
 ];
 
-/// The codes of names that are defined more than once.
+/// The error codes for names that are defined more than once.
 const DEFINED_TWICE: [&str; 5] = ["E0428", "E0252", "E0254", "E0255", "E0260"];
 
-/// The parser's words for the end of that function, and those that the user reads.
+/// The parser's text for the end of that function, and its replacement for users.
 const OUR_BRACE: &str = "found `}`";
 const END_OF_CELL: &str = "found the end of the cell";
 
-/// rustc's words for that brace once another bracket has closed what it should close.
+/// rustc's message about that brace if another bracket has closed the function.
 const CLOSED: &str = "unexpected closing delimiter";
 const NOT_OPENED: &str = "this cell closes a bracket that it has not opened";
 
-/// Its words for a bracket that the cell leaves open: of two that do not match, the second is that brace.
+/// rustc's message about an unclosed bracket of the cell: of two mismatched ones, the second is
+/// that brace.
 const UNCLOSED: &str = "delimiter";
 const OPEN: &str = "unclosed delimiter";
 const LEFT_OPEN: &str = "contains an unclosed delimiter";
 const NOT_CLOSED: &str = "this cell opens a bracket that it does not close";
 
-/// Returns the errors of a cell that need nothing but the cell to be found, if it has any.
+/// Returns the errors of a cell that do not depend on other cells, if it has any.
 pub(super) fn errors(cell: &str) -> Option<Failure> {
     let code = format!("{BEFORE}{cell}{AFTER}");
     let parsed = SourceFile::parse(&code, Edition::Edition2024);
@@ -59,12 +63,13 @@ pub(super) fn errors(cell: &str) -> Option<Failure> {
     (!diagnostics.is_empty()).then_some(Failure::Compile { diagnostics })
 }
 
-/// Returns true if a cell may define a name more than once: some, as a function and a type, do not collide.
+/// Returns true if a cell may define a name more than once: some definitions, such as a function
+/// and a type, do not conflict.
 fn defines_twice(cell: &str) -> bool {
     let mut names = HashSet::new();
     let items = source::items(cell).into_iter();
     let defined = items.flat_map(|item| match item {
-        // One hides the other, as it does in a file.
+        // The second one shadows the first, as in a file.
         ast::Item::MacroRules(_) => Vec::new(),
         ast::Item::Use(import) => {
             let trees = import.syntax().descendants().filter_map(ast::UseTree::cast);
@@ -81,7 +86,7 @@ fn defines_twice(cell: &str) -> bool {
     defined.any(|name| !names.insert(name))
 }
 
-/// The name that a part of an import defines.
+/// The name defined by a part of an import.
 fn imported(tree: &ast::UseTree) -> Option<String> {
     if tree.use_tree_list().is_some() || tree.star_token().is_some() {
         return None;
@@ -98,7 +103,7 @@ fn imported(tree: &ast::UseTree) -> Option<String> {
     Some(outer.path()?.segment()?.name_ref()?.text().to_string())
 }
 
-/// rustc's messages about a crate, a JSON object in each line; `None` if it cannot be run.
+/// rustc's messages about a crate, as lines of JSON; `None` if it cannot be run.
 fn of_rustc(code: &str) -> Option<String> {
     let mut rustc = Command::new("rustc")
         .args(["--edition=2024", "--crate-type=lib", "--error-format=json"])
@@ -128,7 +133,8 @@ fn diagnostics(messages: &str, cell: &str, codes: &[&str]) -> Vec<Diagnostic> {
     let mut found: Vec<Diagnostic> = messages
         .filter_map(|message| diagnostic(&message, cell, codes))
         .collect();
-    // Where the brace behind the cell closes a bracket of it, what is left open is the brace before it.
+    // If the brace after the cell closes a bracket of the cell, the unclosed one is the brace
+    // before the cell.
     let is_told = found.iter().any(|told| told.message == NOT_CLOSED);
     let is_ours = |told: &Diagnostic| told.message.contains(LEFT_OPEN);
     if is_told {
@@ -151,7 +157,7 @@ fn diagnostics(messages: &str, cell: &str, codes: &[&str]) -> Vec<Diagnostic> {
     found
 }
 
-/// The offset of the last bracket of a cell that is not closed, or not by one of its kind.
+/// The offset of the last bracket of a cell that is unclosed or mismatched.
 fn unclosed(cell: &str) -> Option<usize> {
     let parsed = SourceFile::parse(cell, Edition::Edition2024);
     let tokens = parsed.syntax_node().descendants_with_tokens();
@@ -180,7 +186,7 @@ fn unclosed(cell: &str) -> Option<usize> {
     open.pop().map(|(_, at)| at)
 }
 
-/// One of rustc's messages, if it has one of these codes, or, as one of its parser, none.
+/// Converts a message of rustc's, if it has one of these codes, or no code, as those of its parser.
 fn diagnostic(message: &Value, cell: &str, codes: &[&str]) -> Option<Diagnostic> {
     let code = message["code"]["code"].as_str();
     let spans = message["spans"].as_array()?;
@@ -203,7 +209,7 @@ fn diagnostic(message: &Value, cell: &str, codes: &[&str]) -> Option<Diagnostic>
     };
     let children = message["children"].as_array().into_iter().flatten();
     let help = children.filter(|child| child["level"] == "help");
-    // The brackets around the cell are none of the user's.
+    // The brackets around the cell are not the user's.
     let has_inside = spans.iter().any(|span| is_inside(&span));
     let is_before = |span: &Value| line(&span["line_start"]) == 0;
     let spans = spans.iter().filter(|span| {
@@ -229,7 +235,7 @@ fn diagnostic(message: &Value, cell: &str, codes: &[&str]) -> Option<Diagnostic>
     })
 }
 
-/// A place in the cell; its end for what stands behind it.
+/// A span in the cell; text after the cell is mapped to its end.
 fn place(span: &Value, cell: &str) -> DiagnosticSpan {
     let last = cell.lines().count().max(1);
     let width = |line: usize| {
@@ -254,7 +260,7 @@ fn place(span: &Value, cell: &str) -> DiagnosticSpan {
     }
 }
 
-/// The line of the cell, from 1; 0 for what stands before it.
+/// The line of the cell, from 1; 0 for text before it.
 fn line(line: &Value) -> usize {
     let line = line.as_u64().unwrap_or_default();
     usize::try_from(line)
@@ -267,7 +273,7 @@ mod tests {
     use super::*;
 
     fn told(cell: &str) -> Vec<(String, usize, usize)> {
-        // Not to /dev/null, which rustc would replace where it may.
+        // Not /dev/null, which rustc would replace if permitted.
         let folder = tempfile::tempdir().unwrap();
         let output = Command::new("rustc")
             .args(["--edition=2024", "--crate-type=lib", "--error-format=json"])

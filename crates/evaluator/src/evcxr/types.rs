@@ -1,8 +1,8 @@
-//! The types of the variables that a cell declares without saying them, from the analysis process.
+//! The types of variables that a cell declares without type annotations, from the analysis process.
 //!
-//! evcxr would ask its own rust-analyzer, which is given nothing to read (see [`super::blind`]):
-//! whatever is not written in the cell is asked here, and written into it. What the process does not
-//! know, or not yet, rustc is asked.
+//! evcxr would use its own rust-analyzer, which has nothing to read (see [`super::blind`]): types
+//! that are not written in the cell are requested here, and added to the cell. Types that the
+//! process does not know, or not yet, are inferred by rustc.
 
 use super::compile_cache::NamespaceShape;
 use super::generated_crate::build_folder;
@@ -18,20 +18,20 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
-/// The time after which rustc is asked instead, as while everything is being loaded.
+/// The time after which rustc is used instead, as while the analysis process is loading.
 const PATIENCE: Duration = Duration::from_millis(250);
 
-/// The longest that a cell waits whose types rustc does not say either.
+/// The maximum time a cell waits for types that rustc does not infer either.
 const LONG_PATIENCE: Duration = Duration::from_secs(90);
 
-/// The package that evcxr makes up to try a dependency.
+/// The placeholder package with which evcxr tries out a dependency.
 const TRIAL: &str = "name = \"evcxr_dummy_validate_dep\"";
 
-/// The connection to the analysis process, where there is one.
+/// The connection to the analysis process, if any.
 pub(super) struct Types {
     client: Option<Client>,
     interrupt: Interrupt,
-    /// The dependencies that the process was told of last; `None` once their files may have changed.
+    /// The dependencies last sent to the process; `None` once their files may have changed.
     dependencies: Option<Vec<String>>,
 }
 
@@ -46,8 +46,9 @@ impl Types {
         types
     }
 
-    /// The types of the variables that a cell declares in a namespace of this shape, those of
-    /// `dropped` being gone. A cell that says all types, or whose values do, waits for nobody.
+    /// The types of the variables that a cell declares, in a namespace of this shape without the
+    /// variables in `dropped`. A cell whose types are all written, or evident from its values, does
+    /// not wait.
     pub(super) fn of(
         &mut self,
         source: &str,
@@ -101,12 +102,12 @@ impl Types {
         types
     }
 
-    /// Takes the files of dependencies for changed, as they may be once one is added again.
+    /// Marks the files of dependencies as changed, which is possible when one is added again.
     pub(super) fn look_again(&mut self) {
         self.dependencies = None;
     }
 
-    /// Has the analysis process load what evcxr's crate depends on now, unless it has been told.
+    /// Makes the analysis process load the current dependencies of evcxr's crate, unless it has.
     pub(super) fn follow(&mut self) {
         let (Some(client), Some(folder)) = (&mut self.client, build_folder()) else {
             return;
@@ -124,8 +125,8 @@ impl Types {
     }
 }
 
-/// The types that a cell's variables were found to have when it was compiled before. Of several by one
-/// name, it is the last one that was kept.
+/// The types that a cell's variables had when it was compiled before. Of several variables with the
+/// same name, only the last one was kept.
 pub(super) fn known(source: &str, types: &[(String, String)]) -> Vec<VariableType> {
     let mut seen = HashSet::new();
     let variables = untyped(source).into_iter().rev();
@@ -140,15 +141,15 @@ pub(super) fn known(source: &str, types: &[(String, String)]) -> Vec<VariableTyp
     typed.collect()
 }
 
-/// The types of the variables of a namespace that a cell has declared without writing them.
+/// The types of the namespace's variables that a cell has declared without type annotations.
 pub(super) fn declared(source: &str, variables: &VariableTypes) -> Vec<(String, String)> {
     let names: HashSet<String> = untyped(source).into_iter().map(|v| v.name).collect();
     let declared = variables.iter().filter(|(name, _)| names.contains(name));
     declared.cloned().collect()
 }
 
-/// Types with those that rustc infers of the variables that have none yet. Those that are known help it: it
-/// calls no method of a number whose type is open, rust-analyzer does.
+/// Completes types with those that rustc infers for the remaining variables. The known ones help
+/// rustc: unlike rust-analyzer, it does not call methods of a number with an undetermined type.
 fn inferred(
     cell: &AnalyzedCell,
     variables: &[UntypedVariable],
@@ -184,7 +185,7 @@ fn inferred(
     complete(found.unwrap_or_default(), types.to_vec())
 }
 
-/// Types that are known, the first of each variable.
+/// Combines known types; the first type of each variable is kept.
 fn complete(mut types: Vec<VariableType>, others: Vec<VariableType>) -> Vec<VariableType> {
     types.retain(|ty| ty.ty != InferredType::Unknown);
     for other in others {
@@ -195,7 +196,7 @@ fn complete(mut types: Vec<VariableType>, others: Vec<VariableType>) -> Vec<Vari
     types
 }
 
-/// Those of the variables whose types were not found.
+/// The variables whose types were not found.
 fn unknown(variables: &[UntypedVariable], types: &[VariableType]) -> Vec<UntypedVariable> {
     let is_unknown = |variable: &&UntypedVariable| {
         let found = types.iter().find(|ty| ty.offset == variable.offset);
@@ -204,7 +205,7 @@ fn unknown(variables: &[UntypedVariable], types: &[VariableType]) -> Vec<Untyped
     variables.iter().filter(is_unknown).cloned().collect()
 }
 
-/// The dependencies of evcxr's crate, in order.
+/// The dependencies of evcxr's crate, sorted.
 fn dependencies(folder: &Path) -> Option<Vec<String>> {
     let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).ok()?;
     if manifest.contains(TRIAL) {

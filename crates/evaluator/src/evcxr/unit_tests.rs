@@ -1,17 +1,18 @@
-//! Tests in cells, which are functions like others while `:test` runs them.
+//! Tests in cells, which are ordinary functions while `:test` runs them.
 
 use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasVisibility};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxNode};
 use std::ops::Range;
 
-/// The call by which the kernel runs tests.
+/// The call with which the kernel runs tests.
 const CALL: &str = "phalanx::__cell::run_tests(";
 
-/// Attributes of tests, by which rustc leaves them out of other crates; without white space.
+/// Attributes of tests, because of which rustc omits them from ordinary crates; without white
+/// space.
 const TESTING: [&str; 4] = ["#[test]", "#[cfg(test)]", "#[ignore", "#[should_panic"];
 
-/// Returns a crate's source in which tests are functions that can be called from its root, if its cell
-/// calls them; `None` otherwise. No line moves.
+/// Returns a crate's source in which tests are functions callable from the root, if its cell calls
+/// them; `None` otherwise. The number of lines does not change.
 pub(super) fn called(source: &str) -> Option<String> {
     if !source.contains(CALL) {
         return None;
@@ -27,7 +28,7 @@ pub(super) fn called(source: &str) -> Option<String> {
                 edits.push((range(&node), text.chars().map(blank).collect()));
             }
         }
-        // Private ones are visible in their own modules alone.
+        // Private tests are visible only in their own modules.
         let keyword = match ast::Item::cast(node) {
             Some(ast::Item::Fn(item)) if item.visibility().is_none() && is_test(&item) => {
                 let keywords = [item.async_token(), item.unsafe_token(), item.fn_token()];

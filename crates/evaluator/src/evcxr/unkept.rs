@@ -1,8 +1,8 @@
-//! The variables that a cell does not put back into the store, as rustc says of the code that would.
+//! The variables that a cell does not store, according to rustc's errors.
 //!
-//! evcxr's function for a cell ends by putting all variables into the store. Where one was moved, or
-//! borrows from another, rustc refuses that statement and nothing else; so it is blanked, the cell is
-//! compiled without it, and the evaluator tells evcxr and the user.
+//! evcxr's function for a cell ends by putting all variables into the store. If one was moved, or
+//! borrows from another, rustc rejects that statement and nothing else; so it is blanked, the cell
+//! is compiled without it, and the evaluator notifies evcxr and the user.
 
 use super::blank::blanks;
 use super::generated_crate::SOURCE;
@@ -14,34 +14,34 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
-/// The record, below the crate's folder: what the evaluator knows before a compile, and what rustc has
-/// said after it.
+/// The record, relative to the crate's folder: the variables known to the evaluator before the
+/// compilation, and those found in rustc's errors.
 const RECORD: &str = "target/phalanx-unkept.json";
 
 /// The beginning of a statement that puts a variable into the store.
 const PUT: &str = "evcxr_variable_store.put_variable::<";
 
-/// The labels with which rustc marks the place that needs a borrow to last: the variable that borrows.
+/// rustc's labels at the place that requires a borrow to last: the variable that borrows.
 const BORROWING: [&str; 3] = ["borrow later", "requires that", "borrow might be used"];
 
-/// The label of the place that ends a variable which borrows, behind its name.
+/// rustc's label at the place where a variable that borrows is dropped, around its name.
 const ENDED: (&str, &str) = ("borrow might be used here, when `", "` is dropped");
 
-/// The variables that a cell does not put back.
+/// The variables that a cell does not store.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub(super) struct UnkeptVariables {
-    /// Those that it has moved.
+    /// Moved variables.
     pub(super) moved: BTreeSet<String>,
-    /// Those that cannot be kept.
+    /// Variables that cannot be kept, with the reasons.
     pub(super) reasons: BTreeMap<String, UnkeptReason>,
-    /// Those among them that borrow until they are dropped, as guards do, each with the variables that it
-    /// borrows from.
+    /// The variables among them that borrow until they are dropped, such as guards, each with the
+    /// variables that it borrows from.
     #[serde(default)]
     guards: BTreeMap<String, BTreeSet<String>>,
 }
 
 impl UnkeptVariables {
-    /// Returns what a cell is known to leave out before it is compiled.
+    /// Returns the variables that are known before a cell is compiled.
     pub(super) fn known(variables: &[UnkeptVariable]) -> Self {
         let variables = variables.iter().cloned();
         Self {
@@ -52,26 +52,26 @@ impl UnkeptVariables {
         }
     }
 
-    /// Reads the record in a crate's folder; empty where there is none.
+    /// Reads the record from a crate's folder; empty if there is none.
     pub(super) fn read(folder: &Path) -> Self {
         let record = fs::read(folder.join(RECORD)).ok();
         let read = record.and_then(|json| serde_json::from_slice(&json).ok());
         read.unwrap_or_default()
     }
 
-    /// Writes the record in a crate's folder.
+    /// Writes the record to a crate's folder.
     pub(super) fn write(&self, folder: &Path) {
-        // Without it evcxr gives each variable a try of its own.
+        // Without the record, evcxr compiles the cell again for each variable.
         let json = serde_json::to_vec(self).unwrap_or_default();
         let _ = fs::write(folder.join(RECORD), json);
     }
 
-    /// All of their names.
+    /// The names of all of them.
     pub(super) fn names(&self) -> impl Iterator<Item = &String> {
         self.moved.iter().chain(self.reasons.keys())
     }
 
-    /// Those that cannot be kept.
+    /// The variables that cannot be kept.
     pub(super) fn variables(&self) -> Vec<UnkeptVariable> {
         let reasons = self.reasons.iter();
         let variables = reasons.map(|(name, reason)| UnkeptVariable {
@@ -81,8 +81,8 @@ impl UnkeptVariables {
         variables.collect()
     }
 
-    /// Returns a crate's source without the statements that would put them into the store; guards end before
-    /// what they borrow from is put there. No line moves.
+    /// Returns a crate's source without the statements that store them; guards are dropped before
+    /// the variables they borrow from are stored. The number of lines does not change.
     pub(super) fn without<'a>(&self, source: &'a str) -> Cow<'a, str> {
         let mut text = Cow::Borrowed(source);
         for name in self.names() {
@@ -109,7 +109,7 @@ impl UnkeptVariables {
         text
     }
 
-    /// Adds what rustc's messages say; returns true if that was new.
+    /// Adds the variables in rustc's errors; returns true if any of them is new.
     pub(super) fn learn(&mut self, messages: &[u8]) -> bool {
         let messages = String::from_utf8_lossy(messages);
         let count = |unkept: &Self| {
@@ -156,7 +156,7 @@ impl UnkeptVariables {
                 let reasons = primary.map(|name| (name, UnkeptReason::Uninitialized));
                 self.reasons.extend(reasons);
             }
-            // Errors of lifetimes. Where nothing that is stored borrows, they are the user's.
+            // Lifetime errors. If no stored variable borrows, they are errors of the user's code.
             Some("E0499" | "E0502" | "E0503" | "E0505" | "E0506" | "E0521" | "E0597" | "E0621")
             | Some("E0713" | "E0716" | "E0310" | "E0309" | "E0515" | "E0373")
             | None => {
@@ -170,7 +170,7 @@ impl UnkeptVariables {
     }
 }
 
-/// The variable that the statement at a place puts into the store.
+/// The variable that the statement at a span puts into the store.
 pub(super) fn variable(span: &Value) -> Option<String> {
     if span["file_name"] != SOURCE {
         return None;

@@ -1,8 +1,8 @@
-//! The variables of a cell whose types are not written in it, and how they are written into it.
+//! The variables of a cell without type annotations, and the addition of these.
 //!
-//! evcxr takes a type from `let name: Type`, and keeps what such a statement declares. Every other `let`
-//! stands in a macro's call, which evcxr does not look into; of what it declares, a statement for each
-//! variable whose type is known follows on the same line. The rest is not kept.
+//! evcxr reads types from `let name: Type`, and keeps the variables of such statements. Every other
+//! `let` is wrapped in a macro call, which evcxr does not look into; for each of its variables with
+//! a known type, a statement follows on the same line. Other variables are not kept.
 
 use super::source::lets;
 use phalanx_protocol::analysis::{InferredType, VariableType};
@@ -11,46 +11,47 @@ use ra_ap_syntax::ast::{self, AstNode, HasName, LiteralKind};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxKind, SyntaxNode};
 use std::ops::Range;
 
-/// Put around a statement that evcxr is not to see. What begins with a colon is a command to it.
+/// The text before a statement that is hidden from evcxr. Text that begins with a colon would be a
+/// command.
 const OPEN: &str = "phalanx::__cell::unkept! { ";
-/// It ends in a semicolon, without which it would be taken for the cell's value.
+/// The text after it, with a semicolon, so that it is not the cell's value.
 const CLOSE: &str = " };";
 
-/// A variable without a type.
+/// A variable without a type annotation.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct UntypedVariable {
     pub(super) name: String,
     /// The offset of its name in the cell, in bytes.
     pub(super) offset: usize,
-    /// Its type where its value says it.
+    /// Its type, if it is evident from its value.
     pub(super) evident: Option<String>,
     is_mutable: bool,
-    /// The bytes of its statement in the cell.
+    /// The range of its statement in the cell.
     statement: Range<usize>,
     has_value: bool,
-    /// The end of its pattern, where a type can stand; `None` if the pattern has parts, or a type that is
-    /// not all of it.
+    /// The end of its pattern, where a type can be added; `None` if the pattern is compound, or has
+    /// an incomplete type.
     pattern: Option<usize>,
 }
 
 impl UntypedVariable {
-    /// The end of its statement, if it has a value there; in bytes.
+    /// The end of its statement in bytes, if it has a value.
     pub(super) fn value_end(&self) -> Option<usize> {
         self.has_value.then_some(self.statement.end)
     }
 }
 
-/// Text that is put into a cell.
+/// A text to be inserted into a cell.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) struct TypeAnnotation {
-    /// The offset, in bytes.
+    /// The offset in bytes.
     pub(super) offset: usize,
     pub(super) text: String,
-    /// The variables whose types it says.
+    /// The variables whose types it specifies.
     pub(super) types_of: Vec<String>,
 }
 
-/// The variables of a cell's top level whose types are not written there.
+/// The variables at a cell's top level without type annotations.
 pub(super) fn untyped(source: &str) -> Vec<UntypedVariable> {
     let (lets, place) = lets(source);
     let mut found = Vec::new();
@@ -99,15 +100,15 @@ pub(super) fn untyped(source: &str) -> Vec<UntypedVariable> {
     found
 }
 
-/// A cell with the types that are known of its variables written in, and the way back to its own bytes.
+/// A cell with known types of its variables added, and the mapping to its original offsets.
 pub(super) struct TypedCell {
     pub(super) source: String,
-    /// The place of each type in that source.
+    /// The range of each type in that source.
     inserted: Vec<Range<usize>>,
 }
 
 impl TypedCell {
-    /// Writes types into a cell where a type can stand.
+    /// Adds types to a cell wherever a type can be written.
     pub(super) fn new(source: &str, types: &[VariableType]) -> Self {
         let mut text = String::with_capacity(source.len());
         let (mut inserted, mut done) = (Vec::new(), 0);
@@ -128,26 +129,26 @@ impl TypedCell {
         }
     }
 
-    /// The offset in the cell of a place that is in none of the types.
+    /// The offset in the cell of a position outside of the added types.
     pub(super) fn offset(&self, place: usize) -> usize {
         let before = self.inserted.iter().filter(|range| range.end <= place);
         place - before.map(ExactSizeIterator::len).sum::<usize>()
     }
 }
 
-/// The bytes of a statement, without the comments that belong to it.
+/// The range of a statement, without the comments that belong to its node.
 fn range_of(statement: &ast::LetStmt) -> Range<usize> {
     let whole = statement.syntax().text_range();
     let keyword = statement.let_token();
     let start = keyword.map_or(whole.start(), |token| token.text_range().start());
-    // Attributes stand before it.
+    // Attributes precede it.
     let attributes = statement.syntax().children().find_map(ast::Attr::cast);
     let start = attributes.map_or(start, |attribute| attribute.syntax().text_range().start());
     usize::from(start)..usize::from(whole.end())
 }
 
-/// The texts that say these types in a cell, in the order of the cell, and the variables that are not
-/// kept; rustc has refused the types of those in `disputed`.
+/// The texts that add these types to a cell, in order, and the variables that are not kept; rustc
+/// has rejected the types of those in `disputed`.
 pub(super) fn additions(
     source: &str,
     types: &[VariableType],
@@ -209,7 +210,7 @@ pub(super) fn additions(
     (additions, unkept)
 }
 
-/// The type of a variable as it may be written in a `let`.
+/// The type of a variable in a form that can be written in a `let`.
 fn written(variable: &UntypedVariable, types: &[VariableType]) -> Result<String, UnkeptReason> {
     let known = types.iter().find(|known| known.offset == variable.offset);
     match known.map(|known| &known.ty) {
@@ -220,8 +221,8 @@ fn written(variable: &UntypedVariable, types: &[VariableType]) -> Result<String,
     }
 }
 
-/// The type of a value that is a literal. One without a suffix may be of any type that its variable
-/// is used as, unless it is not used.
+/// The type of a literal value. A literal without a suffix may have any type that its variable is
+/// used as, unless the variable is unused.
 fn evident(value: &ast::Expr, is_free: impl Fn() -> bool) -> Option<String> {
     let literal = match value {
         ast::Expr::Literal(literal) => literal.clone(),
@@ -251,14 +252,14 @@ fn evident(value: &ast::Expr, is_free: impl Fn() -> bool) -> Option<String> {
     Some(ty.to_owned())
 }
 
-/// Returns true for a type without a part that is left to the compiler.
+/// Returns true for a type without parts that are left to inference.
 fn is_complete(ty: &SyntaxNode) -> bool {
     ty.descendants()
         .all(|node| node.kind() != SyntaxKind::INFER_TYPE)
 }
 
-/// Returns true for a type that may be written in a `let`: that of a value that never is, or of one
-/// behind `impl`, may not.
+/// Returns true for a type that can be written in a `let`: not the never type, and not `impl
+/// Trait`.
 fn is_writable(ty: &str) -> bool {
     let parsed = SourceFile::parse(&format!("const _: {ty} = x();"), Edition::Edition2024);
     let mut nodes = parsed.syntax_node().descendants();
@@ -274,7 +275,7 @@ fn is_writable(ty: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// A cell with types written in, each variable's being its name in capitals.
+    /// A cell with types added, the type of each variable being its name in capitals.
     fn written(source: &str) -> String {
         let types: Vec<VariableType> = untyped(source)
             .into_iter()

@@ -1,9 +1,9 @@
-//! The variables of a namespace, as the user knows them.
+//! The variables of a namespace that are visible to the user.
 
 use super::prelude::is_hidden;
 use phalanx_protocol::runtime::Outcome;
 
-/// Name and type, by name.
+/// Names and types, sorted by name.
 pub(super) type VariableTypes = Vec<(String, String)>;
 
 /// All of evcxr's variables.
@@ -15,14 +15,14 @@ pub(super) fn all<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Va
     variables
 }
 
-/// The user's among them.
+/// The user's variables among them.
 pub(super) fn shown(variables: &VariableTypes) -> VariableTypes {
     let shown = variables.iter().filter(|(name, _)| !is_hidden(name));
     shown.cloned().collect()
 }
 
-/// Those that are gone because the cell has moved them: not with the runtime, nor because it was
-/// not run.
+/// The variables that were moved by the cell, as opposed to lost with the runtime, or kept because
+/// the cell did not run.
 pub(super) fn moved(
     before: &VariableTypes,
     after: &VariableTypes,

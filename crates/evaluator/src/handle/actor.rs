@@ -1,4 +1,4 @@
-//! One task per evaluator process: passes requests in and events out.
+//! The actor of an evaluator process: forwards requests and events.
 
 use super::{EvaluatorNotice, HandleRequest};
 use crate::folder::BuildFolder;
@@ -16,11 +16,11 @@ use tokio::process::{Child, ChildStderr};
 use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 
-/// Lines kept of what the process printed, for the case that it ends.
+/// The number of output lines kept in case the process exits.
 const LAST_WORDS: usize = 20;
 
-/// The time an evaluator has to say anything once it is interrupted: one that is stopped, or busy with what cannot be
-/// given up, is ended then. The next one learns what it knew.
+/// The time an evaluator has to respond after an interrupt: one that is stopped, or busy with a
+/// step that cannot be interrupted, is killed then. Its successor restores its state.
 const INTERRUPT_LIMIT: Duration = Duration::from_secs(10);
 
 enum Event {
@@ -28,7 +28,7 @@ enum Event {
     Connected(io::Result<UnixStream>),
     Bytes(io::Result<usize>),
     Line(Option<String>),
-    /// Nothing was heard since an interrupt.
+    /// No response since an interrupt.
     Overdue,
     Gone(io::Result<ExitStatus>),
 }
@@ -39,12 +39,12 @@ struct Actor {
     socket: Option<(OwnedReadHalf, OwnedWriteHalf)>,
     decoder: Decoder,
     buffer: Vec<u8>,
-    /// Requests that came before the process connected.
+    /// Requests received before the process connected.
     early: Vec<EvaluatorRequest>,
     lines: Option<Lines<BufReader<ChildStderr>>>,
     last_words: VecDeque<String>,
     notices: mpsc::UnboundedSender<EvaluatorNotice>,
-    /// The end of the time for the answer to an interrupt.
+    /// The deadline for the response to an interrupt.
     deadline: Option<Instant>,
 }
 
@@ -89,7 +89,7 @@ pub(super) async fn run(
             event => {
                 if let Err(error) = actor.handle(event).await {
                     tracing::warn!(%error, "the evaluator's socket failed");
-                    // Its end is all that is still to be heard.
+                    // Only its exit is still expected.
                     actor.socket = None;
                     kill(pid);
                 }
@@ -98,10 +98,10 @@ pub(super) async fn run(
     }
 }
 
-/// Ends the process and everything it has started: cargo, rustc, the relay.
+/// Kills the process and all processes it has started: cargo, rustc, the relay.
 fn kill(pid: Option<u32>) {
     if let Some(pid) = pid.and_then(|pid| Pid::from_raw(pid as i32)) {
-        // A group that is already gone needs no ending.
+        // The group may not exist any more.
         let _ = rustix::process::kill_process_group(pid, Signal::KILL);
     }
 }
@@ -164,7 +164,7 @@ impl Actor {
                 let count = read?;
                 self.deadline = None;
                 if count == 0 {
-                    // The process is ending; its exit is the event that counts.
+                    // The process is exiting; its exit is handled as an event.
                     self.socket = None;
                     kill(self.child.id());
                     return Ok(());
@@ -187,7 +187,7 @@ impl Actor {
         Ok(())
     }
 
-    /// Reads what the process sent before it ended, such as why it could not start.
+    /// Reads the messages sent before the process exited, such as why it could not start.
     async fn read_rest(&mut self) {
         if self.socket.is_none() {
             let accepted = tokio::select! {
@@ -197,7 +197,7 @@ impl Actor {
             };
             self.socket = accepted.map(|(stream, _)| stream.into_split());
         }
-        // Nobody holds the other end any more, so it ends.
+        // No process holds the other end any more, so it is closed.
         while let Some((read, _)) = &mut self.socket {
             let read = read.read(&mut self.buffer).await;
             if let Err(error) = self.handle(Event::Bytes(read)).await {
@@ -209,7 +209,7 @@ impl Actor {
 
     async fn process_ended(mut self, status: io::Result<ExitStatus>) {
         if let Some(lines) = &mut self.lines {
-            // The process and its group are dead, so the pipe ends.
+            // The process and its group have exited, so the pipe is closed.
             while let Ok(Some(line)) = lines.next_line().await {
                 self.last_words.push_back(line);
             }
@@ -224,13 +224,13 @@ impl Actor {
     }
 
     fn notify(&self, notice: EvaluatorNotice) {
-        // A kernel that has let go of the receiver is ending.
+        // The receiver is dropped when the kernel is shutting down.
         let _ = self.notices.send(notice);
     }
 }
 
-/// The last lines of a process without those behind a panic's message: its backtrace, and what evcxr prints
-/// for its authors.
+/// The last lines of a process without those after a panic's message: the backtrace, and evcxr's
+/// notes for its authors.
 fn without_backtrace<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let is_behind = |line: &&str| line.starts_with("stack backtrace:") || line.starts_with("=====");
     lines.take_while(|line| !is_behind(line)).collect()

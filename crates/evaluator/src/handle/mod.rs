@@ -18,33 +18,33 @@ use tokio::net::UnixListener;
 use tokio::process::Command;
 use tokio::sync::mpsc;
 
-/// The rustc that it asks for the standard library.
+/// The environment variable with the rustc that rust-analyzer queries for the standard library.
 const RUSTC_VAR: &str = "RUSTC";
 
-/// A program that fails: without a rustc, rust-analyzer reads no standard library.
+/// A program that fails: without a rustc, rust-analyzer does not read the standard library.
 const NO_RUSTC: &str = "false";
 
 /// The settings of an evaluator process.
 #[derive(Clone, Debug)]
 pub struct EvaluatorConfig {
-    /// A program whose main calls [`process_main`](crate::process_main) when given
+    /// A program whose `main` calls [`process_main`](crate::process_main) for the arguments
     /// `evaluator --kind local|engines [--echo]`.
     pub program: PathBuf,
-    /// The namespace it compiles for.
+    /// The kind of namespace it compiles for.
     pub kind: NamespaceKind,
-    /// The evaluator it is built around.
+    /// The evaluator to use.
     pub backend: Backend,
-    /// The socket of the process that is asked for types; without it, cells have to say them.
+    /// The socket of the analysis process; without it, cells need type annotations.
     pub analysis: Option<PathBuf>,
 }
 
-/// The reason an evaluator process did not start.
+/// The reason why an evaluator process did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// A folder it needs cannot be used.
+    /// A required folder cannot be used.
     #[error(transparent)]
     Folder(#[from] FolderError),
-    /// The program could not be run.
+    /// The program could not be started.
     #[error("{} could not be started: {source}", program.display())]
     Spawn {
         /// The program.
@@ -55,7 +55,7 @@ pub enum StartError {
 }
 
 impl StartError {
-    /// Returns what a user can do about it.
+    /// Returns the remedy, for users.
     #[must_use]
     pub fn remedy(&self) -> String {
         match self {
@@ -67,7 +67,7 @@ impl StartError {
     }
 }
 
-/// An evaluator process; dropping the handle ends it and all it has started.
+/// An evaluator process; dropping the handle kills it and all processes it has started.
 #[derive(Debug)]
 pub struct Evaluator {
     requests: mpsc::UnboundedSender<HandleRequest>,
@@ -79,18 +79,19 @@ pub struct Evaluator {
 pub enum EvaluatorNotice {
     /// An event of its protocol.
     Event(EvaluatorEvent),
-    /// A line of cargo's: what is being built.
+    /// A progress line of cargo.
     Progress(String),
-    /// The process is gone; nothing follows.
+    /// The process has exited; no further messages follow.
     Exited {
-        /// `signal 9 (SIGKILL)`, `exit status: 1`, …
+        /// The status, such as `signal 9 (SIGKILL)` or `exit status: 1`.
         status: String,
-        /// The last lines it printed, for whoever has to find out why.
+        /// The last lines of its output, to find out the cause.
         last_words: String,
     },
 }
 
-/// A request from the handle to the actor. Unbounded: a user's actions, one at a time.
+/// A request from the handle to the actor. Unbounded, since each is caused by an action of the
+/// user.
 #[derive(Debug)]
 enum HandleRequest {
     Request(EvaluatorRequest),
@@ -98,10 +99,11 @@ enum HandleRequest {
 }
 
 impl Evaluator {
-    /// Starts an evaluator process; returns at once, its first event is `Ready` or `StartFailed`.
+    /// Starts an evaluator process without waiting for it; its first event is `Ready` or
+    /// `StartFailed`.
     ///
     /// # Errors
-    /// When the process cannot be started.
+    /// [`StartError`] if the process cannot be started.
     pub async fn start(
         config: EvaluatorConfig,
     ) -> Result<(Self, mpsc::UnboundedReceiver<EvaluatorNotice>), StartError> {
@@ -112,12 +114,12 @@ impl Evaluator {
         command
             .args(config.backend.args(config.kind))
             .env(SOCKET_VAR, &socket)
-            // It may be killed at any moment: what it puts there goes with our folder.
+            // It may be killed at any moment: its temporary files are removed with our folder.
             .env("TMPDIR", folder.path());
         let mut build_folder = None;
         if config.backend.builds() {
             let kind = config.kind;
-            // May copy what another folder has built, and asks rustup.
+            // May copy builds of another folder, and calls rustup.
             let prepared = tokio::task::spawn_blocking(move || prepare(kind)).await;
             let (built, toolchain) = prepared
                 .map_err(io::Error::other)
@@ -141,7 +143,7 @@ impl Evaluator {
                 .env(TOOLS_VAR, tools);
         }
         for (name, _) in std::env::vars_os() {
-            // A kernel that was itself started from a cell must not pass evcxr's variables on.
+            // A kernel that was itself started from a cell must not pass on evcxr's variables.
             if name.as_encoded_bytes().starts_with(b"EVCXR_IS_") {
                 command.env_remove(name);
             }
@@ -159,7 +161,7 @@ impl Evaluator {
             })?;
         let pid = child.id();
         let (requests, commands) = mpsc::unbounded_channel();
-        // Unbounded: an event or a few per request, and cargo's lines.
+        // Unbounded: a few events per request, and cargo's lines.
         let (notices_tx, notices) = mpsc::unbounded_channel();
         // Ends when the handle is dropped or the process exits.
         tokio::spawn(actor::run(
@@ -174,27 +176,27 @@ impl Evaluator {
 
     /// Sends a request; requests are answered in order.
     pub fn send(&self, request: EvaluatorRequest) {
-        // A process that is gone has said so by `Exited`.
+        // A process that has exited has reported it with `Exited`.
         let _ = self.requests.send(HandleRequest::Request(request));
     }
 
-    /// Ends cargo and rustc; the request that is compiling is answered `Failure::Interrupted`.
+    /// Kills cargo and rustc; the reply to the request being compiled is `Failure::Interrupted`.
     pub fn interrupt(&self) {
         self.send(EvaluatorRequest::Interrupt);
     }
 
-    /// The process id, as long as it has not ended at once.
+    /// The process id; `None` if it has exited immediately.
     pub fn pid(&self) -> Option<u32> {
         self.pid
     }
 
-    /// Ends the process at once; `Exited` follows.
+    /// Kills the process; `Exited` follows.
     pub fn kill(&self) {
         let _ = self.requests.send(HandleRequest::Kill);
     }
 }
 
-/// A folder in which our program stands as the tools that evcxr looks for.
+/// Creates the folder in which our program is installed as the tools that evcxr calls.
 fn tools(folder: &Path, program: &Path) -> io::Result<PathBuf> {
     let tools = folder.join("tools");
     std::fs::create_dir(&tools)?;
@@ -205,7 +207,7 @@ fn tools(folder: &Path, program: &Path) -> io::Result<PathBuf> {
     Ok(tools)
 }
 
-/// Takes a kept folder to build in, and the name of the toolchain to build with.
+/// Locks a build folder, and determines the name of the toolchain.
 fn prepare(kind: NamespaceKind) -> Result<(BuildFolder, Option<&'static str>), FolderError> {
     check_folders()?;
     let cache = cache_folder()?;
@@ -219,7 +221,7 @@ fn prepare(kind: NamespaceKind) -> Result<(BuildFolder, Option<&'static str>), F
         path: cache,
         source,
     })?;
-    // Takes as long as its files take to list, and nobody waits for it.
+    // Takes as long as listing its files, and is not awaited.
     std::thread::spawn(move || {
         let cleaned = cache_folder().map(|cache| clean_cache(&cache, cache_limit()));
         if let Ok(Err(error)) = cleaned {
@@ -229,8 +231,9 @@ fn prepare(kind: NamespaceKind) -> Result<(BuildFolder, Option<&'static str>), F
     Ok((folder, toolchain_name()))
 }
 
-/// The name of the toolchain that rustup chooses in the folder the kernel was started in. It is asked for once,
-/// and given to everything that is started: the toolchain stays the same wherever cargo is run.
+/// The name of the toolchain that rustup selects in the folder the kernel was started in. It is
+/// determined once, and passed to all processes, so that the toolchain does not depend on the
+/// folder in which cargo runs.
 pub(crate) fn toolchain_name() -> Option<&'static str> {
     static NAME: OnceLock<Option<String>> = OnceLock::new();
     let name = || rustup::choice(Path::new(".")).map(|choice| choice.name);

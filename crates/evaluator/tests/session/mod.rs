@@ -1,4 +1,4 @@
-//! An evaluator and the runtime its cells run in, driven by hand.
+//! An evaluator and a runtime for its cells, without a kernel.
 
 #![allow(dead_code, reason = "each test uses its part")]
 
@@ -35,9 +35,9 @@ pub struct Machine {
     pub runtime: Runtime,
     pub events: mpsc::Receiver<RuntimeEvent>,
     pub runs: u64,
-    /// Every one that was run.
+    /// All artifacts that were run.
     pub artifacts: Vec<PathBuf>,
-    /// The variables that the last cell did not leave.
+    /// The variables that the last cell did not keep.
     pub unkept: Vec<UnkeptVariable>,
 }
 
@@ -112,7 +112,7 @@ impl Session {
         session
     }
 
-    /// A session that asks whoever serves a socket for types.
+    /// A session that requests types from the server of a socket.
     pub async fn asking(kind: NamespaceKind, analysis: Option<PathBuf>) -> Self {
         let config = EvaluatorConfig {
             program: program(),
@@ -160,7 +160,7 @@ impl Session {
         }
     }
 
-    /// Evaluates a local cell; what it showed, how it ended, what the evaluator answered.
+    /// Evaluates a local cell; returns its output, its outcome, and the evaluator's reply.
     pub async fn cell(
         &mut self,
         machine: &mut Machine,
@@ -204,7 +204,7 @@ impl Session {
         shown
     }
 
-    /// Evaluates a local cell that has to run to its end; the milliseconds it took too.
+    /// Evaluates a local cell that must complete; returns the time in milliseconds as well.
     pub async fn timed(&mut self, machine: &mut Machine, source: &str) -> (String, f64) {
         let began = Instant::now();
         let shown = self.shown(machine, source).await;
