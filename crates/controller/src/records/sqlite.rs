@@ -110,7 +110,6 @@ impl Sqlite {
     ///
     /// # Errors
     /// [`OpenError`] if the file or the database cannot be opened.
-    /// When that is not possible.
     pub fn open(
         path: &Path,
         unanswered: impl Fn(&MsgId) -> MessageParts,

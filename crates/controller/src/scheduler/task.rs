@@ -122,7 +122,7 @@ pub enum ReplyVerdict {
     Aborted,
     /// The engine does not meet this requirement; another one might.
     Unmet(String),
-    /// The engine refused it, as its reply tells the client; another one might run it.
+    /// The engine refused it, with the reason in its reply to the client; another one might run it.
     Lacking,
 }
 

@@ -55,7 +55,7 @@ pub(super) fn write(cache: &Path) -> io::Result<PathBuf> {
     }
 }
 
-/// Writes the packages of the library to a folder that somebody else owns.
+/// Writes the packages of the library to a folder of the caller's.
 pub(crate) fn export(folder: &Path) -> io::Result<()> {
     for (name, sources, manifest) in packages() {
         let package = folder.join(name);

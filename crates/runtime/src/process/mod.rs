@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! owner ── supervisor ──┬── runner: has the variables, runs cells, one thread
-//!                       ├── snapshot: the runner as it was before the cell, asleep
+//!                       ├── snapshot: a fork of the runner from before the cell, waiting
 //!                       └── what cells have started and left behind
 //! ```
 
