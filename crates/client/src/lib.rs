@@ -3,17 +3,17 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | [`client`] | [`Client`]: the connection, and what is asked of engines |
-//! | [`hub`] | what the controller knows of everybody's tasks |
-//! | [`submission`] | [`Submission`]: compiled cells for engines, and what comes back when one is refused |
-//! | [`task`] | what one task runs, and where: a cell or a call, on an engine or load-balanced |
-//! | [`result`] | [`AsyncResult`]: what is known of the tasks of one submission |
-//! | [`render`] | outputs of several engines as what a notebook shows; pure |
-//! | `state` | everything the client decides: engines, artifacts, tasks; pure |
+//! | [`client`] | [`Client`]: the connection, and requests to engines |
+//! | [`hub`] | the controller's records of tasks of all clients |
+//! | [`submission`] | [`Submission`]: tasks for engines, and refused tasks |
+//! | [`task`] | the code of a task, a cell or a call, and its placement |
+//! | [`result`] | [`AsyncResult`]: the records of the tasks of one submission |
+//! | [`render`] | outputs of several engines in the form a notebook shows; pure |
+//! | `state` | the decisions of the client about engines, artifacts and tasks; pure |
 //! | `record` | the hub's record of a task |
 //! | `shared` | the state that handles share with the actor |
-//! | `recovery` | what has become of tasks after a connection broke |
-//! | `wire`, `connect`, `actor` | messages, sockets, and the loop around the state |
+//! | `recovery` | the state of tasks after a lost connection |
+//! | `wire`, `connect`, `actor` | messages, sockets, and the event loop |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 

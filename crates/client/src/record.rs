@@ -8,22 +8,22 @@ use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::TaskOutput;
 use serde_json::{Map, Value};
 
-/// The outcome of a task, from the hub's records.
+/// The outcome of a task in the hub's records.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HubResult {
     /// The task.
     pub msg_id: MsgId,
-    /// Its request's type: `apply_request`, `execute_request`.
+    /// The type of its request: `apply_request`, `execute_request`.
     pub msg_type: String,
     /// The engine that ran it.
     pub engine: Option<EngineUuid>,
-    /// The user's name for it.
+    /// The user's label of the task.
     pub label: Option<String>,
-    /// The time it was sent (its client's clock).
+    /// The time it was submitted (its client's clock).
     pub submitted: Option<DateTime<Utc>>,
-    /// The time it began (the engine's clock).
+    /// The time it started (the engine's clock).
     pub started: Option<DateTime<Utc>>,
-    /// The time it was done (the engine's clock).
+    /// The time it completed (the engine's clock).
     pub completed: Option<DateTime<Utc>>,
     /// The time the controller received the reply (its clock).
     pub received: Option<DateTime<Utc>>,
@@ -33,9 +33,9 @@ pub struct HubResult {
     pub content: Value,
     /// The reply's metadata.
     pub metadata: Map<String, Value>,
-    /// The failure, unless it ran to its end.
+    /// The failure, unless it completed.
     pub failure: Option<RemoteFailure>,
-    /// Its publications, as far as the hub keeps them.
+    /// Its publications, as far as recorded by the hub.
     pub output: TaskOutput,
     /// The result's buffers.
     pub buffers: Vec<Bytes>,

@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 #[derive(Debug)]
 pub(crate) struct ClientShared {
     pub engines: watch::Sender<Vec<Engine>>,
-    /// Unbounded: comings and goings of engines are few.
+    /// Unbounded: engines join and leave rarely.
     pub subscribers: Mutex<Vec<mpsc::UnboundedSender<ClientEvent>>>,
     pub results: AtomicU64,
 }

@@ -6,7 +6,7 @@ use phalanx_protocol::payload::{Payload, Segment};
 use std::path::PathBuf;
 use std::sync::Arc;
 
-/// Names one task over all resends.
+/// Identifies a task, across resends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct TaskKey {
     pub result: AsyncResultId,

@@ -1,4 +1,4 @@
-//! The connection files that an earlier controller has left, for one that takes its place.
+//! The connection files of an earlier controller, for one that replaces it.
 
 use crate::error::StartError;
 use phalanx_transport::{ClientConnectionFile, EngineConnectionFile};
@@ -11,7 +11,7 @@ pub(crate) struct EarlierFiles {
 }
 
 impl EarlierFiles {
-    /// Reads both files; `None` where there are none yet.
+    /// Reads both files; `None` if they do not exist.
     pub(crate) fn read(client: &Path, engine: &Path) -> Result<Option<Self>, StartError> {
         if !client.exists() || !engine.exists() {
             return Ok(None);

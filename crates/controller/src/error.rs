@@ -1,25 +1,25 @@
-//! The errors of a start.
+//! The errors in starting a controller.
 
 use phalanx_transport::connection::ConnectionFileError;
 use phalanx_transport::socket::{BindError, EndpointError};
 use phalanx_transport::wire::KeyError;
 
-/// A controller could not start.
+/// The reason why a controller could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The configured interface is none.
+    /// The configured interface is invalid.
     #[error(transparent)]
     Interface(#[from] EndpointError),
-    /// It cannot listen there.
+    /// It cannot listen on the interface.
     #[error(transparent)]
     Bind(#[from] BindError),
     /// A connection file cannot be written.
     #[error(transparent)]
     File(#[from] ConnectionFileError),
-    /// A connection file that is to be used again cannot be.
+    /// A connection file to be reused has an invalid key.
     #[error("cannot use the connection files again: {0}")]
     Reuse(#[source] KeyError),
-    /// There is no folder for them.
+    /// The folder for the connection files cannot be created.
     #[error("cannot make a folder for the connection files: {0}")]
     Folder(std::io::Error),
     /// The database of tasks cannot be used.

@@ -5,11 +5,11 @@
 //! |---|---|
 //! | [`hub`] | registrations, ids, heartbeats: a pure state machine |
 //! | [`scheduler`] | load-balanced tasks: a pure state machine |
-//! | `direct` | direct requests that are not answered yet |
-//! | `broadcast` | one request for many engines, their replies as many or as one |
-//! | `records` | what became of tasks, for the queries of clients: in memory or in SQLite |
-//! | `earlier`, `error` | connection files an earlier controller has left; errors of a start |
-//! | `server` | the state that joins them, pure too, and the sockets and the loop around it |
+//! | `direct` | pending direct requests |
+//! | `broadcast` | broadcasts, with separate or combined replies |
+//! | `records` | records of tasks for clients' queries: in memory or in SQLite |
+//! | `earlier`, `error` | connection files of an earlier controller; errors in starting |
+//! | `server` | the state that combines them, also pure, and the sockets and the event loop |
 //! | [`cli`] | `phalanx controller` |
 //! | [`ipython`] | the folders of IPython's profiles, and ipyparallel's cluster file |
 //!

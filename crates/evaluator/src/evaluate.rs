@@ -1,9 +1,9 @@
-//! The interface between the evaluator process and what evaluates in it.
+//! The interface between the evaluator process and its evaluator.
 
 use phalanx_protocol::evaluator::{EvaluatorReply, EvaluatorRequest, NamespaceKind, Toolchain};
 use phalanx_protocol::failure::Failure;
 
-/// The evaluator that a process is built around.
+/// The evaluator in a process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Backend {
     /// rustc, through evcxr.
@@ -15,7 +15,7 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// The arguments that select it in `phalanx evaluator`.
+    /// The arguments of `phalanx evaluator` that select it.
     pub(crate) fn args(self, kind: NamespaceKind) -> Vec<&'static str> {
         let kind = match kind {
             NamespaceKind::Local => "local",
@@ -42,14 +42,14 @@ impl Backend {
     }
 }
 
-/// Something that evaluates: evcxr, or its twin.
+/// An evaluator: evcxr, or its twin.
 pub(crate) trait Evaluate {
-    /// The toolchain that compiled cells need on the machine that runs them.
+    /// The requirements of compiled cells on the machine that runs them.
     fn toolchain(&self) -> Toolchain;
 
-    /// Works on one request; what has to be run meanwhile goes over the link.
+    /// Handles one request; cells that must run meanwhile are sent over the link.
     fn answer(&mut self, work: SlowRequest) -> Result<EvaluatorReply, Failure>;
 }
 
-/// A request that takes its time, without its id.
+/// A request that takes time, without its id.
 pub(crate) type SlowRequest = EvaluatorRequest;

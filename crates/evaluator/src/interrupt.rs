@@ -1,4 +1,5 @@
-//! Stopping a compile: cargo and what it has started are ended, evcxr and its state are untouched.
+//! Interrupts of compilations: cargo and its child processes are killed, evcxr and its state are
+//! not affected.
 
 use rustix::process::{Pid, Signal};
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,40 +8,41 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
-/// The time evcxr may use a compiler it starts after an interrupt.
+/// The interval at which compilers that evcxr starts after an interrupt are killed.
 const AGAIN: Duration = Duration::from_millis(5);
 
-/// An interrupt: possible or not, and made or not. Shared by the threads of an evaluator.
+/// The state of interrupts, shared by the threads of an evaluator.
 #[derive(Clone, Default)]
 pub(crate) struct Interrupt(Arc<InterruptState>);
 
 #[derive(Default)]
 struct InterruptState {
-    /// Requests that have come and are not answered.
+    /// The number of received requests that are not answered.
     pending: AtomicU32,
     interrupted: AtomicBool,
-    /// The relay, which must live: evcxr would take its end for the loss of all variables.
+    /// The process id of the relay, which must not be killed: evcxr would assume the loss of all
+    /// variables.
     spared: AtomicU32,
 }
 
 impl Interrupt {
-    /// A request has come.
+    /// Records that a request was received.
     pub(crate) fn begin(&self) {
         self.0.pending.fetch_add(1, Ordering::SeqCst);
     }
 
-    /// Returns true if the request that is being worked on was interrupted.
+    /// Returns true if the current request was interrupted.
     pub(crate) fn interrupted(&self) -> bool {
         self.0.interrupted.load(Ordering::SeqCst)
     }
 
-    /// A request is done.
+    /// Records that a request was answered.
     pub(crate) fn end(&self) {
         self.0.pending.fetch_sub(1, Ordering::SeqCst);
         self.0.interrupted.store(false, Ordering::SeqCst);
     }
 
-    /// A child that is not part of any compile.
+    /// Records a child process that is not part of any compilation.
     #[cfg_attr(
         not(feature = "evcxr"),
         expect(dead_code, reason = "only evcxr has a relay")
@@ -49,8 +51,8 @@ impl Interrupt {
         self.0.spared.store(pid, Ordering::SeqCst);
     }
 
-    /// Ends every descendant but the relay, and every one that evcxr starts from now on until it has
-    /// given the request up; nothing when nothing is being worked on.
+    /// Kills every descendant except the relay, and every one that evcxr starts from now on until
+    /// it has ended the request; does nothing if there is no request.
     pub(crate) fn now(&self) {
         let idle = self.0.pending.load(Ordering::SeqCst) == 0;
         if idle || self.0.interrupted.swap(true, Ordering::SeqCst) {
@@ -67,17 +69,17 @@ impl Interrupt {
     }
 }
 
-/// Ends every descendant of this process but one.
+/// Kills every descendant of this process but one.
 fn end_descendants(spared: u32) {
     for pid in descendants(std::process::id()).difference(&BTreeSet::from([spared])) {
         if let Some(pid) = Pid::from_raw(*pid as i32) {
-            // One that has just ended needs no ending.
+            // A process that has just exited cannot be killed.
             let _ = rustix::process::kill_process(pid, Signal::KILL);
         }
     }
 }
 
-/// All processes below one, by `/proc`.
+/// All descendants of a process, from `/proc`.
 fn descendants(root: u32) -> BTreeSet<u32> {
     let mut children = BTreeMap::<u32, Vec<u32>>::new();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();
@@ -106,7 +108,7 @@ fn descendants(root: u32) -> BTreeSet<u32> {
 
 fn parent_of(pid: u32) -> Option<u32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name, in parentheses, may hold anything; the parent is the second field behind it.
+    // The name, in parentheses, may contain any character; the parent is the second field after it.
     let (_, rest) = stat.rsplit_once(')')?;
     rest.split_whitespace().nth(1)?.parse().ok()
 }

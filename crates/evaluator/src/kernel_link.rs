@@ -12,13 +12,13 @@ use std::sync::{Mutex, PoisonError};
 
 /// Sends events to the kernel; shared by the main thread and the relay's.
 pub(crate) struct KernelLink {
-    /// Held for one write.
+    /// Locked for single writes only.
     stream: Mutex<UnixStream>,
-    /// Held while a cell runs: cells run one at a time.
+    /// Locked while a cell runs, since cells run one at a time.
     ran: Mutex<Receiver<Outcome>>,
 }
 
-/// Reads what the kernel sends.
+/// Receives the kernel's messages.
 pub(crate) struct RequestReader {
     stream: UnixStream,
 }
@@ -39,20 +39,20 @@ impl KernelLink {
         Ok((link, reader))
     }
 
-    /// Tells the kernel something.
+    /// Sends an event to the kernel.
     ///
     /// # Errors
-    /// When the kernel is gone.
+    /// If the connection is closed.
     pub(crate) fn send(&self, event: &EvaluatorEvent) -> io::Result<()> {
         let bytes = frame::encode(event).map_err(io::Error::other)?;
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
         stream.write_all(&bytes)
     }
 
-    /// Has the kernel run a local cell; returns once it has ended.
+    /// Makes the kernel run a local cell; returns its outcome.
     ///
     /// # Errors
-    /// When the kernel is gone.
+    /// If the connection is closed.
     pub(crate) fn run(&self, cell: CompiledCell) -> io::Result<Outcome> {
         let ran = self.ran.lock().unwrap_or_else(PoisonError::into_inner);
         self.send(&EvaluatorEvent::Run(cell))?;
@@ -61,8 +61,8 @@ impl KernelLink {
 }
 
 impl RequestReader {
-    /// Reads until the kernel closes the socket or dies, then ends everything: there is nobody to
-    /// work for.
+    /// Reads messages until the kernel closes the socket or exits, then exits with all child
+    /// processes.
     pub(crate) fn read_all(
         mut self,
         work: &Sender<EvaluatorRequest>,
@@ -104,17 +104,18 @@ impl RequestReader {
     }
 }
 
-/// Ends this process and all it has started, cargo and rustc among them: it leads a process group.
+/// Kills this process and all processes it has started, including cargo and rustc: it leads a
+/// process group.
 fn end_group() -> ! {
     let own = rustix::process::getpid();
     if rustix::process::getpgrp() == own {
-        // This ends the caller too.
+        // This also kills the calling process.
         let _ = rustix::process::kill_process_group(own, rustix::process::Signal::KILL);
     }
     std::process::exit(0)
 }
 
-/// The id that a request's answer carries.
+/// The id for the reply to a request.
 pub(crate) fn id_of(request: &EvaluatorRequest) -> Option<RequestId> {
     match request {
         EvaluatorRequest::Evaluate { id, .. }

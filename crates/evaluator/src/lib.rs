@@ -3,15 +3,15 @@
 //! | module | content |
 //! |---|---|
 //! | `handle` | the kernel's end of an evaluator process |
-//! | `process` | the evaluator process: requests in, answers out |
+//! | `process` | the evaluator process, which handles requests |
 //! | `evaluate` | the interface that evaluators implement, and their choice |
 //! | `kernel_link`, `interrupt` | the process's socket to the kernel; interrupts of a compilation |
 //! | `environment` | the environment variables between handle and process |
-//! | `analysis` | the analysis process, as the kernel starts it beside its evaluators |
-//! | `cache` | the parts of the cache folder, and its limit |
-//! | `folder` | build folders, kept from session to session |
-//! | `folder_check` | the folders that compiling needs, and what is wrong with them |
-//! | `type_names` | types as `std::any::type_name` gives them, as source |
+//! | `analysis` | the analysis process, which the kernel starts in addition to its evaluators |
+//! | `cache` | the parts of the cache folder, and its size limit |
+//! | `folder` | build folders, kept between sessions |
+//! | `folder_check` | checks of the folders that compilation needs |
+//! | `type_names` | conversion of names from `std::any::type_name` into source |
 //! | `evcxr` | the real evaluator: contexts, prelude, build folders, the relay |
 //! | `echo` | its twin for tests: a few keywords, compiled in no time |
 

@@ -1,4 +1,4 @@
-//! The evaluator process: one thread reads requests, the main thread works on them in order.
+//! The evaluator process: one thread receives requests, and the main thread handles them in order.
 
 use crate::evaluate::{Backend, Evaluate};
 use crate::interrupt::Interrupt;
@@ -10,9 +10,9 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::mpsc;
 
-/// Runs an evaluator process from start to end; called by `phalanx evaluator`.
+/// The main function of an evaluator process; called by `phalanx evaluator`.
 ///
-/// Ends with success once the kernel closes the socket, and at once when the kernel dies.
+/// Returns successfully once the kernel closes the socket, and immediately if the kernel exits.
 pub fn process_main(kind: NamespaceKind, backend: Backend) -> ExitCode {
     match serve(kind, backend) {
         Ok(()) => ExitCode::SUCCESS,
@@ -25,7 +25,7 @@ pub fn process_main(kind: NamespaceKind, backend: Backend) -> ExitCode {
 
 fn serve(kind: NamespaceKind, backend: Backend) -> std::io::Result<()> {
     let interrupt = Interrupt::default();
-    // Requests wait here for their turn; a user's actions, so few.
+    // The queue of requests; unbounded, since each is caused by an action of the user.
     let (work_tx, work) = mpsc::channel();
     let (ran_tx, ran) = mpsc::channel::<Outcome>();
     let (link, reader) = KernelLink::connect(ran)?;
@@ -50,7 +50,7 @@ fn serve(kind: NamespaceKind, backend: Backend) -> std::io::Result<()> {
         let result = if interrupt.interrupted() {
             Err(stopped())
         } else {
-            // A cell that was compiled before the interrupt could stop it is done all the same.
+            // A cell that was compiled before the interrupt took effect has completed.
             let result = evaluator.answer(request);
             result.map_err(|failure| {
                 if interrupt.interrupted() {

@@ -97,8 +97,9 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The failures of several tasks as one: the only one by itself, several as a [`Composite`](Self::Composite);
-    /// `None` without any. `name` is that of what was run.
+    /// Combines the failures of several tasks: a single one is returned by itself, several as a
+    /// [`Composite`](Self::Composite), none as `None`. `name` is the name of the function or magic
+    /// that was run.
     pub fn composite(name: &str, mut failures: Vec<RemoteFailure>) -> Option<Self> {
         match failures.len() {
             0 => None,

@@ -10,15 +10,13 @@
 //! | [`comm`] | comms between code and frontends: messages between the library and its owner |
 //! | [`native`] | the C interface between a runtime process and the libraries it loads |
 //! | [`segment`], `payload` | references to large data, between processes of one machine |
-//! | [`host`] | messages between the `phalanx` library in a cell and the process that owns its
-//! runtime |
+//! | [`host`] | messages between the `phalanx` library and its runtime's owner |
 //! | [`apply`] | such messages about functions, engines and the hub |
 //! | [`runtime`] | messages between a runtime process and its owner (kernel or engine) |
 //! | [`evaluator`] | messages between the kernel and an evaluator process |
 //! | [`analysis`] | messages between the analysis process and the kernel or an evaluator |
 //! | [`release`] | the versions of our programs, which are compared before anything else |
-//! | [`parallel`] | ipyparallel 9's wire protocol between client, controller and engine, with our
-//! metadata |
+//! | [`parallel`] | ipyparallel 9's messages between client, controller and engine |
 
 pub mod apply;
 pub mod comm;

@@ -2,10 +2,8 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | `process` | the runtime process, which loads and calls cells and holds only the user's
-//! variables; its snapshots and its supervisor |
-//! | `output` | conversion of the bytes of its two pipes into ordered
-//! [`Output`](phalanx_protocol::output::Output)s, each with its run; pure |
+//! | `process` | the process that runs cells and holds the variables, its snapshots, its supervisor |
+//! | `output` | its bytes as ordered [`Output`](phalanx_protocol::output::Output)s; pure |
 //! | `owner` | the owner's end: starts the process, sends it cells, reports events |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]

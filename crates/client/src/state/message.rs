@@ -25,12 +25,12 @@ pub(crate) struct Reply {
     pub answer: ReplyContent,
 }
 
-/// The controller's report on tasks. A task in neither list is still under way.
+/// The controller's report on tasks. A task in neither list is still pending.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
     /// The replies to those that have ended.
     pub ended: Vec<Reply>,
-    /// Tasks that the controller neither has nor knows the end of.
+    /// Tasks that the controller has no record of.
     pub unknown: Vec<MsgId>,
 }
 

@@ -4,8 +4,7 @@
 //! |---|---|
 //! | `plain.rs` | the types it can consist of: unsafe |
 //! | `memory.rs` | unnamed files, mapped: unsafe |
-//! | `out_of_band.rs` | plain data in transit, separate from the bytes of the value that contains
-//! it |
+//! | `out_of_band.rs` | plain data in transit, outside of its value's bytes |
 
 pub(crate) mod memory;
 pub(crate) mod out_of_band;

@@ -5,8 +5,7 @@
 //! |---|---|
 //! | `rows.rs`, `cell.rs` | rows and cells of any value that serde can serialize |
 //! | `formats.rs` | CSV, and JSON with its schema |
-//! | `debug.rs` | tables in the debug texts of `ndarray`, `nalgebra` and `polars`, for values of
-//! cells |
+//! | `debug.rs` | tables in the debug texts of `ndarray`, `nalgebra` and `polars` |
 
 mod cell;
 pub(crate) mod debug;
