@@ -2,8 +2,8 @@
 //!
 //! | module | content |
 //! |---|---|
-//! | `process` | the process that runs cells and holds the variables, its snapshots, its supervisor |
-//! | `output` | its bytes as ordered [`Output`](phalanx_protocol::output::Output)s; pure |
+//! | `process` | the process that runs cells and holds variables, its snapshots and supervisor |
+//! | `output` | its pipes' bytes as ordered [`Output`](phalanx_protocol::output::Output)s; pure |
 //! | `owner` | the owner's end: starts the process, sends it cells, reports events |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
