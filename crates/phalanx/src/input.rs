@@ -17,8 +17,8 @@ use phalanx_protocol::host::{HostReply, HostRequest};
 /// ```
 ///
 /// # Errors
-/// `UsageError` if the frontend does not support input, the user ends it (Ctrl-D), or the code runs
-/// on an engine.
+/// `UsageError` if the frontend does not support input or the code runs on an engine, `Error` if the
+/// user ends the input (Ctrl-D).
 pub fn input(prompt: impl Into<String>) -> Result<String, Error> {
     ask(prompt.into(), false)
 }

@@ -232,7 +232,8 @@ impl<R: Transferable, S: Shape> AsyncResult<R, S> {
     /// Returns the value of one task, counted from 0, without waiting.
     ///
     /// # Errors
-    /// `TimeoutError` if the task is not done; the task's failure if it failed.
+    /// `TimeoutError` if the task is not done, `UsageError` if there is no such task; the task's
+    /// failure if it failed.
     pub fn at(&self, task: usize) -> Result<S::Task<R>, Error> {
         let value = S::next::<R>(&mut self.handle.outcome(task)?);
         value.unwrap_or_else(|| Err(outcomes::no_task()))

@@ -104,11 +104,10 @@ impl<S: Shape> DirectView<S> {
 }
 
 impl DirectView<One> {
-    /// Waits for the concatenated lists that engines hold under a name.
+    /// Waits for the list that the engine holds under a name.
     ///
     /// # Errors
-    /// As [`gather`](Self::gather); the engine's failure if the name is not a list of `T` there
-    /// (`CompositeError` for several engines).
+    /// As [`gather`](Self::gather); the engine's failure if the name is not a list of `T` there.
     pub fn gather_sync<T: Transferable>(&self, name: &str) -> Result<Vec<T>, Error> {
         self.gather(name)?.get()
     }
