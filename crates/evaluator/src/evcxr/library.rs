@@ -1,5 +1,5 @@
-//! The `phalanx` library as cells depend on it: its source is in this program, and is written to a
-//! folder named by what is in it.
+//! The `phalanx` library for cells: its source is embedded in this program, and written to a folder
+//! named by a hash of the content.
 
 use super::library_lock;
 use crate::folder;
@@ -18,7 +18,7 @@ pub(super) const LOCK_FILE: &str = "Cargo.lock";
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
-/// Writes the library unless it is there; answers the folder of the `phalanx` package.
+/// Writes the library unless it exists; returns the folder of the `phalanx` package.
 pub(super) fn write(cache: &Path) -> io::Result<PathBuf> {
     let packages = packages();
     let lock = library_lock::contents();
