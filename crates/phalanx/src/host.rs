@@ -198,6 +198,6 @@ impl Incoming {
 /// The internal error for a reply of the wrong kind.
 pub(crate) fn unexpected(reply: &HostReply) -> Error {
     Error::new(Failure::Internal {
-        message: format!("the kernel gave an answer to another question: {reply:?}"),
+        message: format!("unexpected reply from the kernel: {reply:?}"),
     })
 }

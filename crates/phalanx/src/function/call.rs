@@ -77,9 +77,9 @@ impl<'a> ReceivedCall<'a> {
     pub(super) fn captures(&mut self, read: &mut Read<'_>) -> Option<()> {
         let done = match self.captures.take() {
             Some(captures) => captures.decode(read),
-            None => Err("they did not come".to_owned()),
+            None => Err("they are missing".to_owned()),
         };
-        let failed = |why| format!("what the function captures cannot be read: {why}");
+        let failed = |why| format!("the function's captures cannot be read: {why}");
         self.ended(done.map_err(|why| CallError::unread(failed(why))))
     }
 

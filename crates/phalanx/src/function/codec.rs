@@ -93,7 +93,7 @@ pub(crate) fn read_frame(frame: &Frame, type_name: &str, read: &mut Read<'_>) ->
             Some(taken) => taken.decode(read),
             None => Err("it is cut off".to_owned()),
         },
-        _ => Err("it is of no known form".to_owned()),
+        _ => Err("its format is unknown".to_owned()),
     };
     done.map_err(|why| unread(type_name, &why))
 }
@@ -110,7 +110,7 @@ pub(crate) fn unread(type_name: &str, why: &str) -> Error {
 /// self-describing.
 fn read_reply(json: &[u8], type_name: &str, read: &mut Read<'_>) -> Result<(), String> {
     if type_name != self::type_name::<ExecuteReply>() {
-        return Err("it is what an engine answers to a cell, an ExecuteReply".to_owned());
+        return Err("it is an engine's reply to a cell, an ExecuteReply".to_owned());
     }
     let mut text = Encoder::after(Vec::new());
     text.number(json.len() as u64);

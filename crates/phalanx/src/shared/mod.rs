@@ -233,7 +233,7 @@ fn found(
         Some(place) => size
             .checked_mul(count)
             .and_then(|len| out_of_band::take(place, len))
-            .ok_or_else(|| "its data did not come with it".to_owned()),
+            .ok_or_else(|| "its out-of-band data is missing".to_owned()),
     }
 }
 

@@ -71,7 +71,7 @@ pub(super) fn answer(request: CommRequest) -> Option<HostReply> {
     let changes = matches!(request, CommRequest::Send(_));
     if matches!(request, CommRequest::Observe(_)) {
         eprintln!(
-            "phalanx: a widget on an engine is only shown; one that is clicked or moved belongs into the notebook's own cells, without %%px"
+            "phalanx: a widget on an engine is only shown; one that users operate must be created in the notebook's own cells, without %%px"
         );
     }
     let reply = listeners::here()?.answer(request);
