@@ -298,7 +298,7 @@ impl Actor {
             match segment::hold(vec![segment.clone().into()]) {
                 Ok(mut taken) => *value = taken.pop().unwrap_or_default(),
                 Err(error) => {
-                    warn_rarely!(%error, %engine, "a value is gone");
+                    warn_rarely!(%error, %engine, "a large value cannot be opened");
                     *value = Payload::default();
                     gone = Some(error);
                 }
@@ -395,7 +395,7 @@ impl Actor {
                         match recovery::recover(&requests, ids).await {
                             Ok(recovered) => Event::Recovered(recovered),
                             Err(error) => {
-                                tracing::debug!(%error, "asking what has become of tasks");
+                                tracing::debug!(%error, "querying the state of tasks");
                                 Event::NotRecovered
                             }
                         }

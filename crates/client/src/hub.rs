@@ -269,7 +269,7 @@ impl Client {
             let new = reply.resubmitted.get(task).cloned();
             new.ok_or_else(|| HubError::Malformed {
                 query: ResubmitRequest::MSG_TYPE,
-                reason: format!("it does not say what '{task}' has become"),
+                reason: format!("it does not contain the task that replaces '{task}'"),
             })
         };
         tasks.iter().map(new).collect()
