@@ -33,7 +33,7 @@ impl ServerState {
             let direct: usize = waiting.iter().map(|(_, ids)| ids.len()).sum();
             if !commands.is_empty() || direct > 0 {
                 let (client, tasks) = (shown(Some(&client)), commands.len());
-                tracing::info!(%client, tasks, direct, "a client has gone, and its tasks that have not begun");
+                tracing::info!(%client, tasks, direct, "a client has left, and its tasks that have not started are aborted");
             }
             self.perform(commands);
             for (engine, msg_ids) in waiting {

@@ -163,7 +163,7 @@ impl ServerState {
             (RecordRequest::Queue { reply, engines }, RecordAnswer::Records(records)) => {
                 (completed(reply, &engines, &records), vec![])
             }
-            (asked, _) => return tracing::error!(?asked, "an answer to another question"),
+            (asked, _) => return tracing::error!(?asked, "the answer does not fit the query"),
         };
         let (content, buffers) = answer;
         let mut reply = self.session.envelope(&reply_type, content, Some(&request));
@@ -295,7 +295,7 @@ fn results(
                 .and_then(|reply| reply.buffers.clone());
             let Some(kept) = kept else {
                 let evalue = format!(
-                    "the result of {id} is not kept, since it is larger than one may be: whoever submitted it has it"
+                    "the result of {id} is not kept, since it exceeds the size limit: only the client that submitted it has it"
                 );
                 return (error("ValueError", evalue), vec![]);
             };
