@@ -162,7 +162,7 @@ impl Actor {
         }
         let taken = segment::hold(vec![value]).map(|mut all| all.pop());
         let value = taken.unwrap_or_else(|error| {
-            tracing::warn!(%error, "what a function gave back is gone");
+            tracing::warn!(%error, "a large value cannot be opened");
             None
         });
         self.process.control.queue(&RuntimeRequest::Taken);

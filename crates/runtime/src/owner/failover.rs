@@ -180,7 +180,7 @@ impl Actor {
         sleeper.wire.send(&RuntimeRequest::Wake).await?;
         let woken = timeout(WAKE_LIMIT, sleeper.wire.next()).await??;
         let RuntimeReply::Ready { pid } = woken else {
-            return Err(io::Error::other("it said something else"));
+            return Err(io::Error::other("it sent an unexpected reply"));
         };
         self.process.control = sleeper.wire;
         self.control_open = true;

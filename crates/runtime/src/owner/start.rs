@@ -114,7 +114,7 @@ pub(super) async fn start(config: &RuntimeConfig) -> Result<StartedRuntime, Star
                 format!("{error} {}", said.trim()).trim().to_owned(),
             ))
         }
-        Err(_) => Err(not_ready("it said nothing in time")),
+        Err(_) => Err(not_ready("it did not report in time")),
     }
 }
 
@@ -140,7 +140,7 @@ async fn ready(listener: &UnixListener) -> io::Result<Ready> {
         let mut control = Wire::new(listener.accept().await?.0);
         match control.next().await? {
             RuntimeReply::Ready { pid } => Ok((control, pid)),
-            _ => Err(io::Error::other("it did not say that it is ready")),
+            _ => Err(io::Error::other("it did not report that it is ready")),
         }
     };
     let (control, pid) = tokio::select! {
