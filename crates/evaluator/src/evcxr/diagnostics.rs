@@ -190,10 +190,10 @@ fn diagnostic(error: &CompilationError, map: &CellMap<'_>) -> Diagnostic {
     help.extend(named.map(|name| {
         match dropped.rebuilt.is_empty() {
             true => format!(
-                "this cell defines the type of `{name}` anew, so it cannot use the old value"
+                "this cell redefines the type of `{name}`, so it cannot use the old value"
             ),
             false => format!(
-                "the crate that the type of `{name}` comes from was built anew, so no cell can use the old value"
+                "the crate that defines the type of `{name}` was rebuilt, so no cell can use the old value"
             ),
         }
     }));
@@ -355,7 +355,7 @@ fn not_shown(error: &CompilationError, map: &CellMap<'_>) -> Option<Diagnostic> 
                 None => "end the cell with `;`, or show a part of it".to_owned(),
             },
             (false, _) => {
-                "values are shown as `:fmt` says; `:fmt {:?}` is what it says at first".to_owned()
+                "values are shown in the format of `:fmt`; `:fmt {:?}` is the default".to_owned()
             }
         }],
         code: code(json),

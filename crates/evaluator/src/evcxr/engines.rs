@@ -371,7 +371,7 @@ impl<S: Clone> Evaluate for Engines<S> {
             } => self.compile(&source, &base, next, &outcome, &rebuilt, types.as_deref()),
             EvaluatorRequest::AddDependency { spec, .. } => self.add_dependency(&spec),
             other => Err(Failure::Internal {
-                message: format!("the engines' evaluator does not answer {other:?}"),
+                message: format!("the engines' evaluator does not handle {other:?}"),
             }),
         }
     }

@@ -192,7 +192,7 @@ pub(super) fn diagnostic(message: &str) -> Diagnostic {
     let text = cause.map_or(text, |(_, cause)| cause.trim_start());
     let mut told = plain(text.to_owned());
     if is_unreachable(text) {
-        let help = "there is no network, and this machine does not have all of it yet";
+        let help = "there is no network, and not all of it has been downloaded to this machine";
         told.help.push(help.to_owned());
     } else if text.contains("--offline was specified") || text.contains("offline mode") {
         let help = "this machine does not have it yet: `:offline 0` lets cargo fetch it";

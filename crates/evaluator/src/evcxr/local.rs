@@ -90,7 +90,7 @@ impl Evaluate for Local {
         match work {
             EvaluatorRequest::Evaluate { source, .. } => self.evaluate(&source),
             other => Err(Failure::Internal {
-                message: format!("the local evaluator does not answer {other:?}"),
+                message: format!("the local evaluator does not handle {other:?}"),
             }),
         }
     }
@@ -132,7 +132,7 @@ impl Local {
         match &mut self.context {
             Context::Used(context) => Ok(context),
             Context::Fresh(_) | Context::Moving => Err(Failure::Internal {
-                message: "evcxr's context is gone".to_owned(),
+                message: "evcxr's context is missing".to_owned(),
             }),
         }
     }
@@ -407,7 +407,7 @@ pub(super) fn not_writable(error: io::Error) -> Failure {
 
 fn kernel_gone(error: std::io::Error) -> Failure {
     Failure::Internal {
-        message: format!("the kernel is gone: {error}"),
+        message: format!("the connection to the kernel is closed: {error}"),
     }
 }
 

@@ -248,7 +248,7 @@ impl RelayShared {
         let (Some("LOAD_AND_RUN"), Some(library), Some(entry)) =
             (words.next(), words.next(), words.next())
         else {
-            return Err(io::Error::other(format!("evcxr said {line:?}")));
+            return Err(io::Error::other(format!("unexpected line {line:?}")));
         };
         let library = PathBuf::from(library);
         let emitted = GeneratedCrate::read(&library);
