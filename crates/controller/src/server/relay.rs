@@ -342,7 +342,7 @@ impl ServerState {
     }
 }
 
-/// Returns the engine whose socket a message came by.
+/// Returns the engine that sent a message, by the identity of its socket.
 fn sending_engine(message: &RawMessage) -> Option<EngineUuid> {
     message
         .identities
