@@ -28,7 +28,7 @@ pub(crate) struct Reply {
 /// The controller's report on tasks. A task in neither list is still pending.
 #[derive(Debug, Default)]
 pub(crate) struct Recovered {
-    /// The replies to those that have ended.
+    /// The replies to tasks that have ended.
     pub ended: Vec<Reply>,
     /// Tasks that the controller has no record of.
     pub unknown: Vec<MsgId>,
