@@ -144,7 +144,7 @@ impl EncodedArgs {
 impl EncodedParts {
     /// Appends a serialized value.
     pub(crate) fn value(&mut self, parts: Parts) {
-        if parts.bytes.len() < SEGMENT_THRESHOLD {
+        if parts.bytes.len() < OUT_OF_BAND_THRESHOLD {
             let at = self.areas.append(parts.areas);
             self.bytes.push(VALUE);
             self.bytes.extend_from_slice(&at.to_le_bytes());
@@ -181,7 +181,7 @@ const REFERENCE: u8 = 1;
 const FAR_VALUE: u8 = 2;
 
 /// The size in bytes from which data is stored out of band.
-const SEGMENT_THRESHOLD: usize = 1 << 16;
+const OUT_OF_BAND_THRESHOLD: usize = 1 << 16;
 
 /// A value that can be passed for a parameter of type `A`: an `A`, a borrowed form of one (`&A`,
 /// `&str` for a `String`, a slice or an array for a `Vec`), or a [`Reference`] to one on the
