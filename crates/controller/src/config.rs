@@ -1,3 +1,5 @@
+//! The settings of a controller.
+
 use crate::scheduler::Scheme;
 use phalanx_transport::Scheme as SignatureScheme;
 use std::path::PathBuf;

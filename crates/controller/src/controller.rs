@@ -1,3 +1,5 @@
+//! The handle on a running controller: its start, its connection files, its end.
+
 use crate::config::ControllerConfig;
 use crate::earlier::EarlierFiles;
 use crate::error::StartError;

@@ -1,3 +1,5 @@
+//! One engine of the hub: its registration, step by step, and its connected channels. Pure.
+
 use phalanx_protocol::id::EngineId;
 use std::time::Instant;
 

@@ -1,3 +1,5 @@
+//! Task records in memory, the default store.
+
 use super::{Filter, FoundRecords, RecordAnswer, RecordChange, RecordQuery, TaskRecord};
 use crate::hash::HashMap;
 use phalanx_protocol::id::MsgId;

@@ -1,3 +1,5 @@
+//! The record of one task, under ipyparallel's keys.
+
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::date;

@@ -1,3 +1,5 @@
+//! Dependencies between tasks: finished tasks, and those that wait for them. Pure.
+
 use super::task::TaskNo;
 use crate::hash::HashMap;
 use phalanx_protocol::id::{EngineUuid, MsgId};

@@ -1,3 +1,5 @@
+//! The queue of tasks that only wait for an engine, fair between clients. Pure.
+
 use super::task::{Language, SchedulerEntry, TaskNo};
 use crate::hash::HashMap;
 use bytes::Bytes;

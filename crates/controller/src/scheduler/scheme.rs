@@ -1,3 +1,5 @@
+//! The schemes by which an engine is chosen: ipyparallel's `TaskScheduler.scheme_name`.
+
 use std::str::FromStr;
 
 /// The rule for choosing among the engines that may take a task; ipyparallel's

@@ -1,3 +1,5 @@
+//! A load-balanced task, and the scheduler's commands about it.
+
 use super::dependency::FinishedTasks;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::{Dependency, TaskMetadata};

@@ -1,3 +1,5 @@
+//! The sockets of a controller: bound, and written to the connection files.
+
 use super::incoming::{Incoming, ServerSocket};
 use super::iopub::IopubRelay;
 use crate::config::ControllerConfig;

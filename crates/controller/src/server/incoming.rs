@@ -1,3 +1,5 @@
+//! The receiving halves of the sockets, and the next message of any.
+
 use phalanx_transport::{Event, Receiver};
 
 /// A socket of the controller.

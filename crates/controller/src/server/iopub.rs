@@ -1,3 +1,5 @@
+//! The relay of publications, from all engines to all clients.
+
 use super::replies::HeaderFields;
 use super::{engine_uuid, shown};
 use crate::records::PublishedOutput;

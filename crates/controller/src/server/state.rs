@@ -1,3 +1,5 @@
+//! The state of a controller: events in, commands out. Pure.
+
 use super::TICK;
 use super::clock::Clock;
 use super::incoming::ServerSocket;

@@ -1,3 +1,5 @@
+//! The metadata of a function call.
+
 use crate::apply::PushedName;
 use crate::id::ArtifactHash;
 use serde::{Deserialize, Serialize};

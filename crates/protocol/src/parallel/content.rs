@@ -1,3 +1,5 @@
+//! The association of contents with their message types.
+
 use serde::{Serialize, de::DeserializeOwned};
 
 /// The content of one type of message.

@@ -1,3 +1,5 @@
+//! Requests on an engine's control channel.
+
 use super::Content;
 use super::registration::content;
 use super::signal::Signal;

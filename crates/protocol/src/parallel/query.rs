@@ -1,3 +1,5 @@
+//! Requests of clients to the hub, and its replies.
+
 use super::Content;
 use super::registration::content;
 use crate::id::{EngineId, EngineUuid, MsgId};

@@ -1,3 +1,5 @@
+//! Registration and connection of engines and clients, and the hub's notifications.
+
 use super::Content;
 use super::error::ErrorContent;
 use crate::id::{EngineId, EngineUuid};

@@ -1,3 +1,5 @@
+//! The metadata of tasks, in requests and replies.
+
 use super::BatchedEnd;
 use super::error::EngineInfo;
 use super::message::MessageRef;

@@ -1,3 +1,5 @@
+//! Reading and writing of connection files, for their owner alone.
+
 use serde::{Serialize, de::DeserializeOwned};
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;

@@ -1,3 +1,5 @@
+//! ipyparallel's connection files: `ipcontroller-client.json` and `ipcontroller-engine.json`.
+
 use super::file::{self, ConnectionFileError};
 use super::tunnel::{Tunnel, TunnelError};
 use crate::socket::{Endpoint, EndpointError};

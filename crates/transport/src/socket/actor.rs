@@ -1,3 +1,5 @@
+//! The task that owns a socket: commands of the handles in, received messages out.
+
 use super::backpressure::{SendQueueGauges, UnreadBytes};
 use super::driver::{Driver, SendOutcome};
 use super::{CloseError, Event, Frames, RoutingId};

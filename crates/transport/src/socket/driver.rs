@@ -1,3 +1,5 @@
+//! The interface between [`Socket`](super::Socket) and a socket library.
+
 use super::{BindError, ConnectError, Endpoint, Event, Frames};
 use std::path::Path;
 use std::time::Duration;

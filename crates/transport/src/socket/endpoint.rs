@@ -1,3 +1,5 @@
+//! Addresses of sockets: TCP, Unix sockets, memory.
+
 use std::fmt;
 use std::path::PathBuf;
 use std::str::FromStr;

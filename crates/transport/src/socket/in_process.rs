@@ -1,3 +1,5 @@
+//! A socket with a shortcut for peers in the same process.
+
 use super::driver::{Driver, SendOutcome};
 use super::memory::{self, MemorySocket};
 use super::{BindError, ConnectError, Endpoint, Event, Frames, SocketKind, SocketOptions};

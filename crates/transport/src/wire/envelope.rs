@@ -1,3 +1,5 @@
+//! Messages with their parts parsed.
+
 use super::{RawMessage, SigningKey, WireError};
 use crate::socket::Frames;
 use bytes::Bytes;

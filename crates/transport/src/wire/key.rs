@@ -1,3 +1,5 @@
+//! Keys and digests of signatures.
+
 use super::raw::RawMessage;
 use bytes::Bytes;
 use data_encoding::{HEXLOWER, HEXLOWER_PERMISSIVE};

@@ -1,3 +1,5 @@
+//! Messages as signed frames, for relays.
+
 use super::{SigningKey, WireError};
 use crate::socket::Frames;
 use bytes::Bytes;

@@ -1,3 +1,5 @@
+//! The guard against replayed messages.
+
 use super::{RawMessage, WireError};
 use std::collections::{HashSet, VecDeque};
 

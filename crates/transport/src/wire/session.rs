@@ -1,3 +1,5 @@
+//! Sessions: the identity and the key with which messages are made.
+
 use super::{Envelope, Header, SigningKey};
 use phalanx_protocol::date;
 use phalanx_protocol::id::{MsgId, SessionId};

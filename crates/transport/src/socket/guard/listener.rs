@@ -1,3 +1,5 @@
+//! The listener of a guard, and its peers.
+
 use super::super::Endpoint;
 use std::io;
 use std::net::IpAddr;

@@ -1,3 +1,5 @@
+//! One guarded connection: bytes copied both ways, within the limits of a peer.
+
 use super::frames::{FrameChecker, FrameLimits, RefusalReason};
 use super::listener::GuardedPeer;
 use super::waiting_room::WaitingPlace;

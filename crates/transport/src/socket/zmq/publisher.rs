@@ -1,3 +1,5 @@
+//! PUB, over the zeromq crate's XPUB.
+
 use super::super::driver::{Driver, SendOutcome};
 use super::{
     BindError, ConnectError, Endpoint, Event, Frames, Guards, RoutingId, SocketKind, SocketOptions,

@@ -1,3 +1,5 @@
+//! ROUTER, over the zeromq crate.
+
 use super::super::driver::{Driver, SendOutcome};
 use super::{BindError, ConnectError, Endpoint, Event, Frames, Guards, SocketKind, SocketOptions};
 use futures::channel::mpsc;
