@@ -4,11 +4,11 @@
 
 use bytes::Bytes;
 use phalanx_client::{
-    AsyncResult, Client, EngineCall, EngineCell, EngineTask, Placement, SchedulingOptions,
-    Submission,
+    AsyncResult, Client, EngineCall, EngineCell, EngineTask, Placement, Submission,
 };
 use phalanx_controller::{Controller, ControllerConfig};
 use phalanx_engine::EngineConfig;
+use phalanx_protocol::apply::SchedulingOptions;
 use phalanx_protocol::id::{ArtifactHash, EngineId, StateId};
 use phalanx_protocol::parallel::{CallMetadata, CellMetadata};
 use phalanx_protocol::payload::Payload;

@@ -5,7 +5,8 @@
 mod support;
 
 use bytes::Bytes;
-use phalanx_client::{AsyncResult, EngineCall, Placement, SchedulingOptions, Submission};
+use phalanx_client::{AsyncResult, EngineCall, Placement, Submission};
+use phalanx_protocol::apply::SchedulingOptions;
 use phalanx_protocol::id::{ArtifactHash, EngineId};
 use phalanx_protocol::parallel::{CallMetadata, Dependency};
 use phalanx_protocol::payload::Payload;

@@ -43,4 +43,4 @@ pub use result::{
     AlreadyDone, AsyncResult, SelectedTasks, TaskEvent, TaskEventKind, TaskOutcome, TaskSelection,
 };
 pub use submission::{RefusedTask, Submission};
-pub use task::{EngineCall, EngineCell, EngineTask, Placement, SchedulingOptions};
+pub use task::{EngineCall, EngineCell, EngineTask, Placement};

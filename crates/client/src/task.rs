@@ -1,7 +1,8 @@
 //! The code of a task, and its placement.
 
+use phalanx_protocol::apply::SchedulingOptions;
 use phalanx_protocol::id::{ArtifactHash, AsyncResultId, EngineId};
-use phalanx_protocol::parallel::{CallMetadata, CellMetadata, Dependency};
+use phalanx_protocol::parallel::{CallMetadata, CellMetadata};
 use phalanx_protocol::payload::{Payload, Segment};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,23 +58,6 @@ pub enum Placement {
     Engine(EngineId),
     /// On an engine chosen by the scheduler.
     Balanced(Arc<SchedulingOptions>),
-}
-
-/// The conditions that the scheduler observes.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub struct SchedulingOptions {
-    /// The engines it may choose among; empty for all.
-    pub targets: Vec<EngineId>,
-    /// Tasks that must have ended before it starts.
-    pub after: Dependency,
-    /// Tasks on whose engine it must run.
-    pub follow: Dependency,
-    /// The time it may wait for its dependencies, in seconds; 0 for no limit.
-    pub timeout: f64,
-    /// The number of retries after a failure.
-    pub retries: u32,
-    /// True to run it even if this client disconnects before it has started.
-    pub detached: bool,
 }
 
 impl EngineCall {
@@ -143,8 +127,8 @@ impl EngineTask {
         }
     }
 
-    /// The dependencies of a load-balanced task.
-    pub(crate) fn dependencies(&self) -> Option<&SchedulingOptions> {
+    /// The conditions of a load-balanced task.
+    pub(crate) fn scheduling(&self) -> Option<&SchedulingOptions> {
         match self {
             Self::Call(EngineCall {
                 placement: Placement::Balanced(balanced),

@@ -273,7 +273,7 @@ fn routed(mut metadata: CallMetadata, data: Option<&ArgumentRoute>) -> CallMetad
 /// Adds the label of a task, and its scheduling conditions.
 fn schedule(message: &mut Message, work: &EngineTask, targets: &[EngineUuid]) {
     let label = work.label().map(str::to_owned);
-    let Some(balanced) = work.dependencies() else {
+    let Some(balanced) = work.scheduling() else {
         return message.add(&DirectMetadata { label });
     };
     message.add(&TaskMetadata {

@@ -1,6 +1,6 @@
 //! The evaluator's twin for tests: compiles a few keywords in no time, with all possible outcomes.
 
-use crate::evaluate::{Evaluate, SlowRequest};
+use crate::evaluate::Evaluate;
 use crate::kernel_link::KernelLink;
 use phalanx_analysis::process::Analyze;
 use phalanx_protocol::analysis::{
@@ -97,7 +97,7 @@ impl Evaluate for Echo {
         }
     }
 
-    fn answer(&mut self, work: SlowRequest) -> Result<EvaluatorReply, Failure> {
+    fn answer(&mut self, work: EvaluatorRequest) -> Result<EvaluatorReply, Failure> {
         match work {
             EvaluatorRequest::Evaluate { source, .. } => self.evaluate(&source),
             EvaluatorRequest::Compile {

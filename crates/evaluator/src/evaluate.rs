@@ -48,8 +48,5 @@ pub(crate) trait Evaluate {
     fn toolchain(&self) -> Toolchain;
 
     /// Handles one request; cells that must run meanwhile are sent over the link.
-    fn answer(&mut self, work: SlowRequest) -> Result<EvaluatorReply, Failure>;
+    fn answer(&mut self, work: EvaluatorRequest) -> Result<EvaluatorReply, Failure>;
 }
-
-/// A request that takes time, without its id.
-pub(crate) type SlowRequest = EvaluatorRequest;

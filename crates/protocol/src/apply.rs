@@ -50,13 +50,13 @@ pub enum ApplyPlacement {
         /// The number of tasks.
         tasks: usize,
         /// The conditions that the scheduler observes.
-        conditions: PlacementConditions,
+        conditions: SchedulingOptions,
     },
 }
 
 /// The conditions under which the scheduler places a task.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct PlacementConditions {
+pub struct SchedulingOptions {
     /// The engines it may choose among; empty for all.
     pub targets: Vec<EngineId>,
     /// Tasks that must have ended before it starts.

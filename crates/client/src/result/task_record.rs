@@ -59,7 +59,7 @@ pub(super) struct TaskDetails {
 
 impl TaskRecord {
     pub(super) fn new(task: &EngineTask, submitted: DateTime<Utc>) -> Self {
-        let balanced = task.dependencies();
+        let balanced = task.scheduling();
         let after = balanced.map_or(&[][..], |both| &both.after.dependencies);
         let follow = balanced.map_or(&[][..], |both| &both.follow.dependencies);
         let is_plain = task.source().is_none()

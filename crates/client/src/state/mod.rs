@@ -413,7 +413,7 @@ impl State {
         now: Now,
         commands: &mut Vec<Command>,
     ) {
-        let wanted = work.dependencies().map_or(&[][..], |b| &b.targets);
+        let wanted = work.scheduling().map_or(&[][..], |b| &b.targets);
         let is_mixed = self.engines.is_mixed();
         // A stock scheduler would assign it to Python engines as well.
         let all = match is_mixed && wanted.is_empty() {

@@ -19,7 +19,7 @@ use super::source::{self, CellSetting, PreparedSource, prepare};
 use super::syntax;
 use super::types::{self, Types};
 use super::variables::{self, VariableTypes};
-use crate::evaluate::{Evaluate, SlowRequest};
+use crate::evaluate::Evaluate;
 use evcxr::{Error, EvalContext, EvalOutputs};
 use phalanx_protocol::evaluator::{Compiled, EvaluatorReply, EvaluatorRequest, Toolchain};
 use phalanx_protocol::failure::Failure;
@@ -358,7 +358,7 @@ impl<S: Clone> Evaluate for Engines<S> {
         self.toolchain.clone()
     }
 
-    fn answer(&mut self, work: SlowRequest) -> Result<EvaluatorReply, Failure> {
+    fn answer(&mut self, work: EvaluatorRequest) -> Result<EvaluatorReply, Failure> {
         match work {
             EvaluatorRequest::Compile {
                 source,

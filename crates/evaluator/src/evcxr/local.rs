@@ -18,7 +18,7 @@ use super::statics::Statics;
 use super::syntax;
 use super::types::Types;
 use super::variables::{self, VariableTypes};
-use crate::evaluate::{Evaluate, SlowRequest};
+use crate::evaluate::Evaluate;
 use evcxr::{CommandContext, Error, EvalContext, EvalOutputs};
 use phalanx_protocol::evaluator::{
     CompiledCell, DroppedVariables, Evaluated, EvaluatorReply, EvaluatorRequest, Toolchain,
@@ -86,7 +86,7 @@ impl Evaluate for Local {
         self.toolchain.clone()
     }
 
-    fn answer(&mut self, work: SlowRequest) -> Result<EvaluatorReply, Failure> {
+    fn answer(&mut self, work: EvaluatorRequest) -> Result<EvaluatorReply, Failure> {
         match work {
             EvaluatorRequest::Evaluate { source, .. } => self.evaluate(&source),
             other => Err(Failure::Internal {

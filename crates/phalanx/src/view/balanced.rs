@@ -7,7 +7,7 @@ use crate::async_result::{AsyncResult, AsyncResultHandle, One, Shape, Successes}
 use crate::function::{Arguments, EncodedArgs, IntoFunction, Located, Transferable};
 use crate::opaque::opaque;
 use crate::{AsyncMapResult, Client, Error};
-use phalanx_protocol::apply::{ApplyPlacement, Dependency, PlacementConditions};
+use phalanx_protocol::apply::{ApplyPlacement, Dependency, SchedulingOptions};
 use phalanx_protocol::id::{EngineId, MsgId};
 use std::fmt;
 use std::time::Duration;
@@ -104,7 +104,7 @@ opaque!(@clone Options);
 /// The content of [`Options`].
 #[derive(Clone, Default)]
 struct ViewOptions {
-    conditions: PlacementConditions,
+    conditions: SchedulingOptions,
     label: Option<String>,
 }
 

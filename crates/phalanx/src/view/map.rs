@@ -8,7 +8,7 @@ use crate::async_result::{
 };
 use crate::function::{Encoder, IntoFunction, Located, Transferable};
 use crate::opaque::opaque;
-use phalanx_protocol::apply::{ApplyPlacement, PlacementConditions};
+use phalanx_protocol::apply::{ApplyPlacement, SchedulingOptions};
 use std::any::type_name;
 use std::marker::PhantomData;
 use std::ops::Range;
@@ -92,7 +92,7 @@ pub(super) struct PlannedMap {
 
 enum MapPlacement {
     Direct(Group),
-    Balanced(PlacementConditions),
+    Balanced(SchedulingOptions),
 }
 
 impl<A, M, F, I> Map<A, M, F, I>
@@ -202,7 +202,7 @@ impl Plan {
         Self::of(MapPlacement::Direct(group.clone()), group.label())
     }
 
-    pub(super) fn balanced(conditions: PlacementConditions, label: Option<String>) -> Self {
+    pub(super) fn balanced(conditions: SchedulingOptions, label: Option<String>) -> Self {
         Self::of(MapPlacement::Balanced(conditions), label)
     }
 

@@ -53,7 +53,7 @@ pub struct CellRecord {
     /// The types of the variables that it declares without type annotations: name and type.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub types: Vec<(String, String)>,
-    /// True if the cell, once completed, leaves the namespace unchanged.
+    /// True if the cell, once completed, changes the namespace only in the values of variables.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub unchanged: bool,
     /// The pushed value that it binds to a variable, if this is a hidden cell that does so.

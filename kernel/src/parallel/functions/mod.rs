@@ -20,7 +20,7 @@ use crate::context::CellContext;
 use crate::parallel::Parallel;
 use names::EngineNames;
 use phalanx_client::render::Labels;
-use phalanx_client::{Client, EngineCall, EngineTask, Placement, SchedulingOptions, Submission};
+use phalanx_client::{Client, EngineCall, EngineTask, Placement, Submission};
 use phalanx_protocol::apply::{Apply, ApplyPlacement};
 use phalanx_protocol::evaluator::Toolchain;
 use phalanx_protocol::failure::Failure;
@@ -118,15 +118,7 @@ fn tasks(
     let places: Vec<Placement> = match placement {
         ApplyPlacement::Engines(engines) => engines.into_iter().map(Placement::Engine).collect(),
         ApplyPlacement::Balanced { tasks, conditions } => {
-            let balanced = Arc::new(SchedulingOptions {
-                targets: conditions.targets,
-                after: conditions.after,
-                follow: conditions.follow,
-                timeout: conditions.timeout,
-                retries: conditions.retries,
-                detached: conditions.detached,
-            });
-            vec![Placement::Balanced(balanced); tasks]
+            vec![Placement::Balanced(Arc::new(conditions)); tasks]
         }
     };
     if args.len() != 1 && args.len() != places.len() {
