@@ -4,7 +4,7 @@ use crate::machine::{EngineEvent, NOBODY_TO_ASK, NOT_ON_ENGINES};
 use crate::vitals::WatchedProcess;
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::failure::Failure;
-use phalanx_protocol::host::{HostReply, HostRequest};
+use phalanx_protocol::host::{CellRequest, HostReply, KernelRequest};
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::{Output, StreamName};
 use phalanx_runtime::{FunctionCall, HostCall, Runtime, RuntimeConfig, RuntimeEvent, StartError};
@@ -167,9 +167,9 @@ impl Drop for RuntimeSlot {
 /// and there is no user to ask. A cell that reads stdin does not receive the error, so a message is
 /// printed for the user.
 fn refuse(call: HostCall) -> Option<EngineEvent> {
-    let reads_stdin = matches!(call.request, HostRequest::ReadLine);
+    let reads_stdin = matches!(call.request, KernelRequest::Cell(CellRequest::ReadLine));
     let (message, hint) = match call.request {
-        HostRequest::Input { .. } | HostRequest::ReadLine => NOBODY_TO_ASK,
+        KernelRequest::Cell(CellRequest::Input { .. } | CellRequest::ReadLine) => NOBODY_TO_ASK,
         _ => NOT_ON_ENGINES,
     };
     let told = reads_stdin.then(|| EngineEvent::RuntimeOutput {

@@ -1,7 +1,7 @@
 //! Functions that magics within Rust code are lowered to.
 
 use crate::{__cell, AsyncResult, Error, host, profile, timing};
-use phalanx_protocol::host::{HostReply, HostRequest, MAGIC_FAILED};
+use phalanx_protocol::host::{CellRequest, HostReply, MAGIC_FAILED};
 use std::hint::black_box;
 use std::time::Instant;
 
@@ -50,9 +50,8 @@ pub fn profile_end() {
 }
 
 fn call(line: &str) -> Result<HostReply, Error> {
-    host::call(&HostRequest::Magic {
-        line: line.to_owned(),
-    })
+    let line = line.to_owned();
+    host::call(&CellRequest::Magic { line }.into())
 }
 
 fn fail() -> ! {

@@ -6,7 +6,7 @@ use crate::view::{DirectView, IntoTargets, LoadBalancedView};
 use crate::{AsyncResult, Error, host};
 use phalanx_protocol::apply::ClientRequest;
 use phalanx_protocol::failure::Failure;
-use phalanx_protocol::host::{HostReply, HostRequest};
+use phalanx_protocol::host::{CellRequest, HostReply};
 use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -469,7 +469,7 @@ fn resubmitted(tasks: Vec<MsgId>) -> Result<AsyncResultHandle, Error> {
 }
 
 fn ask(request: ClientRequest) -> Result<HostReply, Error> {
-    host::call(&HostRequest::Client(Box::new(request)))
+    host::call(&CellRequest::Client(Box::new(request)).into())
 }
 
 pub(crate) fn done(request: ClientRequest) -> Result<(), Error> {

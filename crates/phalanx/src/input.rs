@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::host::{call, unexpected};
 use phalanx_protocol::failure::Failure;
-use phalanx_protocol::host::{HostReply, HostRequest};
+use phalanx_protocol::host::{CellRequest, HostReply};
 
 /// Prompts the user for a line; returns it without its newline.
 ///
@@ -38,7 +38,7 @@ pub fn password(prompt: impl Into<String>) -> Result<String, Error> {
 }
 
 fn ask(prompt: String, password: bool) -> Result<String, Error> {
-    match call(&HostRequest::Input { prompt, password })? {
+    match call(&CellRequest::Input { prompt, password }.into())? {
         HostReply::Input(Some(line)) => Ok(line),
         HostReply::Input(None) => Err(Error::new(Failure::Error {
             message: "the input ended".to_owned(),

@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::host;
 use crate::widgets::EngineWidgets;
 use phalanx_protocol::comm::{CommEvent, CommRequest};
-use phalanx_protocol::host::{HostReply, HostRequest};
+use phalanx_protocol::host::HostReply;
 use std::collections::BTreeMap;
 use std::ffi::c_void;
 use std::io::Write;
@@ -95,7 +95,7 @@ fn hear_one() -> Result<bool, Error> {
         return Ok(false);
     }
     let _hearing = CallbackGuard(&listeners.is_hearing);
-    let event = match host::call(&HostRequest::Comm(CommRequest::NextEvent))? {
+    let event = match host::call(&CommRequest::NextEvent.into())? {
         HostReply::CommEvent(Some(event)) => event,
         HostReply::CommEvent(None) => return Ok(false),
         other => return Err(host::unexpected(&other)),

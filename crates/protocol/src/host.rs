@@ -55,13 +55,27 @@ pub struct ErrorText {
 pub enum HostRequest {
     /// Shows or clears outputs; the reply is [`HostReply::Place`].
     Output(Output),
+    /// A request to the kernel, which the cells of an engine cannot reach.
+    Kernel(KernelRequest),
+}
+
+/// A request that only the kernel can answer.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum KernelRequest {
+    /// A request about comms, for the session.
+    Comm(CommRequest),
+    /// A request on behalf of the cell that runs.
+    Cell(CellRequest),
+}
+
+/// A request on behalf of a cell.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub enum CellRequest {
     /// Runs a line magic within Rust code.
     Magic {
         /// The line, starting with its `%`.
         line: String,
     },
-    /// A request about the comms of the owner.
-    Comm(CommRequest),
     /// Prompts the user for a line; the reply is [`HostReply::Input`].
     Input {
         /// The prompt.
@@ -96,9 +110,21 @@ impl HostRequest {
     /// The number of raw frames that follow.
     pub fn raw_frames(&self) -> usize {
         match self {
-            Self::Apply(apply) => apply.args,
+            Self::Kernel(KernelRequest::Cell(CellRequest::Apply(apply))) => apply.args,
             _ => 0,
         }
+    }
+}
+
+impl From<CellRequest> for HostRequest {
+    fn from(request: CellRequest) -> Self {
+        Self::Kernel(KernelRequest::Cell(request))
+    }
+}
+
+impl From<CommRequest> for HostRequest {
+    fn from(request: CommRequest) -> Self {
+        Self::Kernel(KernelRequest::Comm(request))
     }
 }
 

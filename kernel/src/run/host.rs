@@ -13,7 +13,7 @@ use crate::report::Fault;
 use phalanx_client::TaskSelection;
 use phalanx_client::render::grouped;
 use phalanx_protocol::failure::Failure;
-use phalanx_protocol::host::{AsyncResultQuery, HostReply, HostRequest};
+use phalanx_protocol::host::{AsyncResultQuery, CellRequest, HostReply};
 use phalanx_protocol::id::AsyncResultId;
 use phalanx_protocol::output::StreamName;
 use phalanx_protocol::payload::Payload;
@@ -26,18 +26,18 @@ use std::time::Duration;
 pub async fn serve(
     services: &Services,
     context: &CellContext,
-    request: HostRequest,
+    request: CellRequest,
     raw: Vec<Payload>,
 ) -> (HostReply, Vec<Payload>) {
     match request {
-        HostRequest::AsyncResult {
+        CellRequest::AsyncResult {
             of,
             query: AsyncResultQuery::Values { from, to, wait },
         } => match services.parallel().results().choose(&of) {
             Ok(chosen) => awaited(context, &chosen.tasks, from..to, wait).await,
             Err(id) => (HostReply::Failed(unknown(id)), Vec::new()),
         },
-        HostRequest::Apply(apply) if apply.wait => {
+        CellRequest::Apply(apply) if apply.wait => {
             match functions::apply(
                 services.parallel(),
                 context,
@@ -134,11 +134,11 @@ async fn placed((told, raw): (HostReply, Vec<Payload>)) -> (HostReply, Vec<Paylo
 async fn plain(
     services: &Services,
     context: &CellContext,
-    request: HostRequest,
+    request: CellRequest,
     raw: Vec<Payload>,
 ) -> HostReply {
     match request {
-        HostRequest::Apply(apply) => match functions::apply(
+        CellRequest::Apply(apply) => match functions::apply(
             services.parallel(),
             context,
             *apply,
@@ -150,7 +150,7 @@ async fn plain(
             Ok(held) => HostReply::AsyncResult(held.id),
             Err(failure) => HostReply::Failed(failure),
         },
-        HostRequest::Client(request) => tokio::select! {
+        CellRequest::Client(request) => tokio::select! {
             reply = functions::query(services.parallel(), context, *request) => {
                 reply.unwrap_or_else(HostReply::Failed)
             }
@@ -158,13 +158,7 @@ async fn plain(
                 HostReply::Failed(Failure::Interrupted { lost: Vec::new() })
             }
         },
-        HostRequest::Output(output) => {
-            context.sink().output(output).await;
-            HostReply::Done
-        }
-        // Handled by the session, which owns the comms.
-        HostRequest::Comm(_) => HostReply::Done,
-        HostRequest::Magic { line } => match run_magic(services, context, &line).await {
+        CellRequest::Magic { line } => match run_magic(services, context, &line).await {
             Ok(Some(id)) => HostReply::AsyncResult(id),
             Ok(None) => HostReply::Done,
             Err(fault) => {
@@ -173,11 +167,11 @@ async fn plain(
                 HostReply::Failed(failure)
             }
         },
-        HostRequest::Input { prompt, password } => match ask(context, prompt, password).await {
+        CellRequest::Input { prompt, password } => match ask(context, prompt, password).await {
             Err(failure) => HostReply::Failed(failure),
             Ok(line) => HostReply::Input(line),
         },
-        HostRequest::ReadLine => match ask(context, String::new(), false).await {
+        CellRequest::ReadLine => match ask(context, String::new(), false).await {
             Ok(line) => HostReply::Input(line),
             Err(failure) => {
                 if let Failure::Usage { message, .. } = &failure {
@@ -187,11 +181,11 @@ async fn plain(
                 HostReply::Failed(failure)
             }
         },
-        HostRequest::Released { results } => {
+        CellRequest::Released { results } => {
             services.parallel().results().release(&results);
             HostReply::Done
         }
-        HostRequest::AsyncResult { of, query } => match services.parallel().results().choose(&of) {
+        CellRequest::AsyncResult { of, query } => match services.parallel().results().choose(&of) {
             Ok(chosen) => tokio::select! {
                 reply = answer(context, &chosen, query) => reply,
                 () = context.interrupted().cancelled() => {

@@ -11,7 +11,7 @@ use crate::report::{output, report};
 use crate::run::{CellCall, Services, analyse, evaluate_expression, host, run_cell};
 use futures::FutureExt;
 use phalanx_protocol::failure::Failure;
-use phalanx_protocol::host::HostRequest;
+use phalanx_protocol::host::{CellRequest, KernelRequest};
 use phalanx_protocol::jupyter::{ExpressionResult, JupyterMessageContent};
 use phalanx_runtime::HostCall;
 use std::collections::HashMap;
@@ -288,15 +288,15 @@ impl SessionActor {
             ..
         } = call;
         let request = match request {
-            HostRequest::Comm(request) => {
+            KernelRequest::Comm(request) => {
                 self.comm_call(&context, request, reply).await;
                 return;
             }
-            request => request,
+            KernelRequest::Cell(request) => request,
         };
         let services = self.services.clone();
         let calls = context.calls().clone();
-        let asks = matches!(request, HostRequest::Input { .. } | HostRequest::ReadLine);
+        let asks = matches!(request, CellRequest::Input { .. } | CellRequest::ReadLine);
         let served = async move {
             tokio::select! {
                 (answer, raw) = host::serve(&services, &context, request, raw) => {

@@ -8,7 +8,7 @@ use crate::opaque::opaque;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{
-    AsyncResultQuery, AsyncResultSnapshot, GroupBy, HostReply, HostRequest, Progress,
+    AsyncResultQuery, AsyncResultSnapshot, CellRequest, GroupBy, HostReply, HostRequest, Progress,
     TaskAttributes, TaskRange, TaskSnapshot,
 };
 use phalanx_protocol::id::{AsyncResultId, EngineId, EngineUuid, MsgId};
@@ -532,10 +532,11 @@ impl AsyncResultHandle {
     }
 
     pub(super) fn request(&self, query: AsyncResultQuery) -> HostRequest {
-        HostRequest::AsyncResult {
+        CellRequest::AsyncResult {
             of: self.ranges.to_vec(),
             query,
         }
+        .into()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Bookkeeping of the AsyncResults that variables name; the kernel may drop the others.
 
 use crate::host;
-use phalanx_protocol::host::{HostRequest, TaskRange};
+use phalanx_protocol::host::{CellRequest, TaskRange};
 use phalanx_protocol::id::AsyncResultId;
 use std::collections::BTreeMap;
 use std::ops::Deref;
@@ -84,7 +84,7 @@ pub(crate) fn report() {
     let results = names().take_lost();
     if !results.is_empty() {
         // A kernel that has exited holds no results.
-        let _ = host::call(&HostRequest::Released { results });
+        let _ = host::call(&CellRequest::Released { results }.into());
     }
 }
 

@@ -5,7 +5,7 @@ use crate::async_result::{AsyncResultHandle, Outcomes, Successes};
 use crate::function::{EncodedArgs, EncodedParts, Frames, Located, Parts};
 use crate::host::{self, Frame};
 use phalanx_protocol::apply::{Apply, ApplyPlacement, PushedName};
-use phalanx_protocol::host::{HostReply, HostRequest};
+use phalanx_protocol::host::{CellRequest, HostReply, HostRequest};
 
 /// A function call to be sent, with its placement, arguments and label.
 pub(super) struct Submit {
@@ -92,7 +92,7 @@ impl Submit {
             pushes: self.pushes,
             wait,
         };
-        let request = HostRequest::Apply(Box::new(apply));
+        let request = HostRequest::from(CellRequest::Apply(Box::new(apply)));
         let frames = Frames::of(function.captures(), given)?;
         host::call_with(&request, &frames.frames)
     }

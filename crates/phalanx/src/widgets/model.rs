@@ -4,7 +4,7 @@ use super::engine_widgets;
 use crate::host;
 use crate::{__cell, listeners};
 use phalanx_protocol::comm::{Buffer, CommEvent, CommMessage, CommRequest, WIDGET_TARGET};
-use phalanx_protocol::host::{HostReply, HostRequest};
+use phalanx_protocol::host::HostReply;
 use phalanx_protocol::id::CommId;
 use phalanx_protocol::output::{Display, MimeBundle, Output};
 use serde_json::{Map, Value, json};
@@ -238,7 +238,7 @@ fn ask(request: CommRequest) -> Option<HostReply> {
     if crate::engine_id().is_some() {
         return engine_widgets::answer(request);
     }
-    match host::call(&HostRequest::Comm(request)) {
+    match host::call(&request.into()) {
         Ok(reply) => Some(reply),
         Err(error) => {
             eprintln!("phalanx: {error:?}");

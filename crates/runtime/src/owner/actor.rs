@@ -11,9 +11,10 @@ use super::wire::Wire;
 use super::{HostCall, RuntimeCommand, RuntimeEvent};
 use crate::output::{Capture, CapturedOutput};
 use crate::{ASKED_WORD, CONDEMNED, RUN_WORD, RUNNING, STOP_WORD};
-use phalanx_protocol::host::{HostReply, HostRequest};
+use phalanx_protocol::host::{CellRequest, HostReply, HostRequest, KernelRequest};
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::StreamName;
+use phalanx_protocol::payload::Payload;
 use phalanx_protocol::runtime::{
     Outcome, RuntimeReply, RuntimeRequest, SupervisorReply, SupervisorRequest,
 };
@@ -294,7 +295,7 @@ impl Actor {
                 if self.process.stdin.is_wanted(self.process.pid) {
                     // A prompt may be in transit.
                     self.catch_up();
-                    self.ask(HostRequest::ReadLine);
+                    self.ask(CellRequest::ReadLine);
                 }
             }
             Event::Stdin(StdinEvent::Answered(answer)) => self.answered(answer),
@@ -356,7 +357,7 @@ impl Actor {
                     self.backlog.push_back(RuntimeEvent::Output { run, output });
                 }
                 CapturedOutput::InputRequest { prompt, password } => {
-                    self.ask(HostRequest::Input { prompt, password });
+                    self.ask(CellRequest::Input { prompt, password });
                 }
                 CapturedOutput::Ended { run, outcome } => {
                     self.process.stdin.end();
@@ -467,30 +468,29 @@ impl Actor {
                 let place = self.capture.place(output);
                 call.reply.send(HostReply::Place(place));
             }
-            request => {
-                self.catch_up();
-                self.backlog.push_back(RuntimeEvent::HostCall(HostCall {
-                    run: self.capture.running(),
-                    request,
-                    raw: call.raw,
-                    reply: call.reply,
-                }));
-            }
+            HostRequest::Kernel(request) => self.call_kernel(request, call.raw, call.reply),
         }
     }
 
+    /// Passes a request on to the kernel, or to whoever stands in for it.
+    fn call_kernel(&mut self, request: KernelRequest, raw: Vec<Payload>, reply: HostReplier) {
+        self.catch_up();
+        self.backlog.push_back(RuntimeEvent::HostCall(HostCall {
+            run: self.capture.running(),
+            request,
+            raw,
+            reply,
+        }));
+    }
+
     /// Requests a line from the kernel on behalf of the cell.
-    fn ask(&mut self, request: HostRequest) {
+    fn ask(&mut self, request: CellRequest) {
         if self.process.stdin.is_asking() {
             return;
         }
         let (reply, answer) = HostReplier::new();
         self.process.stdin.ask(answer);
-        self.called(ReceivedCall {
-            request,
-            raw: Vec::new(),
-            reply,
-        });
+        self.call_kernel(KernelRequest::Cell(request), Vec::new(), reply);
     }
 
     fn answered(&mut self, answer: Option<HostReply>) {

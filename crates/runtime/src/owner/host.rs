@@ -1,7 +1,7 @@
 //! The host socket: calls of the `phalanx` library, with one connection per concurrent call.
 
 use phalanx_protocol::frame::{self, Decoder};
-use phalanx_protocol::host::{HostReply, HostRequest};
+use phalanx_protocol::host::{HostReply, HostRequest, KernelRequest};
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::payload::Payload;
 use std::io;
@@ -15,7 +15,7 @@ pub struct HostCall {
     /// The run that was active when it was received.
     pub run: Option<RunId>,
     /// The request.
-    pub request: HostRequest,
+    pub request: KernelRequest,
     /// The raw frames received with it.
     pub raw: Vec<Payload>,
     /// The sender of the reply.

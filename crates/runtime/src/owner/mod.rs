@@ -14,7 +14,7 @@ pub use host::{HostCall, HostReplier};
 
 use phalanx_protocol::evaluator::CompiledCell;
 #[cfg(doc)]
-use phalanx_protocol::host::HostRequest;
+use phalanx_protocol::host::CellRequest;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::Output;
 use phalanx_protocol::payload::Payload;
@@ -44,7 +44,7 @@ pub struct RuntimeConfig {
 pub enum StdinSource {
     /// No input: stdin is at its end.
     Nothing,
-    /// The owner's replies to [`HostRequest::Input`] and [`HostRequest::ReadLine`].
+    /// The owner's replies to [`CellRequest::Input`] and [`CellRequest::ReadLine`].
     Asks,
 }
 

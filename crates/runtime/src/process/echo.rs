@@ -6,7 +6,8 @@ use crate::{ASKED_WORD, STOP_WORD};
 use phalanx_protocol::comm::CommRequest;
 use phalanx_protocol::frame::{self, Decoder};
 use phalanx_protocol::host::{
-    HOST_SOCKET_VAR, HostReply, HostRequest, MAGIC_FAILED, MARKER_END, MARKER_START, place_marker,
+    CellRequest, HOST_SOCKET_VAR, HostReply, HostRequest, MAGIC_FAILED, MARKER_END, MARKER_START,
+    place_marker,
 };
 use phalanx_protocol::output::{Display, MimeBundle, Output};
 use phalanx_sys::page::SharedPage;
@@ -84,7 +85,7 @@ impl Namespace {
         if !self.is_used {
             return;
         }
-        let next = || call(&HostRequest::Comm(CommRequest::NextEvent));
+        let next = || call(&CommRequest::NextEvent.into());
         while let Ok(HostReply::CommEvent(Some(event))) = next() {
             println!("{event:?}");
         }
@@ -142,11 +143,11 @@ impl Namespace {
                 return self.step("read");
             }
             "ask" => {
-                let request = HostRequest::Input {
+                let request = CellRequest::Input {
                     prompt: rest.to_owned(),
                     password: false,
                 };
-                match call(&request)? {
+                match call(&request.into())? {
                     HostReply::Input(Some(line)) => writeln!(out, "asked {line}")?,
                     HostReply::Input(None) => writeln!(out, "end")?,
                     _ => return panicked("no input"),
@@ -229,17 +230,18 @@ impl Namespace {
                 return Ok(Step::Stop);
             }
             "comm" => {
-                let reply = call(&HostRequest::Comm(serde_json::from_str(rest)?))?;
+                let request: CommRequest = serde_json::from_str(rest)?;
+                let reply = call(&request.into())?;
                 writeln!(out, "{}", serde_json::to_string(&reply)?)?;
             }
             "client" => {
-                let request = HostRequest::Client(serde_json::from_str(rest)?);
-                writeln!(out, "{}", serde_json::to_string(&call(&request)?)?)?;
+                let request = CellRequest::Client(serde_json::from_str(rest)?);
+                let reply = call(&request.into())?;
+                writeln!(out, "{}", serde_json::to_string(&reply)?)?;
             }
             "magic" => {
-                if let HostReply::Failed(_) = call(&HostRequest::Magic {
-                    line: rest.to_owned(),
-                })? {
+                let line = rest.to_owned();
+                if let HostReply::Failed(_) = call(&CellRequest::Magic { line }.into())? {
                     return panicked(MAGIC_FAILED);
                 }
             }
