@@ -19,6 +19,13 @@ pub const SHARED_STATICS_SYMBOL: &str = "phalanx_cell_statics";
 /// which a snapshot does not have; separated by spaces.
 pub const KNOWING_THREADS_SECTION: &str = ".phalanx.threads";
 
+/// A request from the owner to a snapshot, which takes [`RuntimeRequest`]s once it is awake.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub enum SnapshotRequest {
+    /// Makes it take over. The reply is [`RuntimeReply::Ready`].
+    Wake,
+}
+
 /// A request from the owner to the runtime.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub enum RuntimeRequest {
@@ -43,8 +50,6 @@ pub enum RuntimeRequest {
         /// Identifies this run in markers and replies.
         run: RunId,
     },
-    /// Makes a snapshot take over. The reply is [`RuntimeReply::Ready`].
-    Wake,
     /// The owner has opened the references in the oldest reply that contained any.
     Taken,
     /// Enables or disables snapshots.

@@ -7,7 +7,7 @@ use super::wire::Wire;
 use crate::{IDLE, RUN_WORD};
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::{
-    NoSnapshot, RuntimeReply, RuntimeRequest, SupervisorReply, SupervisorRequest,
+    NoSnapshot, RuntimeReply, RuntimeRequest, SnapshotRequest, SupervisorReply, SupervisorRequest,
 };
 use std::io;
 use std::sync::atomic::Ordering;
@@ -177,7 +177,7 @@ impl Actor {
         self.read_pipes();
         self.attribute_pending();
         self.process.page.words()[RUN_WORD].store(IDLE, Ordering::SeqCst);
-        sleeper.wire.send(&RuntimeRequest::Wake).await?;
+        sleeper.wire.send(&SnapshotRequest::Wake).await?;
         let woken = timeout(WAKE_LIMIT, sleeper.wire.next()).await??;
         let RuntimeReply::Ready { pid } = woken else {
             return Err(io::Error::other("it sent an unexpected reply"));

@@ -153,8 +153,6 @@ impl Runner {
                 self.given.pop_front();
                 Ok(())
             }
-            // This process is running already.
-            RuntimeRequest::Wake => Ok(()),
         }
     }
 

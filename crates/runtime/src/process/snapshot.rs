@@ -15,7 +15,7 @@ use super::control::Control;
 use super::oom::OomScore;
 use crate::SNAPSHOTS_WORD;
 use phalanx_protocol::id::RunId;
-use phalanx_protocol::runtime::{NoSnapshot, RuntimeReply, RuntimeRequest};
+use phalanx_protocol::runtime::{NoSnapshot, RuntimeReply, SnapshotRequest};
 use phalanx_sys::children;
 use phalanx_sys::descriptors::{OpenFiles, StandardStreams};
 use phalanx_sys::fork::{Forked, exit_at_once, fork_sibling};
@@ -169,7 +169,7 @@ impl Snapshots {
         let request = control.receive()?;
         Ok(SnapshotWanted(matches!(
             request,
-            Some(RuntimeRequest::Wake)
+            Some(SnapshotRequest::Wake)
         )))
     }
 
