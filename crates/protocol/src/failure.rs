@@ -96,7 +96,33 @@ pub enum Failure {
     },
 }
 
+/// The kinds of failure that consist of a message, and of a hint for those a user can act on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FailureKind {
+    /// [`Failure::Usage`].
+    Usage,
+    /// [`Failure::Environment`].
+    Environment,
+    /// [`Failure::Timeout`], which has no hint of its own.
+    Timeout,
+    /// [`Failure::Internal`], which has no hint of its own.
+    Internal,
+}
+
 impl Failure {
+    /// Makes a failure that consists of a message. Each crate and folder does so from its own error
+    /// type, in whose file the texts are.
+    #[must_use]
+    pub fn new(kind: FailureKind, message: impl fmt::Display, hint: Option<String>) -> Self {
+        let message = message.to_string();
+        match kind {
+            FailureKind::Usage => Self::Usage { message, hint },
+            FailureKind::Environment => Self::Environment { message, hint },
+            FailureKind::Timeout => Self::Timeout { message },
+            FailureKind::Internal => Self::Internal { message },
+        }
+    }
+
     /// Combines the failures of several tasks: a single one is returned by itself, several as a
     /// [`Composite`](Self::Composite), none as `None`. `name` is the name of the function or magic
     /// that was run.
