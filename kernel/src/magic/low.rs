@@ -178,15 +178,7 @@ fn activate(line: &str, at: usize) -> Result<LineMagic, MagicError> {
 
 fn px(line: &str, at: usize, is_cell: bool) -> Result<LineMagic, MagicError> {
     if is_cell {
-        let (given, end) = options::read(line, at, options::PX, AfterOptions::Nothing)
-            .map_err(|error| if error.message.ends_with("is not an option") {
-                MagicError {
-                    hint: Some("the first line of a `%%px` cell holds options only; the code goes below it".into()),
-                    ..error
-                }
-            } else {
-                error
-            })?;
+        let (given, end) = options::read(line, at, options::PX, AfterOptions::CodeBelow)?;
         let options = px_options(&given)?;
         return Ok(LineMagic::Px {
             options,

@@ -27,11 +27,11 @@ pub use low::{LineMagic, PxOptions, TypedMagic, parse};
 pub use name::{MagicName, MagicSuffix};
 pub use plan::{Blocking, PlanError, PxDefaults, PxPlan, Streaming};
 pub use sets::MagicSets;
-pub use targets::Targets;
+pub use targets::{TargetError, Targets};
 pub use tools::{Profile, TimeIt, Tool};
 
 use crate::report::{Fault, FaultSource};
-use phalanx_protocol::failure::Failure;
+use phalanx_protocol::failure::{Failure, FailureKind};
 use std::ops::Range;
 
 /// The error of a magic: its message, its location and a hint.
@@ -69,9 +69,6 @@ impl MagicError {
 
 impl From<MagicError> for Failure {
     fn from(error: MagicError) -> Self {
-        Self::Usage {
-            message: error.message,
-            hint: error.hint,
-        }
+        Self::new(FailureKind::Usage, error.message, error.hint)
     }
 }

@@ -288,7 +288,12 @@ pub enum AfterOptions {
     Word,
     /// Nothing.
     Nothing,
+    /// Nothing may follow, since the code goes below.
+    CodeBelow,
 }
+
+const CODE_BELOW: &str =
+    "the first line of a `%%px` cell holds options only; the code goes below it";
 
 /// Parses options from byte `at` of a line on.
 ///
@@ -329,10 +334,14 @@ pub fn read<'a>(
             None
         };
         let Some((spec, name_end)) = option else {
-            if after == AfterOptions::Nothing && !word.is_empty() {
-                return Err(
-                    MagicError::new(span, format!("`{word}` is not an option")).hint(list(specs))
-                );
+            let hint = match after {
+                AfterOptions::Nothing => list(specs),
+                AfterOptions::CodeBelow => CODE_BELOW.to_owned(),
+                AfterOptions::Code | AfterOptions::Word => return Ok((given, at)),
+            };
+            if !word.is_empty() {
+                let message = format!("`{word}` is not an option");
+                return Err(MagicError::new(span, message).hint(hint));
             }
             return Ok((given, at));
         };

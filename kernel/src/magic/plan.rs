@@ -107,9 +107,10 @@ impl PxPlan {
             Some((targets, span)) => (targets, span),
             None => (defaults.targets.clone(), 0..0),
         };
-        let targets = named.resolve(live).map_err(|message| {
+        let targets = named.resolve(live).map_err(|error| {
             let ids: Vec<String> = live.iter().map(ToString::to_string).collect();
-            MagicError::new(span, message).hint(format!("the engines are {}", ids.join(", ")))
+            MagicError::new(span, error.to_string())
+                .hint(format!("the engines are {}", ids.join(", ")))
         })?;
         let blocking = options.blocking.unwrap_or(defaults.blocking);
         let streaming = if options.local {

@@ -25,6 +25,20 @@ pub enum Targets {
     },
 }
 
+/// Targets that name no engine, or one that is not there.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// There is no such engine.
+    #[error("there is no engine {0}")]
+    Unknown(i64),
+    /// A list has the engine more than once.
+    #[error("engine {0} is named twice")]
+    Repeated(EngineId),
+    /// The slice has no engine in it.
+    #[error("`{0}` takes no engine")]
+    Empty(Targets),
+}
+
 /// The allowed forms, for hints.
 const FORMS: &str = "targets are `all`, an id such as `0` or `-1`, a list such as `0,2` or `[0, 2]`, or a slice such as `1:3` or `::2`";
 
@@ -97,8 +111,8 @@ impl Targets {
     /// Returns the targeted engines out of the connected ones, which are sorted by id.
     ///
     /// # Errors
-    /// Returns an error that describes the first engine that does not exist, or an empty selection.
-    pub fn resolve(&self, live: &[EngineId]) -> Result<Vec<EngineId>, String> {
+    /// When an engine is named that does not exist, or none is meant.
+    pub fn resolve(&self, live: &[EngineId]) -> Result<Vec<EngineId>, TargetError> {
         let one = |id: i64| {
             let found = if id < 0 {
                 usize::try_from(id.unsigned_abs())
@@ -108,9 +122,7 @@ impl Targets {
             } else {
                 live.iter().find(|engine| i64::from(engine.0) == id)
             };
-            found
-                .copied()
-                .ok_or_else(|| format!("there is no engine {id}"))
+            found.copied().ok_or(TargetError::Unknown(id))
         };
         match self {
             Self::All => Ok(live.to_vec()),
@@ -120,7 +132,7 @@ impl Targets {
                 for id in ids {
                     let engine = one(*id)?;
                     if engines.contains(&engine) {
-                        return Err(format!("engine {engine} is named twice"));
+                        return Err(TargetError::Repeated(engine));
                     }
                     engines.push(engine);
                 }
@@ -132,7 +144,7 @@ impl Targets {
                     .map(|at| live[at])
                     .collect();
                 if picked.is_empty() {
-                    return Err(format!("`{self}` takes no engine"));
+                    return Err(TargetError::Empty(self.clone()));
                 }
                 Ok(picked)
             }
@@ -251,11 +263,8 @@ mod tests {
             ("5:", "`5:` takes no engine"),
         ] {
             let targets = Targets::parse(text, 0..0).unwrap();
-            assert_eq!(
-                targets.resolve(&ids(&[0, 1, 4, 7])),
-                Err(what.to_owned()),
-                "{text}"
-            );
+            let error = targets.resolve(&ids(&[0, 1, 4, 7])).unwrap_err();
+            assert_eq!(error.to_string(), what, "{text}");
         }
     }
 }

@@ -46,7 +46,7 @@ pub(super) async fn sync(
     let (targets, span) = targets.unwrap_or((Targets::All, 0..0));
     let wanted = targets
         .resolve(&ids)
-        .map_err(|message| MagicError::new(span, message).into_fault(place, start))?;
+        .map_err(|error| MagicError::new(span, error.to_string()).into_fault(place, start))?;
     services
         .parallel()
         .fanout()
