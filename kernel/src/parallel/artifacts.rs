@@ -3,7 +3,7 @@
 use object::endian::Endianness;
 use object::read::elf::{Dyn, FileHeader};
 use object::{elf, read};
-use phalanx_protocol::failure::Failure;
+use phalanx_protocol::failure::{Failure, FailureKind};
 use phalanx_protocol::id::ArtifactHash;
 use std::collections::{HashMap, HashSet};
 use std::io;
@@ -13,6 +13,46 @@ use std::time::SystemTime;
 
 /// A library and the libraries it depends on, in load order; the library itself is last.
 pub(crate) type NeededLibraries = Arc<[(ArtifactHash, PathBuf)]>;
+
+/// A library that cannot be looked at.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ArtifactError {
+    /// The file cannot be read.
+    #[error("cannot read {}: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// The thread that hashed it has ended.
+    #[error("hashing {}: {error}", path.display())]
+    Hash {
+        /// The file.
+        path: PathBuf,
+        /// The end of the thread.
+        error: tokio::task::JoinError,
+    },
+}
+
+impl ArtifactError {
+    fn read(path: &Path, error: io::Error) -> Self {
+        Self::Read {
+            path: path.to_owned(),
+            error,
+        }
+    }
+}
+
+impl From<ArtifactError> for Failure {
+    fn from(error: ArtifactError) -> Self {
+        let kind = match error {
+            ArtifactError::Read { .. } => FailureKind::Environment,
+            ArtifactError::Hash { .. } => FailureKind::Internal,
+        };
+        Self::new(kind, &error, None)
+    }
+}
 
 /// A cache of libraries' hashes and dependencies. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -49,7 +89,7 @@ impl Artifacts {
         &self,
         libstd: &Path,
         library: &Path,
-    ) -> Result<NeededLibraries, Failure> {
+    ) -> Result<NeededLibraries, ArtifactError> {
         let modified = modified(library)?;
         let known = held(&self.answers).get(library).cloned();
         if let Some((_, needed)) = known.filter(|(then, _)| *then == modified) {
@@ -71,7 +111,7 @@ impl Artifacts {
         &self,
         libstd: &Path,
         library: &Path,
-    ) -> Result<Vec<(ArtifactHash, PathBuf)>, Failure> {
+    ) -> Result<Vec<(ArtifactHash, PathBuf)>, ArtifactError> {
         let mut artifacts = vec![(self.known(libstd).await?.hash, libstd.to_owned())];
         let mut seen = HashSet::new();
         let mut wanted = vec![(library.to_owned(), LibraryVisit::Look)];
@@ -91,14 +131,14 @@ impl Artifacts {
         Ok(artifacts)
     }
 
-    async fn known(&self, path: &Path) -> Result<ReadLibrary, Failure> {
+    async fn known(&self, path: &Path) -> Result<ReadLibrary, ArtifactError> {
         let modified = modified(path)?;
         let known = held(&self.libraries).get(path).cloned();
         if let Some(known) = known.filter(|known| known.modified == modified) {
             return Ok(known);
         }
         let bytes = tokio::fs::read(path).await;
-        let bytes = bytes.map_err(|error| unreadable(path, &error))?;
+        let bytes = bytes.map_err(|error| ArtifactError::read(path, error))?;
         // Hashing several megabytes would block the threads that serve requests.
         let look = tokio::task::spawn_blocking(move || ReadLibrary {
             modified,
@@ -106,8 +146,9 @@ impl Artifacts {
             // A file that is not a library has no dependencies.
             needed: needed(&bytes).unwrap_or_default(),
         });
-        let look = look.await.map_err(|error| Failure::Internal {
-            message: format!("hashing {}: {error}", path.display()),
+        let look = look.await.map_err(|error| ArtifactError::Hash {
+            path: path.to_owned(),
+            error,
         })?;
         held(&self.libraries).insert(path.to_owned(), look.clone());
         Ok(look)
@@ -118,16 +159,9 @@ fn held<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
     what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn modified(path: &Path) -> Result<SystemTime, Failure> {
+fn modified(path: &Path) -> Result<SystemTime, ArtifactError> {
     let modified = std::fs::metadata(path).and_then(|metadata| metadata.modified());
-    modified.map_err(|error| unreadable(path, &error))
-}
-
-fn unreadable(path: &Path, error: &io::Error) -> Failure {
-    Failure::Environment {
-        message: format!("cannot read {}: {error}", path.display()),
-        hint: None,
-    }
+    modified.map_err(|error| ArtifactError::read(path, error))
 }
 
 /// Returns the names of the libraries that a library depends on (`DT_NEEDED`).

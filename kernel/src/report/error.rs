@@ -253,6 +253,14 @@ fn location(location: &str, place: Option<&FaultSource>) -> Option<String> {
     Some(format!("  at {}", line_of(&place.name, line, text)))
 }
 
+/// The last lines of a process that has ended, for the end of a message; nothing if it printed none.
+pub fn last_lines(printed: &str) -> String {
+    match printed {
+        "" => String::new(),
+        printed => format!(":\n{printed}"),
+    }
+}
+
 /// Formats a line of a cell as in tracebacks.
 pub fn line_of(cell: &str, line: usize, text: &str) -> String {
     format!("{cell}, line {line}: {}", text.trim())

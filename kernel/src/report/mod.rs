@@ -20,7 +20,7 @@ mod page;
 mod snippet;
 mod terminal;
 
-pub use error::{ErrorReport, elsewhere, line_of, report};
+pub use error::{ErrorReport, elsewhere, last_lines, line_of, report};
 pub use fault::{Fault, FaultSource};
 pub use notice::{Notice, notice};
 pub use page::PageWriter;

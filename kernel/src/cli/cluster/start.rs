@@ -148,7 +148,7 @@ pub(super) fn start(
     let programs =
         Programs::current(backend).context("the system does not say which program this is")?;
     let settings = ClusterSettings::new(args.request(), Some(cluster_id.clone()), &programs);
-    let settings = settings.map_err(|failure| anyhow::anyhow!(in_words(failure)))?;
+    let settings = settings.map_err(|error| anyhow::anyhow!(in_words(error.into())))?;
     if args.daemonize && !args.detached {
         // Created to check the settings; the background process creates its own.
         drop(settings);

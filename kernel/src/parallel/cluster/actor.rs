@@ -2,12 +2,11 @@
 
 use super::connect::{self, ConnectedCluster, ENGINES_LIMIT};
 use super::engines::LaunchedEngines;
-use super::own::{OwnCluster, already};
+use super::own::OwnCluster;
 use super::owner::{OwnerReply, OwnerRequest, ask_owner};
-use super::{ClusterRequest, ClusterSettings, StartedCluster, none, status};
+use super::{ClusterError, ClusterRequest, ClusterSettings, StartedCluster, status};
 use crate::context::Programs;
 use crate::magic::Targets;
-use crate::parallel::functions::waited;
 use phalanx_client::Client;
 use phalanx_controller::TaskDatabase;
 use phalanx_launcher::StartRequest;
@@ -159,7 +158,7 @@ impl Owner {
             Some(RunningCluster::Elsewhere(connected)) => Ok(super::StoppedCluster::Left {
                 cluster: connected.name,
             }),
-            None => Err(none()),
+            None => Err(ClusterError::NotRunning.into()),
         }
     }
 
@@ -169,7 +168,7 @@ impl Owner {
         interrupted: &CancellationToken,
     ) -> Result<(usize, usize), Failure> {
         let request = OwnerRequest::Scale { engines };
-        match self.obey("scaled", request, interrupted).await? {
+        match self.obey(request, interrupted).await? {
             OwnerReply::Scaled { before, now } => {
                 if let Some(RunningCluster::Elsewhere(connected)) = &self.running {
                     // Waits for the new engines, which the next cell is to use; a failure is the
@@ -193,27 +192,24 @@ impl Owner {
                 let engines = connected.client.rust_engines();
                 engines.iter().map(|engine| engine.id).collect()
             }
-            None => return Err(none()),
+            None => return Err(ClusterError::NotRunning.into()),
         };
         there.sort_unstable();
         let engines = targets
             .map(|targets| targets.resolve(&there))
             .transpose()
-            .map_err(|message| Failure::Usage {
-                message,
-                hint: Some("`%cluster status` shows which there are".to_owned()),
-            })?;
+            .map_err(ClusterError::from)?;
         if let Some(RunningCluster::Elsewhere(connected)) = &self.running
             && connected.owner.is_none()
         {
             // The processes belong to another owner, so only their namespaces are cleared.
             let ids = engines.unwrap_or(there);
             let cleared = connected.client.clear_engines(&ids).await;
-            cleared.map_err(waited)?;
+            cleared.map_err(ClusterError::from)?;
             return Ok(ids.len());
         }
         let request = OwnerRequest::Restart { engines };
-        match self.obey("restarted", request, interrupted).await? {
+        match self.obey(request, interrupted).await? {
             OwnerReply::Restarted { engines } | OwnerReply::Scaled { now: engines, .. } => {
                 Ok(engines)
             }
@@ -223,7 +219,6 @@ impl Owner {
     /// Sends a request to the owner of the cluster: this process, or another one on this machine.
     async fn obey(
         &mut self,
-        what: &str,
         request: OwnerRequest,
         interrupted: &CancellationToken,
     ) -> Result<OwnerReply, Failure> {
@@ -232,19 +227,15 @@ impl Owner {
             Some(RunningCluster::Elsewhere(connected)) => match &connected.owner {
                 Some(owner) => tokio::select! {
                     reply = ask_owner(owner, &request) => reply,
-                    () = interrupted.cancelled() => Err(Failure::Interrupted { lost: Vec::new() }),
+                    () = interrupted.cancelled() => Err(ClusterError::Interrupted.into()),
                 },
-                None => Err(Failure::Usage {
-                    message: format!(
-                        "the cluster {} was not started by this notebook or by `phalanx cluster start`, and cannot be {what} from here",
-                        connected.name
-                    ),
-                    hint: Some(
-                        "do it where it was started; engines that join it are seen here".to_owned(),
-                    ),
-                }),
+                None => Err(ClusterError::NotOwned {
+                    cluster: connected.name.clone(),
+                    request,
+                }
+                .into()),
             },
-            None => Err(none()),
+            None => Err(ClusterError::NotRunning.into()),
         }
     }
 
@@ -254,13 +245,14 @@ impl Owner {
         interrupted: &CancellationToken,
     ) -> Result<(String, usize), Failure> {
         if let Some(running) = &self.running {
-            return Err(already(running.engines()));
+            return Err(ClusterError::Running {
+                engines: running.engines(),
+            }
+            .into());
         }
         let connected = tokio::select! {
             connected = connect::connect(to) => connected?,
-            () = interrupted.cancelled() => {
-                return Err(Failure::Interrupted { lost: Vec::new() });
-            }
+            () = interrupted.cancelled() => return Err(ClusterError::Interrupted.into()),
         };
         let told = (connected.name.clone(), connected.client.engines().len());
         self.running = Some(RunningCluster::Elsewhere(connected));

@@ -1,8 +1,8 @@
 //! Connections to clusters that were started elsewhere.
 
+use super::ClusterError;
 use super::registry::{ClusterRecord, Registry};
 use phalanx_client::{Client, UNREACHABLE};
-use phalanx_protocol::failure::Failure;
 use phalanx_transport::ClientConnectionFile;
 use phalanx_transport::connection::UNREACHABLE_ENVIRONMENT;
 use std::path::{Path, PathBuf};
@@ -23,24 +23,19 @@ pub(super) struct ConnectedCluster {
 }
 
 /// Connects to the cluster with this id or connection file, or to the only running one.
-pub(super) async fn connect(to: Option<String>) -> Result<ConnectedCluster, Failure> {
+pub(super) async fn connect(to: Option<String>) -> Result<ConnectedCluster, ClusterError> {
     let registry = Registry::of_user();
     let known = registry.as_ref().map_or_else(Vec::new, Registry::list);
     let (name, path) = find(to.as_deref(), known.clone())?;
     let is_known = known.iter().any(|record| record.cluster_id == name);
     let owner = registry.filter(|_| is_known);
     let owner = owner.map(|registry| registry.folder_of(&name));
-    let file = ClientConnectionFile::read(&path).map_err(|error| Failure::Usage {
-        message: error.to_string(),
-        hint: Some("give a client's connection file, such as ipcontroller-client.json, or the id of a cluster".to_owned()),
-    })?;
+    let file = ClientConnectionFile::read(&path).map_err(ClusterError::ConnectionFile)?;
     let client = Client::connect_for(&file, unreachable()?)
         .await
-        .map_err(|error| Failure::Environment {
-            message: format!("cannot connect to {name}: {error}"),
-            hint: Some(
-                "`phalanx cluster list` shows the clusters that run on this machine".to_owned(),
-            ),
+        .map_err(|error| ClusterError::NotConnected {
+            cluster: name.clone(),
+            error: Box::new(error),
         })?;
     // An engine that has died since does not reply.
     let _ = client
@@ -54,33 +49,26 @@ pub(super) async fn connect(to: Option<String>) -> Result<ConnectedCluster, Fail
 }
 
 /// Returns the user's time limit for reaching a lost controller.
-fn unreachable() -> Result<Duration, Failure> {
+fn unreachable() -> Result<Duration, ClusterError> {
     let Ok(text) = std::env::var(UNREACHABLE_ENVIRONMENT) else {
         return Ok(UNREACHABLE);
     };
     let seconds = text.parse().ok();
     let wanted = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
-    wanted.ok_or_else(|| Failure::Usage {
-        message: format!("{UNREACHABLE_ENVIRONMENT} is `{text}`, which is no number of seconds"),
-        hint: None,
-    })
+    wanted.ok_or(ClusterError::BadLimit(text))
 }
 
 type FoundCluster = (String, PathBuf);
 
-fn find(to: Option<&str>, known: Vec<ClusterRecord>) -> Result<FoundCluster, Failure> {
+fn find(to: Option<&str>, known: Vec<ClusterRecord>) -> Result<FoundCluster, ClusterError> {
     let found = |record: ClusterRecord| (record.cluster_id, record.client_file);
     let ids: Vec<String> = known.iter().map(|known| known.cluster_id.clone()).collect();
-    let hint = match ids.as_slice() {
-        [] => "`phalanx cluster start -n 4 --daemonize` starts one".to_owned(),
-        _ => format!("those that run are {}", ids.join(", ")),
-    };
     let Some(to) = to else {
         let mut known = known.into_iter();
         return match (known.next(), known.next()) {
             (Some(one), None) => Ok(found(one)),
-            (None, _) => Err(usage("no cluster runs on this machine".to_owned(), hint)),
-            _ => Err(usage("there are several clusters".to_owned(), hint)),
+            (None, _) => Err(ClusterError::NoneKnown),
+            _ => Err(ClusterError::Several { ids }),
         };
     };
     if let Some(record) = known.into_iter().find(|record| record.cluster_id == to) {
@@ -90,22 +78,16 @@ fn find(to: Option<&str>, known: Vec<ClusterRecord>) -> Result<FoundCluster, Fai
     if path.is_file() {
         return Ok((to.to_owned(), path.to_owned()));
     }
-    Err(usage(
-        format!("there is no cluster and no connection file `{to}`"),
-        hint,
-    ))
-}
-
-fn usage(message: String, hint: String) -> Failure {
-    Failure::Usage {
-        message,
-        hint: Some(hint),
-    }
+    Err(ClusterError::Unknown {
+        name: to.to_owned(),
+        ids,
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use phalanx_protocol::failure::Failure;
 
     fn record(id: &str) -> ClusterRecord {
         ClusterRecord {
@@ -122,8 +104,8 @@ mod tests {
     fn a_cluster_is_named_by_id_by_file_or_by_being_the_only_one() {
         let one = || vec![record("alpha")];
         let expected = ("alpha".to_owned(), PathBuf::from("/alpha/client.json"));
-        assert_eq!(find(None, one()), Ok(expected.clone()));
-        assert_eq!(find(Some("alpha"), one()), Ok(expected));
+        assert_eq!(find(None, one()).unwrap(), expected);
+        assert_eq!(find(Some("alpha"), one()).unwrap(), expected);
         for (to, known, message) in [
             (None, vec![], "no cluster runs"),
             (None, vec![record("a"), record("b")], "several clusters"),
@@ -136,7 +118,7 @@ mod tests {
             let Err(Failure::Usage {
                 message: told,
                 hint,
-            }) = find(to, known)
+            }) = find(to, known).map_err(Failure::from)
             else {
                 panic!("{to:?}")
             };

@@ -1,9 +1,9 @@
 //! The engines of a cluster, as started by their launcher.
 
+use super::ClusterError;
 use futures::StreamExt;
 use futures::stream::FuturesUnordered;
 use phalanx_launcher::{EndedProcesses, Launched};
-use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use std::collections::BTreeSet;
 
@@ -129,17 +129,18 @@ impl LaunchedEngines {
         futures::future::join_all(ends).await;
     }
 
-    /// Adds the processes' output, which contains the cause, to a failure.
-    pub(super) async fn with_words(&mut self, failure: Failure) -> Failure {
-        let Failure::Environment { mut message, hint } = failure else {
-            return failure;
-        };
+    /// Adds the processes' output, which contains the cause, to an error.
+    pub(super) async fn with_printed(&mut self, error: ClusterError) -> ClusterError {
+        let mut all = Vec::new();
         for part in &mut self.0 {
             let printed = part.launched.printed().await;
             if !printed.text.is_empty() {
-                message.push_str(&format!("\n{} printed:\n{}", printed.who, printed.text));
+                all.push(printed);
             }
         }
-        Failure::Environment { message, hint }
+        ClusterError::Printed {
+            error: Box::new(error),
+            printed: all,
+        }
     }
 }

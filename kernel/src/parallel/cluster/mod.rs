@@ -10,10 +10,12 @@
 //! | `connect.rs`, `registry.rs` | clusters that were started elsewhere |
 //! | `rows.rs`, `status.rs` | the state of the cluster, as a table |
 //! | `panel.rs`, `watch.rs` | the state of the cluster, updated in place under a cell |
+//! | `error.rs` | all that can fail, with its texts |
 
 mod actor;
 mod connect;
 mod engines;
+mod error;
 mod own;
 mod owner;
 mod panel;
@@ -24,6 +26,7 @@ mod settings;
 mod status;
 mod watch;
 
+pub use error::{ClusterError, StartStep};
 pub use own::{ClusterEvent, OwnCluster};
 pub use owner::{OwnerCall, OwnerReply, OwnerRequest, OwnerSocket, ask_owner};
 pub use registry::{ClusterRecord, Registry, began};
@@ -244,7 +247,7 @@ impl Cluster {
     /// # Errors
     /// Returns an error if no cluster is running.
     pub async fn watch(&self, sink: OutputSink) -> Result<(), Failure> {
-        let client = self.client().await.ok_or_else(none)?;
+        let client = self.client().await.ok_or(ClusterError::NotRunning)?;
         self.watch.show(client, sink).await;
         Ok(())
     }
@@ -254,13 +257,6 @@ impl Cluster {
         self.requests
             .ask(|reply| ClusterRequest::Client { reply })
             .await?
-    }
-}
-
-fn none() -> Failure {
-    Failure::Usage {
-        message: "no cluster is running".to_owned(),
-        hint: Some("`%cluster start -n 4` starts one".to_owned()),
     }
 }
 

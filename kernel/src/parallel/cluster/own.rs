@@ -1,18 +1,14 @@
 //! A cluster owned by this process: an embedded controller and launched engines.
 
-use super::StartedCluster;
 use super::engines::LaunchedEngines;
 use super::owner::{OwnerReply, OwnerRequest};
 use super::settings::ClusterSettings;
-use super::status::count as engines_in_words;
+use super::{ClusterError, StartedCluster};
 use phalanx_client::Client;
 use phalanx_controller::Controller;
-use phalanx_launcher::{EndedProcesses, Job, LaunchError, Role};
+use phalanx_launcher::{EndedProcesses, Job, Role};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
-use phalanx_sys::limits;
-use phalanx_transport::socket::ran_out_of_files;
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -52,25 +48,25 @@ impl OwnCluster {
         let count = settings.engines;
         let controller = Controller::start(settings.controller.clone())
             .await
-            .map_err(|error| not_up("the controller could not be started", &error))?;
+            .map_err(|error| ClusterError::not_up(Box::new(error)))?;
         let ids = (0_u32..).map(EngineId).take(count).collect();
         let mut engines = tokio::select! {
             launched = launch(&settings, &controller, ids) => launched?,
-            () = interrupted.cancelled() => return Err(Failure::Interrupted { lost: Vec::new() }),
+            () = interrupted.cancelled() => return Err(ClusterError::Interrupted.into()),
         };
         let client = match Client::connect(controller.client_file()).await {
             Ok(client) => client,
             Err(error) => {
                 engines.kill().await;
                 controller.shutdown().await;
-                return Err(not_up("the controller does not answer", &error));
+                return Err(ClusterError::not_up(Box::new(error)).into());
             }
         };
         let limit = settings.start_limit;
-        if let Err(failure) = joined(&client, &mut engines, count, limit, interrupted).await {
+        if let Err(error) = joined(&client, &mut engines, count, limit, interrupted).await {
             engines.kill().await;
             controller.shutdown().await;
-            return Err(failure);
+            return Err(error.into());
         }
         let started = StartedCluster {
             engines: count,
@@ -210,10 +206,7 @@ impl OwnCluster {
                 let known = self.engines.ids();
                 let strange = engines.iter().flatten().find(|id| !known.contains(id));
                 if let Some(id) = strange {
-                    return Err(Failure::Usage {
-                        message: format!("there is no engine {id}"),
-                        hint: Some("`phalanx cluster status` shows which there are".to_owned()),
-                    });
+                    return Err(ClusterError::NoEngine(*id).into());
                 }
                 let engines = self.restart(engines, interrupted).await?;
                 Ok(OwnerReply::Restarted { engines })
@@ -258,9 +251,9 @@ impl OwnCluster {
         let wanted = self.ids().len() + ids.len();
         let limit = self.settings.start_limit;
         let joined = joined(&self.client, &mut new, wanted, limit, interrupted).await;
-        if joined.is_err() {
+        if let Err(error) = joined {
             new.kill().await;
-            return joined;
+            return Err(error.into());
         }
         self.engines.join(new).await;
         Ok(())
@@ -271,7 +264,7 @@ async fn launch(
     settings: &ClusterSettings,
     controller: &Controller,
     ids: Vec<EngineId>,
-) -> Result<LaunchedEngines, Failure> {
+) -> Result<LaunchedEngines, ClusterError> {
     let file = controller.engine_path().to_owned();
     let folder = file.parent().map(Path::to_owned);
     let job = Job {
@@ -285,15 +278,9 @@ async fn launch(
         },
     };
     let launched = settings.launcher.launch(&job).await;
-    launched.map(LaunchedEngines::new).map_err(not_launched)
-}
-
-fn not_launched(error: LaunchError) -> Failure {
-    let mut failure = not_up("the engines could not be started", &error);
-    if let (Failure::Environment { hint, .. }, Some(remedy)) = (&mut failure, error.hint()) {
-        *hint = Some(remedy);
-    }
-    failure
+    launched
+        .map(LaunchedEngines::new)
+        .map_err(ClusterError::not_up)
 }
 
 /// Waits until this number of engines is registered.
@@ -303,54 +290,17 @@ async fn joined(
     wanted: usize,
     limit: Duration,
     interrupted: &CancellationToken,
-) -> Result<(), Failure> {
+) -> Result<(), ClusterError> {
     let joined = tokio::select! {
         joined = client.wait_for_engines(wanted, limit) => {
-            joined.map(drop).map_err(|error| not_up("the engines did not register", &error))
+            joined.map(drop).map_err(ClusterError::not_up)
         }
-        ended = new.next_end() => Err(ended_early(&ended)),
-        () = interrupted.cancelled() => Err(Failure::Interrupted { lost: Vec::new() }),
+        ended = new.next_end() => Err(ClusterError::EndedEarly(ended)),
+        () = interrupted.cancelled() => return Err(ClusterError::Interrupted),
     };
     match joined {
         Ok(()) => Ok(()),
-        Err(failure) => Err(new.with_words(failure).await),
-    }
-}
-
-/// Returns the failure of engines that ended before they registered.
-fn ended_early(ended: &EndedProcesses) -> Failure {
-    let who = match ended.ids.as_slice() {
-        [id] => format!("engine {id}"),
-        ids => engines_in_words(ids.len()),
-    };
-    Failure::Environment {
-        message: format!("{who} ended before registering ({})", ended.status),
-        hint: None,
-    }
-}
-
-fn not_up(what: &str, error: &dyn Display) -> Failure {
-    let hint = match limits::open_files() {
-        Some(most) if ran_out_of_files() => format!(
-            "this process may have {most} open files, which is too few for so many engines: raise the limit where Jupyter is started (`ulimit -Hn`)"
-        ),
-        _ => "`phalanx doctor` tells what is wrong on this machine".to_owned(),
-    };
-    Failure::Environment {
-        message: format!("{what}: {error}"),
-        hint: Some(hint),
-    }
-}
-
-/// Returns the failure of starting a second cluster while one with this number of engines is
-/// running.
-pub(super) fn already(engines: usize) -> Failure {
-    Failure::Usage {
-        message: format!(
-            "a cluster of {} is running already",
-            engines_in_words(engines)
-        ),
-        hint: Some("`%cluster scale N` changes it, `%cluster stop` ends it".to_owned()),
+        Err(error) => Err(new.with_printed(error).await),
     }
 }
 

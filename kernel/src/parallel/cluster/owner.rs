@@ -1,6 +1,7 @@
 //! Requests to the process that owns a cluster, from commands and notebooks, over a Unix socket in
 //! its folder, which only the user can access.
 
+use super::ClusterError;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::frame::{Decoder, encode};
 use phalanx_protocol::id::EngineId;
@@ -140,12 +141,9 @@ pub async fn ask_owner(folder: &Path, request: &OwnerRequest) -> Result<OwnerRep
         write(&mut stream, request).await?;
         read::<Result<OwnerReply, Failure>>(&mut stream).await
     };
-    asked.await.unwrap_or_else(|error| {
-        Err(Failure::Environment {
-            message: format!("the process that owns the cluster does not answer: {error}"),
-            hint: Some("`phalanx cluster list` shows the clusters that run".to_owned()),
-        })
-    })
+    asked
+        .await
+        .unwrap_or_else(|error| Err(ClusterError::OwnerSilent(error).into()))
 }
 
 async fn write<T: Serialize>(stream: &mut UnixStream, message: &T) -> io::Result<()> {

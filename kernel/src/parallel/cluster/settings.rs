@@ -1,11 +1,10 @@
 //! The settings of a cluster, from a user's request.
 
-use super::cores;
 use super::registry::Registry;
+use super::{ClusterError, cores};
 use crate::context::Programs;
 use phalanx_controller::ControllerConfig;
-use phalanx_launcher::{LaunchError, Launcher, LauncherKind, Profile, Program, StartRequest};
-use phalanx_protocol::failure::Failure;
+use phalanx_launcher::{Launcher, LauncherKind, Program, StartRequest};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -41,18 +40,13 @@ struct ClusterFolder(PathBuf);
 
 impl ClusterFolder {
     /// Creates a folder in the profile's folder, or in the user's data folder.
-    fn new(parent: Option<&Path>, cluster_id: &str) -> Result<Self, Failure> {
-        let failed = |why: String| Failure::Environment {
-            message: format!("no folder for the cluster's files: {why}"),
-            hint: Some("name one that all machines see, as `folder` of a profile".to_owned()),
-        };
+    fn new(parent: Option<&Path>, cluster_id: &str) -> Result<Self, ClusterError> {
         let registry = match parent {
             Some(parent) => Registry::in_folder(parent),
-            None => Registry::of_user()
-                .ok_or_else(|| failed("neither $XDG_DATA_HOME nor $HOME is set".to_owned()))?,
+            None => Registry::of_user().ok_or(ClusterError::NoDataFolder)?,
         };
         let made = registry.folder(cluster_id);
-        made.map(Self).map_err(|error| failed(error.to_string()))
+        made.map(Self).map_err(ClusterError::Folder)
     }
 }
 
@@ -73,9 +67,10 @@ impl ClusterSettings {
         request: StartRequest,
         cluster_id: Option<String>,
         programs: &Programs,
-    ) -> Result<Self, Failure> {
-        let profile = merged(request)?;
-        let launcher = profile.launcher().map_err(|error| usage(&error))?;
+    ) -> Result<Self, ClusterError> {
+        let profiles = profiles_path().unwrap_or_default();
+        let profile = request.merged(&profiles).map_err(ClusterError::Profile)?;
+        let launcher = profile.launcher().map_err(ClusterError::Launcher)?;
         let (path, args) = programs.engine();
         let interface = match &profile.ip {
             Some(ip) => phalanx_controller::cli::interface(ip),
@@ -116,21 +111,6 @@ impl ClusterSettings {
     /// Returns true if the controller listens on all interfaces.
     pub(super) fn is_open(&self) -> bool {
         self.controller.interface == ANYWHERE
-    }
-}
-
-fn merged(request: StartRequest) -> Result<Profile, Failure> {
-    let path = profiles_path().unwrap_or_default();
-    request.merged(&path).map_err(|error| Failure::Usage {
-        message: error.to_string(),
-        hint: Some("docs/clusters.md shows what a profile may contain".to_owned()),
-    })
-}
-
-fn usage(error: &LaunchError) -> Failure {
-    Failure::Usage {
-        message: error.to_string(),
-        hint: error.hint(),
     }
 }
 

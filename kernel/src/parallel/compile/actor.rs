@@ -1,7 +1,8 @@
 //! The actor of the evaluator for engines: handles one request at a time, and restarts the
 //! evaluator, with all its dependencies, when it dies.
 
-use super::lineage::{Lineages, StateOrigin, UnknownState};
+use super::error::CompilerError;
+use super::lineage::{Lineages, StateOrigin};
 use super::{Compilation, CompileTask, CompilerRequest};
 use crate::context::build::{BuildProgress, at};
 use crate::context::{CellContext, Programs};
@@ -161,7 +162,7 @@ impl CompilerActor {
         };
         let missing = match self.lineages.missing(&task.base) {
             Ok(missing) => missing,
-            Err(unknown) => return Ok(Err(not_known(&unknown))),
+            Err(unknown) => return Ok(Err(CompilerError::from(unknown).into())),
         };
         for (state, origin) in missing {
             if let Err(failure) = self.step(state, origin, &[]).await? {
@@ -189,7 +190,7 @@ impl CompilerActor {
             let hashed = self.artifacts.of(&toolchain.libstd, &cell.artifact).await;
             match hashed {
                 Ok(needed) => artifacts = needed.to_vec(),
-                Err(failure) => return Ok(Err(failure)),
+                Err(error) => return Ok(Err(error.into())),
             }
         }
         Ok(Ok(Compilation {
@@ -245,9 +246,7 @@ impl CompilerActor {
                 }
                 Ok(*compiled)
             }
-            Ok(other) => Err(Failure::Internal {
-                message: format!("the evaluator answered {other:?}"),
-            }),
+            Ok(other) => Err(CompilerError::Answer(Box::new(other)).into()),
             Err(failure) => Err(self.lineages.moved(&origin.base).explain(failure)),
         })
     }
@@ -305,13 +304,9 @@ impl CompilerActor {
         }
         self.lineages.forget_compiled();
         let config = self.programs.evaluator(NamespaceKind::Engines);
-        let (evaluator, notices) =
-            Evaluator::start(config)
-                .await
-                .map_err(|error| Failure::Environment {
-                    message: error.to_string(),
-                    hint: Some(error.remedy()),
-                })?;
+        let (evaluator, notices) = Evaluator::start(config)
+            .await
+            .map_err(CompilerError::from)?;
         self.process = Some(Process {
             evaluator,
             notices,
@@ -374,7 +369,7 @@ impl CompilerActor {
     async fn receive(&mut self) -> Result<EvaluatorEvent, NoAnswer> {
         loop {
             let Some(process) = &mut self.process else {
-                return Err(NoAnswer::Gone(compiler_ended("no process", "")));
+                return Err(gone("no process", ""));
             };
             let due = self.build.as_ref().and_then(|(_, build)| build.due());
             let heard = tokio::select! {
@@ -397,12 +392,12 @@ impl CompilerActor {
                 }
                 CompilerInput::Notice(Some(EvaluatorNotice::Exited { status, last_words })) => {
                     self.process = None;
-                    return Err(NoAnswer::Gone(compiler_ended(&status, &last_words)));
+                    return Err(gone(status, last_words));
                 }
                 CompilerInput::Tick => self.tick().await,
                 CompilerInput::Notice(None) => {
                     self.process = None;
-                    return Err(NoAnswer::Gone(compiler_ended("without a word", "")));
+                    return Err(gone("without a word", ""));
                 }
             }
         }
@@ -467,25 +462,14 @@ impl CompilerActor {
     }
 }
 
-fn compiler_ended(status: &str, last_words: &str) -> Failure {
-    let mut message = format!("the process that compiles cells for engines ended ({status})");
-    if !last_words.is_empty() {
-        message.push_str(":\n");
-        message.push_str(last_words);
-    }
-    Failure::Environment {
-        message,
-        hint: Some("nothing is lost; run the cell again".to_owned()),
-    }
+fn gone(status: impl Into<String>, last_words: impl Into<String>) -> NoAnswer {
+    let ended = CompilerError::Ended {
+        status: status.into(),
+        last_words: last_words.into(),
+    };
+    NoAnswer::Gone(ended.into())
 }
 
 fn describe(dependencies: Dependencies) -> Arc<(DependenciesId, Dependencies)> {
     Arc::new((dependencies.id(), dependencies))
-}
-
-pub(super) fn not_known(unknown: &UnknownState) -> Failure {
-    Failure::Usage {
-        message: format!("an engine has run cells of another client ({unknown})"),
-        hint: Some("`%cluster restart` empties the engines' namespaces".to_owned()),
-    }
 }

@@ -2,15 +2,13 @@
 //! not run.
 
 use super::actor::{CompilerActor, NoAnswer};
+use super::error::CompilerError;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::{Dependencies, Lineage, Package};
 
 /// The crates whose statics hold the variables of a namespace: another build of them has none.
 const HOLDING_VARIABLES: [&str; 2] = ["phalanx", "phalanx_protocol"];
-
-const HINT: &str =
-    "`%cluster restart` empties the engines' namespaces, also for whoever else uses them";
 
 impl CompilerActor {
     /// Compiles the cells of a lineage, on a second evaluator if the first one dies.
@@ -33,7 +31,11 @@ impl CompilerActor {
         };
         let mut compilers = lineage.records.iter().map(|record| &record.abi);
         if let Some(theirs) = compilers.find(|theirs| **theirs != toolchain.rustc) {
-            return Ok(Err(other_rustc(theirs, &toolchain.rustc)));
+            let error = CompilerError::OtherRustc {
+                theirs: theirs.clone(),
+                ours: toolchain.rustc,
+            };
+            return Ok(Err(error.into()));
         }
         let new: Vec<StateId> = lineage
             .records
@@ -84,7 +86,7 @@ impl CompilerActor {
     async fn replay(&mut self, lineage: &Lineage) -> Result<Result<(), Failure>, NoAnswer> {
         let missing = match self.lineages.missing(&lineage.state) {
             Ok(missing) => missing,
-            Err(unknown) => return Ok(Err(super::actor::not_known(&unknown))),
+            Err(unknown) => return Ok(Err(CompilerError::from(unknown).into())),
         };
         for (state, origin) in missing {
             let mut records = lineage.records.iter();
@@ -115,7 +117,11 @@ impl CompilerActor {
             HOLDING_VARIABLES.contains(&theirs.name.as_str())
         };
         if let Some((theirs, ours)) = differences.iter().find(holding) {
-            return Ok(Err(other_library(theirs, *ours)));
+            let error = CompilerError::OtherLibrary {
+                theirs: (*theirs).clone(),
+                ours: ours.cloned(),
+            };
+            return Ok(Err(error.into()));
         }
         let names = differences.iter().map(|(theirs, _)| theirs.name.clone());
         let rebuilt: Vec<String> = names.collect();
@@ -140,54 +146,17 @@ fn last_dependencies(lineage: &Lineage) -> Option<&Dependencies> {
     lineage.dependencies.get(&last.dependencies)
 }
 
-fn other_rustc(theirs: &str, ours: &str) -> Failure {
-    Failure::Environment {
-        message: format!(
-            "the engines have run cells that {theirs} compiled for another notebook; {ours} compiles this one's, \
-             and the code of one compiler cannot use the variables of another"
-        ),
-        hint: Some(format!(
-            "select the other notebook's toolchain (RUSTUP_TOOLCHAIN, or `rustup override set` in this folder) and \
-             restart the kernel; or {HINT}"
-        )),
-    }
-}
-
-fn other_library(theirs: &Package, ours: Option<&Package>) -> Failure {
-    let difference = match ours {
-        Some(ours) if ours.version != theirs.version => {
-            format!("version {} there, {} here", theirs.version, ours.version)
-        }
-        _ => "built from other sources, or with other features of what it depends on".to_owned(),
-    };
-    Failure::Environment {
-        message: format!(
-            "the engines have run cells of another notebook with another build of the library `{}` ({difference}), \
-             which holds their variables",
-            theirs.name
-        ),
-        hint: Some(format!(
-            "use the same Phalanx, the same cache folder (PHALANX_CACHE_DIR) and the same dependencies in both \
-             notebooks; or {HINT}"
-        )),
-    }
-}
-
 /// Returns the failure of a cell that another notebook has run and that does not compile here.
 fn not_replayed(cell: usize, failure: Failure) -> Failure {
-    let why = match &failure {
-        Failure::Compile { diagnostics } => diagnostics.first().map(|first| first.message.clone()),
-        _ => None,
-    };
-    let Some(why) = why else {
-        return failure;
-    };
-    Failure::Environment {
-        message: format!(
-            "cell [{cell}] of another notebook, which the engines have run, does not compile in this one: {why}"
-        ),
-        hint: Some(format!(
-            "start this kernel in the folder and with the environment of the other one; or {HINT}"
-        )),
+    match &failure {
+        Failure::Compile { diagnostics } => match diagnostics.first() {
+            Some(first) => CompilerError::NotReplayed {
+                cell,
+                why: first.message.clone(),
+            }
+            .into(),
+            None => failure,
+        },
+        _ => failure,
     }
 }

@@ -2,6 +2,7 @@
 
 mod actor;
 mod adopt;
+mod error;
 mod lineage;
 
 use super::artifacts::Artifacts;

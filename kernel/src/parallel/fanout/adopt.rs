@@ -1,8 +1,9 @@
 //! Adoption of engines' states created by other clients.
 
+use super::FanoutError;
 use super::submit::Fanout;
 use crate::context::CellContext;
-use phalanx_client::{Client, WaitError};
+use phalanx_client::Client;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{EngineId, EngineUuid};
 
@@ -74,23 +75,11 @@ impl Fanout {
         let lineage = client
             .lineage(id)
             .await
-            .map_err(|error| silent(id, &error))?;
+            .map_err(|error| FanoutError::NoLineage { engine: id, error })?;
         self.states.found(uuid, &lineage);
         if self.compiler.knows(lineage.state.clone()).await {
             return Ok(());
         }
         self.compiler.adopt(lineage, context.cloned()).await
-    }
-}
-
-fn silent(engine: EngineId, error: &WaitError) -> Failure {
-    Failure::Environment {
-        message: format!(
-            "engine {engine} has run cells of another client, and does not name them: {error}"
-        ),
-        hint: Some(
-            "engines of another version cannot; `%cluster restart` empties their namespaces"
-                .to_owned(),
-        ),
     }
 }

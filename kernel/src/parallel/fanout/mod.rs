@@ -8,15 +8,18 @@
 //! | `supervise.rs` | refused tasks: compiled for the engine's true state and resent |
 //! | `late.rs` | output of threads that outlive their cell |
 //! | `show.rs` | display of outputs, progress bar and failures |
+//! | `error.rs` | engines that cannot run a cell |
 
 mod adopt;
+mod error;
 mod late;
 mod show;
 mod states;
 mod submit;
 mod supervise;
 
+pub use error::FanoutError;
 pub use late::LateOutput;
 pub use show::{show, stream, wait_with_bar};
 pub use states::States;
-pub use submit::{EngineSource, Fanout, NAME, Submitted, no_rust_engines};
+pub use submit::{EngineSource, Fanout, NAME, Submitted};

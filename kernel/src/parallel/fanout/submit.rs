@@ -1,7 +1,7 @@
 //! Submission of planned cells.
 
 use super::supervise::{SupervisedFanout, supervise};
-use super::{LateOutput, States};
+use super::{FanoutError, LateOutput, States};
 use crate::cell::sets_allocator;
 use crate::context::CellContext;
 use crate::context::unresolved::{occurs, unresolved};
@@ -17,7 +17,6 @@ use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{EngineId, EngineUuid, StateId};
 use phalanx_protocol::output::StreamName;
 use phalanx_protocol::parallel::{CellMetadata, CellRecord, EngineKind};
-use phalanx_protocol::release::{Release, ReleaseMismatch};
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use tokio::sync::mpsc;
@@ -256,69 +255,34 @@ impl Fanout {
 }
 
 /// Returns the engines with these ids, all of which must be Rust engines.
-fn targets(client: &Client, ids: &[EngineId]) -> Result<Vec<Engine>, Failure> {
+fn targets(client: &Client, ids: &[EngineId]) -> Result<Vec<Engine>, FanoutError> {
     let all = client.engines();
     ids.iter()
         .map(|id| {
             let engine = all.iter().find(|engine| engine.id == *id);
-            let engine = engine.ok_or_else(|| engine_gone(*id))?;
+            let engine = engine.ok_or(FanoutError::Gone(*id))?;
             match &engine.kind {
                 EngineKind::Rust(_) => Ok(engine.clone()),
-                EngineKind::OtherRelease(theirs) => Err(other_release(*id, theirs)),
-                EngineKind::Foreign => Err(Failure::Usage {
-                    message: format!("engine {id} is not a Rust engine"),
-                    hint: Some("leave it out with `--targets`".to_owned()),
-                }),
+                EngineKind::OtherRelease(theirs) => Err(FanoutError::other_release(*id, theirs)),
+                EngineKind::Foreign => Err(FanoutError::Foreign(*id)),
             }
         })
         .collect()
 }
 
-/// Returns the failure of work for engines that do not run Rust.
-pub fn no_rust_engines(engines: &[Engine]) -> Failure {
-    for engine in engines {
-        if let EngineKind::OtherRelease(theirs) = &engine.kind {
-            return other_release(engine.id, theirs);
-        }
-    }
-    Failure::Usage {
-        message: "none of the engines is a Rust engine".to_owned(),
-        hint: Some(
-            "start some with `phalanx-engine --file ipcontroller-engine.json`; `%cluster status` shows what there is"
-                .to_owned(),
-        ),
-    }
-}
-
-fn other_release(engine: EngineId, theirs: &Release) -> Failure {
-    Failure::OtherRelease(ReleaseMismatch {
-        engine,
-        of_engine: theirs.clone(),
-        of_kernel: Release::ours(),
-    })
-}
-
-fn engine_gone(id: EngineId) -> Failure {
-    Failure::Usage {
-        message: format!("engine {id} is gone"),
-        hint: Some("`%cluster status` shows which are there".to_owned()),
-    }
-}
-
 /// Checks that an engine's machine can load code compiled here.
-fn fits(engine: &Engine, compilation: &Compilation) -> Result<(), Failure> {
+fn fits(engine: &Engine, compilation: &Compilation) -> Result<(), FanoutError> {
     let ours = &compilation.toolchain;
     let Some(theirs) = engine.handshake() else {
         return Ok(());
     };
     // The echo backend runs on any machine.
     if theirs.target != ours.target && ours.target != "echo" {
-        return Err(Failure::Environment {
-            message: format!(
-                "engine {} on {} is built for {}, but cells are compiled for {}",
-                engine.id, theirs.host, theirs.target, ours.target
-            ),
-            hint: Some("run engines on machines of the kernel's kind".to_owned()),
+        return Err(FanoutError::OtherTarget {
+            engine: engine.id,
+            host: theirs.host.clone(),
+            theirs: theirs.target.clone(),
+            ours: ours.target.clone(),
         });
     }
     Ok(())

@@ -5,19 +5,22 @@
 //! | `names.rs` | the names in engines' namespaces that are not variables; pure |
 //! | `namespace.rs` | variables for functions, and pushed values for cells |
 //! | `query.rs` | the library's other requests about the cluster |
+//! | `error.rs` | all that can fail, with its texts |
 
+mod error;
 mod names;
 mod namespace;
 mod query;
 
 pub use namespace::materialise;
-pub use query::{query, waited};
+pub use query::query;
 
 use super::artifacts::{Artifacts, NeededLibraries};
-use super::fanout::no_rust_engines;
+use super::fanout::FanoutError;
 use super::results::StoredResult;
 use crate::context::CellContext;
 use crate::parallel::Parallel;
+use error::FunctionsError;
 use names::EngineNames;
 use phalanx_client::render::Labels;
 use phalanx_client::{Client, EngineCall, EngineTask, Placement, Submission};
@@ -28,7 +31,6 @@ use phalanx_protocol::id::EngineId;
 use phalanx_protocol::parallel::CallMetadata;
 use phalanx_protocol::payload::Payload;
 use phalanx_sys::segment;
-use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
@@ -67,9 +69,9 @@ pub async fn apply(
     toolchain: Option<Toolchain>,
 ) -> Result<StoredResult, Failure> {
     // The library keeps the arguments alive until it receives the reply.
-    let args = segment::hold(args).map_err(out_of_reach)?;
+    let args = segment::hold(args).map_err(FunctionsError::Arguments)?;
     let client = client(parallel).await?;
-    let toolchain = toolchain.ok_or_else(not_started)?;
+    let toolchain = toolchain.ok_or(FunctionsError::NotStarted)?;
     let artifacts = &parallel.functions().artifacts;
     let artifacts = artifacts.of(&toolchain.libstd, &apply.artifact).await?;
     let engines = engines(&client, &apply.placement)?;
@@ -114,7 +116,7 @@ fn tasks(
     artifacts: &NeededLibraries,
     label: Option<String>,
     args: &[Payload],
-) -> Result<Vec<EngineTask>, Failure> {
+) -> Result<Vec<EngineTask>, FunctionsError> {
     let places: Vec<Placement> = match placement {
         ApplyPlacement::Engines(engines) => engines.into_iter().map(Placement::Engine).collect(),
         ApplyPlacement::Balanced { tasks, conditions } => {
@@ -122,8 +124,9 @@ fn tasks(
         }
     };
     if args.len() != 1 && args.len() != places.len() {
-        return Err(Failure::Internal {
-            message: format!("{} arguments for {} tasks", args.len(), places.len()),
+        return Err(FunctionsError::Count {
+            arguments: args.len(),
+            tasks: places.len(),
         });
     }
     let metadata = Arc::new(metadata);
@@ -156,32 +159,13 @@ fn engines(client: &Client, placement: &ApplyPlacement) -> Result<Vec<EngineId>,
         let engines = client.engines();
         return Err(match engines.is_empty() {
             true => Failure::NoEngines,
-            false => no_rust_engines(&engines),
+            false => FanoutError::no_rust_engine(&engines).into(),
         });
     }
     Ok(wanted)
 }
 
-async fn client(parallel: &Parallel) -> Result<Client, Failure> {
+async fn client(parallel: &Parallel) -> Result<Client, FunctionsError> {
     let client = parallel.cluster().client().await;
-    client.ok_or_else(|| Failure::Usage {
-        message: "no cluster is running".to_owned(),
-        hint: Some(
-            "`%cluster start -n 4` starts one, as does `Cluster::builder().n(4).start_and_connect()?`"
-                .to_owned(),
-        ),
-    })
-}
-
-fn out_of_reach(error: io::Error) -> Failure {
-    Failure::Environment {
-        message: format!("the arguments cannot be taken over from the process that runs cells: {error}"),
-        hint: Some("each large argument takes a file descriptor until its tasks have ended: see `ulimit -n`".to_owned()),
-    }
-}
-
-fn not_started() -> Failure {
-    Failure::Internal {
-        message: "a function is to be called before the evaluator has started".to_owned(),
-    }
+    client.ok_or(FunctionsError::NoCluster)
 }

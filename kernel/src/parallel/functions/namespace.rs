@@ -1,5 +1,6 @@
 //! Variables for functions, and pushed values for cells, transferred by cells of our own.
 
+use super::error::FunctionsError;
 use crate::context::CellContext;
 use crate::parallel::Parallel;
 use crate::parallel::fanout::EngineSource;
@@ -185,25 +186,23 @@ fn first(failure: &Failure) -> Option<String> {
 
 fn not_published(reference: &str, failure: Failure) -> Failure {
     match first(&failure) {
-        Some(why) => Failure::Usage {
-            message: format!("the engines cannot evaluate `{reference}`: {why}"),
-            hint: Some(
-                "a `%%px` cell defines it, and its type derives Serialize and Deserialize"
-                    .to_owned(),
-            ),
-        },
+        Some(why) => FunctionsError::Reference {
+            reference: reference.to_owned(),
+            why,
+        }
+        .into(),
         None => failure,
     }
 }
 
 fn not_bound(name: &str, ty: &str, failure: Failure) -> Failure {
     match first(&failure) {
-        Some(why) => Failure::Usage {
-            message: format!("the pushed `{name}`, a `{ty}`, is no variable on the engines: {why}"),
-            hint: Some(format!(
-                "define the type in a `%%px` cell first, or read it with `let {name}: … = phalanx::namespace::get(\"{name}\")?;`"
-            )),
-        },
+        Some(why) => FunctionsError::Pushed {
+            name: name.to_owned(),
+            type_name: ty.to_owned(),
+            why,
+        }
+        .into(),
         None => failure,
     }
 }

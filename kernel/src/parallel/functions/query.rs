@@ -1,14 +1,16 @@
 //! The library's requests about the cluster, other than calls of functions.
 
+use super::error::FunctionsError;
 use super::{Functions, client, materialise};
 use crate::context::CellContext;
 use crate::context::time_limit;
 use crate::parallel::Parallel;
+use crate::parallel::cluster::ClusterError;
 use crate::parallel::fanout::EngineSource;
 use crate::parallel::results::StoredResult;
 use crate::report::elsewhere;
 use phalanx_client::render::Labels;
-use phalanx_client::{Client, HubError, Purge, SelectedTasks, TaskSelection, WaitError};
+use phalanx_client::{Client, Purge, SelectedTasks, TaskSelection};
 use phalanx_launcher::StartRequest;
 use phalanx_protocol::apply::ClientRequest;
 use phalanx_protocol::failure::Failure;
@@ -93,7 +95,7 @@ async fn of_client(
         ClientRequest::WaitForEngines { engines, timeout } => {
             let timeout = time_limit(timeout).unwrap_or(ENGINES_TIMEOUT);
             let there = client.wait_for_engines(engines, timeout).await;
-            let there = there.map_err(waited)?;
+            let there = there.map_err(ClusterError::from)?;
             HostReply::Engines(there.iter().map(|engine| engine.id).collect())
         }
         ClientRequest::Execute { source, engines } => HostReply::AsyncResult(
@@ -105,19 +107,22 @@ async fn of_client(
             client
                 .signal_engines(&engines, signal)
                 .await
-                .map_err(waited)?;
+                .map_err(ClusterError::from)?;
             HostReply::Done
         }
         ClientRequest::Clear { engines } => {
-            client.clear_engines(&engines).await.map_err(waited)?;
+            client
+                .clear_engines(&engines)
+                .await
+                .map_err(ClusterError::from)?;
             parallel.functions().forget(client, &engines);
             HostReply::Done
         }
         ClientRequest::Shutdown { engines, hub } => {
             let ended = client.shutdown_engines(&engines, SHUTDOWN_TIMEOUT).await;
-            ended.map_err(waited)?;
+            ended.map_err(ClusterError::from)?;
             if hub {
-                client.shutdown_hub().await.map_err(asked)?;
+                client.shutdown_hub().await.map_err(FunctionsError::from)?;
                 // The cluster ends with its controller; another cell may have stopped it before.
                 let _ = parallel.cluster().stop().await;
             }
@@ -125,18 +130,24 @@ async fn of_client(
         }
         ClientRequest::QueueStatus { engines, verbose } => {
             let status = client.queue_status(&engines, verbose).await;
-            let status = status.map_err(asked)?;
+            let status = status.map_err(FunctionsError::from)?;
             HostReply::Json(json!({"engines": status.engines, "unassigned": status.unassigned}))
         }
         ClientRequest::ResultStatus { tasks } => {
-            let status = client.result_status(&tasks).await.map_err(asked)?;
+            let status = client
+                .result_status(&tasks)
+                .await
+                .map_err(FunctionsError::from)?;
             HostReply::Json(json!({"pending": status.pending, "completed": status.completed}))
         }
-        ClientRequest::HubHistory => {
-            HostReply::Json(json!(client.hub_history().await.map_err(asked)?))
-        }
+        ClientRequest::HubHistory => HostReply::Json(json!(
+            client.hub_history().await.map_err(FunctionsError::from)?
+        )),
         ClientRequest::DbQuery { query, keys } => {
-            let records = client.db_query(query, keys).await.map_err(asked)?;
+            let records = client
+                .db_query(query, keys)
+                .await
+                .map_err(FunctionsError::from)?;
             let fields: Vec<_> = records.into_iter().map(|record| record.fields).collect();
             HostReply::Json(json!(fields))
         }
@@ -144,14 +155,20 @@ async fn of_client(
             Some(ranges) => HostReply::Tasks(ranges),
             None => {
                 // Fails at once for unknown tasks.
-                client.result_status(&tasks).await.map_err(asked)?;
+                client
+                    .result_status(&tasks)
+                    .await
+                    .map_err(FunctionsError::from)?;
                 let to = tasks.len();
                 let id = adopt(parallel, client, tasks);
                 HostReply::Tasks(vec![TaskRange { id, from: 0, to }])
             }
         },
         ClientRequest::Resubmit { tasks } => {
-            let again = client.resubmit(&tasks).await.map_err(asked)?;
+            let again = client
+                .resubmit(&tasks)
+                .await
+                .map_err(FunctionsError::from)?;
             HostReply::AsyncResult(adopt(parallel, client, again))
         }
         ClientRequest::Purge { tasks, engines } => {
@@ -160,7 +177,10 @@ async fn of_client(
             } else {
                 Purge::Some { tasks, engines }
             };
-            client.purge_hub_results(purge).await.map_err(asked)?;
+            client
+                .purge_hub_results(purge)
+                .await
+                .map_err(FunctionsError::from)?;
             HostReply::Done
         }
         // Handled above, without a client or by connecting one.
@@ -235,33 +255,4 @@ fn selected(
 fn ids(client: &Client) -> Vec<EngineId> {
     let engines = client.rust_engines();
     engines.iter().map(|engine| engine.id).collect()
-}
-
-/// Returns the failure of waiting for engines.
-pub fn waited(error: WaitError) -> Failure {
-    match error {
-        WaitError::Disconnected => Failure::Environment {
-            message: error.to_string(),
-            hint: Some("`%cluster status` tells what is left".to_owned()),
-        },
-        other => Failure::Timeout {
-            message: other.to_string(),
-        },
-    }
-}
-
-fn asked(error: HubError) -> Failure {
-    match error {
-        HubError::Refused { .. } => Failure::Usage {
-            message: format!("the controller says {error}"),
-            hint: None,
-        },
-        HubError::NoAnswer => Failure::Timeout {
-            message: error.to_string(),
-        },
-        other => Failure::Environment {
-            message: other.to_string(),
-            hint: None,
-        },
-    }
 }

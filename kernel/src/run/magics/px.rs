@@ -5,7 +5,7 @@ use crate::cell::{RustText, located};
 use crate::context::progress::Progress;
 use crate::context::{CellContext, unresolved};
 use crate::magic::{Blocking, MagicError, MagicSuffix, PlanError, PxOptions, PxPlan};
-use crate::parallel::fanout::{self, EngineSource, Submitted};
+use crate::parallel::fanout::{self, EngineSource, FanoutError, Submitted};
 use crate::parallel::functions;
 use crate::report::{Fault, FaultSource};
 use crate::run::logging::MissingLoggers;
@@ -67,7 +67,7 @@ pub(super) async fn px(
             among_rust_engines(error, others.len()).into_fault(place.clone(), start)
         }
         PlanError::NoEngines if !others.is_empty() => {
-            Fault::at(fanout::no_rust_engines(&others), place.clone())
+            Fault::at(FanoutError::no_rust_engine(&others), place.clone())
         }
         error => Fault::at(error, place.clone()),
     })?;

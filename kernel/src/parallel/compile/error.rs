@@ -1,0 +1,117 @@
+//! Errors of the compiler for engines, with their texts.
+
+use super::lineage::UnknownState;
+use crate::report::last_lines;
+use phalanx_evaluator::StartError;
+use phalanx_protocol::evaluator::EvaluatorReply;
+use phalanx_protocol::failure::{Failure, FailureKind};
+use phalanx_protocol::parallel::Package;
+
+/// A cell that could not be compiled for engines, through no fault of its source.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CompilerError {
+    /// The evaluator did not start.
+    #[error(transparent)]
+    Start(#[from] StartError),
+    /// The evaluator ended.
+    #[error(
+        "the process that compiles cells for engines ended ({status}){}",
+        last_lines(last_words)
+    )]
+    Ended {
+        /// The system's description.
+        status: String,
+        /// The last lines it printed.
+        last_words: String,
+    },
+    /// The evaluator gave the answer to another request.
+    #[error("the evaluator answered {0:?}")]
+    Answer(Box<EvaluatorReply>),
+    /// An engine is in a state that is unknown here.
+    #[error("an engine has run cells of another client ({0})")]
+    State(#[from] UnknownState),
+    /// Cells of another client were compiled by another rustc.
+    #[error(
+        "the engines have run cells that {theirs} compiled for another notebook; {ours} compiles this one's, \
+         and the code of one compiler cannot use the variables of another"
+    )]
+    OtherRustc {
+        /// The version of the other client's.
+        theirs: String,
+        /// The version of this kernel's.
+        ours: String,
+    },
+    /// Cells of another client were compiled with another build of a library that holds variables.
+    #[error(
+        "the engines have run cells of another notebook with another build of the library `{}` ({}), \
+         which holds their variables",
+        theirs.name, difference(theirs, ours.as_ref())
+    )]
+    OtherLibrary {
+        /// The other client's.
+        theirs: Package,
+        /// This kernel's, if it has one of that name.
+        ours: Option<Package>,
+    },
+    /// A cell of another client does not compile here.
+    #[error(
+        "cell [{cell}] of another notebook, which the engines have run, does not compile in this one: {why}"
+    )]
+    NotReplayed {
+        /// The execution count of the cell.
+        cell: usize,
+        /// The first error of rustc.
+        why: String,
+    },
+}
+
+impl CompilerError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::State(_) => FailureKind::Usage,
+            Self::Answer(_) => FailureKind::Internal,
+            Self::Start(_)
+            | Self::Ended { .. }
+            | Self::OtherRustc { .. }
+            | Self::OtherLibrary { .. }
+            | Self::NotReplayed { .. } => FailureKind::Environment,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        const EMPTIES: &str =
+            "`%cluster restart` empties the engines' namespaces, also for whoever else uses them";
+        Some(match self {
+            Self::Start(error) => error.remedy(),
+            Self::Ended { .. } => "nothing is lost; run the cell again".to_owned(),
+            Self::State(_) => "`%cluster restart` empties the engines' namespaces".to_owned(),
+            Self::OtherRustc { .. } => format!(
+                "select the other notebook's toolchain (RUSTUP_TOOLCHAIN, or `rustup override set` in this folder) and \
+                 restart the kernel; or {EMPTIES}"
+            ),
+            Self::OtherLibrary { .. } => format!(
+                "use the same Phalanx, the same cache folder (PHALANX_CACHE_DIR) and the same dependencies in both \
+                 notebooks; or {EMPTIES}"
+            ),
+            Self::NotReplayed { .. } => format!(
+                "start this kernel in the folder and with the environment of the other one; or {EMPTIES}"
+            ),
+            Self::Answer(_) => return None,
+        })
+    }
+}
+
+impl From<CompilerError> for Failure {
+    fn from(error: CompilerError) -> Self {
+        Self::new(error.kind(), &error, error.hint())
+    }
+}
+
+fn difference(theirs: &Package, ours: Option<&Package>) -> String {
+    match ours {
+        Some(ours) if ours.version != theirs.version => {
+            format!("version {} there, {} here", theirs.version, ours.version)
+        }
+        _ => "built from other sources, or with other features of what it depends on".to_owned(),
+    }
+}

@@ -1,0 +1,96 @@
+//! Errors of calls of functions and of the library's other requests, with their texts.
+
+use phalanx_client::HubError;
+use phalanx_protocol::failure::{Failure, FailureKind};
+use std::io;
+
+/// A request of the library that cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum FunctionsError {
+    /// There is no cluster.
+    #[error("no cluster is running")]
+    NoCluster,
+    /// The process that runs cells holds arguments that cannot be mapped here.
+    #[error("the arguments cannot be taken over from the process that runs cells: {0}")]
+    Arguments(#[source] io::Error),
+    /// There was a call before the library that makes it was compiled.
+    #[error("a function is to be called before the evaluator has started")]
+    NotStarted,
+    /// There are neither as many arguments as tasks nor one for all.
+    #[error("{arguments} arguments for {tasks} tasks")]
+    Count {
+        /// The number of arguments.
+        arguments: usize,
+        /// The number of tasks.
+        tasks: usize,
+    },
+    /// The engines do not have what a function refers to.
+    #[error("the engines cannot evaluate `{reference}`: {why}")]
+    Reference {
+        /// The name or expression.
+        reference: String,
+        /// The first error of rustc.
+        why: String,
+    },
+    /// A pushed value has a type that the engines do not know.
+    #[error("the pushed `{name}`, a `{type_name}`, is no variable on the engines: {why}")]
+    Pushed {
+        /// The name of the value.
+        name: String,
+        /// Its type.
+        type_name: String,
+        /// The first error of rustc.
+        why: String,
+    },
+    /// The controller did not answer as asked.
+    #[error("{}{}", speaker(.0), .0)]
+    Hub(#[from] HubError),
+}
+
+impl FunctionsError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::NoCluster
+            | Self::Reference { .. }
+            | Self::Pushed { .. }
+            | Self::Hub(HubError::Refused { .. }) => FailureKind::Usage,
+            Self::NotStarted | Self::Count { .. } => FailureKind::Internal,
+            Self::Hub(HubError::NoAnswer) => FailureKind::Timeout,
+            Self::Arguments(_) | Self::Hub(_) => FailureKind::Environment,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoCluster => {
+                "`%cluster start -n 4` starts one, as does `Cluster::builder().n(4).start_and_connect()?`"
+            }
+            Self::Arguments(_) => {
+                "each large argument takes a file descriptor until its tasks have ended: see `ulimit -n`"
+            }
+            Self::Reference { .. } => {
+                "a `%%px` cell defines it, and its type derives Serialize and Deserialize"
+            }
+            Self::Pushed { name, .. } => {
+                return Some(format!(
+                    "define the type in a `%%px` cell first, or read it with `let {name}: … = phalanx::namespace::get(\"{name}\")?;`"
+                ));
+            }
+            Self::NotStarted | Self::Count { .. } | Self::Hub(_) => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+impl From<FunctionsError> for Failure {
+    fn from(error: FunctionsError) -> Self {
+        Self::new(error.kind(), &error, error.hint())
+    }
+}
+
+fn speaker(error: &HubError) -> &'static str {
+    match error {
+        HubError::Refused { .. } => "the controller says ",
+        _ => "",
+    }
+}
