@@ -1,6 +1,6 @@
 //! Handles to the kernel's actors: tasks that own state and serve requests.
 
-use phalanx_protocol::failure::Failure;
+use phalanx_protocol::failure::{Failure, FailureKind};
 use tokio::sync::{mpsc, oneshot};
 
 /// The sending end of an actor's request channel. Clones share it; the actor ends with the last
@@ -44,10 +44,7 @@ impl<R> RequestSender<R> {
 
 /// Returns the failure of a request made while the kernel is ending.
 pub fn ending() -> Failure {
-    Failure::Environment {
-        message: "the kernel is ending".to_owned(),
-        hint: None,
-    }
+    Failure::new(FailureKind::Environment, "the kernel is ending", None)
 }
 
 impl<R> Clone for RequestSender<R> {

@@ -13,7 +13,7 @@ use control::{CONTROL_TARGET, update_states};
 use event_queue::{EventQueue, is_update};
 use model::Model;
 use phalanx_protocol::comm::{Buffer, CommEvent, CommMessage, CommRequest, WIDGET_TARGET};
-use phalanx_protocol::failure::Failure;
+use phalanx_protocol::failure::{Failure, FailureKind};
 use phalanx_protocol::host::HostReply;
 use phalanx_protocol::id::CommId;
 use phalanx_protocol::jupyter::{self, CommClose, CommInfoReply, CommMsg, CommOpen};
@@ -129,7 +129,7 @@ impl Comms {
                     comm.observed = true;
                     HostReply::Done
                 }
-                None => HostReply::Failed(no_comm(&id)),
+                None => HostReply::Failed(UnknownComm(id).into()),
             },
             CommRequest::Accept(target) => {
                 self.accepted.insert(target);
@@ -288,7 +288,7 @@ impl Comms {
         commands: &mut Vec<CommCommand>,
     ) -> HostReply {
         let Some(comm) = self.comms.get_mut(&message.comm_id) else {
-            return HostReply::Failed(no_comm(&message.comm_id));
+            return HostReply::Failed(UnknownComm(message.comm_id).into());
         };
         if !comm.open {
             comm.model.merge(Model::of(&message.data, message.buffers));
@@ -377,10 +377,15 @@ fn wire_id(id: &CommId) -> jupyter::CommId {
     jupyter::CommId(id.to_string())
 }
 
-fn no_comm(id: &CommId) -> Failure {
-    Failure::Usage {
-        message: format!("the kernel has no comm {id}"),
-        hint: Some("comms and widgets do not outlive the kernel that made them".to_owned()),
+/// A comm that the kernel does not have.
+#[derive(Debug, thiserror::Error)]
+#[error("the kernel has no comm {0}")]
+struct UnknownComm(CommId);
+
+impl From<UnknownComm> for Failure {
+    fn from(error: UnknownComm) -> Self {
+        let hint = "comms and widgets do not outlive the kernel that made them";
+        Self::new(FailureKind::Usage, error, Some(hint.to_owned()))
     }
 }
 

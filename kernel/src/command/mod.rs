@@ -5,7 +5,7 @@ pub mod help;
 pub mod table;
 
 use crate::completion::nearest;
-use phalanx_protocol::failure::Failure;
+use phalanx_protocol::failure::{Failure, FailureKind};
 use std::ops::Range;
 pub use table::{ArgumentKind, CommandHandler, CommandSpec};
 
@@ -21,12 +21,29 @@ pub struct CommandCall {
 }
 
 /// The error of a command that does not exist.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[error("unknown command `{name}`")]
 pub struct UnknownCommand {
     /// The name as typed, with its `:`.
     pub name: String,
     /// Its range in bytes of the line.
     pub span: Range<usize>,
+}
+
+/// An argument that is none of those a command takes.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum ArgumentError {
+    /// There is none.
+    #[error("`{}` needs a value", .0.name)]
+    Missing(&'static CommandSpec),
+    /// It is none of the values.
+    #[error("`{}` does not take `{argument}`", spec.name)]
+    Unknown {
+        /// The command.
+        spec: &'static CommandSpec,
+        /// The text behind its name.
+        argument: String,
+    },
 }
 
 /// Parses a line, from its `:` on.
@@ -61,7 +78,7 @@ impl CommandCall {
     ///
     /// # Errors
     /// Returns a usage error if it is not.
-    pub fn check(&self) -> Result<(), Failure> {
+    pub fn check(&self) -> Result<(), ArgumentError> {
         let ArgumentKind::Closed(values) = self.spec.values else {
             return Ok(());
         };
@@ -73,27 +90,35 @@ impl CommandCall {
         if fits {
             return Ok(());
         }
-        Err(Failure::Usage {
-            message: match self.argument.as_str() {
-                "" => format!("`{}` needs a value", self.spec.name),
-                argument => format!("`{}` does not take `{argument}`", self.spec.name),
+        Err(match self.argument.as_str() {
+            "" => ArgumentError::Missing(self.spec),
+            argument => ArgumentError::Unknown {
+                spec: self.spec,
+                argument: argument.to_owned(),
             },
-            hint: Some(format!("type one of {}", values.join(", "))),
         })
     }
 }
 
+impl From<ArgumentError> for Failure {
+    fn from(error: ArgumentError) -> Self {
+        let (ArgumentError::Missing(spec) | ArgumentError::Unknown { spec, .. }) = &error;
+        let hint = match spec.values {
+            ArgumentKind::Closed(values) => Some(format!("type one of {}", values.join(", "))),
+            _ => None,
+        };
+        Self::new(FailureKind::Usage, error, hint)
+    }
+}
+
 impl From<UnknownCommand> for Failure {
-    fn from(UnknownCommand { name, .. }: UnknownCommand) -> Self {
+    fn from(error: UnknownCommand) -> Self {
         let names = table::COMMANDS.iter().map(|spec| spec.name);
-        let near = nearest(&name, names);
-        Self::Usage {
-            message: format!("unknown command `{name}`"),
-            hint: Some(near.map_or_else(
-                || "`:help` lists all commands".to_owned(),
-                |near| format!("did you mean `{near}`?"),
-            )),
-        }
+        let hint = match nearest(&error.name, names) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => "`:help` lists all commands".to_owned(),
+        };
+        Self::new(FailureKind::Usage, error, Some(hint))
     }
 }
 

@@ -3,11 +3,11 @@
 
 use super::Services;
 use super::dependency::{self, TypedDependency};
+use super::error::CellError;
 use crate::cell::{DirectiveKind, RustText, split};
 use crate::context::CellContext;
 use crate::report::{Fault, FaultSource};
 use crate::source_map::SourceMap;
-use phalanx_protocol::failure::Failure;
 
 /// Adds the dependencies named in the code, locally and for the engines, and returns the code
 /// without these lines; line numbers are preserved.
@@ -39,25 +39,13 @@ pub async fn prepare(
                 source.replace_range(directive.span.clone(), &" ".repeat(directive.span.len()));
             }
             DirectiveKind::Command(line) => {
-                let message = format!("engines do not know `{line}`");
-                return Err(refused(
-                    message,
-                    "of the `:` commands, engines take `:dep` alone",
-                    at,
-                ));
+                return Err(Fault::at(CellError::EngineCommand(line), at));
             }
             DirectiveKind::Shell(line) => {
-                let message = format!("engines have no shell for `!{line}`");
-                let hint = "use `std::process::Command`; to negate in Rust, write `(!value)`";
-                return Err(refused(message, hint, at));
+                return Err(Fault::at(CellError::EngineShell(line), at));
             }
             DirectiveKind::Magic(line) | DirectiveKind::CellMagic { line, .. } => {
-                let message = format!("engines do not know magics such as `{line}`");
-                return Err(refused(
-                    message,
-                    "put it on a line before `%px`, in a cell of its own",
-                    at,
-                ));
+                return Err(Fault::at(CellError::EngineMagic(line), at));
             }
         }
     }
@@ -68,12 +56,4 @@ pub async fn prepare(
         source,
         map: text.map,
     })
-}
-
-fn refused(message: String, hint: &str, place: FaultSource) -> Fault {
-    let failure = Failure::Usage {
-        message,
-        hint: Some(hint.to_owned()),
-    };
-    Fault::at(failure, place)
 }

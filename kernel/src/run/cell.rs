@@ -1,5 +1,6 @@
 //! The execution of a cell: its directives in order.
 
+use super::error::CellError;
 use super::magics::{self, MagicContext, MagicRun};
 use super::{Services, commands, help, shell};
 use crate::cell::{Directive, DirectiveKind, RustText, help_topic, located, sets_allocator, split};
@@ -194,13 +195,8 @@ pub(super) async fn evaluate(
         Err(failure) => failure,
     };
     if matches!(&failure, Failure::Panic(panic) if panic.message == MAGIC_FAILED) {
-        return Err(context.take_magic_fault().unwrap_or_else(|| {
-            let failure = Failure::Usage {
-                message: "this magic has no value".to_owned(),
-                hint: Some("only `%px` has one, an AsyncResult".to_owned()),
-            };
-            Fault::at(failure, place)
-        }));
+        let fault = context.take_magic_fault();
+        return Err(fault.unwrap_or_else(|| Fault::at(CellError::NoValue, place)));
     }
     let failure = services.local().moved().explain(failure);
     let help = match failure {

@@ -1,6 +1,7 @@
 //! The execution of `:` commands.
 
 use super::dependency::{self, TypedDependency};
+use super::error::CellError;
 use super::{Services, logging, snapshots};
 use crate::cell::{RustText, UnitTests};
 use crate::command::{self, ArgumentKind, CommandCall, CommandHandler, help, table};
@@ -137,14 +138,7 @@ async fn log(
 ) -> Result<(), Fault> {
     let code = logging::show_up_to(level).filter(|_| services.logging().is_set());
     let Some(code) = code else {
-        let failure = Failure::Usage {
-            message: "there is no default logger".to_owned(),
-            hint: Some(
-                "`:dep log` and `:dep tracing` bring one, unless the notebook has a logger's crate of its own"
-                    .to_owned(),
-            ),
-        };
-        return Err(Fault::at(failure, place));
+        return Err(Fault::at(CellError::NoLogger, place));
     };
     services.logging().shows(&code);
     let set = services.local().evaluate(context, code).await;
@@ -203,17 +197,14 @@ async fn evcxr(
 fn refused(failure: Failure, call: &CommandCall) -> Failure {
     // With a fixed set of values, the argument has been checked before.
     let is_told = matches!(call.spec.values, ArgumentKind::Closed(_)) || call.spec.usage.is_empty();
-    let usage = format!("type `{} {}`", call.spec.name, call.spec.usage);
-    match in_own_words(failure) {
-        Failure::Usage {
-            message,
-            hint: None,
-        } if !is_told => Failure::Usage {
-            message,
-            hint: Some(usage),
-        },
-        failure => failure,
+    let mut failure = in_own_words(failure);
+    if let Failure::Usage { hint, .. } = &mut failure
+        && hint.is_none()
+        && !is_told
+    {
+        *hint = Some(format!("type `{} {}`", call.spec.name, call.spec.usage));
     }
+    failure
 }
 
 /// Converts a message of evcxr or cargo to a usage error.
@@ -221,16 +212,14 @@ pub(super) fn in_own_words(failure: Failure) -> Failure {
     let Some(message) = own_words(&failure) else {
         return failure;
     };
-    let hint = match &failure {
+    let help = match &failure {
         Failure::Compile { diagnostics } => {
             diagnostics.iter().find_map(|one| one.help.first().cloned())
         }
         _ => None,
     };
-    Failure::Usage {
-        message: message.to_owned(),
-        hint,
-    }
+    let message = message.to_owned();
+    CellError::Refused { message, help }.into()
 }
 
 /// Returns the message with which evcxr refuses a command.
@@ -270,18 +259,11 @@ async fn change_folder(
     let typed = if argument.is_empty() { "~" } else { argument };
     let environment = services.environment();
     let folder = environment.resolve(typed);
-    let wrong = |why: String| {
-        let failure = Failure::Usage {
-            message: format!("{} {why}", folder.display()),
-            hint: Some("relative paths begin at the working folder".to_owned()),
-        };
-        Fault::at(failure, place.clone())
+    let whole = match folder.canonicalize() {
+        Ok(whole) if whole.is_dir() => whole,
+        Ok(_) => return Err(Fault::at(CellError::NotAFolder(folder), place)),
+        Err(error) => return Err(Fault::at(CellError::Folder { folder, error }, place)),
     };
-    let whole = folder.canonicalize();
-    let whole = whole.map_err(|error| wrong(format!("cannot be entered: {error}")))?;
-    if !whole.is_dir() {
-        return Err(wrong("is not a folder".to_owned()));
-    }
     let text = format!("{}\n", whole.display());
     services.set(Setting::Folder(whole));
     print(context, text).await;
@@ -307,11 +289,7 @@ async fn environment(
         return Ok(());
     }
     let Some((name, value)) = variable(&call.argument) else {
-        let failure = Failure::Usage {
-            message: format!("`{}` is not of the form NAME=VALUE", call.argument),
-            hint: Some("type `:env NAME=VALUE`".to_owned()),
-        };
-        return Err(Fault::at(failure, place));
+        return Err(Fault::at(CellError::Variable(call.argument.clone()), place));
     };
     let setting = Setting::Variable {
         name: name.to_owned(),
@@ -373,14 +351,11 @@ async fn test(
     let sources = services.local().scope().await.sources;
     let tests = UnitTests::of(sources.iter().map(String::as_str)).named(filter);
     if tests.is_empty() {
-        let failure = Failure::Usage {
-            message: match filter {
-                "" => "no cell has defined a test".to_owned(),
-                filter => format!("no test has `{filter}` in its path"),
-            },
-            hint: Some("a test is a function with `#[test]` before it".to_owned()),
+        let error = match filter {
+            "" => CellError::NoTests,
+            filter => CellError::NoSuchTest(filter.to_owned()),
         };
-        return Err(Fault::at(failure, place));
+        return Err(Fault::at(error, place));
     }
     let evaluated = services.local().evaluate(context, tests.call()).await;
     evaluated

@@ -1,10 +1,12 @@
 //! `:dep`: resolution of dependencies, and their addition locally and for the engines.
 
+use super::error::{CellError, DependencyError};
 use super::{Environment, Services, commands};
 use crate::context::CellContext;
 use crate::report::{Fault, FaultSource};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
+use std::io;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
 
@@ -17,16 +19,6 @@ struct ResolvedDependency {
     spec: String,
     /// The folder, if the name was that of a crate's folder.
     found: Option<PathBuf>,
-}
-
-/// The hint about the format of a dependency.
-const FORM: &str = "write it as in Cargo.toml: `name = \"1\"` or `name = { … }`";
-
-/// The error of a malformed `:dep`.
-#[derive(Clone, Debug, PartialEq)]
-struct DependencyError {
-    message: String,
-    hint: Option<String>,
 }
 
 /// A dependency as typed.
@@ -52,9 +44,11 @@ pub async fn add(
     let mut all = Vec::new();
     for one in &wanted {
         let resolved = resolve(&one.argument, services.environment());
-        all.push(resolved.map_err(|DependencyError { message, hint }| {
-            Fault::at(Failure::Usage { message, hint }, one.place.clone())
-        })?);
+        let resolved = resolved.map_err(|error| {
+            let error = CellError::Dependency(error);
+            Fault::at(error, one.place.clone())
+        });
+        all.push(resolved?);
     }
     for folder in all.iter().filter_map(|resolved| resolved.found.as_ref()) {
         let text = format!("Using the crate in {}.\n", folder.display());
@@ -121,12 +115,12 @@ fn culprit(failure: &Failure, all: &[ResolvedDependency]) -> usize {
 /// Returns the line of `[dependencies]` for a `:dep`, or a name alone.
 ///
 /// # Errors
-/// Returns the error message if the argument is malformed.
-pub(crate) fn dependency_spec(argument: &str, environment: &Environment) -> Result<String, String> {
-    match resolve(argument, environment) {
-        Ok(resolved) => Ok(resolved.spec),
-        Err(trouble) => Err(trouble.message),
-    }
+/// When it names a crate that is not there, or is malformed.
+pub(crate) fn dependency_spec(
+    argument: &str,
+    environment: &Environment,
+) -> Result<String, DependencyError> {
+    resolve(argument, environment).map(|resolved| resolved.spec)
 }
 
 fn resolve(
@@ -134,19 +128,14 @@ fn resolve(
     environment: &Environment,
 ) -> Result<ResolvedDependency, DependencyError> {
     if argument.is_empty() {
-        return Err(trouble(
-            "`:dep` needs a crate",
-            "write `:dep rand`, `:dep rand = \"0.9\"` or `:dep ./folder`",
-        ));
+        return Err(DependencyError::NoCrate);
     }
     if argument.starts_with(['.', '/', '~']) {
         let folder = environment.resolve(argument);
         return by_folder(&folder).map(|spec| ResolvedDependency { spec, found: None });
     }
     match argument.split_once('=') {
-        Some((name, _)) if name.trim().is_empty() => {
-            Err(trouble("`:dep` needs the name of a crate before `=`", FORM))
-        }
+        Some((name, _)) if name.trim().is_empty() => Err(DependencyError::NoName),
         Some((name, config)) => {
             let spec = by_config(name.trim(), config.trim(), environment)?;
             Ok(ResolvedDependency { spec, found: None })
@@ -172,41 +161,34 @@ fn by_folder(folder: &Path) -> Result<String, DependencyError> {
         folder
     };
     let whole = folder.canonicalize();
-    let whole = whole.map_err(|error| cannot_read(folder, &error))?;
+    let whole = whole.map_err(|error| cannot_read(folder, error))?;
     let manifest = whole.join(MANIFEST);
-    let text =
-        std::fs::read_to_string(&manifest).map_err(|error| cannot_read(&manifest, &error))?;
-    let table: Table = text
-        .parse()
-        .map_err(|error: toml::de::Error| DependencyError {
-            message: format!("{} is not what cargo reads: {error}", manifest.display()),
-            hint: None,
-        })?;
+    let text = std::fs::read_to_string(&manifest).map_err(|error| cannot_read(&manifest, error))?;
+    let table: Table =
+        text.parse()
+            .map_err(|error: toml::de::Error| DependencyError::Manifest {
+                path: manifest.clone(),
+                error: Box::new(error),
+            })?;
     match table.get("package").and_then(|package| package.get("name")) {
         Some(Value::String(name)) => Ok(format!("{name} = {{ path = {} }}", quoted(&whole))),
-        _ if table.contains_key("workspace") => Err(trouble(
-            format!("{} is a workspace, not a crate", whole.display()),
-            members(&table),
-        )),
-        _ => Err(trouble(
-            format!("{} names no package", manifest.display()),
-            "a crate's Cargo.toml has a `[package]` with a `name`",
-        )),
+        _ if table.contains_key("workspace") => Err(DependencyError::Workspace {
+            folder: whole,
+            members: members(&table),
+        }),
+        _ => Err(DependencyError::NoPackage(manifest)),
     }
 }
 
-fn members(workspace: &Table) -> String {
+/// The folders of a workspace's crates, as its manifest has them.
+fn members(workspace: &Table) -> Vec<String> {
     let members = workspace.get("workspace");
     let members = members.and_then(|workspace| workspace.get("members"));
     let members = members.and_then(Value::as_array).into_iter().flatten();
-    let members: Vec<&str> = members.filter_map(Value::as_str).collect();
-    match members.as_slice() {
-        [] => "name the folder of one of its crates".to_owned(),
-        members => format!(
-            "name the folder of one of its crates: {}",
-            members.join(", ")
-        ),
-    }
+    members
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
 }
 
 /// Parses a line of `[dependencies]`, with its path made absolute.
@@ -216,12 +198,9 @@ fn by_config(
     environment: &Environment,
 ) -> Result<String, DependencyError> {
     let parsed: Result<Table, _> = format!("dependency = {config}").parse();
-    let table = parsed.map_err(|error: toml::de::Error| {
-        let message = format!(
-            "`{config}` is not what Cargo.toml takes: {}",
-            error.message()
-        );
-        trouble(message, FORM)
+    let table = parsed.map_err(|error: toml::de::Error| DependencyError::Configuration {
+        text: config.to_owned(),
+        error: Box::new(error),
     })?;
     let Some(Value::Table(mut table)) = table.get("dependency").cloned() else {
         return Ok(format!("{name} = {config}"));
@@ -231,7 +210,7 @@ fn by_config(
     };
     let folder = environment.resolve(path);
     let whole = folder.canonicalize();
-    let whole = whole.map_err(|error| cannot_read(&folder, &error))?;
+    let whole = whole.map_err(|error| cannot_read(&folder, error))?;
     let whole = Value::String(whole.display().to_string());
     table.insert("path".to_owned(), whole);
     Ok(format!("{name} = {}", Value::Table(table)))
@@ -241,18 +220,10 @@ fn quoted(path: &Path) -> Value {
     Value::String(path.display().to_string())
 }
 
-fn cannot_read(path: &Path, error: &std::io::Error) -> DependencyError {
-    let message = format!("{} cannot be read: {error}", path.display());
-    trouble(
-        message,
-        "relative paths begin at the working folder: see `:cd`",
-    )
-}
-
-fn trouble(message: impl Into<String>, hint: impl Into<String>) -> DependencyError {
-    DependencyError {
-        message: message.into(),
-        hint: Some(hint.into()),
+fn cannot_read(path: &Path, error: io::Error) -> DependencyError {
+    DependencyError::Read {
+        path: path.to_owned(),
+        error,
     }
 }
 
@@ -324,7 +295,7 @@ mod tests {
             ("a = { path = \"nowhere\" }", "cannot be read"),
         ] {
             let trouble = resolve(argument, &at).unwrap_err();
-            let said = format!("{} {}", trouble.message, trouble.hint.unwrap_or_default());
+            let said = format!("{trouble} {}", trouble.hint().unwrap_or_default());
             assert!(said.contains(part), "{argument}: {said}");
         }
     }

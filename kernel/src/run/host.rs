@@ -1,6 +1,7 @@
 //! The kernel's replies to the `phalanx` library while a cell runs.
 
 use super::Services;
+use super::error::CellError;
 use super::magics::{self, MagicContext, MagicRun};
 use crate::channel::InputAnswer;
 use crate::context::CellContext;
@@ -12,6 +13,7 @@ use crate::parallel::results::ChosenTasks;
 use crate::report::Fault;
 use phalanx_client::TaskSelection;
 use phalanx_client::render::grouped;
+use phalanx_protocol::apply::Apply;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{AsyncResultQuery, CellRequest, HostReply};
 use phalanx_protocol::id::AsyncResultId;
@@ -22,82 +24,77 @@ use phalanx_sys::segment;
 use std::ops::Range;
 use std::time::Duration;
 
+/// A reply, and the raw frames that follow it.
+type RawReply = (HostReply, Vec<Payload>);
+
 /// Replies to a request.
 pub async fn serve(
     services: &Services,
     context: &CellContext,
     request: CellRequest,
     raw: Vec<Payload>,
-) -> (HostReply, Vec<Payload>) {
-    match request {
-        CellRequest::AsyncResult {
-            of,
-            query: AsyncResultQuery::Values { from, to, wait },
-        } => match services.parallel().results().choose(&of) {
-            Ok(chosen) => awaited(context, &chosen.tasks, from..to, wait).await,
-            Err(id) => (HostReply::Failed(unknown(id)), Vec::new()),
-        },
-        CellRequest::Apply(apply) if apply.wait => {
-            match functions::apply(
-                services.parallel(),
-                context,
-                *apply,
-                raw,
-                services.local().toolchain(),
-            )
-            .await
-            {
-                Ok(held) => {
-                    let id = held.id;
-                    let answer = awaited(context, &held.result.into(), 0..usize::MAX, true).await;
-                    // The cell receives the values, but no handle on the result.
-                    services.parallel().results().release(&[id]);
-                    answer
-                }
-                Err(failure) => (HostReply::Failed(failure), Vec::new()),
-            }
-        }
-        request => {
-            let reply = plain(services, context, request, raw).await;
-            match &reply {
-                HostReply::AsyncResult(id) => services.parallel().results().retain([*id]),
-                HostReply::Tasks(ranges) => {
-                    services
-                        .parallel()
-                        .results()
-                        .retain(ranges.iter().map(|range| range.id));
-                }
-                _ => {}
-            }
-            (reply, Vec::new())
-        }
+) -> RawReply {
+    let (reply, raw) = reply_to(services, context, request, raw).await;
+    let results = services.parallel().results();
+    match &reply {
+        HostReply::AsyncResult(id) => results.retain([*id]),
+        HostReply::Tasks(ranges) => results.retain(ranges.iter().map(|range| range.id)),
+        _ => {}
     }
+    (reply, raw)
 }
 
-/// Returns the outcomes of tasks; with `wait`, once all of them are done.
-async fn awaited(
+fn without_frames(reply: HostReply) -> RawReply {
+    (reply, Vec::new())
+}
+
+fn failed(error: CellError) -> HostReply {
+    HostReply::Failed(error.into())
+}
+
+fn interrupted() -> RawReply {
+    without_frames(HostReply::Failed(Failure::Interrupted { lost: Vec::new() }))
+}
+
+/// Calls a function on engines; where the library waits, the reply has the outcomes.
+async fn call(
+    services: &Services,
     context: &CellContext,
-    result: &TaskSelection,
-    tasks: Range<usize>,
-    wait: bool,
-) -> (HostReply, Vec<Payload>) {
-    let whole = async {
-        if wait {
-            result.wait(None).await;
-        }
-        result.wait_complete(tasks.clone()).await;
+    apply: Apply,
+    raw: Vec<Payload>,
+) -> RawReply {
+    let wait = apply.wait;
+    let toolchain = services.local().toolchain();
+    let applied = functions::apply(services.parallel(), context, apply, raw, toolchain).await;
+    let held = match applied {
+        Ok(held) => held,
+        Err(failure) => return without_frames(HostReply::Failed(failure)),
     };
-    tokio::select! {
-        () = whole => placed(values(result, tasks)).await,
-        () = context.interrupted().cancelled() => {
-            let interrupted = Failure::Interrupted { lost: Vec::new() };
-            (HostReply::Failed(interrupted), Vec::new())
-        }
+    if !wait {
+        return without_frames(HostReply::AsyncResult(held.id));
     }
+    let id = held.id;
+    let tasks: TaskSelection = held.result.into();
+    let answer = tokio::select! {
+        answer = outcomes(&tasks, 0..usize::MAX, true) => answer,
+        () = context.interrupted().cancelled() => interrupted(),
+    };
+    // The cell receives the values, but no handle on the result.
+    services.parallel().results().release(&[id]);
+    answer
+}
+
+/// Returns the outcomes of tasks, and their values; with `wait`, once all of them are done.
+async fn outcomes(result: &TaskSelection, tasks: Range<usize>, wait: bool) -> RawReply {
+    if wait {
+        result.wait(None).await;
+    }
+    result.wait_complete(tasks.clone()).await;
+    placed(values(result, tasks)).await
 }
 
 /// Returns the outcomes of tasks, and their values.
-fn values(result: &TaskSelection, tasks: Range<usize>) -> (HostReply, Vec<Payload>) {
+fn values(result: &TaskSelection, tasks: Range<usize>) -> RawReply {
     let outcomes = result.outcomes(tasks);
     let mut raw = Vec::with_capacity(outcomes.len());
     let told = outcomes.into_iter().map(|outcome| {
@@ -114,7 +111,7 @@ fn values(result: &TaskSelection, tasks: Range<usize>) -> (HostReply, Vec<Payloa
 }
 
 /// Moves large values to shared memory.
-async fn placed((told, raw): (HostReply, Vec<Payload>)) -> (HostReply, Vec<Payload>) {
+async fn placed((told, raw): RawReply) -> RawReply {
     let is_large = |value: &Payload| matches!(value, Payload::Inline(bytes) if bytes.len() >= SEGMENT_THRESHOLD);
     if !raw.iter().any(is_large) {
         return (told, raw);
@@ -131,24 +128,22 @@ async fn placed((told, raw): (HostReply, Vec<Payload>)) -> (HostReply, Vec<Paylo
     (told, placed.await.unwrap_or(raw))
 }
 
-async fn plain(
+async fn reply_to(
     services: &Services,
     context: &CellContext,
     request: CellRequest,
     raw: Vec<Payload>,
-) -> HostReply {
-    match request {
-        CellRequest::Apply(apply) => match functions::apply(
-            services.parallel(),
-            context,
-            *apply,
-            raw,
-            services.local().toolchain(),
-        )
-        .await
-        {
-            Ok(held) => HostReply::AsyncResult(held.id),
-            Err(failure) => HostReply::Failed(failure),
+) -> RawReply {
+    without_frames(match request {
+        CellRequest::Apply(apply) => return call(services, context, *apply, raw).await,
+        CellRequest::AsyncResult { of, query } => match services.parallel().results().choose(&of) {
+            Ok(chosen) => {
+                return tokio::select! {
+                    reply = answer(context, &chosen, query) => reply,
+                    () = context.interrupted().cancelled() => interrupted(),
+                };
+            }
+            Err(id) => failed(CellError::UnknownResult(id)),
         },
         CellRequest::Client(request) => tokio::select! {
             reply = functions::query(services.parallel(), context, *request) => {
@@ -168,33 +163,22 @@ async fn plain(
             }
         },
         CellRequest::Input { prompt, password } => match ask(context, prompt, password).await {
-            Err(failure) => HostReply::Failed(failure),
+            Err(error) => failed(error),
             Ok(line) => HostReply::Input(line),
         },
         CellRequest::ReadLine => match ask(context, String::new(), false).await {
             Ok(line) => HostReply::Input(line),
-            Err(failure) => {
-                if let Failure::Usage { message, .. } = &failure {
-                    let text = format!("stdin is empty: {message}\n");
-                    context.sink().text(StreamName::Stderr, text).await;
-                }
-                HostReply::Failed(failure)
+            Err(error) => {
+                let text = format!("stdin is empty: {error}\n");
+                context.sink().text(StreamName::Stderr, text).await;
+                failed(error)
             }
         },
         CellRequest::Released { results } => {
             services.parallel().results().release(&results);
             HostReply::Done
         }
-        CellRequest::AsyncResult { of, query } => match services.parallel().results().choose(&of) {
-            Ok(chosen) => tokio::select! {
-                reply = answer(context, &chosen, query) => reply,
-                () = context.interrupted().cancelled() => {
-                    HostReply::Failed(Failure::Interrupted { lost: Vec::new() })
-                }
-            },
-            Err(id) => HostReply::Failed(unknown(id)),
-        },
-    }
+    })
 }
 
 /// Asks the user for a line; `None` at the end of input. Never returns once the cell is
@@ -203,7 +187,7 @@ async fn ask(
     context: &CellContext,
     prompt: String,
     password: bool,
-) -> Result<Option<String>, Failure> {
+) -> Result<Option<String>, CellError> {
     let answer = tokio::select! {
         answer = context.prompter().ask(prompt, password) => answer,
         // The code that asked is being stopped; a reply would let it continue.
@@ -212,10 +196,7 @@ async fn ask(
     match answer {
         InputAnswer::Line(line) => Ok(Some(line)),
         InputAnswer::End => Ok(None),
-        InputAnswer::Refused => Err(Failure::Usage {
-            message: "whoever runs this cell takes no questions".to_owned(),
-            hint: Some("run it from a notebook, or read from a file".to_owned()),
-        }),
+        InputAnswer::Refused => Err(CellError::NoInput),
     }
 }
 
@@ -239,12 +220,14 @@ async fn run_magic(
     magics::carry_out(services, context, order).await
 }
 
-async fn answer(context: &CellContext, chosen: &ChosenTasks, query: AsyncResultQuery) -> HostReply {
+async fn answer(context: &CellContext, chosen: &ChosenTasks, query: AsyncResultQuery) -> RawReply {
     let result = &chosen.tasks;
-    match query {
+    without_frames(match query {
+        AsyncResultQuery::Values { from, to, wait } => {
+            return outcomes(result, from..to, wait).await;
+        }
         AsyncResultQuery::Progress => HostReply::Progress(chosen.progress()),
         AsyncResultQuery::Ranges => HostReply::Tasks(chosen.ranges()),
-        AsyncResultQuery::Values { from, to, .. } => values(result, from..to).0,
         AsyncResultQuery::Next { seen, timeout } => {
             HostReply::Ended(result.ended_since(&seen, time_limit(timeout)).await)
         }
@@ -265,35 +248,18 @@ async fn answer(context: &CellContext, chosen: &ChosenTasks, query: AsyncResultQ
         }
         AsyncResultQuery::Abort => match result.abort().await {
             Ok(()) => HostReply::Done,
-            Err(error) => HostReply::Failed(Failure::Usage {
-                message: error.to_string(),
-                hint: None,
-            }),
+            Err(error) => failed(error.into()),
         },
+        AsyncResultQuery::DisplayOutputs { .. } if !result.ready() => failed(CellError::NotReady),
         AsyncResultQuery::DisplayOutputs {
             group_by,
             result_only,
         } => {
-            if !result.ready() {
-                return HostReply::Failed(Failure::Timeout {
-                    message: "result not ready".to_owned(),
-                });
-            }
             // The last output may arrive after the last result.
             result.wait_for_output(None).await;
             let outputs = grouped(&result.snapshot(), group_by, result_only, chosen.labels);
             context.sink().outputs(outputs).await;
             HostReply::Done
         }
-    }
-}
-
-fn unknown(id: AsyncResultId) -> Failure {
-    Failure::Usage {
-        message: format!("the kernel does not hold AsyncResult {id} any more"),
-        hint: Some(
-            "it keeps the latest 4096, of 1 GiB in all (of 64 MiB, where no variable names them), and those under way; none outlives the kernel"
-                .to_owned(),
-        ),
-    }
+    })
 }

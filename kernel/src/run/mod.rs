@@ -16,6 +16,7 @@
 //! | `snapshots.rs` | `:snapshot` |
 //! | `sources.rs` | locations in earlier cells |
 //! | `services.rs` | the handle on all of this |
+//! | `error.rs` | all that can fail, with its texts |
 
 pub mod analyse;
 mod analysis;
@@ -25,6 +26,7 @@ mod commands;
 mod crates;
 mod dependency;
 mod environment;
+mod error;
 mod help;
 pub mod host;
 mod local;

@@ -1,6 +1,7 @@
 //! `!` lines: shell commands with streamed output.
 
 use super::Environment;
+use super::error::CellError;
 use crate::context::CellContext;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
@@ -45,10 +46,11 @@ pub async fn script(
     if status.success() {
         return Ok(());
     }
-    Err(Failure::Error {
-        message: format!("{shell} ended with {status}"),
-        location: None,
-    })
+    Err(CellError::Script {
+        shell: shell.to_owned(),
+        status,
+    }
+    .into())
 }
 
 /// Runs text in a shell and streams its output; returns its status, and true if it had output.
@@ -69,9 +71,9 @@ async fn stream(
         .process_group(0)
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| Failure::Environment {
-            message: format!("`{shell}` could not be started: {error}"),
-            hint: None,
+        .map_err(|error| CellError::ShellStart {
+            shell: shell.to_owned(),
+            error,
         })?;
     let output = async {
         let (stdout, stderr) = tokio::join!(
@@ -87,9 +89,10 @@ async fn stream(
             return Err(Failure::Interrupted { lost: Vec::new() });
         }
     };
-    let status = child.wait().await.map_err(|error| Failure::Environment {
-        message: format!("`{shell}` ended in an unknown way: {error}"),
-        hint: None,
+    let status = child.wait().await;
+    let status = status.map_err(|error| CellError::ShellStatus {
+        shell: shell.to_owned(),
+        error,
     })?;
     Ok((status, said))
 }

@@ -1,6 +1,7 @@
 //! The session's actor: waits for events, passes them to the session, performs its commands.
 
 use super::connection::{Connection, ConnectionError};
+use super::error::RequestError;
 use super::history::History;
 use super::usage::Usage;
 use super::{CellId, Extras, Session, SessionCell, SessionCommand, SessionEvent};
@@ -349,8 +350,6 @@ async fn expressions(
 async fn guarded<T, E: From<Failure>>(work: impl Future<Output = Result<T, E>>) -> Result<T, E> {
     match AssertUnwindSafe(work).catch_unwind().await {
         Ok(result) => result,
-        Err(_) => Err(E::from(Failure::Internal {
-            message: "a part of the kernel panicked; its log contains the location".to_owned(),
-        })),
+        Err(_) => Err(Failure::from(RequestError::Panicked).into()),
     }
 }

@@ -16,6 +16,7 @@
 mod actor;
 mod comms;
 mod connection;
+mod error;
 mod history;
 mod info;
 mod reply;
@@ -28,6 +29,7 @@ pub use reply::Extras;
 
 use crate::channel::{Request, RequestContent, Requester, SubshellId, status};
 use crate::report::{ErrorReport, output, report};
+use error::RequestError;
 use phalanx_protocol::comm::CommEvent;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::jupyter::connection_info::ConnectionInfo;
@@ -227,10 +229,10 @@ impl Session {
                 return;
             }
             RequestContent::Unknown { msg_type } => {
-                self.refused(&from, format!("the kernel does not know `{msg_type}`"))
+                self.refused(&from, RequestError::Unknown { msg_type })
             }
             RequestContent::Malformed { msg_type, reason } => {
-                self.refused(&from, format!("malformed {msg_type}: {reason}"))
+                self.refused(&from, RequestError::Malformed { msg_type, reason })
             }
         };
         self.close(from, reply, commands);
@@ -250,7 +252,7 @@ impl Session {
         commands: &mut Vec<SessionCommand>,
     ) -> Option<JupyterMessageContent> {
         let Some(lane) = self.subshells.get_mut(id).filter(|lane| !lane.closing) else {
-            return self.refused(from, unknown_subshell(id));
+            return self.refused(from, RequestError::Subshell(id.clone()));
         };
         lane.closing = true;
         let waiting = std::mem::take(&mut lane.waiting);
@@ -275,8 +277,7 @@ impl Session {
             }
             None => {
                 Self::open(&from, commands);
-                let message = id.as_ref().map(unknown_subshell).unwrap_or_default();
-                let reply = self.refused(&from, message);
+                let reply = id.and_then(|id| self.refused(&from, RequestError::Subshell(id)));
                 self.close(from, reply, commands);
             }
         }
@@ -463,13 +464,9 @@ impl Session {
         }
     }
 
-    fn refused(&self, from: &Requester, message: String) -> Option<JupyterMessageContent> {
-        reply::refused(self.next_count, from.msg_type(), message)
+    fn refused(&self, from: &Requester, error: RequestError) -> Option<JupyterMessageContent> {
+        reply::failed(self.next_count, from.msg_type(), error.into())
     }
-}
-
-fn unknown_subshell(id: &SubshellId) -> String {
-    format!("there is no subshell `{id}`")
 }
 
 #[cfg(test)]

@@ -48,16 +48,6 @@ pub(super) fn execute(
     .into()
 }
 
-/// Returns the reply to a request that cannot be served, if its type has a reply.
-pub(super) fn refused(
-    count: usize,
-    msg_type: &str,
-    message: String,
-) -> Option<JupyterMessageContent> {
-    let hint = None;
-    failed(count, msg_type, Failure::Usage { message, hint })
-}
-
 /// Returns the reply to a request whose handling failed, if its type has a reply.
 pub(super) fn failed(
     count: usize,

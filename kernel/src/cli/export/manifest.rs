@@ -30,7 +30,7 @@ impl Manifest {
         for argument in &program.dependencies {
             match dependency_spec(argument, &environment) {
                 Ok(spec) => manifest.add(&spec),
-                Err(message) => bail!("`:dep {argument}`: {message}"),
+                Err(error) => bail!("`:dep {argument}`: {error}"),
             }
         }
         if manifest.needs_library {

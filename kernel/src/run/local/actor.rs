@@ -7,6 +7,7 @@ use crate::context::build::{BuildProgress, at};
 use crate::context::{CellContext, MissingVariables, Programs};
 use crate::report::{Notice, notice};
 use crate::run::Environment;
+use crate::run::error::CellError;
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};
 use phalanx_protocol::evaluator::{EvaluatorReply, NamespaceKind, Toolchain};
 use phalanx_protocol::failure::Failure;
@@ -278,8 +279,8 @@ impl LocalActor {
                 match Evaluator::start(self.programs.evaluator(NamespaceKind::Local)).await {
                     Ok(started) => self.evaluator = Some(started),
                     Err(error) => {
-                        let hint = error.remedy();
-                        return Some(LocalEvent::EvaluatorNotStarted(not_started(&error, hint)));
+                        let failure = CellError::EvaluatorStart(error).into();
+                        return Some(LocalEvent::EvaluatorNotStarted(failure));
                     }
                 }
             }
@@ -296,11 +297,8 @@ impl LocalActor {
                     return Some(LocalEvent::RuntimeStarted);
                 }
                 Err(error) => {
-                    let hint = "`phalanx doctor` finds out what is wrong on this machine";
-                    return Some(LocalEvent::RuntimeNotStarted(not_started(
-                        &error,
-                        hint.to_owned(),
-                    )));
+                    let reason = error.to_string();
+                    return Some(LocalEvent::RuntimeNotStarted { reason });
                 }
             },
             LocalCommand::KillEvaluator => self.with_evaluator(Evaluator::kill),
@@ -397,12 +395,5 @@ impl LocalActor {
         if let Some(context) = self.jobs.get(&job).and_then(|job| job.context.as_ref()) {
             context.sink().text(StreamName::Stderr, notice(told)).await;
         }
-    }
-}
-
-fn not_started(error: &dyn std::fmt::Display, hint: String) -> Failure {
-    Failure::Environment {
-        message: error.to_string(),
-        hint: Some(hint),
     }
 }

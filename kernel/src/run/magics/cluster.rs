@@ -7,6 +7,7 @@ use crate::parallel::cluster::rows::{self, engines_table};
 use crate::parallel::cluster::{StartedCluster, StoppedCluster};
 use crate::report::{Fault, FaultSource};
 use crate::run::Services;
+use crate::run::error::CellError;
 use phalanx_client::Client;
 use phalanx_launcher::StartRequest;
 use phalanx_protocol::failure::Failure;
@@ -139,9 +140,7 @@ pub(super) async fn client(services: &Services, context: &CellContext) -> Result
         .cluster()
         .client()
         .await
-        .ok_or_else(|| Failure::Internal {
-            message: "the cluster that was just started is gone".to_owned(),
-        })
+        .ok_or_else(|| CellError::ClusterGone.into())
 }
 
 /// Shows the engines: their machines, their tasks and their state.

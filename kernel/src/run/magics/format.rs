@@ -2,8 +2,8 @@
 
 use crate::cell::{DirectiveKind, split};
 use crate::context::CellContext;
+use crate::run::error::CellError;
 use crate::run::{Environment, Services};
-use phalanx_protocol::failure::Failure;
 use ra_ap_rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
 use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
@@ -23,7 +23,7 @@ pub(super) async fn format(
     services: &Services,
     context: &CellContext,
     cell: &str,
-) -> Result<(), Failure> {
+) -> Result<(), CellError> {
     let variables = services.local().variables();
     let mut formatted = String::new();
     let mut at = 0;
@@ -42,7 +42,7 @@ pub(super) async fn format(
     Ok(())
 }
 
-async fn rustfmt(environment: &Environment, code: &str) -> Result<String, Failure> {
+async fn rustfmt(environment: &Environment, code: &str) -> Result<String, CellError> {
     let mut command = Command::new("rustfmt");
     environment.surround(&mut command);
     let mut child = command
@@ -53,7 +53,7 @@ async fn rustfmt(environment: &Environment, code: &str) -> Result<String, Failur
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .map_err(|error| missing(&error.to_string()))?;
+        .map_err(CellError::RustfmtStart)?;
     let mut stdin = child.stdin.take();
     let text = format!("{BEFORE}{code}{AFTER}");
     let write = async {
@@ -63,25 +63,17 @@ async fn rustfmt(environment: &Environment, code: &str) -> Result<String, Failur
         }
     };
     let ((), output) = tokio::join!(write, child.wait_with_output());
-    let output = output.map_err(|error| missing(&error.to_string()))?;
+    let output = output.map_err(CellError::RustfmtStart)?;
     let words = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
+        let words = words.trim().to_owned();
+        // rustup's own text, where the toolchain is without it.
         return Err(match words.contains("is not installed") {
-            true => missing(words.trim()),
-            false => Failure::Usage {
-                message: format!("rustfmt does not understand the cell\n{}", words.trim()),
-                hint: None,
-            },
+            true => CellError::RustfmtMissing(words),
+            false => CellError::Rustfmt(words),
         });
     }
     Ok(unwrapped(&String::from_utf8_lossy(&output.stdout)))
-}
-
-fn missing(why: &str) -> Failure {
-    Failure::Environment {
-        message: format!("rustfmt could not be started: {why}"),
-        hint: Some("`rustup component add rustfmt` adds it".to_owned()),
-    }
 }
 
 /// Returns the statements of the function without its indentation; lines within string literals are

@@ -153,10 +153,3 @@ async fn bind(
     let source = format!("let {name} = phalanx::AsyncResult::from_id({id});");
     services.local().evaluate(context, source).await.map(drop)
 }
-
-fn no_variable_in_rust() -> Failure {
-    Failure::Usage {
-        message: "`--out` cannot make a variable within Rust code".to_owned(),
-        hint: Some("write `let ar = %px --noblock …;`".to_owned()),
-    }
-}

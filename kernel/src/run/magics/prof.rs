@@ -4,11 +4,11 @@ use super::px;
 use super::tools::ToolRun;
 use crate::cell::RustText;
 use crate::context::CellContext;
-use crate::magic::{Blocking, MagicSuffix, PxOptions, Targets, Tool};
+use crate::magic::{Blocking, MagicName, MagicSuffix, PxOptions, Targets, Tool};
 use crate::report::Fault;
+use crate::run::error::CellError;
 use crate::run::{Services, body, cell};
 use crate::source_map::SourceMap;
-use phalanx_protocol::failure::Failure;
 use std::ops::Range;
 
 /// Starts the profiler. Fixed code, so that it is compiled once for all profiles.
@@ -39,11 +39,7 @@ pub(super) async fn prof(
         map: SourceMap::starting_at(&place.text, code.start),
     });
     if text.source.trim().is_empty() {
-        let failure = Failure::Usage {
-            message: "there is no Rust code to profile".to_owned(),
-            hint: Some("the code goes below the line of `%%prof`".to_owned()),
-        };
-        return Err(Fault::at(failure, place));
+        return Err(Fault::at(CellError::NoCode(MagicName::Prof), place));
     }
     match profile.targets {
         None => {

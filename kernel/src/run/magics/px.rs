@@ -1,13 +1,14 @@
 //! The execution of `%px` and `%%px`.
 
-use super::{MagicContext, bind, cluster, no_variable_in_rust};
+use super::{MagicContext, bind, cluster};
 use crate::cell::{RustText, located};
 use crate::context::progress::Progress;
 use crate::context::{CellContext, unresolved};
-use crate::magic::{Blocking, MagicError, MagicSuffix, PlanError, PxOptions, PxPlan};
+use crate::magic::{Blocking, MagicError, MagicName, MagicSuffix, PlanError, PxOptions, PxPlan};
 use crate::parallel::fanout::{self, EngineSource, FanoutError, Submitted};
 use crate::parallel::functions;
 use crate::report::{Fault, FaultSource};
+use crate::run::error::CellError;
 use crate::run::logging::MissingLoggers;
 use crate::run::{Services, body, cell};
 use phalanx_client::Client;
@@ -43,10 +44,10 @@ pub(super) async fn px(
         magic_context,
     } = order;
     if options.out.is_some() && magic_context == MagicContext::InRust {
-        return Err(Fault::at(no_variable_in_rust(), place));
+        return Err(Fault::at(CellError::OutWithinRust, place));
     }
     if text.source.trim().is_empty() {
-        return Err(Fault::at(no_code(), place));
+        return Err(Fault::at(CellError::NoCode(MagicName::Px), place));
     }
     // Even a cell of `:dep` lines alone is compiled, so that engines load the dependencies.
     let body = body::prepare(services, context, text, &place).await?;
@@ -262,11 +263,4 @@ async fn say_where(context: &CellContext, plan: &PxPlan) {
     let engines = plan.engines_in_words();
     let text = format!("{how} execution on engine(s): {engines}\n");
     context.sink().text(StreamName::Stdout, text).await;
-}
-
-fn no_code() -> Failure {
-    Failure::Usage {
-        message: "there is no Rust code to run".to_owned(),
-        hint: Some("the code goes below the line of `%%px`".to_owned()),
-    }
 }

@@ -1,10 +1,11 @@
 //! The execution of `%pxresult`.
 
-use super::{MagicContext, bind, no_variable_in_rust};
+use super::{MagicContext, bind};
 use crate::context::CellContext;
 use crate::magic::MagicSuffix;
 use crate::report::Fault;
 use crate::run::Services;
+use crate::run::error::CellError;
 use phalanx_client::render::grouped;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::GroupBy;
@@ -20,13 +21,10 @@ pub(super) async fn recall(
 ) -> Result<Option<AsyncResultId>, Fault> {
     let last = services.sets().last(suffix);
     let held = last.and_then(|last| services.parallel().results().get(last));
-    let held = held.ok_or_else(|| Failure::Usage {
-        message: "%pxresult recalls last %px result, which has not yet been used.".to_owned(),
-        hint: Some("run something with `%px` first".to_owned()),
-    })?;
+    let held = held.ok_or(CellError::NothingToRecall)?;
     if let Some(name) = out {
         if magic_context == MagicContext::InRust {
-            return Err(no_variable_in_rust().into());
+            return Err(CellError::OutWithinRust.into());
         }
         bind(services, context, &name, held.id).await?;
         return Ok(Some(held.id));

@@ -4,11 +4,11 @@ use super::px;
 use super::tools::ToolRun;
 use crate::cell::RustText;
 use crate::context::CellContext;
-use crate::magic::{Blocking, MagicSuffix, PxOptions, TimeIt, Tool};
+use crate::magic::{Blocking, MagicName, MagicSuffix, PxOptions, TimeIt, Tool};
 use crate::report::Fault;
+use crate::run::error::CellError;
 use crate::run::{Services, body, cell};
 use crate::source_map::SourceMap;
-use phalanx_protocol::failure::Failure;
 
 pub(super) async fn timeit(
     services: &Services,
@@ -34,11 +34,7 @@ pub(super) async fn timeit(
         None => (0, code.end),
     };
     if whole[code.start + setup..end].trim().is_empty() {
-        let failure = Failure::Usage {
-            message: "there is no Rust code to time".to_owned(),
-            hint: Some("the code goes below the line of `%%timeit`".to_owned()),
-        };
-        return Err(Fault::at(failure, place));
+        return Err(Fault::at(CellError::NoCode(MagicName::TimeIt), place));
     }
     let text = RustText {
         source: whole[code.start..end].to_owned(),

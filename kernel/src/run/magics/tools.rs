@@ -5,6 +5,7 @@ use crate::cell::RustText;
 use crate::context::CellContext;
 use crate::magic::Tool;
 use crate::report::{Fault, FaultSource};
+use crate::run::error::CellError;
 use crate::run::{Services, cell, shell};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
@@ -34,11 +35,8 @@ pub(super) async fn use_tool(
 ) -> Result<(), Fault> {
     if order.magic_context == MagicContext::InRust {
         // The process it needs is busy with the cell.
-        let failure = Failure::Usage {
-            message: format!("`{}` cannot stand within Rust code", order.line),
-            hint: Some("put it before or after the code, or in a cell of its own".to_owned()),
-        };
-        return Err(Fault::at(failure, order.place));
+        let error = CellError::WithinRust(order.line.to_owned());
+        return Err(Fault::at(error, order.place));
     }
     let place = order.place.clone();
     let body = order.body.as_ref().map_or("", |body| body.source.as_str());
@@ -47,7 +45,9 @@ pub(super) async fn use_tool(
         Tool::Profile(_) => return prof::prof(services, context, order).await,
         Tool::Who => who::who(services, context).await,
         Tool::Bash => shell::script(context, services.environment(), "bash", body).await,
-        Tool::Format => format::format(services, context, body).await,
+        Tool::Format => format::format(services, context, body)
+            .await
+            .map_err(Failure::from),
         Tool::WriteFile { path, append } => {
             let file = services.environment().resolve(path);
             match write(&file, body, *append) {
@@ -56,25 +56,28 @@ pub(super) async fn use_tool(
                     context.sink().text(StreamName::Stdout, text).await;
                     Ok(())
                 }
-                Err(error) => Err(unusable(&file, "written", &error)),
+                Err(error) => Err(CellError::Write { path: file, error }.into()),
             }
         }
         Tool::Run { path } => match read(services, path) {
             Ok(text) => return cell::run_file(services, context, path, &text).await,
-            Err(failure) => Err(failure),
+            Err(error) => Err(error.into()),
         },
-        Tool::Load { path } => read(services, path).map(|text| {
-            context
-                .sink()
-                .replace_cell(format!("// %load {path}\n{text}"));
-        }),
+        Tool::Load { path } => match read(services, path) {
+            Ok(text) => {
+                let text = format!("// %load {path}\n{text}");
+                context.sink().replace_cell(text);
+                Ok(())
+            }
+            Err(error) => Err(error.into()),
+        },
     };
     done.map_err(|failure| Fault::at(failure, place))
 }
 
-fn read(services: &Services, path: &str) -> Result<String, Failure> {
+fn read(services: &Services, path: &str) -> Result<String, CellError> {
     let file = services.environment().resolve(path);
-    fs::read_to_string(&file).map_err(|error| unusable(&file, "read", &error))
+    fs::read_to_string(&file).map_err(|error| CellError::Read { path: file, error })
 }
 
 /// Writes a file; returns the verb that describes the effect.
@@ -95,13 +98,6 @@ fn write(file: &Path, text: &str, append: bool) -> io::Result<&'static str> {
         file.write_all(b"\n")?;
     }
     Ok(verb)
-}
-
-fn unusable(file: &Path, what: &str, error: &io::Error) -> Failure {
-    Failure::Usage {
-        message: format!("{} cannot be {what}: {error}", file.display()),
-        hint: Some("relative paths begin at the working folder, which `!pwd` shows".to_owned()),
-    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::part::{Attempt, EvaluatorState, Phase, RuntimeState, WaitingCell};
 use super::{LocalCommand, LocalState};
+use crate::run::error::CellError;
 use phalanx_protocol::evaluator::EvaluatorRequest;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::runtime::Outcome;
@@ -21,12 +22,16 @@ impl LocalState {
         last_words: &str,
         commands: &mut Vec<LocalCommand>,
     ) {
+        let ended = || CellError::EvaluatorEnded {
+            status: status.to_owned(),
+            last_words: last_words.to_owned(),
+        };
         match self.evaluator {
             // The failure has been reported.
             EvaluatorState::Failed => return,
             // An evaluator that dies during its start would die again.
             EvaluatorState::Starting | EvaluatorState::Replaying { .. } => {
-                let failure = evaluator_gone(status, last_words);
+                let failure = Failure::from(ended());
                 self.evaluator_failed(&failure, commands);
                 return;
             }
@@ -52,21 +57,17 @@ impl LocalState {
                 });
                 self.current = None;
             }
-            _ => self.finish(Err(evaluator_gone(status, last_words)), commands),
+            _ => self.finish(Err(ended().into()), commands),
         }
     }
 
-    pub(super) fn runtime_failed(&mut self, failure: Failure, commands: &mut Vec<LocalCommand>) {
+    pub(super) fn runtime_failed(&mut self, reason: String, commands: &mut Vec<LocalCommand>) {
         self.runtime = RuntimeState::Failed;
         if !self.is_held() {
             return;
         }
         if let Some(current) = &mut self.current {
-            let status = match &failure {
-                Failure::Environment { message, .. } => message.clone(),
-                _ => "it could not be started".to_owned(),
-            };
-            let outcome = Outcome::Died { status };
+            let outcome = Outcome::Died { status: reason };
             current.outcomes.push(outcome.clone());
             current.phase = Phase::Compiling;
             commands.push(LocalCommand::Send(EvaluatorRequest::Ran { outcome }));
@@ -98,17 +99,5 @@ impl LocalState {
             self.evaluator = EvaluatorState::Starting;
             commands.push(LocalCommand::StartEvaluator);
         }
-    }
-}
-
-fn evaluator_gone(status: &str, last_words: &str) -> Failure {
-    let mut message = format!("the process that compiles cells ended ({status})");
-    if !last_words.is_empty() {
-        message.push_str(":\n");
-        message.push_str(last_words);
-    }
-    Failure::Environment {
-        message,
-        hint: Some("nothing of the session is lost; run the cell again".to_owned()),
     }
 }

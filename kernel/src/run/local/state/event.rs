@@ -32,7 +32,7 @@ pub(in crate::run::local) enum LocalEvent {
     /// The runtime process has started.
     RuntimeStarted,
     /// The runtime process could not be started.
-    RuntimeNotStarted(Failure),
+    RuntimeNotStarted { reason: String },
     /// A run has ended.
     Ended { run: RunId, outcome: Outcome },
     /// The runtime process has ended.

@@ -116,7 +116,7 @@ impl LocalState {
                 self.runtime = RuntimeState::Up { loaded: false };
                 self.run_held(&mut commands);
             }
-            LocalEvent::RuntimeNotStarted(failure) => self.runtime_failed(failure, &mut commands),
+            LocalEvent::RuntimeNotStarted { reason } => self.runtime_failed(reason, &mut commands),
             LocalEvent::Ended { run, outcome } => self.ended(run, outcome, &mut commands),
             LocalEvent::Exited { status } => self.runtime_exited(&status, &mut commands),
         }

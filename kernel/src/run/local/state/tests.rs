@@ -388,11 +388,8 @@ fn a_runtime_that_does_not_start_fails_the_cell_and_the_next_tries_again() {
     bench.state.handle(ready());
     bench.evaluate(1, "a");
     bench.state.handle(compiled());
-    let failure = Failure::Environment {
-        message: "no process".into(),
-        hint: None,
-    };
-    bench.check(LocalEvent::RuntimeNotStarted(failure), &["ran Died"]);
+    let reason = "no process".into();
+    bench.check(LocalEvent::RuntimeNotStarted { reason }, &["ran Died"]);
     bench.check(answered(1, &[]), &["1 died "]);
     bench.evaluate(2, "b");
     bench.check(compiled(), &["start runtime"]);

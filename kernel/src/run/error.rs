@@ -1,0 +1,335 @@
+//! Errors of a cell's directives and of the library's requests, with their texts.
+
+use crate::magic::MagicName;
+use crate::report::{Fault, last_lines};
+use phalanx_client::AlreadyDone;
+use phalanx_evaluator::StartError;
+use phalanx_protocol::failure::{Failure, FailureKind};
+use phalanx_protocol::id::AsyncResultId;
+use std::io;
+use std::path::PathBuf;
+use std::process::ExitStatus;
+
+/// A directive of a cell, or a request of its library, that cannot be carried out.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum CellError {
+    /// `:log` without a default logger.
+    #[error("there is no default logger")]
+    NoLogger,
+    /// `:cd` to a folder that cannot be entered.
+    #[error("{} cannot be entered: {error}", folder.display())]
+    Folder {
+        /// The folder.
+        folder: PathBuf,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// `:cd` to something else than a folder.
+    #[error("{} is not a folder", .0.display())]
+    NotAFolder(PathBuf),
+    /// `:env` with something else than a variable.
+    #[error("`{0}` is not of the form NAME=VALUE")]
+    Variable(String),
+    /// `:test` in a notebook without tests.
+    #[error("no cell has defined a test")]
+    NoTests,
+    /// `:test` with a part of a path that no test has.
+    #[error("no test has `{0}` in its path")]
+    NoSuchTest(String),
+    /// A command that evcxr or cargo refused.
+    #[error("{message}")]
+    Refused {
+        /// The text of evcxr or cargo.
+        message: String,
+        /// Its advice.
+        help: Option<String>,
+    },
+    /// A dependency that cannot be understood.
+    #[error(transparent)]
+    Dependency(#[from] DependencyError),
+    /// A command in a cell for engines.
+    #[error("engines do not know `{0}`")]
+    EngineCommand(String),
+    /// A shell line in a cell for engines.
+    #[error("engines have no shell for `!{0}`")]
+    EngineShell(String),
+    /// A magic in a cell for engines.
+    #[error("engines do not know magics such as `{0}`")]
+    EngineMagic(String),
+    /// A magic without a value where a value is needed.
+    #[error("this magic has no value")]
+    NoValue,
+    /// A magic within Rust text that can only stand on a line of its own.
+    #[error("`{0}` cannot stand within Rust code")]
+    WithinRust(String),
+    /// `--out` within Rust text.
+    #[error("`--out` cannot make a variable within Rust code")]
+    OutWithinRust,
+    /// A magic whose code is empty.
+    #[error("there is no Rust code to {}", verb(*.0))]
+    NoCode(MagicName),
+    /// `%pxresult` before the first `%px`.
+    #[error("%pxresult recalls last %px result, which has not yet been used.")]
+    NothingToRecall,
+    /// The cluster that was started for a cell has ended.
+    #[error("the cluster that was just started is gone")]
+    ClusterGone,
+    /// A file that a magic reads.
+    #[error("{} cannot be read: {error}", path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// A file that a magic writes.
+    #[error("{} cannot be written: {error}", path.display())]
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// rustfmt did not start.
+    #[error("rustfmt could not be started: {0}")]
+    RustfmtStart(#[source] io::Error),
+    /// rustfmt is not part of the toolchain; rustup says so.
+    #[error("rustfmt could not be started: {0}")]
+    RustfmtMissing(String),
+    /// rustfmt cannot parse the cell.
+    #[error("rustfmt does not understand the cell\n{0}")]
+    Rustfmt(String),
+    /// A shell did not start.
+    #[error("`{shell}` could not be started: {error}")]
+    ShellStart {
+        /// The program.
+        shell: String,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// The exit status of a shell is unknown.
+    #[error("`{shell}` ended in an unknown way: {error}")]
+    ShellStatus {
+        /// The program.
+        shell: String,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// A script failed.
+    #[error("{shell} ended with {status}")]
+    Script {
+        /// The program.
+        shell: String,
+        /// Its exit status.
+        status: ExitStatus,
+    },
+    /// The evaluator did not start.
+    #[error(transparent)]
+    EvaluatorStart(#[from] StartError),
+    /// The evaluator ended.
+    #[error(
+        "the process that compiles cells ended ({status}){}",
+        last_lines(last_words)
+    )]
+    EvaluatorEnded {
+        /// The system's description.
+        status: String,
+        /// The last lines it printed.
+        last_words: String,
+    },
+    /// The frontend does not answer questions.
+    #[error("whoever runs this cell takes no questions")]
+    NoInput,
+    /// The kernel has forgotten an AsyncResult, or never had it.
+    #[error("the kernel does not hold AsyncResult {0} any more")]
+    UnknownResult(AsyncResultId),
+    /// There is nothing left to abort.
+    #[error(transparent)]
+    Abort(#[from] AlreadyDone),
+    /// The outputs of an AsyncResult were asked for before it was done.
+    #[error("result not ready")]
+    NotReady,
+}
+
+/// A `:dep` that cannot be understood.
+#[derive(Debug, thiserror::Error)]
+pub enum DependencyError {
+    /// Nothing follows `:dep`.
+    #[error("`:dep` needs a crate")]
+    NoCrate,
+    /// Nothing stands before `=`.
+    #[error("`:dep` needs the name of a crate before `=`")]
+    NoName,
+    /// A folder or manifest cannot be read.
+    #[error("{} cannot be read: {error}", path.display())]
+    Read {
+        /// The folder or file.
+        path: PathBuf,
+        /// The system's error.
+        error: io::Error,
+    },
+    /// A manifest is not TOML.
+    #[error("{} is not what cargo reads: {error}", path.display())]
+    Manifest {
+        /// The file.
+        path: PathBuf,
+        /// The fault and its place.
+        error: Box<toml::de::Error>,
+    },
+    /// A folder holds a workspace without a package.
+    #[error("{} is a workspace, not a crate", folder.display())]
+    Workspace {
+        /// The folder.
+        folder: PathBuf,
+        /// The folders of its crates.
+        members: Vec<String>,
+    },
+    /// A manifest has no package.
+    #[error("{} names no package", .0.display())]
+    NoPackage(PathBuf),
+    /// The text behind `=` is not TOML.
+    #[error("`{text}` is not what Cargo.toml takes: {}", error.message())]
+    Configuration {
+        /// The text.
+        text: String,
+        /// The fault.
+        error: Box<toml::de::Error>,
+    },
+}
+
+impl CellError {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::NoLogger
+            | Self::Folder { .. }
+            | Self::NotAFolder(_)
+            | Self::Variable(_)
+            | Self::NoTests
+            | Self::NoSuchTest(_)
+            | Self::Refused { .. }
+            | Self::Dependency(_)
+            | Self::EngineCommand(_)
+            | Self::EngineShell(_)
+            | Self::EngineMagic(_)
+            | Self::NoValue
+            | Self::WithinRust(_)
+            | Self::OutWithinRust
+            | Self::NoCode(_)
+            | Self::NothingToRecall
+            | Self::Read { .. }
+            | Self::Write { .. }
+            | Self::Rustfmt(_)
+            | Self::Script { .. }
+            | Self::NoInput
+            | Self::UnknownResult(_)
+            | Self::Abort(_) => FailureKind::Usage,
+            Self::RustfmtStart(_)
+            | Self::RustfmtMissing(_)
+            | Self::ShellStart { .. }
+            | Self::ShellStatus { .. }
+            | Self::EvaluatorStart(_)
+            | Self::EvaluatorEnded { .. } => FailureKind::Environment,
+            Self::ClusterGone => FailureKind::Internal,
+            Self::NotReady => FailureKind::Timeout,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoLogger => {
+                "`:dep log` and `:dep tracing` bring one, unless the notebook has a logger's crate of its own"
+            }
+            Self::Folder { .. } | Self::NotAFolder(_) => {
+                "relative paths begin at the working folder"
+            }
+            Self::Variable(_) => "type `:env NAME=VALUE`",
+            Self::NoTests | Self::NoSuchTest(_) => "a test is a function with `#[test]` before it",
+            Self::Refused { help, .. } => return help.clone(),
+            Self::Dependency(error) => return error.hint(),
+            Self::EngineCommand(_) => "of the `:` commands, engines take `:dep` alone",
+            Self::EngineShell(_) => {
+                "use `std::process::Command`; to negate in Rust, write `(!value)`"
+            }
+            Self::EngineMagic(_) => "put it on a line before `%px`, in a cell of its own",
+            Self::NoValue => "only `%px` has one, an AsyncResult",
+            Self::WithinRust(_) => "put it before or after the code, or in a cell of its own",
+            Self::OutWithinRust => "write `let ar = %px --noblock …;`",
+            Self::NoCode(magic) => {
+                return Some(format!("the code goes below the line of `%%{magic}`"));
+            }
+            Self::NothingToRecall => "run something with `%px` first",
+            Self::Read { .. } | Self::Write { .. } => {
+                "relative paths begin at the working folder, which `!pwd` shows"
+            }
+            Self::RustfmtStart(_) | Self::RustfmtMissing(_) => {
+                "`rustup component add rustfmt` adds it"
+            }
+            Self::EvaluatorStart(error) => return Some(error.remedy()),
+            Self::EvaluatorEnded { .. } => "nothing of the session is lost; run the cell again",
+            Self::NoInput => "run it from a notebook, or read from a file",
+            Self::UnknownResult(_) => {
+                "it keeps the latest 4096, of 1 GiB in all (of 64 MiB, where no variable names them), and those under way; none outlives the kernel"
+            }
+            Self::ClusterGone
+            | Self::Rustfmt(_)
+            | Self::ShellStart { .. }
+            | Self::ShellStatus { .. }
+            | Self::Script { .. }
+            | Self::Abort(_)
+            | Self::NotReady => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+impl DependencyError {
+    /// The text to type instead.
+    pub fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NoCrate => "write `:dep rand`, `:dep rand = \"0.9\"` or `:dep ./folder`",
+            Self::NoName | Self::Configuration { .. } => {
+                "write it as in Cargo.toml: `name = \"1\"` or `name = { … }`"
+            }
+            Self::Read { .. } => "relative paths begin at the working folder: see `:cd`",
+            Self::Workspace { members, .. } if members.is_empty() => {
+                "name the folder of one of its crates"
+            }
+            Self::Workspace { members, .. } => {
+                return Some(format!(
+                    "name the folder of one of its crates: {}",
+                    members.join(", ")
+                ));
+            }
+            Self::NoPackage(_) => "a crate's Cargo.toml has a `[package]` with a `name`",
+            Self::Manifest { .. } => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+impl From<CellError> for Failure {
+    fn from(error: CellError) -> Self {
+        match error {
+            // The code's own failure, as one that leaves a cell through `?`.
+            CellError::Script { .. } => Self::Error {
+                message: error.to_string(),
+                location: None,
+            },
+            error => Self::new(error.kind(), &error, error.hint()),
+        }
+    }
+}
+
+impl From<CellError> for Fault {
+    fn from(error: CellError) -> Self {
+        Failure::from(error).into()
+    }
+}
+
+fn verb(magic: MagicName) -> &'static str {
+    match magic {
+        MagicName::TimeIt => "time",
+        MagicName::Prof => "profile",
+        _ => "run",
+    }
+}
