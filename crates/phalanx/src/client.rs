@@ -1,11 +1,11 @@
 //! The session's cluster: its engines and the hub's records.
 
 use crate::async_result::{AsyncHubResult, AsyncResultHandle, Many};
+use crate::error::LibraryError;
 use crate::function::Transferable;
 use crate::view::{DirectView, IntoTargets, LoadBalancedView};
 use crate::{AsyncResult, Error, host};
 use phalanx_protocol::apply::ClientRequest;
-use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{CellRequest, HostReply};
 use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
 use serde::{Deserialize, Serialize};
@@ -313,12 +313,8 @@ impl Client {
     /// # Errors
     /// `UsageError` if the query is malformed, `TimeoutError` if the hub does not answer.
     pub fn db_query(&self, query: &str, keys: &[&str]) -> Result<Vec<Map<String, Value>>, Error> {
-        let query = serde_json::from_str(query).map_err(|error| {
-            Error::new(Failure::Usage {
-                message: format!("the query is no JSON object: {error}"),
-                hint: None,
-            })
-        })?;
+        let query = serde_json::from_str(query);
+        let query = query.map_err(|error| Error::from(LibraryError::Query(&error)))?;
         let keys = keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
         json(ClientRequest::DbQuery {
             query,
@@ -495,11 +491,8 @@ fn engines(request: ClientRequest) -> Result<Vec<EngineId>, Error> {
 
 fn json<T: serde::de::DeserializeOwned>(request: ClientRequest) -> Result<T, Error> {
     match ask(request)? {
-        HostReply::Json(value) => serde_json::from_value(value).map_err(|error| {
-            Error::new(Failure::Internal {
-                message: format!("the kernel's answer cannot be read: {error}"),
-            })
-        }),
+        HostReply::Json(value) => serde_json::from_value(value)
+            .map_err(|error| LibraryError::UnreadableReply(&error).into()),
         other => Err(host::unexpected(&other)),
     }
 }

@@ -1,6 +1,6 @@
 //! Rich values: shown under the cell, any number per cell, updated in place.
 
-use crate::error::Error;
+use crate::error::{Error, LibraryError};
 use crate::host;
 use data_encoding::BASE64;
 use phalanx_protocol::host::{HostReply, HostRequest, place_marker};
@@ -174,10 +174,8 @@ pub fn json(mime: &str, text: &str) -> Result<DisplayHandle, Error> {
     let data = MimeBundle::plain(text)
         .with_json(mime, text)
         .map_err(|error| {
-            Error::new(phalanx_protocol::failure::Failure::Usage {
-                message: format!("{mime}: {error}"),
-                hint: None,
-            })
+            let error = &error;
+            Error::from(LibraryError::Display { mime, error })
         })?;
     display(data)
 }

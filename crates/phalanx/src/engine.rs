@@ -1,6 +1,7 @@
 //! Functions for code that runs on an engine.
 
 use crate::Error;
+use crate::error::LibraryError;
 use crate::function::{SerializableArg, Transferable};
 use phalanx_protocol::native::CallFailure;
 use phalanx_protocol::output::Output;
@@ -24,16 +25,11 @@ use std::collections::BTreeMap;
 /// `UsageError` if the value has no representation in JSON, or outside an engine.
 pub fn publish_data<T: SerializableArg>(name: &str, value: &T) -> Result<(), Error> {
     if crate::engine_id().is_none() {
-        return Err(Error::new(phalanx_protocol::failure::Failure::Usage {
-            message: "data is published by functions that run on engines".to_owned(),
-            hint: None,
-        }));
+        return Err(LibraryError::NotAnEngine.into());
     }
     let value = serde_json::to_value(value).map_err(|error| {
-        Error::new(phalanx_protocol::failure::Failure::Usage {
-            message: format!("'{name}' cannot be published: {error}"),
-            hint: None,
-        })
+        let error = &error;
+        Error::from(LibraryError::Unpublished { name, error })
     })?;
     let data = BTreeMap::from([(name.to_owned(), value)]);
     crate::display::put(Output::Data(data))

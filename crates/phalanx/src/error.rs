@@ -1,13 +1,16 @@
 //! Errors of the library, as `?` in a cell shows them.
 
 use crate::__cell::formatted;
+use crate::function::EncodeError;
 use crate::opaque::opaque;
-use phalanx_protocol::failure::{Failure, RemoteFailure, TRACEBACK_LIMIT};
-use phalanx_protocol::host::UnknownGrouping;
+use phalanx_protocol::failure::{Failure, FailureKind, RemoteFailure, TRACEBACK_LIMIT};
+use phalanx_protocol::host::{HostReply, UnknownGrouping};
+use phalanx_protocol::id::EngineId;
 use phalanx_protocol::release::ReleaseMismatch;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de, ser};
 use std::convert::Infallible;
-use std::fmt;
+use std::path::Path;
+use std::{fmt, io};
 
 /// A failure of a task, of several, or of the call itself.
 ///
@@ -160,9 +163,190 @@ impl std::error::Error for Error {}
 
 impl From<UnknownGrouping> for Error {
     fn from(unknown: UnknownGrouping) -> Self {
-        Self::new(Failure::Usage {
-            message: unknown.to_string(),
-            hint: Some("group them by \"type\", \"engine\" or \"order\"".to_owned()),
+        LibraryError::Grouping(unknown).into()
+    }
+}
+
+/// The failures that the library itself finds, with their texts.
+pub(crate) enum LibraryError<'a> {
+    /// `successful()` of an AsyncResult that is not done.
+    NotDone,
+    /// An AsyncResult whose value or outputs were asked for before it was done.
+    NotReady,
+    /// There is nothing left to abort.
+    AlreadyDone,
+    /// No AsyncResults to join.
+    NothingToJoin,
+    /// The values of an AsyncResult by engines, of which one ran several tasks.
+    SeveralTasks { engine: EngineId, tasks: usize },
+    /// An AsyncResult without that task.
+    NoTask { task: usize, tasks: usize },
+    /// An AsyncResult without any task, though one was read.
+    NoTasks,
+    /// How outputs can be grouped.
+    Grouping(UnknownGrouping),
+    /// A query of the hub that is not JSON.
+    Query(&'a serde_json::Error),
+    /// A value for a display that is not JSON.
+    Display {
+        mime: &'a str,
+        error: &'a serde_json::Error,
+    },
+    /// A single value instead of rows.
+    NoRows,
+    /// Data published elsewhere than on an engine.
+    NotAnEngine,
+    /// Data that JSON cannot express.
+    Unpublished {
+        name: &'a str,
+        error: &'a serde_json::Error,
+    },
+    /// A value that cannot be written.
+    Unwritten {
+        type_name: &'a str,
+        error: &'a EncodeError,
+    },
+    /// An outcome that is no value of the type.
+    Unread { type_name: &'a str, why: &'a str },
+    /// A value of the namespace that was not read.
+    NothingRead,
+    /// A value of the namespace that is not there, or of another type.
+    Namespace(&'a str),
+    /// No memory for what engines are to be sent.
+    NoMemory(&'a io::Error),
+    /// A function called with items that takes none, or the other way round.
+    OtherCall,
+    /// A function in a library that the loader does not know.
+    Unlocated,
+    /// A function that was not written in a cell.
+    OutsideCells,
+    /// A file of source that cannot be read.
+    File {
+        path: &'a Path,
+        error: &'a io::Error,
+    },
+    /// A text that names no engines.
+    Targets(&'a str),
+    /// An engine that is not there.
+    NoEngine {
+        wanted: &'a dyn fmt::Display,
+        ids: &'a [EngineId],
+    },
+    /// The user was asked at the end of the input.
+    InputEnded,
+    /// The kernel does not answer.
+    Silent(&'a io::Error),
+    /// The kernel gave the answer to another request.
+    OtherReply(&'a HostReply),
+    /// The kernel's answer is of another form.
+    UnreadableReply(&'a serde_json::Error),
+}
+
+impl fmt::Display for LibraryError<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotDone => f.write_str("Cannot check successful() if not done."),
+            Self::NotReady => f.write_str("Result not ready."),
+            Self::AlreadyDone => f.write_str("Can't abort, I am already done!"),
+            Self::NothingToJoin => f.write_str("Must specify at least one AsyncResult to join"),
+            Self::SeveralTasks { engine, tasks } => {
+                write!(f, "Cannot build dict, {tasks} jobs ran on engine #{engine}")
+            }
+            Self::NoTask { task, tasks } => write!(f, "there is no task {task}: there are {tasks}"),
+            Self::NoTasks => f.write_str("an AsyncResult has no task"),
+            Self::Grouping(unknown) => unknown.fmt(f),
+            Self::Query(error) => write!(f, "the query is no JSON object: {error}"),
+            Self::Display { mime, error } => write!(f, "{mime}: {error}"),
+            Self::NoRows => f.write_str("a single value has no rows to show as a table"),
+            Self::NotAnEngine => f.write_str("data is published by functions that run on engines"),
+            Self::Unpublished { name, error } => {
+                write!(f, "'{name}' cannot be published: {error}")
+            }
+            Self::Unwritten { type_name, error } => {
+                write!(
+                    f,
+                    "a value of type {type_name} cannot be serialised: {error}"
+                )
+            }
+            Self::Unread { type_name, why } => {
+                write!(f, "a result cannot be read as {type_name}: {why}")
+            }
+            Self::NothingRead => f.write_str("nothing was read"),
+            Self::Namespace(why) => f.write_str(why),
+            Self::NoMemory(error) => {
+                write!(
+                    f,
+                    "there is no memory to share this data with engines: {error}"
+                )
+            }
+            Self::OtherCall => f.write_str("this function is not called in this way"),
+            Self::Unlocated => f.write_str(
+                "engines cannot be given this function: the loader does not know where it is",
+            ),
+            Self::OutsideCells => {
+                f.write_str("engines cannot be given this function: it is in no cell of a notebook")
+            }
+            Self::File { path, error } => write!(f, "{} cannot be read: {error}", path.display()),
+            Self::Targets(text) => write!(f, "\"{text}\" names no engines"),
+            Self::NoEngine { wanted, .. } => write!(f, "No such engine: {wanted}"),
+            Self::InputEnded => f.write_str("the input ended"),
+            Self::Silent(error) => write!(f, "the kernel does not answer: {error}"),
+            Self::OtherReply(reply) => {
+                write!(f, "unexpected reply from the kernel: {reply:?}")
+            }
+            Self::UnreadableReply(error) => {
+                write!(f, "the kernel's answer cannot be read: {error}")
+            }
+        }
+    }
+}
+
+impl LibraryError<'_> {
+    fn kind(&self) -> FailureKind {
+        match self {
+            Self::NotReady => FailureKind::Timeout,
+            Self::NoMemory(_) | Self::File { .. } => FailureKind::Environment,
+            Self::NoTasks | Self::Silent(_) | Self::OtherReply(_) | Self::UnreadableReply(_) => {
+                FailureKind::Internal
+            }
+            _ => FailureKind::Usage,
+        }
+    }
+
+    fn hint(&self) -> Option<String> {
+        let hint = match self {
+            Self::NotDone => "`wait()` first",
+            Self::Grouping(_) => "group them by \"type\", \"engine\" or \"order\"",
+            Self::NoRows => "give a list: `phalanx::table(&rows)`",
+            Self::Unwritten { .. } => {
+                "lengths must be known, and `#[serde(…)]` attributes fit a format that does not describe itself"
+            }
+            Self::Unread { .. } => "it was made with another definition of that type",
+            Self::NoMemory(_) => {
+                "what engines hold of pushed data counts too; `dv.clear()` frees it"
+            }
+            Self::Unlocated | Self::OutsideCells => {
+                "functions for engines are written in a notebook's cells"
+            }
+            Self::Targets(_) => "\"all\" does; others are numbers, ranges and lists",
+            Self::NoEngine { ids, .. } => return Some(format!("there are {ids:?}")),
+            _ => return None,
+        };
+        Some(hint.to_owned())
+    }
+}
+
+impl From<LibraryError<'_>> for Error {
+    #[cold]
+    #[inline(never)]
+    fn from(error: LibraryError<'_>) -> Self {
+        Self::new(match error {
+            LibraryError::NoEngine { ids: [], .. } => Failure::NoEngines,
+            LibraryError::InputEnded => Failure::Error {
+                message: error.to_string(),
+                location: None,
+            },
+            error => Failure::new(error.kind(), &error, error.hint()),
         })
     }
 }

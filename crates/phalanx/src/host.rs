@@ -1,9 +1,9 @@
 //! Requests to the process that owns this runtime.
 
 use crate::Error;
+use crate::error::LibraryError;
 use crate::shared::memory::StableBytes;
 use crate::shared::out_of_band::OutOfBandSource;
-use phalanx_protocol::failure::Failure;
 use phalanx_protocol::frame::{self, Decoder};
 use phalanx_protocol::host::{HOST_SOCKET_VAR, HostReply, HostRequest};
 use phalanx_protocol::segment::SegmentRef;
@@ -33,9 +33,7 @@ pub(crate) fn call_with(
     match exchange(request, raw) {
         Ok((HostReply::Failed(failure), _)) => Err(Error::new(failure)),
         Ok(reply) => Ok(reply),
-        Err(error) => Err(Error::new(Failure::Internal {
-            message: format!("the kernel does not answer: {error}"),
-        })),
+        Err(error) => Err(LibraryError::Silent(&error).into()),
     }
 }
 
@@ -197,7 +195,5 @@ impl Incoming {
 
 /// The internal error for a reply of the wrong kind.
 pub(crate) fn unexpected(reply: &HostReply) -> Error {
-    Error::new(Failure::Internal {
-        message: format!("unexpected reply from the kernel: {reply:?}"),
-    })
+    LibraryError::OtherReply(reply).into()
 }

@@ -1,8 +1,8 @@
 //! Input from the user.
 
 use crate::Error;
+use crate::error::LibraryError;
 use crate::host::{call, unexpected};
-use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{CellRequest, HostReply};
 
 /// Prompts the user for a line; returns it without its newline.
@@ -40,10 +40,7 @@ pub fn password(prompt: impl Into<String>) -> Result<String, Error> {
 fn ask(prompt: String, password: bool) -> Result<String, Error> {
     match call(&CellRequest::Input { prompt, password }.into())? {
         HostReply::Input(Some(line)) => Ok(line),
-        HostReply::Input(None) => Err(Error::new(Failure::Error {
-            message: "the input ended".to_owned(),
-            location: None,
-        })),
+        HostReply::Input(None) => Err(LibraryError::InputEnded.into()),
         other => Err(unexpected(&other)),
     }
 }

@@ -2,8 +2,8 @@
 //! functions. `push` stores into it, `pull` and [`Reference`](crate::Reference) read from it.
 
 use crate::Error;
+use crate::error::LibraryError;
 use crate::function::{Kept, LoadedCell, Parts, Read, Transferable, Write, loaded};
-use phalanx_protocol::failure::Failure;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
@@ -36,19 +36,12 @@ pub fn get<T: Transferable>(name: &str) -> Result<T, Error> {
 }
 
 fn not_there() -> Error {
-    usage("nothing was read".to_owned())
-}
-
-fn usage(message: String) -> Error {
-    Error::new(Failure::Usage {
-        message,
-        hint: None,
-    })
+    LibraryError::NothingRead.into()
 }
 
 #[inline(never)]
 fn read(name: &str, wanted: &str, read: &mut Read<'_>) -> Result<(), Error> {
-    decode(name, wanted, read).map_err(|unknown| usage(unknown.evalue))
+    decode(name, wanted, read).map_err(|unknown| LibraryError::Namespace(&unknown.evalue).into())
 }
 
 /// Stores a value in this engine's namespace, for later functions and for `pull`.

@@ -2,11 +2,10 @@
 //! metadata, outputs.
 
 use super::named::NamedRanges;
-use crate::error::Error;
+use crate::error::{Error, LibraryError};
 use crate::host;
 use crate::opaque::opaque;
 use chrono::{DateTime, Utc};
-use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{
     AsyncResultQuery, AsyncResultSnapshot, CellRequest, GroupBy, HostReply, HostRequest, Progress,
     TaskAttributes, TaskRange, TaskSnapshot,
@@ -174,10 +173,7 @@ impl AsyncResultHandle {
     pub fn successful(&self) -> Result<bool, Error> {
         let now = self.now()?;
         if now.ended < now.tasks {
-            return Err(Error::new(Failure::Usage {
-                message: "Cannot check successful() if not done.".to_owned(),
-                hint: Some("`wait()` first".to_owned()),
-            }));
+            return Err(LibraryError::NotDone.into());
         }
         Ok(now.failed == 0)
     }
@@ -378,10 +374,7 @@ impl AsyncResultHandle {
     /// `UsageError` if all tasks are done; `InternalError` if the kernel does not answer.
     pub fn abort(&self) -> Result<(), Error> {
         if self.ready() {
-            return Err(Error::new(Failure::Usage {
-                message: "Can't abort, I am already done!".to_owned(),
-                hint: None,
-            }));
+            return Err(LibraryError::AlreadyDone.into());
         }
         self.done_after(AsyncResultQuery::Abort)
     }
@@ -440,10 +433,7 @@ impl AsyncResultHandle {
         let ranges = parts.iter().flat_map(|part| part.ranges.iter());
         let ranges: Vec<TaskRange> = ranges.copied().collect();
         if ranges.is_empty() {
-            return Err(Error::new(Failure::Usage {
-                message: "Must specify at least one AsyncResult to join".to_owned(),
-                hint: None,
-            }));
+            return Err(LibraryError::NothingToJoin.into());
         }
         Ok(Self::of_ranges(ranges))
     }
@@ -496,7 +486,7 @@ impl AsyncResultHandle {
         if self.ready() {
             Ok(self.metadata())
         } else {
-            Err(not_ready())
+            Err(LibraryError::NotReady.into())
         }
     }
 
@@ -544,12 +534,6 @@ impl fmt::Debug for AsyncResultHandle {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.describe("AsyncResult", f)
     }
-}
-
-pub(super) fn not_ready() -> Error {
-    Error::new(Failure::Timeout {
-        message: "Result not ready.".to_owned(),
-    })
 }
 
 fn seconds(seconds: f64) -> Duration {

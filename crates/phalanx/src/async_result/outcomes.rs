@@ -2,8 +2,8 @@
 
 use super::Values;
 use super::ends::FinishedCounts;
-use super::handle::{AsyncResultHandle, not_ready};
-use crate::error::Error;
+use super::handle::AsyncResultHandle;
+use crate::error::{Error, LibraryError};
 use crate::function::{Read, read_frame, read_list};
 use crate::host::{self, Frame};
 use crate::opaque::opaque;
@@ -29,7 +29,7 @@ impl Outcomes {
     /// Combines the kernel's reply with its raw frames.
     pub(crate) fn of(values: Values, frames: Vec<Frame>) -> Self {
         let outcome = |(value, frame)| match value {
-            None => Err(not_ready()),
+            None => Err(LibraryError::NotReady.into()),
             Some(Err(failure)) => Err(Error::new(Failure::Remote(Box::new(failure)))),
             Some(Ok(_)) => Ok(frame),
         };
@@ -122,7 +122,7 @@ impl AsyncResultHandle {
     pub(super) fn successes_within(&self, timeout: Duration) -> Result<Successes, Error> {
         match self.wait_timeout(timeout)? {
             true => self.successes(),
-            false => Err(not_ready()),
+            false => Err(LibraryError::NotReady.into()),
         }
     }
 
@@ -151,11 +151,8 @@ impl AsyncResultHandle {
         for (engine, frame) in engines.iter().zip(frames) {
             let Some(engine) = *engine else { continue };
             if !seen.insert(engine) {
-                let count = engines.iter().filter(|id| **id == Some(engine)).count();
-                return Err(Error::new(Failure::Usage {
-                    message: format!("Cannot build dict, {count} jobs ran on engine #{engine}"),
-                    hint: None,
-                }));
+                let tasks = engines.iter().filter(|id| **id == Some(engine)).count();
+                return Err(LibraryError::SeveralTasks { engine, tasks }.into());
             }
             known.push(engine);
             values.push_back(Ok(frame));
@@ -168,19 +165,15 @@ impl AsyncResultHandle {
     pub(super) fn outcome(&self, task: usize) -> Result<Outcomes, Error> {
         let mut outcomes = self.outcomes(task, task + 1, false)?;
         if outcomes.is_empty() {
-            outcomes.push_back(Err(Error::new(Failure::Usage {
-                message: format!("there is no task {task}: there are {}", self.tasks()),
-                hint: None,
-            })));
+            let tasks = self.tasks();
+            outcomes.push_back(Err(LibraryError::NoTask { task, tasks }.into()));
         }
         Ok(outcomes)
     }
 }
 
-/// The internal error for a missing value.
+/// The internal error for a missing value. Not inline: callers are compiled with each cell.
 #[cold]
 pub(crate) fn no_task() -> Error {
-    Error::new(Failure::Internal {
-        message: "an AsyncResult has no task".to_owned(),
-    })
+    LibraryError::NoTasks.into()
 }

@@ -6,10 +6,10 @@
 use super::decoder::{DecodeError, Decoder};
 use super::encoder::{EncodeError, Encoder};
 use crate::Error;
+use crate::error::LibraryError;
 use crate::host::Frame;
 use crate::shared::memory::{ALIGN, StableBytes};
 use crate::shared::out_of_band::{OutOfBandAreas, OutOfBandSource, reading, take_reason, writing};
-use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::ExecuteReply;
 use phalanx_protocol::native::arguments::HEAD;
 use phalanx_protocol::native::value;
@@ -41,7 +41,10 @@ impl Parts {
     /// Serializes a value of type `type_name` by `write`.
     #[inline(never)]
     pub(crate) fn written(type_name: &str, write: &Write<'_>) -> Result<Self, Error> {
-        Self::after(Vec::new(), write).map_err(|why| unwritten(type_name, &why))
+        Self::after(Vec::new(), write).map_err(|error| {
+            let error = &error;
+            LibraryError::Unwritten { type_name, error }.into()
+        })
     }
 
     /// Serializes a value behind other bytes.
@@ -52,13 +55,6 @@ impl Parts {
         let bytes = to.into_bytes();
         written.map(|()| Self { bytes, areas })
     }
-}
-
-fn unwritten(type_name: &str, why: &EncodeError) -> Error {
-    Error::new(Failure::Usage {
-        message: format!("a value of type {type_name} cannot be serialised: {why}"),
-        hint: Some("lengths must be known, and `#[serde(…)]` attributes fit a format that does not describe itself".to_owned()),
-    })
 }
 
 /// Deserializes a value that takes up all of the bytes; the error is a message.
@@ -100,10 +96,7 @@ pub(crate) fn read_frame(frame: &Frame, type_name: &str, read: &mut Read<'_>) ->
 
 /// The error for a value that is not of type `type_name`.
 pub(crate) fn unread(type_name: &str, why: &str) -> Error {
-    Error::new(Failure::Usage {
-        message: format!("a result cannot be read as {type_name}: {why}"),
-        hint: Some("it was made with another definition of that type".to_owned()),
-    })
+    LibraryError::Unread { type_name, why }.into()
 }
 
 /// Deserializes an engine's reply to a cell. [`ExecuteReply`] is encoded in a format that is not

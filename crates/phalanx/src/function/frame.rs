@@ -6,9 +6,9 @@
 use super::args::{ArgumentBuffers, ArgumentReader, DecodedArgument, EncodedParts};
 use super::codec::{Kept, Parts, Taken, word};
 use crate::Error;
+use crate::error::LibraryError;
 use crate::shared::memory::{ALIGN, SegmentWriter, StableBytes, WrittenSegment};
 use crate::shared::out_of_band::OutOfBandAreas;
-use phalanx_protocol::failure::Failure;
 use phalanx_protocol::native::arguments::{HEAD, elsewhere};
 use phalanx_protocol::native::value;
 use phalanx_protocol::segment::{SEGMENT_THRESHOLD, SegmentPart, SegmentRef};
@@ -195,10 +195,7 @@ impl<B: Deref<Target = [u8]>> FrameParts<B> {
 }
 
 fn no_memory(error: io::Error) -> Error {
-    Error::new(Failure::Environment {
-        message: format!("there is no memory to share this data with engines: {error}"),
-        hint: Some("what engines hold of pushed data counts too; `dv.clear()` frees it".to_owned()),
-    })
+    LibraryError::NoMemory(&error).into()
 }
 
 /// Received arguments: inline, or mapped.

@@ -3,8 +3,8 @@
 use super::codec::{Parts, Write};
 use super::trampoline;
 use crate::Error;
+use crate::error::LibraryError;
 use crate::opaque::opaque;
-use phalanx_protocol::failure::Failure;
 use phalanx_protocol::native::Trampoline;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -81,7 +81,7 @@ impl Located {
         let many = many.map(trampoline::locate).transpose()?;
         let place = |found: &Option<(PathBuf, u64)>| found.as_ref().map(|(_, place)| *place);
         let (singly, manifold) = (place(&single), place(&many));
-        let (artifact, _) = single.or(many).ok_or_else(not_so)?;
+        let (artifact, _) = single.or(many).ok_or(LibraryError::OtherCall)?;
         Ok(Self::hold(Location {
             name: short(name),
             artifact,
@@ -117,20 +117,13 @@ impl Location {
 
     /// Returns the offset of the trampoline for single calls.
     pub(crate) fn place(&self) -> Result<u64, Error> {
-        self.single.ok_or_else(not_so)
+        self.single.ok_or_else(|| LibraryError::OtherCall.into())
     }
 
     /// Returns the offset of the trampoline for lists of items.
     pub(crate) fn place_for_items(&self) -> Result<u64, Error> {
-        self.many.ok_or_else(not_so)
+        self.many.ok_or_else(|| LibraryError::OtherCall.into())
     }
-}
-
-fn not_so() -> Error {
-    Error::new(Failure::Usage {
-        message: "this function is not called in this way".to_owned(),
-        hint: None,
-    })
 }
 
 /// Shortens `ctx::sleep_here` to `sleep_here`; closures have no name.

@@ -4,7 +4,7 @@ use super::call::{CallError, ReceivedCall};
 use super::frame::ReceivedArguments;
 use super::invoke::{Invoke, ParameterTypes};
 use crate::Error;
-use phalanx_protocol::failure::Failure;
+use crate::error::LibraryError;
 use phalanx_protocol::native::{Attachment, CallFailure, Trampoline, ValueSink, value};
 use serde::Serialize;
 use std::any::type_name;
@@ -73,15 +73,8 @@ unsafe extern "C" {
 
 /// Locates a function: the path of its library, and the offset in it.
 pub(super) fn locate(function: Trampoline) -> Result<(PathBuf, u64), Error> {
-    let nowhere = |why: &str| {
-        Error::new(Failure::Usage {
-            message: format!("engines cannot be given this function: {why}"),
-            hint: Some("functions for engines are written in a notebook's cells".to_owned()),
-        })
-    };
-    let unknown = || nowhere("the loader does not know where it is");
     let address = function as usize;
-    let (base, file) = library_of(address).ok_or_else(unknown)?;
+    let (base, file) = library_of(address).ok_or(LibraryError::Unlocated)?;
     let cell = cells().get(&base).copied();
     let artifact = match cell {
         Some(cell) => cell.artifact.into(),
@@ -89,7 +82,7 @@ pub(super) fn locate(function: Trampoline) -> Result<(PathBuf, u64), Error> {
         None if library_of(locate as *const () as usize).is_some_and(|(own, _)| own == base) => {
             file
         }
-        None => return Err(nowhere("it is in no cell of a notebook")),
+        None => return Err(LibraryError::OutsideCells.into()),
     };
     Ok((artifact, (address - base) as u64))
 }

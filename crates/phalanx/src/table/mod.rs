@@ -15,8 +15,7 @@ mod rows;
 
 use crate::__cell;
 use crate::display::{DisplayHandle, MimeBundle, display};
-use crate::error::Error;
-use phalanx_protocol::failure::Failure;
+use crate::error::{Error, LibraryError};
 use phalanx_protocol::look::table::Grid;
 use serde::Serialize;
 use std::fmt::Display;
@@ -96,12 +95,7 @@ impl Table {
     /// # Errors
     /// `UsageError` if the value has no rows.
     pub fn of(rows: &(impl Serialize + ?Sized)) -> Result<Self, Error> {
-        rows::table(rows).ok_or_else(|| {
-            Error::new(Failure::Usage {
-                message: "a single value has no rows to show as a table".to_owned(),
-                hint: Some("give a list: `phalanx::table(&rows)`".to_owned()),
-            })
-        })
+        rows::table(rows).ok_or_else(|| LibraryError::NoRows.into())
     }
 
     /// Adds a row at the end.

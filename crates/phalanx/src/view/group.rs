@@ -7,6 +7,7 @@ use super::submit::{Args, Submit};
 use crate::Error;
 use crate::async_result::{AsyncResultHandle, Successes};
 use crate::client::{self, Client};
+use crate::error::LibraryError;
 use crate::function::{
     EncodeError, EncodedArgs, EncodedParts, Encoder, Located, Parts, Write, fetcher, receiver,
 };
@@ -216,10 +217,8 @@ impl Group {
     #[inline(never)]
     pub(super) fn run(&self, file: &Path) -> Result<AsyncResultHandle, Error> {
         let source = std::fs::read_to_string(file).map_err(|error| {
-            Error::new(Failure::Environment {
-                message: format!("{} cannot be read: {error}", file.display()),
-                hint: None,
-            })
+            let (path, error) = (file, &error);
+            Error::from(LibraryError::File { path, error })
         })?;
         self.execute(source)
     }

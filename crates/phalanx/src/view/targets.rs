@@ -2,7 +2,7 @@
 
 use crate::Error;
 use crate::async_result::{Many, One, Shape};
-use phalanx_protocol::failure::Failure;
+use crate::error::LibraryError;
 use phalanx_protocol::id::EngineId;
 use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
@@ -167,21 +167,13 @@ impl IntoTargets for &str {
         if self == "all" {
             return Ok(ids.to_vec());
         }
-        Err(Error::new(Failure::Usage {
-            message: format!("\"{self}\" names no engines"),
-            hint: Some("\"all\" does; others are numbers, ranges and lists".to_owned()),
-        }))
+        Err(LibraryError::Targets(self).into())
     }
 }
 
 fn no_such(wanted: impl std::fmt::Display, ids: &[EngineId]) -> Error {
-    if ids.is_empty() {
-        return Error::new(Failure::NoEngines);
-    }
-    Error::new(Failure::Usage {
-        message: format!("No such engine: {wanted}"),
-        hint: Some(format!("there are {ids:?}")),
-    })
+    let wanted = &wanted;
+    LibraryError::NoEngine { wanted, ids }.into()
 }
 
 #[cfg(test)]
