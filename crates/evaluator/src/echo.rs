@@ -10,7 +10,7 @@ use phalanx_protocol::evaluator::DroppedVariables;
 use phalanx_protocol::evaluator::{
     Compiled, CompiledCell, Evaluated, EvaluatorReply, EvaluatorRequest, Toolchain,
 };
-use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
+use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure, FailureKind};
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::output::MimeBundle;
 use phalanx_protocol::runtime::Outcome;
@@ -74,9 +74,9 @@ struct Echo {
 }
 
 pub(crate) fn start(link: &Arc<KernelLink>) -> Result<Box<dyn Evaluate>, Failure> {
-    let folder = TempDir::with_prefix("phalanx-echo-").map_err(environment)?;
+    let folder = TempDir::with_prefix("phalanx-echo-").map_err(EchoError::from)?;
     let libstd = folder.path().join("libstd");
-    fs::write(&libstd, "#!echo\n").map_err(environment)?;
+    fs::write(&libstd, "#!echo\n").map_err(EchoError::from)?;
     Ok(Box::new(Echo {
         link: Arc::clone(link),
         folder,
@@ -108,9 +108,9 @@ impl Evaluate for Echo {
                 ..
             } => self.compile(&source, &base, next, &outcome),
             EvaluatorRequest::AddDependency { .. } => Ok(EvaluatorReply::Added),
-            EvaluatorRequest::Ran { .. } | EvaluatorRequest::Interrupt => Err(Failure::Internal {
-                message: "not a request to be worked on".into(),
-            }),
+            EvaluatorRequest::Ran { .. } | EvaluatorRequest::Interrupt => {
+                Err(EchoError::Request.into())
+            }
         }
     }
 }
@@ -132,7 +132,7 @@ impl Echo {
         let mut lines = parse(source)?;
         loop {
             let cell = self.artifact(&lines)?;
-            let outcome = self.link.run(cell).map_err(environment)?;
+            let outcome = self.link.run(cell).map_err(EchoError::from)?;
             match &outcome {
                 Outcome::VariablesLost(_) => {
                     lines.retain(|line| !line.starts_with("lost"));
@@ -168,9 +168,7 @@ impl Echo {
             .states
             .get(base)
             .cloned()
-            .ok_or_else(|| Failure::Internal {
-                message: format!("no state {base}"),
-            })?;
+            .ok_or_else(|| EchoError::State(base.clone()))?;
         let mut lines = parse(source)?;
         let mut functions = self.functions.get(base).cloned().unwrap_or_default();
         functions.extend(lines.iter().filter_map(|line| function(line, "fn ")));
@@ -215,7 +213,7 @@ impl Echo {
     fn artifact(&mut self, lines: &[String]) -> Result<CompiledCell, Failure> {
         self.artifacts += 1;
         let artifact = self.folder.path().join(format!("cell{}", self.artifacts));
-        fs::write(&artifact, format!("#!echo\n{}\n", lines.join("\n"))).map_err(environment)?;
+        fs::write(&artifact, format!("#!echo\n{}\n", lines.join("\n"))).map_err(EchoError::from)?;
         Ok(CompiledCell {
             artifact,
             entry: format!("run_{}", self.artifacts),
@@ -227,10 +225,27 @@ impl Echo {
     }
 }
 
-fn environment(error: std::io::Error) -> Failure {
-    Failure::Environment {
-        message: format!("the echo evaluator: {error}"),
-        hint: None,
+/// A request that the twin cannot carry out.
+#[derive(Debug, thiserror::Error)]
+enum EchoError {
+    /// A request that is no work.
+    #[error("not a request to be worked on")]
+    Request,
+    /// A cell starts from a state that is unknown here.
+    #[error("no state {0}")]
+    State(StateId),
+    /// A folder, a file or the kernel is gone.
+    #[error("the echo evaluator: {0}")]
+    Io(#[from] std::io::Error),
+}
+
+impl From<EchoError> for Failure {
+    fn from(error: EchoError) -> Self {
+        let kind = match error {
+            EchoError::Io(_) => FailureKind::Environment,
+            EchoError::Request | EchoError::State(_) => FailureKind::Internal,
+        };
+        Self::new(kind, error, None)
     }
 }
 

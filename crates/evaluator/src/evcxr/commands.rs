@@ -1,6 +1,7 @@
 //! `:` commands: evcxr's own, and their consequences for our state.
 
 use super::definitions::Definitions;
+use super::error::EvcxrError;
 use super::impls::Impls;
 use super::lean;
 use super::local::{Local, bundle};
@@ -40,7 +41,7 @@ impl Local {
         let toolchain = match (name, argument.trim()) {
             (":toolchain", "") => None,
             (":toolchain", wanted) => {
-                let named = ActiveToolchain::named(wanted).map_err(start::lacking)?;
+                let named = ActiveToolchain::named(wanted).map_err(EvcxrError::from)?;
                 Some(start::ready(&named)?)
             }
             _ => None,
@@ -102,18 +103,10 @@ impl Local {
             "0" => lean::turn(&folder, false),
             "1" => lean::turn(&folder, true),
             other => {
-                return Err(Failure::Usage {
-                    message: format!("`:lean` takes 0 or 1, not `{other}`"),
-                    hint: Some("alone, it shows how the last cell was compiled".to_owned()),
-                });
+                return Err(EvcxrError::Lean(other.to_owned()).into());
             }
         };
-        turned.map_err(|error| {
-            start::environment(
-                format!("the build folder cannot be written to: {error}"),
-                "",
-            )
-        })?;
+        turned.map_err(EvcxrError::NotWritable)?;
         // Cells that were compiled the other way must not be reused.
         self.compile_cache.forget();
         Ok(EvaluatorReply::Evaluated(Evaluated {
@@ -138,10 +131,7 @@ impl Local {
             let wrong = shown.format;
             let before = format!(":fmt {}", self.shown.format);
             self.obey(&before)?;
-            return Err(Failure::Usage {
-                message: format!("values cannot be formatted by `{wrong}`"),
-                hint: Some("a format has one placeholder, such as `{:?}` or `{:.3}`".to_owned()),
-            });
+            return Err(EvcxrError::Format(wrong).into());
         }
         self.shown = shown;
         Ok(())

@@ -1,6 +1,7 @@
 //! Conversion of evcxr's errors into failures, in the coordinates of the user's source.
 
 use super::cell_map::CellMap;
+use super::error::EvcxrError;
 use super::error_hints::{self, plain};
 use super::library_errors;
 use super::rustc_messages::{SHOWN_BY_VALUE, original};
@@ -22,9 +23,7 @@ pub(super) fn failure(error: Error, source: &PreparedSource) -> Failure {
         Error::Message(message) => Failure::Compile {
             diagnostics: vec![error_hints::diagnostic(&message)],
         },
-        Error::SubprocessTerminated(message) => Failure::Internal {
-            message: format!("the relay ended: {message}"),
-        },
+        Error::SubprocessTerminated(message) => EvcxrError::RelayEnded(message).into(),
     }
 }
 

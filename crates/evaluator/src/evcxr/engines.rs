@@ -9,10 +9,11 @@ use super::definitions::Definitions;
 use super::dependencies::{self, Externs};
 use super::diagnostics;
 use super::dry_run::{self, DryRun};
+use super::error::EvcxrError;
 use super::error_hints;
 use super::generated_crate;
 use super::impls::Impls;
-use super::local::{NOTHING, not_writable};
+use super::local::NOTHING;
 use super::relay::{Relay, RelayAnswers};
 use super::returns;
 use super::source::{self, CellSetting, PreparedSource, prepare};
@@ -116,9 +117,8 @@ impl<S: Clone> Engines<S> {
         let with_call = source::call_of_main(source).map(|call| format!("{source}{call}"));
         let source = with_call.as_deref().unwrap_or(source);
         let base_id = base;
-        let base = self.states.get(base).ok_or_else(|| Failure::Internal {
-            message: format!("no namespace is known in state {base}"),
-        })?;
+        let base = self.states.get(base);
+        let base = base.ok_or_else(|| EvcxrError::State(base_id.clone()))?;
         let base = Arc::clone(base);
         if dependencies::awaits(source) && !self.dependencies.contains_key(dependencies::TOKIO.0) {
             let (name, config) = dependencies::TOKIO;
@@ -259,7 +259,7 @@ impl<S: Clone> Engines<S> {
             true => DryRun::building_new_dependencies(globs),
             false => DryRun::building_dependencies(globs),
         };
-        let building = building.map_err(not_writable)?;
+        let building = building.map_err(EvcxrError::NotWritable)?;
         let mut result = self.eval(&prepared, base.state.clone(), &Outcome::Completed);
         if let Some(addition) = building.addition() {
             self.add_dependency(&addition)?;
@@ -298,7 +298,7 @@ impl<S: Clone> Engines<S> {
         outcome: &Outcome,
     ) -> Result<(), Failure> {
         let prepared = PreparedSource::unchanged(text);
-        let _dry_run = begun.map_err(not_writable)?;
+        let _dry_run = begun.map_err(EvcxrError::NotWritable)?;
         self.eval(&prepared, state, outcome)
             .map_err(|error| diagnostics::failure(error, &prepared))
     }
@@ -370,9 +370,11 @@ impl<S: Clone> Evaluate for Engines<S> {
                 ..
             } => self.compile(&source, &base, next, &outcome, &rebuilt, types.as_deref()),
             EvaluatorRequest::AddDependency { spec, .. } => self.add_dependency(&spec),
-            other => Err(Failure::Internal {
-                message: format!("the engines' evaluator does not handle {other:?}"),
-            }),
+            other => Err(EvcxrError::Request {
+                evaluator: "engines' evaluator",
+                request: Box::new(other),
+            }
+            .into()),
         }
     }
 }

@@ -7,6 +7,7 @@ use super::definitions::Definitions;
 use super::dependencies::{self, Externs, RebuiltCrates};
 use super::diagnostics;
 use super::dry_run::{self, DryRun};
+use super::error::EvcxrError;
 use super::error_hints;
 use super::generated_crate::{self, GeneratedCrate};
 use super::impls::Impls;
@@ -89,9 +90,11 @@ impl Evaluate for Local {
     fn answer(&mut self, work: EvaluatorRequest) -> Result<EvaluatorReply, Failure> {
         match work {
             EvaluatorRequest::Evaluate { source, .. } => self.evaluate(&source),
-            other => Err(Failure::Internal {
-                message: format!("the local evaluator does not handle {other:?}"),
-            }),
+            other => Err(EvcxrError::Request {
+                evaluator: "local evaluator",
+                request: Box::new(other),
+            }
+            .into()),
         }
     }
 }
@@ -131,9 +134,7 @@ impl Local {
         };
         match &mut self.context {
             Context::Used(context) => Ok(context),
-            Context::Fresh(_) | Context::Moving => Err(Failure::Internal {
-                message: "evcxr's context is missing".to_owned(),
-            }),
+            Context::Fresh(_) | Context::Moving => Err(EvcxrError::NoContext.into()),
         }
     }
 
@@ -163,7 +164,7 @@ impl Local {
         let before = self.variables()?;
         let mut answering = RelayAnswers::Run;
         if let Some(cell) = self.compile_cache.recall(&self.shape, source) {
-            let outcome = self.relay.run(cell).map_err(kernel_gone)?;
+            let outcome = self.relay.run(cell).map_err(EvcxrError::Kernel)?;
             if leaves_no_trace(&outcome, source) {
                 return Ok(EvaluatorReply::Evaluated(Evaluated {
                     variables: variables::shown(&before),
@@ -240,7 +241,7 @@ impl Local {
     /// Adds dependencies from `:dep` lines, and builds them.
     pub(super) fn add_dependency(&mut self, lines: &str) -> Result<EvalOutputs, Failure> {
         let building = DryRun::building_new_dependencies(self.definitions.globs());
-        let building = building.map_err(not_writable)?;
+        let building = building.map_err(EvcxrError::NotWritable)?;
         self.dependencies.is_stale = true;
         let mut prepared = PreparedSource::unchanged(lines);
         let completed = RelayAnswers::Assume(Outcome::Completed);
@@ -344,7 +345,7 @@ impl Local {
         (text, outcome): (String, Outcome),
     ) -> Result<(), Failure> {
         let prepared = PreparedSource::unchanged(&text);
-        let _dry_run = begun.map_err(not_writable)?;
+        let _dry_run = begun.map_err(EvcxrError::NotWritable)?;
         let result = self.execute(&prepared, RelayAnswers::Assume(outcome))?;
         result.map_err(|error| diagnostics::failure(error, &prepared))?;
         Ok(())
@@ -394,20 +395,6 @@ pub(super) fn leaves_no_trace(outcome: &Outcome, source: &str) -> bool {
             declared(source).is_empty()
         }
         Outcome::VariablesLost(_) | Outcome::Died { .. } => false,
-    }
-}
-
-#[allow(clippy::needless_pass_by_value, reason = "an error is mapped by it")]
-pub(super) fn not_writable(error: io::Error) -> Failure {
-    Failure::Environment {
-        message: format!("the build folder cannot be written to: {error}"),
-        hint: None,
-    }
-}
-
-fn kernel_gone(error: std::io::Error) -> Failure {
-    Failure::Internal {
-        message: format!("the connection to the kernel is closed: {error}"),
     }
 }
 

@@ -15,6 +15,7 @@ mod dependencies;
 mod diagnostics;
 mod dry_run;
 mod engines;
+mod error;
 mod error_hints;
 mod generated_crate;
 mod habits;

@@ -4,6 +4,7 @@ use super::compile_cache::NamespaceShape;
 use super::dependencies::Session;
 use super::dry_run::{self, DryRun};
 use super::engines::{Engines, StateMethods};
+use super::error::EvcxrError;
 use super::generated_crate;
 use super::local::Local;
 use super::relay::{self, Relay, RelayAnswers};
@@ -13,15 +14,14 @@ use super::variables;
 use super::{cargo_wrapper, library, prelude};
 use crate::evaluate::Evaluate;
 use crate::folder;
-use crate::folder_check::{FolderError, cache_folder};
+use crate::folder_check::cache_folder;
 use crate::interrupt::Interrupt;
 use crate::kernel_link::KernelLink;
 use evcxr::{Error, EvalContext, EvalContextOutputs};
 use phalanx_protocol::evaluator::{NamespaceKind, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::runtime::Outcome;
-use phalanx_toolchain::{ActiveToolchain, ToolchainError};
-use std::io;
+use phalanx_toolchain::ActiveToolchain;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -43,30 +43,22 @@ pub(crate) fn start(
     link: &Arc<KernelLink>,
     interrupt: &Interrupt,
 ) -> Result<Box<dyn Evaluate>, Failure> {
-    let toolchain = ready(&ActiveToolchain::find(Path::new(".")).map_err(lacking)?)?;
-    let cache = cache_folder().map_err(unusable)?;
-    let library = library::write(&cache).map_err(|error| {
-        let message = format!(
-            "the phalanx library cannot be written below {}: {error}",
-            cache.display()
-        );
-        environment(
-            message,
-            "make room there, or set PHALANX_CACHE_DIR to another folder",
-        )
-    })?;
-    let relay = Relay::start(link, interrupt)
-        .map_err(|error| environment(format!("no relay: {error}"), ""))?;
-    let command = relay
-        .command()
-        .map_err(|error| environment(format!("no relay: {error}"), ""))?;
+    let toolchain = ready(&ActiveToolchain::find(Path::new(".")).map_err(EvcxrError::from)?)?;
+    let cache = cache_folder().map_err(EvcxrError::from)?;
+    let library = library::write(&cache);
+    let library = library.map_err(|error| EvcxrError::Library { cache, error })?;
+    let relay = Relay::start(link, interrupt).map_err(EvcxrError::Relay)?;
+    let command = relay.command().map_err(EvcxrError::Relay)?;
     let begun = generated_crate::build_folder().map(|folder| Session::begin(&folder));
-    begun.transpose().map_err(unwritable)?;
-    dry_run::end_any().map_err(unwritable)?;
+    begun.transpose().map_err(EvcxrError::BuildFolder)?;
+    dry_run::end_any().map_err(EvcxrError::BuildFolder)?;
     // evcxr first compiles an expression, with which it checks whether lld works. Nothing else
     // depends on it.
     let is_dry = phalanx_toolchain::find_program("lld").is_none();
-    let dry_run = is_dry.then(DryRun::begin).transpose().map_err(unwritable)?;
+    let dry_run = is_dry
+        .then(DryRun::begin)
+        .transpose()
+        .map_err(EvcxrError::BuildFolder)?;
     let (mut context, outputs) =
         EvalContext::with_subprocess_command(command).map_err(not_started)?;
     drop(dry_run);
@@ -77,13 +69,14 @@ pub(crate) fn start(
     }
     let items = PreparedSource::unchanged(&prelude::LastExpression::default().items());
     // Every cell is compiled with these items, so compiling them alone has no benefit.
-    let dry_run = DryRun::building_dependencies(std::iter::empty()).map_err(unwritable)?;
+    let dry_run =
+        DryRun::building_dependencies(std::iter::empty()).map_err(EvcxrError::BuildFolder)?;
     relay.expect(RelayAnswers::Assume(Outcome::Completed), &items);
     if let Err(error) = context.eval_with_state(&items.text, state.clone()) {
         // Removes files that an earlier session may have left in a broken state.
         let forgotten = generated_crate::build_folder().map(|folder| folder::forget_cells(&folder));
         if !matches!(forgotten, Some(Ok(()))) {
-            return Err(not_started(error));
+            return Err(not_started(error).into());
         }
         relay.expect(RelayAnswers::Assume(Outcome::Completed), &items);
         context
@@ -128,54 +121,18 @@ fn drain(outputs: EvalContextOutputs) {
 /// Prepares a toolchain for compiling cells; returns their requirements on the machine that runs
 /// them.
 pub(super) fn ready(toolchain: &ActiveToolchain) -> Result<Toolchain, Failure> {
-    toolchain.check_release().map_err(lacking)?;
+    toolchain.check_release().map_err(EvcxrError::from)?;
     toolchain
         .ensure_library_source(|line| eprintln!("{line}"))
-        .map_err(lacking)?;
-    phalanx_toolchain::linker().map_err(lacking)?;
+        .map_err(EvcxrError::from)?;
+    phalanx_toolchain::linker().map_err(EvcxrError::from)?;
     Ok(Toolchain {
         rustc: toolchain.version.clone(),
         target: toolchain.host.clone(),
-        libstd: toolchain.shared_library().map_err(lacking)?,
+        libstd: toolchain.shared_library().map_err(EvcxrError::from)?,
     })
 }
 
-fn unwritable(error: io::Error) -> Failure {
-    environment(format!("the build folder: {error}"), "")
-}
-
-fn unusable(error: FolderError) -> Failure {
-    environment(error.to_string(), &error.remedy())
-}
-
-pub(super) fn lacking(error: ToolchainError) -> Failure {
-    let (message, hint) = (error.to_string(), error.remedy().to_string());
-    match error {
-        ToolchainError::NotFound { .. } => Failure::Usage {
-            message,
-            hint: Some(hint),
-        },
-        _ => environment(message, &hint),
-    }
-}
-
-fn not_started(error: Error) -> Failure {
-    let message = match &error {
-        Error::CompilationErrors(errors) => {
-            let rendered = errors.iter().map(|error| error.rendered());
-            rendered.collect::<Vec<_>>().join("\n")
-        }
-        other => other.to_string(),
-    };
-    environment(
-        format!("the evaluator could not be started: {message}"),
-        "`phalanx doctor` finds out what is missing",
-    )
-}
-
-pub(super) fn environment(message: impl Into<String>, hint: &str) -> Failure {
-    Failure::Environment {
-        message: message.into(),
-        hint: Some(hint.to_owned()).filter(|hint| !hint.is_empty()),
-    }
+fn not_started(error: Error) -> EvcxrError {
+    EvcxrError::Start(Box::new(error))
 }
