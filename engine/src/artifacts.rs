@@ -1,7 +1,7 @@
 //! Artifacts by hash. Those received over the wire are stored in a cache, which all engines of a
 //! user on one machine share; those of a client on this machine are used in place.
 
-use crate::machine::{ArtifactFailure, Shipment};
+use crate::machine::{ArtifactFailure, BrokenArtifact, Shipment};
 use bytes::Bytes;
 use phalanx_protocol::id::ArtifactHash;
 use phalanx_sys::file_identity::FileIdentity;
@@ -106,18 +106,19 @@ impl ArtifactStore {
     ) -> Result<Vec<PathBuf>, ArtifactFailure> {
         for (position, bytes) in shipment.buffers.iter().zip(buffers) {
             let Some(hash) = shipment.artifacts.get(*position) else {
-                let broken = format!("buffer {position} is none of the artifacts");
+                let broken = BrokenArtifact::Position(*position);
                 return Err(ArtifactFailure::Broken(broken));
             };
             if ArtifactHash::of(bytes) != *hash {
-                let broken = format!("artifact {hash} arrived with other bytes than announced");
+                let broken = BrokenArtifact::Bytes(hash.clone());
                 return Err(ArtifactFailure::Broken(broken));
             }
             let path = self.keep(hash, bytes).map_err(|error| {
-                let folder = self.folder.display();
-                ArtifactFailure::Broken(format!(
-                    "artifact {hash} cannot be kept in {folder}: {error}"
-                ))
+                ArtifactFailure::Broken(BrokenArtifact::Kept {
+                    hash: hash.clone(),
+                    folder: self.folder.clone(),
+                    error: error.to_string(),
+                })
             })?;
             self.known.insert(hash.clone(), VerifiedFile::new(path));
         }

@@ -1,9 +1,8 @@
 //! The runtime of an engine: at most one, restarted when it ends.
 
-use crate::machine::{EngineEvent, NOBODY_TO_ASK, NOT_ON_ENGINES};
+use crate::machine::{EngineEvent, no_stdin, not_on_engines};
 use crate::vitals::WatchedProcess;
 use phalanx_protocol::evaluator::CompiledCell;
-use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{CellRequest, HostReply, KernelRequest};
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::{Output, StreamName};
@@ -168,20 +167,14 @@ impl Drop for RuntimeSlot {
 /// printed for the user.
 fn refuse(call: HostCall) -> Option<EngineEvent> {
     let reads_stdin = matches!(call.request, KernelRequest::Cell(CellRequest::ReadLine));
-    let (message, hint) = match call.request {
-        KernelRequest::Cell(CellRequest::Input { .. } | CellRequest::ReadLine) => NOBODY_TO_ASK,
-        _ => NOT_ON_ENGINES,
-    };
     let told = reads_stdin.then(|| EngineEvent::RuntimeOutput {
         run: call.run,
         output: Output::Stream {
             name: StreamName::Stderr,
-            text: format!("stdin is empty: {message}\n"),
+            text: no_stdin(),
         },
     });
-    call.reply.send(HostReply::Failed(Failure::Usage {
-        message: message.to_owned(),
-        hint: Some(hint.to_owned()),
-    }));
+    let failure = not_on_engines(&call.request);
+    call.reply.send(HostReply::Failed(failure));
     told
 }

@@ -1,7 +1,7 @@
 //! Requests about the engine itself, which are replied to at once.
 
 use super::event::{EngineCommand, EngineTask};
-use super::failure::{self, EngineFailure};
+use super::failure;
 use super::{ABORTED, Machine, Now, RuntimeState, status};
 use phalanx_protocol::id::MsgId;
 use phalanx_protocol::parallel::{
@@ -49,8 +49,7 @@ impl Machine {
             | EngineRequest::Execute { .. }
             | EngineRequest::Apply(_)
             | EngineRequest::Batch(_) => {
-                let text = format!("engines do not answer `{}`", request.header.msg_type);
-                let failure = EngineFailure::new("UsageError", text);
+                let failure = failure::unknown_request(&request.header.msg_type);
                 self.reply_failed(request, &failure, now, commands);
             }
         }

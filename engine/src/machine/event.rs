@@ -98,7 +98,28 @@ pub(crate) enum ArtifactFailure {
     /// These artifacts must be sent.
     Missing(Vec<ArtifactHash>),
     /// The artifacts sent differ from their hashes or could not be stored.
-    Broken(String),
+    Broken(BrokenArtifact),
+}
+
+/// An artifact that was sent and cannot be used.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub(crate) enum BrokenArtifact {
+    /// A buffer stands for none of the artifacts.
+    #[error("buffer {0} is none of the artifacts")]
+    Position(usize),
+    /// The bytes have another hash.
+    #[error("artifact {0} arrived with other bytes than announced")]
+    Bytes(ArtifactHash),
+    /// It cannot be written to this engine's folder.
+    #[error("artifact {hash} cannot be kept in {}: {error}", folder.display())]
+    Kept {
+        /// The artifact.
+        hash: ArtifactHash,
+        /// The folder.
+        folder: PathBuf,
+        /// The system's error.
+        error: String,
+    },
 }
 
 /// A command of an engine.

@@ -1,24 +1,42 @@
 //! The failures that an engine reports.
 
-use super::event::EngineIdentity;
-use phalanx_protocol as protocol;
-use phalanx_protocol::failure::Panic;
-use phalanx_protocol::host::MAGIC_FAILED;
-use phalanx_protocol::parallel::{ErrorContent, NotRunnable, Signal};
+use super::event::{BrokenArtifact, EngineIdentity};
+use phalanx_protocol::failure::{Failure, FailureKind, Panic};
+use phalanx_protocol::host::{CellRequest, KernelRequest, MAGIC_FAILED};
+use phalanx_protocol::id::StateId;
+use phalanx_protocol::native::CallFailure;
+use phalanx_protocol::parallel::{ErrorContent, NotRunnable, RefusalReason, Signal};
 use phalanx_protocol::release::{Release, ReleaseMismatch};
 use std::borrow::Cow;
 
 /// The error of a host call in a cell on an engine, and the remedy.
-pub(crate) const NOT_ON_ENGINES: (&str, &str) = (
+const NOT_ON_ENGINES: (&str, &str) = (
     "magics and AsyncResults do not work on an engine",
     "use them in the notebook's own cells, without %%px",
 );
 
 /// The error of an input request in a cell on an engine, and the remedy.
-pub(crate) const NOBODY_TO_ASK: (&str, &str) = (
+const NOBODY_TO_ASK: (&str, &str) = (
     "an engine takes no input: it has no user",
     "ask in the notebook, and pass the answer to the engines: as an argument, or by `push`",
 );
+
+/// The failure of a request that the library in a cell sends to the kernel, which an engine cannot reach.
+pub(crate) fn not_on_engines(request: &KernelRequest) -> Failure {
+    let (message, hint) = match request {
+        KernelRequest::Cell(CellRequest::Input { .. } | CellRequest::ReadLine) => NOBODY_TO_ASK,
+        _ => NOT_ON_ENGINES,
+    };
+    Failure::new(FailureKind::Usage, message, Some(hint.to_owned()))
+}
+
+/// The text for a cell that reads stdin, whose code only notices that it is empty.
+pub(crate) fn no_stdin() -> String {
+    format!("stdin is empty: {}\n", NOBODY_TO_ASK.0)
+}
+
+/// The error name for which ipyparallel's scheduler tries another engine.
+const UNMET: &str = "UnmetDependency";
 
 /// A failure, as sent in replies and `error` messages.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +47,7 @@ pub(super) struct EngineFailure {
 }
 
 impl EngineFailure {
-    pub fn new(ename: impl Into<Cow<'static, str>>, evalue: impl Into<String>) -> Self {
+    fn new(ename: impl Into<Cow<'static, str>>, evalue: impl Into<String>) -> Self {
         Self {
             ename: ename.into(),
             evalue: evalue.into(),
@@ -37,9 +55,14 @@ impl EngineFailure {
         }
     }
 
-    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+    fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hint = Some(hint.into());
         self
+    }
+
+    /// Returns true if another engine may be able to run the task.
+    pub fn is_unmet(&self) -> bool {
+        self.ename == UNMET
     }
 
     /// Returns the content of an error reply and of an `error` message.
@@ -69,11 +92,11 @@ pub(super) fn panicked(panic: Panic) -> EngineFailure {
 /// structure if the error is the library's.
 pub(super) fn errored(
     message: String,
-    known: Option<&protocol::failure::Failure>,
+    known: Option<&Failure>,
     location: Option<String>,
 ) -> EngineFailure {
     match (known, location) {
-        (Some(protocol::failure::Failure::Usage { message, hint }), _) => EngineFailure {
+        (Some(Failure::Usage { message, hint }), _) => EngineFailure {
             hint: hint.clone(),
             ..EngineFailure::new("UsageError", message.as_str())
         },
@@ -177,4 +200,65 @@ pub(super) fn unknown_signal(signal: &Signal) -> EngineFailure {
         Signal::Name(name) => name.clone(),
     };
     EngineFailure::new("UsageError", format!("there is no signal {name}"))
+}
+
+/// A request of a type that engines do not serve.
+pub(super) fn unknown_request(msg_type: &str) -> EngineFailure {
+    EngineFailure::new("UsageError", format!("engines do not answer `{msg_type}`"))
+}
+
+/// The failure that a function raised itself.
+pub(super) fn raised(raised: CallFailure) -> EngineFailure {
+    EngineFailure::new(raised.ename, raised.evalue)
+}
+
+/// A failure of a function came in another form than ours.
+pub(super) fn unreadable(error: &serde_json::Error) -> EngineFailure {
+    EngineFailure::new("InternalError", format!("a failure is unreadable: {error}"))
+}
+
+/// A function ended without a value.
+pub(super) fn nothing_returned() -> EngineFailure {
+    EngineFailure::new(
+        "EngineError",
+        "the function gave back nothing, or more than fits in a message",
+    )
+}
+
+/// The runtime of this engine does not start.
+pub(super) fn no_runtime(identity: &EngineIdentity, reason: &str) -> EngineFailure {
+    let text = format!("engine {} cannot start a runtime: {reason}", identity.id);
+    EngineFailure::new("EngineError", text)
+}
+
+pub(super) fn broken_artifact(error: &BrokenArtifact) -> EngineFailure {
+    EngineFailure::new("EngineError", error.to_string())
+}
+
+/// A request without the library of its entry function.
+pub(super) fn no_artifact() -> EngineFailure {
+    let text = "there is a function to run and no artifact that has it";
+    EngineFailure::new("InternalError", text)
+}
+
+/// The user interrupted a cell whose artifacts were still looked for.
+pub(super) fn interrupted_before() -> EngineFailure {
+    EngineFailure::new("Interrupted", "the cell was interrupted before it ran")
+}
+
+/// A request that this engine, which is in `state`, refuses.
+pub(super) fn refused(reason: &RefusalReason, state: &StateId) -> EngineFailure {
+    match reason {
+        RefusalReason::StateMismatch => EngineFailure::new(
+            "EngineError",
+            format!("the cell was not compiled from state {state}"),
+        ),
+        RefusalReason::NeedArtifacts { artifacts } => {
+            EngineFailure::new(UNMET, format!("{} artifacts are not here", artifacts.len()))
+        }
+        RefusalReason::VariablesLost { names } => EngineFailure::new(
+            "VariablesLost",
+            format!("the types of {} have changed", names.join(", ")),
+        ),
+    }
 }

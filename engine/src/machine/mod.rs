@@ -15,14 +15,13 @@ mod tests;
 mod work;
 
 pub(crate) use event::{
-    ArtifactFailure, EngineCommand, EngineEvent, EngineIdentity, EngineTask, Now, OutgoingReply,
-    RequestChannel, Shipment,
+    ArtifactFailure, BrokenArtifact, EngineCommand, EngineEvent, EngineIdentity, EngineTask, Now,
+    OutgoingReply, RequestChannel, Shipment,
 };
 
-pub(crate) use failure::{NOBODY_TO_ASK, NOT_ON_ENGINES};
+pub(crate) use failure::{no_stdin, not_on_engines};
 
 use batch::HeldReplies;
-use failure::EngineFailure;
 use phalanx_protocol::evaluator::{CompiledCell, DroppedVariables};
 use phalanx_protocol::id::{ArtifactHash, MsgId, RunId, StateId};
 use phalanx_protocol::output::Output;
@@ -152,9 +151,8 @@ impl Machine {
             EngineEvent::RuntimeFailed { message } => {
                 self.runtime = RuntimeState::Failed;
                 if self.current.is_some() {
-                    let engine = self.identity.id;
-                    let text = format!("engine {engine} cannot start a runtime: {message}");
-                    self.fail(EngineFailure::new("EngineError", text), &mut commands);
+                    let failure = failure::no_runtime(&self.identity, &message);
+                    self.fail(failure, &mut commands);
                 }
             }
             EngineEvent::RuntimeOutput { run, output } => self.output(run, output, &mut commands),
@@ -316,13 +314,11 @@ impl Machine {
             Err(ArtifactFailure::Missing(artifacts)) => {
                 self.refuse(RefusalReason::NeedArtifacts { artifacts }, commands);
             }
-            Err(ArtifactFailure::Broken(message)) => {
-                self.fail(EngineFailure::new("EngineError", message), commands);
+            Err(ArtifactFailure::Broken(error)) => {
+                self.fail(failure::broken_artifact(&error), commands);
             }
             Ok(_) if current.interrupted => {
-                let failure =
-                    EngineFailure::new("Interrupted", "the cell was interrupted before it ran");
-                self.fail(failure, commands);
+                self.fail(failure::interrupted_before(), commands);
             }
             Ok(artifacts) => {
                 if let TaskWork::Call { call, .. } = &current.work {
@@ -378,8 +374,7 @@ impl Machine {
             RuntimeState::Up => {}
         }
         let Some((artifact, libraries)) = artifacts.split_last() else {
-            let text = "there is a function to run and no artifact that has it";
-            self.fail(EngineFailure::new("InternalError", text), commands);
+            self.fail(failure::no_artifact(), commands);
             return;
         };
         // Two clients may have the same library at different paths.

@@ -12,9 +12,6 @@ use phalanx_protocol::parallel::{
 use phalanx_protocol::runtime::Outcome;
 use phalanx_transport::wire::Header;
 
-/// The error name for which ipyparallel's scheduler tries another engine.
-const UNMET: &str = "UnmetDependency";
-
 /// Returns the name of the request in errors, as in ipyparallel.
 fn method(request: &EngineTask) -> &'static str {
     match request.content {
@@ -147,7 +144,7 @@ impl Machine {
             self.publish_failure(&current.request, &failure, commands);
         }
         let mut reply = self.failed(&current.request, &failure, current.started);
-        reply.metadata.dependencies_met = failure.ename != UNMET;
+        reply.metadata.dependencies_met = !failure.is_unmet();
         self.reply(current.request, reply, commands);
     }
 
@@ -180,20 +177,8 @@ impl Machine {
         started: Now,
         commands: &mut Vec<EngineCommand>,
     ) {
-        let (ename, evalue) = match &reason {
-            RefusalReason::StateMismatch => (
-                "EngineError",
-                format!("the cell was not compiled from state {}", self.state),
-            ),
-            RefusalReason::NeedArtifacts { artifacts } => {
-                (UNMET, format!("{} artifacts are not here", artifacts.len()))
-            }
-            RefusalReason::VariablesLost { names } => (
-                "VariablesLost",
-                format!("the types of {} have changed", names.join(", ")),
-            ),
-        };
-        let mut reply = self.failed(&request, &EngineFailure::new(ename, evalue), started);
+        let failure = failure::refused(&reason, &self.state);
+        let mut reply = self.failed(&request, &failure, started);
         let need = matches!(reason, RefusalReason::NeedArtifacts { .. });
         reply.metadata.dependencies_met = !need;
         if let Some(extension) = &mut reply.extension {

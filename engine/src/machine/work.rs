@@ -1,7 +1,7 @@
 //! The work of an engine: cells and calls.
 
 use super::event::Shipment;
-use super::failure::EngineFailure;
+use super::failure::{self, EngineFailure};
 use bytes::Bytes;
 use phalanx_protocol::id::ArtifactHash;
 use phalanx_protocol::native::{CallFailure, value};
@@ -128,17 +128,12 @@ pub(super) fn raised(work: &TaskWork) -> Option<EngineFailure> {
     match given.split_first() {
         Some((&value::RAISED, raised)) => {
             Some(match serde_json::from_slice::<CallFailure>(raised) {
-                Ok(raised) => EngineFailure::new(raised.ename, raised.evalue),
-                Err(error) => {
-                    EngineFailure::new("InternalError", format!("a failure is unreadable: {error}"))
-                }
+                Ok(raised) => failure::raised(raised),
+                Err(error) => failure::unreadable(&error),
             })
         }
         Some(_) => None,
         None if call.offset.is_none() => None,
-        None => Some(EngineFailure::new(
-            "EngineError",
-            "the function gave back nothing, or more than fits in a message",
-        )),
+        None => Some(failure::nothing_returned()),
     }
 }
