@@ -1,6 +1,6 @@
 //! The command line of `cargo xtask`.
 
-use crate::{bench, dist, gallery, lab, run, test, tidy, workspace::Workspace};
+use crate::{bench, dist, gallery, lab, run, suite, test, tidy, workspace::Workspace};
 use anyhow::{Result, bail};
 use lexopt::prelude::*;
 use std::path::PathBuf;
@@ -17,6 +17,7 @@ cargo xtask COMMAND
                                  execute the notebooks (or those named: `plots tour`) and write them with their outputs
                                  to docs/gallery; with pictures of each page, light and dark
   test [FILTER]                  format, tidy, clippy and every test; with FILTER only the tests it matches
+  suite [MODULE]                 ipyparallel's own tests with our controller, and a table of what came of them
   bench [--peers] [--quick] [--growth] [--scale]
                                  our figures beside the peers', measured in one run
                                  (--peers first installs evcxr_jupyter, which takes minutes;
@@ -50,6 +51,11 @@ pub enum Command {
     Test {
         /// A part of the names of the tests to run.
         filter: Option<String>,
+    },
+    /// Run ipyparallel's tests with our controller.
+    Suite {
+        /// A part of the names of the modules to run.
+        only: Option<String>,
     },
     /// Run the benchmarks.
     Bench(bench::BenchOptions),
@@ -85,6 +91,7 @@ fn parse_from(mut parser: lexopt::Parser) -> Result<Command> {
         },
         "gallery" => Command::Gallery(gallery::GalleryOptions::default()),
         "test" => Command::Test { filter: None },
+        "suite" => Command::Suite { only: None },
         "bench" => Command::Bench(bench::BenchOptions::default()),
         "dist" => Command::Dist,
         "tidy" => Command::Tidy,
@@ -106,6 +113,9 @@ fn parse_from(mut parser: lexopt::Parser) -> Result<Command> {
             (Command::Bench(options), Long("scale")) => options.scale = true,
             (Command::Test { filter }, Value(text)) if filter.is_none() => {
                 *filter = Some(text.string()?);
+            }
+            (Command::Suite { only }, Value(text)) if only.is_none() => {
+                *only = Some(text.string()?);
             }
             (_, other) => return Err(other.unexpected().into()),
         }
@@ -129,6 +139,7 @@ impl Command {
             Self::Run { notebook } => run::run(&workspace, notebook.as_deref()),
             Self::Gallery(options) => gallery::gallery(&workspace, &options),
             Self::Test { filter } => test::test(&workspace, filter.as_deref()),
+            Self::Suite { only } => suite::suite(&workspace, only.as_deref()),
             Self::Bench(options) => bench::bench(&workspace, &options),
             Self::Dist => dist::dist(&workspace),
             Self::Tidy => tidy::tidy(&workspace),

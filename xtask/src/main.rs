@@ -17,6 +17,7 @@ mod prerequisites;
 mod python;
 mod run;
 mod sites;
+mod suite;
 mod test;
 mod tidy;
 mod workspace;

@@ -23,6 +23,14 @@ const RELEASE_TOOLS: Kind = Kind {
     contents: "zig",
 };
 
+/// The environment of `suite`: what ipyparallel's tests import.
+const SUITE: Kind = Kind {
+    folder: "suite",
+    requirements: "xtask/python/suite-requirements.txt",
+    probe: "import ipyparallel, pytest_asyncio, pandas",
+    contents: "ipyparallel",
+};
+
 /// A kind of environment.
 struct Kind {
     /// The folder in the build folder.
@@ -57,6 +65,14 @@ impl Python {
     /// Returns an error if Python or pip fails.
     pub fn prepare_release_tools(workspace: &Workspace) -> Result<Self> {
         Self::make(workspace, &RELEASE_TOOLS)
+    }
+
+    /// Makes the environment for ipyparallel's tests, unless it is there already.
+    ///
+    /// # Errors
+    /// When Python or pip fails.
+    pub fn prepare_suite(workspace: &Workspace) -> Result<Self> {
+        Self::make(workspace, &SUITE)
     }
 
     fn make(workspace: &Workspace, kind: &Kind) -> Result<Self> {
