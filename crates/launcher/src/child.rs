@@ -6,13 +6,13 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use phalanx_protocol::id::EngineId;
 
-/// A child process that is an engine, a controller, or a program that has started engines.
+/// A child process that is an engine, or a program that has started engines.
 #[derive(Debug)]
 pub(crate) struct Child {
     process: Process,
     /// Its name in messages.
     who: String,
-    /// The engines; none for a controller.
+    /// The engines.
     ids: Vec<EngineId>,
     /// True for a program that has started others, which it ends before itself.
     is_launcher: bool,
@@ -21,12 +21,12 @@ pub(crate) struct Child {
 }
 
 impl Child {
-    /// Wraps a process that is an engine or a controller.
-    pub(crate) fn own(process: Process, id: Option<EngineId>) -> Self {
+    /// Wraps a process that is an engine.
+    pub(crate) fn own(process: Process, id: EngineId) -> Self {
         Self {
             process,
-            who: id.map_or_else(|| "the controller".to_owned(), |id| format!("engine {id}")),
-            ids: id.into_iter().collect(),
+            who: format!("engine {id}"),
+            ids: vec![id],
             is_launcher: false,
             reported: false,
         }

@@ -1,4 +1,4 @@
-//! Jobs: the processes to start.
+//! Jobs: the engines to start.
 
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::parallel::IdRanges;
@@ -6,15 +6,19 @@ use phalanx_transport::EngineConnectionFile;
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-/// The processes to start, all of one program.
+/// The engines to start, one process each, all of one program.
 #[derive(Clone, Debug)]
 pub struct Job {
     /// The cluster's id, part of the job's name in batch systems.
     pub cluster_id: String,
     /// The program.
     pub program: Program,
-    /// The role in the cluster.
-    pub role: Role,
+    /// The ids to request from the controller.
+    pub ids: Vec<EngineId>,
+    /// Their connection file.
+    pub file: PathBuf,
+    /// The contents of that file.
+    pub connection: Box<EngineConnectionFile>,
     /// A folder for the job's files; batch systems require one that is shared by all machines.
     pub folder: PathBuf,
 }
@@ -28,57 +32,12 @@ pub struct Program {
     pub args: Vec<String>,
 }
 
-/// A role in a cluster.
-#[derive(Clone, Debug)]
-pub enum Role {
-    /// Engines, one process each.
-    Engines {
-        /// The ids to request from the controller.
-        ids: Vec<EngineId>,
-        /// Their connection file.
-        file: PathBuf,
-        /// The contents of that file.
-        connection: Box<EngineConnectionFile>,
-    },
-    /// The controller.
-    Controller {
-        /// The arguments.
-        args: Vec<OsString>,
-    },
-}
-
 impl Job {
-    /// Returns the ids of the engines; none for a controller.
-    pub fn ids(&self) -> &[EngineId] {
-        match &self.role {
-            Role::Engines { ids, .. } => ids,
-            Role::Controller { .. } => &[],
-        }
-    }
-
-    /// Returns the number of processes.
-    pub fn count(&self) -> usize {
-        self.ids().len().max(1)
-    }
-
-    /// Returns the displayed name: `engines` or `controller`.
-    pub fn name(&self) -> &'static str {
-        match self.role {
-            Role::Engines { .. } => "engines",
-            Role::Controller { .. } => "controller",
-        }
-    }
-
     /// Returns the command line common to all processes: an engine determines its id from its rank.
     pub fn command(&self) -> Vec<OsString> {
         let mut command = self.program.command();
-        match &self.role {
-            Role::Engines { ids, file, .. } => {
-                command.extend(["--file".into(), file.into(), "--ids".into()]);
-                command.push(IdRanges(ids.clone()).to_string().into());
-            }
-            Role::Controller { args } => command.extend(args.iter().cloned()),
-        }
+        command.extend(["--file".into(), (&self.file).into(), "--ids".into()]);
+        command.push(IdRanges(self.ids.clone()).to_string().into());
         command
     }
 }
@@ -108,11 +67,9 @@ pub(crate) mod tests {
                 path: "/opt/phalanx-engine".into(),
                 args: Vec::new(),
             },
-            role: Role::Engines {
-                ids: ids.into_iter().map(EngineId).collect(),
-                file: "/shared/my files/engine.json".into(),
-                connection: Box::new(EngineConnectionFile::from_json(connection).unwrap()),
-            },
+            ids: ids.into_iter().map(EngineId).collect(),
+            file: "/shared/my files/engine.json".into(),
+            connection: Box::new(EngineConnectionFile::from_json(connection).unwrap()),
             folder: "/shared/my files".into(),
         }
     }

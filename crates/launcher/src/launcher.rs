@@ -7,9 +7,9 @@ use std::fmt::Debug;
 use std::io;
 use std::path::PathBuf;
 
-/// A launcher, which starts processes on this or other machines.
+/// A launcher, which starts engines on this or other machines.
 pub trait Launcher: Debug + Send + Sync {
-    /// Starts the processes of a job. Returns once they are started; engines register with their
+    /// Starts the engines of a job. Returns once they are started; they register with their
     /// controller later.
     ///
     /// Each returned part can be ended separately; processes that are started as a whole are one
@@ -22,7 +22,7 @@ pub trait Launcher: Debug + Send + Sync {
 
 /// A part of a launched job, with one or more processes.
 pub trait Launched: Debug + Send {
-    /// Returns the ids of the engines, including those that have ended; none for a controller.
+    /// Returns the ids of the engines, including those that have ended.
     fn ids(&self) -> &[EngineId];
 
     /// Returns the process id of the engine if it runs on this machine; `None` if it runs behind a
@@ -52,7 +52,7 @@ pub trait Launched: Debug + Send {
 /// Processes that have ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EndedProcesses {
-    /// The ids of the engines; none for a controller.
+    /// The ids of the engines.
     pub ids: Vec<EngineId>,
     /// The exit status, such as `exit status: 3`.
     pub status: String,

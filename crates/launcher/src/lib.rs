@@ -1,4 +1,4 @@
-//! Launchers: they start the processes of a cluster on this machine, on others by `ssh`, under MPI
+//! Launchers: they start the engines of a cluster on this machine, on others by `ssh`, under MPI
 //! or in a batch system.
 //!
 //! Command lines, scripts and templates are created by pure functions, surrounded by little I/O.
@@ -6,7 +6,7 @@
 //! | module | contents |
 //! |---|---|
 //! | [`launcher`] | [`Launcher`] and [`Launched`]: the traits implemented by launchers |
-//! | [`job`] | [`Job`]: the processes to start, and their command lines |
+//! | [`job`] | [`Job`]: the engines to start, and their command line |
 //! | [`kind`] | [`LauncherKind`]: the kinds of launchers |
 //! | [`profile`] | [`Profile`]: a launcher's settings, from `[cluster.NAME]` in a file |
 //! | [`request`] | [`StartRequest`]: the options given on one line, and the profile they name |
@@ -35,7 +35,7 @@ mod quote;
 pub mod request;
 pub mod ssh;
 
-pub use job::{Job, Program, Role};
+pub use job::{Job, Program};
 pub use kind::LauncherKind;
 pub use launcher::{EndedProcesses, LaunchError, Launched, Launcher, PrintedText};
 pub use profile::{Profile, ProfileError};

@@ -1,7 +1,7 @@
 //! Child processes on this machine.
 
 use crate::child::Child;
-use crate::job::{Job, Role};
+use crate::job::Job;
 use crate::launcher::{LaunchError, Launched, Launcher};
 use crate::process::Process;
 use futures::FutureExt;
@@ -20,30 +20,21 @@ impl Launcher for LocalLauncher {
         &'a self,
         job: &'a Job,
     ) -> BoxFuture<'a, Result<Vec<Box<dyn Launched>>, LaunchError>> {
-        let start = |command: Vec<OsString>, id: Option<EngineId>| {
-            let mut words = command.into_iter();
+        let start = |id: &EngineId| {
+            let mut words = engine_command(job, *id).into_iter();
             let mut command = Command::new(words.next().unwrap_or_default());
             command.args(words).stdin(Stdio::null());
             let process = Process::start(&mut command)?;
-            Ok(Box::new(Child::own(process, id)) as Box<dyn Launched>)
+            Ok(Box::new(Child::own(process, *id)) as Box<dyn Launched>)
         };
-        let launched = match &job.role {
-            Role::Engines { ids, .. } => ids
-                .iter()
-                .map(|id| start(engine_command(job, *id), Some(*id)))
-                .collect(),
-            Role::Controller { .. } => start(job.command(), None).map(|process| vec![process]),
-        };
-        std::future::ready(launched).boxed()
+        std::future::ready(job.ids.iter().map(start).collect()).boxed()
     }
 }
 
 /// Returns the command line of an engine, which ends together with this process.
 fn engine_command(job: &Job, id: EngineId) -> Vec<OsString> {
     let mut command = job.program.command();
-    if let Role::Engines { file, .. } = &job.role {
-        command.extend(["--file".into(), file.into()]);
-    }
+    command.extend(["--file".into(), (&job.file).into()]);
     command.extend(["--id".into(), id.to_string().into()]);
     command.extend(["--parent-pid".into(), std::process::id().to_string().into()]);
     command

@@ -32,7 +32,7 @@ impl MpiLauncher {
                 args: Vec::new(),
             };
         }
-        let mut line: Vec<OsString> = vec!["-n".into(), job.count().to_string().into()];
+        let mut line: Vec<OsString> = vec!["-n".into(), job.ids.len().to_string().into()];
         line.extend(self.args.iter().map(OsString::from));
         line.extend(job.command());
         line
@@ -47,7 +47,7 @@ impl Launcher for MpiLauncher {
         let mut command = Command::new(MPIEXEC);
         command.args(self.line(job)).stdin(Stdio::null());
         let launched = Process::start(&mut command)
-            .map(|process| Child::behind(process, MPIEXEC, job.ids().to_vec()))
+            .map(|process| Child::behind(process, MPIEXEC, job.ids.clone()))
             .map(|child| vec![Box::new(child) as Box<dyn Launched>]);
         std::future::ready(launched).boxed()
     }

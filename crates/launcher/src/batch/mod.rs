@@ -76,10 +76,7 @@ impl BatchLauncher {
                 args: Vec::new(),
             };
         }
-        let name = match job.ids() {
-            [] => job.name().to_owned(),
-            ids => format!("{}-{}", job.name(), IdRanges(ids.to_vec())),
-        };
+        let name = format!("engines-{}", IdRanges(job.ids.clone()));
         let output = job.folder.join(format!("{name}.out"));
         let script = job.folder.join(name);
         // The output of earlier engines with the same ids.
@@ -98,7 +95,7 @@ impl BatchLauncher {
         Ok(vec![Box::new(BatchJob {
             system: self.system,
             id,
-            ids: job.ids().to_vec(),
+            ids: job.ids,
             output,
             next_poll: Instant::now() + POLL,
             state: JobState::Unknown,

@@ -71,7 +71,7 @@ impl BatchSystem {
             .iter()
             .map(|word| word.to_string_lossy().into_owned());
         let mut values = TemplateValues::from([
-            ("n", job.count().to_string()),
+            ("n", job.ids.len().to_string()),
             ("cluster_id", job.cluster_id.clone()),
             ("folder", job.folder.display().to_string()),
             ("output", output.display().to_string()),
@@ -80,8 +80,8 @@ impl BatchSystem {
             ("arguments", arguments),
         ]);
         // PBS does not accept an array of one job.
-        if job.count() > 1 {
-            values.insert("array", format!("1-{}", job.count()));
+        if job.ids.len() > 1 {
+            values.insert("array", format!("1-{}", job.ids.len()));
         }
         values
     }

@@ -10,7 +10,7 @@ mod script;
 
 pub use hosts::{Host, HostError};
 
-use crate::job::{Job, Program, Role};
+use crate::job::{Job, Program};
 use crate::launcher::{EndedProcesses, LaunchError, Launched, Launcher, PrintedText};
 use crate::process::{self, Process};
 use futures::FutureExt;
@@ -61,15 +61,11 @@ impl Launcher for SshLauncher {
 
 impl SshLauncher {
     async fn start(&self, job: &Job) -> Result<Vec<Box<dyn Launched>>, LaunchError> {
-        let Role::Engines { connection, .. } = &job.role else {
-            let message = "a controller is not started through ssh: start it there, with `phalanx controller --ssh`";
-            return Err(LaunchError::Unsupported(message.to_owned()));
-        };
         let copy = ProgramCopy::of(job.program.clone()).await?;
-        let shares = hosts::shares(&self.hosts, job.ids());
+        let shares = hosts::shares(&self.hosts, &job.ids);
         let started = shares
             .into_iter()
-            .map(|(host, ids)| self.start_on(&host.name, ids, connection, &copy));
+            .map(|(host, ids)| self.start_on(&host.name, ids, &job.connection, &copy));
         let mut launched: Vec<Box<dyn Launched>> = Vec::new();
         let mut failure = None;
         for started in join_all(started).await {

@@ -235,7 +235,7 @@ pub fn shown(printed: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Role, tests::engines};
+    use crate::job::tests::engines;
     use std::io::Write as _;
     use std::process::{Command, Stdio};
 
@@ -250,18 +250,15 @@ mod tests {
     fn a_command_line_has_the_users_options_and_never_the_key() {
         let args = ["-p".to_owned(), "2222".to_owned()];
         let job = engines([3, 4]);
-        let Role::Engines { connection, .. } = &job.role else {
-            panic!("engines")
-        };
         let prepared = PreparedHost {
             folder: "/tmp/x y".to_owned(),
             engine: "/opt/engine".to_owned(),
             ..PreparedHost::default()
         };
-        let (forwards, paths) = forwards(connection, &prepared.folder).unwrap();
+        let (forwards, paths) = forwards(&job.connection, &prepared.folder).unwrap();
         assert_eq!(forwards[0], "/tmp/x y/1:127.0.0.1:1");
         assert_eq!((forwards.len(), paths.len()), (8, 8));
-        let line = run(&args, "me@node", &prepared, "", &forwards, job.ids());
+        let line = run(&args, "me@node", &prepared, "", &forwards, &job.ids);
         let words: Vec<&str> = line.iter().map(String::as_str).collect();
         assert_eq!(words[6..10], ["-p", "2222", "-R", "/tmp/x y/1:127.0.0.1:1"]);
         assert_eq!(words[words.len() - 3..words.len() - 1], ["--", "me@node"]);

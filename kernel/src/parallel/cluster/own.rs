@@ -6,7 +6,7 @@ use super::settings::ClusterSettings;
 use super::{ClusterError, StartedCluster};
 use phalanx_client::Client;
 use phalanx_controller::Controller;
-use phalanx_launcher::{EndedProcesses, Job, Role};
+use phalanx_launcher::{EndedProcesses, Job};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use std::path::{Path, PathBuf};
@@ -271,11 +271,9 @@ async fn launch(
         cluster_id: settings.cluster_id.clone(),
         program: settings.program.clone(),
         folder: folder.unwrap_or_else(|| PathBuf::from(".")),
-        role: Role::Engines {
-            ids,
-            file,
-            connection: Box::new(controller.engine_file().clone()),
-        },
+        ids,
+        file,
+        connection: Box::new(controller.engine_file().clone()),
     };
     let launched = settings.launcher.launch(&job).await;
     launched
