@@ -185,11 +185,28 @@ impl BatchSystem {
                     .trim()
                     .to_owned()
             }
-            // The remaining lines of this page about the job are not needed.
-            Self::Sge => shown.first().copied().unwrap_or_default().to_owned(),
-            _ => last.split_whitespace().collect::<Vec<_>>().join(" "),
+            // A page about the job, of which these lines say why it does not run.
+            Self::Sge => {
+                let names = ["job_state", "error reason", "scheduling info"];
+                let tells = |line: &&&str| names.iter().any(|name| line.starts_with(name));
+                let told: Vec<String> = shown
+                    .iter()
+                    .filter(tells)
+                    .map(|line| spaced(line))
+                    .collect();
+                match told.is_empty() {
+                    true => "it is in the queue".to_owned(),
+                    false => told.join("; "),
+                }
+            }
+            _ => spaced(last),
         }
     }
+}
+
+/// A line with one blank between its words.
+fn spaced(line: &str) -> String {
+    line.split_whitespace().collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]
@@ -344,6 +361,18 @@ mod tests {
                 false,
                 "Following jobs do not exist:\n12\n",
                 JobState::Gone,
+            ),
+            (
+                BatchSystem::Sge,
+                true,
+                "====\njob_number:     12\nscheduling info:    queue \"a\" is full\n",
+                known("scheduling info: queue \"a\" is full"),
+            ),
+            (
+                BatchSystem::Sge,
+                true,
+                "====\njob_number:     12\n",
+                known("it is in the queue"),
             ),
             (
                 BatchSystem::Lsf,
