@@ -98,7 +98,8 @@ impl OwnCluster {
         self.controller.client_path()
     }
 
-    /// Starts or stops engines to reach `wanted`; returns the number before.
+    /// Starts or stops engines to reach `wanted`, not counting those that others have started; returns
+    /// the number before.
     ///
     /// # Errors
     /// Returns an error if an engine does not start or `interrupted` is cancelled; earlier engines
@@ -108,19 +109,20 @@ impl OwnCluster {
         wanted: usize,
         interrupted: &CancellationToken,
     ) -> Result<usize, Failure> {
-        let live = self.ids();
-        if wanted < live.len() {
-            self.end_engines(&live[wanted..]).await;
+        let own = self.own_ids();
+        if wanted < own.len() {
+            self.end_engines(&own[wanted..]).await;
         } else {
-            let free = (0_u32..).map(EngineId).filter(|id| !live.contains(id));
-            let new: Vec<EngineId> = free.take(wanted - live.len()).collect();
+            let taken = self.ids();
+            let free = (0_u32..).map(EngineId).filter(|id| !taken.contains(id));
+            let new: Vec<EngineId> = free.take(wanted - own.len()).collect();
             self.add(&new, interrupted).await?;
         }
-        Ok(live.len())
+        Ok(own.len())
     }
 
-    /// Restarts engines with empty namespaces under the same ids; all engines ever started if no
-    /// ids are given.
+    /// Restarts engines with empty namespaces under the same ids; all that it has started if no ids are
+    /// given.
     ///
     /// # Errors
     /// Returns the errors of [`scale`](Self::scale).
@@ -130,10 +132,8 @@ impl OwnCluster {
         interrupted: &CancellationToken,
     ) -> Result<usize, Failure> {
         let ids = ids.unwrap_or_else(|| {
-            let mut all = self.ids();
-            all.extend(self.engines.ids());
+            let mut all = self.engines.ids();
             all.sort_unstable();
-            all.dedup();
             all
         });
         self.end_engines(&ids).await;
@@ -198,7 +198,7 @@ impl OwnCluster {
                 })
             }
             OwnerRequest::Add { engines } => {
-                let now = self.ids().len() + engines;
+                let now = self.own_ids().len() + engines;
                 let before = self.scale(now, interrupted).await?;
                 Ok(OwnerReply::Scaled { before, now })
             }
@@ -224,6 +224,14 @@ impl OwnCluster {
     fn ids(&self) -> Vec<EngineId> {
         let engines = self.client.engines();
         engines.iter().map(|engine| engine.id).collect()
+    }
+
+    /// Returns the ids of the running engines that this cluster has started.
+    fn own_ids(&self) -> Vec<EngineId> {
+        let started = self.engines.ids();
+        let mut ids = self.ids();
+        ids.retain(|id| started.contains(id));
+        ids
     }
 
     /// Stops engines and removes their processes.
