@@ -79,3 +79,25 @@ async fn a_client_that_has_gone_loses_what_has_not_begun_and_nothing_else() {
     assert_eq!(results[&lost]["result_content"]["status"], "aborted");
     assert_eq!(results[&done]["result_content"]["status"], "ok");
 }
+
+#[tokio::test]
+async fn while_no_more_tasks_are_taken_everything_else_is_answered() {
+    const TASKS: u64 = 100;
+    let task = "x".repeat(100_000);
+    let config = ControllerConfig {
+        queued_bytes: 20 * task.len(),
+        ..ControllerConfig::default()
+    };
+    let cluster = Cluster::start(config).await;
+    let (many, mut other) = (cluster.client().await, cluster.client().await);
+    let sending = many.submitter(&task, TASKS as usize);
+    let taken = waiting(&mut other, |waiting| waiting >= 19).await;
+    assert!(taken < TASKS / 2, "{taken} of {TASKS} tasks were taken");
+    // An engine joins, a direct request comes before those that wait, and then all of them run.
+    let _engine = cluster.engine("a").await;
+    other.joined("a").await;
+    let id = other.run("a", "mine").await;
+    assert_eq!(reply(&mut other.mux, &other.session).await.0, id);
+    waiting(&mut other, |waiting| waiting == 0).await;
+    soon(sending).await.unwrap();
+}
