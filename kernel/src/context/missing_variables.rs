@@ -2,13 +2,36 @@
 
 use phalanx_protocol::failure::Failure;
 use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
 
-/// Missing variables, with the execution count of the cell that caused it.
+/// The name of a cell in messages.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CellName {
+    /// A cell of this notebook, with its execution count.
+    Own(usize),
+    /// A cell that another notebook has run on the engines, with its execution count there.
+    Foreign(usize),
+}
+
+impl fmt::Display for CellName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Own(count) => write!(f, "In[{count}]"),
+            Self::Foreign(count) => write!(f, "In[{count}] of another notebook"),
+        }
+    }
+}
+
+/// Missing variables, with the cell that caused it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MissingVariables {
-    moved: BTreeMap<String, usize>,
+    moved: BTreeMap<String, CellName>,
     /// Variables that the cell which declares them has not kept.
-    undefined: BTreeMap<String, (usize, MissingCause)>,
+    undefined: BTreeMap<String, (CellName, MissingCause)>,
+    /// Variables of another notebook that are dropped if their types depend on a package that differs
+    /// here, with the packages.
+    foreign: BTreeMap<String, Arc<str>>,
 }
 
 /// The cause of a declared variable that does not exist.
@@ -24,30 +47,33 @@ pub enum MissingCause {
 
 impl MissingVariables {
     /// Returns the cell that moved a variable, if one did.
-    pub fn by(&self, variable: &str) -> Option<usize> {
+    pub fn by(&self, variable: &str) -> Option<CellName> {
         self.moved.get(variable).copied()
     }
 
     /// Describes the cause of a missing variable, and the remedy.
     fn cause_of(&self, name: &str) -> Option<String> {
         match (self.undefined.get(name), self.by(name)) {
-            (Some((cell, cause)), moved) if moved.is_none_or(|moved| moved <= *cell) => {
-                Some(match cause {
-                    MissingCause::Failed => format!(
-                        "In[{cell}] failed, so `{name}`, which it defines, is not there: what a cell defines stays if the cell succeeds; let what may fail be a cell of its own"
-                    ),
-                    MissingCause::Returned => format!(
-                        "In[{cell}] returned before its end, so `{name}`, which it defines, is not there"
-                    ),
-                    MissingCause::Unkept => format!(
-                        "`{name}` was not kept for cells after In[{cell}], whose output says why"
-                    ),
-                })
-            }
+            (Some((cell, cause)), _) => Some(match cause {
+                MissingCause::Failed => format!(
+                    "{cell} failed, so `{name}`, which it defines, is not there: what a cell defines stays if the cell succeeds; let what may fail be a cell of its own"
+                ),
+                MissingCause::Returned => format!(
+                    "{cell} returned before its end, so `{name}`, which it defines, is not there"
+                ),
+                MissingCause::Unkept => {
+                    format!("`{name}` was not kept for cells after {cell}, whose output says why")
+                }
+            }),
             (_, Some(cell)) => Some(format!(
-                "`{name}` was moved by In[{cell}] and is gone: give that cell a copy (`{name}.clone()`) or a reference (`&{name}`), or define `{name}` again"
+                "`{name}` was moved by {cell} and is gone: give that cell a copy (`{name}.clone()`) or a reference (`&{name}`), or define `{name}` again"
             )),
-            _ => None,
+            _ => {
+                let packages = self.foreign.get(name)?;
+                Some(format!(
+                    "`{name}` is a variable of another notebook, whose type has to do with packages that differ: {packages}. Use the same in both notebooks, or define `{name}` again"
+                ))
+            }
         }
     }
 
@@ -74,22 +100,32 @@ impl MissingVariables {
     /// Records the variables that a cell has moved; `variables` exist after it.
     pub(crate) fn record<'a>(
         &mut self,
-        cell: usize,
+        cell: CellName,
         moved: &[String],
         variables: impl IntoIterator<Item = &'a str>,
     ) {
-        let moved = moved.iter().map(|name| (name.clone(), cell));
-        self.moved.extend(moved);
+        for name in moved {
+            self.moved.insert(name.clone(), cell);
+            self.undefined.remove(name);
+        }
         for name in variables {
             self.moved.remove(name);
             self.undefined.remove(name);
+            self.foreign.remove(name);
         }
+    }
+
+    /// Records variables of another notebook that were made with packages that differ here.
+    pub(crate) fn differ(&mut self, names: Vec<String>, packages: &Arc<str>) {
+        let names = names.into_iter();
+        self.foreign
+            .extend(names.map(|name| (name, packages.clone())));
     }
 
     /// Records a cell that did not run to its end; `variables` exist after it.
     pub(crate) fn ended_early(
         &mut self,
-        cell: usize,
+        cell: CellName,
         cause: MissingCause,
         source: &str,
         variables: &[String],
@@ -102,7 +138,11 @@ impl MissingVariables {
     }
 
     /// Records variables of a cell that were not kept.
-    pub(crate) fn unkept<'a>(&mut self, cell: usize, names: impl IntoIterator<Item = &'a String>) {
+    pub(crate) fn unkept<'a>(
+        &mut self,
+        cell: CellName,
+        names: impl IntoIterator<Item = &'a String>,
+    ) {
         let names = names.into_iter();
         self.undefined
             .extend(names.map(|name| (name.clone(), (cell, MissingCause::Unkept))));
@@ -135,7 +175,7 @@ mod tests {
     #[test]
     fn an_error_about_a_variable_that_was_moved_names_the_cell() {
         let mut moved = MissingVariables::default();
-        moved.record(3, &["größe".into()], []);
+        moved.record(CellName::Own(3), &["größe".into()], []);
         let missing = |name: &str| Diagnostic {
             message: format!("cannot find value `{name}` in this scope"),
             code: Some("E0425".into()),
@@ -155,20 +195,46 @@ mod tests {
     #[test]
     fn a_variable_that_is_defined_again_is_not_gone() {
         let mut moved = MissingVariables::default();
-        moved.record(3, &["a".into(), "b".into()], ["c"]);
-        moved.record(4, &["c".into()], ["a"]);
+        moved.record(CellName::Own(3), &["a".into(), "b".into()], ["c"]);
+        moved.record(CellName::Foreign(4), &["c".into()], ["a"]);
         assert_eq!(moved.by("a"), None);
-        assert_eq!(moved.by("b"), Some(3));
-        assert_eq!(moved.by("c"), Some(4));
+        assert_eq!(moved.by("b"), Some(CellName::Own(3)));
+        let why = moved.cause_of("c").unwrap();
+        assert!(
+            why.contains("moved by In[4] of another notebook and is gone"),
+            "{why}"
+        );
+    }
+
+    #[test]
+    fn a_variable_made_with_another_package_names_it() {
+        let mut moved = MissingVariables::default();
+        moved.differ(
+            vec!["value".to_owned()],
+            &"`alpha` 1.0 there, 2.0 here".into(),
+        );
+        assert!(
+            moved
+                .cause_of("value")
+                .unwrap()
+                .contains("`alpha` 1.0 there")
+        );
+        moved.record(CellName::Own(1), &[], ["value"]);
+        assert_eq!(moved.cause_of("value"), None);
     }
 
     #[test]
     fn what_a_cell_that_failed_would_have_defined_is_explained() {
         let mut moved = MissingVariables::default();
-        moved.record(3, &["slow".into()], []);
+        moved.record(CellName::Own(3), &["slow".into()], []);
         let source =
             "let slow = f()?; let (mut a, Some(größe)) = slow; pallet = 1; let kept: u8 = 2;";
-        moved.ended_early(3, MissingCause::Failed, source, &["kept".into()]);
+        moved.ended_early(
+            CellName::Own(3),
+            MissingCause::Failed,
+            source,
+            &["kept".into()],
+        );
         for name in ["slow", "a", "größe"] {
             let why = moved.cause_of(name).unwrap();
             assert!(
@@ -179,18 +245,23 @@ mod tests {
         for name in ["kept", "Some", "mut", "pallet", "f", "u8"] {
             assert_eq!(moved.cause_of(name), None);
         }
-        moved.record(4, &[], ["a"]);
+        moved.record(CellName::Own(4), &[], ["a"]);
         assert_eq!(moved.cause_of("a"), None);
-        moved.record(5, &["slow".into()], []);
+        moved.record(CellName::Own(5), &["slow".into()], []);
         assert!(moved.cause_of("slow").unwrap().contains("moved by In[5]"));
-        moved.unkept(6, &["slow".to_owned()]);
+        moved.unkept(CellName::Own(6), &["slow".to_owned()]);
         assert!(
             moved
                 .cause_of("slow")
                 .unwrap()
                 .contains("not kept for cells after In[6]")
         );
-        moved.ended_early(7, MissingCause::Returned, "let slow = 1;", &[]);
+        moved.ended_early(
+            CellName::Own(7),
+            MissingCause::Returned,
+            "let slow = 1;",
+            &[],
+        );
         assert!(moved.cause_of("slow").unwrap().contains("In[7] returned"));
     }
 }

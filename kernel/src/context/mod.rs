@@ -15,7 +15,7 @@ pub mod progress;
 pub mod timer;
 pub mod unresolved;
 
-pub use missing_variables::{MissingCause, MissingVariables};
+pub use missing_variables::{CellName, MissingCause, MissingVariables};
 pub use programs::Programs;
 
 use crate::channel::{InputPrompter, OutputSink};

@@ -62,6 +62,8 @@ pub(crate) struct Artifacts {
     /// The artifacts of each library, valid while its modification time is unchanged. Locked for a
     /// lookup.
     answers: Arc<Mutex<HashMap<PathBuf, (SystemTime, NeededLibraries)>>>,
+    /// The cells of other notebooks that libraries were compiled from. Locked for one look or change.
+    adopted: Arc<Mutex<Vec<(usize, Arc<str>)>>>,
 }
 
 /// The contents of a library when it was last read.
@@ -105,6 +107,19 @@ impl Artifacts {
         let libraries = held(&self.libraries);
         let mut found = libraries.iter().filter(|(_, known)| known.hash == *hash);
         found.next().map(|(path, _)| path.clone())
+    }
+
+    /// Records a cell of another notebook, with its execution count there.
+    pub(crate) fn adopt(&self, count: usize, source: Arc<str>) {
+        let mut adopted = held(&self.adopted);
+        if !adopted.iter().any(|(_, known)| *known == source) {
+            adopted.push((count, source));
+        }
+    }
+
+    /// Returns the cells of other notebooks in the order in which they were compiled.
+    pub(crate) fn adopted(&self) -> Vec<(usize, Arc<str>)> {
+        held(&self.adopted).clone()
     }
 
     async fn find(

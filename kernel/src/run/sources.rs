@@ -4,6 +4,7 @@
 //! A cell's library contains the items of all cells before it. The source it was compiled from is
 //! stored beside it, and a line of that source is searched in the cells.
 
+use crate::context::CellName;
 use crate::parallel::artifacts::Artifacts;
 use crate::report::{Fault, line_of};
 use phalanx_protocol::failure::{Failure, Panic, RemoteFailure};
@@ -26,10 +27,10 @@ pub(super) struct CellSources {
     cells: Arc<Mutex<SourceTexts>>,
 }
 
-/// Execution counts and sources of cells, oldest first.
+/// Names and sources of cells, oldest first.
 #[derive(Debug, Default)]
 struct SourceTexts {
-    list: VecDeque<(usize, Arc<str>)>,
+    list: VecDeque<(CellName, Arc<str>)>,
     bytes: usize,
 }
 
@@ -46,7 +47,7 @@ impl CellSources {
         self.cells
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
-            .add(count, source.into());
+            .add(CellName::Own(count), source.into());
     }
 
     /// Replaces the locations of panics by locations in the notebook.
@@ -82,14 +83,21 @@ impl CellSources {
         };
         let compiled = std::fs::read_to_string(library.with_extension("rs")).ok()?;
         let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
-        cells.find(&compiled, line)
+        let found = cells.find(&compiled, line);
+        found.or_else(|| {
+            let mut foreign = SourceTexts::default();
+            for (count, source) in self.artifacts.adopted() {
+                foreign.add(CellName::Foreign(count), source);
+            }
+            foreign.find(&compiled, line)
+        })
     }
 }
 
 impl SourceTexts {
-    fn add(&mut self, count: usize, source: Arc<str>) {
+    fn add(&mut self, cell: CellName, source: Arc<str>) {
         self.bytes += source.len();
-        self.list.push_back((count, source));
+        self.list.push_back((cell, source));
         while self.bytes > MAX_BYTES && self.list.len() > 1 {
             if let Some((_, oldest)) = self.list.pop_front() {
                 self.bytes -= oldest.len();
@@ -106,13 +114,13 @@ impl SourceTexts {
             return None;
         }
         let mut best: Option<(usize, String)> = None;
-        for (count, source) in self.list.iter().rev() {
+        for (cell, source) in self.list.iter().rev() {
             let lines: Vec<&str> = source.lines().map(str::trim).collect();
             for (at, _) in (0..).zip(&lines).filter(|(_, line)| *line == wanted) {
                 let both = compiled.iter().rev().zip(lines[..=at].iter().rev());
                 let same = both.take(AROUND).take_while(|(a, b)| a == b).count();
                 if best.as_ref().is_none_or(|(most, _)| same > *most) {
-                    let told = line_of(&format!("In[{count}]"), at + 1, wanted);
+                    let told = line_of(&cell.to_string(), at + 1, wanted);
                     best = Some((same, told));
                 }
             }
@@ -128,7 +136,7 @@ mod tests {
     fn check(cells: &[&str], compiled: &str, line: usize, found: Option<&str>) {
         let mut all = SourceTexts::default();
         for (count, cell) in (1..).zip(cells) {
-            all.add(count, (*cell).into());
+            all.add(CellName::Own(count), (*cell).into());
         }
         assert_eq!(all.find(compiled, line).as_deref(), found, "{compiled:?}");
     }
@@ -170,6 +178,14 @@ mod tests {
         sources.locate_panics(&mut fault);
         let report = crate::report::report(&fault);
         assert_eq!(report.traceback[1], "  at In[4], line 2: v[i]");
+        // A function of another notebook.
+        let artifacts = Artifacts::default();
+        artifacts.adopt(7, "fn f(v: &[u8], i: usize) -> u8 {\n    v[i]\n}".into());
+        let mut fault = Fault::from(Failure::Panic(panic.clone()));
+        CellSources::new(artifacts).locate_panics(&mut fault);
+        let report = crate::report::report(&fault);
+        let place = "  at In[7] of another notebook, line 2: v[i]";
+        assert_eq!(report.traceback[1], place);
         // The location is omitted if the source is not found, since it is not in the user's code.
         let gone = panic.location.unwrap().replace("libcode_1", "libcode_2");
         let mut fault = Fault::from(Failure::Panic(Panic {

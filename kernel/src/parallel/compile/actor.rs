@@ -5,7 +5,7 @@ use super::error::CompilerError;
 use super::lineage::{Lineages, StateOrigin};
 use super::{Compilation, CompileTask, CompilerRequest};
 use crate::context::build::{BuildProgress, at};
-use crate::context::{CellContext, Programs};
+use crate::context::{CellContext, CellName, Programs};
 use crate::parallel::artifacts::Artifacts;
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};
 use phalanx_protocol::evaluator::{
@@ -54,7 +54,7 @@ pub(super) struct CompilerActor {
     /// The dependencies that a new evaluator adds first.
     dependencies: Vec<String>,
     requests: u64,
-    artifacts: Artifacts,
+    pub(super) artifacts: Artifacts,
     /// The dependencies with which cells are compiled, once the evaluator has reported them.
     described: Arc<(DependenciesId, Dependencies)>,
     /// The progress of a build, and the cell that waits for it.
@@ -173,7 +173,7 @@ impl CompilerActor {
         let origin = StateOrigin {
             base: task.base.clone(),
             source: task.source.clone(),
-            cell: task.cell,
+            cell: CellName::Own(task.cell),
             types: None,
             outcome: if task.lost.is_empty() {
                 Outcome::Completed

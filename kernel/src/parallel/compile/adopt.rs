@@ -2,10 +2,12 @@
 //! not run.
 
 use super::actor::{CompilerActor, NoAnswer};
-use super::error::CompilerError;
+use super::error::{CompilerError, difference};
+use crate::context::CellName;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::{Dependencies, Lineage, Package};
+use std::sync::Arc;
 
 /// The crates whose statics hold the variables of a namespace: another build of them has none.
 const HOLDING_VARIABLES: [&str; 2] = ["phalanx", "phalanx_protocol"];
@@ -97,9 +99,12 @@ impl CompilerActor {
                     return Ok(Err(failure));
                 }
             }
-            let cell = origin.cell;
+            let (cell, source) = (origin.cell, origin.source.clone());
             if let Err(failure) = self.step(state, origin, &[]).await? {
                 return Ok(Err(not_replayed(cell, failure)));
+            }
+            if let CellName::Foreign(count) = cell {
+                self.artifacts.adopt(count, source);
             }
         }
         Ok(Ok(()))
@@ -133,7 +138,13 @@ impl CompilerActor {
         };
         let cell = origin.cell;
         let state = lineage.state.clone();
-        let again = self.step(state, origin, &rebuilt).await?;
+        let told = differences
+            .iter()
+            .map(|(theirs, ours)| format!("`{}`, {}", theirs.name, difference(theirs, *ours)));
+        let told: Arc<str> = told.collect::<Vec<_>>().join("; ").into();
+        let names = self.lineages.variables(&state);
+        let again = self.step(state.clone(), origin, &rebuilt).await?;
+        self.lineages.differ(&state, names, &told);
         Ok(again
             .map(drop)
             .map_err(|failure| not_replayed(cell, failure)))
@@ -147,7 +158,7 @@ fn last_dependencies(lineage: &Lineage) -> Option<&Dependencies> {
 }
 
 /// Returns the failure of a cell that another notebook has run and that does not compile here.
-fn not_replayed(cell: usize, failure: Failure) -> Failure {
+fn not_replayed(cell: CellName, failure: Failure) -> Failure {
     match &failure {
         Failure::Compile { diagnostics } => match diagnostics.first() {
             Some(first) => CompilerError::NotReplayed {

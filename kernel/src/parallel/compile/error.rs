@@ -2,6 +2,7 @@
 
 use super::lineage::UnknownState;
 use crate::report::last_lines;
+use crate::context::CellName;
 use phalanx_evaluator::StartError;
 use phalanx_protocol::evaluator::EvaluatorReply;
 use phalanx_protocol::failure::{Failure, FailureKind};
@@ -55,11 +56,11 @@ pub(super) enum CompilerError {
     },
     /// A cell of another client does not compile here.
     #[error(
-        "cell [{cell}] of another notebook, which the engines have run, does not compile in this one: {why}"
+        "{cell}, which the engines have run, does not compile in this one: {why}"
     )]
     NotReplayed {
-        /// The execution count of the cell.
-        cell: usize,
+        /// The cell.
+        cell: CellName,
         /// The first error of rustc.
         why: String,
     },
@@ -107,11 +108,14 @@ impl From<CompilerError> for Failure {
     }
 }
 
-fn difference(theirs: &Package, ours: Option<&Package>) -> String {
+pub(super) fn difference(theirs: &Package, ours: Option<&Package>) -> String {
     match ours {
         Some(ours) if ours.version != theirs.version => {
             format!("version {} there, {} here", theirs.version, ours.version)
         }
-        _ => "built from other sources, or with other features of what it depends on".to_owned(),
+        Some(_) => {
+            "built from other sources, or with other features of what it depends on".to_owned()
+        }
+        None => format!("version {} there, none here", theirs.version),
     }
 }

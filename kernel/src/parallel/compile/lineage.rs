@@ -4,7 +4,7 @@
 //! state. Cells that the evaluator has not compiled are compiled when needed. Engines report the
 //! cells of other clients.
 
-use crate::context::MissingVariables;
+use crate::context::{CellName, MissingVariables};
 use phalanx_protocol::evaluator::UnkeptVariable;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::id::StateId;
@@ -20,8 +20,8 @@ pub(super) struct StateOrigin {
     pub(super) base: StateId,
     /// The source of the cell.
     pub(super) source: Arc<str>,
-    /// The execution count of the cell.
-    pub(super) cell: usize,
+    /// The name of the cell.
+    pub(super) cell: CellName,
     /// The types of variables declared without type annotations, once the cell has been compiled.
     pub(super) types: Option<Vec<(String, String)>>,
     /// The outcome of the cell.
@@ -82,7 +82,7 @@ impl Lineages {
             let origin = StateOrigin {
                 base: record.base,
                 source: record.source.into(),
-                cell: record.cell,
+                cell: CellName::Foreign(record.cell),
                 types: Some(record.types),
                 outcome: record.outcome,
             };
@@ -137,6 +137,12 @@ impl Lineages {
         if let (Some(cell), Some(moved)) = (cell, self.moved.get_mut(state)) {
             moved.unkept(cell, unkept.iter().map(|variable| &variable.name));
         }
+    }
+
+    /// Records that the variables of another notebook's state were made with packages that differ here.
+    pub(super) fn differ(&mut self, state: &StateId, names: Vec<String>, packages: &Arc<str>) {
+        let moved = self.moved.entry(state.clone()).or_default();
+        moved.differ(names, packages);
     }
 
     /// Returns the names of a state's variables.
@@ -207,7 +213,7 @@ mod tests {
         StateOrigin {
             base: state(base),
             source: source.into(),
-            cell: 1,
+            cell: CellName::Own(1),
             types: None,
             outcome: Outcome::Completed,
         }
@@ -258,14 +264,14 @@ mod tests {
     fn what_a_cell_has_moved_is_known_in_later_states() {
         let mut lineages = Lineages::new();
         let second = |base, source| StateOrigin {
-            cell: 2,
+            cell: CellName::Own(2),
             ..completed(base, source)
         };
         lineages.add(state("a"), completed("empty", "A"), vec!["v".into()], &[]);
         lineages.add(state("b"), second("a", "B"), vec![], &["v".into()]);
         lineages.add(state("c"), second("b", "C"), vec![], &[]);
         assert_eq!(lineages.moved(&state("a")).by("v"), None);
-        assert_eq!(lineages.moved(&state("c")).by("v"), Some(2));
+        assert_eq!(lineages.moved(&state("c")).by("v"), Some(CellName::Own(2)));
     }
 
     #[test]
@@ -280,7 +286,7 @@ mod tests {
             state: state(to),
             base: state(from),
             source: to.to_uppercase(),
-            cell: 1,
+            cell: CellName::Own(1),
             types: Vec::new(),
             binds: None,
             outcome,

@@ -10,7 +10,7 @@ pub use event::VisibleNames;
 pub(super) use event::{JobId, LocalCommand, LocalEvent};
 
 use crate::command::CommandHandler;
-use crate::context::{MissingCause, MissingVariables};
+use crate::context::{CellName, MissingCause, MissingVariables};
 use crate::report::Notice;
 use callbacks::Callbacks;
 use part::{Attempt, CurrentCell, EvaluatorState, LoggedCell, Phase, RuntimeState, WaitingCell};
@@ -373,8 +373,9 @@ impl LocalState {
             self.variables = names(&evaluated.variables);
             self.types = evaluated.variables.iter().cloned().collect();
             let there = self.variables.iter().map(String::as_str);
-            self.moved.record(current.cell, &evaluated.moved, there);
-            self.moved.unkept(current.cell, &current.unkept);
+            let cell = CellName::Own(current.cell);
+            self.moved.record(cell, &evaluated.moved, there);
+            self.moved.unkept(cell, &current.unkept);
         }
         let died = current
             .outcomes
@@ -422,7 +423,7 @@ impl LocalState {
                 true => MissingCause::Returned,
                 false => MissingCause::Failed,
             };
-            let (cell, source) = (current.cell, &current.source);
+            let (cell, source) = (CellName::Own(current.cell), &current.source);
             self.moved.ended_early(cell, cause, source, &self.variables);
         }
         let compiled = result.is_ok() || !current.outcomes.is_empty();

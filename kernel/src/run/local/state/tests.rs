@@ -454,7 +454,10 @@ fn which_cell_has_moved_a_variable_is_known_even_if_it_panicked() {
     };
     let answer = LocalEvent::Notice(EvaluatorNotice::Event(answer));
     bench.check(answer, &["2 Panic"]);
-    assert_eq!(bench.state.moved().by("v"), Some(2));
+    assert_eq!(
+        bench.state.moved().by("v"),
+        Some(crate::context::CellName::Own(2))
+    );
 }
 
 #[test]
