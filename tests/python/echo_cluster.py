@@ -137,8 +137,8 @@ class Notebook:
     def run(self, code):
         return self.ended(self.send(code))
 
-    def sees(self, engines):
-        until(lambda: f"{engines} engine" in self.run("%cluster status"), f"{engines} engines are seen")
+    def sees(self, engines, timeout=TIMEOUT):
+        until(lambda: f"{engines} engine" in self.run("%cluster status"), f"{engines} engines are seen", timeout)
 
     def child(self, word):
         """The notebook's process of that role."""
