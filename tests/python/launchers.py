@@ -11,6 +11,7 @@ import subprocess
 from contextlib import contextmanager
 from pathlib import Path
 
+import batch_systems
 import sites
 from kernel import running
 
@@ -63,6 +64,26 @@ def daemon(phalanx, start):
     yield "stopped", run("stop", "daemon").strip()
 
 
+# What a notebook shows of a job that waits in its queue, in the system's words.
+WAITS = {
+    "pbs": "Q workq",
+    "sge": "dropped because it is full",
+    "lsf": "PEND Job slot limit reached",
+    "htcondor": "idle",
+}
+
+
+def held(system, folder):
+    """Whether a cluster whose job waits for ever is given up with the reason; the job is cancelled."""
+    profiles = folder / "clusters.toml"
+    profiles.write_text(f'[cluster.held]\nlauncher = "{system}"\nn = 2\ntimeout = 2\n')
+    os.environ["PHALANX_CLUSTERS"] = str(profiles)
+    (folder / "site/hold").touch()
+    with running() as kernel:
+        shown = kernel.fails("%cluster start held")
+    return WAITS[system] in shown or shown
+
+
 @contextmanager
 def ssh(folder, mark):
     with sites.ssh_server(folder / "site", mark):
@@ -86,7 +107,18 @@ def slurm(folder, mark):
             raise RuntimeError(f"jobs are left: {left}")
 
 
-SITES = {"ssh": ssh, "mpi": mpi, "slurm": slurm}
+def batch(system):
+    """A batch system's programs, which run jobs on this machine."""
+
+    @contextmanager
+    def site(folder, mark):
+        with batch_systems.programs(system, folder / "site"):
+            yield
+
+    return site
+
+
+SITES = {"ssh": ssh, "mpi": mpi, "slurm": slurm} | {system: batch(system) for system in batch_systems.PROGRAMS}
 
 
 def main():
@@ -102,6 +134,8 @@ def main():
         start += " --hosts node1,node2"
     with SITES[arguments.launcher](arguments.folder, arguments.mark):
         seen = {"notebook": dict(notebook(start)), "daemon": dict(daemon(arguments.phalanx, start))}
+        if arguments.launcher in WAITS:
+            seen["held"] = held(arguments.launcher, arguments.folder)
     print(json.dumps(seen))
 
 

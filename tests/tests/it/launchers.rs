@@ -8,13 +8,17 @@ phalanx_tests::cases! {
     a_connection_file_with_a_server_opens_a_tunnel(prepared: Prepared, ssh: Openssh)
     engines_are_started_by_slurm(prepared: Prepared, slurm: Slurm)
     engines_are_started_by_mpi(prepared: Prepared, mpi: Mpi)
+    engines_are_started_by_pbs(prepared: Prepared)
+    engines_are_started_by_grid_engine(prepared: Prepared)
+    engines_are_started_by_lsf(prepared: Prepared)
+    engines_are_started_by_htcondor(prepared: Prepared)
 }
 
-/// Starts, uses, changes and stops clusters with a launcher.
-fn check(prepared: &Prepared, launcher: &str) {
+/// Starts, uses, changes and stops clusters with a launcher; `held` is true where its jobs can be made to wait.
+fn check(prepared: &Prepared, launcher: &str, held: bool) {
     let script = prepared.script("launchers.py").arg(launcher);
     let (seen, said) = script.program("phalanx").folder().mark().seen();
-    let expected = json!({
+    let mut expected = json!({
         "notebook": {
             "started": "Started 2 engines",
             "hello": [0, 1],
@@ -30,11 +34,14 @@ fn check(prepared: &Prepared, launcher: &str) {
             "stopped": "stopped cluster daemon",
         },
     });
+    if held {
+        expected["held"] = json!(true);
+    }
     assert_eq!(seen, expected, "{said}");
 }
 
 fn engines_are_started_through_ssh(prepared: Prepared, _: Openssh) {
-    check(&prepared, "ssh");
+    check(&prepared, "ssh", false);
 }
 
 fn a_connection_file_with_a_server_opens_a_tunnel(prepared: Prepared, _: Openssh) {
@@ -46,9 +53,26 @@ fn a_connection_file_with_a_server_opens_a_tunnel(prepared: Prepared, _: Openssh
 }
 
 fn engines_are_started_by_slurm(prepared: Prepared, _: Slurm) {
-    check(&prepared, "slurm");
+    check(&prepared, "slurm", false);
 }
 
 fn engines_are_started_by_mpi(prepared: Prepared, _: Mpi) {
-    check(&prepared, "mpi");
+    check(&prepared, "mpi", false);
+}
+
+/// The programs of a batch system that is nowhere to be had: `tests/python/batch_systems.py`.
+fn engines_are_started_by_pbs(prepared: Prepared) {
+    check(&prepared, "pbs", true);
+}
+
+fn engines_are_started_by_grid_engine(prepared: Prepared) {
+    check(&prepared, "sge", true);
+}
+
+fn engines_are_started_by_lsf(prepared: Prepared) {
+    check(&prepared, "lsf", true);
+}
+
+fn engines_are_started_by_htcondor(prepared: Prepared) {
+    check(&prepared, "htcondor", true);
 }
