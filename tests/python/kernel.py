@@ -17,6 +17,20 @@ class Kernel:
 
     def run(self, code):
         """Runs a cell; answers its outputs as text, one item each. A failing cell ends the program."""
+        status, outputs = self.tried(code)
+        if status != "ok":
+            sys.exit(f"cell failed: {code}\n" + "\n".join(outputs))
+        return outputs
+
+    def fails(self, code):
+        """Runs a cell that is to fail; answers what it shows. One that does not fail ends the program."""
+        status, outputs = self.tried(code)
+        if status == "ok":
+            sys.exit(f"cell did not fail: {code}\n" + "\n".join(outputs))
+        return "\n".join(outputs)
+
+    def tried(self, code):
+        """Runs a cell; answers its status and its outputs."""
         outputs = []
 
         def keep(message):
@@ -29,9 +43,7 @@ class Kernel:
                 outputs.append("\n".join(content["traceback"]))
 
         reply = self.client.execute_interactive(code, output_hook=keep, timeout=CELL_TIMEOUT)
-        if reply["content"]["status"] != "ok":
-            sys.exit(f"cell failed: {code}\n" + "\n".join(outputs))
-        return outputs
+        return reply["content"]["status"], outputs
 
     @property
     def pid(self):
@@ -39,8 +51,8 @@ class Kernel:
 
 
 @contextmanager
-def running(name="phalanx"):
-    manager, client = start_new_kernel(kernel_name=name, startup_timeout=STARTUP_TIMEOUT)
+def running(name="phalanx", **options):
+    manager, client = start_new_kernel(kernel_name=name, startup_timeout=STARTUP_TIMEOUT, **options)
     try:
         yield Kernel(manager, client)
     finally:

@@ -11,13 +11,14 @@ import shutil
 import signal
 import subprocess
 import sys
-import xml.etree.ElementTree as ElementTree
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
+from xml.etree import ElementTree
 
 import psutil
-import sites
 from ipyparallel import tests
+
+import sites
 
 # Seconds for one module.
 TIMEOUT = 600

@@ -153,6 +153,38 @@ impl Need for Mounts {
     }
 }
 
+/// The right to make hosts of network namespaces, and the program that links them.
+#[derive(Clone, Copy, Debug)]
+pub struct Networks;
+
+impl Need for Networks {
+    const WITHOUT: &'static str =
+        "no network namespaces for this user: as root, apt-get install iproute2";
+
+    fn find() -> Option<Self> {
+        let is_root = rustix::process::geteuid().is_root();
+        (is_root && installed(&["ip"]) && unshares(&["--net", "--uts"])).then_some(Self)
+    }
+}
+
+/// A toolchain of rustup with another rustc than the usual one: a nightly or a beta.
+#[derive(Clone, Debug)]
+pub struct Toolchain(pub String);
+
+impl Need for Toolchain {
+    const WITHOUT: &'static str = "no other toolchain: rustup toolchain install nightly";
+
+    fn find() -> Option<Self> {
+        let listed = Command::new("rustup").args(["toolchain", "list"]).output();
+        let listed = String::from_utf8(listed.ok()?.stdout).ok()?;
+        let mut names = listed
+            .lines()
+            .filter_map(|line| line.split_whitespace().next());
+        let other = names.find(|name| name.starts_with("nightly") || name.starts_with("beta"))?;
+        Some(Self(other.to_owned()))
+    }
+}
+
 /// User namespaces, in which a program can have another host name.
 #[derive(Clone, Copy, Debug)]
 pub struct UserNamespaces;

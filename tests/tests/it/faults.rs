@@ -1,11 +1,12 @@
 //! Faults of a cluster: the messages in a notebook, and the variables that survive.
 
 use phalanx_tests::harness::skip;
-use phalanx_tests::prepared::Prepared;
+use phalanx_tests::prepared::{Networks, Prepared};
 use std::time::Duration;
 
 phalanx_tests::cases! {
     a_fault_is_noticed_and_costs_what_it_has_to(prepared: Prepared)
+    a_link_that_is_cut_for_a_while_costs_nothing(prepared: Prepared, networks: Networks)
 }
 
 /// Time limit.
@@ -44,4 +45,28 @@ fn a_fault_is_noticed_and_costs_what_it_has_to(prepared: Prepared) {
     if !skipped.is_empty() {
         skip(skipped.join("; "));
     }
+}
+
+/// One of those that take minutes: an engine on another host of a network, which cannot be reached for 20 s.
+fn a_link_that_is_cut_for_a_while_costs_nothing(prepared: Prepared, _: Networks) {
+    let (seen, said) = prepared
+        .script("faults.py")
+        .within(LIMIT)
+        .program("phalanx")
+        .folder()
+        .arg("--json")
+        .arg("--long")
+        .arg("--only")
+        .arg("cut for 20 s")
+        .seen();
+    let row = &seen["a link that is cut for 20 s"];
+    if let Some(reason) = row["skipped"].as_str() {
+        skip(reason);
+    }
+    assert_eq!(row["seen"], "on", "{row}\n{said}");
+    let lost = row["lost"].as_str().unwrap();
+    assert!(
+        lost.contains("1 of 1 engines have their variables"),
+        "{row}"
+    );
 }

@@ -9,12 +9,14 @@ mod bare_toolchain;
 mod crashes;
 mod dates;
 mod dependencies;
+mod differences;
 mod errors;
 mod examples;
 mod faults;
 mod folders;
 mod foreign_tour;
 mod functions;
+mod hour;
 mod in_place;
 mod install;
 mod ipyparallel_client;
@@ -31,6 +33,7 @@ mod mixed;
 mod nbclient;
 mod notebooks;
 mod parallel_magics;
+mod readers;
 mod recovery;
 mod session;
 mod tools;
@@ -45,12 +48,14 @@ fn main() -> ExitCode {
         crashes::CASES,
         dates::CASES,
         dependencies::CASES,
+        differences::CASES,
         errors::CASES,
         examples::CASES,
         faults::CASES,
         folders::CASES,
         foreign_tour::CASES,
         functions::CASES,
+        hour::CASES,
         in_place::CASES,
         install::CASES,
         ipyparallel_client::CASES,
@@ -67,6 +72,7 @@ fn main() -> ExitCode {
         nbclient::CASES,
         notebooks::CASES,
         parallel_magics::CASES,
+        readers::CASES,
         recovery::CASES,
         session::CASES,
         tools::CASES,

@@ -1,0 +1,140 @@
+"""Clients that do not read: what they cost the controller and everybody else.
+
+A client is stopped with results of 1.6 GB on their way to it, then another to whom 300 MB of output are published.
+Prints, as JSON, the controller's memory in MiB and the seconds that the work of a client that reads took meanwhile.
+"""
+
+import argparse
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import contextmanager
+from pathlib import Path
+
+import ipyparallel
+import psutil
+
+from processes import process
+
+TIMEOUT = 120
+RESULTS, RESULT_BYTES = 400, 4 << 20
+LINES, LINE_BYTES = 3000, 100_000
+
+# Submits, says so, and waits to be stopped.
+CLIENT = """
+import sys, ipyparallel
+client = ipyparallel.Client(sys.argv[1])
+view = client.load_balanced_view()
+results = [view.apply_async(lambda size=int(sys.argv[3]): b"x" * size) for _ in range(int(sys.argv[2]))]
+for result in results:
+    result.wait_for_send(60)
+print("submitted", flush=True)
+sys.stdin.read()
+"""
+
+
+class Memory(threading.Thread):
+    """The most memory that a process has, from now until it is asked."""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.process, self.most, self.over = psutil.Process(pid), 0, threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.over.wait(0.02):
+            self.most = max(self.most, self.process.memory_info().rss)
+
+    def taken(self):
+        self.over.set()
+        self.join()
+        return self.most >> 20
+
+
+@contextmanager
+def stopped(file, results):
+    """A client that has submitted so many tasks and reads no more."""
+    words = [file, results, RESULT_BYTES]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    with process([sys.executable, "-c", CLIENT, *map(str, words)], **pipes) as client:
+        client.stdout.readline()
+        client.send_signal(signal.SIGSTOP)
+        yield
+
+
+def seconds(work):
+    began = time.monotonic()
+    work()
+    return round(time.monotonic() - began, 2)
+
+
+def small_tasks(client):
+    view = client.load_balanced_view()
+    assert view.map_async(lambda x: x + 1, range(100), chunksize=10).get(TIMEOUT) == list(range(1, 101))
+
+
+def output(client):
+    """Prints on one engine, and reads what it has printed."""
+
+    def talk(lines, size):
+        for _ in range(lines):
+            print("x" * size)
+
+    result = client[0].apply_async(talk, LINES, LINE_BYTES)
+    result.get(TIMEOUT)
+    result.wait_for_output(TIMEOUT)
+    assert len(result.stdout) == LINES * (LINE_BYTES + 1), len(result.stdout)
+
+
+def idle(client):
+    """Whether all tasks of all clients have ended."""
+    queue = client.queue_status()
+    return not queue["unassigned"] and not any(queue[engine]["tasks"] for engine in client.ids)
+
+
+def uses(files, controller, log):
+    client = ipyparallel.Client(files["client"], timeout=TIMEOUT)
+    client.wait_for_engines(2, timeout=TIMEOUT, interactive=False)
+    yield "alone", {"tasks": seconds(lambda: small_tasks(client)), "output": seconds(lambda: output(client))}
+    with stopped(files["client"], RESULTS):
+        memory = Memory(controller.pid)
+        # Behind the other's tasks, in turns with them.
+        tasks = seconds(lambda: small_tasks(client))
+        deadline = time.monotonic() + TIMEOUT
+        while not idle(client) and time.monotonic() < deadline:
+            time.sleep(0.1)
+        yield (
+            "results",
+            {"MiB": memory.taken(), "tasks": tasks, "said": "does not read its messages" in log.read_text()},
+        )
+    with stopped(files["client"], 0):
+        memory = Memory(controller.pid)
+        took = seconds(lambda: output(client))
+        yield "output", {"MiB": memory.taken(), "output": took, "said": "it does not read" in log.read_text()}
+    client.close()
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("phalanx", type=Path, help="the program")
+    parser.add_argument("folder", type=Path, help="for the connection files and the log")
+    arguments = parser.parse_args()
+
+    files = {kind: arguments.folder / f"ipcontroller-{kind}.json" for kind in ("client", "engine")}
+    command = [arguments.phalanx, "controller", "--folder", arguments.folder]
+    path = arguments.folder / "controller.log"
+    options = {"stdout": subprocess.PIPE, "env": {**os.environ, "RUST_LOG": "warn", "PHALANX_LOG": "warn"}}
+    engine = [sys.executable, "-m", "ipyparallel.engine", f"--file={files['engine']}", "--log-level=ERROR"]
+    with path.open("w") as log, process(command, stderr=log, **options) as controller:
+        controller.stdout.readline()
+        with process(engine), process(engine):
+            seen = dict(uses(files, controller, path))
+    print(json.dumps(seen))
+
+
+if __name__ == "__main__":
+    main()
