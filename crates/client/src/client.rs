@@ -188,6 +188,22 @@ impl Client {
         })
     }
 
+    /// Waits until at least `n` engines other than the known ones have joined, as after a restart.
+    ///
+    /// # Errors
+    /// `WaitError::NotReady` after the timeout, `WaitError::Disconnected` if the controller is
+    /// lost.
+    pub async fn wait_for_new_engines(
+        &self,
+        n: usize,
+        known: &[Engine],
+        timeout: Duration,
+    ) -> Result<Vec<Engine>, WaitError> {
+        let is_new = |engine: &&Engine| !known.iter().any(|known| known.uuid == engine.uuid);
+        let are_there = |engines: &[Engine]| engines.iter().filter(is_new).count() >= n;
+        self.wait_until(timeout, are_there).await
+    }
+
     /// Shuts down these engines and waits until the controller reports that they have left.
     ///
     /// # Errors

@@ -7,7 +7,8 @@ use super::owner::{OwnerReply, OwnerRequest, ask_owner};
 use super::{ClusterError, ClusterRequest, ClusterSettings, StartedCluster, status};
 use crate::context::Programs;
 use crate::magic::Targets;
-use phalanx_client::Client;
+use crate::parallel::functions::waited;
+use phalanx_client::{Client, Engine};
 use phalanx_controller::TaskDatabase;
 use phalanx_launcher::StartRequest;
 use phalanx_protocol::failure::Failure;
@@ -168,13 +169,10 @@ impl Owner {
         interrupted: &CancellationToken,
     ) -> Result<(usize, usize), Failure> {
         let request = OwnerRequest::Scale { engines };
+        let known = self.seen();
         match self.obey(request, interrupted).await? {
             OwnerReply::Scaled { before, now } => {
-                if let Some(RunningCluster::Elsewhere(connected)) = &self.running {
-                    // Waits for the new engines, which the next cell is to use; a failure is the
-                    // owner's concern.
-                    let _ = connected.client.wait_for_engines(now, ENGINES_LIMIT).await;
-                }
+                self.see(now.saturating_sub(before), &known).await;
                 Ok((before, now))
             }
             OwnerReply::Restarted { engines } => Ok((engines, engines)),
@@ -209,10 +207,29 @@ impl Owner {
             return Ok(ids.len());
         }
         let request = OwnerRequest::Restart { engines };
+        let known = self.seen();
         match self.obey(request, interrupted).await? {
             OwnerReply::Restarted { engines } | OwnerReply::Scaled { now: engines, .. } => {
+                self.see(engines, &known).await;
                 Ok(engines)
             }
+        }
+    }
+
+    /// Returns the engines of a cluster whose owner is another process.
+    fn seen(&self) -> Vec<Engine> {
+        match &self.running {
+            Some(RunningCluster::Elsewhere(connected)) => connected.client.engines(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Waits for `new` engines beside the known ones, which the next cell is to use; a failure is the
+    /// owner's concern.
+    async fn see(&mut self, new: usize, known: &[Engine]) {
+        if let Some(RunningCluster::Elsewhere(connected)) = &self.running {
+            let client = &connected.client;
+            let _ = client.wait_for_new_engines(new, known, ENGINES_LIMIT).await;
         }
     }
 
