@@ -177,15 +177,7 @@ impl Client {
         n: usize,
         timeout: Duration,
     ) -> Result<Vec<Engine>, WaitError> {
-        let wait = self.wait_until(timeout, |engines| engines.len() >= n);
-        wait.await.map_err(|error| match error {
-            WaitError::NoAnswer(timeout) => WaitError::NotReady {
-                wanted: n,
-                ready: self.engines().len(),
-                timeout,
-            },
-            error => error,
-        })
+        self.wait_for_new_engines(n, &[], timeout).await
     }
 
     /// Waits until at least `n` engines other than the known ones have joined, as after a restart.
@@ -200,8 +192,16 @@ impl Client {
         timeout: Duration,
     ) -> Result<Vec<Engine>, WaitError> {
         let is_new = |engine: &&Engine| !known.iter().any(|known| known.uuid == engine.uuid);
-        let are_there = |engines: &[Engine]| engines.iter().filter(is_new).count() >= n;
-        self.wait_until(timeout, are_there).await
+        let count = |engines: &[Engine]| engines.iter().filter(is_new).count();
+        let wait = self.wait_until(timeout, |engines| count(engines) >= n);
+        wait.await.map_err(|error| match error {
+            WaitError::NoAnswer(timeout) => WaitError::NotReady {
+                wanted: n,
+                ready: count(&self.engines()),
+                timeout,
+            },
+            error => error,
+        })
     }
 
     /// Shuts down these engines and waits until the controller reports that they have left.

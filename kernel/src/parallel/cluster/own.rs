@@ -4,7 +4,7 @@ use super::engines::LaunchedEngines;
 use super::owner::{OwnerReply, OwnerRequest};
 use super::settings::ClusterSettings;
 use super::{ClusterError, StartedCluster};
-use phalanx_client::Client;
+use phalanx_client::{Client, Engine};
 use phalanx_controller::Controller;
 use phalanx_launcher::{EndedProcesses, Job};
 use phalanx_protocol::failure::Failure;
@@ -63,7 +63,8 @@ impl OwnCluster {
             }
         };
         let limit = settings.start_limit;
-        if let Err(error) = joined(&client, &mut engines, count, limit, interrupted).await {
+        let joined = joined(&client, &mut engines, count, &[], limit, interrupted).await;
+        if let Err(error) = joined {
             engines.kill().await;
             controller.shutdown().await;
             return Err(error.into());
@@ -255,10 +256,13 @@ impl OwnCluster {
         if ids.is_empty() {
             return Ok(());
         }
+        // By their names: one that has died may still be listed, and a new one may register while its launcher's
+        // program has not ended.
+        let known = self.client.engines();
         let mut new = launch(&self.settings, &self.controller, ids.to_vec()).await?;
-        let wanted = self.ids().len() + ids.len();
         let limit = self.settings.start_limit;
-        let joined = joined(&self.client, &mut new, wanted, limit, interrupted).await;
+        let client = &self.client;
+        let joined = joined(client, &mut new, ids.len(), &known, limit, interrupted).await;
         if let Err(error) = joined {
             new.kill().await;
             return Err(error.into());
@@ -289,16 +293,17 @@ async fn launch(
         .map_err(ClusterError::not_up)
 }
 
-/// Waits until this number of engines is registered.
+/// Waits until this number of engines is registered beside the known ones.
 async fn joined(
     client: &Client,
     new: &mut LaunchedEngines,
     wanted: usize,
+    known: &[Engine],
     limit: Duration,
     interrupted: &CancellationToken,
 ) -> Result<(), ClusterError> {
     let joined = tokio::select! {
-        joined = client.wait_for_engines(wanted, limit) => {
+        joined = client.wait_for_new_engines(wanted, known, limit) => {
             joined.map(drop).map_err(ClusterError::not_up)
         }
         ended = new.next_end() => Err(ClusterError::EndedEarly(ended)),
