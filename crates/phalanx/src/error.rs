@@ -183,7 +183,7 @@ pub(crate) enum LibraryError<'a> {
     NoTask { task: usize, tasks: usize },
     /// An AsyncResult without any task, though one was read.
     NoTasks,
-    /// How outputs can be grouped.
+    /// An unknown grouping of outputs.
     Grouping(UnknownGrouping),
     /// A query of the hub that is not JSON.
     Query(&'a serde_json::Error),

@@ -54,6 +54,9 @@ impl From<ArtifactError> for Failure {
     }
 }
 
+/// A cell of another notebook: its execution count there, and its source.
+type ForeignCell = (usize, Arc<str>);
+
 /// A cache of libraries' hashes and dependencies. Clones share it.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Artifacts {
@@ -62,8 +65,8 @@ pub(crate) struct Artifacts {
     /// The artifacts of each library, valid while its modification time is unchanged. Locked for a
     /// lookup.
     answers: Arc<Mutex<HashMap<PathBuf, (SystemTime, NeededLibraries)>>>,
-    /// The cells of other notebooks that libraries were compiled from. Locked for one look or change.
-    adopted: Arc<Mutex<Vec<(usize, Arc<str>)>>>,
+    /// The cells of other notebooks from which libraries were compiled. Locked for a lookup or a change.
+    adopted: Arc<Mutex<Vec<ForeignCell>>>,
 }
 
 /// The contents of a library when it was last read.

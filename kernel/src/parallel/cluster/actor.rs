@@ -7,7 +7,6 @@ use super::owner::{OwnerReply, OwnerRequest, ask_owner};
 use super::{ClusterError, ClusterRequest, ClusterSettings, StartedCluster, status};
 use crate::context::Programs;
 use crate::magic::Targets;
-use crate::parallel::functions::waited;
 use phalanx_client::{Client, Engine};
 use phalanx_controller::TaskDatabase;
 use phalanx_launcher::StartRequest;

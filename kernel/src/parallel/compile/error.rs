@@ -1,8 +1,8 @@
 //! Errors of the compiler for engines, with their texts.
 
 use super::lineage::UnknownState;
-use crate::report::last_lines;
 use crate::context::CellName;
+use crate::report::last_lines;
 use phalanx_evaluator::StartError;
 use phalanx_protocol::evaluator::EvaluatorReply;
 use phalanx_protocol::failure::{Failure, FailureKind};
@@ -55,9 +55,7 @@ pub(super) enum CompilerError {
         ours: Option<Package>,
     },
     /// A cell of another client does not compile here.
-    #[error(
-        "{cell}, which the engines have run, does not compile in this one: {why}"
-    )]
+    #[error("{cell}, which the engines have run, does not compile in this one: {why}")]
     NotReplayed {
         /// The cell.
         cell: CellName,

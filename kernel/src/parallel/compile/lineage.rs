@@ -286,7 +286,7 @@ mod tests {
             state: state(to),
             base: state(from),
             source: to.to_uppercase(),
-            cell: CellName::Own(1),
+            cell: 1,
             types: Vec::new(),
             binds: None,
             outcome,
