@@ -110,6 +110,7 @@ impl<S: Clone> Engines<S> {
         replaced: &[String],
         types: Option<&[(String, String)]>,
     ) -> Result<EvaluatorReply, Failure> {
+        let source: &str = &source::ended(source);
         if let Some(failure) = syntax::errors(source) {
             return Err(failure);
         }

@@ -150,6 +150,7 @@ impl Local {
     }
 
     fn cell(&mut self, source: &str) -> Result<EvaluatorReply, Failure> {
+        let source: &str = &source::ended(source);
         if let Some(failure) = syntax::errors(source) {
             return Err(failure);
         }

@@ -8,6 +8,7 @@ use phalanx_protocol::evaluator::{DroppedVariables, UnkeptVariable};
 use phalanx_protocol::failure::DiagnosticSpan;
 use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasModuleItem, HasName};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxNode};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{Range, RangeInclusive};
 
@@ -133,6 +134,34 @@ fn last_expression(source: &str) -> Option<(ast::Expr, Range<usize>)> {
     let end = usize::from(range.end()).checked_sub(BEFORE.len())?;
     source.get(start..end)?;
     Some((expression, start..end))
+}
+
+/// A cell with the semicolon that its last statement lacks, if that is a `let`: there is nothing else that it
+/// could mean.
+pub(super) fn ended(source: &str) -> Cow<'_, str> {
+    let parse =
+        |source: &str| SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
+    let parsed = parse(source);
+    let end = || {
+        let ast::Item::Fn(function) = parsed.tree().items().next()? else {
+            return None;
+        };
+        let last = function.body()?.stmt_list()?.statements().last()?;
+        let ast::Stmt::LetStmt(last) = last else {
+            return None;
+        };
+        last.initializer()?;
+        let end = usize::from(last.syntax().text_range().end()).checked_sub(BEFORE.len())?;
+        let (statement, behind) = (source.get(..end)?, source.get(end..)?);
+        Some(format!("{statement};{behind}"))
+    };
+    if parsed.errors().is_empty() {
+        return Cow::Borrowed(source);
+    }
+    match end().filter(|ended| parse(ended).errors().is_empty()) {
+        Some(ended) => Cow::Owned(ended),
+        None => Cow::Borrowed(source),
+    }
 }
 
 /// The items among a cell's statements, as evcxr recognizes them.

@@ -106,3 +106,22 @@ fn a_cell_of_items_runs_its_main() {
         assert_eq!(call_of_main(cell), call, "{cell}");
     }
 }
+
+#[test]
+fn a_let_at_the_end_needs_no_semicolon() {
+    for (source, with) in [
+        ("let x = 5", "let x = 5;"),
+        ("let x = 5 // five\n", "let x = 5; // five\n"),
+        (
+            "let a = 1;\nlet b = {\n    a\n}",
+            "let a = 1;\nlet b = {\n    a\n};",
+        ),
+        ("let x = 5;", "let x = 5;"),
+        ("let a = 1\nlet b = 2", "let a = 1\nlet b = 2"),
+        ("let x", "let x"),
+        ("let x = ", "let x = "),
+        ("x = 5", "x = 5"),
+    ] {
+        assert_eq!(ended(source), with, "{source}");
+    }
+}
