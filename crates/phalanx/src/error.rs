@@ -1,5 +1,6 @@
 //! Errors of the library, as `?` in a cell shows them.
 
+use crate::namespace::plain;
 use crate::__cell::formatted;
 use crate::function::EncodeError;
 use crate::opaque::opaque;
@@ -265,11 +266,12 @@ impl fmt::Display for LibraryError<'_> {
             Self::Unwritten { type_name, error } => {
                 write!(
                     f,
-                    "a value of type {type_name} cannot be serialised: {error}"
+                    "a value of type {} cannot be serialised: {error}",
+                    plain(type_name)
                 )
             }
             Self::Unread { type_name, why } => {
-                write!(f, "a result cannot be read as {type_name}: {why}")
+                write!(f, "a result cannot be read as {}: {why}", plain(type_name))
             }
             Self::NothingRead => f.write_str("nothing was read"),
             Self::Namespace(why) => f.write_str(why),

@@ -96,7 +96,7 @@ pub(crate) fn put(name: &str, type_name: &str, value: Kept) {
 pub(crate) fn decode(name: &str, wanted: &str, read: &mut Read<'_>) -> Result<(), Unknown> {
     kept(name, wanted)?.decode(read).map_err(|why| Unknown {
         ename: "DeserializeError",
-        evalue: format!("'{name}' cannot be read as {wanted}: {why}"),
+        evalue: format!("'{name}' cannot be read as {}: {why}", plain(wanted)),
     })
 }
 

@@ -7,7 +7,7 @@ use super::codec::{Kept, Parts, Read, Taken, Write, why_unread};
 use super::decoder::Decoder;
 use super::encoder::Encoder;
 use super::frame::{given, given_kept};
-use crate::namespace;
+use crate::namespace::{self, plain};
 use crate::shared::out_of_band::{OutOfBandSource, OutOfBandWriter, reading, take_reason};
 use phalanx_protocol::native::value;
 
@@ -35,14 +35,18 @@ impl CallError {
     fn argument(place: usize, type_name: &str, why: &str) -> Self {
         let number = place + 1;
         Self::unread(format!(
-            "argument {number} cannot be read as {type_name}: {why}"
+            "argument {number} cannot be read as {}: {why}",
+            plain(type_name)
         ))
     }
 
     fn result(type_name: &str, why: &str) -> Self {
         Self {
             ename: "SerializeError",
-            evalue: format!("the result, a {type_name}, cannot be serialised: {why}"),
+            evalue: format!(
+                "the result, a {}, cannot be serialised: {why}",
+                plain(type_name)
+            ),
         }
     }
 }

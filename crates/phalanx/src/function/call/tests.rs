@@ -88,7 +88,7 @@ fn why_a_function_is_not_called_is_said() {
     args.value(Parts::of(&7u64).unwrap());
     let failed = failure(&call(once, &Parts::default(), args));
     assert_eq!(failed.ename, "DeserializeError");
-    let why = "argument 2 cannot be read as alloc::string::String: it is cut off";
+    let why = "argument 2 cannot be read as String: it is cut off";
     assert_eq!(failed.evalue, why);
     let args = arguments::<Both>((7u64, Reference("nothing")));
     let failed = failure(&call(once, &Parts::default(), args));
@@ -101,7 +101,7 @@ fn why_a_function_is_not_called_is_said() {
     let mut args = EncodedParts::default();
     args.value(Parts::of(&vec![(1u64, vec![0xffu8])]).unwrap());
     let failed = failure(&call(each, &Parts::default(), args));
-    let why = "argument 1 cannot be read as alloc::vec::Vec<(u64, alloc::string::String)>: ";
+    let why = "argument 1 cannot be read as Vec<(u64, String)>: ";
     assert!(failed.evalue.starts_with(why), "{}", failed.evalue);
     let given = call(once, &Parts::default(), arguments::<Both>((13u64, "")));
     assert!(given.is_empty());
@@ -195,7 +195,7 @@ fn a_list_is_read_item_by_item() {
     let mut cut = EncodedList::of(Frame::open(vec![value::POSTCARD, 2, 5]).unwrap());
     assert_eq!(read(&mut cut), Some(Ok(())));
     let failed = read(&mut cut).unwrap().unwrap_err().to_string();
-    assert!(failed.contains("alloc::vec::Vec<u64>: it is cut off"));
+    assert!(failed.contains("Vec<u64>: it is cut off"));
     assert_eq!(read(&mut cut), None);
     assert_eq!(all, [5, 600, 5]);
 }
