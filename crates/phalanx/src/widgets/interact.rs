@@ -17,11 +17,12 @@ pub fn interact<A: Parameters>(closure: impl Interactive<A>) {
     shown(A::controls(), closure);
 }
 
-/// Shows custom controls for the parameters of a closure: ranges, options, initial values.
+/// Shows custom controls for the parameters of a closure: ranges, options, initial values, each with an optional
+/// name before it.
 ///
 /// ```no_run
 /// use phalanx::widgets::interact_with;
-/// interact_with((0.0..=1.0, 1..=9, ["sin", "cos"]), |x: f64, n: i32, f: String| {
+/// interact_with((("x", 0.0..=1.0), ("n", 1..=9), ["sin", "cos"]), |x: f64, n: i32, f: String| {
 ///     if f == "sin" { (x * f64::from(n)).sin() } else { (x * f64::from(n)).cos() }
 /// });
 /// ```
@@ -126,6 +127,33 @@ pub trait Control {
     fn read(widget: &Self::Widget) -> Self::Value;
     #[doc(hidden)]
     fn observe(widget: &Self::Widget, callback: Box<dyn FnMut() + Send>);
+    #[doc(hidden)]
+    fn describe(widget: &Self::Widget, name: &str);
+}
+
+/// A control with a name before it.
+impl<C: Control> Control for (&'static str, C) {
+    type Value = C::Value;
+    type Widget = C::Widget;
+
+    fn build(self) -> C::Widget {
+        let (name, control) = self;
+        let widget = control.build();
+        C::describe(&widget, name);
+        widget
+    }
+
+    fn read(widget: &C::Widget) -> C::Value {
+        C::read(widget)
+    }
+
+    fn observe(widget: &C::Widget, callback: Box<dyn FnMut() + Send>) {
+        C::observe(widget, callback);
+    }
+
+    fn describe(widget: &C::Widget, name: &str) {
+        C::describe(widget, name);
+    }
 }
 
 /// The controls of all parameters: a tuple of [`Control`]s.
@@ -163,6 +191,10 @@ macro_rules! control {
 
             fn observe(widget: &$widget, mut callback: Box<dyn FnMut() + Send>) {
                 widget.observe(move |_| callback());
+            }
+
+            fn describe(widget: &$widget, name: &str) {
+                widget.set_state("description", name);
             }
         }
     };
