@@ -10,10 +10,6 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
         &["matplotlib", "pylab"],
         "plots need no set-up: `phalanx::svg`, `png`, `vega_lite` and `plotly` show them, and plotters draws them",
     ),
-    (
-        &["pip", "conda", "mamba", "uv", "install"],
-        "`:dep NAME` adds a crate",
-    ),
     (&["cd"], "`:cd FOLDER` changes the working folder"),
     (
         &["env", "set_env"],
@@ -100,10 +96,42 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
     ),
 ];
 
-/// Returns the hint for a magic of IPython.
-pub(super) fn counterpart(name: &str) -> Option<&'static str> {
+/// Programs that install packages of Python.
+const INSTALLERS: [&str; 7] = ["pip", "pip3", "conda", "mamba", "uv", "poetry", "install"];
+
+/// Returns the hint for a magic of IPython, with what stands behind its name.
+pub(super) fn counterpart(name: &str, behind: &str) -> Option<String> {
+    if INSTALLERS.contains(&name) {
+        return Some(add(installed(behind)));
+    }
     let found = COUNTERPARTS.iter().find(|(names, _)| names.contains(&name));
-    found.map(|(_, hint)| *hint)
+    found.map(|(_, hint)| (*hint).to_owned())
+}
+
+/// Returns the hint for a line of the shell that installs a package of Python.
+pub fn installs(line: &str) -> Option<String> {
+    let (program, behind) = line.trim_start().split_once(' ')?;
+    let is_install = behind
+        .split_whitespace()
+        .any(|word| matches!(word, "install" | "add"));
+    (INSTALLERS.contains(&program) && is_install).then(|| {
+        let hint = add(installed(behind));
+        format!("{program} installs packages of Python; {hint}")
+    })
+}
+
+/// The package behind `install`.
+fn installed(behind: &str) -> Option<&str> {
+    let words = behind.split_whitespace();
+    let words = words.skip_while(|word| !matches!(*word, "install" | "add"));
+    let mut names = words.skip(1).filter(|word| !word.starts_with('-'));
+    let name = names.next()?.split(['=', '<', '>', '~', '[', ';']).next()?;
+    let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-');
+    (!name.is_empty() && name.chars().all(is_name)).then_some(name)
+}
+
+fn add(name: Option<&str>) -> String {
+    format!("`:dep {}` adds a crate", name.unwrap_or("NAME"))
 }
 
 #[cfg(test)]
@@ -114,8 +142,31 @@ mod tests {
     #[test]
     fn no_magic_there_is_has_a_counterpart() {
         for name in MagicName::ALL {
-            assert_eq!(counterpart(name.as_str()), None, "{name}");
+            assert_eq!(counterpart(name.as_str(), ""), None, "{name}");
         }
-        assert!(counterpart("time").unwrap().contains(":time"));
+        assert!(counterpart("time", "").unwrap().contains(":time"));
+    }
+
+    #[test]
+    fn packages_of_python_lead_to_crates() {
+        let magic = |behind| counterpart("pip", behind).unwrap();
+        assert_eq!(
+            magic(" install -q polars==1.0"),
+            "`:dep polars` adds a crate"
+        );
+        assert_eq!(magic(" list"), "`:dep NAME` adds a crate");
+        assert_eq!(magic(""), "`:dep NAME` adds a crate");
+        assert!(
+            installs("pip install --upgrade 'a b'")
+                .unwrap()
+                .contains("`:dep NAME`")
+        );
+        assert!(
+            installs("uv pip install polars")
+                .unwrap()
+                .contains("`:dep polars`")
+        );
+        assert_eq!(installs("pip list"), None);
+        assert_eq!(installs("apt-get install gcc"), None);
     }
 }

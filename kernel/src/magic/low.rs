@@ -88,7 +88,7 @@ pub fn parse(line: &str, suffixes: &[MagicSuffix]) -> Result<TypedMagic, MagicEr
         .map_or(line.len(), |at| prefix + at);
     let typed = &line[prefix..name_end];
     let Some((name, suffix)) = name::resolve(typed, suffixes) else {
-        return Err(unknown_magic(typed, 0..name_end, is_cell, suffixes));
+        return Err(unknown_magic(line, prefix..name_end, suffixes));
     };
     let rest = line[name_end..].trim();
     if matches!(rest, "?" | "??" | "-h" | "--help") {
@@ -133,14 +133,11 @@ pub fn parse(line: &str, suffixes: &[MagicSuffix]) -> Result<TypedMagic, MagicEr
     low.map(|low| TypedMagic { suffix, low })
 }
 
-fn unknown_magic(
-    typed: &str,
-    span: Range<usize>,
-    is_cell: bool,
-    suffixes: &[MagicSuffix],
-) -> MagicError {
-    let sign = if is_cell { "%%" } else { "%" };
-    if let Some(hint) = ipython::counterpart(typed) {
+/// The refusal of a line; `name` is the place of the magic's name.
+fn unknown_magic(line: &str, name: Range<usize>, suffixes: &[MagicSuffix]) -> MagicError {
+    let (sign, typed, behind) = (&line[..name.start], &line[name.clone()], &line[name.end..]);
+    let span = 0..name.end;
+    if let Some(hint) = ipython::counterpart(typed, behind) {
         return MagicError::new(span, format!("there is no magic `{sign}{typed}` for Rust"))
             .hint(hint);
     }

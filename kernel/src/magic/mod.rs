@@ -23,6 +23,7 @@ pub mod targets;
 mod tools;
 
 pub use cluster::ClusterCommand;
+pub use ipython::installs;
 pub use low::{LineMagic, PxOptions, TypedMagic, parse};
 pub use name::{MagicName, MagicSuffix};
 pub use plan::{Blocking, PlanError, PxDefaults, PxPlan, Streaming};

@@ -3,6 +3,7 @@
 use super::Environment;
 use super::error::CellError;
 use crate::context::CellContext;
+use crate::magic;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
 use std::process::{ExitStatus, Stdio};
@@ -26,7 +27,8 @@ pub async fn run(
     line: &str,
 ) -> Result<(), Failure> {
     let (status, said) = stream(context, environment, "sh", line).await?;
-    if let Some(told) = silent(line, status.code(), said) {
+    let notice = magic::installs(line).map(|told| format!("{told}\n"));
+    if let Some(told) = notice.or_else(|| silent(line, status.code(), said)) {
         context.sink().text(StreamName::Stderr, told).await;
     }
     Ok(())
