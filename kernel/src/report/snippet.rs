@@ -36,9 +36,42 @@ fn shown(diagnostic: &Diagnostic, place: &FaultSource, renderer: &Renderer) -> S
                 .annotations(annotations),
         );
     }
-    let help = diagnostic.help.iter();
-    let group = group.elements(help.map(|help| Level::HELP.message(help.as_str())));
+    let help = diagnostic.help.iter().map(|help| in_lines(help));
+    let group = group.elements(help.map(|help| Level::HELP.message(help)));
     renderer.render(&[group])
+}
+
+/// Characters of a line of help; what is longer would be broken by the frontend, inside of words.
+const WIDTH: usize = 78;
+
+/// Help whose first line is broken between words, not in code; the others are code.
+fn in_lines(help: &str) -> String {
+    let (prose, code) = match help.split_once('\n') {
+        Some((prose, code)) => (prose, Some(code)),
+        None => (help, None),
+    };
+    let mut words: Vec<String> = Vec::new();
+    for part in prose.split(' ') {
+        match words.last_mut() {
+            Some(open) if open.matches('`').count() % 2 == 1 => {
+                open.push(' ');
+                open.push_str(part);
+            }
+            _ => words.push(part.to_owned()),
+        }
+    }
+    let mut lines: Vec<String> = Vec::new();
+    for word in words {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines.extend(code.map(str::to_owned));
+    lines.join("\n")
 }
 
 /// Adds the colours of a terminal to an error rendered by rustc.
@@ -113,7 +146,27 @@ fn offset(text: &str, line: usize, column: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::coloured;
+    use super::{coloured, in_lines};
+
+    #[test]
+    fn help_is_broken_between_words_and_not_in_code() {
+        let code =
+            "`let shouted: Vec<String> = names.clone().into_iter().map(|name| name).collect();`";
+        let help = format!(
+            "you can clone the value, but this might not be your desired behaviour: {code}"
+        );
+        let shown = in_lines(&help);
+        let lines: Vec<&str> = shown.lines().collect();
+        assert_eq!(
+            lines,
+            [
+                "you can clone the value, but this might not be your desired behaviour:",
+                code
+            ]
+        );
+        let listed = "the following types implement `Sum`:\n  `i8` implements `Sum`";
+        assert_eq!(in_lines(listed), listed);
+    }
 
     #[test]
     fn an_error_elsewhere_is_coloured_and_says_what_it_said() {
