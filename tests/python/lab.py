@@ -36,6 +36,8 @@ IDLE = re.compile(r"Rust \(Phalanx\) \| Idle")
 
 def start_server(folder):
     command = [sys.executable, "-m", "jupyter", "lab", "--no-browser", "--ip=127.0.0.1", "--port=0"]
+    # Scripts in the page may give commands, such as for another theme.
+    command.append("--LabApp.expose_app_in_browser=True")
     if os.geteuid() == 0:
         command.append("--allow-root")
     server = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
@@ -117,7 +119,7 @@ def main():
         dialogs = page.locator(".jp-Dialog").all_inner_texts()
         if arguments.screenshot:
             # The file browser is put away.
-            page.keyboard.press("Control+b")
+            page.evaluate("jupyterapp.shell.collapseLeft()")
             cells.nth(arguments.scroll_to).evaluate("cell => cell.scrollIntoView({block: 'start'})")
             page.screenshot(path=arguments.screenshot)
     print(json.dumps({"outputs": outputs, "dialogs": dialogs}))

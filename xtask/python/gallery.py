@@ -1,12 +1,13 @@
 """Executes notebooks and writes them as pages of HTML, which need no kernel and no network.
 
 The order and the index are those of the README beside the notebooks. Pages follow the reader's light or
-dark theme. With `--pictures`, a browser takes one of each page in both.
+dark theme. With `--pictures`, a browser takes some of each page, and with `--lab` of each notebook in JupyterLab.
 """
 
 import argparse
 import asyncio
 import html
+import itertools
 import os
 import re
 import shutil
@@ -14,11 +15,15 @@ import sys
 import tempfile
 from pathlib import Path
 
+import lab_pictures
 import nbformat
 from nbconvert.exporters import HTMLExporter
 from nbconvert.filters import markdown2html_mistune
-from run_notebook import CELL_TIMEOUT, STARTUP_TIMEOUT, Client, Paint, execute
+from nbconvert.preprocessors import CoalesceStreamsPreprocessor
+from run_notebook import STARTUP_TIMEOUT, Client, Paint, execute
 
+# Seconds one cell may take: polars is built in one, on a machine that may be busy.
+TIMEOUT = 3600
 # Beside this file: the template and the style of the pages.
 TEMPLATE = Path(__file__).parent / "gallery"
 # A page cannot show what needs a kernel; what such an output looks like stands beside it as HTML.
@@ -27,8 +32,10 @@ WIDGET = "application/vnd.jupyter.widget-view+json"
 ERASED = re.compile(r"\x1b\[2?K")
 LINK = re.compile(r"\]\((\w+)\.ipynb\)")
 LINK_TO_PAGE = re.compile(r'href="(\w+)\.ipynb"')
-# The width of the window in pictures, in pixels.
-WIDTH = 1100
+# What notebooks say of documents beside the pages.
+DOCUMENT = 'href="../docs/'
+# The widths of the window in pictures, in pixels.
+WIDTHS = (1100, 1800)
 # Pixels of a picture beyond which a page is cut: Chromium's own limit.
 MAX_HEIGHT = 16_000
 
@@ -44,13 +51,26 @@ def executed(path):
     with tempfile.TemporaryDirectory(prefix="notebooks-") as folder:
         client = Client(
             notebook,
-            timeout=CELL_TIMEOUT,
+            timeout=TIMEOUT,
             startup_timeout=STARTUP_TIMEOUT,
-            store_widget_state=False,
             resources={"metadata": {"path": folder}},
         )
         _, faults = asyncio.run(execute(client, notebook, Paint(sys.stdout)))
+    notebook.metadata.pop("widgets", None)
+    for cell in notebook.cells:
+        if cell.cell_type == "code":
+            outputs = ([output, *captured(output, client.widget_state)] for output in cell.outputs)
+            cell.outputs = list(itertools.chain.from_iterable(outputs))
     return notebook, faults
+
+
+def captured(output, states):
+    """What areas of a widget have captured, which the page shows below it."""
+    models = [output.get("data", {}).get(WIDGET, {}).get("model_id")]
+    while models:
+        state = states.get(models.pop(0), {})
+        yield from map(nbformat.from_dict, state.get("outputs", []))
+        models += [child.removeprefix("IPY_MODEL_") for child in state.get("children", [])]
 
 
 def exporter():
@@ -60,6 +80,8 @@ def exporter():
         embed_images=True,
     )
     made.exclude_anchor_links = True
+    # As JupyterLab does: text that came in parts is one text.
+    made.register_preprocessor(CoalesceStreamsPreprocessor(), enabled=True)
     return made
 
 
@@ -81,7 +103,9 @@ def page(notebook, name, title, around):
     before, after = around
     links = {"name": name, "title": title, "before": before, "after": after}
     body, _ = exporter().from_notebook_node(notebook, resources={"gallery": links})
-    return LINK_TO_PAGE.sub(r'href="\1.html"', body)
+    body = LINK_TO_PAGE.sub(r'href="\1.html"', body).replace(DOCUMENT, 'href="../')
+    # Whoever makes the pages is of no interest.
+    return body.replace(f"{Path.home()}/", "~/")
 
 
 def title_of(path):
@@ -110,13 +134,13 @@ def pictures(folder, pages, chromium):
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=["--disable-gpu", *options])
         for theme in ("light", "dark"):
-            view = browser.new_page(viewport={"width": WIDTH, "height": 900}, color_scheme=theme)
-            for each in pages:
+            view = browser.new_page(color_scheme=theme)
+            for each, width in itertools.product(pages, WIDTHS):
+                view.set_viewport_size({"width": width, "height": 900})
                 view.goto(each.resolve().as_uri())
                 height = min(view.evaluate("document.documentElement.scrollHeight"), MAX_HEIGHT)
-                view.set_viewport_size({"width": WIDTH, "height": height})
-                view.screenshot(path=folder / f"{each.stem}-{theme}.png")
-                view.set_viewport_size({"width": WIDTH, "height": 900})
+                view.set_viewport_size({"width": width, "height": height})
+                view.screenshot(path=folder / f"{each.stem}-page-{theme}-{width}.png")
         browser.close()
 
 
@@ -126,6 +150,7 @@ def main():
     parser.add_argument("output", type=Path, help="the folder of the pages")
     parser.add_argument("--only", nargs="*", default=[], help="execute these alone; other pages stay as they are")
     parser.add_argument("--pictures", type=Path, help="a folder for a picture of each page, light and dark")
+    parser.add_argument("--lab", action="store_true", help="with pictures of JupyterLab, too")
     parser.add_argument("--chromium", help="the browser's program")
     arguments = parser.parse_args()
 
@@ -158,6 +183,10 @@ def main():
     (arguments.output / "index.html").write_text(index(readme, pages))
     if arguments.pictures:
         pictures(arguments.pictures, [arguments.output / "index.html", *made], arguments.chromium)
+        if arguments.lab:
+            sources = [arguments.notebooks / f"{page.stem}.ipynb" for page in made]
+            left += lab_pictures.take(sources, arguments.pictures, arguments.chromium)
+        print(lab_pictures.contact_sheet(arguments.pictures))
     print(f"\n{len(made)} pages in {arguments.output}")
     print(*left, sep="\n", file=sys.stderr)
     return 1 if left else 0

@@ -13,9 +13,10 @@ cargo xtask COMMAND
   lab [--no-browser] [--port N]  set everything up and open the tour in JupyterLab
   tour                           the same without a browser: run the tour, print what each cell printed
   run NOTEBOOK                   the same for any notebook
-  gallery [NOTEBOOK…] [--pictures FOLDER]
+  gallery [NOTEBOOK…] [--pictures FOLDER] [--lab]
                                  execute the notebooks (or those named: `plots tour`) and write them with their outputs
-                                 to docs/gallery; with pictures of each page, light and dark
+                                 to docs/gallery; with pictures of each page, light and dark, narrow and wide;
+                                 --lab runs them in JupyterLab too, with the worst errors, for pictures of that
   test [FILTER]                  format, tidy, clippy and every test; with FILTER only the tests it matches
   suite [MODULE]                 ipyparallel's own tests with our controller, and a table of what came of them
   bench [--peers] [--quick] [--growth] [--scale]
@@ -106,6 +107,7 @@ fn parse_from(mut parser: lexopt::Parser) -> Result<Command> {
             (Command::Gallery(options), Long("pictures")) => {
                 options.pictures = Some(parser.value()?.into());
             }
+            (Command::Gallery(options), Long("lab")) => options.lab = true,
             (Command::Gallery(options), Value(name)) => options.only.push(name.string()?),
             (Command::Bench(options), Long("peers")) => options.peers = true,
             (Command::Bench(options), Long("quick")) => options.quick = true,
@@ -167,10 +169,11 @@ mod tests {
             }
         );
         assert_eq!(
-            parsed(&["gallery", "plots", "--pictures", "p"]).unwrap(),
+            parsed(&["gallery", "plots", "--pictures", "p", "--lab"]).unwrap(),
             Command::Gallery(gallery::GalleryOptions {
                 only: vec!["plots".into()],
                 pictures: Some("p".into()),
+                lab: true,
             })
         );
         assert_eq!(

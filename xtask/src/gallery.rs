@@ -13,8 +13,10 @@ const PAGES: &str = "docs/gallery";
 pub struct GalleryOptions {
     /// The notebooks to execute, by name without `.ipynb`; all if empty.
     pub only: Vec<String>,
-    /// The folder for a picture of each page, in the light and the dark theme.
+    /// The folder for pictures of each page, in both themes, and for a contact sheet of them.
     pub pictures: Option<PathBuf>,
+    /// True if there are to be pictures of JupyterLab, too.
+    pub lab: bool,
 }
 
 /// Executes the notebooks and writes their pages.
@@ -29,6 +31,7 @@ pub fn gallery(workspace: &Workspace, options: &GalleryOptions) -> Result<ExitCo
     let python = lab::prepare(workspace)?;
     let mut command = python.command("python");
     command
+        .env("PYTHONPATH", workspace.path("tests/python"))
         .arg(workspace.path("xtask/python/gallery.py"))
         .arg(workspace.path("notebooks"))
         .arg(workspace.path(PAGES));
@@ -41,6 +44,9 @@ pub fn gallery(workspace: &Workspace, options: &GalleryOptions) -> Result<ExitCo
             .arg(pictures)
             .arg("--chromium")
             .arg(chromium);
+        if options.lab {
+            command.arg("--lab");
+        }
     }
     exec::announce(&command);
     let status = command.status().context("cannot start Python")?;
