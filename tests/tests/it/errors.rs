@@ -1,10 +1,11 @@
 //! Compile errors refer to the user's cell, wherever it runs.
 
-use phalanx_tests::prepared::Prepared;
+use phalanx_tests::prepared::{Prepared, checkout};
 use std::time::Duration;
 
 phalanx_tests::cases! {
     a_compile_error_is_told_at_its_place_in_the_users_words(prepared: Prepared)
+    habits_of_python_lead_to_rust(prepared: Prepared)
 }
 
 /// Time limit.
@@ -55,4 +56,23 @@ fn a_compile_error_is_told_at_its_place_in_the_users_words(prepared: Prepared) {
         );
     }
     assert_eq!(seen["after"], "1");
+}
+
+fn habits_of_python_lead_to_rust(prepared: Prepared) {
+    let script = prepared.script("first_hour.py");
+    let script = script.arg(checkout("docs/first-hour.md")).within(LIMIT);
+    let (seen, _) = script.seen();
+    let list = |key: &str| seen[key].as_array().expect("a list").clone();
+    assert_eq!(
+        list("astray"),
+        [] as [serde_json::Value; 0],
+        "answers that lead nowhere"
+    );
+    // The answers contain rustc's words, which differ from release to release.
+    assert_eq!(
+        list("missing"),
+        [] as [serde_json::Value; 0],
+        "not in docs/first-hour.md"
+    );
+    assert!(seen["rows"].as_u64() >= Some(30));
 }

@@ -12,6 +12,7 @@ phalanx_tests::cases! {
     simulations_agree_with_theory(prepared: Prepared)
     tasks_are_profiled_and_counted(prepared: Prepared)
     engines_talk_to_each_other_and_to_servers(prepared: Prepared)
+    clusters_grow_and_outlive_the_notebook(prepared: Prepared)
 }
 
 /// Executes a notebook and passes it to `check`.
@@ -62,6 +63,12 @@ fn the_course_begins_on_one_core(prepared: Prepared) {
             "ndarray",
             &["sum after the means are taken off: 0"],
         );
+    });
+    check(&prepared, "widgets.ipynb", |notebook| {
+        says(notebook, "set", &["(37.0, \"98.6 °F\")"]);
+        let values = r#"(["Earth", "Mars"], "Verlet", 2.0..=8.0)"#;
+        says(notebook, "values", &[values]);
+        says(notebook, "progress", &["e is about 2.7183"]);
     });
 }
 
@@ -238,5 +245,16 @@ fn engines_talk_to_each_other_and_to_servers(prepared: Prepared) {
             "spider",
             &["25 pages seen", "the last: This is page 24"],
         );
+    });
+}
+
+fn clusters_grow_and_outlive_the_notebook(prepared: Prepared) {
+    check(&prepared, "clusters.ipynb", |notebook| {
+        says(notebook, "px", &["Out[0:1]: 500000", "Out[1:1]: 500000"]);
+        says(notebook, "scaled", &["250000500000", "250000000000"]);
+        says(notebook, "lost", &["RuntimeDied"]);
+        says(notebook, "connect", &["2 engines"]);
+        says(notebook, "work", &["(0, 5050)", "(1, 5050)"]);
+        says(notebook, "end", &["stopped cluster"]);
     });
 }
