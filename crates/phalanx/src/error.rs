@@ -1,8 +1,8 @@
 //! Errors of the library, as `?` in a cell shows them.
 
-use crate::namespace::plain;
 use crate::__cell::formatted;
 use crate::function::EncodeError;
+use crate::namespace::plain;
 use crate::opaque::opaque;
 use phalanx_protocol::failure::{Failure, FailureKind, RemoteFailure, TRACEBACK_LIMIT};
 use phalanx_protocol::host::{HostReply, UnknownGrouping};
