@@ -74,6 +74,9 @@ pub(super) enum CellError {
     /// The cluster that was started for a cell has ended.
     #[error("the cluster that was just started is gone")]
     ClusterGone,
+    /// `%run` with a file of Python.
+    #[error("{0} is not Rust")]
+    Python(String),
     /// A file that a magic reads.
     #[error("{} cannot be read: {error}", path.display())]
     Read {
@@ -216,6 +219,7 @@ impl CellError {
             | Self::OutWithinRust
             | Self::NoCode(_)
             | Self::NothingToRecall
+            | Self::Python(_)
             | Self::Read { .. }
             | Self::Write { .. }
             | Self::Rustfmt(_)
@@ -257,6 +261,7 @@ impl CellError {
             Self::NoCode(magic) => {
                 return Some(format!("the code goes below the line of `%%{magic}`"));
             }
+            Self::Python(path) => return Some(format!("`!python3 {path}` runs it")),
             Self::NothingToRecall => "run something with `%px` first",
             Self::Read { .. } | Self::Write { .. } => {
                 "relative paths begin at the working folder, which `!pwd` shows"

@@ -59,10 +59,7 @@ pub(super) async fn use_tool(
                 Err(error) => Err(CellError::Write { path: file, error }.into()),
             }
         }
-        Tool::Run { path } if path.ends_with(".py") => Err(Failure::Usage {
-            message: format!("{path} is not Rust"),
-            hint: Some(format!("`!python3 {path}` runs it")),
-        }),
+        Tool::Run { path } if path.ends_with(".py") => Err(CellError::Python(path.clone()).into()),
         Tool::Run { path } => match read(services, path) {
             Ok(text) => return cell::run_file(services, context, path, &text).await,
             Err(error) => Err(error.into()),
