@@ -43,6 +43,6 @@ mod tests {
             source.contains("(\"größe\", \"&'static str\", "),
             "{source}"
         );
-        assert!(source.contains("Shown(&größe)).text()"), "{source}");
+        assert!(source.contains("ShownVariable(&größe)).text()"), "{source}");
     }
 }
