@@ -290,7 +290,7 @@ mod tests {
             ),
             (
                 "lazy_static! {\n  pub static ref T: Vec<u8> = vec![];\n}",
-                "Shared<Vec<u8>>",
+                "SharedStatic<Vec<u8>>",
             ),
         ] {
             let statics = Statics::default().with(call, "", 1);
