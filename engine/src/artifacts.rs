@@ -277,7 +277,7 @@ mod tests {
     fn data_that_is_out_of_reach_has_to_be_sent() {
         let folder = tempfile::tempdir().unwrap();
         let mut store = store(&folder.path().join("cache"));
-        let data = segment::place(b"data").unwrap();
+        let data = segment::create(b"data").unwrap();
         let mut call = |host, args: Option<&Segment>| {
             let mut call = cell(host, &[b"library"], Vec::new());
             call.artifacts.clear();

@@ -47,7 +47,7 @@ impl SegmentStore {
     /// # Errors
     /// Returns an error if the shared memory cannot be allocated.
     pub fn keep(&mut self, arguments: &[u8]) -> io::Result<Segment> {
-        let kept = segment::place(arguments)?;
+        let kept = segment::create(arguments)?;
         self.bytes += kept.reference().len;
         self.values.insert(kept.clone());
         Ok(kept)
@@ -98,16 +98,16 @@ mod tests {
     #[test]
     fn a_value_is_kept_until_its_client_has_taken_it_over() {
         let mut handed = SegmentStore::default();
-        let value = segment::place(b"value").unwrap();
+        let value = segment::create(b"value").unwrap();
         let reference = sent(&value);
         let value = || Payload::from(value.clone());
         // A client without a probe, or with the probe of a segment that does not exist.
         assert_eq!(handed.hand("client", value()), inline(b"value"));
-        let gone = probe(&segment::place(b"").unwrap());
+        let gone = probe(&segment::create(b"").unwrap());
         assert!(!handed.handle_request("client", &gone));
         assert_eq!(handed.hand("client", value()), inline(b"value"));
 
-        let known = segment::place(b"probe").unwrap();
+        let known = segment::create(b"probe").unwrap();
         assert!(!handed.handle_request("client", &probe(&known)));
         assert_eq!(handed.hand("client", value()), reference.clone().into());
         assert_eq!(handed.hand("another", known.into()), inline(b"probe"));
@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn a_value_is_let_go_of_once() {
         let mut handed = SegmentStore::default();
-        let value = segment::place(b"value").unwrap();
+        let value = segment::create(b"value").unwrap();
         let reference = sent(&value);
         handed.handle_request("client", &probe(&value));
         handed.hand("client", value.into());
@@ -147,7 +147,7 @@ mod tests {
     #[test]
     fn clients_that_take_nothing_over_cost_a_limited_amount() {
         let mut handed = SegmentStore::default();
-        let value = segment::place(b"value").unwrap();
+        let value = segment::create(b"value").unwrap();
         handed.handle_request("client", &probe(&value));
         handed.bytes = MAX_BYTES;
         let first = sent(&value);
@@ -156,7 +156,7 @@ mod tests {
             first.into(),
             "one is not many"
         );
-        let second = segment::place(b"second").unwrap();
+        let second = segment::create(b"second").unwrap();
         assert_eq!(handed.hand("client", second.into()), inline(b"second"));
     }
 }

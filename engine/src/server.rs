@@ -5,7 +5,7 @@ use crate::artifacts::ArtifactStore;
 use crate::config::{EngineConfig, EngineError, Exit};
 use crate::link::{ContactStep, ControllerContact, EngineLink, LinkEvent, TICK, is_there};
 use crate::machine::{
-    EngineCommand, EngineEvent, EngineIdentity, EngineTask, Machine, OutgoingReply, RequestChannel,
+    EngineCommand, EngineEvent, EngineIdentity, IncomingRequest, Machine, OutgoingReply, RequestChannel,
     Shipment,
 };
 use crate::parent;
@@ -396,7 +396,7 @@ impl Server {
 
     /// Stores the arguments of a call for other engines on this machine, if the call requests it;
     /// others may be waiting for them.
-    async fn keep_arguments(&mut self, request: &mut EngineTask) {
+    async fn keep_arguments(&mut self, request: &mut IncomingRequest) {
         let EngineRequest::Apply(Ok(call)) = &mut request.content else {
             return;
         };

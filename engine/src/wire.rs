@@ -1,6 +1,6 @@
 //! Conversion between messages and the machine's events and commands.
 
-use crate::machine::{EngineEvent, EngineIdentity, EngineTask, OutgoingReply, RequestChannel};
+use crate::machine::{EngineEvent, EngineIdentity, IncomingRequest, OutgoingReply, RequestChannel};
 use phalanx_protocol::parallel::{Call, CallBatch, EchoedMetadata, EngineOutput, EngineRequest};
 use phalanx_transport::wire::Header;
 use phalanx_transport::{Envelope, Frames, Session, WireError};
@@ -11,7 +11,7 @@ pub(crate) fn requested(
     envelope: Envelope,
     content: EngineRequest,
 ) -> EngineEvent {
-    let request = |content| EngineTask {
+    let request = |content| IncomingRequest {
         echo: EchoedMetadata::decode(envelope.message()),
         channel,
         route: envelope.identities.clone(),
@@ -29,8 +29,8 @@ pub(crate) fn requested(
 }
 
 /// Splits a batch into its calls.
-fn apart(message: &EngineTask, batch: CallBatch) -> Vec<EngineTask> {
-    let call = |(msg_id, call): (phalanx_protocol::id::MsgId, Call)| EngineTask {
+fn apart(message: &IncomingRequest, batch: CallBatch) -> Vec<IncomingRequest> {
+    let call = |(msg_id, call): (phalanx_protocol::id::MsgId, Call)| IncomingRequest {
         header: Header {
             msg_id: msg_id.as_str().to_owned(),
             ..message.header.clone()

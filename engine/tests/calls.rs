@@ -236,7 +236,7 @@ async fn a_call_whose_data_is_gone_ends() {
     let cluster = Cluster::start(1).await;
     for place in [on(0), Placement::Balanced(Arc::default())] {
         let mut call = cluster.function(place, "return-input", b"");
-        let placed = segment::place(b"P").expect("a file");
+        let placed = segment::create(b"P").expect("a file");
         call.args = Payload::read(Bytes::copy_from_slice(placed.frame()));
         drop(placed);
         let called = cluster.call(vec![call]);

@@ -111,7 +111,7 @@ impl Actor {
         // Both unbounded: they contain the user's requests, and at most one failure for each.
         let (failed, mut failures) = mpsc::unbounded_channel();
         // Without the probe, engines send large values inline.
-        let probe = segment::place(b"phalanx").ok();
+        let probe = segment::create(b"phalanx").ok();
         let mut outbox = |socket: &Sender| -> Outbox {
             let (outbox, queue) = mpsc::unbounded_channel();
             let (session, socket) = (self.session.clone(), socket.clone());

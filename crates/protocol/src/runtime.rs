@@ -46,7 +46,7 @@ pub enum RuntimeRequest {
         entry: String,
     },
     /// Runs the callbacks for an event of a comm, which the code requests from its owner.
-    Hear {
+    RunCallbacks {
         /// Identifies this run in markers and replies.
         run: RunId,
     },

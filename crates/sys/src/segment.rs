@@ -29,7 +29,7 @@ static HELD: AtomicUsize = AtomicUsize::new(0);
 ///
 /// # Errors
 /// Returns an error if the memory cannot be allocated.
-pub fn place(bytes: &[u8]) -> io::Result<Segment> {
+pub fn create(bytes: &[u8]) -> io::Result<Segment> {
     let file = phalanx_segment::create()?;
     file.write_all_at(bytes, 0)?;
     phalanx_segment::seal(&file)?;
@@ -203,7 +203,7 @@ mod tests {
     #[test]
     fn what_is_placed_is_read_through_its_reference() {
         let bytes = large();
-        let placed = place(&bytes).unwrap();
+        let placed = create(&bytes).unwrap();
         assert_eq!(placed.frame().len(), REFERENCE);
         assert!(!is_out_of_reach(&placed));
         let read = resolve(sent(&placed)).unwrap();
@@ -214,7 +214,7 @@ mod tests {
 
     #[test]
     fn what_is_held_outlives_its_owner() {
-        let placed = place(&large()).unwrap();
+        let placed = create(&large()).unwrap();
         let plain = Payload::Inline(Bytes::from_static(b"plain"));
         let kept = hold(vec![sent(&placed), plain.clone()]).unwrap();
         let copy = sent(&placed);
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn another_file_under_the_same_number_is_not_taken() {
-        let placed = place(b"one").unwrap();
+        let placed = create(b"one").unwrap();
         let mut reference = placed.reference().clone();
         for change in [
             |r: &mut SegmentRef| r.inode += 1,
@@ -248,7 +248,7 @@ mod tests {
     #[test]
     fn more_than_a_process_keeps_open_is_mapped() {
         let placed: Vec<_> = (0..MOST_HELD)
-            .map(|number| place(&[number as u8; 3]).unwrap())
+            .map(|number| create(&[number as u8; 3]).unwrap())
             .collect();
         let held = hold(placed.iter().map(sent).collect()).unwrap();
         assert_eq!(held[7], Payload::Inline(Bytes::from_static(&[7; 3])));
@@ -259,7 +259,7 @@ mod tests {
     #[test]
     fn holes_are_filled_from_other_files() {
         let other = [vec![1u8; PAGE], vec![7u8; PAGE + 100]].concat();
-        let other = place(&other).unwrap();
+        let other = create(&other).unwrap();
         let segment = SegmentRef {
             offset: PAGE as u64,
             len: PAGE as u64 + 100,
@@ -267,7 +267,7 @@ mod tests {
         };
         let mut own = vec![2u8; 4 * PAGE];
         own[PAGE..2 * PAGE + 100].fill(0);
-        let own = place(&own).unwrap();
+        let own = create(&own).unwrap();
         let reference = SegmentRef {
             offset: 64,
             len: 4 * PAGE as u64 - 64,
@@ -326,7 +326,7 @@ mod tests {
         file.resize(64, 0);
         let own = [&word(18)[..], &word(1), &[7, ELSEWHERE], &word(0), &word(8)].concat();
         file.extend_from_slice(&own);
-        let placed = place(&file).unwrap();
+        let placed = create(&file).unwrap();
         let reference = SegmentRef {
             offset: 64,
             len: own.len() as u64,
@@ -343,7 +343,7 @@ mod tests {
 
     #[test]
     fn nothing_can_be_placed_too() {
-        let placed = place(b"").unwrap();
+        let placed = create(b"").unwrap();
         assert_eq!(resolve(placed.into()).unwrap(), Bytes::new());
     }
 }

@@ -1,6 +1,6 @@
 //! Replies to small calls of one message, which are sent together.
 
-use super::event::{EngineCommand, EngineTask, OutgoingReply};
+use super::event::{EngineCommand, IncomingRequest, OutgoingReply};
 use super::reply::idle;
 use super::{Machine, Now};
 use phalanx_protocol::parallel::{BatchedEnd, EngineAnswer, EngineRequest};
@@ -17,7 +17,7 @@ const MOST_BYTES: u64 = 1 << 20;
 #[derive(Debug, Default)]
 pub(super) struct HeldReplies {
     /// The first call that is held.
-    first: Option<EngineTask>,
+    first: Option<IncomingRequest>,
     ended: Vec<(BatchedEnd, Payload)>,
     bytes: u64,
 }
@@ -31,7 +31,7 @@ impl Machine {
     /// Holds the reply to a call of a batch, and sends the held replies if none is to be added.
     pub(super) fn hold(
         &mut self,
-        request: EngineTask,
+        request: IncomingRequest,
         (started, completed): (Now, Now),
         output: bool,
         value: Payload,
@@ -83,7 +83,7 @@ impl Machine {
 }
 
 /// Returns true if both calls arrived in one message.
-pub(super) fn are_alike(one: &EngineTask, other: &EngineTask) -> bool {
+pub(super) fn are_alike(one: &IncomingRequest, other: &IncomingRequest) -> bool {
     match (&one.content, &other.content) {
         (EngineRequest::Apply(Ok(ours)), EngineRequest::Apply(Ok(theirs))) => {
             one.batched && other.batched && Arc::ptr_eq(&ours.metadata, &theirs.metadata)

@@ -1,6 +1,6 @@
 //! Requests about the engine itself, which are replied to at once.
 
-use super::event::{EngineCommand, EngineTask};
+use super::event::{EngineCommand, IncomingRequest};
 use super::failure;
 use super::{ABORTED, Machine, Now, RuntimeState, status};
 use phalanx_protocol::id::MsgId;
@@ -12,7 +12,7 @@ use std::sync::Arc;
 impl Machine {
     pub(super) fn control(
         &mut self,
-        request: EngineTask,
+        request: IncomingRequest,
         now: Now,
         commands: &mut Vec<EngineCommand>,
     ) {
@@ -67,7 +67,7 @@ impl Machine {
 
     fn give(
         &mut self,
-        request: EngineTask,
+        request: IncomingRequest,
         answer: EngineAnswer,
         now: Now,
         commands: &mut Vec<EngineCommand>,
@@ -78,7 +78,7 @@ impl Machine {
 
     fn signal(
         &mut self,
-        request: EngineTask,
+        request: IncomingRequest,
         signal: &Signal,
         now: Now,
         commands: &mut Vec<EngineCommand>,
@@ -105,7 +105,7 @@ impl Machine {
     fn abort(&mut self, ids: &[MsgId], now: Now, commands: &mut Vec<EngineCommand>) {
         let (dropped, kept) = std::mem::take(&mut self.queue)
             .into_iter()
-            .partition(|request: &EngineTask| ids.is_empty() || ids.contains(&request.msg_id()));
+            .partition(|request: &IncomingRequest| ids.is_empty() || ids.contains(&request.msg_id()));
         self.queue = kept;
         self.drop_ahead(ids, commands);
         let current = self.current.iter().map(|c| c.request.msg_id());

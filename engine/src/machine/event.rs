@@ -29,7 +29,7 @@ pub(crate) enum RequestChannel {
 
 /// A request from a client.
 #[derive(Clone, Debug)]
-pub(crate) struct EngineTask {
+pub(crate) struct IncomingRequest {
     pub channel: RequestChannel,
     /// The identities of the reply.
     pub route: Vec<Bytes>,
@@ -41,7 +41,7 @@ pub(crate) struct EngineTask {
     pub content: EngineRequest,
 }
 
-impl EngineTask {
+impl IncomingRequest {
     pub fn msg_id(&self) -> MsgId {
         MsgId::new(self.header.msg_id.clone())
     }
@@ -57,9 +57,9 @@ impl EngineTask {
 #[derive(Debug)]
 pub(crate) enum EngineEvent {
     /// A request of a client.
-    Requested(Box<EngineTask>),
+    Requested(Box<IncomingRequest>),
     /// Several calls in one message, which differ in their arguments only.
-    Batch(Vec<EngineTask>),
+    Batch(Vec<IncomingRequest>),
     /// The deadline of held replies has passed.
     Flush,
     /// The artifacts of a run were found or not.
@@ -162,7 +162,7 @@ pub(crate) enum EngineCommand {
 /// A reply to a request.
 #[derive(Debug)]
 pub(crate) struct OutgoingReply {
-    pub request: EngineTask,
+    pub request: IncomingRequest,
     pub reply: EngineReply,
 }
 

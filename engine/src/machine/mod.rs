@@ -15,7 +15,7 @@ mod tests;
 mod work;
 
 pub(crate) use event::{
-    ArtifactFailure, BrokenArtifact, EngineCommand, EngineEvent, EngineIdentity, EngineTask, Now,
+    ArtifactFailure, BrokenArtifact, EngineCommand, EngineEvent, EngineIdentity, IncomingRequest, Now,
     OutgoingReply, RequestChannel, Shipment,
 };
 
@@ -54,7 +54,7 @@ pub(crate) struct Machine {
     abi: Option<String>,
     /// The loaded libraries other than cells.
     loaded: HashSet<ArtifactHash>,
-    queue: VecDeque<EngineTask>,
+    queue: VecDeque<IncomingRequest>,
     /// Replies held back to be sent together.
     held: HeldReplies,
     /// The paths of the last call's artifacts, for other calls of its batch.
@@ -86,7 +86,7 @@ enum RuntimeState {
 /// The running cell or call.
 #[derive(Debug)]
 struct Current {
-    request: EngineTask,
+    request: IncomingRequest,
     work: TaskWork,
     run: RunId,
     started: Now,
@@ -192,7 +192,7 @@ impl Machine {
         }
     }
 
-    fn requested(&mut self, request: EngineTask, now: Now, commands: &mut Vec<EngineCommand>) {
+    fn requested(&mut self, request: IncomingRequest, now: Now, commands: &mut Vec<EngineCommand>) {
         match &request.content {
             EngineRequest::Execute { .. } | EngineRequest::Apply(_) => {
                 let msg_id = request.msg_id();
@@ -221,7 +221,7 @@ impl Machine {
         self.send_ahead(now, commands);
     }
 
-    fn begin(&mut self, request: EngineTask, now: Now, commands: &mut Vec<EngineCommand>) {
+    fn begin(&mut self, request: IncomingRequest, now: Now, commands: &mut Vec<EngineCommand>) {
         if !request.is_quiet() {
             status(&request, EngineStatus::Busy, commands);
         }
@@ -285,7 +285,7 @@ impl Machine {
     /// Declines a request that this engine cannot run.
     fn decline(
         &mut self,
-        request: EngineTask,
+        request: IncomingRequest,
         why: &NotRunnable,
         now: Now,
         commands: &mut Vec<EngineCommand>,
@@ -468,7 +468,7 @@ impl Machine {
     }
 }
 
-fn status(request: &EngineTask, status: EngineStatus, commands: &mut Vec<EngineCommand>) {
+fn status(request: &IncomingRequest, status: EngineStatus, commands: &mut Vec<EngineCommand>) {
     commands.push(EngineCommand::Publish {
         parent: Some(request.header.clone()),
         output: EngineOutput::Status(status),

@@ -2,7 +2,7 @@
 //! does not wait for the engine in between.
 
 use super::batch::are_alike;
-use super::event::{EngineCommand, EngineTask};
+use super::event::{EngineCommand, IncomingRequest};
 use super::work::{self, TaskWork};
 use super::{Current, Machine, Now};
 use chrono::TimeDelta;
@@ -25,14 +25,14 @@ pub(super) struct PrefetchedCalls {
     /// The calls in the order in which they run.
     calls: VecDeque<Current>,
     /// Recalled calls, queued again once no prefetched calls are left.
-    returned: Vec<EngineTask>,
+    returned: Vec<IncomingRequest>,
     /// The function whose last call was quick.
     quick: Option<Arc<CallMetadata>>,
 }
 
 impl PrefetchedCalls {
     /// Returns the first prefetched call.
-    pub(super) fn first(&self) -> Option<&EngineTask> {
+    pub(super) fn first(&self) -> Option<&IncomingRequest> {
         self.calls.front().map(|call| &call.request)
     }
 

@@ -1,6 +1,6 @@
 //! The end of a cell, and replies.
 
-use super::event::{EngineCommand, EngineTask, OutgoingReply};
+use super::event::{EngineCommand, IncomingRequest, OutgoingReply};
 use super::failure::{self, EngineFailure, LeftVariables};
 use super::work::{self, TaskWork};
 use super::{Machine, Now, status};
@@ -13,7 +13,7 @@ use phalanx_protocol::runtime::Outcome;
 use phalanx_transport::wire::Header;
 
 /// Returns the name of the request in errors, as in ipyparallel.
-fn method(request: &EngineTask) -> &'static str {
+fn method(request: &IncomingRequest) -> &'static str {
     match request.content {
         EngineRequest::Apply(_) => "apply",
         _ => "execute",
@@ -162,7 +162,7 @@ impl Machine {
     /// Refuses a cell that has not begun.
     pub(super) fn reply_refused(
         &mut self,
-        request: EngineTask,
+        request: IncomingRequest,
         reason: RefusalReason,
         now: Now,
         commands: &mut Vec<EngineCommand>,
@@ -172,7 +172,7 @@ impl Machine {
 
     fn reply_with_refusal(
         &mut self,
-        request: EngineTask,
+        request: IncomingRequest,
         reason: RefusalReason,
         started: Now,
         commands: &mut Vec<EngineCommand>,
@@ -190,7 +190,7 @@ impl Machine {
     /// Replies with a failure to a request that cannot be served.
     pub(super) fn reply_failed(
         &mut self,
-        request: EngineTask,
+        request: IncomingRequest,
         failure: &EngineFailure,
         now: Now,
         commands: &mut Vec<EngineCommand>,
@@ -203,7 +203,7 @@ impl Machine {
     /// Replies that this engine cannot run a task, so that the scheduler tries another one.
     pub(super) fn reply_unmet(
         &mut self,
-        request: EngineTask,
+        request: IncomingRequest,
         failure: &EngineFailure,
         now: Now,
         commands: &mut Vec<EngineCommand>,
@@ -216,7 +216,7 @@ impl Machine {
     /// Replies that a request was aborted before it began.
     pub(super) fn reply_aborted(
         &mut self,
-        request: EngineTask,
+        request: IncomingRequest,
         now: Now,
         commands: &mut Vec<EngineCommand>,
     ) {
@@ -228,7 +228,7 @@ impl Machine {
     /// Sends a reply and publishes `idle`.
     pub(super) fn reply(
         &mut self,
-        request: EngineTask,
+        request: IncomingRequest,
         reply: EngineReply,
         commands: &mut Vec<EngineCommand>,
     ) {
@@ -242,7 +242,7 @@ impl Machine {
 
     fn publish_failure(
         &self,
-        request: &EngineTask,
+        request: &IncomingRequest,
         failure: &EngineFailure,
         commands: &mut Vec<EngineCommand>,
     ) {
@@ -255,7 +255,7 @@ impl Machine {
         });
     }
 
-    fn failed(&self, request: &EngineTask, failure: &EngineFailure, started: Now) -> EngineReply {
+    fn failed(&self, request: &IncomingRequest, failure: &EngineFailure, started: Now) -> EngineReply {
         let answer = EngineAnswer::Failed {
             error: failure.content(&self.identity, method(request)),
             execution_count: Some(self.execution_count),
@@ -266,7 +266,7 @@ impl Machine {
     /// Returns a reply with the metadata of ipyparallel and of Phalanx.
     pub(super) fn answer(
         &self,
-        request: &EngineTask,
+        request: &IncomingRequest,
         answer: EngineAnswer,
         started: Now,
     ) -> EngineReply {

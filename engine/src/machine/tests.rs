@@ -79,12 +79,12 @@ impl Engine {
     }
 }
 
-fn request(id: &str, content: EngineRequest) -> EngineTask {
+fn request(id: &str, content: EngineRequest) -> IncomingRequest {
     let msg_type = match content {
         EngineRequest::Unknown => "odd_request",
         ref known => known.msg_type(),
     };
-    EngineTask {
+    IncomingRequest {
         channel: RequestChannel::Mux,
         route: vec!["client".into()],
         header: Header {

@@ -13,7 +13,7 @@ pub struct OutputSink {
     iopub: IoPub,
     cause: Requester,
     count: usize,
-    loudness: OutputVisibility,
+    visibility: OutputVisibility,
     /// Locked for an assignment.
     kept: Arc<Mutex<OutputRecord>>,
 }
@@ -31,19 +31,19 @@ struct OutputRecord {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputVisibility {
     /// Outputs are published.
-    Loud,
+    Published,
     /// Nothing is published, as `silent` requests.
     Silent,
 }
 
 impl OutputSink {
     /// Creates the sink of a cell with execution count `count`.
-    pub fn new(iopub: IoPub, cause: Requester, count: usize, loudness: OutputVisibility) -> Self {
+    pub fn new(iopub: IoPub, cause: Requester, count: usize, visibility: OutputVisibility) -> Self {
         Self {
             iopub,
             cause,
             count,
-            loudness,
+            visibility,
             kept: Arc::default(),
         }
     }
@@ -70,7 +70,7 @@ impl OutputSink {
         if let Output::Result(bundle) = &output {
             self.kept().value = Some(bundle.clone());
         }
-        if self.loudness == OutputVisibility::Silent {
+        if self.visibility == OutputVisibility::Silent {
             return;
         }
         let outputs = match &mut self.kept().terminal {
@@ -153,7 +153,7 @@ impl OutputSink {
     /// publishes nothing.
     pub fn of_expression(&self) -> Self {
         Self {
-            loudness: OutputVisibility::Silent,
+            visibility: OutputVisibility::Silent,
             kept: Arc::default(),
             ..self.clone()
         }

@@ -53,7 +53,7 @@ pub struct Request {
     /// Its origin.
     pub from: Requester,
     /// The content.
-    pub asked: RequestContent,
+    pub content: RequestContent,
 }
 
 /// The content of a request on shell or control.
@@ -118,17 +118,17 @@ impl Request {
         let subshell = envelope.header.subshell_id.clone().map(SubshellId);
         let metadata = std::mem::take(&mut envelope.metadata);
         let buffers = std::mem::take(&mut envelope.buffers);
-        let asked = asked(&envelope.header.msg_type, content, metadata, buffers);
+        let content = parse_content(&envelope.header.msg_type, content, metadata, buffers);
         let from = Requester {
             channel,
             request: Arc::new(envelope),
             subshell,
         };
-        Self { from, asked }
+        Self { from, content }
     }
 }
 
-fn asked(
+fn parse_content(
     msg_type: &str,
     mut content: Value,
     metadata: Map<String, Value>,

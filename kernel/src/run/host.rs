@@ -117,7 +117,7 @@ async fn placed((told, raw): RawReply) -> RawReply {
         return (told, raw);
     }
     let all = raw.clone();
-    let place = move |value: Payload| match is_large(&value).then(|| segment::place(value.frame()))
+    let place = move |value: Payload| match is_large(&value).then(|| segment::create(value.frame()))
     {
         Some(Ok(placed)) => placed.into(),
         // Without memory for a copy, the value is sent inline.

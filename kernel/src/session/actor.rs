@@ -243,13 +243,13 @@ impl SessionActor {
     }
 
     fn run(&mut self, cell: SessionCell) {
-        let loudness = if cell.silent {
+        let visibility = if cell.silent {
             OutputVisibility::Silent
         } else {
-            OutputVisibility::Loud
+            OutputVisibility::Published
         };
         let iopub = self.channels.iopub().clone();
-        let sink = OutputSink::new(iopub, cell.from.clone(), cell.count, loudness);
+        let sink = OutputSink::new(iopub, cell.from.clone(), cell.count, visibility);
         let sink = match cell.from.is_console(cell.allow_stdin) {
             true => sink.on_terminal(),
             false => sink,

@@ -63,7 +63,7 @@ impl SessionActor {
                     let input = self.channels.input().clone();
                     // No cell is running, so frontends do not expect an `input_request`.
                     let prompter = InputPrompter::new(input, from.clone(), false);
-                    let sink = OutputSink::new(iopub, from, 0, OutputVisibility::Loud);
+                    let sink = OutputSink::new(iopub, from, 0, OutputVisibility::Published);
                     woken.push(CellContext::new(sink, prompter, "", 0));
                 }
             }

@@ -178,13 +178,13 @@ impl Session {
         commands
     }
 
-    fn request(&mut self, Request { from, asked }: Request, commands: &mut Vec<SessionCommand>) {
-        if let RequestContent::Execute(request) = asked {
+    fn request(&mut self, Request { from, content }: Request, commands: &mut Vec<SessionCommand>) {
+        if let RequestContent::Execute(request) = content {
             self.execute(from, request, commands);
             return;
         }
         Self::open(&from, commands);
-        let reply = match asked {
+        let reply = match content {
             RequestContent::Execute(_) => None,
             RequestContent::KernelInfo => Some(info::kernel_info()),
             RequestContent::Connect => Some(info::connect_reply(&self.connection)),

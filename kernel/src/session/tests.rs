@@ -17,10 +17,10 @@ fn session() -> Session {
     })
 }
 
-fn asks(from: &str, asked: RequestContent) -> SessionEvent {
+fn asks(from: &str, content: RequestContent) -> SessionEvent {
     SessionEvent::Request(Request {
         from: Requester::nobody(from),
-        asked,
+        content,
     })
 }
 
@@ -335,7 +335,7 @@ fn shutdown_answers_everything_first() {
 fn executes_within(subshell: &SubshellId, from: &str) -> SessionEvent {
     SessionEvent::Request(Request {
         from: Requester::nobody(from).within(subshell),
-        asked: RequestContent::Execute(ExecuteRequest::new(format!("source of {from}"))),
+        content: RequestContent::Execute(ExecuteRequest::new(format!("source of {from}"))),
     })
 }
 

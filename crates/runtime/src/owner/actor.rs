@@ -238,10 +238,10 @@ impl Actor {
                 })
                 .await;
             }
-            Event::Command(Some(RuntimeCommand::Hear(run))) => {
+            Event::Command(Some(RuntimeCommand::RunCallbacks(run))) => {
                 self.capture.start(run, false, Vec::new());
                 self.begin();
-                self.request(&RuntimeRequest::Hear { run }).await;
+                self.request(&RuntimeRequest::RunCallbacks { run }).await;
             }
             Event::Command(Some(RuntimeCommand::Call(run, call))) => self.call(run, call),
             Event::Command(Some(RuntimeCommand::Recall)) => self.recall(),

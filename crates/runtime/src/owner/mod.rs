@@ -142,7 +142,7 @@ enum RuntimeCommand {
     Set(Setting),
     Load(PathBuf),
     Run(RunId, CompiledCell),
-    Hear(RunId),
+    RunCallbacks(RunId),
     Interrupt,
     Snapshots(bool),
     Call(RunId, FunctionCall),
@@ -192,7 +192,7 @@ impl Runtime {
 
     /// Runs the callbacks for events of comms; a run like a cell's.
     pub fn run_callbacks(&self, run: RunId) {
-        self.command(RuntimeCommand::Hear(run));
+        self.command(RuntimeCommand::RunCallbacks(run));
     }
 
     /// Stops the running cell, if any.

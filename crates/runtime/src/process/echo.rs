@@ -123,7 +123,7 @@ impl Namespace {
             "return-input" => self.output = std::mem::take(&mut self.input),
             // In a file, which belongs to the caller.
             "return-placed" => {
-                let placed = phalanx_sys::segment::place(&self.input)?;
+                let placed = phalanx_sys::segment::create(&self.input)?;
                 self.output = placed.frame().to_vec();
                 std::mem::forget(placed);
             }

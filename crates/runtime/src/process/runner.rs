@@ -140,7 +140,7 @@ impl Runner {
                 }
                 self.call(run, &artifact, offset, input)
             }
-            RuntimeRequest::Hear { run } => {
+            RuntimeRequest::RunCallbacks { run } => {
                 self.guard(LoadedCells::run_callbacks);
                 mark_end(run);
                 self.ran(run, &RuntimeReply::Ended { run })

@@ -95,7 +95,7 @@ fn calls_that_fail_say_how() {
 /// Returns the calls of one message.
 fn batch(ids: &[&str]) -> EngineEvent {
     let alike = request("", call());
-    let one = |id: &&str| EngineTask {
+    let one = |id: &&str| IncomingRequest {
         header: Header {
             msg_id: (*id).to_owned(),
             ..alike.header.clone()

@@ -170,11 +170,11 @@ impl LocalActor {
                 self.with_runtime(|runtime| runtime.set_snapshots(on));
                 return None;
             }
-            LocalRequest::Hear { context, heard } => {
+            LocalRequest::RunCallbacks { context, heard } => {
                 let heard = Some(heard);
                 self.hearings
                     .insert(job, PendingCallback { context, heard });
-                return Some(LocalEvent::Hear { hearing: job });
+                return Some(LocalEvent::RunCallbacks { hearing: job });
             }
             LocalRequest::Set(setting) => {
                 self.with_runtime(|runtime| runtime.set(setting));
@@ -314,19 +314,19 @@ impl LocalActor {
                 }
                 self.with_runtime(|runtime| runtime.run(run, cell));
             }
-            LocalCommand::Hear { hearing, run } => {
+            LocalCommand::RunCallbacks { hearing, run } => {
                 if let Some(hearing) = self.hearings.get(&hearing) {
                     self.run = Some((run, hearing.context.clone()));
                 }
                 self.with_runtime(|runtime| runtime.run_callbacks(run));
             }
-            LocalCommand::Heard { hearing } => {
+            LocalCommand::CallbacksCalled { hearing } => {
                 if let Some(hearing) = self.hearings.get_mut(&hearing) {
                     // The session waits for it until the kernel ends.
                     hearing.heard.take().map(|heard| heard.send(()));
                 }
             }
-            LocalCommand::HearingOver { hearing, failure } => {
+            LocalCommand::CallbacksEnded { hearing, failure } => {
                 if let (Some(hearing), Some(failure)) = (self.hearings.remove(&hearing), failure) {
                     hearing.context.sink().failure(failure).await;
                 }

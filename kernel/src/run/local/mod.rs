@@ -40,7 +40,7 @@ enum LocalRequest {
         source: String,
         reply: oneshot::Sender<Result<EvaluatorReply, Failure>>,
     },
-    Hear {
+    RunCallbacks {
         context: CellContext,
         heard: oneshot::Sender<()>,
     },
@@ -112,7 +112,7 @@ impl Local {
         // Without a reply, the runtime has ended and has no callbacks.
         let _ = self
             .requests
-            .ask(|heard| LocalRequest::Hear { context, heard })
+            .ask(|heard| LocalRequest::RunCallbacks { context, heard })
             .await;
     }
 

@@ -27,7 +27,7 @@ impl LocalState {
         self.hearings.waiting.push_back(hearing);
         self.hear_next(commands);
         if self.hearings.waiting.contains(&hearing) {
-            commands.push(LocalCommand::Heard { hearing });
+            commands.push(LocalCommand::CallbacksCalled { hearing });
         }
     }
 
@@ -48,7 +48,7 @@ impl LocalState {
             let run = RunId(self.runs);
             self.hearings.current = Some((hearing, run));
             self.hearings.interrupted = false;
-            commands.push(LocalCommand::Hear { hearing, run });
+            commands.push(LocalCommand::RunCallbacks { hearing, run });
         }
     }
 
@@ -89,7 +89,7 @@ impl LocalState {
             Outcome::Panicked(panic) => Some(Failure::Panic(panic.clone())),
             _ => None,
         };
-        commands.push(LocalCommand::HearingOver { hearing, failure });
+        commands.push(LocalCommand::CallbacksEnded { hearing, failure });
         if died {
             self.end_waiting(commands);
         } else {
@@ -102,7 +102,7 @@ impl LocalState {
     fn end_waiting(&mut self, commands: &mut Vec<LocalCommand>) {
         for hearing in self.hearings.waiting.drain(..) {
             let failure = None;
-            commands.push(LocalCommand::HearingOver { hearing, failure });
+            commands.push(LocalCommand::CallbacksEnded { hearing, failure });
         }
     }
 }

@@ -22,7 +22,7 @@ pub(in crate::run::local) enum LocalEvent {
         source: String,
     },
     /// Run the callbacks for frontends' actions.
-    Hear { hearing: JobId },
+    RunCallbacks { hearing: JobId },
     /// Interrupt the running cell.
     Interrupt,
     /// The evaluator process could not be started.
@@ -55,16 +55,16 @@ pub(in crate::run::local) enum LocalCommand {
         cell: CompiledCell,
     },
     /// Run the callbacks for frontends' actions.
-    Hear {
+    RunCallbacks {
         hearing: JobId,
         run: RunId,
     },
     /// Release the waiting frontend; the callbacks may run later.
-    Heard {
+    CallbacksCalled {
         hearing: JobId,
     },
     /// The callbacks have run or will not run.
-    HearingOver {
+    CallbacksEnded {
         hearing: JobId,
         failure: Option<Failure>,
     },

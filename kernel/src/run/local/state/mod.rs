@@ -92,7 +92,7 @@ impl LocalState {
                 });
                 self.start_next(&mut commands);
             }
-            LocalEvent::Hear { hearing } => self.request_callbacks(hearing, &mut commands),
+            LocalEvent::RunCallbacks { hearing } => self.request_callbacks(hearing, &mut commands),
             LocalEvent::Interrupt => self.interrupt(&mut commands),
             LocalEvent::EvaluatorNotStarted(failure) => {
                 self.evaluator_failed(&failure, &mut commands)

@@ -50,9 +50,9 @@ fn told(command: &LocalCommand) -> String {
         LocalCommand::InterruptRuntime => "interrupt runtime".into(),
         LocalCommand::Load(path) => format!("load {}", path.display()),
         LocalCommand::Run { run, .. } => format!("run {run}"),
-        LocalCommand::Hear { hearing, run } => format!("hear {} as {run}", hearing.0),
-        LocalCommand::Heard { hearing } => format!("heard {}", hearing.0),
-        LocalCommand::HearingOver { hearing, failure } => match failure {
+        LocalCommand::RunCallbacks { hearing, run } => format!("hear {} as {run}", hearing.0),
+        LocalCommand::CallbacksCalled { hearing } => format!("heard {}", hearing.0),
+        LocalCommand::CallbacksEnded { hearing, failure } => match failure {
             None => format!("over {}", hearing.0),
             Some(failure) => format!("over {} {failure:?}", hearing.0),
         },
@@ -484,7 +484,7 @@ fn what_a_cell_that_panicked_would_have_defined_is_known() {
 }
 
 fn hear(hearing: u64) -> LocalEvent {
-    LocalEvent::Hear {
+    LocalEvent::RunCallbacks {
         hearing: JobId(hearing),
     }
 }
