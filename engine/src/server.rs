@@ -5,8 +5,8 @@ use crate::artifacts::ArtifactStore;
 use crate::config::{EngineConfig, EngineError, Exit};
 use crate::link::{ContactStep, ControllerContact, EngineLink, LinkEvent, TICK, is_there};
 use crate::machine::{
-    EngineCommand, EngineEvent, EngineIdentity, IncomingRequest, Machine, OutgoingReply, RequestChannel,
-    Shipment,
+    EngineCommand, EngineEvent, EngineIdentity, IncomingRequest, Machine, OutgoingReply,
+    RequestChannel, Shipment,
 };
 use crate::parent;
 use crate::runtime::RuntimeSlot;

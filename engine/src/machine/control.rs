@@ -103,9 +103,12 @@ impl Machine {
     }
 
     fn abort(&mut self, ids: &[MsgId], now: Now, commands: &mut Vec<EngineCommand>) {
-        let (dropped, kept) = std::mem::take(&mut self.queue)
-            .into_iter()
-            .partition(|request: &IncomingRequest| ids.is_empty() || ids.contains(&request.msg_id()));
+        let (dropped, kept) =
+            std::mem::take(&mut self.queue)
+                .into_iter()
+                .partition(|request: &IncomingRequest| {
+                    ids.is_empty() || ids.contains(&request.msg_id())
+                });
         self.queue = kept;
         self.drop_ahead(ids, commands);
         let current = self.current.iter().map(|c| c.request.msg_id());

@@ -15,8 +15,8 @@ mod tests;
 mod work;
 
 pub(crate) use event::{
-    ArtifactFailure, BrokenArtifact, EngineCommand, EngineEvent, EngineIdentity, IncomingRequest, Now,
-    OutgoingReply, RequestChannel, Shipment,
+    ArtifactFailure, BrokenArtifact, EngineCommand, EngineEvent, EngineIdentity, IncomingRequest,
+    Now, OutgoingReply, RequestChannel, Shipment,
 };
 
 pub(crate) use failure::{no_stdin, not_on_engines};

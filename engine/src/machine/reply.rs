@@ -255,7 +255,12 @@ impl Machine {
         });
     }
 
-    fn failed(&self, request: &IncomingRequest, failure: &EngineFailure, started: Now) -> EngineReply {
+    fn failed(
+        &self,
+        request: &IncomingRequest,
+        failure: &EngineFailure,
+        started: Now,
+    ) -> EngineReply {
         let answer = EngineAnswer::Failed {
             error: failure.content(&self.identity, method(request)),
             execution_count: Some(self.execution_count),

@@ -6,6 +6,7 @@ use super::failover::{ActiveSnapshot, StandbySnapshot};
 use super::host::{self, HostReplier, ReceivedCall};
 use super::start::{StartedRuntime, describe};
 use super::stdin::StdinEvent;
+use super::stop::{Due, Interrupted, RunStop};
 use super::text::PendingText;
 use super::wire::Wire;
 use super::{HostCall, RuntimeCommand, RuntimeEvent};
@@ -42,17 +43,6 @@ const BACKLOG: usize = 64;
 
 /// The time for which the pipes of a dead process are read: a child process may keep them open.
 const DRAIN_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// The time for the end markers to arrive after the runtime's reply, on pipes that a cell has
-/// redirected.
-const MARKER_TIMEOUT: Duration = Duration::from_millis(500);
-
-/// The time a cell has to stop after an interrupt, if there is no snapshot or it polls for
-/// interrupts.
-const GRACE: Duration = Duration::from_secs(2);
-
-/// The time after which stopping a run that has not started is tried again.
-const AGAIN: Duration = Duration::from_millis(10);
 
 /// The time the runtime's processes have to exit on request.
 const END_TIMEOUT: Duration = Duration::from_secs(5);
@@ -92,19 +82,13 @@ pub(super) struct Actor {
     pub(super) loaded: Vec<PathBuf>,
     /// True once the user has been notified of cells that run without a snapshot.
     pub(super) told: bool,
-    /// The time at which a cell that was requested to stop is killed.
-    grace: Option<Instant>,
-    /// True during shutdown, when no snapshot takes over.
-    ending: bool,
+    stop: RunStop,
     pub(super) backlog: VecDeque<RuntimeEvent>,
     events: mpsc::Sender<RuntimeEvent>,
     host_tx: mpsc::Sender<ReceivedCall>,
     host_calls: mpsc::Receiver<ReceivedCall>,
     connections: JoinSet<()>,
     open: [bool; 2],
-    /// A run that has ended according to the runtime's reply, but whose end markers have not
-    /// arrived.
-    overdue: Option<(RunId, Instant)>,
 }
 
 pub(super) async fn run(
@@ -129,15 +113,13 @@ pub(super) async fn run(
         group,
         loaded: Vec::new(),
         told: false,
-        grace: None,
-        ending: false,
+        stop: RunStop::default(),
         backlog: VecDeque::new(),
         events,
         host_tx,
         host_calls,
         connections: JoinSet::new(),
         open: [true; 2],
-        overdue: None,
     };
     loop {
         let event = actor.next(&mut commands).await;
@@ -157,7 +139,7 @@ pub(super) async fn run(
                 let status = describe(ExitStatus::from_raw(status));
                 actor.hear_out();
                 actor.settle_overdue();
-                if actor.ending || !actor.take_over(&status).await {
+                if actor.stop.is_final() || !actor.take_over(&status).await {
                     actor.died(&status).await;
                     return;
                 }
@@ -177,8 +159,7 @@ pub(super) async fn run(
 impl Actor {
     async fn next(&mut self, commands: &mut mpsc::UnboundedReceiver<RuntimeCommand>) -> Event {
         let room = self.backlog.len() < BACKLOG;
-        let overdue = self.overdue.map(|(_, at)| at);
-        let due = [self.capture.deadline(), overdue, self.grace];
+        let due = [self.capture.deadline(), self.stop.deadline()];
         let due = due.into_iter().flatten().min();
         let StartedRuntime {
             child,
@@ -304,10 +285,11 @@ impl Actor {
             Event::Tick => {
                 let now = Instant::now();
                 self.capture.tick(now);
-                if let Some((run, _)) = self.overdue.take_if(|(_, at)| now >= *at) {
+                let Due { end, kill } = self.stop.due(now);
+                if let Some(run) = end {
                     self.capture.end(run);
                 }
-                if self.grace.take_if(|at| now >= *at).is_some() {
+                if kill {
                     self.stop_runner().await;
                 }
             }
@@ -319,7 +301,7 @@ impl Actor {
         match reply {
             RuntimeReply::Ended { run } => {
                 if self.capture.running() == Some(run) {
-                    self.overdue = Some((run, Instant::now() + MARKER_TIMEOUT));
+                    self.stop.replied(run, Instant::now());
                 }
             }
             // A process that has called a function reports the end after all output of the
@@ -361,7 +343,7 @@ impl Actor {
                 }
                 CapturedOutput::Ended { run, outcome } => {
                     self.process.stdin.end();
-                    self.grace = None;
+                    self.stop.reset();
                     self.ended(run, outcome);
                 }
             }
@@ -397,7 +379,7 @@ impl Actor {
 
     /// Starts a run without a stop request.
     pub(super) fn begin(&mut self) {
-        self.grace = None;
+        self.stop.reset();
         for word in [STOP_WORD, ASKED_WORD] {
             self.process.page.words()[word].store(0, Ordering::SeqCst);
         }
@@ -406,7 +388,7 @@ impl Actor {
     /// Ends a run that has ended according to the runtime's reply, although its process has exited
     /// since.
     fn settle_overdue(&mut self) {
-        if let Some((run, _)) = self.overdue.take() {
+        if let Some(run) = self.stop.take_unmarked() {
             self.read_pipes();
             self.attribute_pending();
             self.capture.end(run);
@@ -421,11 +403,12 @@ impl Actor {
         }
         let words = self.process.page.words();
         words[STOP_WORD].store(1, Ordering::SeqCst);
-        let looks = words[ASKED_WORD].load(Ordering::SeqCst) != 0;
-        if self.grace.take().is_some() || (self.protection.is_ready() && !looks) {
+        let circumstances = Interrupted {
+            is_protected: self.protection.is_ready(),
+            polls: words[ASKED_WORD].load(Ordering::SeqCst) != 0,
+        };
+        if self.stop.interrupt(circumstances, Instant::now()) {
             self.stop_runner().await;
-        } else {
-            self.grace = Some(Instant::now() + GRACE);
         }
     }
 
@@ -441,7 +424,7 @@ impl Actor {
             self.kill_runner().await;
         } else if self.capture.running().is_some() {
             // It has not started, or its end is in transit.
-            self.grace = Some(Instant::now() + AGAIN);
+            self.stop.not_running(Instant::now());
         }
     }
 
@@ -522,7 +505,7 @@ impl Actor {
 
     /// Kills the process that runs cells, without a successor.
     async fn kill(&mut self) {
-        self.ending = true;
+        self.stop.shut_down();
         self.kill_runner().await;
     }
 

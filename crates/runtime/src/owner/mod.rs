@@ -7,6 +7,7 @@ mod host;
 mod notice;
 mod start;
 mod stdin;
+mod stop;
 mod text;
 mod wire;
 
