@@ -85,7 +85,7 @@ const AROUND: [Case; 13] = [
     ),
     (
         "let x = None;",
-        &[("E0282", 1, 5, "`let x: Option<T> = None;`")],
+        &[("E0282", 1, 5, "type: `let x: Option<f64> = None;`, for")],
     ),
     // Lints have no codes.
     (

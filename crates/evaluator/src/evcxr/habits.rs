@@ -53,9 +53,16 @@ fn with_types(help: &str) -> String {
         text += if is_parameter { "f64" } else { &name };
         text += &part[name.len()..];
     }
-    match has_changed {
-        true => format!("{text}, for instance"),
-        false => text,
+    if !has_changed {
+        return text;
+    }
+    // The advice names the parameter, which the cell does not.
+    let around = text
+        .split_once(", where the type")
+        .and_then(|(before, after)| Some((before, after.split_once(" specified")?.1)));
+    match around {
+        Some((before, example)) => format!("{before}{example}, for instance"),
+        None => format!("{text}, for instance"),
     }
 }
 
@@ -469,6 +476,10 @@ mod tests {
             (
                 "consider specifying the generic argument: `v.iter().collect::<Vec<_>>()`",
                 "consider specifying the generic argument: `v.iter().collect::<Vec<_>>()`",
+            ),
+            (
+                "consider giving `x` an explicit type, where the type for type parameter `T` is specified: `let x: Option<T> = None;`",
+                "consider giving `x` an explicit type: `let x: Option<f64> = None;`, for instance",
             ),
             ("use `Vec<T>` here", "use `Vec<T>` here"),
         ] {
