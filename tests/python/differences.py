@@ -74,8 +74,9 @@ def differ(arguments):
         yield "same", told([own, USES_VALUE])
         yield "panic", told([own, PANICS])
         yield "moved", told([own, USES_MOVED])
-        yield "package", told([other, USES])
+        # In this order: the second case's cell runs, and the namespace is one of the other package then.
         yield "package's variable", told([other, USES_VALUE])
+        yield "package", told([other, USES])
         # Nobody has taken anything from the first.
         yield "first", plain("".join(first.run(USES)))
 

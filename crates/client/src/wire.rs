@@ -10,7 +10,7 @@ use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::{
     Call, CallBatch, CallMetadata, Cell, CellMetadata, ConnectionReply, Content, DirectMetadata,
     EngineAnswer, EngineOutput, EngineReply, EngineRequest, ErrorContent, Message, MessageRef,
-    RegistrationNotification, ShutdownNotification, TaskMetadata, UnregistrationNotification,
+    RegistrationNotification, SchedulingMetadata, ShutdownNotification, UnregistrationNotification,
 };
 use phalanx_protocol::payload::{Payload, Segment};
 use phalanx_transport::warn_rarely;
@@ -276,7 +276,7 @@ fn schedule(message: &mut Message, work: &EngineTask, targets: &[EngineUuid]) {
     let Some(balanced) = work.scheduling() else {
         return message.add(&DirectMetadata { label });
     };
-    message.add(&TaskMetadata {
+    message.add(&SchedulingMetadata {
         after: balanced.after.clone(),
         follow: balanced.follow.clone(),
         timeout: balanced.timeout,

@@ -63,7 +63,7 @@ pub use serde;
 
 pub use async_result::{
     AsyncHubResult, AsyncMapResult, AsyncResult, AsyncResultHandle, Chunks, DoneAndPending, Items,
-    Many, One, Outputs, ResultFuture, ReturnWhen, Shape, StreamedOutput, TaskAttributes,
+    Many, One, Outputs, ResultFuture, ReturnWhen, Shape, StreamedOutput, TaskMetadata,
     TaskOutcomes,
 };
 pub use client::{Client, Cluster, ClusterBuilder, EngineQueue, QueueStatus, ResultStatus};

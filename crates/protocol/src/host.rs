@@ -317,14 +317,14 @@ pub struct AsyncResultSnapshot {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct TaskSnapshot {
     /// The metadata record, with ipyparallel's keys.
-    pub metadata: TaskAttributes,
+    pub metadata: TaskMetadata,
     /// Its outcome; `None` while pending.
     pub result: Option<Result<(), RemoteFailure>>,
 }
 
 /// Metadata of one task; the keys are those of ipyparallel's `client.py`.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct TaskAttributes {
+pub struct TaskMetadata {
     /// The msg_id of the request.
     pub msg_id: Option<MsgId>,
     /// The time the client sent it (client's clock).

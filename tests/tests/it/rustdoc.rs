@@ -20,7 +20,7 @@ const WITHOUT: [&str; 6] = [
     "Spread",
     "With",
     "MimeBundle",
-    "TaskMetadata",
+    "SchedulingMetadata",
     "png",
     "jpeg",
 ];

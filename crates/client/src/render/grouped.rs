@@ -2,7 +2,7 @@
 
 use super::label::{self, Labels};
 use super::row::row;
-use phalanx_protocol::host::{AsyncResultSnapshot, GroupBy, TaskAttributes};
+use phalanx_protocol::host::{AsyncResultSnapshot, GroupBy, TaskMetadata};
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::output::{Display, Output, StreamName};
 
@@ -62,7 +62,7 @@ pub fn grouped(
     page.outputs
 }
 
-type Task<'a> = (EngineId, &'a TaskAttributes);
+type Task<'a> = (EngineId, &'a TaskMetadata);
 
 struct Page {
     labels: Labels,
@@ -144,7 +144,7 @@ mod tests {
     /// Engine 1 precedes engine 0, so that a test can detect the ordering by engine.
     fn snapshot() -> AsyncResultSnapshot {
         let task = |id: u32, displays: &[&str]| TaskSnapshot {
-            metadata: TaskAttributes {
+            metadata: TaskMetadata {
                 engine_id: Some(EngineId(id)),
                 stdout: "ns\n".to_owned(),
                 stderr: if id == 1 { "err" } else { "" }.to_owned(),
@@ -157,7 +157,7 @@ mod tests {
                     .collect(),
                 execute_result: Some(MimeBundle::plain("5")),
                 execution_count: Some(8),
-                ..TaskAttributes::default()
+                ..TaskMetadata::default()
             },
             result: None,
         };

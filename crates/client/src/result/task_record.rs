@@ -7,7 +7,7 @@ use super::record::{TaskEnd, TaskOutcome, TaskUpdate};
 use crate::task::EngineTask;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::RemoteFailure;
-use phalanx_protocol::host::{ExecuteReply, TaskAttributes, TaskSnapshot, TaskStatus};
+use phalanx_protocol::host::{ExecuteReply, TaskMetadata, TaskSnapshot, TaskStatus};
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId, StateId};
 use phalanx_protocol::native::value;
 use phalanx_protocol::output::{MimeBundle, Output, StreamName};
@@ -215,7 +215,7 @@ impl TaskRecord {
 
     pub(super) fn snapshot(&self) -> TaskSnapshot {
         let end = self.end.as_ref();
-        let mut metadata = TaskAttributes {
+        let mut metadata = TaskMetadata {
             msg_id: self.msg_id.as_ref().map(CompactId::id),
             submitted: self.submitted,
             started: end.and_then(|end| end.started),
@@ -225,7 +225,7 @@ impl TaskRecord {
             engine_id: self.engine,
             status: end.map(|end| end.status),
             execution_count: self.execution_count,
-            ..TaskAttributes::default()
+            ..TaskMetadata::default()
         };
         if let Some(details) = &self.details {
             metadata.follow.clone_from(&details.follow);

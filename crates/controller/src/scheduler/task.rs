@@ -2,7 +2,7 @@
 
 use super::dependency::FinishedTasks;
 use phalanx_protocol::id::{EngineUuid, MsgId};
-use phalanx_protocol::parallel::{Dependency, TaskMetadata};
+use phalanx_protocol::parallel::{Dependency, SchedulingMetadata};
 use phalanx_transport::{Frames, RawMessage};
 use std::time::{Duration, Instant};
 
@@ -55,7 +55,7 @@ pub struct BatchNo(pub u64);
 
 impl BalancedTask {
     /// Creates the task of a client's request.
-    pub fn new(id: MsgId, request: RawMessage, metadata: TaskMetadata) -> Self {
+    pub fn new(id: MsgId, request: RawMessage, metadata: SchedulingMetadata) -> Self {
         let language = match metadata.phalanx {
             Some(_) => Language::Rust,
             None => Language::Python,

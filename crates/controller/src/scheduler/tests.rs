@@ -1,6 +1,6 @@
 use super::*;
 use bytes::Bytes;
-use phalanx_protocol::parallel::{Dependency, TaskMetadata};
+use phalanx_protocol::parallel::{Dependency, SchedulingMetadata};
 use phalanx_transport::{RawMessage, SigningKey};
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn on(ids: &[&str]) -> Dependency {
 }
 
 /// A task with its name in its header.
-fn task(name: &str, metadata: TaskMetadata) -> BalancedTask {
+fn task(name: &str, metadata: SchedulingMetadata) -> BalancedTask {
     let parts = [name, "", "", ""].map(|part| Bytes::copy_from_slice(part.as_bytes()));
     let request = RawMessage::sign(vec![], parts, vec![], &SigningKey::sha256(""));
     BalancedTask::new(id(name), request, metadata)
@@ -68,10 +68,10 @@ impl Case {
     }
 
     fn submit(&mut self, name: &str) -> Vec<String> {
-        self.submit_with(name, TaskMetadata::default())
+        self.submit_with(name, SchedulingMetadata::default())
     }
 
-    fn submit_with(&mut self, name: &str, metadata: TaskMetadata) -> Vec<String> {
+    fn submit_with(&mut self, name: &str, metadata: SchedulingMetadata) -> Vec<String> {
         told(self.scheduler.submit(task(name, metadata), self.now))
     }
 
@@ -88,7 +88,7 @@ impl Case {
         let batch = Some(BatchNo(batch));
         let mut out = Vec::new();
         for name in names {
-            let task = task(&name.to_string(), TaskMetadata::default());
+            let task = task(&name.to_string(), SchedulingMetadata::default());
             out.extend(
                 self.scheduler
                     .submit(BalancedTask { batch, ..task }, self.now),
@@ -131,10 +131,10 @@ impl Case {
     }
 }
 
-fn retries(retries: u32) -> TaskMetadata {
-    TaskMetadata {
+fn retries(retries: u32) -> SchedulingMetadata {
+    SchedulingMetadata {
         retries,
-        ..TaskMetadata::default()
+        ..SchedulingMetadata::default()
     }
 }
 
@@ -212,9 +212,9 @@ fn unmet_dependencies_cost_no_retry_and_end_when_all_engines_refused() {
 #[test]
 fn tasks_that_some_engine_could_run_are_not_refused_by_those_they_are_not_for() {
     let mut case = Case::new(1, &["a", "b", "c"]);
-    let metadata = TaskMetadata {
+    let metadata = SchedulingMetadata {
         targets: vec![engine("a"), engine("b")],
-        ..TaskMetadata::default()
+        ..SchedulingMetadata::default()
     };
     case.submit_with("1", metadata);
     let lacks = |what: &str| ReplyVerdict::Unmet(what.to_owned());
@@ -269,9 +269,9 @@ fn a_task_never_waits_for_ever_when_every_engine_has_failed() {
 
 #[test]
 fn tasks_that_the_last_engine_leaves_behind_wait_for_another_only_so_long() {
-    let after = |ids| TaskMetadata {
+    let after = |ids| SchedulingMetadata {
         after: on(ids),
-        ..TaskMetadata::default()
+        ..SchedulingMetadata::default()
     };
     let mut case = Case::new(1, &["a", "b"]);
     for name in ["1", "2", "3"] {
@@ -389,9 +389,9 @@ fn tasks_of_different_messages_do_not_go_together() {
 
 #[test]
 fn targets_are_kept_to() {
-    let targets = |name: &str| TaskMetadata {
+    let targets = |name: &str| SchedulingMetadata {
         targets: vec![engine(name)],
-        ..TaskMetadata::default()
+        ..SchedulingMetadata::default()
     };
     let mut case = Case::new(1, &["a", "b"]);
     assert_eq!(case.submit_with("1", targets("b")), ["run 1 on b"]);
@@ -412,9 +412,9 @@ fn targets_are_kept_to() {
 
 #[test]
 fn tasks_run_after_what_they_depend_on() {
-    let after = |ids| TaskMetadata {
+    let after = |ids| SchedulingMetadata {
         after: on(ids),
-        ..TaskMetadata::default()
+        ..SchedulingMetadata::default()
     };
     let mut case = Case::new(0, &["a"]);
     case.submit("1");
@@ -439,9 +439,9 @@ fn tasks_run_after_what_they_depend_on() {
 
 #[test]
 fn tasks_follow_to_the_engine_of_what_they_depend_on() {
-    let follow = |ids| TaskMetadata {
+    let follow = |ids| SchedulingMetadata {
         follow: on(ids),
-        ..TaskMetadata::default()
+        ..SchedulingMetadata::default()
     };
     let mut case = Case::new(0, &["a", "b"]);
     case.submit("1");
@@ -457,9 +457,9 @@ fn tasks_follow_to_the_engine_of_what_they_depend_on() {
 
 #[test]
 fn a_task_that_waits_too_long_times_out() {
-    let timeout = TaskMetadata {
+    let timeout = SchedulingMetadata {
         timeout: 2.5,
-        ..TaskMetadata::default()
+        ..SchedulingMetadata::default()
     };
     let mut case = Case::new(1, &["a"]);
     case.submit_with("1", timeout.clone());
@@ -485,9 +485,9 @@ fn only_tasks_that_wait_can_be_aborted_here() {
 
 #[test]
 fn an_older_task_for_a_busy_engine_does_not_hold_up_the_others() {
-    let bound = |name: &str| TaskMetadata {
+    let bound = |name: &str| SchedulingMetadata {
         targets: vec![engine(name)],
-        ..TaskMetadata::default()
+        ..SchedulingMetadata::default()
     };
     let mut case = Case::new(1, &["a", "b"]);
     case.submit_with("1", bound("a"));
@@ -516,9 +516,9 @@ fn a_chain_of_dependencies_ends_at_once_when_it_breaks() {
     case.submit("0");
     for n in 1..100 {
         let before = (n - 1).to_string();
-        let metadata = TaskMetadata {
+        let metadata = SchedulingMetadata {
             after: on(&[&before]),
-            ..TaskMetadata::default()
+            ..SchedulingMetadata::default()
         };
         assert_eq!(case.submit_with(&n.to_string(), metadata), [""; 0]);
     }
@@ -537,11 +537,11 @@ fn the_pure_scheme_knows_no_conditions() {
     };
     case.joined("a");
     case.joined("b");
-    let metadata = TaskMetadata {
+    let metadata = SchedulingMetadata {
         targets: vec![engine("nobody")],
         after: on(&["nothing"]),
         retries: 3,
-        ..TaskMetadata::default()
+        ..SchedulingMetadata::default()
     };
     assert_eq!(case.submit_with("1", metadata.clone()), ["run 1 on a"]);
     assert_eq!(case.submit_with("2", metadata.clone()), ["run 2 on b"]);
@@ -553,7 +553,7 @@ fn the_pure_scheme_knows_no_conditions() {
 }
 
 /// The metadata of tasks of our clients.
-fn rust() -> TaskMetadata {
+fn rust() -> SchedulingMetadata {
     serde_json::from_str(r#"{"phalanx": {"abi": "rustc 1"}}"#).unwrap()
 }
 
@@ -643,6 +643,6 @@ fn a_client_that_has_gone_loses_what_has_not_begun_unless_it_said_to_keep_it() {
     );
     assert_eq!(case.scheduler.running_on(&engine("a")), [id("1")]);
     assert_eq!(case.scheduler.waiting(), [id("3"), id("5")]);
-    let python = task("6", TaskMetadata::default());
+    let python = task("6", SchedulingMetadata::default());
     assert!(python.detached, "stock clients fetch their results later");
 }

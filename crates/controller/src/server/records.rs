@@ -11,7 +11,7 @@ use crate::scheduler::BalancedTask;
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::{
-    DbReply, EngineQueue, HistoryReply, QueueReply, ResubmitReply, ResultReply, TaskMetadata,
+    DbReply, EngineQueue, HistoryReply, QueueReply, ResubmitReply, ResultReply, SchedulingMetadata,
     TaskResult, Tasks,
 };
 use phalanx_transport::warn_rarely;
@@ -239,7 +239,7 @@ impl ServerState {
             bytes(serde_json::to_vec(&metadata))?,
             record.request.content.clone(),
         ];
-        let metadata: TaskMetadata =
+        let metadata: SchedulingMetadata =
             serde_json::from_value(Value::Object(metadata)).map_err(broken)?;
         let nobody = vec![Bytes::from_static(NOBODY)];
         let message = RawMessage::sign(nobody, parts, buffers, self.session.key());

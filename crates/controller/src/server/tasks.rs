@@ -9,7 +9,7 @@ use crate::records::{MessageParts, Queue};
 use crate::scheduler::{BalancedTask, BatchNo, ReplyVerdict, SchedulerCommand};
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineUuid, MsgId};
-use phalanx_protocol::parallel::{ReplyExtension, ReplyMetadata, TaskMetadata};
+use phalanx_protocol::parallel::{ReplyExtension, ReplyMetadata, SchedulingMetadata};
 use phalanx_transport::warn_rarely;
 use phalanx_transport::{Frames, RawMessage};
 use serde::Deserialize;
@@ -63,7 +63,7 @@ impl ServerState {
             Err(error) => return warn_rarely!(%error, "a task is dropped"),
         };
         self.client_came(message.identities.first().map_or(&[], |name| name));
-        let mut metadata = match serde_json::from_slice::<TaskMetadata>(&message.metadata) {
+        let mut metadata = match serde_json::from_slice::<SchedulingMetadata>(&message.metadata) {
             Ok(metadata) => metadata,
             Err(error) => return warn_rarely!(task = %id, %error, "a task is dropped"),
         };
@@ -84,7 +84,12 @@ impl ServerState {
     }
 
     /// Submits the tasks of a batch to the scheduler, like any others.
-    fn batch_request(&mut self, message: &RawMessage, ids: Vec<MsgId>, metadata: &TaskMetadata) {
+    fn batch_request(
+        &mut self,
+        message: &RawMessage,
+        ids: Vec<MsgId>,
+        metadata: &SchedulingMetadata,
+    ) {
         let tasks = match batch::apart(message, ids) {
             Ok(tasks) => tasks,
             Err(error) => return warn_rarely!(%error, "a batch of tasks is dropped"),

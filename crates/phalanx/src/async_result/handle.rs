@@ -8,7 +8,7 @@ use crate::opaque::opaque;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::host::{
     AsyncResultQuery, AsyncResultSnapshot, CellRequest, GroupBy, HostReply, HostRequest, Progress,
-    TaskAttributes, TaskRange, TaskSnapshot,
+    TaskMetadata, TaskRange, TaskSnapshot,
 };
 use phalanx_protocol::id::{AsyncResultId, EngineId, EngineUuid, MsgId};
 use phalanx_protocol::output::Display;
@@ -131,7 +131,7 @@ impl Drop for Streaming {
 }
 
 /// Selects one timestamp of a task.
-type TaskTime<'a> = dyn Fn(&TaskAttributes) -> Option<DateTime<Utc>> + 'a;
+type TaskTime<'a> = dyn Fn(&TaskMetadata) -> Option<DateTime<Utc>> + 'a;
 
 impl AsyncResultHandle {
     #[inline(never)]
@@ -294,8 +294,8 @@ impl AsyncResultHandle {
     /// `TimeoutError` if a task is not done.
     pub fn timedelta(
         &self,
-        start: impl Fn(&TaskAttributes) -> Option<DateTime<Utc>>,
-        end: impl Fn(&TaskAttributes) -> Option<DateTime<Utc>>,
+        start: impl Fn(&TaskMetadata) -> Option<DateTime<Utc>>,
+        end: impl Fn(&TaskMetadata) -> Option<DateTime<Utc>>,
     ) -> Result<Duration, Error> {
         self.between(&start, &end)
     }
@@ -312,7 +312,7 @@ impl AsyncResultHandle {
     }
 
     /// The record of each task: ids, timestamps, status, outputs.
-    pub fn metadata(&self) -> Vec<TaskAttributes> {
+    pub fn metadata(&self) -> Vec<TaskMetadata> {
         self.each(|task| task.metadata.clone())
     }
 
@@ -482,7 +482,7 @@ impl AsyncResultHandle {
         snapshot.tasks.iter().map(f).collect()
     }
 
-    fn when_ready(&self) -> Result<Vec<TaskAttributes>, Error> {
+    fn when_ready(&self) -> Result<Vec<TaskMetadata>, Error> {
         if self.ready() {
             Ok(self.metadata())
         } else {

@@ -25,7 +25,7 @@ pub use handle::{AsyncResultHandle, Outputs, ReturnWhen, StreamedOutput};
 pub use iter::Items;
 pub(crate) use named::report as report_lost_names;
 pub(crate) use outcomes::{Outcomes, Successes};
-pub use phalanx_protocol::host::TaskAttributes;
+pub use phalanx_protocol::host::TaskMetadata;
 pub use shape::{Chunks, Many, One, Shape};
 
 use crate::error::Error;

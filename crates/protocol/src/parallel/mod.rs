@@ -50,5 +50,5 @@ pub use registration::{
 pub use reply::{EngineAnswer, EngineKind, EngineReply, KernelInfo, RefusalReason, ReplyExtension};
 pub use request::{Call, CallBatch, Cell, EngineRequest, NotRunnable};
 pub use signal::Signal;
-pub use task::{Dependency, DirectMetadata, EchoedMetadata, ReplyMetadata, TaskMetadata};
+pub use task::{Dependency, DirectMetadata, EchoedMetadata, ReplyMetadata, SchedulingMetadata};
 pub use vitals::{EngineReport, EnginesReply, EnginesRequest, LastError, Vitals};

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// The metadata of a request that the task scheduler and the hub's records use.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct TaskMetadata {
+pub struct SchedulingMetadata {
     /// Tasks that must have ended before it starts.
     #[serde(default, deserialize_with = "dependency")]
     pub after: Dependency,
@@ -145,7 +145,7 @@ mod tests {
     #[test]
     fn dependencies_come_as_lists_objects_or_nothing() {
         let metadata = |after| {
-            from_value::<TaskMetadata>(json!({"after": after}))
+            from_value::<SchedulingMetadata>(json!({"after": after}))
                 .unwrap()
                 .after
         };
@@ -157,12 +157,13 @@ mod tests {
 
     #[test]
     fn recorded_metadata_is_read() {
-        let task: TaskMetadata = from_value(json!({"after": [], "follow": [], "timeout": 0.0,
+        let task: SchedulingMetadata =
+            from_value(json!({"after": [], "follow": [], "timeout": 0.0,
             "targets": ["86b03f2d97574a4b94f676b48bb2fa1c"], "retries": 0, "label": null}))
-        .unwrap();
+            .unwrap();
         assert_eq!(task.targets.len(), 1);
         assert_eq!(
-            from_value::<TaskMetadata>(json!({"label": "x"}))
+            from_value::<SchedulingMetadata>(json!({"label": "x"}))
                 .unwrap()
                 .retries,
             0
