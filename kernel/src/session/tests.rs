@@ -303,7 +303,7 @@ fn every_request_ends_in_idle() {
         let mut expected = vec!["a: busy".to_owned()];
         expected.extend(reply.map(|reply| format!("a <- {reply}")));
         expected.push("a: idle".to_owned());
-        let event = SessionEvent::Request(Request { from, asked });
+        let event = SessionEvent::Request(Request { from, content });
         let seen: Vec<String> = session.handle(event).iter().map(told).collect();
         assert_eq!(seen, expected);
     }
