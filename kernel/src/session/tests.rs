@@ -258,7 +258,7 @@ fn requests_are_served_while_a_cell_runs_and_busy_is_said_again() {
 
 #[test]
 fn every_request_ends_in_idle() {
-    for (asked, reply) in [
+    for (content, reply) in [
         (RequestContent::KernelInfo, Some("kernel_info_reply")),
         (RequestContent::Connect, Some("connect_reply")),
         (
@@ -293,7 +293,7 @@ fn every_request_ends_in_idle() {
         ),
     ] {
         let mut session = session();
-        let msg_type = match &asked {
+        let msg_type = match &content {
             RequestContent::Unknown { msg_type } | RequestContent::Malformed { msg_type, .. } => {
                 msg_type
             }
