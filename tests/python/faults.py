@@ -41,9 +41,11 @@ def kept(notebook, engines):
 
 def two_engines(arguments, folder):
     with Cluster(arguments.phalanx, folder, [f"--ping={arguments.ping}"]) as cluster:
+        # One after the other, so that each has the id of its place.
         cluster.engine()
+        notebook = cluster.notebook(1)
         cluster.engine()
-        notebook = cluster.notebook(2)
+        notebook.sees(2)
         notebook.run("%px let kept = 42")
         yield cluster, notebook
 
