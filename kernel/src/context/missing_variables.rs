@@ -3,7 +3,6 @@
 use phalanx_protocol::failure::Failure;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 /// The name of a cell in messages.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,9 +28,6 @@ pub struct MissingVariables {
     moved: BTreeMap<String, CellName>,
     /// Variables that the cell which declares them has not kept.
     undefined: BTreeMap<String, (CellName, MissingCause)>,
-    /// Variables of another notebook that are dropped if their types depend on a package that differs
-    /// here, with the packages.
-    foreign: BTreeMap<String, Arc<str>>,
 }
 
 /// The cause of a declared variable that does not exist.
@@ -68,12 +64,7 @@ impl MissingVariables {
             (_, Some(cell)) => Some(format!(
                 "`{name}` was moved by {cell} and is gone: give that cell a copy (`{name}.clone()`) or a reference (`&{name}`), or define `{name}` again"
             )),
-            _ => {
-                let packages = self.foreign.get(name)?;
-                Some(format!(
-                    "`{name}` is a variable of another notebook, whose type has to do with packages that differ: {packages}. Use the same in both notebooks, or define `{name}` again"
-                ))
-            }
+            _ => None,
         }
     }
 
@@ -111,15 +102,7 @@ impl MissingVariables {
         for name in variables {
             self.moved.remove(name);
             self.undefined.remove(name);
-            self.foreign.remove(name);
         }
-    }
-
-    /// Records variables of another notebook that were made with packages that differ here.
-    pub(crate) fn differ(&mut self, names: Vec<String>, packages: &Arc<str>) {
-        let names = names.into_iter();
-        self.foreign
-            .extend(names.map(|name| (name, packages.clone())));
     }
 
     /// Records a cell that did not run to its end; `variables` exist after it.
@@ -204,23 +187,6 @@ mod tests {
             why.contains("moved by In[4] of another notebook and is gone"),
             "{why}"
         );
-    }
-
-    #[test]
-    fn a_variable_made_with_another_package_names_it() {
-        let mut moved = MissingVariables::default();
-        moved.differ(
-            vec!["value".to_owned()],
-            &"`alpha` 1.0 there, 2.0 here".into(),
-        );
-        assert!(
-            moved
-                .cause_of("value")
-                .unwrap()
-                .contains("`alpha` 1.0 there")
-        );
-        moved.record(CellName::Own(1), &[], ["value"]);
-        assert_eq!(moved.cause_of("value"), None);
     }
 
     #[test]

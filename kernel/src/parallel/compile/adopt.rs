@@ -2,12 +2,11 @@
 //! not run.
 
 use super::actor::{CompilerActor, NoAnswer};
-use super::error::{CompilerError, difference};
+use super::error::CompilerError;
 use crate::context::CellName;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::{Dependencies, Lineage, Package};
-use std::sync::Arc;
 
 /// The crates whose statics hold the variables of a namespace: another build of them has none.
 const HOLDING_VARIABLES: [&str; 2] = ["phalanx", "phalanx_protocol"];
@@ -138,13 +137,7 @@ impl CompilerActor {
         };
         let cell = origin.cell;
         let state = lineage.state.clone();
-        let told = differences
-            .iter()
-            .map(|(theirs, ours)| format!("`{}`, {}", theirs.name, difference(theirs, *ours)));
-        let told: Arc<str> = told.collect::<Vec<_>>().join("; ").into();
-        let names = self.lineages.variables(&state);
-        let again = self.step(state.clone(), origin, &rebuilt).await?;
-        self.lineages.differ(&state, names, &told);
+        let again = self.step(state, origin, &rebuilt).await?;
         Ok(again
             .map(drop)
             .map_err(|failure| not_replayed(cell, failure)))

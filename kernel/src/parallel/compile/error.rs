@@ -106,7 +106,7 @@ impl From<CompilerError> for Failure {
     }
 }
 
-pub(super) fn difference(theirs: &Package, ours: Option<&Package>) -> String {
+fn difference(theirs: &Package, ours: Option<&Package>) -> String {
     match ours {
         Some(ours) if ours.version != theirs.version => {
             format!("version {} there, {} here", theirs.version, ours.version)

@@ -139,12 +139,6 @@ impl Lineages {
         }
     }
 
-    /// Records that the variables of another notebook's state were made with packages that differ here.
-    pub(super) fn differ(&mut self, state: &StateId, names: Vec<String>, packages: &Arc<str>) {
-        let moved = self.moved.entry(state.clone()).or_default();
-        moved.differ(names, packages);
-    }
-
     /// Returns the names of a state's variables.
     pub(super) fn variables(&self, state: &StateId) -> Vec<String> {
         self.variables.get(state).cloned().unwrap_or_default()
