@@ -67,7 +67,7 @@ impl<'a> Machine<'a> {
         let mut command = self.place.command(self.prepared, program);
         command
             .env("RUSTUP_HOME", self.place.path("rustup"))
-            .env("PHALANX_CACHE_DIR", self.place.path("cache"))
+            .env("PHALANX_CACHE_DIR", self.place.path("a cache für alle"))
             .env("VIRTUAL_ENV", self.place.path("environment"))
             .env("PATH", path_without(self.prepared));
         command

@@ -244,10 +244,7 @@ impl RelayShared {
     }
 
     fn answer(&self, line: &str) -> io::Result<ToRelay> {
-        let mut words = line.split(' ');
-        let (Some("LOAD_AND_RUN"), Some(library), Some(entry)) =
-            (words.next(), words.next(), words.next())
-        else {
+        let Some((library, entry)) = load_and_run(line) else {
             return Err(io::Error::other(format!("unexpected line {line:?}")));
         };
         let library = PathBuf::from(library);
@@ -286,6 +283,12 @@ impl RelayShared {
     }
 }
 
+/// Returns the library and the entry point of evcxr's request to run a cell. The library's path may
+/// contain spaces.
+fn load_and_run(line: &str) -> Option<(&str, &str)> {
+    line.strip_prefix("LOAD_AND_RUN ")?.rsplit_once(' ')
+}
+
 /// Converts an outcome into the lines that evcxr expects.
 fn in_evcxrs_words(outcome: &Outcome) -> ToRelay {
     let mut lines = match outcome {
@@ -301,4 +304,17 @@ fn in_evcxrs_words(outcome: &Outcome) -> ToRelay {
     };
     lines.push(COMPLETE.to_owned());
     ToRelay::Lines(lines)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_of_a_library_may_contain_spaces() {
+        let line = "LOAD_AND_RUN /home/a b/größe/libx.so run_user_code_1";
+        let expected = ("/home/a b/größe/libx.so", "run_user_code_1");
+        assert_eq!(load_and_run(line), Some(expected));
+        assert_eq!(load_and_run("LOAD_AND_RUN"), None);
+    }
 }
