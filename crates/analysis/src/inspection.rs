@@ -7,6 +7,9 @@ use ra_ap_ide::{FileRange, HoverConfig, HoverDocFormat, RaFixtureConfig, SubstTy
 use ra_ap_ide_db::documentation::Documentation as Docs;
 use ra_ap_ide_db::rust_doc::format_docs;
 
+/// The beginning of a signature.
+const FENCE: &str = "```rust\n";
+
 /// Returns the documentation of the name at a byte offset of the cell.
 pub(crate) fn at(lookup: &Lookup<'_>, offset: usize) -> Option<Documentation> {
     Some(Documentation {
@@ -38,12 +41,25 @@ fn hover(lookup: &Lookup<'_>, offset: usize, links_in_hover: bool) -> Option<Str
     };
     let found = lookup.analysis.hover(&config, range).ok()??;
     let text = String::from(found.info.markup);
-    Some(without_machinery(&format_docs(&Docs::new_owned(text))))
+    let text = without_machinery(&format_docs(&Docs::new_owned(text)));
+    Some(without_parameter(text, |name| {
+        lookup.scaffold.has_variable(name)
+    }))
+}
+
+/// Removes the `mut` that every variable of the namespace has in the scaffold.
+fn without_parameter(text: String, is_variable: impl Fn(&str) -> bool) -> String {
+    let declared = text
+        .strip_prefix(FENCE)
+        .and_then(|code| code.strip_prefix("mut "));
+    match declared.and_then(|rest| Some((rest, rest.split_once(':')?.0))) {
+        Some((rest, name)) if is_variable(name) => format!("{FENCE}{rest}"),
+        _ => text,
+    }
 }
 
 /// Removes the name of the cells' crate from a text.
 fn without_machinery(text: &str) -> String {
-    const FENCE: &str = "```rust\n";
     let text = text.trim_start();
     let inside = text
         .strip_prefix(FENCE)
@@ -86,6 +102,14 @@ mod tests {
         assert_eq!(without_machinery(method), method.replace("ctx::", ""));
         let other = "```rust\nctxt::Größe\n```";
         assert_eq!(without_machinery(other), other);
+    }
+
+    #[test]
+    fn variables_of_the_namespace_have_no_mut_of_their_own() {
+        let text = "```rust\nmut größe: u8\n```".to_owned();
+        let shown = |is_variable| without_parameter(text.clone(), |_| is_variable);
+        assert_eq!(shown(true), "```rust\ngröße: u8\n```");
+        assert_eq!(shown(false), text);
     }
 
     #[test]

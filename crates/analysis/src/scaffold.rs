@@ -104,6 +104,14 @@ impl Scaffold {
         format!("{items}{plain}{function}")
     }
 
+    /// Returns true if a variable of the namespace has this name. It is a mutable parameter here,
+    /// whatever its declaration.
+    pub(crate) fn has_variable(&self, name: &str) -> bool {
+        let function = self.text.split_once(&format!("async fn {FUNCTION}("));
+        let parameters = function.and_then(|(_, rest)| rest.split_once(RESULT));
+        parameters.is_some_and(|(list, _)| list.contains(&format!("mut {name}: ")))
+    }
+
     /// Converts a position in the cell to one in the text.
     pub(crate) fn to_text(&self, offset: usize) -> usize {
         let mut parts = self.parts.iter();
