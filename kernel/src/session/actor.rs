@@ -19,11 +19,15 @@ use std::collections::HashMap;
 use std::io;
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
-use tokio::time::sleep_until;
+use tokio::time::{sleep, sleep_until};
+
+/// The time frontends have to read the reply of a cell that quits: `jupyter console` reads nothing
+/// more once the kernel's process has ended.
+const QUIT_DELAY: Duration = Duration::from_millis(500);
 
 /// An error that stops the kernel from serving.
 #[derive(Debug, thiserror::Error)]
@@ -218,6 +222,13 @@ impl SessionActor {
                     self.answer(from, async { reply.into() });
                 }
                 SessionCommand::Comm(from, event) => self.comm(from, event).await,
+                SessionCommand::Quit => {
+                    // Ends with the kernel, at the latest.
+                    self.tasks.spawn(async {
+                        sleep(QUIT_DELAY).await;
+                        Some(SessionEvent::QuitDue)
+                    });
+                }
                 SessionCommand::Exit => return NextStep::Exit,
             }
         }

@@ -74,6 +74,8 @@ pub enum SessionEvent {
         /// The failure.
         failure: Failure,
     },
+    /// The time after a cell that quits has passed.
+    QuitDue,
 }
 
 /// A command of a session.
@@ -113,6 +115,8 @@ pub enum SessionCommand {
     CommInfo(Requester, Option<String>),
     /// Handle a frontend's action on a comm; `Answered` follows.
     Comm(Requester, CommEvent),
+    /// Leave frontends time to read the reply of a cell that quits; `QuitDue` follows.
+    Quit,
     /// Stop the kernel.
     Exit,
 }
@@ -174,6 +178,7 @@ impl Session {
                 value,
                 extras,
             } => self.cell_ended(cell, result, value, extras, &mut commands),
+            SessionEvent::QuitDue => commands.push(SessionCommand::Exit),
         }
         commands
     }
@@ -377,7 +382,7 @@ impl Session {
         self.close(running.from, Some(reply), commands);
         if quits {
             self.abort_all(commands);
-            commands.push(SessionCommand::Exit);
+            commands.push(SessionCommand::Quit);
             return;
         }
         if failed && running.stop_on_error {

@@ -1,5 +1,6 @@
 use super::*;
 use crate::channel::status;
+use phalanx_protocol::jupyter::Payload;
 use phalanx_protocol::jupyter::connection_info::Transport;
 
 fn session() -> Session {
@@ -80,6 +81,7 @@ fn told(command: &SessionCommand) -> String {
         SessionCommand::Usage(from) => format!("usage {}", from.msg_id()),
         SessionCommand::CommInfo(from, _) => format!("comms {}", from.msg_id()),
         SessionCommand::Comm(from, _) => format!("comm {}", from.msg_id()),
+        SessionCommand::Quit => "quit".into(),
         SessionCommand::Exit => "exit".into(),
     }
 }
@@ -444,4 +446,34 @@ fn a_deleted_subshell_finishes_its_cell_and_takes_no_other() {
         asks("l", RequestContent::ListSubshells),
         &["l: busy", "l <- list_subshell_reply", "l: idle"],
     );
+}
+
+#[test]
+fn a_cell_that_quits_ends_the_kernel_after_its_reply_can_be_read() {
+    let mut session = session();
+    session.handle(executes("a"));
+    session.handle(executes("b"));
+    let payload = vec![Payload::AskExit { keepkernel: false }];
+    let quits = SessionEvent::CellEnded {
+        cell: CellId(1),
+        result: Ok(()),
+        value: None,
+        extras: Extras {
+            payload,
+            ..Extras::default()
+        },
+    };
+    check(
+        &mut session,
+        quits,
+        &[
+            "a <- ok 1",
+            "a: idle",
+            "b: busy",
+            "b <- aborted 2",
+            "b: idle",
+            "quit",
+        ],
+    );
+    check(&mut session, SessionEvent::QuitDue, &["exit"]);
 }
