@@ -29,6 +29,7 @@ pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Opt
     candidates
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
         .filter(|(distance, candidate)| *distance <= candidate.len().max(name.len()) / 2)
-        .min_by_key(|(distance, _)| *distance)
+        // The beginning of a name is more likely than another word with as many letters wrong.
+        .min_by_key(|(distance, candidate)| (!candidate.starts_with(name), *distance))
         .map(|(_, candidate)| candidate)
 }

@@ -72,7 +72,7 @@ pub enum ProfileError {
         message: String,
     },
     /// The profile does not exist.
-    #[error("there is no `[cluster.{name}]` in {}{}", path.display(), those(known))]
+    #[error("there is no `[cluster.{name}]` in {}{}{}", path.display(), those(known), number(name))]
     Missing {
         /// The name.
         name: String,
@@ -83,9 +83,17 @@ pub enum ProfileError {
     },
 }
 
+/// A remark on a name that is meant as a number of engines.
+fn number(name: &str) -> String {
+    match name.parse::<usize>() {
+        Ok(engines) => format!("; `-n {engines}` starts {engines} engines"),
+        Err(_) => String::new(),
+    }
+}
+
 fn those(known: &[String]) -> String {
     match known {
-        [] => ", which has none".to_owned(),
+        [] => ": no profiles are defined there".to_owned(),
         known => format!("; those there are: {}", known.join(", ")),
     }
 }
@@ -213,7 +221,10 @@ mod tests {
     #[test]
     fn faults_name_the_file_and_what_there_is() {
         for (text, message) in [
-            ("", "no `[cluster.lab]` in clusters.toml, which has none"),
+            (
+                "",
+                "no `[cluster.lab]` in clusters.toml: no profiles are defined",
+            ),
             ("[cluster.hpc]\n", "those there are: hpc"),
             (
                 "[cluster.lab]\nlauncher = \"slrum\"\n",

@@ -254,6 +254,9 @@ impl CellError {
             Self::EngineShell(_) => {
                 "use `std::process::Command`; to negate in Rust, write `(!value)`"
             }
+            Self::EngineMagic(magic) if magic.contains("timeit") => {
+                "`%timeit --targets all CODE` measures on engines"
+            }
             Self::EngineMagic(_) => "put it on a line before `%px`, in a cell of its own",
             Self::NoValue => "only `%px` has one, an AsyncResult",
             Self::WithinRust(_) => "put it before or after the code, or in a cell of its own",

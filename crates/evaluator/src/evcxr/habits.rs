@@ -1,5 +1,6 @@
 //! Help for code written in Python's syntax.
 
+use super::idioms;
 use phalanx_protocol::failure::Diagnostic;
 
 /// Adds to each error the Rust code, or the command, that corresponds to another language's syntax.
@@ -18,7 +19,7 @@ pub(super) fn explain(diagnostics: &mut [Diagnostic], cell: &str) {
 }
 
 /// The beginnings of what rustc advises as to such lines, and what leads nowhere.
-const ASTRAY: [&str; 8] = [
+const ASTRAY: [&str; 14] = [
     "use `!` to invoke the macro",
     "consider inserting whitespace here",
     "maybe write a path separator here",
@@ -27,6 +28,12 @@ const ASTRAY: [&str; 8] = [
     "perhaps you intended to use this type",
     "consider importing this function",
     "the nightly-only, unstable trait `Try`",
+    "remove the extra argument",
+    "provide the argument",
+    "call `.into_iter()` first",
+    "there is a method `from` with a similar name",
+    "use the `.` operator to call the method `num_traits",
+    "you might have meant to write a field access",
 ];
 
 /// rustc's advice to name a type, with a type in it instead of its parameter: `None::<T>`.
@@ -76,6 +83,7 @@ fn help(diagnostic: &Diagnostic, cell: &str) -> Option<&'static str> {
     let is_of_name = |c: char| c.is_alphanumeric() || c == '_';
     let behind = from_there.trim_start_matches(is_of_name);
     let word = &from_there[..from_there.len() - behind.len()];
+    let before = &line[..line.len() - from_there.len()];
     // rustc itself suggests it at the end of a statement.
     let is_told = |help: &String| help.contains("introduce a new binding");
     if diagnostic.help.iter().any(is_told) {
@@ -87,7 +95,13 @@ fn help(diagnostic: &Diagnostic, cell: &str) -> Option<&'static str> {
             Some("`v.last()` is the last value of a list, if there is one: `v.last().unwrap()`")
         }
         None => syntax(line.trim_start(), word == "f" && behind.starts_with('"')),
-        Some("E0423" | "E0425") => name(word, behind.trim_start()),
+        Some("E0425") if idioms::is_named_argument(before, behind) => {
+            Some("arguments have no names: they are passed in their order")
+        }
+        Some("E0425") if before.ends_with('!') && before.contains('=') => Some(
+            "a line that begins with `!` is for the shell; `std::process::Command::new(\"ls\").output()?` has what a program prints",
+        ),
+        Some("E0423" | "E0425" | "E0433") => name(word, behind.trim_start()),
         Some("E0614") if line.contains("**") => {
             Some("`x.pow(3)` raises an integer to a power, `x.powi(3)` and `x.powf(0.5)` a float")
         }
@@ -103,7 +117,7 @@ fn help(diagnostic: &Diagnostic, cell: &str) -> Option<&'static str> {
         Some("E0277") if is_of_two_kinds(&diagnostic.message) => {
             Some("integers and floats do not mix: write `2.0`, or `x as f64`")
         }
-        _ => None,
+        _ => idioms::help(diagnostic, word, before),
     }
 }
 
@@ -154,6 +168,10 @@ const STATEMENTS: Words = &[
     (&["assert"], "`assert!(condition)` is a macro"),
     (&["lambda"], "`|x| x + 1` is a closure"),
     (&["del"], "`drop(x)` ends a variable"),
+    (
+        &["print"],
+        "`println!(\"{x}\")` prints a text or a number, `println!(\"{x:?}\")` any value",
+    ),
     (&["#"], "`//` begins a comment"),
     (
         &["?"],
@@ -207,6 +225,12 @@ fn syntax(line: &str, is_formatted: bool) -> Option<&'static str> {
         "for" | "if" | "while" if !is_block => None,
         "import" | "from" if imported(line).is_some() => imported(line),
         _ if among(STATEMENTS, first).is_some() => among(STATEMENTS, first),
+        _ if first.starts_with('@') => Some(
+            "there are no decorators: a function is passed to what is to change it, as in `dv.remote(f)?`",
+        ),
+        _ if line.contains("[:]") => {
+            Some("`&v[..]` is a whole list, `rc.all()` a view of all engines")
+        }
         _ if first.starts_with("type(") => {
             Some("`:types` shows the types of values, and `?x` that of a variable")
         }
@@ -342,6 +366,10 @@ const FUNCTIONS: Words = &[
 /// Names by which people call libraries of Python, with what there is here.
 const LIBRARIES: Words = &[
     (
+        &["ipp", "ipyparallel"],
+        "`use phalanx::prelude::*;` and `let rc = Client::connect()?;` connect to the engines, `%cluster start -n 4` starts some",
+    ),
+    (
         &["np", "numpy"],
         "`:dep ndarray = \"0.17\"` adds arrays, `:dep nalgebra = \"0.34\"` linear algebra: `ndarray::array![1, 2, 3]`",
     ),
@@ -399,7 +427,7 @@ fn name(name: &str, behind: &str) -> Option<&'static str> {
             Some("a variable is declared before it changes: `let mut x = 0;`")
         }
         (_, Some('(')) => among(FUNCTIONS, name),
-        (_, Some('.')) => among(LIBRARIES, name),
+        (_, Some('.' | ':')) => among(LIBRARIES, name),
         _ => None,
     }
 }

@@ -19,6 +19,7 @@ mod error;
 mod error_hints;
 mod generated_crate;
 mod habits;
+mod idioms;
 mod impls;
 mod inference;
 mod item_macros;
