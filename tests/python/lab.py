@@ -1,7 +1,7 @@
 """Runs a notebook in JupyterLab as a person does: in a browser, with *Run All Cells*.
 
 Starts a server on loopback and a headless Chromium, both of which end with it. Prints, as JSON, the
-text of every code cell's output area, and takes a screenshot when asked for one.
+text of every code cell's output area and the coloured magics, and takes a screenshot when asked for one.
 """
 
 import argparse
@@ -117,12 +117,13 @@ def main():
         cells = page.locator(".jp-CodeCell")
         outputs = [cells.nth(i).locator(".jp-Cell-outputWrapper").inner_text() for i in range(cells.count())]
         dialogs = page.locator(".jp-Dialog").all_inner_texts()
+        directives = page.locator(".cm-phalanx-directive").all_inner_texts()
         if arguments.screenshot:
             # The file browser is put away.
             page.evaluate("jupyterapp.shell.collapseLeft()")
             cells.nth(arguments.scroll_to).evaluate("cell => cell.scrollIntoView({block: 'start'})")
             page.screenshot(path=arguments.screenshot)
-    print(json.dumps({"outputs": outputs, "dialogs": dialogs}))
+    print(json.dumps({"outputs": outputs, "dialogs": dialogs, "directives": directives}))
     return 0
 
 

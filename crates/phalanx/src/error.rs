@@ -193,6 +193,12 @@ pub(crate) enum LibraryError<'a> {
         mime: &'a str,
         error: &'a serde_json::Error,
     },
+    /// A notebook's parameter of another type than its default.
+    Parameter {
+        value: &'a str,
+        type_name: &'a str,
+        error: &'a serde_json::Error,
+    },
     /// A single value instead of rows.
     NoRows,
     /// Data published elsewhere than on an engine.
@@ -258,6 +264,15 @@ impl fmt::Display for LibraryError<'_> {
             Self::Grouping(unknown) => unknown.fmt(f),
             Self::Query(error) => write!(f, "the query is no JSON object: {error}"),
             Self::Display { mime, error } => write!(f, "{mime}: {error}"),
+            Self::Parameter {
+                value,
+                type_name,
+                error,
+            } => write!(
+                f,
+                "the parameter {value} does not fit its default of type {}: {error}",
+                plain(type_name)
+            ),
             Self::NoRows => f.write_str("a single value has no rows to show as a table"),
             Self::NotAnEngine => f.write_str("data is published by functions that run on engines"),
             Self::Unpublished { name, error } => {

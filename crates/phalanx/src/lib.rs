@@ -9,6 +9,7 @@
 //! | [`display()`], [`html`], [`svg`], [`markdown`], … | rich values, any number per cell, updated in place through [`DisplayHandle`] |
 //! | [`input()`], [`password`] | a line from the user |
 //! | [`table()`] | tables; arrays and data frames are shown as tables automatically |
+//! | [`parameter`] | the notebook's parameters, as papermill passes them |
 //! | [`progress()`] | progress bars for loops |
 //! | [`widgets`] | sliders, buttons, progress bars, …, changed by users and by code |
 //! | [`Client`], [`Cluster`] | the session's engines, and the hub's records |
@@ -32,6 +33,7 @@ mod input;
 mod interrupt;
 mod listeners;
 mod opaque;
+mod parameter;
 mod profile;
 mod progress;
 mod shared;
@@ -79,6 +81,7 @@ pub use function::{
 };
 pub use input::{input, password};
 pub use interrupt::interrupted;
+pub use parameter::parameter;
 pub use phalanx_protocol::apply::Dependency;
 pub use phalanx_protocol::host::{ExecuteReply, GroupBy, TaskStatus};
 pub use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};

@@ -1,6 +1,6 @@
 //! `phalanx install` and `phalanx uninstall`: the kernel's registration with Jupyter.
 
-use super::trial;
+use super::{lab_extension, trial};
 use anyhow::{Context, bail, ensure};
 use phalanx_evaluator::Backend;
 use phalanx_toolchain::rustup;
@@ -199,6 +199,7 @@ pub(super) fn install(args: &InstallArgs, backend: Option<Backend>) -> anyhow::R
         println!("Wrote a kernelspec to {}", folder.display());
         return Ok(());
     }
+    lab_extension::install(&folder)?;
     println!(
         "Installed the kernelspec `{}` in {}",
         args.name,
@@ -258,6 +259,7 @@ pub(super) fn uninstall(args: &UninstallArgs) -> anyhow::Result<()> {
         args.name
     );
     fs::remove_dir_all(&folder).with_context(|| format!("cannot remove {}", folder.display()))?;
+    lab_extension::uninstall(&folder)?;
     println!("Removed kernelspec {} from {}", args.name, folder.display());
     Ok(())
 }

@@ -6,6 +6,7 @@ mod doctor;
 mod export;
 mod install;
 mod kernel;
+mod lab_extension;
 mod trial;
 
 use anyhow::Context;

@@ -79,4 +79,19 @@ fn phalanx_installs_itself_into_the_python_environment(prepared: Prepared) {
         logo,
         fs::read(checkout("kernelspec/logo-64x64.png")).unwrap()
     );
+    let extension = environment.join("share/jupyter/labextensions/phalanx");
+    let package = fs::read_to_string(extension.join("package.json")).expect("its extension");
+    let package: Value = serde_json::from_str(&package).expect("JSON");
+    let load = package["jupyterlab"]["_build"]["load"].as_str().unwrap();
+    assert!(extension.join(load).is_file(), "{load}");
+
+    let mut second = in_it(prepared.binary("phalanx"));
+    let second = second.args(["install", "--sys-prefix", "--name", "second", "--no-build"]);
+    let _ = run(second, LIMIT).succeeded();
+    for (name, is_left) in [("phalanx", true), ("second", false)] {
+        let mut uninstall = in_it(prepared.binary("phalanx"));
+        let uninstall = uninstall.args(["uninstall", "--sys-prefix", "--name", name]);
+        let _ = run(uninstall, LIMIT).succeeded();
+        assert_eq!(extension.exists(), is_left, "after {name}");
+    }
 }

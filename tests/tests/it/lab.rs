@@ -24,6 +24,7 @@ fn run_all_cells_in_jupyterlab_shows_values_and_html(
         "let x = 41;",
         "println!(\"x is {x}\");\nx + 1",
         "phalanx::html(\"<b>bold</b> <i>words</i>\")?;",
+        "!echo magic\n%who\n!(x == 41)",
     ];
     let notebook = write(&place, "lab.ipynb", &cells);
     let screenshot = place.path("lab.png");
@@ -45,6 +46,12 @@ fn run_all_cells_in_jupyterlab_shows_values_and_html(
         output(1).contains("x is 41") && output(1).contains("42"),
         "{seen}"
     );
+    assert!(
+        output(3).contains("magic") && output(3).contains("false"),
+        "{seen}"
+    );
+    // By the extension of JupyterLab, which leaves Rust alone.
+    assert_eq!(seen["directives"], json!(["!", "%who"]), "{seen}");
     // Rendered as HTML.
     assert!(output(2).contains("bold words"), "{seen}");
     let picture = std::fs::read(screenshot).expect("a screenshot");

@@ -15,6 +15,8 @@ const DOCUMENTS: [&str; 3] = ["README.md", "LICENSE-APACHE", "LICENSE-MIT"];
 const THIRD_PARTY: &str = "LICENSE-THIRD-PARTY";
 /// The kernelspec's folder.
 const KERNELSPEC: &str = "share/jupyter/kernels/phalanx";
+/// The folder of JupyterLab's extension.
+const LAB_EXTENSION: &str = "share/jupyter/labextensions/phalanx";
 /// The path of the program in its kernelspec, independent of Jupyter's PATH, which lacks the
 /// environment's programs for pipx, JupyterHub and a `jupyter-lab` started by its path. Jupyter
 /// substitutes the kernelspec's folder.
@@ -49,8 +51,16 @@ impl Stage {
             .with_context(|| format!("cannot write {THIRD_PARTY}"))?;
         stage.add_all(&workspace.path("kernelspec"), KERNELSPEC)?;
         stage.find_program()?;
-        // Not part of an installation: the configuration for packing a wheel.
+        for folder in ["", "/static"] {
+            let from = workspace.path(format!("labextension{folder}"));
+            stage.add_all(&from, &format!("{LAB_EXTENSION}{folder}"))?;
+        }
+        // Not part of the archive: the configuration for packing a wheel, and its Python package.
         stage.add_all(&workspace.path("xtask/python/wheel"), "")?;
+        stage.add_all(
+            &workspace.path("xtask/python/wheel/phalanx_kernel"),
+            "phalanx_kernel",
+        )?;
         Ok(stage)
     }
 

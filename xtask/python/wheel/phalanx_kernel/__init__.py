@@ -1,0 +1,1 @@
+"""Support for Phalanx notebooks in Python tools: papermill and nbconvert."""
