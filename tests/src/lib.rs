@@ -5,6 +5,7 @@
 //! |---|---|
 //! | [`harness`] | cases that declare their requirements, and are skipped without them |
 //! | [`prepared`] | requirements: our programs, Python, a browser, other programs |
+//! | [`environment`] | a Python environment with the wheel |
 //! | [`sandbox`] | a folder of a test's own, whose processes end with it |
 //! | [`script`] | a Python script that acts as a client |
 //! | [`bounded`] | programs run with a time limit |
@@ -16,6 +17,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 pub mod bounded;
+pub mod environment;
 pub mod harness;
 pub mod notebook;
 pub mod prepared;

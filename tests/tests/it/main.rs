@@ -15,6 +15,7 @@ mod examples;
 mod faults;
 mod folders;
 mod foreign_tour;
+mod frontends;
 mod functions;
 mod hour;
 mod in_place;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         faults::CASES,
         folders::CASES,
         foreign_tour::CASES,
+        frontends::CASES,
         functions::CASES,
         hour::CASES,
         in_place::CASES,

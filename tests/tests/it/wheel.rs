@@ -1,19 +1,14 @@
 //! `pip install` of the wheel is a complete installation.
 //!
-//! The wheel is packed from the programs that all tests run, by the code that packs a release. It
-//! is installed where neither the checkout nor the build folder can be found: not by the PATH,
-//! another variable, or the home folder.
+//! The wheel is packed from the programs that all tests run, by the code that packs a release.
 
 use phalanx_tests::bounded::run;
+use phalanx_tests::environment::Environment;
 use phalanx_tests::notebook::{Executed, write};
-use phalanx_tests::prepared::{Prepared, Wheel, checkout};
+use phalanx_tests::prepared::{Prepared, Wheel};
 use phalanx_tests::sandbox::Sandbox;
 use serde_json::Value;
-use std::env;
-use std::ffi::{OsStr, OsString};
-use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::Path;
 use std::time::Duration;
 
 phalanx_tests::cases! {
@@ -23,119 +18,13 @@ phalanx_tests::cases! {
 /// Time limit of the notebook, which may build the notebooks' library first.
 const LIMIT: Duration = Duration::from_secs(900);
 
-/// A virtual environment without this machine's Phalanx.
-struct Environment<'a> {
-    place: &'a Sandbox,
-    prepared: &'a Prepared,
-    folder: PathBuf,
-}
-
-impl<'a> Environment<'a> {
-    /// Creates an empty environment in which the private environment's Jupyter can be imported.
-    ///
-    /// `--system-site-packages` would add the packages of the Python from which the private
-    /// environment was created, which lacks Jupyter. To avoid downloads, a `.pth` file adds the
-    /// private environment's packages; its programs and its kernelspecs, which Jupyter searches
-    /// below `sys.prefix`, are not visible.
-    fn new(place: &'a Sandbox, prepared: &'a Prepared) -> Self {
-        let environment = Self {
-            place,
-            prepared,
-            folder: place.path("environment"),
-        };
-        let mut make = place.command(prepared, prepared.python());
-        make.args(["-m", "venv", "--without-pip"])
-            .arg(&environment.folder);
-        let _ = run(&mut make, LIMIT).succeeded();
-        let packages = |python: Command| {
-            let mut python = python;
-            python.args([
-                "-c",
-                "import sysconfig; print(sysconfig.get_path('purelib'))",
-            ]);
-            run(&mut python, LIMIT).succeeded().stdout
-        };
-        let theirs = packages(place.command(prepared, prepared.python()));
-        let ours = packages(environment.command("python"));
-        fs::write(Path::new(ours.trim()).join("jupyter.pth"), theirs).unwrap();
-        environment
-    }
-
-    fn program(&self, name: &str) -> PathBuf {
-        self.folder.join("bin").join(name)
-    }
-
-    /// Returns a command for a program of the environment, which is not activated, with an empty
-    /// home folder.
-    fn command(&self, program: &str) -> Command {
-        let mut command = self.place.command(self.prepared, self.program(program));
-        let build = self.prepared.binaries().parent().unwrap();
-        let unwanted = [checkout(""), build.to_owned()];
-        for (name, value) in env::vars_os() {
-            if unwanted.iter().any(|folder| names(&value, folder)) {
-                command.env_remove(name);
-            }
-        }
-        let home = self.place.path("home");
-        fs::create_dir_all(&home).unwrap();
-        command
-            .env("PATH", self.path(&unwanted))
-            .env_remove("VIRTUAL_ENV")
-            .env("HOME", &home)
-            // The defaults of the toolchain and of the libraries built for notebooks.
-            .env("CARGO_HOME", variable_or_home("CARGO_HOME", ".cargo"))
-            .env("RUSTUP_HOME", variable_or_home("RUSTUP_HOME", ".rustup"))
-            .env("PHALANX_CACHE_DIR", cache());
-        command
-    }
-
-    fn path(&self, unwanted: &[PathBuf]) -> OsString {
-        let path = env::var_os("PATH").unwrap_or_default();
-        let folders = env::split_paths(&path)
-            .filter(|folder| !unwanted.iter().any(|root| folder.starts_with(root)))
-            // Phalanx may be installed on this machine.
-            .filter(|folder| !folder.join("phalanx").exists());
-        env::join_paths(folders).unwrap()
-    }
-}
-
-/// Returns true if a variable's value contains this folder.
-fn names(value: &OsStr, folder: &Path) -> bool {
-    let folder = folder.as_os_str().as_encoded_bytes();
-    let value = value.as_encoded_bytes();
-    value.windows(folder.len()).any(|part| part == folder)
-}
-
-fn variable_or_home(variable: &str, folder: &str) -> PathBuf {
-    let named = env::var_os(variable).filter(|value| !value.is_empty());
-    named.map_or_else(|| home().join(folder), PathBuf::from)
-}
-
-fn cache() -> PathBuf {
-    let named = |variable| env::var_os(variable).filter(|value| !value.is_empty());
-    named("PHALANX_CACHE_DIR")
-        .map(PathBuf::from)
-        .unwrap_or_else(|| {
-            let caches = named("XDG_CACHE_HOME").map(PathBuf::from);
-            let caches = caches.unwrap_or_else(|| home().join(".cache"));
-            caches.join("phalanx")
-        })
-}
-
-fn home() -> PathBuf {
-    env::var_os("HOME").expect("a home folder").into()
-}
-
 /// A cell that shows the path of the program that runs it.
 const PROGRAM: &str = "std::fs::read_link(\"/proc/self/exe\").unwrap()";
 
 fn a_wheel_is_the_whole_installation(prepared: Prepared, Wheel(wheel): Wheel) {
     let place = Sandbox::new();
     let environment = Environment::new(&place, &prepared);
-    let mut pip = environment.command("python");
-    pip.args(["-m", "pip", "install", "--no-index", "--no-deps", "--quiet"])
-        .arg(&wheel);
-    let _ = run(&mut pip, LIMIT).succeeded();
+    environment.install(&wheel);
 
     let mut list = environment.command("python");
     // The equivalent of `jupyter kernelspec list`, since the program `jupyter` is elsewhere.
@@ -143,7 +32,7 @@ fn a_wheel_is_the_whole_installation(prepared: Prepared, Wheel(wheel): Wheel) {
     let listed = run(&mut list, LIMIT).succeeded();
     let listed: Value = serde_json::from_str(&listed.stdout).expect("JSON");
     let phalanx = &listed["kernelspecs"]["phalanx"];
-    let folder = environment.folder.join("share/jupyter/kernels/phalanx");
+    let folder = environment.folder().join("share/jupyter/kernels/phalanx");
     assert_eq!(phalanx["resource_dir"], folder.to_str().unwrap());
     assert!(folder.join("logo-64x64.png").is_file());
 
@@ -165,7 +54,7 @@ fn a_wheel_is_the_whole_installation(prepared: Prepared, Wheel(wheel): Wheel) {
         assert!(shown.windows(2).any(|two| two == expected), "{shown:?}");
     }
 
-    there_is_nothing_left_to_install(&environment, &folder);
+    there_is_nothing_left_to_install(&place, &environment, &folder);
 }
 
 /// Executes a notebook with nbclient.
@@ -178,11 +67,11 @@ fn execute(environment: &Environment<'_>, notebook: &Path) -> Executed {
     Executed::read(run(&mut jupyter, LIMIT), notebook)
 }
 
-fn there_is_nothing_left_to_install(environment: &Environment<'_>, folder: &Path) {
+fn there_is_nothing_left_to_install(place: &Sandbox, environment: &Environment<'_>, folder: &Path) {
     let mut install = environment.command("phalanx");
     let said = run(install.arg("install"), LIMIT).succeeded().stdout;
     assert!(said.contains("installed already"), "{said}");
     assert!(said.contains(folder.to_str().unwrap()), "{said}");
-    let second = environment.place.path("jupyter/data/kernels/phalanx");
+    let second = place.path("jupyter/data/kernels/phalanx");
     assert!(!second.exists(), "{said}");
 }
