@@ -41,7 +41,7 @@ pub(super) enum RefusalReason {
 pub(super) struct FrameChecker {
     limits: FrameLimits,
     state: State,
-    /// True after the first command, which is READY.
+    /// True after the first complete command, which is READY.
     greeted: bool,
     /// The size of the current message's frames so far, in bytes.
     message: u64,
@@ -52,7 +52,7 @@ enum State {
     Greeting { seen: usize },
     Flags,
     Length { flags: u8, left: u8, length: u64 },
-    Body { left: u64 },
+    Body { left: u64, is_command: bool },
 }
 
 impl FrameChecker {
@@ -109,10 +109,11 @@ impl FrameChecker {
                     }
                     bytes = rest;
                 }
-                State::Body { left } => {
+                State::Body { left, is_command } => {
                     let taken = usize::try_from(*left).map_or(bytes.len(), |l| l.min(bytes.len()));
                     *left -= taken as u64;
                     if *left == 0 {
+                        self.greeted |= *is_command;
                         self.state = State::Flags;
                     }
                     bytes = &bytes[taken..];
@@ -123,11 +124,11 @@ impl FrameChecker {
     }
 
     fn announced(&mut self, flags: u8, length: u64) -> Result<(), RefusalReason> {
-        if flags & IS_COMMAND != 0 {
+        let is_command = flags & IS_COMMAND != 0;
+        if is_command {
             if length > COMMAND {
                 return Err(RefusalReason::TooLong(length));
             }
-            self.greeted = true;
         } else {
             self.message = self.message.saturating_add(length);
             if self.message > self.limits.message {
@@ -140,7 +141,10 @@ impl FrameChecker {
         self.state = if length == 0 {
             State::Flags
         } else {
-            State::Body { left: length }
+            State::Body {
+                left: length,
+                is_command,
+            }
         };
         Ok(())
     }
@@ -204,6 +208,18 @@ mod tests {
             );
             assert_eq!(check(&[0xff], cut), Err(RefusalReason::Flags(0xff)));
         }
+    }
+
+    #[test]
+    fn a_handshake_is_complete_at_the_end_of_ready() {
+        let mut checker = FrameChecker::new(FrameLimits { message: 1000 });
+        checker.check(&greeting()).unwrap();
+        for part in [&[IS_COMMAND, 5][..], b"REA"] {
+            checker.check(part).unwrap();
+            assert!(!checker.greeted());
+        }
+        checker.check(b"DY").unwrap();
+        assert!(checker.greeted());
     }
 
     #[test]
