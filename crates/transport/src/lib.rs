@@ -52,7 +52,7 @@ pub use connection::{ClientConnectionFile, ConnectionFileError, EngineConnection
 pub use deadline::until;
 pub use phalanx_sys::throttle::Throttle;
 pub use socket::{
-    BindError, CloseError, ConnectError, Endpoint, Event, Frames, Receiver, RoutingId, SendError,
-    Sender, Socket, SocketKind, SocketOptions,
+    BindError, CloseError, ConnectError, Endpoint, Event, Frames, ReadControl, Receiver, RoutingId,
+    SendError, Sender, Socket, SocketKind, SocketOptions,
 };
 pub use wire::{Envelope, RawMessage, ReplayGuard, Scheme, Session, SigningKey, WireError};

@@ -12,8 +12,8 @@ pub(crate) trait Driver: Send + 'static {
         endpoint: &Endpoint,
     ) -> impl Future<Output = Result<Endpoint, BindError>> + Send;
 
-    /// Returns the listener's Unix socket, which bypasses the guard for peers of the same user on
-    /// this machine.
+    /// Returns the listener's Unix socket for peers of the same user on this machine, which bypasses
+    /// the guard unless single peers can be paused.
     fn shortcut(&self) -> Option<&Path> {
         None
     }

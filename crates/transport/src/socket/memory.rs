@@ -1,6 +1,7 @@
 //! Sockets within a process, with the semantics of the network ones.
 
 use super::driver::{Driver, SendOutcome};
+use super::paused::PausedPeers;
 use super::{
     BindError, ConnectError, Endpoint, Event, Frames, RoutingId, SocketKind, SocketOptions,
 };
@@ -8,7 +9,7 @@ use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 use tokio::sync::mpsc;
 
@@ -83,6 +84,9 @@ pub(crate) struct MemorySocket {
     target: Option<(String, u16)>,
     connect_limit: Duration,
     pause: Duration,
+    paused: Option<Arc<PausedPeers>>,
+    /// Messages of paused peers. Their number is limited by the senders' gauges, which count them.
+    parked: HashMap<MemoryLink, VecDeque<Frames>>,
 }
 
 impl MemorySocket {
@@ -106,6 +110,8 @@ impl MemorySocket {
             target: None,
             connect_limit: options.connect_limit,
             pause: RETRY[0],
+            paused: options.paused(),
+            parked: HashMap::new(),
         }
     }
 
@@ -122,6 +128,7 @@ impl MemorySocket {
             self.events.push_back(Event::Subscribed(Bytes::new()));
         }
         if let Some(old) = self.by_identity.insert(peer.identity.clone(), link) {
+            self.release(old);
             self.peers.remove(&old);
         }
         self.peers.insert(link, peer);
@@ -129,6 +136,7 @@ impl MemorySocket {
     }
 
     fn remove(&mut self, link: MemoryLink) {
+        self.release(link);
         if let Some(peer) = self.peers.remove(&link) {
             self.by_identity.remove(&peer.identity);
             self.events.push_back(Event::Disconnected(peer.identity));
@@ -159,9 +167,38 @@ impl MemorySocket {
                 if self.me.kind == SocketKind::Router {
                     frames.insert(0, peer.identity.0.clone());
                 }
-                self.events.push_back(Event::Message(frames));
+                let paused = |paused: &Arc<PausedPeers>| paused.contains(&peer.identity.0);
+                // Behind those that are parked, in any case.
+                if let Some(parked) = self.parked.get_mut(&packet.link) {
+                    parked.push_back(frames);
+                } else if self.paused.as_ref().is_some_and(paused) {
+                    self.parked.insert(packet.link, VecDeque::from([frames]));
+                } else {
+                    self.events.push_back(Event::Message(frames));
+                }
             }
         }
+    }
+
+    /// Receives the parked messages of a peer.
+    fn release(&mut self, link: MemoryLink) {
+        let parked = self.parked.remove(&link).into_iter().flatten();
+        self.events.extend(parked.map(Event::Message));
+    }
+
+    /// Takes the next parked message of a peer that is no longer paused.
+    fn next_parked(&mut self, paused: &PausedPeers) -> Option<Event> {
+        let resumed = |link: &MemoryLink| {
+            let peer = self.peers.get(link);
+            peer.is_none_or(|peer| !paused.contains(&peer.identity.0))
+        };
+        let link = self.parked.keys().copied().find(resumed)?;
+        let parked = self.parked.get_mut(&link)?;
+        let next = parked.pop_front();
+        if parked.is_empty() {
+            self.parked.remove(&link);
+        }
+        next.map(Event::Message)
     }
 }
 
@@ -253,6 +290,7 @@ impl Driver for MemorySocket {
     }
 
     async fn recv(&mut self) -> Event {
+        let paused = self.paused.clone();
         loop {
             if let Some(event) = self.events.pop_front() {
                 return event;
@@ -266,8 +304,29 @@ impl Driver for MemorySocket {
                     }
                 }
                 _ => {
-                    if let Some(packet) = self.inbox.recv().await {
-                        self.take(packet);
+                    let paused = paused.as_ref().filter(|_| !self.parked.is_empty());
+                    // Created before the check, so that no resumption in between is missed.
+                    let resumed = paused.map(|paused| paused.change());
+                    if let Some(paused) = paused {
+                        if let Ok(packet) = self.inbox.try_recv() {
+                            self.take(packet);
+                            continue;
+                        }
+                        if let Some(event) = self.next_parked(paused) {
+                            return event;
+                        }
+                    }
+                    let resumed = async {
+                        match resumed {
+                            Some(resumed) => resumed.await,
+                            None => std::future::pending().await,
+                        }
+                    };
+                    tokio::select! {
+                        packet = self.inbox.recv() => if let Some(packet) = packet {
+                            self.take(packet);
+                        },
+                        () = resumed => {}
                     }
                 }
             }

@@ -7,15 +7,18 @@ mod endpoint;
 mod guard;
 mod in_process;
 mod memory;
+mod paused;
 mod thread;
 mod zmq;
 
 pub use endpoint::{Endpoint, EndpointError};
+pub use paused::ReadControl;
 
 use actor::{ReceiveQueue, SocketCommand};
 use backpressure::{Backlog, SendQueueGauge, SendQueueGauges, UnreadBytes};
 use bytes::Bytes;
 use driver::Driver;
+use paused::PausedPeers;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -27,7 +30,7 @@ pub type Frames = Vec<Bytes>;
 
 /// Capacity of the receive queue, in messages; while it is full, the peers are not read.
 const INBOX: usize = 256;
-/// Capacity of the receive queue, in bytes; a single message may exceed it.
+/// Default capacity of the receive queue, in bytes; a single message may exceed it.
 const INBOX_BYTES: usize = 64 << 20;
 
 /// Default time for which [`Sender::send`] waits for a peer that does not read.
@@ -117,6 +120,8 @@ pub struct SocketOptions {
     backlog: Backlog,
     otherwise: Option<Endpoint>,
     greeting_limit: Duration,
+    inbox_bytes: usize,
+    read_control: Option<ReadControl>,
 }
 
 impl Default for SocketOptions {
@@ -131,6 +136,8 @@ impl Default for SocketOptions {
             },
             otherwise: None,
             greeting_limit: GREETING_LIMIT,
+            inbox_bytes: INBOX_BYTES,
+            read_control: None,
         }
     }
 }
@@ -163,6 +170,25 @@ impl SocketOptions {
     pub fn greeting_limit(mut self, limit: Duration) -> Self {
         self.greeting_limit = limit;
         self
+    }
+
+    /// Sets the size of received messages that wait to be read, in bytes, beyond which no peer is
+    /// read (64 MiB by default); a single message may exceed it.
+    #[must_use]
+    pub fn inbox(mut self, bytes: usize) -> Self {
+        self.inbox_bytes = bytes;
+        self
+    }
+
+    /// Makes it possible to pause the reading of single peers of a ROUTER that binds.
+    #[must_use]
+    pub fn read_control(mut self, control: &ReadControl) -> Self {
+        self.read_control = Some(control.clone());
+        self
+    }
+
+    fn paused(&self) -> Option<Arc<PausedPeers>> {
+        self.read_control.as_ref().map(ReadControl::peers)
     }
 
     /// Sets an alternative endpoint of the same peer, tried when a DEALER reconnects: a restarted
@@ -469,7 +495,7 @@ impl Socket {
         ));
         let (queue, outgoing) = mpsc::unbounded_channel();
         let (events, incoming) = mpsc::channel(INBOX);
-        let unread = UnreadBytes::new(INBOX_BYTES);
+        let unread = UnreadBytes::new(options.inbox_bytes);
         let inbox = ReceiveQueue {
             events,
             unread: unread.clone(),

@@ -9,10 +9,10 @@ pub(super) struct FrameLimits {
 
 /// The size limit of a command, in bytes; READY takes less than a hundred.
 const COMMAND: u64 = 1 << 16;
-const GREETING: usize = 64;
+pub(super) const GREETING: usize = 64;
 const MORE: u8 = 1;
-const LONG: u8 = 2;
-const IS_COMMAND: u8 = 4;
+pub(super) const LONG: u8 = 2;
+pub(super) const IS_COMMAND: u8 = 4;
 
 impl FrameLimits {
     /// Allows a quarter of the machine's memory for a message.

@@ -1,13 +1,14 @@
 //! The listener of a guard, and its peers.
 
 use super::super::Endpoint;
+use futures::FutureExt;
 use std::io;
 use std::net::IpAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream, tcp, unix};
 
 /// The listener that accepts peers.
 pub(super) enum Listener {
@@ -64,6 +65,45 @@ impl Drop for Listener {
     }
 }
 
+impl GuardedPeer {
+    /// Splits the connection into its halves.
+    pub fn into_split(self) -> (PeerReader, PeerWriter) {
+        match self {
+            Self::Tcp(stream) => {
+                let (reader, writer) = stream.into_split();
+                (PeerReader::Tcp(reader), PeerWriter::Tcp(writer))
+            }
+            Self::Unix(stream) => {
+                let (reader, writer) = stream.into_split();
+                (PeerReader::Unix(reader), PeerWriter::Unix(writer))
+            }
+        }
+    }
+}
+
+/// The reading half of a connection.
+pub(super) enum PeerReader {
+    Tcp(tcp::OwnedReadHalf),
+    Unix(unix::OwnedReadHalf),
+}
+
+/// The writing half of a connection.
+pub(super) enum PeerWriter {
+    Tcp(tcp::OwnedWriteHalf),
+    Unix(unix::OwnedWriteHalf),
+}
+
+impl PeerReader {
+    /// Returns true if the peer sends nothing more, although there may be bytes left to read.
+    pub fn has_ended(&self) -> bool {
+        let ready = match self {
+            Self::Tcp(reader) => reader.ready(Interest::READABLE).now_or_never(),
+            Self::Unix(reader) => reader.ready(Interest::READABLE).now_or_never(),
+        };
+        matches!(ready, Some(Ok(ready)) if ready.is_read_closed())
+    }
+}
+
 macro_rules! delegate {
     ($self:ident, $stream:ident => $call:expr) => {
         match $self.get_mut() {
@@ -73,7 +113,7 @@ macro_rules! delegate {
     };
 }
 
-impl AsyncRead for GuardedPeer {
+impl AsyncRead for PeerReader {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -83,7 +123,7 @@ impl AsyncRead for GuardedPeer {
     }
 }
 
-impl AsyncWrite for GuardedPeer {
+impl AsyncWrite for PeerWriter {
     fn poll_write(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,

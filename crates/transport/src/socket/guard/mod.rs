@@ -6,10 +6,12 @@
 //! disconnected, and closing waits until everything is sent.
 
 mod frames;
+mod handshake;
 mod listener;
 mod pump;
 mod waiting_room;
 
+use super::paused::PausedPeers;
 use super::{BindError, Endpoint, SocketKind};
 use crate::warn_rarely;
 use frames::FrameLimits;
@@ -43,7 +45,7 @@ pub(crate) struct Guard {
     pumps: TaskTracker,
     /// Stops the listener on drop; pumps end once both of their sides have.
     _accepts: DropGuard,
-    inner: PathBuf,
+    shortcut: PathBuf,
     _folder: Arc<TemporaryFolder>,
 }
 
@@ -55,12 +57,25 @@ pub(crate) struct BoundGuard {
     pub inner: Endpoint,
     listener: Listener,
     path: PathBuf,
+    /// The listener for peers on this machine, if they are guarded too.
+    local: Option<(Listener, PathBuf)>,
     folder: Arc<TemporaryFolder>,
 }
 
+/// The settings of a guard's connections.
+#[derive(Clone)]
+pub(crate) struct GuardOptions {
+    /// The kind of the socket.
+    pub kind: SocketKind,
+    /// The time limit of handshakes.
+    pub greeting: Duration,
+    /// The peers that are not read, if single peers can be paused.
+    pub paused: Option<Arc<PausedPeers>>,
+}
+
 impl BoundGuard {
-    /// Binds the endpoint.
-    pub async fn new(endpoint: &Endpoint) -> Result<Self, BindError> {
+    /// Binds the endpoint. With `local`, peers on this machine are guarded too.
+    pub async fn new(endpoint: &Endpoint, local: bool) -> Result<Self, BindError> {
         let refused = |error: std::io::Error| BindError {
             endpoint: endpoint.clone(),
             reason: limits::describe(&error),
@@ -69,55 +84,61 @@ impl BoundGuard {
         let folder = folder().map_err(refused)?;
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let name = NEXT.fetch_add(1, Ordering::Relaxed).to_string();
-        let path = folder.path().join(name);
+        let path = folder.path().join(&name);
+        let local = match local {
+            true => {
+                let path = folder.path().join(format!("{name}-guarded"));
+                let listener = Listener::bind(&Endpoint::Ipc(path.clone())).await;
+                Some((listener.map_err(refused)?.0, path))
+            }
+            false => None,
+        };
         Ok(Self {
             endpoint: bound,
             inner: Endpoint::Ipc(path.clone()),
             listener,
             path,
+            local,
             folder,
         })
     }
 
     /// Starts to accept, once zeromq listens.
-    pub fn accept(self, kind: SocketKind, greeting: Duration) -> Guard {
-        let patience = match kind {
-            SocketKind::Pub => PeerLimits {
-                bytes: SUBSCRIBER_BYTES,
-                stall: Some(STALL_LIMIT),
-                greeting,
-            },
-            _ => PeerLimits {
-                bytes: PEER_BYTES,
-                stall: None,
-                greeting,
-            },
-        };
+    pub fn accept(self, options: &GuardOptions) -> Guard {
         let pumps = TaskTracker::new();
         let stop = CancellationToken::new();
-        let inner = self.path.clone();
-        let accepting = accept(self.listener, self.path, patience, pumps.clone());
-        let stopped = stop.clone();
-        // Ends when `stop` is cancelled by dropping the guard.
-        tokio::spawn(async move {
-            tokio::select! {
-                () = accepting => {}
-                () = stopped.cancelled() => {}
+        let accept = |listener| {
+            let accepting = accept(listener, self.path.clone(), options.clone(), pumps.clone());
+            let stopped = stop.clone();
+            // Ends when `stop` is cancelled by dropping the guard.
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = accepting => {}
+                    () = stopped.cancelled() => {}
+                }
+            });
+        };
+        accept(self.listener);
+        let shortcut = match self.local {
+            Some((listener, path)) => {
+                accept(listener);
+                path
             }
-        });
+            None => self.path.clone(),
+        };
         Guard {
             pumps,
             _accepts: stop.drop_guard(),
-            inner,
+            shortcut,
             _folder: self.folder,
         }
     }
 }
 
 impl Guard {
-    /// Returns the path on which zeromq listens.
-    pub fn inner(&self) -> &Path {
-        &self.inner
+    /// Returns the path by which peers on this machine connect.
+    pub fn shortcut(&self) -> &Path {
+        &self.shortcut
     }
 
     /// Waits until all bytes are forwarded; zeromq must have closed its side.
@@ -128,8 +149,21 @@ impl Guard {
     }
 }
 
-async fn accept(listener: Listener, path: PathBuf, patience: PeerLimits, pumps: TaskTracker) {
+async fn accept(listener: Listener, path: PathBuf, options: GuardOptions, pumps: TaskTracker) {
     let limits = FrameLimits::of_this_machine();
+    let greeting = options.greeting;
+    let patience = match options.kind {
+        SocketKind::Pub => PeerLimits {
+            bytes: SUBSCRIBER_BYTES,
+            stall: Some(STALL_LIMIT),
+            greeting,
+        },
+        _ => PeerLimits {
+            bytes: PEER_BYTES,
+            stall: None,
+            greeting,
+        },
+    };
     loop {
         let (peer, address) = match listener.accept().await {
             Ok(accepted) => accepted,
@@ -144,6 +178,7 @@ async fn accept(listener: Listener, path: PathBuf, patience: PeerLimits, pumps: 
             limits,
             patience,
             place: address.map(WaitingPlace::enter),
+            paused: options.paused.clone(),
         };
         drop(pumps.spawn(pump.run(peer)));
     }

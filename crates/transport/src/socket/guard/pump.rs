@@ -1,19 +1,25 @@
 //! One guarded connection: bytes copied both ways, within the limits of a peer.
 
+use super::super::paused::PausedPeers;
 use super::frames::{FrameChecker, FrameLimits, RefusalReason};
-use super::listener::GuardedPeer;
+use super::handshake::HandshakeReader;
+use super::listener::{GuardedPeer, PeerReader, PeerWriter};
 use super::waiting_room::WaitingPlace;
 use crate::warn_rarely;
 use bytes::{Buf, Bytes, BytesMut};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
-use tokio::io::{AsyncReadExt, AsyncWriteExt, ReadHalf, WriteHalf};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::Instant;
 
 /// The number of bytes read at once.
 const CHUNK: usize = 64 << 10;
+
+/// The time between two checks whether a paused peer has ended.
+const ENDED_POLL: Duration = Duration::from_secs(1);
 
 /// The number of bytes read from a peer before resources are allocated; the size of a greeting.
 const FIRST: usize = 64;
@@ -52,6 +58,8 @@ pub(super) struct Pump {
     pub patience: PeerLimits,
     /// Its place among the connections without a handshake.
     pub place: Option<WaitingPlace>,
+    /// The peers that are not read, if single peers can be paused.
+    pub paused: Option<Arc<PausedPeers>>,
 }
 
 /// The deadline of a peer's handshake.
@@ -86,66 +94,107 @@ impl Pump {
         }
     }
 
-    async fn pass_on(self, mut peer: GuardedPeer) -> Result<(), Ended> {
+    async fn pass_on(self, peer: GuardedPeer) -> Result<(), Ended> {
         let greeting = GreetingDeadline {
             until: Instant::now() + self.patience.greeting,
             place: self.place,
         };
+        let (mut from_peer, to_peer) = peer.into_split();
         // A peer that never sends anything costs only a descriptor.
         let mut first = [0; FIRST];
         let read = tokio::select! {
-            read = peer.read(&mut first) => read?,
+            read = from_peer.read(&mut first) => read?,
             missing = greeting.missing() => return Err(missing),
         };
         let first = first.get(..read).unwrap_or_default();
         let inner = UnixStream::connect(&self.inner).await;
         let inner = inner.inspect_err(super::refused)?;
-        let (from_peer, to_peer) = tokio::io::split(peer);
         let (from_inner, to_inner) = inner.into_split();
+        let inward = Inward {
+            peer: from_peer,
+            inner: to_inner,
+            checker: FrameChecker::new(self.limits),
+            handshake: self.paused.is_some().then(HandshakeReader::default),
+            paused: self.paused,
+            identity: None,
+        };
         tokio::select! {
-            ended = inward(first, from_peer, to_inner, self.limits, greeting) => ended,
+            ended = inward.run(first, greeting) => ended,
             ended = outward(from_inner, to_peer, self.patience) => ended,
         }
     }
 }
 
-async fn inward(
-    first: &[u8],
-    mut peer: ReadHalf<GuardedPeer>,
-    mut inner: OwnedWriteHalf,
-    limits: FrameLimits,
-    greeting: GreetingDeadline,
-) -> Result<(), Ended> {
-    let mut checker = FrameChecker::new(limits);
-    if first.is_empty() {
-        return Ok(());
-    }
-    checker.check(first)?;
-    inner.write_all(first).await?;
-    let mut greeting = Some(greeting);
-    let mut buffer = BytesMut::with_capacity(CHUNK);
-    loop {
-        buffer.clear();
-        buffer.reserve(CHUNK);
-        let read = match &greeting {
-            None => peer.read_buf(&mut buffer).await?,
-            Some(greeting) => tokio::select! {
-                read = peer.read_buf(&mut buffer) => read?,
-                missing = greeting.missing() => return Err(missing),
-            },
-        };
-        if read == 0 {
+/// The direction from a peer to zeromq.
+struct Inward {
+    peer: PeerReader,
+    inner: OwnedWriteHalf,
+    checker: FrameChecker,
+    /// The reader of the peer's handshake, until it is complete; only if peers can be paused.
+    handshake: Option<HandshakeReader>,
+    paused: Option<Arc<PausedPeers>>,
+    /// The identity of the peer, if peers can be paused and its handshake is complete.
+    identity: Option<Bytes>,
+}
+
+impl Inward {
+    async fn run(mut self, first: &[u8], greeting: GreetingDeadline) -> Result<(), Ended> {
+        if first.is_empty() {
             return Ok(());
         }
-        checker.check(&buffer)?;
-        greeting = greeting.filter(|_| !checker.greeted());
-        inner.write_all(&buffer).await?;
+        self.forward(first).await?;
+        let mut greeting = Some(greeting);
+        let mut buffer = BytesMut::with_capacity(CHUNK);
+        loop {
+            self.may_read().await;
+            buffer.clear();
+            buffer.reserve(CHUNK);
+            let read = match &greeting {
+                None => self.peer.read_buf(&mut buffer).await?,
+                Some(greeting) => tokio::select! {
+                    read = self.peer.read_buf(&mut buffer) => read?,
+                    missing = greeting.missing() => return Err(missing),
+                },
+            };
+            if read == 0 {
+                return Ok(());
+            }
+            self.forward(&buffer).await?;
+            greeting = greeting.filter(|_| !self.checker.greeted());
+        }
+    }
+
+    /// Waits while the peer is paused. The rest of a peer that has ended is read nevertheless, so
+    /// that its end is noticed.
+    async fn may_read(&self) {
+        let (Some(paused), Some(identity)) = (&self.paused, &self.identity) else {
+            return;
+        };
+        while paused.contains(identity) && !self.peer.has_ended() {
+            tokio::select! {
+                () = paused.resumed(identity) => return,
+                () = tokio::time::sleep(ENDED_POLL) => {}
+            }
+        }
+    }
+
+    async fn forward(&mut self, bytes: &[u8]) -> Result<(), Ended> {
+        self.checker.check(bytes)?;
+        let Some(handshake) = &mut self.handshake else {
+            return Ok(self.inner.write_all(bytes).await?);
+        };
+        let read = handshake.read(bytes)?;
+        if read.identity.is_some() {
+            self.handshake = None;
+            self.identity = read.identity;
+        }
+        Ok(self.inner.write_all(&read.bytes).await?)
     }
 }
 
 async fn outward(
     mut inner: OwnedReadHalf,
-    mut peer: WriteHalf<GuardedPeer>,
+    mut peer: PeerWriter,
     patience: PeerLimits,
 ) -> Result<(), Ended> {
     let mut leaving = Bytes::new();

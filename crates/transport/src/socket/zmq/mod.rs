@@ -10,7 +10,7 @@ pub(crate) use publisher::Publisher;
 pub(crate) use router::Router;
 pub(crate) use subscriber::Subscriber;
 
-use super::guard::{BoundGuard, Guard};
+use super::guard::{BoundGuard, Guard, GuardOptions};
 use super::{
     BindError, ConnectError, Endpoint, Event, Frames, RoutingId, SocketKind, SocketOptions,
 };
@@ -42,8 +42,7 @@ fn zmq_options(options: &SocketOptions) -> zeromq::SocketOptions {
 /// The guards of a socket, each in front of one of zeromq's listeners.
 struct Guards {
     all: Vec<Guard>,
-    kind: SocketKind,
-    greeting_limit: Duration,
+    options: GuardOptions,
 }
 
 impl Guards {
@@ -51,8 +50,11 @@ impl Guards {
     fn new(kind: SocketKind, options: &SocketOptions) -> Self {
         Self {
             all: Vec::new(),
-            kind,
-            greeting_limit: options.greeting_limit,
+            options: GuardOptions {
+                kind,
+                greeting: options.greeting_limit,
+                paused: options.paused(),
+            },
         }
     }
 
@@ -62,20 +64,20 @@ impl Guards {
         socket: &mut S,
         endpoint: &Endpoint,
     ) -> Result<Endpoint, BindError> {
-        let bound = BoundGuard::new(endpoint).await?;
+        let bound = BoundGuard::new(endpoint, self.options.paused.is_some()).await?;
         let behind = socket.bind(&bound.inner.to_string()).await;
         behind.map_err(|error| BindError {
             endpoint: endpoint.clone(),
             reason: reason(&error),
         })?;
         let taken = bound.endpoint.clone();
-        self.all.push(bound.accept(self.kind, self.greeting_limit));
+        self.all.push(bound.accept(&self.options));
         Ok(taken)
     }
 
-    /// Returns the Unix socket behind the first guard.
+    /// Returns the Unix socket for peers on this machine.
     fn shortcut(&self) -> Option<&Path> {
-        self.all.first().map(Guard::inner)
+        self.all.first().map(Guard::shortcut)
     }
 
     /// Closes the guards; the zeromq socket must be closed.
