@@ -7,6 +7,7 @@
 //! | [`scheduler`] | load-balanced tasks: a pure state machine |
 //! | `direct` | pending direct requests |
 //! | `broadcast` | broadcasts, with separate or combined replies |
+//! | `stored` | messages that are kept, in little memory |
 //! | `records` | records of tasks for clients' queries: in memory or in SQLite |
 //! | `earlier`, `error` | connection files of an earlier controller; errors in starting |
 //! | `server` | the state that combines them, also pure, and the sockets and the event loop |
@@ -40,6 +41,7 @@ mod records;
 pub mod scheduler;
 mod server;
 mod stale;
+mod stored;
 
 pub use cli::{ServerArgs, run_server};
 pub use config::{ControllerConfig, TaskDatabase};

@@ -1,18 +1,87 @@
 //! Task records in memory, the default store.
 
-use super::{Filter, FoundRecords, RecordAnswer, RecordChange, RecordQuery, TaskRecord};
+use super::record::output_size;
+use super::{
+    Filter, FoundRecords, PublishedOutput, Queue, RecordAnswer, RecordChange, RecordQuery,
+    StoredParts, SubmittedTask, TaskRecord,
+};
 use crate::hash::HashMap;
-use phalanx_protocol::id::MsgId;
+use chrono::{DateTime, Utc};
+use phalanx_protocol::id::{EngineUuid, MsgId};
+use phalanx_protocol::parallel::TaskOutput;
 use std::collections::VecDeque;
+
+/// The memory of a record in addition to its contents, in bytes: ids, allocations, the index.
+const OVERHEAD: usize = 384;
 
 /// Records of the latest tasks, up to a limit in bytes. Pure.
 #[derive(Debug)]
 pub struct MemoryRecords {
-    /// The records with their accounted sizes in bytes.
-    by_id: HashMap<MsgId, (Box<TaskRecord>, usize)>,
+    by_id: HashMap<MsgId, Box<MemoryRecord>>,
     order: VecDeque<MsgId>,
     bytes: usize,
     limit: usize,
+}
+
+/// The record of a task, in little memory.
+#[derive(Debug)]
+struct MemoryRecord {
+    request: StoredParts,
+    reply: Option<StoredParts>,
+    engine: Option<EngineUuid>,
+    received: Option<DateTime<Utc>>,
+    queue: Queue,
+    /// Output and a resubmission, which few tasks have.
+    rest: Option<Box<RareFields>>,
+    /// Its accounted size, in bytes.
+    size: usize,
+}
+
+#[derive(Debug, Default)]
+struct RareFields {
+    resubmitted: Option<MsgId>,
+    output: TaskOutput,
+}
+
+impl MemoryRecord {
+    fn new(task: SubmittedTask) -> Self {
+        Self {
+            size: OVERHEAD + task.request.size(),
+            request: task.request,
+            reply: None,
+            engine: task.engine,
+            received: None,
+            queue: task.queue,
+            rest: None,
+        }
+    }
+
+    fn publish(&mut self, published: PublishedOutput) {
+        published.add_to(&mut self.rest.get_or_insert_default().output);
+    }
+
+    /// The record, without the buffers unless they are wanted.
+    fn record(&self, buffers: bool) -> TaskRecord {
+        let parts = |parts: &StoredParts| parts.parts(buffers);
+        let rest = self.rest.as_deref();
+        TaskRecord {
+            request: parts(&self.request),
+            engine: self.engine.clone(),
+            queue: Some(self.queue),
+            resubmitted: rest.and_then(|rest| rest.resubmitted.clone()),
+            reply: self.reply.as_ref().map(parts),
+            received: self.received,
+            output: rest.map(|rest| rest.output.clone()).unwrap_or_default(),
+        }
+    }
+
+    fn measure(&self) -> usize {
+        let rest = |rest: &RareFields| size_of::<RareFields>() + output_size(&rest.output);
+        OVERHEAD
+            + self.request.size()
+            + self.reply.as_ref().map_or(0, StoredParts::size)
+            + self.rest.as_deref().map_or(0, rest)
+    }
 }
 
 impl MemoryRecords {
@@ -34,10 +103,10 @@ impl MemoryRecords {
     /// Applies a change.
     pub fn change(&mut self, change: RecordChange) {
         match change {
-            RecordChange::Submitted(id, record) => self.insert(id, record),
+            RecordChange::Submitted(id, task) => self.insert(id, task),
             RecordChange::Assigned(id, engine) => {
                 // This does not change its size.
-                if let Some((record, _)) = self.by_id.get_mut(&id) {
+                if let Some(record) = self.by_id.get_mut(&id) {
                     record.engine = Some(engine);
                 }
             }
@@ -55,7 +124,9 @@ impl MemoryRecords {
                 self.update(&id, |record| record.publish(published));
             }
             RecordChange::Resubmitted(old, new) => {
-                self.update(&old, |record| record.resubmitted = Some(new));
+                self.update(&old, |record| {
+                    record.rest.get_or_insert_default().resubmitted = Some(new);
+                });
             }
         }
     }
@@ -79,18 +150,10 @@ impl MemoryRecords {
     fn find(&self, filter: &Filter, buffers: bool) -> RecordAnswer {
         let mut found = FoundRecords::default();
         for id in self.matching(filter) {
-            if let Some((record, _)) = self.by_id.get(&id) {
-                let mut record = TaskRecord::clone(record);
-                if !buffers {
-                    record.request.buffers = None;
-                    record
-                        .reply
-                        .iter_mut()
-                        .for_each(|reply| reply.buffers = None);
-                }
-                if !found.push(id, record) {
-                    break;
-                }
+            if let Some(record) = self.by_id.get(&id)
+                && !found.push(id, record.record(buffers))
+            {
+                break;
             }
         }
         found.answer()
@@ -98,8 +161,8 @@ impl MemoryRecords {
 
     fn matching(&self, filter: &Filter) -> Vec<MsgId> {
         let matches = |id: &MsgId| {
-            let entry = self.by_id.get(id);
-            entry.is_some_and(|(record, _)| filter.matches(id, record))
+            let record = self.by_id.get(id);
+            record.is_some_and(|record| filter.matches(id, &record.record(false)))
         };
         match filter.named() {
             Some(mut ids) => {
@@ -115,24 +178,24 @@ impl MemoryRecords {
         }
     }
 
-    fn insert(&mut self, id: MsgId, record: Box<TaskRecord>) {
-        let size = record.size();
-        self.bytes += size;
-        match self.by_id.insert(id.clone(), (record, size)) {
-            Some((_, before)) => self.bytes -= before,
+    fn insert(&mut self, id: MsgId, task: SubmittedTask) {
+        let record = Box::new(MemoryRecord::new(task));
+        self.bytes += record.size;
+        match self.by_id.insert(id.clone(), record) {
+            Some(before) => self.bytes -= before.size,
             None => self.order.push_back(id),
         }
         self.shrink();
     }
 
-    fn update(&mut self, id: &MsgId, change: impl FnOnce(&mut TaskRecord)) {
-        let Some((record, counted)) = self.by_id.get_mut(id) else {
+    fn update(&mut self, id: &MsgId, change: impl FnOnce(&mut MemoryRecord)) {
+        let Some(record) = self.by_id.get_mut(id) else {
             return;
         };
         change(record);
-        let size = record.size();
-        self.bytes = self.bytes - *counted + size;
-        *counted = size;
+        let size = record.measure();
+        self.bytes = self.bytes - record.size + size;
+        record.size = size;
         self.shrink();
     }
 
@@ -146,15 +209,15 @@ impl MemoryRecords {
     }
 
     fn forget(&mut self, id: &MsgId) {
-        if let Some((_, counted)) = self.by_id.remove(id) {
-            self.bytes -= counted;
+        if let Some(record) = self.by_id.remove(id) {
+            self.bytes -= record.size;
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::{MessageParts, PublishedOutput, Queue};
+    use super::super::MessageParts;
     use super::*;
     use bytes::Bytes;
     use chrono::Utc;
@@ -165,8 +228,12 @@ mod tests {
         let mut memory = MemoryRecords::new(LIMIT);
         let ids: Vec<_> = (0..tasks).map(|n| MsgId::new(n.to_string())).collect();
         for id in &ids {
-            let record = TaskRecord::new(MessageParts::default(), None, Queue::Task);
-            memory.change(RecordChange::Submitted(id.clone(), Box::new(record)));
+            let task = SubmittedTask {
+                request: MessageParts::default().into(),
+                engine: None,
+                queue: Queue::Task,
+            };
+            memory.change(RecordChange::Submitted(id.clone(), task));
         }
         (memory, ids)
     }
@@ -175,11 +242,11 @@ mod tests {
         RecordChange::Replied {
             id: id.clone(),
             engine: None,
-            reply: MessageParts {
+            reply: StoredParts::from(MessageParts {
                 header: Bytes::from_static(b"{}"),
                 buffers: Some(vec![Bytes::from(vec![0; size])]),
                 ..MessageParts::default()
-            },
+            }),
             received: Utc::now(),
         }
     }

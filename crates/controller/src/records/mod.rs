@@ -8,7 +8,9 @@ mod sqlite;
 
 pub use memory::MemoryRecords;
 pub use query::{BadQuery, Filter};
-pub use record::{MessageParts, PublishedOutput, Queue, RecordKey, TaskRecord};
+pub use record::{
+    MessageParts, PublishedOutput, Queue, RecordKey, StoredParts, SubmittedTask, TaskRecord,
+};
 #[cfg(feature = "sqlite")]
 pub use sqlite::{OpenError, Sqlite};
 
@@ -23,7 +25,7 @@ const MAX_ANSWER: usize = 256 << 20;
 #[derive(Clone, Debug, PartialEq)]
 pub enum RecordChange {
     /// A task was submitted.
-    Submitted(MsgId, Box<TaskRecord>),
+    Submitted(MsgId, SubmittedTask),
     /// It was assigned to an engine.
     Assigned(MsgId, EngineUuid),
     /// It was answered, by an engine or on its behalf.
@@ -33,7 +35,7 @@ pub enum RecordChange {
         /// The engine; `None` if it was not assigned.
         engine: Option<EngineUuid>,
         /// The reply.
-        reply: MessageParts,
+        reply: StoredParts,
         /// The time at which the reply was received.
         received: DateTime<Utc>,
     },

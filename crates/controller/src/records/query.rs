@@ -289,7 +289,9 @@ mod tests {
         let reply = parts(json!({"date": "2026-11-20T20:40:40Z"}), json!({}));
         TaskRecord {
             reply: Some(reply),
-            ..TaskRecord::new(request, None, Queue::Task)
+            request,
+            queue: Some(Queue::Task),
+            ..TaskRecord::default()
         }
     }
 

@@ -1,5 +1,6 @@
 //! The record of one task, under ipyparallel's keys.
 
+use crate::stored::StoredMessage;
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::date;
@@ -12,8 +13,19 @@ use std::io;
 
 /// The maximum number of bytes kept of one text stream of a task.
 const MAX_TEXT: usize = 256 << 10;
-/// The memory of a record in addition to its contents, in bytes: ids, allocations, the index.
+/// The size of a record in addition to its contents, in bytes.
 const OVERHEAD: usize = 512;
+
+/// A task that was submitted: the beginning of its record.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SubmittedTask {
+    /// The request.
+    pub request: StoredParts,
+    /// The engine that it was sent to, if it was.
+    pub engine: Option<EngineUuid>,
+    /// The channel it was sent through.
+    pub queue: Queue,
+}
 
 /// The record of one task; the parts of messages are stored as received, and parsed on demand.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -61,7 +73,7 @@ impl Queue {
     }
 }
 
-/// The stored parts of a message.
+/// The parts of a message that a record has.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct MessageParts {
     /// The header, as JSON.
@@ -74,44 +86,57 @@ pub struct MessageParts {
     pub buffers: Option<Vec<Bytes>>,
 }
 
-impl MessageParts {
-    /// Copies the parts, so that the record does not keep the memory of the received message;
-    /// without the buffers if they exceed `most` bytes.
-    pub fn copy(message: &RawMessage, most: usize) -> Self {
-        let size = message.buffers.iter().map(Bytes::len).sum::<usize>();
-        let buffers: &[Bytes] = if size > most { &[] } else { &message.buffers };
-        let fixed = [&message.header, &message.metadata, &message.content];
-        let all = || fixed.into_iter().chain(buffers);
-        let mut copy = Vec::with_capacity(all().map(Bytes::len).sum());
-        all().for_each(|part| copy.extend_from_slice(part));
-        let mut rest = Bytes::from(copy);
-        let mut next = |part: &Bytes| rest.split_to(part.len());
+/// The stored parts of a message, in little memory.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StoredParts {
+    message: StoredMessage,
+    /// False if the buffers are not kept.
+    buffers: bool,
+}
+
+impl StoredParts {
+    /// Shares a message; without the buffers, it copies the rest, if they exceed `max_buffers` bytes.
+    pub fn of(message: &StoredMessage, max_buffers: usize) -> Self {
+        if message.buffer_bytes() > max_buffers {
+            return Self::copy(&message.to_raw(), max_buffers);
+        }
         Self {
-            header: next(fixed[0]),
-            metadata: next(fixed[1]),
-            content: next(fixed[2]),
-            buffers: (size <= most).then(|| buffers.iter().map(next).collect()),
+            message: message.clone(),
+            buffers: true,
         }
     }
 
-    /// Shares the parts, which keeps the memory of the received message; without the buffers if
-    /// they exceed `most` bytes.
-    pub fn of(message: &RawMessage, most: usize) -> Self {
-        let size = message.buffers.iter().map(Bytes::len).sum::<usize>();
-        Self {
+    /// Copies a message, so that the record does not keep the memory it was received into; without
+    /// the buffers if they exceed `max_buffers` bytes.
+    pub fn copy(message: &RawMessage, max_buffers: usize) -> Self {
+        let buffers: usize = message.buffers.iter().map(Bytes::len).sum();
+        let buffers = (buffers <= max_buffers).then(|| message.buffers.clone());
+        Self::from(MessageParts {
             header: message.header.clone(),
             metadata: message.metadata.clone(),
             content: message.content.clone(),
-            buffers: (size <= most).then(|| message.buffers.clone()),
+            buffers,
+        })
+    }
+
+    /// The parts; without the buffers unless they are wanted.
+    pub fn parts(&self, buffers: bool) -> MessageParts {
+        let message = self.message.to_raw();
+        MessageParts {
+            header: message.header,
+            metadata: message.metadata,
+            content: message.content,
+            buffers: (buffers && self.buffers).then_some(message.buffers),
         }
     }
 
     /// Replaces references in buffers by copies of the data; without the buffers if they then
-    /// exceed `most` bytes. A reference that cannot be opened is kept, although its reader cannot
-    /// open it either.
-    pub fn resolve(&mut self, resolve: fn(Payload) -> io::Result<Bytes>, most: usize) {
+    /// exceed `max_buffers` bytes. A reference that cannot be opened is kept, although its reader
+    /// cannot open it either.
+    pub fn resolve(&mut self, resolve: fn(Payload) -> io::Result<Bytes>, max_buffers: usize) {
         let refers = |buffer: &Bytes| Payload::read(buffer.clone()).segment().is_some();
-        let Some(buffers) = &mut self.buffers else {
+        let mut parts = self.parts(true);
+        let Some(buffers) = &mut parts.buffers else {
             return;
         };
         if !buffers.iter().any(refers) {
@@ -121,15 +146,38 @@ impl MessageParts {
             let resolved = resolve(Payload::read(buffer.clone()));
             *buffer = resolved.unwrap_or_else(|_| buffer.clone());
         }
-        if buffers.iter().map(Bytes::len).sum::<usize>() > most {
-            self.buffers = None;
-            return;
+        if buffers.iter().map(Bytes::len).sum::<usize>() > max_buffers {
+            parts.buffers = None;
         }
-        for buffer in buffers {
-            *buffer = Bytes::copy_from_slice(buffer);
-        }
+        *self = Self::from(parts);
     }
 
+    /// The memory they take, in bytes.
+    pub fn size(&self) -> usize {
+        self.message.size()
+    }
+}
+
+impl From<MessageParts> for StoredParts {
+    /// Copies the parts to memory of their own.
+    fn from(parts: MessageParts) -> Self {
+        let message = RawMessage {
+            identities: Vec::new(),
+            signature: Bytes::new(),
+            header: parts.header,
+            parent_header: Bytes::new(),
+            metadata: parts.metadata,
+            content: parts.content,
+            buffers: parts.buffers.iter().flatten().cloned().collect(),
+        };
+        Self {
+            message: StoredMessage::copy(&message),
+            buffers: parts.buffers.is_some(),
+        }
+    }
+}
+
+impl MessageParts {
     fn size(&self) -> usize {
         let buffers = self.buffers.iter().flatten().map(Bytes::len).sum::<usize>();
         self.header.len() + self.metadata.len() + self.content.len() + buffers
@@ -149,6 +197,29 @@ pub enum PublishedOutput {
     Result(Value),
     /// The failure: the content of the message.
     Error(Value),
+}
+
+impl PublishedOutput {
+    /// Adds it to a task's output.
+    pub fn add_to(self, output: &mut TaskOutput) {
+        match self {
+            Self::Input(code) => output.execute_input = Some(code),
+            Self::Stdout(text) => append(&mut output.stdout, &text),
+            Self::Stderr(text) => append(&mut output.stderr, &text),
+            Self::Result(content) => output.execute_result = Some(content),
+            Self::Error(content) => output.error = Some(content),
+        }
+    }
+}
+
+/// The size of a task's output, in bytes.
+pub(super) fn output_size(output: &TaskOutput) -> usize {
+    let values = [&output.execute_result, &output.error];
+    let values = values.into_iter().flatten();
+    output.stdout.len()
+        + output.stderr.len()
+        + output.execute_input.as_ref().map_or(0, String::len)
+        + values.map(|value| value.to_string().len()).sum::<usize>()
 }
 
 /// A key of a record, and a column of the database (`hub.py`, `empty_record`).
@@ -251,39 +322,12 @@ impl RecordKey {
 }
 
 impl TaskRecord {
-    /// Creates the record of a submitted task.
-    pub fn new(request: MessageParts, engine: Option<EngineUuid>, queue: Queue) -> Self {
-        Self {
-            request,
-            engine,
-            queue: Some(queue),
-            ..Self::default()
-        }
-    }
-
-    /// Adds a publication.
-    pub fn publish(&mut self, published: PublishedOutput) {
-        match published {
-            PublishedOutput::Input(code) => self.output.execute_input = Some(code),
-            PublishedOutput::Stdout(text) => append(&mut self.output.stdout, &text),
-            PublishedOutput::Stderr(text) => append(&mut self.output.stderr, &text),
-            PublishedOutput::Result(content) => self.output.execute_result = Some(content),
-            PublishedOutput::Error(content) => self.output.error = Some(content),
-        }
-    }
-
     /// The size in bytes.
     pub fn size(&self) -> usize {
-        let output = &self.output;
-        let values = [&output.execute_result, &output.error];
-        let values = values.into_iter().flatten();
         OVERHEAD
             + self.request.size()
             + self.reply.as_ref().map_or(0, MessageParts::size)
-            + output.stdout.len()
-            + output.stderr.len()
-            + output.execute_input.as_ref().map_or(0, String::len)
-            + values.map(|value| value.to_string().len()).sum::<usize>()
+            + output_size(&self.output)
     }
 
     /// The value of a key; null for buffers, which are sent apart from the JSON.
@@ -356,22 +400,26 @@ mod tests {
         let parts = ["{\"a\":1}", "", "{}", "c"].map(|part| Bytes::from_static(part.as_bytes()));
         let buffers = vec![Bytes::from_static(b"12"), Bytes::from_static(b"3")];
         let message = RawMessage::sign(vec![], parts, buffers.clone(), &SigningKey::sha256(""));
-        let copy = MessageParts::copy(&message, 3);
+        let copy = StoredParts::copy(&message, 3).parts(true);
         assert_eq!(
             (copy.header.as_ref(), copy.content.as_ref()),
             (&b"{\"a\":1}"[..], &b"c"[..])
         );
         assert_eq!(copy.buffers, Some(buffers));
-        assert_eq!(MessageParts::copy(&message, 2).buffers, None);
+        assert_eq!(StoredParts::copy(&message, 3).parts(false).buffers, None);
+        assert_eq!(StoredParts::copy(&message, 2).parts(true).buffers, None);
+        let shared = StoredParts::of(&StoredMessage::new(message), 2);
+        assert_eq!(shared.parts(true).buffers, None);
+        assert_eq!(shared.parts(true).content, "c");
     }
 
     #[test]
     fn text_is_kept_up_to_a_limit_and_says_so() {
-        let mut record = TaskRecord::default();
+        let mut output = TaskOutput::default();
         for _ in 0..3 {
-            record.publish(PublishedOutput::Stdout("é".repeat(MAX_TEXT / 3)));
+            PublishedOutput::Stdout("é".repeat(MAX_TEXT / 3)).add_to(&mut output);
         }
-        let text = &record.output.stdout;
+        let text = &output.stdout;
         assert!(
             text.contains("not kept") && text.len() < MAX_TEXT + 100,
             "{}",

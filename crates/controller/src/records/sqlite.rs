@@ -208,19 +208,10 @@ impl Sqlite {
 
 fn size(change: &RecordChange) -> usize {
     const LITTLE: usize = 256;
-    let parts = |parts: &MessageParts| {
-        let buffers = parts
-            .buffers
-            .iter()
-            .flatten()
-            .map(Bytes::len)
-            .sum::<usize>();
-        parts.header.len() + parts.metadata.len() + parts.content.len() + buffers
-    };
     LITTLE
         + match change {
-            RecordChange::Submitted(_, record) => record.size(),
-            RecordChange::Replied { reply, .. } => parts(reply),
+            RecordChange::Submitted(_, task) => task.request.size(),
+            RecordChange::Replied { reply, .. } => reply.size(),
             RecordChange::Published(
                 _,
                 super::PublishedOutput::Stdout(text) | super::PublishedOutput::Stderr(text),
@@ -266,7 +257,7 @@ impl SqliteConnection {
             .collect::<rusqlite::Result<_>>()?;
         for id in ids {
             let id = MsgId::new(id);
-            let reply = unanswered(&id);
+            let reply = unanswered(&id).into();
             write(
                 &transaction,
                 RecordChange::Replied {
@@ -395,13 +386,8 @@ fn is_full(error: &rusqlite::Error) -> bool {
 
 fn write(database: &Connection, change: RecordChange) -> rusqlite::Result<()> {
     match change {
-        RecordChange::Submitted(id, record) => {
-            let TaskRecord {
-                request,
-                engine,
-                queue,
-                ..
-            } = *record;
+        RecordChange::Submitted(id, task) => {
+            let request = task.request.parts(true);
             database
                 .prepare_cached(
                     "INSERT OR REPLACE INTO tasks (msg_id, engine_uuid, queue, stdout, stderr,
@@ -409,8 +395,8 @@ fn write(database: &Connection, change: RecordChange) -> rusqlite::Result<()> {
                 )?
                 .execute(params![
                     id.as_str(),
-                    engine.as_ref().map(EngineUuid::as_str),
-                    queue.map(Queue::as_str),
+                    task.engine.as_ref().map(EngineUuid::as_str),
+                    task.queue.as_str(),
                     &request.header[..],
                     &request.metadata[..],
                     &request.content[..],
@@ -428,6 +414,7 @@ fn write(database: &Connection, change: RecordChange) -> rusqlite::Result<()> {
             reply,
             received,
         } => {
+            let reply = reply.parts(true);
             database
                 .prepare_cached(
                     "UPDATE tasks SET engine_uuid = coalesce(?, engine_uuid), received = ?,
@@ -449,7 +436,7 @@ fn write(database: &Connection, change: RecordChange) -> rusqlite::Result<()> {
             let Some((id, mut record)) = one(database, &id)? else {
                 return Ok(());
             };
-            record.publish(published);
+            published.add_to(&mut record.output);
             let output = record.output;
             let json = |value: Option<serde_json::Value>| value.map(|value| value.to_string());
             database

@@ -34,7 +34,7 @@ use phalanx_transport::Frames;
 use ready::ReadyTasks;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
-use task::{SchedulerEntry, TaskNo, TaskPlace};
+use task::{SchedulerEntry, TaskConditions, TaskNo, TaskPlace};
 
 /// The time tasks wait for an engine after the last one has left, since it may be restarted.
 pub const WITHOUT_ENGINES: Duration = Duration::from_secs(10);
@@ -155,7 +155,7 @@ impl Scheduler {
         }
         let no = self.next;
         self.next.0 += 1;
-        let deadline = task.timeout.map(|timeout| now + timeout);
+        let deadline = task.conditions().timeout.map(|timeout| now + timeout);
         self.deadlines.extend(deadline.map(|at| (at, no)));
         self.bytes += task.size();
         self.by_id.insert(task.id.clone(), no);
@@ -377,7 +377,7 @@ impl Scheduler {
         if record.place != TaskPlace::Blocked {
             return;
         }
-        let (after, follow) = (&record.task.after, &record.task.follow);
+        let TaskConditions { after, follow, .. } = record.task.conditions();
         if self.ended.unreachable(after) || self.ended.unreachable(follow) {
             let reason = FailReason::ImpossibleDependency(Impossible::Ended);
             self.fail(no, reason, out);
@@ -553,10 +553,10 @@ impl Scheduler {
             return;
         }
         let alive = |uuid: &EngineUuid| self.workers.iter().any(|worker| worker.uuid == *uuid);
-        let bound = record.task.targets.as_ref();
+        let bound = record.task.targets();
         let targets_gone = bound.is_some_and(|targets| !targets.iter().any(alive));
         let tried = record.tried.is_some();
-        let elsewhere = !record.task.follow.dependencies.is_empty();
+        let elsewhere = record.task.follows();
         let language = record.task.language;
         let speaks = |worker: &Worker| worker.runs == language;
         let foreign = !self.workers.is_empty() && !self.workers.iter().any(speaks);

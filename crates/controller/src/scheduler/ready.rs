@@ -79,7 +79,7 @@ impl ReadyTasks {
         let simple = &mut queue.simple[record.task.language as usize];
         if record.is_special() {
             queue.special.insert(no);
-        } else if let Some(targets) = &record.task.targets {
+        } else if let Some(targets) = record.task.targets() {
             match simple.targeted.get_mut(targets) {
                 Some(group) => drop(group.insert(no)),
                 None => drop(
@@ -102,7 +102,7 @@ impl ReadyTasks {
         let simple = &mut queue.simple[record.task.language as usize];
         if record.is_special() {
             queue.special.remove(&no);
-        } else if let Some(targets) = &record.task.targets {
+        } else if let Some(targets) = record.task.targets() {
             if let Some(group) = simple.targeted.get_mut(targets) {
                 group.remove(&no);
                 if group.is_empty() {
@@ -141,7 +141,7 @@ impl ReadyTasks {
     pub fn alike(&self, record: &SchedulerEntry) -> (Option<TaskNo>, usize) {
         let queue = self.clients.get(record.task.client());
         let simple = queue.map(|queue| &queue.simple[record.task.language as usize]);
-        let group = simple.and_then(|simple| match &record.task.targets {
+        let group = simple.and_then(|simple| match record.task.targets() {
             _ if record.is_special() => None,
             Some(targets) => simple.targeted.get(targets),
             None => Some(&simple.open),

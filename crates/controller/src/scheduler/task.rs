@@ -1,13 +1,18 @@
 //! A load-balanced task, and the scheduler's commands about it.
 
 use super::dependency::FinishedTasks;
+use crate::stored::StoredMessage;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::{Dependency, SchedulingMetadata};
-use phalanx_transport::{Frames, RawMessage};
+use phalanx_transport::Frames;
 use std::time::{Duration, Instant};
 
-/// The memory of a task in addition to its request, in bytes: ids, allocations, the index.
-const OVERHEAD: usize = 512;
+/// The memory of a task in addition to its request and conditions, in bytes: ids, allocations, the
+/// index.
+const OVERHEAD: usize = 384;
+
+/// The memory of an id in addition to its text, in bytes.
+const ID_OVERHEAD: usize = 48;
 
 /// The language of tasks and of engines: compiled Rust of our clients, or the tasks of stock
 /// clients for stock engines.
@@ -30,17 +35,11 @@ pub struct BalancedTask {
     /// The msg_id of its request.
     pub id: MsgId,
     /// The client's request as received: its identity, then the signed message.
-    pub request: RawMessage,
+    pub request: StoredMessage,
     /// The language of the engines that can run it.
     pub language: Language,
-    /// Tasks that must have ended before it starts.
-    pub after: Dependency,
-    /// Tasks on whose engine it must run.
-    pub follow: Dependency,
-    /// The time it may wait for its dependencies.
-    pub timeout: Option<Duration>,
-    /// The engines it may run on, in order.
-    pub targets: Option<Vec<EngineUuid>>,
+    /// Its conditions; most tasks have none.
+    pub(super) conditions: Option<Box<TaskConditions>>,
     /// The number of retries left.
     pub retries: u32,
     /// True to run it even if its client disconnects before it has started.
@@ -49,13 +48,41 @@ pub struct BalancedTask {
     pub batch: Option<BatchNo>,
 }
 
+/// The conditions under which a task may run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct TaskConditions {
+    /// Tasks that must have ended before it starts.
+    pub after: Dependency,
+    /// Tasks on whose engine it must run.
+    pub follow: Dependency,
+    /// The time it may wait for its dependencies.
+    pub timeout: Option<Duration>,
+    /// The engines it may run on, in order.
+    pub targets: Option<Vec<EngineUuid>>,
+}
+
+/// The conditions of a task without any.
+static UNCONDITIONAL: TaskConditions = TaskConditions {
+    after: NO_DEPENDENCY,
+    follow: NO_DEPENDENCY,
+    timeout: None,
+    targets: None,
+};
+
+const NO_DEPENDENCY: Dependency = Dependency {
+    dependencies: Vec::new(),
+    all: true,
+    success: true,
+    failure: false,
+};
+
 /// Identifies a message with several tasks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BatchNo(pub u64);
 
 impl BalancedTask {
     /// Creates the task of a client's request.
-    pub fn new(id: MsgId, request: RawMessage, metadata: SchedulingMetadata) -> Self {
+    pub fn new(id: MsgId, request: StoredMessage, metadata: SchedulingMetadata) -> Self {
         let language = match metadata.phalanx {
             Some(_) => Language::Rust,
             None => Language::Python,
@@ -67,14 +94,17 @@ impl BalancedTask {
             .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
         let mut targets = metadata.targets;
         targets.sort();
-        Self {
-            id,
-            request,
-            language,
+        let conditions = TaskConditions {
             after: metadata.after,
             follow: metadata.follow,
             timeout,
             targets: Some(targets).filter(|targets| !targets.is_empty()),
+        };
+        Self {
+            id,
+            request,
+            language,
+            conditions: (conditions != UNCONDITIONAL).then(|| Box::new(conditions)),
             retries: metadata.retries,
             detached,
             batch: None,
@@ -84,32 +114,48 @@ impl BalancedTask {
     /// Removes its conditions, for the `pure` scheme: any engine, immediately, without retries.
     pub fn without_conditions(self) -> Self {
         Self {
-            after: Dependency::default(),
-            follow: Dependency::default(),
-            timeout: None,
-            targets: None,
+            conditions: None,
             retries: 0,
             ..self
         }
     }
 
+    /// Its conditions.
+    pub fn conditions(&self) -> &TaskConditions {
+        self.conditions.as_deref().unwrap_or(&UNCONDITIONAL)
+    }
+
+    /// The engines it may run on, in order; `None` for all.
+    pub fn targets(&self) -> Option<&Vec<EngineUuid>> {
+        self.conditions().targets.as_ref()
+    }
+
+    /// Returns true if it must run on the engine of another task.
+    pub fn follows(&self) -> bool {
+        !self.conditions().follow.dependencies.is_empty()
+    }
+
     /// The identity of its client.
     pub fn client(&self) -> &[u8] {
-        self.request.identities.first().map_or(&[], |name| name)
+        self.request.sender()
     }
 
     /// The tasks it waits for or follows.
     pub fn depends_on(&self) -> impl Iterator<Item = &MsgId> {
-        let after = self.after.dependencies.iter();
-        after.chain(&self.follow.dependencies)
+        let TaskConditions { after, follow, .. } = self.conditions();
+        after.dependencies.iter().chain(&follow.dependencies)
     }
 
     /// The approximate memory it takes, in bytes.
     pub fn size(&self) -> usize {
-        let request = &self.request;
-        let parts: usize = request.signed_parts().iter().map(|part| part.len()).sum();
-        let buffers: usize = request.buffers.iter().map(|buffer| buffer.len()).sum();
-        OVERHEAD + parts + buffers
+        let id = |id: &str| ID_OVERHEAD + id.len();
+        let conditions = self.conditions.as_ref().map_or(0, |conditions| {
+            let targets = conditions.targets.iter().flatten();
+            let targets: usize = targets.map(|uuid| id(uuid.as_str())).sum();
+            let tasks: usize = self.depends_on().map(|task| id(task.as_str())).sum();
+            size_of::<TaskConditions>() + targets + tasks
+        });
+        OVERHEAD + self.request.size() + conditions
     }
 }
 
@@ -138,7 +184,7 @@ pub enum SchedulerCommand {
         /// The engine to run it on.
         engine: EngineUuid,
         /// The request with the client's identity; not signed if it was sent in a batch.
-        request: RawMessage,
+        request: StoredMessage,
         /// The batch it was sent in; consecutive tasks of the same batch may be sent together.
         batch: Option<BatchNo>,
     },
@@ -225,17 +271,20 @@ impl SchedulerEntry {
 
     /// Returns true if the choice of engines depends on more than its targets.
     pub fn is_special(&self) -> bool {
-        self.tried.is_some() || !self.task.follow.dependencies.is_empty()
+        self.tried.is_some() || self.task.follows()
     }
 
     pub fn may_run_on(&self, uuid: &EngineUuid, runs: Language, ended: &FinishedTasks) -> bool {
-        let targets = self.task.targets.as_ref();
+        let TaskConditions {
+            targets, follow, ..
+        } = self.task.conditions();
+        let targets = targets.as_ref();
         runs == self.task.language
             && targets.is_none_or(|targets| targets.contains(uuid))
             && self
                 .tried
                 .as_ref()
                 .is_none_or(|tried| !tried.on.contains(uuid))
-            && ended.met_on(&self.task.follow, uuid)
+            && ended.met_on(follow, uuid)
     }
 }

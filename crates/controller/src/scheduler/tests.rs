@@ -1,4 +1,5 @@
 use super::*;
+use crate::stored::StoredMessage;
 use bytes::Bytes;
 use phalanx_protocol::parallel::{Dependency, SchedulingMetadata};
 use phalanx_transport::{RawMessage, SigningKey};
@@ -21,16 +22,19 @@ fn on(ids: &[&str]) -> Dependency {
 
 /// A task with its name in its header.
 fn task(name: &str, metadata: SchedulingMetadata) -> BalancedTask {
+    BalancedTask::new(id(name), request(vec![], name), metadata)
+}
+
+fn request(identities: Vec<Bytes>, name: &str) -> StoredMessage {
     let parts = [name, "", "", ""].map(|part| Bytes::copy_from_slice(part.as_bytes()));
-    let request = RawMessage::sign(vec![], parts, vec![], &SigningKey::sha256(""));
-    BalancedTask::new(id(name), request, metadata)
+    let message = RawMessage::sign(identities, parts, vec![], &SigningKey::sha256(""));
+    StoredMessage::new(message)
 }
 
 /// A task of the client with this name.
 fn task_of(client: &str, name: &str) -> BalancedTask {
-    let mut task = task(name, rust());
-    task.request.identities = vec![Bytes::copy_from_slice(client.as_bytes())];
-    task
+    let client = vec![Bytes::copy_from_slice(client.as_bytes())];
+    BalancedTask::new(id(name), request(client, name), rust())
 }
 
 /// Formats commands: `run t on a`, `reply …`, `fail t: …`.
@@ -42,7 +46,7 @@ fn told(commands: Vec<SchedulerCommand>) -> Vec<String> {
             SchedulerCommand::Run {
                 engine, request, ..
             } => {
-                format!("run {} on {engine}", text(&request.header))
+                format!("run {} on {engine}", text(&request.to_raw().header))
             }
             SchedulerCommand::Reply(frames) => format!("reply {}", text(&frames[0])),
             SchedulerCommand::Fail(task, reason) => format!("fail {}: {reason:?}", task.id),

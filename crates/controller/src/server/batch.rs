@@ -1,5 +1,6 @@
 //! Batches: split for the scheduler, and merged for engines.
 
+use crate::stored::{SplitBatch, StoredMessage};
 use bytes::Bytes;
 use phalanx_protocol::id::MsgId;
 use phalanx_protocol::parallel::{BATCH, ReplyMetadata};
@@ -10,15 +11,15 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value, json};
 use std::ops::Range;
 
-/// Splits a client's message into tasks, each with an unsigned request of its own. They share newly
-/// allocated memory, which records may keep.
+/// Splits a client's message into tasks, each with an unsigned request of its own, in newly
+/// allocated memory.
 ///
 /// # Errors
 /// If a part of the message is malformed.
 pub(super) fn apart(
     message: &RawMessage,
     ids: Vec<MsgId>,
-) -> Result<Vec<(MsgId, RawMessage)>, WireError> {
+) -> Result<Vec<(MsgId, StoredMessage)>, WireError> {
     // Not parsed as `Header`, so that the date is unchanged.
     let mut header: Map<String, Value> = read("header", &message.header)?;
     let mut metadata: Map<String, Value> = read("metadata", &message.metadata)?;
@@ -26,44 +27,40 @@ pub(super) fn apart(
     let artifacts = message.buffers.len().saturating_sub(ids.len());
     let (artifacts, args) = message.buffers.split_at(artifacts);
 
+    let common = RawMessage {
+        identities: message.identities.clone(),
+        signature: Bytes::new(),
+        header: Bytes::new(),
+        parent_header: message.parent_header.clone(),
+        metadata: written("metadata", &metadata)?,
+        content: message.content.clone(),
+        buffers: artifacts.to_vec(),
+    };
     let mut memory = PartsBuffer::default();
-    let metadata = memory.json("metadata", &metadata)?;
-    let content = memory.copy(&message.content);
-    let artifacts: Vec<_> = artifacts.iter().map(|bytes| memory.copy(bytes)).collect();
-    let mut parts = Vec::with_capacity(ids.len());
-    for (id, args) in ids.into_iter().zip(args) {
+    let mut ends = Vec::with_capacity(args.len());
+    for (id, args) in ids.iter().zip(args) {
         header.insert("msg_id".to_owned(), Value::from(id.as_str()));
-        parts.push((id, memory.json("header", &header)?, memory.copy(args)));
+        let header = memory.json("header", &header)?;
+        ends.push([header.end, memory.copy(args).end]);
     }
-    let memory = memory.into_bytes();
-    let tasks = parts.into_iter().map(|(id, header, args)| {
-        let buffers = artifacts.iter().chain([&args]);
-        let request = RawMessage {
-            identities: message.identities.clone(),
-            signature: Bytes::new(),
-            header: memory.slice(header),
-            parent_header: message.parent_header.clone(),
-            metadata: memory.slice(metadata.clone()),
-            content: memory.slice(content.clone()),
-            buffers: buffers.map(|part| memory.slice(part.clone())).collect(),
-        };
-        (id, request)
-    });
-    Ok(tasks.collect())
+    let batch = SplitBatch {
+        common: common.compact(),
+        memory: memory.into_bytes(),
+        ends,
+    };
+    Ok(ids.into_iter().zip(batch.tasks()).collect())
 }
 
 /// Merges tasks of one batch into a message for an engine that supports batches; `None` if there
 /// are none.
 pub(super) fn together(
-    tasks: Vec<(MsgId, RawMessage)>,
+    tasks: &[(MsgId, StoredMessage)],
     key: &SigningKey,
 ) -> Option<Result<RawMessage, WireError>> {
-    let (ids, mut requests): (Vec<MsgId>, Vec<RawMessage>) = tasks.into_iter().unzip();
-    let args = requests
-        .iter_mut()
-        .filter_map(|request| request.buffers.pop());
-    let args: Vec<Bytes> = args.collect();
-    let mut message = requests.into_iter().next()?;
+    let ids: Vec<&MsgId> = tasks.iter().map(|(id, _)| id).collect();
+    let ((_, first), others) = tasks.split_first()?;
+    let mut message = first.to_raw();
+    let args = others.iter().filter_map(|(_, request)| request.arguments());
     message.buffers.extend(args);
     let marked = read("metadata", &message.metadata).and_then(|mut metadata: Map<_, _>| {
         metadata.insert(BATCH.to_owned(), json!(ids));
@@ -195,19 +192,20 @@ mod tests {
 
         let tasks = apart(&sent, ids.to_vec()).unwrap();
         for ((id, request), args) in tasks.iter().zip(["1", "2", "3"]) {
+            let request = request.to_raw();
             let header: Header = read("header", &request.header).unwrap();
             assert_eq!(header.msg_id, id.as_str());
             assert_eq!(request.buffers, ["code", args].map(Bytes::from));
             let metadata: Value = read("metadata", &request.metadata).unwrap();
             assert_eq!(metadata, json!({"label": "mine"}));
-            assert!(key.verifies(&signed(request.clone(), &key)));
+            assert!(key.verifies(&signed(request, &key)));
         }
-        let two = together(tasks[1..].to_vec(), &key).unwrap().unwrap();
+        let two = together(&tasks[1..], &key).unwrap().unwrap();
         assert!(key.verifies(&two));
         assert_eq!(two.buffers, ["code", "2", "3"].map(Bytes::from));
         let metadata: Value = read("metadata", &two.metadata).unwrap();
         assert_eq!(metadata, json!({"label": "mine", BATCH: ["b", "c"]}));
-        assert!(together(vec![], &key).is_none());
+        assert!(together(&[], &key).is_none());
     }
 
     #[test]

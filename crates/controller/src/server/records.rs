@@ -5,9 +5,10 @@ use super::query::{error, json};
 use super::state::{NOBODY, ServerCommand, ServerState};
 use crate::records::{
     Filter, MessageParts, QueryTicket, Queue, RecordAnswer, RecordChange, RecordKey, RecordQuery,
-    TaskRecord,
+    StoredParts, SubmittedTask, TaskRecord,
 };
 use crate::scheduler::BalancedTask;
+use crate::stored::StoredMessage;
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::{
@@ -20,14 +21,10 @@ use phalanx_transport::{Envelope, RawMessage};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, HashMap};
 
-/// A function that keeps parts of a message, with a limit in bytes for its buffers:
-/// [`MessageParts::copy`], or [`MessageParts::of`] if they are in memory of their own.
-pub(super) type PartsKeeper = fn(&RawMessage, usize) -> MessageParts;
-
 /// The records, and the queries that wait for them.
 pub(super) struct Records {
     /// The maximum size in bytes of the buffers kept of a message.
-    most: usize,
+    pub max_buffers: usize,
     /// The number of completed tasks of each engine.
     completed: HashMap<EngineUuid, usize>,
     asked: HashMap<QueryTicket, (Envelope, RecordRequest)>,
@@ -60,9 +57,9 @@ pub(super) enum RecordRequest {
 }
 
 impl Records {
-    pub fn new(most: usize) -> Self {
+    pub fn new(max_buffers: usize) -> Self {
         Self {
-            most,
+            max_buffers,
             completed: HashMap::new(),
             asked: HashMap::new(),
             issued: 0,
@@ -89,30 +86,47 @@ impl ServerState {
         self.out.push(ServerCommand::Ask(ticket, query));
     }
 
+    /// Copies a message for its record.
+    pub(super) fn copied(&self, message: &RawMessage) -> StoredParts {
+        StoredParts::copy(message, self.records.max_buffers)
+    }
+
     pub(super) fn submitted(
         &mut self,
         id: MsgId,
-        request: &RawMessage,
+        request: StoredParts,
         engine: Option<EngineUuid>,
         queue: Queue,
-        keep: PartsKeeper,
     ) {
-        let request = keep(request, self.records.most);
-        let record = Box::new(TaskRecord::new(request, engine, queue));
-        self.keep(RecordChange::Submitted(id, record));
+        let task = SubmittedTask {
+            request,
+            engine,
+            queue,
+        };
+        self.keep(RecordChange::Submitted(id, task));
+    }
+
+    /// Stores a message for the scheduler, as a copy if its record shares it: the memory that it was
+    /// received into is the sender's, if both are in one process.
+    pub(super) fn stored(&self, message: RawMessage) -> StoredMessage {
+        let buffers: usize = message.buffers.iter().map(Bytes::len).sum();
+        match buffers <= self.records.max_buffers {
+            true => StoredMessage::copy(&message),
+            false => StoredMessage::new(message),
+        }
+    }
+
+    /// Records a load-balanced task.
+    pub(super) fn task_submitted(&mut self, task: &BalancedTask) {
+        let request = StoredParts::of(&task.request, self.records.max_buffers);
+        self.submitted(task.id.clone(), request, None, Queue::Task);
     }
 
     pub(super) fn assigned(&mut self, id: MsgId, engine: EngineUuid) {
         self.keep(RecordChange::Assigned(id, engine));
     }
 
-    pub(super) fn replied(
-        &mut self,
-        id: MsgId,
-        engine: Option<&EngineUuid>,
-        reply: &RawMessage,
-        keep: PartsKeeper,
-    ) {
+    pub(super) fn replied(&mut self, id: MsgId, engine: Option<&EngineUuid>, reply: StoredParts) {
         if let Some(engine) = engine {
             match self.records.completed.get_mut(engine) {
                 Some(count) => *count += 1,
@@ -122,7 +136,7 @@ impl ServerState {
         self.keep(RecordChange::Replied {
             id,
             engine: engine.cloned(),
-            reply: keep(reply, self.records.most),
+            reply,
             received: chrono::Utc::now(),
         });
     }
@@ -197,13 +211,7 @@ impl ServerState {
         let mut resubmitted = BTreeMap::new();
         for (old, task) in again {
             tracing::info!(client = %request.header.session, %old, new = %task.id, "resubmitted");
-            self.submitted(
-                task.id.clone(),
-                &task.request,
-                None,
-                Queue::Task,
-                MessageParts::of,
-            );
+            self.task_submitted(&task);
             self.keep(RecordChange::Resubmitted(old.clone(), task.id.clone()));
             resubmitted.insert(old, task.id.clone());
             let commands = self.scheduler.submit(task, self.now);
@@ -217,7 +225,7 @@ impl ServerState {
     /// Creates a new task from a record; fails with the reason if that is not possible.
     fn again(&self, record: &TaskRecord) -> Result<BalancedTask, String> {
         let Some(buffers) = record.request.buffers.clone() else {
-            let most = self.records.most >> 20;
+            let most = self.records.max_buffers >> 20;
             return Err(format!(
                 "is not kept, since its arguments are more than {most} MiB: submit it anew"
             ));
@@ -245,7 +253,7 @@ impl ServerState {
         let message = RawMessage::sign(nobody, parts, buffers, self.session.key());
         Ok(BalancedTask::new(
             MsgId::new(header.msg_id),
-            message,
+            StoredMessage::new(message),
             metadata,
         ))
     }

@@ -6,7 +6,7 @@ use super::state::{ServerCommand, ServerState};
 use super::{engine_uuid, shown};
 use crate::broadcast;
 use crate::direct::{PendingRequest, RequestRoute};
-use crate::records::{MessageParts, Queue};
+use crate::records::Queue;
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::AbortRequest;
@@ -111,7 +111,8 @@ impl ServerState {
         let registered = self.hub.id_of(&engine);
         if route == RequestRoute::Mux {
             let to = Some(engine.clone());
-            self.submitted(id.clone(), &message, to, Queue::Mux, MessageParts::copy);
+            let request = self.copied(&message);
+            self.submitted(id.clone(), request, to, Queue::Mux);
         }
         let answered = msg_type.ends_with("_request");
         if answered {
@@ -194,7 +195,10 @@ impl ServerState {
             content,
         );
         match pending.route {
-            RequestRoute::Mux => self.replied(id.clone(), Some(engine), &reply, MessageParts::of),
+            RequestRoute::Mux => {
+                let reply = self.copied(&reply);
+                self.replied(id.clone(), Some(engine), reply);
+            }
             RequestRoute::Control => {}
             RequestRoute::Broadcast => {
                 if let Some(one) = self.coalesce(engine, id, &reply) {
@@ -228,7 +232,8 @@ impl ServerState {
             }
             if port == ServerSocket::MuxEngine {
                 self.noted(&engine, &message);
-                self.replied(id, Some(&engine), &message, MessageParts::copy);
+                let reply = self.copied(&message);
+                self.replied(id, Some(&engine), reply);
             }
         }
         message.identities.swap(0, 1);

@@ -21,9 +21,7 @@ use serde_json::Value;
 pub(super) fn keep_change(store: &mut RecordStore, mut change: RecordChange) {
     let most = store.most();
     match &mut change {
-        RecordChange::Submitted(_, record) => {
-            record.request.resolve(segment::resolve_arguments, most)
-        }
+        RecordChange::Submitted(_, task) => task.request.resolve(segment::resolve_arguments, most),
         RecordChange::Replied { reply, .. } => reply.resolve(segment::resolve, most),
         RecordChange::Assigned(..)
         | RecordChange::Published(..)

@@ -1,12 +1,11 @@
 //! Load-balanced tasks.
 
 use super::incoming::ServerSocket;
-use super::records::PartsKeeper;
 use super::replies::{HeaderFields, ReplyFailure};
 use super::state::ServerState;
 use super::{batch, engine_uuid};
-use crate::records::{MessageParts, Queue};
 use crate::scheduler::{BalancedTask, BatchNo, ReplyVerdict, SchedulerCommand};
+use crate::stored::StoredMessage;
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::{ReplyExtension, ReplyMetadata, SchedulingMetadata};
@@ -15,14 +14,11 @@ use phalanx_transport::{Frames, RawMessage};
 use serde::Deserialize;
 use serde_json::json;
 
-/// The size in bytes below which a request is copied.
-const SMALL: usize = 64 << 10;
-
 /// The tasks of one batch for one engine.
 struct EngineBatch {
     engine: EngineUuid,
     batch: BatchNo,
-    tasks: Vec<(MsgId, RawMessage)>,
+    tasks: Vec<(MsgId, StoredMessage)>,
 }
 
 /// Reads the unmet dependency reported in a reply.
@@ -71,14 +67,8 @@ impl ServerState {
             let ids = std::mem::take(&mut metadata.phalanx_batch);
             return self.batch_request(&message, ids, &metadata);
         }
-        // Scheduler and records share the memory of small messages; large ones are received into
-        // memory of their own.
-        let (message, keep): (_, PartsKeeper) = match message.size() < SMALL {
-            true => (message.compact(), MessageParts::of),
-            false => (message, MessageParts::copy),
-        };
-        self.submitted(id.clone(), &message, None, Queue::Task, keep);
-        let task = BalancedTask::new(id, message, metadata);
+        let task = BalancedTask::new(id, self.stored(message), metadata);
+        self.task_submitted(&task);
         let commands = self.scheduler.submit(task, self.now);
         self.perform(commands);
     }
@@ -99,9 +89,10 @@ impl ServerState {
         let now = self.now;
         let mut commands = Vec::new();
         for (id, request) in tasks {
-            self.submitted(id.clone(), &request, None, Queue::Task, MessageParts::of);
-            let task = BalancedTask::new(id, request, metadata.clone());
-            commands.extend(self.scheduler.submit(BalancedTask { batch, ..task }, now));
+            let mut task = BalancedTask::new(id, request, metadata.clone());
+            task.batch = batch;
+            self.task_submitted(&task);
+            commands.extend(self.scheduler.submit(task, now));
         }
         self.perform(commands);
     }
@@ -114,7 +105,8 @@ impl ServerState {
         match batch::replies(&message, metadata) {
             Ok(replies) => {
                 for (id, reply) in replies {
-                    self.replied(id, Some(engine), &reply, MessageParts::of);
+                    let reply = self.copied(&reply);
+                    self.replied(id, Some(engine), reply);
                 }
             }
             Err(error) => warn_rarely!(%error, "replies are not recorded"),
@@ -165,7 +157,8 @@ impl ServerState {
                     .iter()
                     .any(|c| matches!(c, SchedulerCommand::Reply(_)))
                 {
-                    self.replied(id.clone(), Some(&engine), &record, MessageParts::copy);
+                    let reply = self.copied(&record);
+                    self.replied(id.clone(), Some(&engine), reply);
                 }
                 self.perform(commands);
             }
@@ -205,10 +198,10 @@ impl ServerState {
                             });
                         }
                         Some(_) => {
-                            let request = batch::signed(request, self.session.key());
+                            let request = batch::signed(request.to_raw(), self.session.key());
                             self.run(&engine, request);
                         }
-                        None => self.run(&engine, request),
+                        None => self.run(&engine, request.to_raw()),
                     }
                 }
                 SchedulerCommand::Reply(frames) => {
@@ -220,7 +213,8 @@ impl ServerState {
                         None => json!({"status": "aborted"}),
                     };
                     let reply = self.task_failure(&task, &reason, &content);
-                    self.replied(task.id.clone(), None, &reply, MessageParts::of);
+                    let record = self.copied(&reply);
+                    self.replied(task.id.clone(), None, record);
                     self.post(ServerSocket::TaskClient, reply.into_frames());
                 }
             }
@@ -231,7 +225,7 @@ impl ServerState {
     }
 
     fn send_together(&mut self, together: EngineBatch) {
-        match batch::together(together.tasks, self.session.key()) {
+        match batch::together(&together.tasks, self.session.key()) {
             Some(Ok(request)) => self.run(&together.engine, request),
             Some(Err(error)) => tracing::error!(%error, "tasks do not serialise"),
             None => {}
@@ -244,7 +238,8 @@ impl ServerState {
         reason: &crate::scheduler::FailReason,
         content: &serde_json::Value,
     ) -> RawMessage {
-        let msg_type = match HeaderFields::of(&task.request.header) {
+        let request = task.request.to_raw();
+        let msg_type = match HeaderFields::of(&request.header) {
             Ok(head) => head.msg_type.into_owned(),
             Err(_) => "apply_request".to_owned(),
         };
@@ -252,7 +247,9 @@ impl ServerState {
             crate::scheduler::FailReason::EngineDied(engine) => Some(engine),
             _ => None,
         };
-        let identities = task.request.identities.clone();
-        self.made_reply(identities, &task.request.header, &msg_type, engine, content)
+        let RawMessage {
+            identities, header, ..
+        } = request;
+        self.made_reply(identities, &header, &msg_type, engine, content)
     }
 }

@@ -29,6 +29,9 @@ pub struct RawMessage {
 }
 
 impl RawMessage {
+    /// The number of parts between the identities and the buffers.
+    pub const FIXED_PARTS: usize = 5;
+
     /// Splits frames into the parts of a message.
     ///
     /// # Errors
@@ -106,6 +109,12 @@ impl RawMessage {
         self.parts().map(Bytes::len).sum()
     }
 
+    /// Returns the memory it takes, in bytes: its size, and the handles on its parts.
+    pub fn memory(&self) -> usize {
+        let parts = Self::FIXED_PARTS + self.identities.len() + self.buffers.len();
+        self.size() + parts * size_of::<Bytes>()
+    }
+
     /// Copies the message to memory of its own, so that keeping it does not keep the read buffer.
     #[must_use]
     pub fn compact(mut self) -> Self {
@@ -121,7 +130,8 @@ impl RawMessage {
         self
     }
 
-    fn parts(&self) -> impl Iterator<Item = &Bytes> {
+    /// Returns all parts, in the order of the wire.
+    pub fn parts(&self) -> impl Iterator<Item = &Bytes> {
         let fixed = [
             &self.signature,
             &self.header,

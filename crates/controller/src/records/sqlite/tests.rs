@@ -1,6 +1,6 @@
 //! A database used by several controllers, and on a full disk.
 
-use super::super::PublishedOutput;
+use super::super::{PublishedOutput, SubmittedTask};
 use super::*;
 use serde_json::{Value, json};
 
@@ -11,6 +11,15 @@ fn parts(header: Value, buffers: &[&'static [u8]]) -> MessageParts {
         content: Bytes::from_static(b"{\"status\":\"ok\"}"),
         buffers: Some(buffers.iter().map(|b| Bytes::from_static(b)).collect()),
     }
+}
+
+fn submitted(id: &MsgId, request: MessageParts) -> RecordChange {
+    let task = SubmittedTask {
+        request: request.into(),
+        engine: None,
+        queue: Queue::Task,
+    };
+    RecordChange::Submitted(id.clone(), task)
 }
 
 fn unanswered(id: &MsgId) -> MessageParts {
@@ -46,8 +55,7 @@ async fn records_outlive_their_controller_and_nothing_stays_pending() {
     for (id, label) in [(&done, "mine"), (&lost, "yours")] {
         let mut request = parts(json!({"date": "2026-11-20T00:00:00Z"}), &[b"a", b"", b"bc"]);
         request.metadata = Bytes::from(json!({"label": label}).to_string());
-        let record = TaskRecord::new(request, None, Queue::Task);
-        store.change(RecordChange::Submitted(id.clone(), Box::new(record)));
+        store.change(submitted(id, request));
         store.change(RecordChange::Assigned(id.clone(), engine.clone()));
     }
     store.change(RecordChange::Published(
@@ -65,7 +73,7 @@ async fn records_outlive_their_controller_and_nothing_stays_pending() {
     store.change(RecordChange::Replied {
         id: done.clone(),
         engine: Some(engine.clone()),
-        reply: parts(json!({"date": "2026-11-20T00:00:01Z"}), &[b"result"]),
+        reply: parts(json!({"date": "2026-11-20T00:00:01Z"}), &[b"result"]).into(),
         received: chrono::Utc::now(),
     });
     store.change(RecordChange::Resubmitted(done.clone(), lost.clone()));
@@ -158,8 +166,7 @@ fn what_a_full_disk_does_not_keep_is_not_answered_as_if_it_were() {
     let submit = |id: &MsgId, bytes: usize| {
         let mut request = parts(json!({"date": "2026-11-20T00:00:00Z"}), &[]);
         request.buffers = Some(vec![Bytes::from(vec![7; bytes])]);
-        let record = TaskRecord::new(request, None, Queue::Task);
-        SqliteRequest::Change(RecordChange::Submitted(id.clone(), Box::new(record)), 0)
+        SqliteRequest::Change(submitted(id, request), 0)
     };
     let find = |id: &MsgId| {
         let filter = Filter::tasks(std::slice::from_ref(id));
