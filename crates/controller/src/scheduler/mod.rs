@@ -155,7 +155,9 @@ impl Scheduler {
         }
         let no = self.next;
         self.next.0 += 1;
-        let deadline = task.conditions().timeout.map(|timeout| now + timeout);
+        // One too far away is none.
+        let timeout = task.conditions().timeout;
+        let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
         self.deadlines.extend(deadline.map(|at| (at, no)));
         self.bytes += task.size();
         self.by_id.insert(task.id.clone(), no);

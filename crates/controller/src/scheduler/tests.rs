@@ -650,3 +650,16 @@ fn a_client_that_has_gone_loses_what_has_not_begun_unless_it_said_to_keep_it() {
     let python = task("6", SchedulingMetadata::default());
     assert!(python.detached, "stock clients fetch their results later");
 }
+
+#[test]
+fn a_deadline_beyond_all_times_is_none() {
+    let mut case = Case::new(1, &[]);
+    for timeout in [1e10, 1e19, 1e300] {
+        let metadata = SchedulingMetadata {
+            timeout,
+            ..SchedulingMetadata::default()
+        };
+        assert_eq!(case.submit_with(&timeout.to_string(), metadata), [""; 0]);
+    }
+    assert_eq!(case.joined("a"), ["run 10000000000 on a"]);
+}
