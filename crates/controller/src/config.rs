@@ -26,8 +26,10 @@ pub struct ControllerConfig {
     /// The maximum number of load-balanced tasks on an engine; 0 for no limit. Several very short
     /// tasks of one submission are sent together and count as one.
     pub hwm: usize,
-    /// The maximum size, in bytes, of waiting load-balanced tasks; beyond it no new ones are read,
-    /// so that they stay with the clients.
+    /// The size, in bytes, of load-balanced tasks that have not ended, to be shared by all clients.
+    /// One whose tasks take more than is left is not read until some of them have ended, so that
+    /// further ones stay with it: a single client has half of it, two a third each. Beyond twice
+    /// this size no client's tasks are read.
     pub queued_bytes: usize,
     /// The time a client that has lost its connection has to reconnect before its tasks that have
     /// not started are aborted.
@@ -81,7 +83,7 @@ impl Default for ControllerConfig {
             heartbeat: Duration::from_secs(3),
             scheme: Scheme::default(),
             hwm: 1,
-            queued_bytes: 256 << 20,
+            queued_bytes: 512 << 20,
             client_timeout: Duration::from_secs(600),
             database: TaskDatabase::default(),
             signature_scheme: SignatureScheme::Sha256,

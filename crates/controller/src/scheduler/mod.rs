@@ -16,11 +16,13 @@ mod batch_size;
 mod dependency;
 mod ready;
 mod scheme;
+mod share;
 mod task;
 #[cfg(test)]
 mod tests;
 
 pub use scheme::{Candidate, Scheme, UnknownScheme};
+pub use share::ReadChange;
 pub use task::{
     BalancedTask, BatchNo, FailReason, Impossible, Language, ReplyVerdict, SchedulerCommand,
 };
@@ -32,6 +34,7 @@ use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::BatchedEnd as End;
 use phalanx_transport::Frames;
 use ready::ReadyTasks;
+use share::ClientShares;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 use task::{SchedulerEntry, TaskConditions, TaskNo, TaskPlace};
@@ -76,13 +79,13 @@ pub struct Scheduler {
     next: TaskNo,
     given: u64,
     random: u64,
-    /// The size of the requests of all tasks, in bytes.
-    bytes: usize,
+    shares: ClientShares,
 }
 
 impl Scheduler {
-    /// Creates a scheduler without engines and tasks. `seed` initializes the random schemes.
-    pub fn new(scheme: Scheme, hwm: usize, seed: u64) -> Self {
+    /// Creates a scheduler without engines and tasks. Clients share `room` bytes for their tasks,
+    /// `seed` initializes the random schemes.
+    pub fn new(scheme: Scheme, hwm: usize, room: usize, seed: u64) -> Self {
         Self {
             scheme,
             hwm: if scheme == Scheme::Pure { 0 } else { hwm },
@@ -101,7 +104,7 @@ impl Scheduler {
             next: TaskNo(0),
             given: 0,
             random: seed,
-            bytes: 0,
+            shares: ClientShares::new(room),
         }
     }
 
@@ -123,7 +126,17 @@ impl Scheduler {
 
     /// The size in bytes of all tasks that have not ended.
     pub fn queued_bytes(&self) -> usize {
-        self.bytes
+        self.shares.taken()
+    }
+
+    /// Returns true while new tasks of any client may be read.
+    pub fn has_room(&self) -> bool {
+        self.shares.has_room()
+    }
+
+    /// Takes the clients that are to be read no longer, or again, in order.
+    pub fn read_changes(&mut self) -> Vec<ReadChange> {
+        self.shares.changes()
     }
 
     /// The tasks on an engine, oldest first.
@@ -159,7 +172,7 @@ impl Scheduler {
         let timeout = task.conditions().timeout;
         let deadline = timeout.and_then(|timeout| now.checked_add(timeout));
         self.deadlines.extend(deadline.map(|at| (at, no)));
-        self.bytes += task.size();
+        self.shares.add(task.client(), task.size());
         self.by_id.insert(task.id.clone(), no);
         if let Some(batch) = task.batch {
             self.paces.entry(batch).or_default().left += 1;
@@ -414,7 +427,7 @@ impl Scheduler {
         if let Some(deadline) = record.deadline {
             self.deadlines.remove(&(deadline, no));
         }
-        self.bytes -= record.task.size();
+        self.shares.remove(record.task.client(), record.task.size());
         if let Some(batch) = record.task.batch
             && let Some(pace) = self.paces.get_mut(&batch)
         {

@@ -5,6 +5,9 @@ use phalanx_protocol::parallel::{Dependency, SchedulingMetadata};
 use phalanx_transport::{RawMessage, SigningKey};
 use std::time::Duration;
 
+/// More than the tasks of any test take.
+const ROOM: usize = 1 << 30;
+
 fn engine(name: &str) -> EngineUuid {
     EngineUuid::new(name)
 }
@@ -61,7 +64,7 @@ struct Case {
 
 impl Case {
     fn new(hwm: usize, engines: &[&str]) -> Self {
-        let mut scheduler = Scheduler::new(Scheme::Leastload, hwm, 1);
+        let mut scheduler = Scheduler::new(Scheme::Leastload, hwm, ROOM, 1);
         for name in engines {
             assert_eq!(scheduler.joined(engine(name), Language::Python), []);
         }
@@ -536,7 +539,7 @@ fn a_chain_of_dependencies_ends_at_once_when_it_breaks() {
 #[test]
 fn the_pure_scheme_knows_no_conditions() {
     let mut case = Case {
-        scheduler: Scheduler::new(Scheme::Pure, 1, 1),
+        scheduler: Scheduler::new(Scheme::Pure, 1, ROOM, 1),
         now: Instant::now(),
     };
     case.joined("a");

@@ -8,8 +8,8 @@ use crate::error::StartError;
 use phalanx_sys::machine::host_name;
 use phalanx_transport::connection::LocalSockets;
 use phalanx_transport::{
-    ClientConnectionFile, Endpoint, EngineConnectionFile, Sender, Session, Socket, SocketKind,
-    SocketOptions,
+    ClientConnectionFile, Endpoint, EngineConnectionFile, ReadControl, Sender, Session, Socket,
+    SocketKind, SocketOptions,
 };
 use serde_json::json;
 use std::collections::BTreeMap;
@@ -22,11 +22,18 @@ const BACKLOG_MESSAGES: usize = 50_000;
 /// The maximum size in bytes of the queue of one peer.
 const BACKLOG_BYTES: usize = 1 << 30;
 
+/// The maximum size in bytes of unread messages with load-balanced tasks, and the largest fraction of
+/// the size of waiting tasks. Little, since a client that floods is paused only after its messages
+/// have been read.
+const TASK_INBOX: (usize, usize) = (4 << 20, 64);
+
 /// All bound sockets. Of a pair, the first is for clients, the second for engines.
 pub struct Channels {
     registration: Socket,
     mux: [Socket; 2],
     task: [Socket; 2],
+    /// Of the socket for clients' load-balanced tasks.
+    task_clients: ReadControl,
     control: [Socket; 2],
     broadcast: [Socket; 2],
     iopub: [Socket; 2],
@@ -56,9 +63,20 @@ impl Binder<'_> {
         name: &str,
         had: EarlierPort,
     ) -> Result<Socket, StartError> {
+        self.bind_with(kind, name, had, SocketOptions::default())
+            .await
+    }
+
+    async fn bind_with(
+        &mut self,
+        kind: SocketKind,
+        name: &str,
+        had: EarlierPort,
+        options: SocketOptions,
+    ) -> Result<Socket, StartError> {
         self.next += 1;
         // Stock engines use ROUTER sockets too, and route their replies by these identities.
-        let options = SocketOptions::default()
+        let options = options
             .identity(name)
             .backlog(BACKLOG_MESSAGES, BACKLOG_BYTES);
         let port = match self.before {
@@ -102,6 +120,11 @@ impl Channels {
             ports: config.ports.iter(),
             next: 0,
         };
+        let task_clients = ReadControl::default();
+        let task_options = SocketOptions::default()
+            .read_control(&task_clients)
+            .inbox(TASK_INBOX.0.min(config.queued_bytes / TASK_INBOX.1));
+        let router = SocketKind::Router;
         Ok(Self {
             registration: binder
                 .bind(SocketKind::Router, "registration", |b| {
@@ -114,12 +137,15 @@ impl Channels {
                     [|b| Some(b.client.mux), |b| Some(b.engine.mux)],
                 )
                 .await?,
-            task: binder
-                .routers(
-                    ["task_in", "task_out"],
-                    [|b| Some(b.client.task), |b| Some(b.engine.task)],
-                )
-                .await?,
+            task: [
+                binder
+                    .bind_with(router, "task_in", |b| Some(b.client.task), task_options)
+                    .await?,
+                binder
+                    .bind(router, "task_out", |b| Some(b.engine.task))
+                    .await?,
+            ],
+            task_clients,
             control: binder
                 .routers(
                     ["control_in", "control_out"],
@@ -246,6 +272,7 @@ impl Channels {
             registration,
             mux,
             task,
+            task_clients: self.task_clients,
             control,
             broadcast,
             notification,
@@ -298,6 +325,7 @@ pub struct Senders {
     pub registration: Sender,
     pub mux: [Sender; 2],
     pub task: [Sender; 2],
+    pub task_clients: ReadControl,
     pub control: [Sender; 2],
     pub broadcast: [Sender; 2],
     pub iopub: Sender,

@@ -23,6 +23,7 @@ pub use store::store;
 
 use crate::config::ControllerConfig;
 use crate::records::RecordStore;
+use crate::scheduler::ReadChange;
 use channels::Senders;
 use incoming::ServerSocket;
 use phalanx_protocol::id::EngineUuid;
@@ -141,6 +142,14 @@ impl Server {
             ServerCommand::Ask(ticket, query) => {
                 let answer = self.store.ask(ticket, query)?;
                 return Some(ServerEvent::Answered(ticket, answer));
+            }
+            ServerCommand::Read(ReadChange::Pause(client)) => {
+                let peer = shown(Some(&client));
+                tracing::debug!(%peer, "its tasks are not read until some have ended");
+                senders.task_clients.pause(&client);
+            }
+            ServerCommand::Read(ReadChange::Resume(client)) => {
+                senders.task_clients.resume(&client);
             }
             ServerCommand::Listen(listens) => self.listens.store(listens, Ordering::Release),
             ServerCommand::End => self.ends = true,

@@ -11,7 +11,7 @@ use crate::config::ControllerConfig;
 use crate::direct::{PendingRequests, RequestRoute};
 use crate::hub::{Hub, HubEvent};
 use crate::records::{QueryTicket, RecordAnswer, RecordChange, RecordQuery};
-use crate::scheduler::Scheduler;
+use crate::scheduler::{ReadChange, Scheduler};
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_transport::{Event, Frames, ReplayGuard, Session};
@@ -69,6 +69,8 @@ pub(super) enum ServerCommand {
     Keep(RecordChange),
     /// Query records; the answer is [`ServerEvent::Answered`].
     Ask(QueryTicket, RecordQuery),
+    /// Read the tasks of a client no longer, or again.
+    Read(ReadChange),
     /// Start or stop the iopub relay's reports of publishing engines.
     Listen(bool),
     /// Flush messages, and end.
@@ -87,7 +89,6 @@ pub(super) struct ServerState {
     /// Of the engine's connection file, for registration replies.
     pub connection_info: serde_json::Value,
     pub heartbeat: Duration,
-    pub queued_bytes: usize,
     /// The engines that left last, the oldest first.
     pub departed: VecDeque<(EngineUuid, EngineId)>,
     /// The engines that support several tasks in one message.
@@ -131,14 +132,13 @@ impl ServerState {
     ) -> Self {
         Self {
             hub: Hub::default(),
-            scheduler: Scheduler::new(config.scheme, config.hwm, seed),
+            scheduler: Scheduler::new(config.scheme, config.hwm, config.queued_bytes, seed),
             direct: PendingRequests::default(),
             broadcast: Broadcast::default(),
             records: Records::new(most),
             session,
             connection_info,
             heartbeat: config.heartbeat,
-            queued_bytes: config.queued_bytes,
             departed: VecDeque::new(),
             takes_batches: HashSet::new(),
             batches: 0,
@@ -178,6 +178,8 @@ impl ServerState {
             ServerEvent::Announce => self.announce(),
             ServerEvent::Ending => self.say_goodbye(),
         }
+        let reads = self.scheduler.read_changes().into_iter();
+        self.out.extend(reads.map(ServerCommand::Read));
         std::mem::take(&mut self.out)
     }
 
@@ -188,7 +190,7 @@ impl ServerState {
 
     /// Returns true if new load-balanced tasks can be accepted.
     pub fn takes_tasks(&self) -> bool {
-        self.scheduler.queued_bytes() < self.queued_bytes
+        self.scheduler.has_room()
     }
 
     pub fn post(&mut self, port: ServerSocket, frames: Frames) {

@@ -144,7 +144,7 @@ impl Case {
                 let _ = self.read(frames)?;
                 Some(format!("{route:?}: {engine} gets {id}"))
             }
-            ServerCommand::Keep(_) | ServerCommand::Listen(_) => None,
+            ServerCommand::Keep(_) | ServerCommand::Listen(_) | ServerCommand::Read(_) => None,
             ServerCommand::Ask(..) => Some("ask".to_owned()),
             ServerCommand::End => Some("end".to_owned()),
         }

@@ -12,6 +12,17 @@ pub async fn soon<T>(future: impl Future<Output = T>) -> T {
         .expect("nothing happened in time")
 }
 
+/// The way by which a client reaches the controller.
+#[derive(Clone, Copy, Debug)]
+pub enum Route {
+    /// TCP, as from another machine.
+    Network,
+    /// A Unix socket, as from another process.
+    Unix,
+    /// Memory, as in the same process.
+    Memory,
+}
+
 pub struct Cluster {
     pub controller: Controller,
     /// True if its peers connect as peers on other machines do.
@@ -55,6 +66,27 @@ impl Cluster {
             far: false,
             _folder: tempfile::tempdir().unwrap(),
         }
+    }
+
+    pub async fn client_by(&self, route: Route) -> Client {
+        let mut file = self.controller.client_file().clone();
+        if let Some(sockets) = &mut file.phalanx_sockets {
+            match route {
+                Route::Network => sockets.host = "another".to_owned(),
+                // Another name of each, by which it is not found in this process.
+                Route::Unix => {
+                    for path in sockets.paths.values_mut() {
+                        *path = path
+                            .parent()
+                            .unwrap()
+                            .join(".")
+                            .join(path.file_name().unwrap());
+                    }
+                }
+                Route::Memory => {}
+            }
+        }
+        Client::connect(&file).await
     }
 
     pub async fn client(&self) -> Client {

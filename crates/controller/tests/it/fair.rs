@@ -2,7 +2,7 @@
 //! others.
 
 use crate::client::{Client, reply};
-use crate::cluster::{Cluster, soon};
+use crate::cluster::{Cluster, Route, soon};
 use phalanx_controller::ControllerConfig;
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -91,7 +91,7 @@ async fn while_no_more_tasks_are_taken_everything_else_is_answered() {
     let cluster = Cluster::start(config).await;
     let (many, mut other) = (cluster.client().await, cluster.client().await);
     let sending = many.submitter(&task, TASKS as usize);
-    let taken = waiting(&mut other, |waiting| waiting >= 19).await;
+    let taken = waiting(&mut other, |waiting| waiting >= 9).await;
     assert!(taken < TASKS / 2, "{taken} of {TASKS} tasks were taken");
     // An engine joins, a direct request comes before those that wait, and then all of them run.
     let _engine = cluster.engine("a").await;
@@ -100,4 +100,63 @@ async fn while_no_more_tasks_are_taken_everything_else_is_answered() {
     assert_eq!(reply(&mut other.mux, &other.session).await.0, id);
     waiting(&mut other, |waiting| waiting == 0).await;
     soon(sending).await.unwrap();
+}
+
+/// A client that fills the room for tasks, whatever its connection, leaves some to others.
+#[tokio::test]
+async fn a_client_that_fills_the_room_waits_alone() {
+    const SIZE: usize = 100_000;
+    const ROOM: usize = 40;
+    const TASKS: usize = 100;
+    for route in [Route::Network, Route::Unix, Route::Memory] {
+        let config = ControllerConfig {
+            queued_bytes: ROOM * SIZE,
+            ..ControllerConfig::default()
+        };
+        let cluster = Cluster::start(config).await;
+        let mut many = cluster.client_by(route).await;
+        let mut few = cluster.client_by(route).await;
+        let mut watcher = cluster.client().await;
+        let sending = many.submitter(&"x".repeat(SIZE), TASKS);
+        let half = ROOM as u64 / 2;
+        let taken = waiting(&mut watcher, |waiting| waiting >= half - 1).await;
+        // The tasks of others are read meanwhile.
+        let id = few.submit("mine", json!({})).await;
+        let with_mine = waiting(&mut watcher, |waiting| waiting > taken).await;
+        assert!(with_mine <= half + 4, "{route:?}: {with_mine} are here");
+        // They run in turn, and then all of them do.
+        let _engine = cluster.engine("a").await;
+        assert_eq!(reply(&mut few.task, &few.session).await.0, id);
+        for _ in 0..TASKS {
+            reply(&mut many.task, &many.session).await;
+        }
+        soon(sending).await.unwrap();
+        assert_eq!(waiting(&mut watcher, |_| true).await, 0);
+    }
+}
+
+/// A client that is paused when it ends is noticed, and what it has sent is received.
+#[tokio::test]
+async fn a_paused_client_that_ends_is_not_forgotten() {
+    const SIZE: usize = 100_000;
+    for route in [Route::Network, Route::Unix, Route::Memory] {
+        let config = ControllerConfig {
+            queued_bytes: 10 * SIZE,
+            client_timeout: Duration::ZERO,
+            ..ControllerConfig::default()
+        };
+        let cluster = Cluster::start(config).await;
+        let (gone, mut other) = (cluster.client_by(route).await, cluster.client().await);
+        let code = "x".repeat(SIZE);
+        for _ in 0..6 {
+            gone.submit(&code, json!({"phalanx": {}})).await;
+        }
+        waiting(&mut other, |waiting| waiting >= 5).await;
+        let kept = json!({"phalanx": {}, "phalanx_detached": true});
+        gone.submit("kept", kept).await;
+        gone.task.close(Duration::from_secs(10)).await.unwrap();
+        waiting(&mut other, |waiting| waiting == 1).await;
+        let _engine = cluster.rust_engine("a").await;
+        waiting(&mut other, |waiting| waiting == 0).await;
+    }
 }

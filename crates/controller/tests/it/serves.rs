@@ -202,14 +202,15 @@ async fn a_flood_of_tasks_waits_with_the_client() {
             let content = json!({"targets": null, "verbose": false});
             let queue = client.ask("queue_request", content).await;
             let waiting = queue.content["unassigned"].as_u64().unwrap();
-            // Each is slightly larger than its code.
-            if waiting >= MOST as u64 - 2 {
+            // Half of the room is for other clients, and each is slightly larger than its code.
+            if waiting >= MOST as u64 / 2 - 1 {
                 return waiting;
             }
             tokio::task::yield_now().await;
         }
     });
-    assert!(unassigned.await <= MOST as u64);
+    let unassigned = unassigned.await;
+    assert!(unassigned <= MOST as u64 / 2 + 3, "{unassigned}");
     let _engine = cluster.engine("a").await;
     for _ in 0..TASKS {
         reply(&mut client.task, &client.session).await;
