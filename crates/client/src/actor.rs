@@ -108,6 +108,7 @@ impl Actor {
     /// Runs until it is cancelled or the controller is lost; every task has ended then.
     pub async fn run(mut self, engines: Event) {
         let mut senders = JoinSet::new();
+        let ending = CancellationToken::new();
         // Both unbounded: they contain the user's requests, and at most one failure for each.
         let (failed, mut failures) = mpsc::unbounded_channel();
         // Without the probe, engines send large values inline.
@@ -121,6 +122,7 @@ impl Actor {
                 session,
                 probe.clone(),
                 failed.clone(),
+                ending.clone(),
             ));
             outbox
         };
@@ -248,6 +250,7 @@ impl Actor {
             }
         }
         drop(outboxes);
+        ending.cancel();
         while senders.join_next().await.is_some() {}
         let Sockets {
             mux,
@@ -554,9 +557,19 @@ async fn forward(
     session: Session,
     probe: Option<Segment>,
     failed: mpsc::UnboundedSender<Event>,
+    ending: CancellationToken,
 ) {
     while let Some(outgoing) = queue.recv().await {
-        if let Err(message) = send(&outgoing, &socket, &session, probe.as_ref()).await {
+        let stalled = async {
+            ending.cancelled().await;
+            tokio::time::sleep(socket::SEND_LIMIT).await;
+        };
+        let sent = tokio::select! {
+            sent = send(&outgoing, &socket, &session, probe.as_ref()) => sent,
+            // Nor will the rest be read in time.
+            () = stalled => return,
+        };
+        if let Err(message) = sent {
             for msg_id in outgoing.ids().cloned() {
                 let message = message.clone();
                 // The loop may have ended.

@@ -2,6 +2,7 @@
 
 use crate::state::Event;
 use crate::wire;
+use phalanx_transport::socket::SEND_LIMIT;
 use phalanx_transport::warn_rarely;
 use phalanx_transport::wire::KeyError;
 use phalanx_transport::{
@@ -13,6 +14,10 @@ use std::time::Duration;
 
 /// The time limit for the controller's first reply, as in ipyparallel.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// The time for which a task waits to be sent: without a limit, since the controller reads a
+/// client's tasks only while it has room for them.
+const TASK_SEND_LIMIT: Duration = Duration::MAX;
 
 /// The reason why a client could not connect.
 #[derive(Debug, thiserror::Error)]
@@ -69,20 +74,22 @@ pub(crate) async fn connect(
     file: &ClientConnectionFile,
     session: &Session,
 ) -> Result<(Sockets, Event), ConnectError> {
-    let open = async |port| -> Result<(Sender, Receiver), ConnectError> {
+    let open_with = async |port, limit| -> Result<(Sender, Receiver), ConnectError> {
         // The identity by which replies are routed to the client, also after a reconnection.
         let options = SocketOptions::default().identity(session.id().as_str());
+        let options = options.send_limit(limit);
         let options = options.otherwise(file.network_endpoint(port).ok());
         let endpoint = file.endpoint(port)?;
         let socket = Socket::connect(SocketKind::Dealer, &endpoint, options).await?;
         Ok(socket.split())
     };
+    let open = |port| open_with(port, SEND_LIMIT);
     // Subscribes first, so that no event after the reply is missed.
     let (notification, iopub) = subscribe(file).await?;
     let (query, mux, task, control) = tokio::try_join!(
         open(file.registration),
         open(file.mux),
-        open(file.task),
+        open_with(file.task, TASK_SEND_LIMIT),
         open(file.control)
     )?;
     let mut sockets = Sockets {
