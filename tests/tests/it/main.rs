@@ -13,6 +13,7 @@ mod differences;
 mod errors;
 mod examples;
 mod faults;
+mod floods;
 mod folders;
 mod foreign_tour;
 mod frontends;
@@ -53,6 +54,7 @@ fn main() -> ExitCode {
         errors::CASES,
         examples::CASES,
         faults::CASES,
+        floods::CASES,
         folders::CASES,
         foreign_tour::CASES,
         frontends::CASES,
