@@ -37,7 +37,7 @@ pub(super) enum RegistrationPhase {
 pub(super) struct Engine {
     pub phase: RegistrationPhase,
     pub since: Instant,
-    pub heard: bool,
+    pub has_published: bool,
     /// The time since which one of its connections has been missing.
     pub lost: Option<Instant>,
     connected: [bool; EngineChannel::ALL.len()],
@@ -51,7 +51,7 @@ impl Engine {
         Self {
             phase: RegistrationPhase::Unknown,
             since: now,
-            heard: false,
+            has_published: false,
             lost: None,
             connected: [false; EngineChannel::ALL.len()],
             pongs: 0,
@@ -76,7 +76,7 @@ impl Engine {
     pub fn register(&mut self, id: EngineId, now: Instant) {
         self.phase = RegistrationPhase::Registering(id);
         self.since = now;
-        self.heard = false;
+        self.has_published = false;
         self.pongs = 0;
     }
 
@@ -97,7 +97,7 @@ impl Engine {
 
     /// Returns true if it is reachable on every channel, and its publications arrive.
     pub fn complete(&self) -> bool {
-        self.everywhere() && (self.heard || self.pongs >= 2)
+        self.everywhere() && (self.has_published || self.pongs >= 2)
     }
 
     /// Returns true if its process has exited: both channels used for work are closed. (A stock

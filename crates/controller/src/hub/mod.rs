@@ -39,7 +39,7 @@ pub enum HubEvent {
     /// A peer has disconnected from a channel.
     Disconnected(EngineChannel, EngineUuid),
     /// A publication of the engine has arrived on iopub.
-    Heard(EngineUuid),
+    Published(EngineUuid),
     /// A request to register, possibly with a certain id.
     Register(EngineUuid, Option<EngineId>),
     /// A message that the engine leaves, from itself or its nanny.
@@ -132,7 +132,7 @@ impl Hub {
     /// Returns true if a registration waits for a publication on iopub.
     pub fn listens(&self) -> bool {
         self.peers.values().any(|engine| {
-            !matches!(engine.phase, RegistrationPhase::Registered(_)) && !engine.heard
+            !matches!(engine.phase, RegistrationPhase::Registered(_)) && !engine.has_published
         })
     }
 
@@ -147,9 +147,9 @@ impl Hub {
                 engine.connected(channel);
                 self.complete(&uuid)
             }
-            HubEvent::Heard(uuid) => match self.peers.get_mut(&uuid) {
+            HubEvent::Published(uuid) => match self.peers.get_mut(&uuid) {
                 Some(engine) => {
-                    engine.heard = true;
+                    engine.has_published = true;
                     self.complete(&uuid)
                 }
                 None => vec![],

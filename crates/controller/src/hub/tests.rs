@@ -1,7 +1,7 @@
 use super::*;
 use EngineChannel::{Control, Heartbeat, Mux, Task};
 use HubCommand::{Accept, Joined, Left, Refuse};
-use HubEvent::{Beat, Connected, Disconnected, Heard, Pong, Register, Tick, Unregister};
+use HubEvent::{Beat, Connected, Disconnected, Pong, Published, Register, Tick, Unregister};
 
 const CHANNELS: [EngineChannel; 4] = [Mux, Task, Control, Heartbeat];
 
@@ -37,7 +37,7 @@ impl Case {
         let connected = CHANNELS.map(|channel| Connected(channel, uuid(name)));
         let mut commands = self.event(Register(uuid(name), None));
         commands.extend(self.events(connected));
-        commands.extend(self.event(Heard(uuid(name))));
+        commands.extend(self.event(Published(uuid(name))));
         commands
     }
 }
@@ -45,13 +45,13 @@ impl Case {
 #[test]
 fn an_engine_has_joined_once_it_is_seen_everywhere_and_heard_in_whatever_order() {
     let mut all: Vec<HubEvent> = CHANNELS.map(|channel| Connected(channel, uuid("a"))).into();
-    all.extend([Register(uuid("a"), None), Heard(uuid("a"))]);
+    all.extend([Register(uuid("a"), None), Published(uuid("a"))]);
     for first in 0..all.len() {
         all.rotate_left(1);
         let mut case = Case::new();
         let commands = case.events(all.clone());
         // A publication that precedes any other event does not count.
-        let expected = if all[0] == Heard(uuid("a")) {
+        let expected = if all[0] == Published(uuid("a")) {
             assert!(case.hub.listens());
             vec![Accept(uuid("a"), EngineId(0))]
         } else {
@@ -74,7 +74,7 @@ fn one_missing_channel_keeps_it_from_joining() {
                 case.event(Connected(channel, uuid("a")));
             }
         }
-        assert_eq!(case.event(Heard(uuid("a"))), []);
+        assert_eq!(case.event(Published(uuid("a"))), []);
         assert_eq!(case.hub.engines(), BTreeMap::new());
         assert_eq!(
             case.event(Connected(missing, uuid("a"))),
@@ -218,7 +218,7 @@ fn an_engine_that_has_lost_us_comes_back_under_its_id() {
     assert_eq!(back, expected);
     // A publication has to arrive on its new connections.
     let joined = [Joined(EngineId(0), uuid("a"))];
-    assert_eq!(case.event(Heard(uuid("a"))), joined);
+    assert_eq!(case.event(Published(uuid("a"))), joined);
     // A controller without a record of it assigns the id it requests.
     let mut other = Case::new();
     let back = other.event(Register(uuid("a"), Some(EngineId(7))));

@@ -96,7 +96,7 @@ impl MemoryRecords {
     }
 
     /// The maximum size in bytes of the buffers kept of a message; several messages always fit.
-    pub fn most(&self) -> usize {
+    pub fn max_buffers(&self) -> usize {
         self.limit / 4
     }
 

@@ -90,9 +90,9 @@ pub enum RecordStore {
 
 impl RecordStore {
     /// The maximum size in bytes of the buffers kept of a message.
-    pub fn most(&self) -> usize {
+    pub fn max_buffers(&self) -> usize {
         match self {
-            Self::Memory(memory) => memory.most(),
+            Self::Memory(memory) => memory.max_buffers(),
             #[cfg(feature = "sqlite")]
             Self::Sqlite(_) => sqlite::MAX_BUFFER_BYTES,
         }

@@ -44,8 +44,8 @@ impl BatchPace {
     pub fn at_once(&self) -> usize {
         let Some(mean) = self.mean else { return 1 };
         let enough = ENOUGH.as_nanos() / mean.as_nanos().max(1);
-        let most = MAX_TASKS.min(self.largest * GROWTH).max(1);
-        usize::try_from(enough).unwrap_or(most).clamp(1, most)
+        let limit = MAX_TASKS.min(self.largest * GROWTH).max(1);
+        usize::try_from(enough).unwrap_or(limit).clamp(1, limit)
     }
 }
 

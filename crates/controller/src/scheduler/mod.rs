@@ -72,12 +72,12 @@ pub struct Scheduler {
     ended: FinishedTasks,
     deadlines: BTreeSet<(Instant, TaskNo)>,
     /// True once there has been an engine: before the first one, tasks wait without a limit.
-    manned: bool,
+    had_workers: bool,
     /// The time until which tasks wait for a new engine after the last one has left.
     abandoned: Option<Instant>,
     paces: HashMap<BatchNo, BatchPace>,
     next: TaskNo,
-    given: u64,
+    assignments: u64,
     random: u64,
     shares: ClientShares,
 }
@@ -98,11 +98,11 @@ impl Scheduler {
             blocked: BlockedTasks::default(),
             ended: FinishedTasks::default(),
             deadlines: BTreeSet::new(),
-            manned: false,
+            had_workers: false,
             abandoned: None,
             paces: HashMap::default(),
             next: TaskNo(0),
-            given: 0,
+            assignments: 0,
             random: seed,
             shares: ClientShares::new(room),
         }
@@ -181,14 +181,14 @@ impl Scheduler {
             .insert(no, Box::new(SchedulerEntry::new(task, deadline)));
         self.consider(no, &mut out);
         self.settle(&mut out);
-        self.look_for_engines(now);
+        self.check_for_workers(now);
         out
     }
 
     /// Adds an engine that runs tasks of a language.
     pub fn joined(&mut self, uuid: EngineUuid, runs: Language) -> Vec<SchedulerCommand> {
         let mut out = Vec::new();
-        self.manned = true;
+        self.had_workers = true;
         self.abandoned = None;
         let place = self.workers.len();
         self.places.insert(uuid.clone(), place);
@@ -220,7 +220,7 @@ impl Scheduler {
             self.places.insert(moved.uuid.clone(), place);
         }
         self.free.remove(&self.workers.len());
-        self.look_at_room(place);
+        self.update_free(place);
         lost.sort();
         for no in lost {
             let Some(record) = self.tasks.get_mut(&no) else {
@@ -237,12 +237,12 @@ impl Scheduler {
                 self.make_ready(no, &mut out);
             }
         }
-        let unmanned = Language::ALL.map(|language| !self.has_workers(language));
-        for no in self.ready.bound(unmanned) {
-            self.end_if_hopeless(no, &mut out);
+        let without_workers = Language::ALL.map(|language| !self.has_workers(language));
+        for no in self.ready.bound(without_workers) {
+            self.fail_if_impossible(no, &mut out);
         }
         self.settle(&mut out);
-        self.look_for_engines(now);
+        self.check_for_workers(now);
         out
     }
 
@@ -260,13 +260,13 @@ impl Scheduler {
         if !self.workers[place].running.remove(&no) {
             return None;
         }
-        self.look_at_room(place);
+        self.update_free(place);
         let record = self.tasks.get_mut(&no)?;
         let mut out = Vec::new();
         let ok = verdict == ReplyVerdict::Ok;
         let again = match verdict {
             ReplyVerdict::Unmet(why) => Some((None, Some(why))),
-            ReplyVerdict::Lacking => Some((Some(reply.clone()), None)),
+            ReplyVerdict::Refused => Some((Some(reply.clone()), None)),
             ReplyVerdict::Failed if record.task.retries > 0 => {
                 record.task.retries -= 1;
                 Some((Some(reply.clone()), None))
@@ -296,7 +296,7 @@ impl Scheduler {
             .copied()
             .filter(|no| worker.running.remove(no))
             .collect();
-        self.look_at_room(place);
+        self.update_free(place);
         let first = self.tasks.get(nos.first()?)?;
         if let Some(pace) = first
             .task
@@ -369,8 +369,8 @@ impl Scheduler {
     }
 
     /// Starts or checks the deadline of tasks without any engine.
-    fn look_for_engines(&mut self, now: Instant) {
-        if self.manned && self.workers.is_empty() && !self.tasks.is_empty() {
+    fn check_for_workers(&mut self, now: Instant) {
+        if self.had_workers && self.workers.is_empty() && !self.tasks.is_empty() {
             self.abandoned.get_or_insert(now + WITHOUT_ENGINES);
         }
     }
@@ -409,7 +409,7 @@ impl Scheduler {
         if let Some(record) = self.tasks.get_mut(&no) {
             record.place = TaskPlace::Ready;
             self.ready.insert(no, record);
-            self.end_if_hopeless(no, out);
+            self.fail_if_impossible(no, out);
         }
     }
 
@@ -512,11 +512,11 @@ impl Scheduler {
         };
         let share = |waiting: usize| (waiting + 1).div_ceil(self.workers.len());
         let waiting = |record| self.ready.alike(record).1;
-        let most = self
+        let limit = self
             .tasks
             .get(&no)
             .map_or(1, |record| share(waiting(record)));
-        for _ in 1..pace.at_once().min(most) {
+        for _ in 1..pace.at_once().min(limit) {
             let next = self
                 .tasks
                 .get(&no)
@@ -531,7 +531,7 @@ impl Scheduler {
     }
 
     /// Updates whether the worker with this index, if it exists, can take a task.
-    fn look_at_room(&mut self, place: usize) {
+    fn update_free(&mut self, place: usize) {
         let worker = self.workers.get(place);
         let room = worker.is_some_and(|w| self.hwm == 0 || w.running.len() < self.hwm);
         match room {
@@ -545,8 +545,8 @@ impl Scheduler {
             return;
         };
         self.ready.remove(no, record);
-        self.given += 1;
-        worker.last = self.given;
+        self.assignments += 1;
+        worker.last = self.assignments;
         worker.running.insert(no);
         record.place = TaskPlace::Running;
         out.push(SchedulerCommand::Run {
@@ -555,11 +555,11 @@ impl Scheduler {
             request: record.task.request.clone(),
             batch: record.task.batch,
         });
-        self.look_at_room(place);
+        self.update_free(place);
     }
 
     /// Answers a ready task that no engine can run, unless one that joins later could.
-    fn end_if_hopeless(&mut self, no: TaskNo, out: &mut Vec<SchedulerCommand>) {
+    fn fail_if_impossible(&mut self, no: TaskNo, out: &mut Vec<SchedulerCommand>) {
         let Some(record) = self.tasks.get_mut(&no) else {
             return;
         };

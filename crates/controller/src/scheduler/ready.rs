@@ -150,12 +150,12 @@ impl ReadyTasks {
     }
 
     /// The tasks that not every engine may run, oldest first; all tasks of languages that are
-    /// `unmanned`.
-    pub fn bound(&self, unmanned: [bool; Language::ALL.len()]) -> Vec<TaskNo> {
+    /// `without_workers`.
+    pub fn bound(&self, without_workers: [bool; Language::ALL.len()]) -> Vec<TaskNo> {
         let bound = self.clients.values().flat_map(|queue| {
-            let simple = queue.simple.iter().zip(unmanned);
-            let simple = simple.flat_map(|(simple, unmanned)| {
-                let open = simple.open.iter().filter(move |_| unmanned);
+            let simple = queue.simple.iter().zip(without_workers);
+            let simple = simple.flat_map(|(simple, without_workers)| {
+                let open = simple.open.iter().filter(move |_| without_workers);
                 simple.targeted.values().flatten().chain(open)
             });
             simple.chain(&queue.special)

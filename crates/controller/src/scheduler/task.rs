@@ -171,7 +171,7 @@ pub enum ReplyVerdict {
     /// The engine does not meet this requirement; another one might.
     Unmet(String),
     /// The engine refused it, with the reason in its reply to the client; another one might run it.
-    Lacking,
+    Refused,
 }
 
 /// A command of the scheduler.

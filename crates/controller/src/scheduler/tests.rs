@@ -41,7 +41,7 @@ fn task_of(client: &str, name: &str) -> BalancedTask {
 }
 
 /// Formats commands: `run t on a`, `reply …`, `fail t: …`.
-fn told(commands: Vec<SchedulerCommand>) -> Vec<String> {
+fn describe(commands: Vec<SchedulerCommand>) -> Vec<String> {
     let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
     commands
         .into_iter()
@@ -79,7 +79,7 @@ impl Case {
     }
 
     fn submit_with(&mut self, name: &str, metadata: SchedulingMetadata) -> Vec<String> {
-        told(self.scheduler.submit(task(name, metadata), self.now))
+        describe(self.scheduler.submit(task(name, metadata), self.now))
     }
 
     fn reply(&mut self, from: &str, name: &str, verdict: ReplyVerdict) -> Vec<String> {
@@ -87,7 +87,7 @@ impl Case {
         let commands = self
             .scheduler
             .replied(&engine(from), &id(name), verdict, reply);
-        told(commands.expect("a task of that engine"))
+        describe(commands.expect("a task of that engine"))
     }
 
     /// Submits the tasks of one message.
@@ -101,7 +101,7 @@ impl Case {
                     .submit(BalancedTask { batch, ..task }, self.now),
             );
         }
-        told(out)
+        describe(out)
     }
 
     /// Ends tasks of a batch successfully, each with a duration in microseconds.
@@ -113,7 +113,7 @@ impl Case {
             output: false,
         });
         let ended: Vec<_> = ended.collect();
-        told(
+        describe(
             self.scheduler
                 .ended(&engine(from), &ended)
                 .expect("tasks of that engine"),
@@ -121,7 +121,7 @@ impl Case {
     }
 
     fn left(&mut self, name: &str) -> Vec<String> {
-        told(self.scheduler.left(&engine(name), self.now))
+        describe(self.scheduler.left(&engine(name), self.now))
     }
 
     fn joined(&mut self, name: &str) -> Vec<String> {
@@ -129,12 +129,12 @@ impl Case {
     }
 
     fn joined_as(&mut self, name: &str, runs: Language) -> Vec<String> {
-        told(self.scheduler.joined(engine(name), runs))
+        describe(self.scheduler.joined(engine(name), runs))
     }
 
     fn after(&mut self, time: Duration) -> Vec<String> {
         self.now += time;
-        told(self.scheduler.tick(self.now))
+        describe(self.scheduler.tick(self.now))
     }
 }
 
@@ -234,10 +234,10 @@ fn tasks_that_some_engine_could_run_are_not_refused_by_those_they_are_not_for() 
 fn an_engine_that_wants_a_task_sent_otherwise_tells_its_client() {
     let mut case = Case::new(1, &["a", "b"]);
     case.submit("1");
-    assert_eq!(case.reply("a", "1", ReplyVerdict::Lacking), ["run 1 on b"]);
+    assert_eq!(case.reply("a", "1", ReplyVerdict::Refused), ["run 1 on b"]);
     assert_eq!(
-        case.reply("b", "1", ReplyVerdict::Lacking),
-        ["reply 1 Lacking"]
+        case.reply("b", "1", ReplyVerdict::Refused),
+        ["reply 1 Refused"]
     );
 }
 
@@ -350,8 +350,8 @@ fn runs(names: std::ops::Range<u32>, engine: &str) -> Vec<String> {
 #[test]
 fn small_tasks_of_a_batch_go_several_at_once_and_long_ones_alone() {
     let mut case = Case::new(1, &["a", "b"]);
-    let told = case.submit_batch(1, 0..100);
-    assert_eq!(told, ["run 0 on a", "run 1 on b"]);
+    let described = case.submit_batch(1, 0..100);
+    assert_eq!(described, ["run 0 on a", "run 1 on b"]);
     assert_eq!(case.ended("a", 0..1, 5), runs(2..6, "a"));
     assert_eq!(case.ended("b", 1..2, 5), runs(6..10, "b"));
     assert_eq!(case.ended("a", 2..6, 5), runs(10..26, "a"));
@@ -472,9 +472,9 @@ fn a_task_that_waits_too_long_times_out() {
     case.submit_with("1", timeout.clone());
     case.submit_with("2", timeout);
     case.now += Duration::from_millis(2499);
-    assert_eq!(told(case.scheduler.tick(case.now)), [""; 0]);
+    assert_eq!(describe(case.scheduler.tick(case.now)), [""; 0]);
     case.now += Duration::from_millis(1);
-    assert_eq!(told(case.scheduler.tick(case.now)), ["fail 2: Timeout"]);
+    assert_eq!(describe(case.scheduler.tick(case.now)), ["fail 2: Timeout"]);
 }
 
 #[test]
@@ -483,7 +483,7 @@ fn only_tasks_that_wait_can_be_aborted_here() {
     case.submit("1");
     case.submit("2");
     let aborted = case.scheduler.abort(&[id("1"), id("2"), id("3")]);
-    assert_eq!(told(aborted), ["fail 2: Aborted"]);
+    assert_eq!(describe(aborted), ["fail 2: Aborted"]);
     assert_eq!(
         case.reply("a", "1", ReplyVerdict::Aborted),
         ["reply 1 Aborted"]
@@ -529,9 +529,9 @@ fn a_chain_of_dependencies_ends_at_once_when_it_breaks() {
         };
         assert_eq!(case.submit_with(&n.to_string(), metadata), [""; 0]);
     }
-    let told = case.reply("a", "0", ReplyVerdict::Failed);
-    assert_eq!(told.len(), 100);
-    assert_eq!(told[99], "fail 99: ImpossibleDependency(Ended)");
+    let described = case.reply("a", "0", ReplyVerdict::Failed);
+    assert_eq!(described.len(), 100);
+    assert_eq!(described[99], "fail 99: ImpossibleDependency(Ended)");
     assert_eq!(case.scheduler.waiting(), []);
     assert_eq!(case.scheduler.queued_bytes(), 0);
 }
@@ -582,8 +582,8 @@ fn tasks_run_on_engines_of_their_language() {
     let nobody = "ImpossibleDependency(Language(Rust))";
     assert_eq!(left.len(), 2, "{left:?}");
     assert_eq!(left[1], format!("fail 5: {nobody}"));
-    let told = case.submit_with("6", rust());
-    assert_eq!(told, [format!("fail 6: {nobody}")]);
+    let described = case.submit_with("6", rust());
+    assert_eq!(described, [format!("fail 6: {nobody}")]);
 }
 
 #[test]
@@ -591,7 +591,7 @@ fn a_task_does_not_wait_for_all_those_of_another_client() {
     let mut case = Case::new(1, &[]);
     case.joined_as("a", Language::Rust);
     let submit = |case: &mut Case, client: &str, name: &str| {
-        told(case.scheduler.submit(task_of(client, name), case.now))
+        describe(case.scheduler.submit(task_of(client, name), case.now))
     };
     for name in ["1", "2", "3", "4", "5"] {
         submit(&mut case, "many", name);
@@ -645,7 +645,7 @@ fn a_client_that_has_gone_loses_what_has_not_begun_unless_it_said_to_keep_it() {
     kept.detached = true;
     case.scheduler.submit(kept, case.now);
     assert_eq!(
-        told(case.scheduler.client_left(b"gone")),
+        describe(case.scheduler.client_left(b"gone")),
         ["fail 2: ClientLeft", "fail 4: ClientLeft"]
     );
     assert_eq!(case.scheduler.running_on(&engine("a")), [id("1")]);

@@ -16,7 +16,7 @@ use std::ops::Range;
 ///
 /// # Errors
 /// If a part of the message is malformed.
-pub(super) fn apart(
+pub(super) fn split(
     message: &RawMessage,
     ids: Vec<MsgId>,
 ) -> Result<Vec<(MsgId, StoredMessage)>, WireError> {
@@ -53,7 +53,7 @@ pub(super) fn apart(
 
 /// Merges tasks of one batch into a message for an engine that supports batches; `None` if there
 /// are none.
-pub(super) fn together(
+pub(super) fn merge(
     tasks: &[(MsgId, StoredMessage)],
     key: &SigningKey,
 ) -> Option<Result<RawMessage, WireError>> {
@@ -190,7 +190,7 @@ mod tests {
         sent.buffers.extend(["1", "2", "3"].map(Bytes::from));
         let sent = RawMessage::verify(sent.seal(&key).unwrap(), &key).unwrap();
 
-        let tasks = apart(&sent, ids.to_vec()).unwrap();
+        let tasks = split(&sent, ids.to_vec()).unwrap();
         for ((id, request), args) in tasks.iter().zip(["1", "2", "3"]) {
             let request = request.to_raw();
             let header: Header = read("header", &request.header).unwrap();
@@ -200,12 +200,12 @@ mod tests {
             assert_eq!(metadata, json!({"label": "mine"}));
             assert!(key.verifies(&signed(request, &key)));
         }
-        let two = together(&tasks[1..], &key).unwrap().unwrap();
+        let two = merge(&tasks[1..], &key).unwrap().unwrap();
         assert!(key.verifies(&two));
         assert_eq!(two.buffers, ["code", "2", "3"].map(Bytes::from));
         let metadata: Value = read("metadata", &two.metadata).unwrap();
         assert_eq!(metadata, json!({"label": "mine", BATCH: ["b", "c"]}));
-        assert!(together(&[], &key).is_none());
+        assert!(merge(&[], &key).is_none());
     }
 
     #[test]
@@ -215,7 +215,7 @@ mod tests {
         let mut sent = session.envelope("apply_request", json!({}), None);
         sent.buffers = vec![Bytes::from_static(b"1")];
         let sent = RawMessage::verify(sent.seal(&key).unwrap(), &key).unwrap();
-        let tasks = apart(&sent, vec![MsgId::new("a"), MsgId::new("b")]).unwrap();
+        let tasks = split(&sent, vec![MsgId::new("a"), MsgId::new("b")]).unwrap();
         assert_eq!(tasks.len(), 1);
     }
 }

@@ -1,19 +1,19 @@
 //! Clients that connect and disconnect.
 
-use super::shown;
+use super::peer_name;
 use super::state::ServerState;
 use bytes::Bytes;
 
 impl ServerState {
     /// Records that a client has connected or reconnected.
-    pub(super) fn client_came(&mut self, client: &[u8]) {
+    pub(super) fn client_connected(&mut self, client: &[u8]) {
         if !self.absent.is_empty() {
             self.absent.remove(client);
         }
     }
 
     /// Records that a client has lost its connection; it may reconnect.
-    pub(super) fn client_went(&mut self, client: &[u8]) {
+    pub(super) fn client_disconnected(&mut self, client: &[u8]) {
         let now = self.clock.time(self.now);
         self.absent.insert(Bytes::copy_from_slice(client), now);
     }
@@ -32,7 +32,7 @@ impl ServerState {
             let waiting = self.direct.client_left(&client);
             let direct: usize = waiting.iter().map(|(_, ids)| ids.len()).sum();
             if !commands.is_empty() || direct > 0 {
-                let (client, tasks) = (shown(Some(&client)), commands.len());
+                let (client, tasks) = (peer_name(Some(&client)), commands.len());
                 tracing::info!(%client, tasks, direct, "a client has left, and its tasks that have not started are aborted");
             }
             self.perform(commands);

@@ -27,7 +27,7 @@ impl ServerState {
         if let (Some(channel), Some(engine)) = (channel(port), engine_uuid(&peer.0)) {
             self.hub_event(HubEvent::Connected(channel, engine));
         } else if port == ServerSocket::TaskClient {
-            self.client_came(&peer.0);
+            self.client_connected(&peer.0);
         }
     }
 
@@ -35,7 +35,7 @@ impl ServerState {
         if let (Some(channel), Some(engine)) = (channel(port), engine_uuid(&peer.0)) {
             self.hub_event(HubEvent::Disconnected(channel, engine));
         } else if port == ServerSocket::TaskClient {
-            self.client_went(&peer.0);
+            self.client_disconnected(&peer.0);
         }
     }
 
@@ -91,7 +91,7 @@ impl ServerState {
         let listens = self.hub.listens();
         if listens != self.listens {
             self.listens = listens;
-            self.out.push(ServerCommand::Listen(listens));
+            self.out.push(ServerCommand::ReportPublishers(listens));
         }
         for command in commands {
             match command {

@@ -1,7 +1,7 @@
 //! The relay of publications, from all engines to all clients.
 
 use super::replies::HeaderFields;
-use super::{engine_uuid, shown};
+use super::{engine_uuid, peer_name};
 use crate::records::PublishedOutput;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_transport::warn_rarely;
@@ -102,7 +102,7 @@ impl IopubRelay {
 }
 
 fn admit(frames: Frames, session: &Session) -> Option<RawMessage> {
-    let topic = shown(frames.first());
+    let topic = peer_name(frames.first());
     RawMessage::verify(frames, session.key())
         .map_err(|error| warn_rarely!(%topic, %error, "output that is no message of ours"))
         .ok()

@@ -66,7 +66,7 @@ impl Server {
         let seed = uuid::Uuid::new_v4().as_u64_pair().0;
         let (ports, now) = (channels::ports(engine), Instant::now());
         Self {
-            state: ServerState::new(config, session, ports, store.most(), seed, now),
+            state: ServerState::new(config, session, ports, store.max_buffers(), seed, now),
             store,
             heartbeat: config.heartbeat,
             listens: Arc::default(),
@@ -93,8 +93,8 @@ impl Server {
             let room = self.store.has_room();
             let tasks = self.state.takes_tasks();
             let event = tokio::select! {
-                (port, event) = incoming.next(tasks), if room => ServerEvent::Came(port, event),
-                Some(seen) = published.recv(), if room => ServerEvent::Seen(seen),
+                (port, event) = incoming.next(tasks), if room => ServerEvent::Socket(port, event),
+                Some(seen) = published.recv(), if room => ServerEvent::Published(seen),
                 answer = self.store.next() => match answer {
                     Some((ticket, answer)) => ServerEvent::Answered(ticket, answer),
                     None => continue,
@@ -138,20 +138,22 @@ impl Server {
                 let sent = post(senders, route.engines(), frames);
                 return (!sent).then_some(ServerEvent::Undelivered(engine, id));
             }
-            ServerCommand::Keep(change) => store::keep_change(&mut self.store, change),
-            ServerCommand::Ask(ticket, query) => {
+            ServerCommand::Record(change) => store::keep_change(&mut self.store, change),
+            ServerCommand::Query(ticket, query) => {
                 let answer = self.store.ask(ticket, query)?;
                 return Some(ServerEvent::Answered(ticket, answer));
             }
             ServerCommand::Read(ReadChange::Pause(client)) => {
-                let peer = shown(Some(&client));
+                let peer = peer_name(Some(&client));
                 tracing::debug!(%peer, "its tasks are not read until some have ended");
                 senders.task_clients.pause(&client);
             }
             ServerCommand::Read(ReadChange::Resume(client)) => {
                 senders.task_clients.resume(&client);
             }
-            ServerCommand::Listen(listens) => self.listens.store(listens, Ordering::Release),
+            ServerCommand::ReportPublishers(listens) => {
+                self.listens.store(listens, Ordering::Release)
+            }
             ServerCommand::End => self.ends = true,
         }
         None
@@ -182,6 +184,6 @@ fn engine_uuid(identity: &[u8]) -> Option<EngineUuid> {
     std::str::from_utf8(identity).ok().map(EngineUuid::new)
 }
 
-fn shown(identity: Option<&bytes::Bytes>) -> RoutingId {
+fn peer_name(identity: Option<&bytes::Bytes>) -> RoutingId {
     RoutingId(identity.cloned().unwrap_or_default())
 }

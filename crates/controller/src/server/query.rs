@@ -1,8 +1,8 @@
 //! Registration requests and clients' queries.
 
 use super::incoming::ServerSocket;
+use super::peer_name;
 use super::records::RecordRequest;
-use super::shown;
 use super::state::{ServerCommand, ServerState};
 use crate::hub::{HubEvent, RefusedRegistration};
 use crate::records::{BadQuery, Filter, RecordKey, RecordQuery};
@@ -24,7 +24,7 @@ pub(super) fn error(ename: &str, evalue: String) -> Value {
 
 impl ServerState {
     pub(super) fn query(&mut self, frames: Frames) {
-        let peer = shown(frames.first());
+        let peer = peer_name(frames.first());
         let request = match self
             .admit(ServerSocket::Registration, frames)
             .map(Envelope::parse)
@@ -198,11 +198,11 @@ impl ServerState {
             EngineSelector::Uuid(uuid) => self.hub.id_of(uuid).map(|id| (id, uuid.clone())),
         };
         let found = targets.iter().map(|target| {
-            let shown = match target {
+            let name = match target {
                 EngineSelector::Id(id) => id.to_string(),
                 EngineSelector::Uuid(uuid) => uuid.to_string(),
             };
-            find(target).ok_or_else(|| error("IndexError", format!("No such engine: {shown}")))
+            find(target).ok_or_else(|| error("IndexError", format!("No such engine: {name}")))
         });
         found.collect()
     }

@@ -83,7 +83,7 @@ impl ServerState {
         self.records.issued += 1;
         let ticket = QueryTicket(self.records.issued);
         self.records.asked.insert(ticket, (request, asked));
-        self.out.push(ServerCommand::Ask(ticket, query));
+        self.out.push(ServerCommand::Query(ticket, query));
     }
 
     /// Copies a message for its record.
@@ -142,7 +142,7 @@ impl ServerState {
     }
 
     pub(super) fn keep(&mut self, change: RecordChange) {
-        self.out.push(ServerCommand::Keep(change));
+        self.out.push(ServerCommand::Record(change));
     }
 
     /// Handles the answer to a query of records.
@@ -337,15 +337,14 @@ fn found(keys: Option<Vec<RecordKey>>, records: Vec<(MsgId, TaskRecord)>) -> (Va
         records: Vec::new(),
     };
     let mut buffers = Vec::new();
-    let shown = match &keys {
+    let keys = match &keys {
         Some(keys) => keys.clone(),
         None => RecordKey::ALL.to_vec(),
     };
     for (id, mut record) in records {
-        let shown = shown.iter().copied().chain([RecordKey::MsgId]);
-        let shown =
-            shown.filter(|key| !matches!(key, RecordKey::Buffers | RecordKey::ResultBuffers));
-        let fields = shown.map(|key| (key.as_str().to_owned(), record.field(&id, key)));
+        let keys = keys.iter().copied().chain([RecordKey::MsgId]);
+        let keys = keys.filter(|key| !matches!(key, RecordKey::Buffers | RecordKey::ResultBuffers));
+        let fields = keys.map(|key| (key.as_str().to_owned(), record.field(&id, key)));
         reply.records.push(fields.collect());
         let mut take = |lens: &mut Option<Vec<usize>>, parts: Option<&mut MessageParts>| {
             if let Some(lens) = lens {

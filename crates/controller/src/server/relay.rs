@@ -3,7 +3,7 @@
 use super::incoming::ServerSocket;
 use super::replies::{HeaderFields, ReplyFailure};
 use super::state::{ServerCommand, ServerState};
-use super::{engine_uuid, shown};
+use super::{engine_uuid, peer_name};
 use crate::broadcast;
 use crate::direct::{PendingRequest, RequestRoute};
 use crate::records::Queue;
@@ -51,7 +51,7 @@ impl ServerState {
     /// Admits messages with a valid signature that are not replays; others are dropped, with the
     /// sender logged.
     pub(super) fn admit(&mut self, port: ServerSocket, frames: Frames) -> Option<RawMessage> {
-        let peer = shown(frames.first());
+        let peer = peer_name(frames.first());
         let replays = self.replays.entry(port).or_default();
         RawMessage::verify(frames, self.session.key())
             .and_then(|message| replays.admit(&message).map(|()| message))
@@ -65,7 +65,7 @@ impl ServerState {
             return;
         };
         if message.identities.len() < 2 {
-            let peer = shown(message.identities.first());
+            let peer = peer_name(message.identities.first());
             return warn_rarely!(?port, %peer, "a request that names no engine");
         }
         message.identities.swap(0, 1);

@@ -32,9 +32,9 @@ pub(super) const NOBODY: &[u8] = b"\0nobody";
 #[derive(Debug)]
 pub(super) enum ServerEvent {
     /// An event of a socket.
-    Came(ServerSocket, Event),
+    Socket(ServerSocket, Event),
     /// A report of the iopub relay.
-    Seen(PublicationFact),
+    Published(PublicationFact),
     /// The answer to a query of records.
     Answered(QueryTicket, RecordAnswer),
     /// A request was not sent, since the engine's queue is full.
@@ -66,13 +66,13 @@ pub(super) enum ServerCommand {
         frames: Frames,
     },
     /// Record a change of a task.
-    Keep(RecordChange),
+    Record(RecordChange),
     /// Query records; the answer is [`ServerEvent::Answered`].
-    Ask(QueryTicket, RecordQuery),
+    Query(QueryTicket, RecordQuery),
     /// Read the tasks of a client no longer, or again.
     Read(ReadChange),
     /// Start or stop the iopub relay's reports of publishing engines.
-    Listen(bool),
+    ReportPublishers(bool),
     /// Flush messages, and end.
     End,
 }
@@ -120,13 +120,13 @@ pub(super) struct ServerState {
 
 impl ServerState {
     /// Creates the state of a controller without engines. `connection_info` is included in
-    /// registration replies, `seed` initializes the random schemes, `most` is the maximum size in
-    /// bytes of the buffers kept of a message.
+    /// registration replies, `seed` initializes the random schemes, `max_buffers` is the
+    /// maximum size in bytes of the buffers kept of a message.
     pub fn new(
         config: &ControllerConfig,
         session: Session,
         connection_info: serde_json::Value,
-        most: usize,
+        max_buffers: usize,
         seed: u64,
         now: Instant,
     ) -> Self {
@@ -135,7 +135,7 @@ impl ServerState {
             scheduler: Scheduler::new(config.scheme, config.hwm, config.queued_bytes, seed),
             direct: PendingRequests::default(),
             broadcast: Broadcast::default(),
-            records: Records::new(most),
+            records: Records::new(max_buffers),
             session,
             connection_info,
             heartbeat: config.heartbeat,
@@ -160,15 +160,15 @@ impl ServerState {
     pub fn handle(&mut self, event: ServerEvent, now: Instant) -> Vec<ServerCommand> {
         self.now = now;
         match event {
-            ServerEvent::Came(port, Event::Message(frames)) => self.message(port, frames),
-            ServerEvent::Came(port, Event::Connected(peer)) => self.connected(port, &peer),
-            ServerEvent::Came(port, Event::Disconnected(peer)) => self.disconnected(port, &peer),
-            ServerEvent::Came(port, Event::Subscribed(_)) => self.subscribed(port),
-            ServerEvent::Came(_, Event::Unsubscribed(_)) => {}
-            ServerEvent::Seen(PublicationFact::Engine(engine)) => {
-                self.hub_event(HubEvent::Heard(engine))
+            ServerEvent::Socket(port, Event::Message(frames)) => self.message(port, frames),
+            ServerEvent::Socket(port, Event::Connected(peer)) => self.connected(port, &peer),
+            ServerEvent::Socket(port, Event::Disconnected(peer)) => self.disconnected(port, &peer),
+            ServerEvent::Socket(port, Event::Subscribed(_)) => self.subscribed(port),
+            ServerEvent::Socket(_, Event::Unsubscribed(_)) => {}
+            ServerEvent::Published(PublicationFact::Engine(engine)) => {
+                self.hub_event(HubEvent::Published(engine))
             }
-            ServerEvent::Seen(PublicationFact::Published(task, published)) => {
+            ServerEvent::Published(PublicationFact::Published(task, published)) => {
                 self.keep(RecordChange::Published(task, published));
             }
             ServerEvent::Answered(ticket, answer) => self.answered(ticket, answer),
@@ -176,7 +176,7 @@ impl ServerState {
             ServerEvent::Beat => self.beat(),
             ServerEvent::Tick => self.tick(),
             ServerEvent::Announce => self.announce(),
-            ServerEvent::Ending => self.say_goodbye(),
+            ServerEvent::Ending => self.announce_shutdown(),
         }
         let reads = self.scheduler.read_changes().into_iter();
         self.out.extend(reads.map(ServerCommand::Read));
@@ -211,7 +211,7 @@ impl ServerState {
         }
     }
 
-    fn say_goodbye(&mut self) {
+    fn announce_shutdown(&mut self) {
         let content = phalanx_protocol::parallel::ShutdownNotification {};
         let notification = self.session.message(&content, None);
         self.announcements.clear();

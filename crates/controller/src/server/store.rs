@@ -19,10 +19,12 @@ use serde_json::Value;
 /// Stores a change, with a copy of the data that its message refers to, since later readers of the
 /// record cannot open the reference.
 pub(super) fn keep_change(store: &mut RecordStore, mut change: RecordChange) {
-    let most = store.most();
+    let max_buffers = store.max_buffers();
     match &mut change {
-        RecordChange::Submitted(_, task) => task.request.resolve(segment::resolve_arguments, most),
-        RecordChange::Replied { reply, .. } => reply.resolve(segment::resolve, most),
+        RecordChange::Submitted(_, task) => task
+            .request
+            .resolve(segment::resolve_arguments, max_buffers),
+        RecordChange::Replied { reply, .. } => reply.resolve(segment::resolve, max_buffers),
         RecordChange::Assigned(..)
         | RecordChange::Published(..)
         | RecordChange::Resubmitted(..) => {}

@@ -36,7 +36,7 @@ fn unmet(reply: &RawMessage) -> ReplyVerdict {
         .ok()
         .and_then(|metadata: Metadata| metadata.phalanx?.reason);
     if reason.is_some() {
-        return ReplyVerdict::Lacking;
+        return ReplyVerdict::Refused;
     }
     let content = serde_json::from_slice(&reply.content);
     ReplyVerdict::Unmet(content.map_or_else(|_| String::new(), |content: Content| content.evalue))
@@ -58,7 +58,7 @@ impl ServerState {
             Ok(head) => head.id(),
             Err(error) => return warn_rarely!(%error, "a task is dropped"),
         };
-        self.client_came(message.identities.first().map_or(&[], |name| name));
+        self.client_connected(message.identities.first().map_or(&[], |name| name));
         let mut metadata = match serde_json::from_slice::<SchedulingMetadata>(&message.metadata) {
             Ok(metadata) => metadata,
             Err(error) => return warn_rarely!(task = %id, %error, "a task is dropped"),
@@ -80,7 +80,7 @@ impl ServerState {
         ids: Vec<MsgId>,
         metadata: &SchedulingMetadata,
     ) {
-        let tasks = match batch::apart(message, ids) {
+        let tasks = match batch::split(message, ids) {
             Ok(tasks) => tasks,
             Err(error) => return warn_rarely!(%error, "a batch of tasks is dropped"),
         };
@@ -168,7 +168,7 @@ impl ServerState {
 
     pub(super) fn perform(&mut self, commands: Vec<SchedulerCommand>) {
         // The tasks that are sent together, by engine.
-        let mut together: Vec<EngineBatch> = Vec::new();
+        let mut batches: Vec<EngineBatch> = Vec::new();
         for command in commands {
             match command {
                 SchedulerCommand::Run {
@@ -178,20 +178,20 @@ impl ServerState {
                     batch,
                 } => {
                     self.assigned(task.clone(), engine.clone());
-                    let open = together.iter().position(|open| open.engine == engine);
+                    let open = batches.iter().position(|open| open.engine == engine);
                     match (open, batch) {
-                        (Some(open), Some(batch)) if together[open].batch == batch => {
-                            together[open].tasks.push((task, request));
+                        (Some(open), Some(batch)) if batches[open].batch == batch => {
+                            batches[open].tasks.push((task, request));
                             continue;
                         }
                         // The order of messages to an engine is kept.
-                        (Some(open), _) => self.send_together(together.remove(open)),
+                        (Some(open), _) => self.send_batch(batches.remove(open)),
                         (None, _) => {}
                     }
                     match batch {
                         Some(batch) if self.takes_batches.contains(&engine) => {
                             let tasks = vec![(task, request)];
-                            together.push(EngineBatch {
+                            batches.push(EngineBatch {
                                 engine,
                                 batch,
                                 tasks,
@@ -219,14 +219,14 @@ impl ServerState {
                 }
             }
         }
-        for open in together {
-            self.send_together(open);
+        for open in batches {
+            self.send_batch(open);
         }
     }
 
-    fn send_together(&mut self, together: EngineBatch) {
-        match batch::together(&together.tasks, self.session.key()) {
-            Some(Ok(request)) => self.run(&together.engine, request),
+    fn send_batch(&mut self, batch: EngineBatch) {
+        match batch::merge(&batch.tasks, self.session.key()) {
+            Some(Ok(request)) => self.run(&batch.engine, request),
             Some(Err(error)) => tracing::error!(%error, "tasks do not serialise"),
             None => {}
         }

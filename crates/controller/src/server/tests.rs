@@ -40,14 +40,14 @@ impl Case {
 
     fn join(&mut self, engine: &str) -> Vec<String> {
         let content = json!({"uuid": engine, "id": null});
-        let mut said = self.came(
+        let mut said = self.receive(
             ServerSocket::Registration,
             &[engine],
             "registration_request",
             content,
         );
         said.extend(self.connect(engine));
-        let heard = ServerEvent::Seen(PublicationFact::Engine(EngineUuid::new(engine)));
+        let heard = ServerEvent::Published(PublicationFact::Engine(EngineUuid::new(engine)));
         said.extend(self.event(heard));
         said
     }
@@ -59,7 +59,7 @@ impl Case {
             ServerSocket::ControlEngine,
             ServerSocket::Pong,
         ];
-        let connected = |port| ServerEvent::Came(port, Event::Connected(RoutingId::from(engine)));
+        let connected = |port| ServerEvent::Socket(port, Event::Connected(RoutingId::from(engine)));
         let said = ports.map(connected).map(|event| self.event(event));
         said.concat()
     }
@@ -71,21 +71,21 @@ impl Case {
             ServerSocket::ControlEngine,
             ServerSocket::Pong,
         ];
-        let gone = |port| ServerEvent::Came(port, Event::Disconnected(RoutingId::from(engine)));
+        let gone = |port| ServerEvent::Socket(port, Event::Disconnected(RoutingId::from(engine)));
         let said = ports.map(gone).map(|event| self.event(event));
         said.concat()
     }
 
     fn event(&mut self, event: ServerEvent) -> Vec<String> {
         let commands = self.state.handle(event, self.now);
-        let told = commands
+        let described = commands
             .into_iter()
-            .filter_map(|command| self.told(command));
-        told.collect()
+            .filter_map(|command| self.describe(command));
+        described.collect()
     }
 
     /// A message received through these identities.
-    fn came(
+    fn receive(
         &mut self,
         port: ServerSocket,
         by: &[&str],
@@ -99,7 +99,7 @@ impl Case {
     fn sent(&mut self, port: ServerSocket, by: &[&str], mut message: Envelope) -> Vec<String> {
         message.identities = by.iter().map(|name| (*name).to_owned().into()).collect();
         let frames = message.seal(self.client.key()).unwrap();
-        self.event(ServerEvent::Came(port, Event::Message(frames)))
+        self.event(ServerEvent::Socket(port, Event::Message(frames)))
     }
 
     /// A request with a given id.
@@ -132,7 +132,7 @@ impl Case {
     }
 
     /// Formats a command; `None` for commands to the records and the iopub relay.
-    fn told(&self, command: ServerCommand) -> Option<String> {
+    fn describe(&self, command: ServerCommand) -> Option<String> {
         match command {
             ServerCommand::Post(port, frames) => Some(format!("{port:?}: {}", self.read(frames)?)),
             ServerCommand::Request {
@@ -144,8 +144,10 @@ impl Case {
                 let _ = self.read(frames)?;
                 Some(format!("{route:?}: {engine} gets {id}"))
             }
-            ServerCommand::Keep(_) | ServerCommand::Listen(_) | ServerCommand::Read(_) => None,
-            ServerCommand::Ask(..) => Some("ask".to_owned()),
+            ServerCommand::Record(_)
+            | ServerCommand::ReportPublishers(_)
+            | ServerCommand::Read(_) => None,
+            ServerCommand::Query(..) => Some("ask".to_owned()),
             ServerCommand::End => Some("end".to_owned()),
         }
     }
@@ -274,7 +276,10 @@ fn a_silent_engine_is_told_what_it_need_not_begin_and_comes_back_with_a_heartbea
     assert_eq!(case.reply(ServerSocket::TaskEngine, "a", "2"), [""; 0]);
     let pong = vec!["a".into(), case.state.pings[0].clone().into()];
     assert_eq!(
-        case.event(ServerEvent::Came(ServerSocket::Pong, Event::Message(pong))),
+        case.event(ServerEvent::Socket(
+            ServerSocket::Pong,
+            Event::Message(pong)
+        )),
         ["Notification: registration_notification a"]
     );
     assert_eq!(
@@ -299,7 +304,7 @@ fn an_engine_that_registers_again_under_its_id_has_lost_what_was_on_the_way() {
     );
     let content = json!({"uuid": "a", "id": 0});
     assert_eq!(
-        case.came(
+        case.receive(
             ServerSocket::Registration,
             &["a"],
             "registration_request",
@@ -324,11 +329,11 @@ fn an_engine_whose_connection_breaks_has_time_to_make_it_again() {
     );
     let identity = RoutingId::from("a");
     let broken = Event::Disconnected(identity.clone());
-    case.event(ServerEvent::Came(ServerSocket::MuxEngine, broken.clone()));
+    case.event(ServerEvent::Socket(ServerSocket::MuxEngine, broken.clone()));
     let made = Event::Connected(identity);
-    case.event(ServerEvent::Came(ServerSocket::MuxEngine, made));
+    case.event(ServerEvent::Socket(ServerSocket::MuxEngine, made));
     assert_eq!(case.after(RECONNECT_LIMIT, ServerEvent::Tick), [""; 0]);
-    case.event(ServerEvent::Came(ServerSocket::MuxEngine, broken));
+    case.event(ServerEvent::Socket(ServerSocket::MuxEngine, broken));
     // The clock stops while the process is stopped, so time advances in small steps.
     let mut said = Vec::new();
     for _ in 0..50 {
@@ -353,7 +358,7 @@ fn a_task_that_waits_is_aborted_here_and_one_that_runs_by_its_engine() {
     case.request(ServerSocket::TaskClient, &["client"], "2", "apply_request");
     let abort = |case: &mut Case, id: &str| {
         let content = json!({"msg_ids": [id]});
-        case.came(
+        case.receive(
             ServerSocket::ControlClient,
             &["client", "a"],
             "abort_request",
@@ -408,11 +413,11 @@ fn a_client_that_does_not_come_back_loses_what_has_not_begun() {
         }
         let client = RoutingId::from("client");
         let gone = Event::Disconnected(client.clone());
-        case.event(ServerEvent::Came(ServerSocket::TaskClient, gone));
+        case.event(ServerEvent::Socket(ServerSocket::TaskClient, gone));
         let second = Duration::from_secs(1);
         assert_eq!(case.after(second, ServerEvent::Tick), [""; 0]);
         if returns {
-            case.event(ServerEvent::Came(
+            case.event(ServerEvent::Socket(
                 ServerSocket::TaskClient,
                 Event::Connected(client),
             ));
@@ -426,7 +431,7 @@ fn a_client_that_does_not_come_back_loses_what_has_not_begun() {
 #[test]
 fn a_controller_that_is_told_to_end_says_so_after_its_reply() {
     let mut case = Case::with(&["a"]);
-    let said = case.came(
+    let said = case.receive(
         ServerSocket::Registration,
         &["client"],
         "shutdown_request",
@@ -457,11 +462,15 @@ fn what_was_recorded_and_is_sent_again_does_nothing() {
         let mut message = case.client.envelope(msg_type, json!({}), None);
         message.identities = by.iter().map(|name| (*name).to_owned().into()).collect();
         let frames = message.seal(case.client.key()).unwrap();
-        let mut came = |frames: Frames| {
-            let event = ServerEvent::Came(port, Event::Message(frames));
+        let mut receive = |frames: Frames| {
+            let event = ServerEvent::Socket(port, Event::Message(frames));
             case.event(event).len()
         };
-        assert_eq!((came(frames.clone()), came(frames)), (1, 0), "{port:?}");
+        assert_eq!(
+            (receive(frames.clone()), receive(frames)),
+            (1, 0),
+            "{port:?}"
+        );
     }
 }
 
@@ -477,7 +486,7 @@ fn nothing_that_is_not_signed_leads_to_anything() {
         ServerSocket::Registration,
     ] {
         let frames = request.clone().seal(&forger).unwrap();
-        let event = ServerEvent::Came(port, Event::Message(frames));
+        let event = ServerEvent::Socket(port, Event::Message(frames));
         assert_eq!(case.event(event), [""; 0]);
     }
 }
