@@ -23,7 +23,7 @@ pub(crate) struct Backlog {
 
 #[derive(Debug)]
 pub(crate) struct SendQueueGauge {
-    most: Backlog,
+    limit: Backlog,
     messages: AtomicUsize,
     bytes: AtomicUsize,
     freed: Notify,
@@ -50,9 +50,9 @@ impl Drop for Tracked {
 }
 
 impl SendQueueGauge {
-    pub fn new(most: Backlog) -> Arc<Self> {
+    pub fn new(limit: Backlog) -> Arc<Self> {
         Arc::new(Self {
-            most,
+            limit,
             messages: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
             freed: Notify::new(),
@@ -71,7 +71,7 @@ impl SendQueueGauge {
     fn has_room(&self, cost: usize) -> bool {
         let messages = self.messages.load(Ordering::Acquire);
         let bytes = self.bytes.load(Ordering::Acquire);
-        messages == 0 || (messages < self.most.messages && bytes + cost <= self.most.bytes)
+        messages == 0 || (messages < self.limit.messages && bytes + cost <= self.limit.bytes)
     }
 
     /// Counts a message until it is dropped.
@@ -111,15 +111,15 @@ impl SendQueueGauge {
 /// read from the peers until some are taken.
 #[derive(Debug)]
 pub(crate) struct UnreadBytes {
-    most: usize,
+    limit: usize,
     bytes: AtomicUsize,
     taken: Notify,
 }
 
 impl UnreadBytes {
-    pub fn new(most: usize) -> Arc<Self> {
+    pub fn new(limit: usize) -> Arc<Self> {
         Arc::new(Self {
-            most,
+            limit,
             bytes: AtomicUsize::new(0),
             taken: Notify::new(),
         })
@@ -129,7 +129,7 @@ impl UnreadBytes {
     pub async fn room(&self) {
         loop {
             let taken = self.taken.notified();
-            if self.bytes.load(Ordering::Acquire) < self.most {
+            if self.bytes.load(Ordering::Acquire) < self.limit {
                 return;
             }
             taken.await;
@@ -163,27 +163,27 @@ pub(crate) fn cost(frames: &Frames) -> usize {
 pub(crate) enum SendQueueGauges {
     One(Arc<SendQueueGauge>),
     PerPeer {
-        most: Backlog,
+        limit: Backlog,
         peers: Mutex<HashMap<Bytes, Arc<SendQueueGauge>>>,
     },
 }
 
 impl SendQueueGauges {
-    pub fn new(per_peer: bool, most: Backlog) -> Self {
+    pub fn new(per_peer: bool, limit: Backlog) -> Self {
         if per_peer {
             Self::PerPeer {
-                most,
+                limit,
                 peers: Mutex::default(),
             }
         } else {
-            Self::One(SendQueueGauge::new(most))
+            Self::One(SendQueueGauge::new(limit))
         }
     }
 
     pub fn of(&self, frames: &Frames) -> Arc<SendQueueGauge> {
         match self {
             Self::One(gauge) => gauge.clone(),
-            Self::PerPeer { most, peers } => {
+            Self::PerPeer { limit, peers } => {
                 let peer = frames.first().cloned().unwrap_or_default();
                 let mut peers = peers.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(gauge) = peers.get(&peer) {
@@ -193,7 +193,7 @@ impl SendQueueGauges {
                 let peer = Bytes::copy_from_slice(&peer);
                 peers
                     .entry(peer)
-                    .or_insert_with(|| SendQueueGauge::new(*most))
+                    .or_insert_with(|| SendQueueGauge::new(*limit))
                     .clone()
             }
         }

@@ -21,7 +21,7 @@ static WAITING: Mutex<Option<WaitingRoom>> = Mutex::new(None);
 
 #[derive(Debug)]
 struct WaitingRoom {
-    most: usize,
+    limit: usize,
     next: u64,
     waiting: HashMap<IpAddr, VecDeque<(u64, CancellationToken)>>,
 }
@@ -36,9 +36,9 @@ pub(super) struct WaitingPlace {
 }
 
 impl WaitingRoom {
-    fn new(most: usize) -> Self {
+    fn new(limit: usize) -> Self {
         Self {
-            most,
+            limit,
             next: 0,
             waiting: HashMap::new(),
         }
@@ -46,7 +46,7 @@ impl WaitingRoom {
 
     fn enter(&mut self, address: IpAddr) -> WaitingPlace {
         let waiting = self.waiting.entry(address).or_default();
-        if waiting.len() >= self.most
+        if waiting.len() >= self.limit
             && let Some((_, oldest)) = waiting.pop_front()
         {
             oldest.cancel();
@@ -82,8 +82,8 @@ impl WaitingPlace {
         let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
         let room = waiting.get_or_insert_with(|| {
             let files = limits::open_files().unwrap_or(u64::MAX);
-            let most = (files / PART).clamp(MIN_WAITING, MAX_WAITING);
-            WaitingRoom::new(usize::try_from(most).unwrap_or(usize::MAX))
+            let limit = (files / PART).clamp(MIN_WAITING, MAX_WAITING);
+            WaitingRoom::new(usize::try_from(limit).unwrap_or(usize::MAX))
         });
         room.enter(address)
     }
