@@ -109,8 +109,8 @@ impl BatchLauncher {
             None => self.system.template().to_owned(),
         };
         let mut values: TemplateValues = self.system.values(job, output);
-        let given = [("queue", &self.queue), ("time", &self.time)];
-        for (name, value) in given {
+        let options = [("queue", &self.queue), ("time", &self.time)];
+        for (name, value) in options {
             values.extend(value.clone().map(|value| (name, value)));
         }
         if !self.setup.is_empty() {

@@ -153,7 +153,7 @@ impl BatchSystem {
             Self::Lsf => "is not found",
             Self::Htcondor => "no such job",
         };
-        let shown: Vec<&str> = printed
+        let lines: Vec<&str> = printed
             .lines()
             .map(str::trim)
             .filter(|line| !line.is_empty())
@@ -164,14 +164,14 @@ impl BatchSystem {
         match succeeded {
             _ if printed.contains(gone) => JobState::Gone,
             false => JobState::Unknown,
-            true if shown.iter().all(over) => JobState::Gone,
-            true => JobState::Known(self.describe(&shown)),
+            true if lines.iter().all(over) => JobState::Gone,
+            true => JobState::Known(self.describe(&lines)),
         }
     }
 
     /// Describes the state of a job.
-    fn describe(self, shown: &[&str]) -> String {
-        let last = shown.last().copied().unwrap_or_default();
+    fn describe(self, lines: &[&str]) -> String {
+        let last = lines.last().copied().unwrap_or_default();
         match self {
             Self::Htcondor => {
                 let (status, reason) = last.split_once(' ').unwrap_or((last, ""));
@@ -188,15 +188,15 @@ impl BatchSystem {
             // A page about the job, of which these lines say why it does not run.
             Self::Sge => {
                 let names = ["job_state", "error reason", "scheduling info"];
-                let tells = |line: &&&str| names.iter().any(|name| line.starts_with(name));
-                let told: Vec<String> = shown
+                let is_state = |line: &&&str| names.iter().any(|name| line.starts_with(name));
+                let states: Vec<String> = lines
                     .iter()
-                    .filter(tells)
+                    .filter(is_state)
                     .map(|line| spaced(line))
                     .collect();
-                match told.is_empty() {
+                match states.is_empty() {
                     true => "it is in the queue".to_owned(),
-                    false => told.join("; "),
+                    false => states.join("; "),
                 }
             }
             _ => spaced(last),

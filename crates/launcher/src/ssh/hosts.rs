@@ -55,12 +55,12 @@ pub fn shares<'a>(hosts: &'a [Host], ids: &[EngineId]) -> Vec<(&'a Host, Vec<Eng
     let mut counts = vec![0_usize; hosts.len()];
     for _ in ids {
         // The host with the lowest ratio of engines to its number; the first one of equals.
-        let least = (0..hosts.len()).min_by(|a, b| {
+        let emptiest = (0..hosts.len()).min_by(|a, b| {
             let part = |at: usize| counts[at] * hosts[if at == *a { *b } else { *a }].engines;
             part(*a).cmp(&part(*b))
         });
-        if let Some(least) = least {
-            counts[least] += 1;
+        if let Some(emptiest) = emptiest {
+            counts[emptiest] += 1;
         }
     }
     let mut ids = ids.iter().copied();

@@ -310,7 +310,7 @@ impl Launched for SshEngines {
     fn printed(&mut self) -> BoxFuture<'_, PrintedText> {
         let printed = PrintedText {
             who: format!("{SSH} {}", self.host),
-            text: script::shown(&self.process.last_words()),
+            text: script::without_markers(&self.process.last_words()),
         };
         std::future::ready(printed).boxed()
     }

@@ -227,7 +227,7 @@ pub fn status(code: i32) -> String {
 }
 
 /// Returns the output without lines that report the ends of engines.
-pub fn shown(printed: &str) -> String {
+pub fn without_markers(printed: &str) -> String {
     let lines = printed.lines().filter(|line| !line.starts_with(ENDED));
     lines.collect::<Vec<_>>().join("\n")
 }
@@ -287,7 +287,7 @@ mod tests {
             Some((3, "signal: 9".to_owned()))
         );
         assert_eq!(ended("hello"), None);
-        assert_eq!(shown("one\nphalanx-ended 3 1\ntwo"), "one\ntwo");
+        assert_eq!(without_markers("one\nphalanx-ended 3 1\ntwo"), "one\ntwo");
     }
 
     /// Runs a script like the remote shell.
@@ -326,7 +326,11 @@ mod tests {
         ends.sort();
         assert_eq!(ends.len(), 2, "{text}");
         assert!(text.contains("phalanx-ended 1 3"), "{text}");
-        assert_eq!(shown(&text).matches("secret").count(), 2, "{text}");
+        assert_eq!(
+            without_markers(&text).matches("secret").count(),
+            2,
+            "{text}"
+        );
         assert!(!jobs.exists());
     }
 
