@@ -36,8 +36,8 @@ pub fn is_reached(error: &io::Error) -> bool {
 /// Describes an error; one caused by too many open files includes the limit and the remedy.
 pub fn describe(error: &io::Error) -> String {
     match is_reached(error).then(open_files).flatten() {
-        Some(most) => format!(
-            "{error}: this process may have {most} open files; raise the limit where it is started (`ulimit -Hn`, LimitNOFILE of a service)"
+        Some(limit) => format!(
+            "{error}: this process may have {limit} open files; raise the limit where it is started (`ulimit -Hn`, LimitNOFILE of a service)"
         ),
         None => error.to_string(),
     }

@@ -28,9 +28,9 @@ impl ActiveToolchain {
     /// # Errors
     /// Returns an error if there is no rustc or it fails.
     pub fn find(folder: &Path) -> Result<Self, ToolchainError> {
-        match rustup::given() {
-            Some(given) => {
-                Self::read(|| Command::new("rustc"), folder).map(|found| found.chosen(Some(given)))
+        match rustup::from_environment() {
+            Some(choice) => {
+                Self::read(|| Command::new("rustc"), folder).map(|found| found.chosen(Some(choice)))
             }
             None => Self::find_by(folder, &|program| Command::new(program)),
         }

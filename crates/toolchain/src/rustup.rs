@@ -45,7 +45,7 @@ impl RustupChoice {
 }
 
 /// Returns the selection by the environment, which overrides all others.
-pub(crate) fn given() -> Option<RustupChoice> {
+pub(crate) fn from_environment() -> Option<RustupChoice> {
     let name = std::env::var(TOOLCHAIN_VAR).ok();
     name.filter(|name| !name.is_empty())
         .map(|name| RustupChoice {
