@@ -160,21 +160,19 @@ impl MemoryRecords {
     }
 
     fn matching(&self, filter: &Filter) -> Vec<MsgId> {
-        let matches = |id: &MsgId| {
+        let matches = |filter: &Filter, id: &MsgId| {
             let record = self.by_id.get(id);
             record.is_some_and(|record| filter.matches(id, &record.record(false)))
         };
         match filter.named() {
-            Some(mut ids) => {
-                ids.retain(matches);
+            Some((mut ids, others)) => {
+                ids.retain(|id| matches(&others, id));
                 ids
             }
-            None => self
-                .order
-                .iter()
-                .filter(|id| matches(id))
-                .cloned()
-                .collect(),
+            None => {
+                let all = self.order.iter();
+                all.filter(|id| matches(filter, id)).cloned().collect()
+            }
         }
     }
 

@@ -85,22 +85,29 @@ impl Filter {
         self
     }
 
-    /// The only tasks that can match, if the query names them, so that not all records need to be
-    /// searched.
-    pub fn named(&self) -> Option<Vec<MsgId>> {
+    /// The only tasks that can match, if the query names them, and the other tests they have to
+    /// satisfy, so that not all records need to be searched, nor the names for each of them.
+    pub fn named(&self) -> Option<(Vec<MsgId>, Self)> {
         let id = |value: &Value| value.as_str().map(MsgId::new);
-        self.0.iter().find_map(|(key, test)| match test {
+        let names = |(key, test): &(RecordKey, KeyTest)| match test {
             KeyTest::Compare(Comparison::Eq, value) if *key == RecordKey::MsgId => {
-                Some(id(value).into_iter().collect())
+                Some(id(value).into_iter().collect::<Vec<_>>())
             }
             KeyTest::OneOf(values) if *key == RecordKey::MsgId => {
-                let mut ids: Vec<_> = values.iter().filter_map(id).collect();
-                ids.sort();
-                ids.dedup();
-                Some(ids)
+                Some(values.iter().filter_map(id).collect())
             }
             _ => None,
-        })
+        };
+        let mut tests = self.0.iter().enumerate();
+        let (place, mut ids) = tests.find_map(|(place, test)| Some((place, names(test)?)))?;
+        ids.sort();
+        ids.dedup();
+        let others = self
+            .0
+            .iter()
+            .enumerate()
+            .filter(|(other, _)| *other != place);
+        Some((ids, Self(others.map(|(_, test)| test.clone()).collect())))
     }
 
     /// Returns true if a record matches.
@@ -335,6 +342,25 @@ mod tests {
                 "{query}"
             );
         }
+    }
+
+    #[test]
+    fn tasks_that_are_named_are_looked_up_and_not_searched_for() {
+        let parse = |query: Value| Filter::parse(query.as_object().unwrap()).unwrap();
+        let others = parse(json!({"queue": "task"}));
+        for (names, ids) in [
+            (json!({"$in": ["b", "a", "b"]}), &["a", "b"][..]),
+            (json!("a"), &["a"]),
+        ] {
+            let filter = parse(json!({"msg_id": names, "queue": "task"}));
+            let ids = ids.iter().copied().map(MsgId::new).collect();
+            assert_eq!(filter.named(), Some((ids, others.clone())));
+        }
+        assert_eq!(others.named(), None);
+        // A second condition on the name is one of the others.
+        let filter = Filter::tasks(&[MsgId::new("a")]);
+        let twice = Filter([filter.0.clone(), filter.0.clone()].concat());
+        assert_eq!(twice.named(), Some((vec![MsgId::new("a")], filter)));
     }
 
     #[test]

@@ -369,7 +369,7 @@ fn checked(query: &RecordQuery, answer: RecordAnswer, unkept: Option<&str>) -> R
         (query, &answer, unkept)
         && filter
             .named()
-            .is_some_and(|named| named.len() > records.len())
+            .is_some_and(|(named, _)| named.len() > records.len())
     {
         return RecordAnswer::Failed(format!("the records of some tasks are not kept: {error}"));
     }
@@ -501,7 +501,7 @@ fn matching(
     buffers: bool,
     mut take: impl FnMut(MsgId, TaskRecord) -> bool,
 ) -> rusqlite::Result<()> {
-    let mut offer = |database: &Connection, row: &Row<'_>| -> rusqlite::Result<bool> {
+    let mut offer = |filter: &Filter, row: &Row<'_>| -> rusqlite::Result<bool> {
         let (id, mut record) = read(row)?;
         if !filter.matches(&id, &record) {
             return Ok(true);
@@ -520,13 +520,13 @@ fn matching(
         }
         Ok(take(id, record))
     };
-    if let Some(ids) = filter.named() {
+    if let Some((ids, others)) = filter.named() {
         let mut of =
             database.prepare_cached(&format!("SELECT {COLUMNS} FROM tasks WHERE msg_id = ?"))?;
         for id in ids {
             let mut rows = of.query([id.as_str()])?;
             if let Some(row) = rows.next()?
-                && !offer(database, row)?
+                && !offer(&others, row)?
             {
                 break;
             }
@@ -537,7 +537,7 @@ fn matching(
         database.prepare_cached(&format!("SELECT {COLUMNS} FROM tasks ORDER BY place"))?;
     let mut rows = all.query([])?;
     while let Some(row) = rows.next()? {
-        if !offer(database, row)? {
+        if !offer(filter, row)? {
             break;
         }
     }

@@ -263,7 +263,7 @@ impl ServerState {
             filter: Filter::tasks(&ids),
             buffers: false,
         };
-        Ok((RecordRequest::Purge { ids, filters }, query))
+        Ok((RecordRequest::Purge(filters), query))
     }
 }
 

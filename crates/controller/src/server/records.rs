@@ -40,11 +40,8 @@ pub(super) enum RecordRequest {
     History,
     /// Build a `db_reply` with these keys.
     Db(Option<Vec<RecordKey>>),
-    /// Delete the selected records, if all of these tasks have ended.
-    Purge {
-        ids: Vec<MsgId>,
-        filters: Vec<Filter>,
-    },
+    /// Delete the selected records, if all of the tasks found have ended.
+    Purge(Vec<Filter>),
     /// Reply that the records are deleted.
     Purged,
     /// Resubmit these tasks.
@@ -161,8 +158,8 @@ impl ServerState {
                 let status = "ok".to_owned();
                 (json(HistoryReply { status, history }), vec![])
             }
-            (RecordRequest::Purge { ids, filters }, RecordAnswer::Records(records)) => {
-                match pending(&ids, &records) {
+            (RecordRequest::Purge(filters), RecordAnswer::Records(records)) => {
+                match pending(&records) {
                     Some(id) => (error("IndexError", format!("msg pending: '{id}'")), vec![]),
                     None => {
                         let query = RecordQuery::Purge(filters);
@@ -265,13 +262,10 @@ fn reply_type(request: &Envelope) -> String {
     format!("{kind}_reply")
 }
 
-/// The first of these tasks that is pending.
-fn pending<'a>(ids: &'a [MsgId], records: &[(MsgId, TaskRecord)]) -> Option<&'a MsgId> {
-    let unanswered = |id: &&MsgId| {
-        let mut records = records.iter();
-        records.any(|(other, record)| other == *id && record.reply.is_none())
-    };
-    ids.iter().find(unanswered)
+/// The first task that is pending.
+fn pending(records: &[(MsgId, TaskRecord)]) -> Option<&MsgId> {
+    let unanswered = records.iter().find(|(_, record)| record.reply.is_none());
+    unanswered.map(|(id, _)| id)
 }
 
 /// Builds the reply of ipyparallel's `get_results`: buffers in the order of ids.
