@@ -327,9 +327,17 @@ impl Scheduler {
         out
     }
 
+    /// Returns true if a client has tasks that have not ended.
+    pub fn has_tasks_of(&self, client: &[u8]) -> bool {
+        self.shares.taken_by(client) > 0
+    }
+
     /// Aborts the tasks of a client that has left for good, unless they have started or are
     /// detached.
     pub fn client_left(&mut self, client: &[u8]) -> Vec<SchedulerCommand> {
+        if !self.has_tasks_of(client) {
+            return Vec::new();
+        }
         let lost = |record: &SchedulerEntry| {
             record.place != TaskPlace::Running
                 && !record.task.detached

@@ -49,6 +49,11 @@ impl ClientShares {
         self.taken
     }
 
+    /// The memory that a client's tasks take, in bytes.
+    pub fn taken_by(&self, client: &[u8]) -> usize {
+        self.by_client.get(client).copied().unwrap_or_default()
+    }
+
     /// Returns true while any client may be read.
     pub fn has_room(&self) -> bool {
         self.taken < self.room.saturating_mul(EXCESS)

@@ -4,6 +4,10 @@ use super::peer_name;
 use super::state::ServerState;
 use bytes::Bytes;
 
+/// The maximum number of clients without tasks whose absence is recorded: those may have direct
+/// requests, but anybody can connect and disconnect.
+pub(super) const MAX_ABSENT: usize = 1024;
+
 impl ServerState {
     /// Records that a client has connected or reconnected.
     pub(super) fn client_connected(&mut self, client: &[u8]) {
@@ -14,6 +18,9 @@ impl ServerState {
 
     /// Records that a client has lost its connection; it may reconnect.
     pub(super) fn client_disconnected(&mut self, client: &[u8]) {
+        if self.absent.len() >= MAX_ABSENT && !self.scheduler.has_tasks_of(client) {
+            return;
+        }
         let now = self.clock.time(self.now);
         self.absent.insert(Bytes::copy_from_slice(client), now);
     }

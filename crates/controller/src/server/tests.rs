@@ -1,5 +1,6 @@
 //! Races, written as lists of events.
 
+use super::clients::MAX_ABSENT;
 use super::incoming::ServerSocket;
 use super::iopub::PublicationFact;
 use super::state::{NOTIFY_AFTER_REPLIES, ServerCommand, ServerEvent, ServerState};
@@ -426,6 +427,20 @@ fn a_client_that_does_not_come_back_loses_what_has_not_begun() {
         let recalled = ["ControlEngine: a abort_request"];
         assert_eq!(said, if returns { &[][..] } else { &recalled });
     }
+}
+
+/// Anybody can connect and disconnect, under any identity.
+#[test]
+fn few_clients_without_tasks_are_remembered() {
+    let mut case = Case::with(&["a"]);
+    let task = case.client.envelope("apply_request", json!({}), None);
+    case.sent(ServerSocket::TaskClient, &["busy"], task);
+    let names = (0..2 * MAX_ABSENT).map(|number| number.to_string());
+    for name in names.chain(["busy".to_owned()]) {
+        let gone = Event::Disconnected(RoutingId::from(name.as_str()));
+        case.event(ServerEvent::Socket(ServerSocket::TaskClient, gone));
+    }
+    assert_eq!(case.state.absent.len(), MAX_ABSENT + 1);
 }
 
 #[test]
