@@ -31,7 +31,7 @@ impl BatchPace {
         let took = tasks
             .iter()
             .filter_map(|task| (task.completed - task.started).to_std().ok());
-        let took: Duration = took.sum();
+        let took = took.fold(Duration::ZERO, Duration::saturating_add);
         let Ok(count) = u32::try_from(tasks.len().max(1)) else {
             return;
         };
