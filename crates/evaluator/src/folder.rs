@@ -1,7 +1,7 @@
 //! Build folders, kept between sessions, so that dependencies are built once.
 
+use crate::built_units::{TARGET, profiles, take_built};
 use rustix::fs::{FlockOperation, Mode};
-use std::ffi::OsString;
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -17,11 +17,8 @@ pub(crate) const LIBRARY: &str = "library";
 /// The extension of a build folder's lock file, which is next to the folder.
 pub(crate) const LOCK_EXTENSION: &str = "lock";
 
-/// The folder cargo builds in, within a folder.
-const TARGET: &str = "target";
-
-/// The folder of cargo's fingerprints, within the folder of a profile.
-const FINGERPRINTS: &str = ".fingerprint";
+/// The prefix of the folders with rustc's incremental state of cells.
+const CELL_STATE: &str = "ctx-";
 
 /// The maximum number of evaluators of one kind that use kept folders at the same time.
 const FOLDERS: u32 = 64;
@@ -105,7 +102,7 @@ fn seed(folders: &Path, new: &Path) -> io::Result<()> {
     // An incomplete copy does no harm: cargo builds what is missing.
     let lock = from.join("Cargo.lock");
     if lock.is_file() {
-        copy(&lock, &new.join("Cargo.lock"))?;
+        std::fs::copy(&lock, new.join("Cargo.lock"))?;
     }
     take_built(&from, new)
 }
@@ -127,121 +124,26 @@ pub(crate) fn take_from_others(own: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Copies builds that one folder has and another lacks.
-///
-/// The first may be in use. Cargo writes a fingerprint once its unit is complete; so the
-/// fingerprints are read first, and the files of their units are complete when they are copied.
-fn take_built(from: &Path, to: &Path) -> io::Result<()> {
-    for profile in profiles(&from.join(TARGET))? {
-        let below = profile.strip_prefix(from).map_err(io::Error::other)?;
-        let own = to.join(below);
-        let complete = complete_fingerprints(&profile.join(FINGERPRINTS), &own.join(FINGERPRINTS));
-        if complete.is_empty() {
-            continue;
-        }
-        for part in ["build", "deps"] {
-            copy_missing(&profile.join(part), &own.join(part))?;
-        }
-        for fingerprint in complete {
-            let (from, to) = (profile.join(FINGERPRINTS), own.join(FINGERPRINTS));
-            copy_missing(&from.join(&fingerprint), &to.join(&fingerprint))?;
-        }
-    }
-    Ok(())
-}
-
-/// The fingerprints of complete units that are in one folder and not in another.
-fn complete_fingerprints(from: &Path, to: &Path) -> Vec<OsString> {
-    let entries = std::fs::read_dir(from).into_iter().flatten().flatten();
-    let names = entries.map(|entry| entry.file_name());
-    let wanted = names.filter(|name| !to.join(name).exists());
-    let is_complete = |name: &OsString| {
-        let files = std::fs::read_dir(from.join(name))
-            .into_iter()
-            .flatten()
-            .flatten();
-        // The hash, next to a description of the hashed data.
-        let mut files = files.map(|file| file.path());
-        files.any(|file| {
-            file.extension()
-                .is_some_and(|extension| extension == "json")
-        })
-    };
-    wanted.filter(is_complete).collect()
-}
-
 /// Removes rustc's incremental state of cells compiled in a folder, which a killed session may have
 /// left incomplete: rustc would then assume functions exist that do not.
 pub(crate) fn forget_cells(build: &Path) -> io::Result<()> {
-    for profile in profiles(&build.join(TARGET))? {
-        let kept = match std::fs::read_dir(profile.join("incremental")) {
+    for profile in profiles(build)? {
+        let kept = match std::fs::read_dir(build.join(profile).join("incremental")) {
             Ok(kept) => kept,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
         for entry in kept.flatten() {
-            if entry.file_name().as_encoded_bytes().starts_with(b"ctx-") {
+            if entry
+                .file_name()
+                .as_encoded_bytes()
+                .starts_with(CELL_STATE.as_bytes())
+            {
                 std::fs::remove_dir_all(entry.path())?;
             }
         }
     }
     Ok(())
-}
-
-/// The folders of profiles in a target folder: the host's, and those of each target.
-fn profiles(target: &Path) -> io::Result<Vec<PathBuf>> {
-    let mut profiles = vec![target.join("debug")];
-    for entry in std::fs::read_dir(target)?.flatten() {
-        profiles.push(entry.path().join("debug"));
-    }
-    profiles.retain(|profile| profile.is_dir());
-    Ok(profiles)
-}
-
-/// Copies the files that another folder lacks.
-fn copy_missing(from: &Path, to: &Path) -> io::Result<()> {
-    if !from.is_dir() {
-        return Ok(());
-    }
-    std::fs::create_dir_all(to)?;
-    for entry in std::fs::read_dir(from)?.flatten() {
-        let (from, to) = (entry.path(), to.join(entry.file_name()));
-        if from.is_dir() {
-            copy_missing(&from, &to)?;
-        } else if !is_cell(&from) && !to.exists() {
-            share(&from, &to)?;
-        }
-    }
-    Ok(())
-}
-
-/// Hard-links files that are replaced rather than modified, and copies others.
-fn share(from: &Path, to: &Path) -> io::Result<()> {
-    let extension = from.extension().and_then(|extension| extension.to_str());
-    let is_replaced = matches!(extension, Some("rlib" | "rmeta" | "so"));
-    if is_replaced && std::fs::hard_link(from, to).is_ok() {
-        return Ok(());
-    }
-    copy(from, to)
-}
-
-/// Returns true for a compiled cell, which is not shared.
-fn is_cell(path: &Path) -> bool {
-    let name = path.file_name().and_then(|name| name.to_str());
-    name.is_some_and(|name| name.starts_with("libcode_") || name.starts_with("libctx"))
-}
-
-/// Copies a file with its modification time, which cargo checks; a file that was removed or
-/// replaced meanwhile is omitted.
-fn copy(from: &Path, to: &Path) -> io::Result<()> {
-    let Ok(modified) = from.metadata().and_then(|metadata| metadata.modified()) else {
-        return Ok(());
-    };
-    match std::fs::copy(from, to) {
-        Ok(_) => File::options().write(true).open(to)?.set_modified(modified),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        Err(error) => Err(error),
-    }
 }
 
 #[cfg(test)]
@@ -292,7 +194,11 @@ mod tests {
                 .join("target/triple/debug/.fingerprint")
                 .join(name);
             std::fs::create_dir_all(&folder).unwrap();
-            std::fs::write(folder.join(file), "1").unwrap();
+            std::fs::write(folder.join(file), r#"{"deps":[]}"#).unwrap();
+            let hash = file.strip_suffix(".json").map(|hash| folder.join(hash));
+            if let Some(hash) = hash {
+                std::fs::write(hash, "0123456789abcdef").unwrap();
+            }
         };
         fingerprint("serde-1", "lib-serde.json");
         fingerprint("half-1", "invoked.timestamp");

@@ -9,6 +9,7 @@
 //! | `environment` | the environment variables between handle and process |
 //! | `analysis` | the analysis process, which the kernel starts in addition to its evaluators |
 //! | `cache` | the parts of the cache folder, and its size limit |
+//! | `built_units` | copies of what cargo has built, from one build folder to another |
 //! | `folder` | build folders, kept between sessions |
 //! | `folder_check` | checks of the folders that compilation needs |
 //! | `type_names` | conversion of names from `std::any::type_name` into source |
@@ -18,6 +19,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod analysis;
+mod built_units;
 mod cache;
 #[cfg(feature = "echo")]
 mod echo;
