@@ -3,8 +3,10 @@
 //! evcxr frequently changes the manifest (without dependencies, with one to be tried, with all of
 //! them), and each time cargo removes the other packages from the lock file. Cargo would therefore
 //! query the index in every session, which needs a network, and rebuild every package that has a
-//! new release. Instead, the versions of every set of dependencies are restored.
+//! new release. Instead, the versions of every set of dependencies are restored. A set that is new
+//! gets the versions that other sets have, as far as it allows them: they have been built.
 
+use super::known_versions;
 use super::library::LOCK_FILE;
 use crate::environment::BUILD_FOLDER_VAR;
 use crate::folder_check::cache_folder;
@@ -39,6 +41,8 @@ pub(super) struct Lock {
     kept: PathBuf,
     /// If this is a trial, the contents to be restored when it is over.
     before: Option<Option<Vec<u8>>>,
+    /// The lines of the manifest with the dependencies.
+    dependencies: Vec<String>,
 }
 
 impl Lock {
@@ -62,10 +66,18 @@ impl Lock {
     fn begin(manifest: &str, used: PathBuf, locks: &Path) -> Self {
         let kept = locks.join(format!("{:016x}.lock", key(manifest)));
         let found = fs::read(&used).ok();
-        let known = fs::read(&kept).ok().or_else(|| {
+        let dependencies = dependencies(manifest);
+        let kept_versions = fs::read_to_string(&kept).ok();
+        let kept_versions = kept_versions.map(|kept| known_versions::lock(&kept).to_owned());
+        let known = kept_versions.map(String::into_bytes).or_else(|| {
             // A session keeps its versions; the first set starts with those of the library.
             let has_library = found.as_deref().is_some_and(names_library);
-            (!has_library).then(|| library_lock(manifest)).flatten()
+            let base = match has_library {
+                true => found.clone(),
+                false => library_lock(manifest),
+            };
+            let base = String::from_utf8(base?).ok()?;
+            Some(known_versions::add(&base, &dependencies, locks).into_bytes())
         });
         if let Some(known) = known
             && found.as_ref() != Some(&known)
@@ -74,7 +86,12 @@ impl Lock {
             let _ = fs::write(&used, known);
         }
         let before = manifest.contains(TRIAL).then_some(found);
-        Self { used, kept, before }
+        Self {
+            used,
+            kept,
+            before,
+            dependencies: dependencies.into_iter().map(str::to_owned).collect(),
+        }
     }
 
     /// Waits until no other evaluator is building the same dependencies; the turn ends when the
@@ -107,8 +124,9 @@ impl Lock {
     }
 
     fn keep(&self) -> io::Result<()> {
-        let found = fs::read(&self.used)?;
-        if fs::read(&self.kept).is_ok_and(|kept| kept == found) {
+        let found = fs::read_to_string(&self.used)?;
+        let found = known_versions::with_dependencies(&found, &self.dependencies);
+        if fs::read_to_string(&self.kept).is_ok_and(|kept| kept == found) {
             return Ok(());
         }
         let folder = self.kept.parent().unwrap_or(Path::new("."));
@@ -152,13 +170,18 @@ fn forget_oldest(folder: &Path) -> io::Result<()> {
 /// A hash of the package and its dependencies, independent of their order; nothing else in a
 /// manifest affects versions.
 fn key(manifest: &str) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    (manifest.contains(TRIAL), dependencies(manifest)).hash(&mut hasher);
+    hasher.finish()
+}
+
+/// The lines of a manifest with the dependencies, sorted.
+fn dependencies(manifest: &str) -> Vec<&str> {
     let (_, dependencies) = manifest.split_once("[dependencies]").unwrap_or_default();
     let lines = dependencies.lines().map(str::trim);
     let mut lines = lines.filter(|line| !line.is_empty()).collect::<Vec<_>>();
     lines.sort_unstable();
-    let mut hasher = DefaultHasher::new();
-    (manifest.contains(TRIAL), lines).hash(&mut hasher);
-    hasher.finish()
+    lines
 }
 
 /// The manifest path in the arguments.
@@ -240,6 +263,64 @@ mod tests {
         Lock::begin(&more, used.clone(), &locks);
         let kept = fs::read_to_string(&used).unwrap();
         assert_eq!(kept, resolved, "a session goes on with the versions it has");
+    }
+
+    #[test]
+    fn a_new_set_gets_the_versions_that_were_built_for_others() {
+        let folder = tempfile::tempdir().unwrap();
+        let (used, locks) = (folder.path().join("Cargo.lock"), folder.path().join("l"));
+        let package = |name: &str, version: &str| {
+            format!(
+                "\n[[package]]\nname = \"{name}\"\nversion = \"{version}\"\nsource = \"registry+x\"\nchecksum = \"1\"\ndependencies = [\n \"libc\",\n]\n"
+            )
+        };
+        let base = "version = 4\n\n[[package]]\nname = \"phalanx\"\n".to_owned();
+        let resolve = |dependencies: &str, packages: &[(&str, &str)]| {
+            let lock = Lock::begin(&manifest("ctx", dependencies), used.clone(), &locks);
+            let packages = packages
+                .iter()
+                .map(|(name, version)| package(name, version));
+            fs::write(&used, base.clone() + &packages.collect::<String>()).unwrap();
+            lock.end(true).unwrap();
+        };
+        resolve("frames = \"*\"", &[("frames", "0.5.1"), ("libc", "0.2.1")]);
+        resolve("old = \"=1.0.0\"", &[("old", "1.0.0"), ("libc", "0.2.0")]);
+
+        // Another session.
+        fs::write(&used, &base).unwrap();
+        Lock::begin(
+            &manifest("ctx", "frames = \"*\"\nold = \"*\""),
+            used.clone(),
+            &locks,
+        );
+        let seeded = fs::read_to_string(&used).unwrap();
+        assert!(seeded.starts_with(&base), "{seeded}");
+        for (name, version, is_there) in [
+            // The version of the same requirement, and what was built with it.
+            ("frames", "0.5.1", true),
+            ("libc", "0.2.1", true),
+            ("libc", "0.2.0", false),
+            // Another notebook has asked for an old version.
+            ("old", "1.0.0", false),
+        ] {
+            let entry = format!("name = \"{name}\"\nversion = \"{version}\"\n");
+            assert_eq!(
+                seeded.contains(&entry),
+                is_there,
+                "{name} {version}: {seeded}"
+            );
+        }
+        assert!(
+            !seeded.contains("dependencies = ["),
+            "cargo resolves these: {seeded}"
+        );
+        // The same set again has the lock as cargo wrote it.
+        Lock::begin(&manifest("ctx", "frames = \"*\""), used.clone(), &locks);
+        let again = fs::read_to_string(&used).unwrap();
+        assert_eq!(
+            again,
+            base.clone() + &package("frames", "0.5.1") + &package("libc", "0.2.1")
+        );
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod idioms;
 mod impls;
 mod inference;
 mod item_macros;
+mod known_versions;
 mod lean;
 mod library;
 mod library_errors;
