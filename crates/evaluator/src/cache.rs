@@ -1,8 +1,10 @@
 //! The cache folder: its contents, and its size limit.
 
 use crate::folder::{self, BuildFolder};
+use std::collections::HashSet;
 use std::fs;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -17,7 +19,7 @@ const DEFAULT_LIMIT: u64 = 16 << 30;
 pub struct CacheEntry {
     /// The folder.
     pub path: PathBuf,
-    /// The size in bytes.
+    /// The size in bytes, without the files that a part used later has in common with it.
     pub size: u64,
     /// The time of the last use.
     pub used: SystemTime,
@@ -96,7 +98,7 @@ fn parts(cache: &Path) -> io::Result<Vec<CachePart>> {
             let lock = has_lock.then(|| lock_of(&path));
             let used = lock.as_deref().and_then(modified);
             parts.push(CachePart {
-                size: size_of(&path),
+                size: 0,
                 used: used
                     .or_else(|| modified(&path))
                     .unwrap_or(SystemTime::UNIX_EPOCH),
@@ -106,6 +108,11 @@ fn parts(cache: &Path) -> io::Result<Vec<CachePart>> {
         }
     }
     parts.sort_by_key(|part| part.used);
+    // Folders share what they have built: to remove one of them frees only what it has alone.
+    let mut counted = HashSet::new();
+    for part in parts.iter_mut().rev() {
+        part.size = size_of(&part.path, &mut counted);
+    }
     Ok(parts)
 }
 
@@ -133,15 +140,22 @@ fn folders(parent: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths.filter(|path| path.is_dir()).collect())
 }
 
-/// The size of a folder in bytes; entries that disappear meanwhile are not counted.
-fn size_of(folder: &Path) -> u64 {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let sizes = entries.map(|entry| match entry.metadata() {
-        Ok(metadata) if metadata.is_dir() => size_of(&entry.path()),
-        Ok(metadata) => metadata.len(),
-        Err(_) => 0,
-    });
-    sizes.sum()
+/// The size of a folder in bytes, without files with several links that were counted before, each
+/// given by its device and its number; entries that disappear meanwhile are not counted.
+fn size_of(folder: &Path, counted: &mut HashSet<(u64, u64)>) -> u64 {
+    let mut size = 0;
+    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+        match entry.metadata() {
+            Ok(metadata) if metadata.is_dir() => size += size_of(&entry.path(), counted),
+            Ok(metadata)
+                if metadata.nlink() == 1 || counted.insert((metadata.dev(), metadata.ino())) =>
+            {
+                size += metadata.len();
+            }
+            _ => {}
+        }
+    }
+    size
 }
 
 fn modified(path: &Path) -> Option<SystemTime> {
@@ -188,5 +202,19 @@ mod tests {
         assert_eq!(clean_cache(cache.path(), 0).unwrap().len(), 1);
         assert!(used.path().exists(), "a kernel is using it");
         assert_eq!(cache_entries(Path::new("/nowhere/at/all")).unwrap(), []);
+    }
+
+    #[test]
+    fn files_that_folders_share_are_counted_once() {
+        let cache = tempfile::tempdir().unwrap();
+        let one = build(cache.path(), "one", 1000).path().to_owned();
+        let other = build(cache.path(), "other", 10).path().to_owned();
+        let (library, link) = ("target/lib.rlib", "target/shared.rlib");
+        fs::hard_link(one.join(library), other.join(link)).unwrap();
+        let sizes = cache_entries(cache.path()).unwrap();
+        let sizes: Vec<u64> = sizes.iter().map(|entry| entry.size).collect();
+        assert_eq!(sizes.iter().sum::<u64>(), 1010, "{sizes:?}");
+        assert!(clean_cache(cache.path(), 1500).unwrap().is_empty());
+        assert!(one.exists() && other.exists());
     }
 }
