@@ -20,7 +20,7 @@ use std::time::SystemTime;
 pub(crate) const TARGET: &str = "target";
 
 /// The library compiled from a cell's crate.
-pub(crate) const CELL_LIBRARY: &str = "libctx.so";
+pub(crate) const CELL_LIBRARY: &str = "libnotebook.so";
 
 /// The folder of cargo's fingerprints, within the folder of a profile.
 const FINGERPRINTS: &str = ".fingerprint";

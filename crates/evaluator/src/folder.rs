@@ -18,7 +18,7 @@ pub(crate) const LIBRARY: &str = "library";
 pub(crate) const LOCK_EXTENSION: &str = "lock";
 
 /// The prefix of the folders with rustc's incremental state of cells.
-const CELL_STATE: &str = "ctx-";
+const CELL_STATE: &str = "notebook-";
 
 /// The maximum number of evaluators of one kind that use kept folders at the same time.
 const FOLDERS: u32 = 64;
@@ -172,11 +172,11 @@ mod tests {
         let profile = folder.path().join("target/triple/debug");
         std::fs::create_dir_all(profile.join("deps")).unwrap();
         forget_cells(folder.path()).unwrap();
-        for kept in ["ctx-1/s-1", "serde-1/s-1"] {
+        for kept in ["notebook-1/s-1", "serde-1/s-1"] {
             std::fs::create_dir_all(profile.join("incremental").join(kept)).unwrap();
         }
         forget_cells(folder.path()).unwrap();
-        assert!(!profile.join("incremental/ctx-1").exists());
+        assert!(!profile.join("incremental/notebook-1").exists());
         assert!(profile.join("incremental/serde-1").exists());
     }
 

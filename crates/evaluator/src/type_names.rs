@@ -4,6 +4,8 @@
 //! re-export their types elsewhere. The public paths of some types are known; for others, the usual
 //! locations are tried.
 
+use phalanx_protocol::cell_crate::CELL_CRATE;
+
 /// The public paths of types with private ones.
 const PUBLIC: [(&str, &str); 46] = [
     ("alloc::string::String", "std::string::String"),
@@ -90,9 +92,6 @@ const PUBLIC: [(&str, &str); 46] = [
     ("phalanx_protocol::id::MsgId", "phalanx::MsgId"),
 ];
 
-/// The crate names with which evcxr compiles cells.
-const CELLS: [&str; 2] = ["ctx", "user_code"];
-
 /// The location at which a crate may export a type.
 #[derive(Clone, Copy)]
 enum Export {
@@ -155,7 +154,7 @@ fn public(path: &str, export: Export) -> String {
         return path.to_owned();
     };
     let name = rest.rsplit("::").next().unwrap_or(rest);
-    if CELLS.iter().any(|cells| first.starts_with(cells)) {
+    if first == CELL_CRATE {
         return name.to_owned();
     }
     let whole = first.split('_').next().unwrap_or(first);
@@ -200,9 +199,9 @@ mod tests {
 
     #[test]
     fn types_of_cells_go_by_their_own_name() {
-        assert_eq!(type_sources("ctx::Point"), ["Point"]);
+        assert_eq!(type_sources("notebook::Point"), ["Point"]);
         assert_eq!(
-            type_sources("alloc::vec::Vec<ctx::a::Point>"),
+            type_sources("alloc::vec::Vec<notebook::a::Point>"),
             ["std::vec::Vec<Point>"]
         );
     }
@@ -215,7 +214,7 @@ mod tests {
             "ndarray::ArrayBase<ndarray::OwnedRepr<f64>, ndarray::Dim<[usize; 2]>>"
         );
         assert_eq!(
-            type_sources("alloc::vec::Vec<ab_core::a::B<ctx::C>>"),
+            type_sources("alloc::vec::Vec<ab_core::a::B<notebook::C>>"),
             [
                 "std::vec::Vec<ab_core::a::B<C>>",
                 "std::vec::Vec<ab_core::B<C>>",

@@ -114,7 +114,7 @@ fn cargo_is_called_only_when_something_besides_the_cell_has_changed() {
     assert_eq!(said, "warning: something\n", "rustc's call is not shown");
     made.check("rustc", "nothing has changed");
     let library = fs::read_to_string(made.path("crate/so")).unwrap();
-    assert_eq!(library, "/out/libctx.so");
+    assert_eq!(library, "/out/libnotebook.so");
     made.check("rustc", "nothing has changed again");
 
     made.write("crate/Cargo.toml", &format!("{MANIFEST}serde = \"1\"\n"));

@@ -1,6 +1,7 @@
 //! The default logger of cells, which writes to stderr. This part depends neither on `log` nor on
 //! `tracing`, of which a notebook may use any version.
 
+use phalanx_protocol::cell_crate::CELL_CRATE;
 use std::fmt;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -28,9 +29,9 @@ pub fn shows(level: usize) -> bool {
 
 /// Writes a message to stderr.
 pub fn write(level: usize, target: &str, text: fmt::Arguments<'_>) {
-    // The crate name of a cell is meaningless to users.
+    // That a message is the notebook's own needs no mention.
     let target = match target.split("::").next() {
-        Some("ctx") | None => String::new(),
+        Some(CELL_CRATE) | None => String::new(),
         Some(_) => format!(" {target}"),
     };
     eprintln!("{}{target}: {text}", name(level));

@@ -1,5 +1,6 @@
 //! Backtraces of panics in cells, reduced to the user's functions.
 
+use phalanx_protocol::cell_crate::replace_cell_crate;
 use std::backtrace::Backtrace;
 
 /// The crates whose functions are omitted.
@@ -14,9 +15,6 @@ const MACHINERY: [&str; 6] = [
 
 /// The prefix of the names of cells' entry functions.
 const ENTRY: &str = "run_user_code_";
-
-/// The crate path of a cell.
-const CELL: &str = "ctx::";
 
 /// The user's functions on the stack, the innermost first, if `RUST_BACKTRACE` is set to something
 /// other than 0.
@@ -46,7 +44,7 @@ fn functions(backtrace: &str) -> Vec<String> {
         // Excludes internal crates, and symbols that are not paths.
         path.contains("::") && !MACHINERY.contains(&first)
     });
-    users.map(|name| name.replace(CELL, "")).collect()
+    users.map(|name| replace_cell_crate(name, "")).collect()
 }
 
 #[cfg(test)]
@@ -61,14 +59,14 @@ mod tests {
    1: phalanx::backtrace::wanted
    2: __rustc::rust_begin_unwind
    3: core::panicking::panic_fmt
-   4: ctx::inner
+   4: notebook::inner
              at ./src/lib.rs:3:5
    5: <alloc::boxed::Box<F,A> as core::ops::function::FnOnce<Args>>::call_once
-   6: <ctx::Counter as core::iter::Iterator>::next
+   6: <notebook::Counter as core::iter::Iterator>::next
    7: rayon::iter::run
-   8: ctx::run_user_code_3::{{closure}}
+   8: notebook::run_user_code_3::{{closure}}
    9: run_user_code_3
-  10: ctx::never";
+  10: notebook::never";
         assert_eq!(
             functions(backtrace),
             [

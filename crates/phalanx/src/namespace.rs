@@ -4,6 +4,7 @@
 use crate::Error;
 use crate::error::LibraryError;
 use crate::function::{Kept, LoadedCell, Parts, Read, Transferable, Write, loaded};
+use phalanx_protocol::cell_crate::CELL_CRATE;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Mutex, PoisonError};
@@ -133,15 +134,10 @@ pub(crate) fn plain(name: &str) -> String {
     with_paths(name, |_| false)
 }
 
-/// A type's name without the names of cells' crates, which differ from cell to cell.
+/// A type's name without the crate of the cells.
 fn own(name: &str) -> String {
-    with_paths(name, |path| {
-        !CELLS.iter().any(|cell| path.starts_with(cell))
-    })
+    with_paths(name, |path| path.split("::").next() != Some(CELL_CRATE))
 }
-
-/// The crate names with which evcxr compiles cells.
-const CELLS: [&str; 2] = ["ctx", "user_code"];
 
 /// A type's name; paths for which `whole` returns true are kept, others are reduced to their last
 /// segment.
@@ -211,10 +207,11 @@ mod tests {
 
     #[test]
     fn types_of_cells_have_the_name_they_were_given() {
-        let name = "alloc::vec::Vec<(ctx_3::Point, [core::option::Option<u8>; 3])>";
+        let name = "alloc::vec::Vec<(notebook::Point, [core::option::Option<u8>; 3])>";
         assert_eq!(plain(name), "Vec<(Point, [Option<u8>; 3])>");
-        let other = "alloc::vec::Vec<(user_code_5::a::Point, [core::option::Option<u8>; 3])>";
+        let other = "alloc::vec::Vec<(notebook::a::Point, [core::option::Option<u8>; 3])>";
         assert_eq!(own(name), own(other));
         assert_ne!(own("a::b::C"), own("a::d::C"));
+        assert_ne!(own("notebooks::C"), own("notebook::C"));
     }
 }

@@ -10,6 +10,7 @@
 //! | [`comm`] | comms between code and frontends: messages between the library and its owner |
 //! | [`native`] | the C interface between a runtime process and the libraries it loads |
 //! | [`segment`], `payload` | references to large data, between processes of one machine |
+//! | [`cell_crate`] | the name of the crate of cells |
 //! | [`host`] | messages between the `phalanx` library and its runtime's owner |
 //! | [`apply`] | such messages about functions, engines and the hub |
 //! | [`runtime`] | messages between a runtime process and its owner (kernel or engine) |
@@ -19,6 +20,7 @@
 //! | [`parallel`] | ipyparallel 9's messages between client, controller and engine |
 
 pub mod apply;
+pub mod cell_crate;
 pub mod comm;
 mod execute_reply;
 pub mod failure;

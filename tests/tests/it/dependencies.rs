@@ -26,17 +26,17 @@ fn a_dependency_costs_what_it_changes(prepared: Prepared) {
             }
         };
         check("kept", &["8\n"]);
-        check("first uses", &["INFO ctx: first", "499500\n"]);
+        check("first uses", &["INFO notebook: first", "499500\n"]);
         // Cells are asynchronous since the server was added.
         check("a runtime of its own", &["42\n"]);
         // All kinds of statics, and running threads, survive a further dependency.
         check(
             "what lives on",
-            &["INFO ctx: second", "served a client\n", "5 1\n", "14\n"],
+            &["INFO notebook: second", "served a client\n", "5 1\n", "14\n"],
         );
         check("a crash", &["SIGABRT", "is kept"]);
         check("pools after a crash", &["500500\n"]);
-        check("tasks after a crash", &["8\n", "INFO ctx: third"]);
+        check("tasks after a crash", &["8\n", "INFO notebook: third"]);
         check("a task that is spawned and not awaited", &["1\n"]);
         check(
             "what is left",

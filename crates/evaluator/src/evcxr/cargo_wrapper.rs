@@ -15,6 +15,7 @@ use super::generated_crate::SOURCE;
 use super::locks::Lock;
 use super::rustc_call::{self, RustcCall};
 use super::{blind, item_macros, macros, store};
+use crate::built_units::CELL_LIBRARY;
 use crate::environment::{BUILD_FOLDER_VAR, CARGO_VAR, TOOLS_VAR};
 use crate::folder as build_folder;
 use std::collections::hash_map::DefaultHasher;
@@ -250,9 +251,7 @@ fn graph(folder: &Path) -> Graph {
 
 /// Pretends that a library was built.
 fn fake_build(library: &Path) -> io::Result<()> {
-    let nothing = env::current_dir()?
-        .join(DRY_RUN)
-        .join(rustc_call::CELL_LIBRARY);
+    let nothing = env::current_dir()?.join(DRY_RUN).join(CELL_LIBRARY);
     fs::write(&nothing, "")?;
     fs::write(library, nothing.as_os_str().as_encoded_bytes())
 }

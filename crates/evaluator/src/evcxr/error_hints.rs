@@ -28,7 +28,7 @@ const CAUSE: &str = "\nCaused by:\n";
 
 /// Names of generated code in messages, with their replacements.
 const OURS: [(&str, &str); 5] = [
-    (" to your crate (`ctx`)", " to the cell"),
+    (" to your crate (`notebook`)", " to the cell"),
     ("phalanx::__cell::", ""),
     ("`Result<(), EvcxrUserCodeError>`", "that of the cell"),
     (CELL_ERROR, "the error of a cell"),

@@ -8,7 +8,7 @@ pub(super) const SOURCE: &str = "src/lib.rs";
 const MANIFEST: &str = "Cargo.toml";
 
 /// The list of the files that rustc read for a cell, in the folder of the library.
-const DEP_INFO: &str = "ctx.d";
+const DEP_INFO: &str = "notebook.d";
 
 /// The line at which evcxr's function for a cell starts.
 pub(super) const ENTRY: &str = "\npub extern \"C\" fn run_user_code_";
@@ -158,11 +158,11 @@ mod tests {
     #[test]
     fn what_a_compile_has_read_is_known() {
         assert!(!reads_outside(
-            "/x/ctx.d: src/lib.rs\n\n/x/libctx.so: src/lib.rs\n\nsrc/lib.rs:\n"
+            "/x/notebook.d: src/lib.rs\n\n/x/libnotebook.so: src/lib.rs\n\nsrc/lib.rs:\n"
         ));
-        assert!(reads_outside("/x/libctx.so: src/lib.rs /etc/hosts\n"));
+        assert!(reads_outside("/x/libnotebook.so: src/lib.rs /etc/hosts\n"));
         assert!(reads_outside(
-            "/x/libctx.so: src/lib.rs\n\n# env-dep:HOME=/root\n"
+            "/x/libnotebook.so: src/lib.rs\n\n# env-dep:HOME=/root\n"
         ));
     }
 

@@ -14,6 +14,7 @@ use crate::type_names::{type_sources, with_paths};
 use object::{Object, ObjectSymbol};
 use phalanx_analysis::Scaffold;
 use phalanx_protocol::analysis::{AnalyzedCell, InferredType, VariableType};
+use phalanx_protocol::cell_crate::replace_cell_crate;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -236,7 +237,7 @@ fn names(object: &[u8]) -> BTreeMap<usize, String> {
         let demangled = format!("{:#}", rustc_demangle::demangle(symbol.name().ok()?));
         let (_, arguments) = demangled.split_once(LENT)?;
         let (number, name) = arguments.strip_suffix('>')?.split_once(", ")?;
-        Some((number.parse().ok()?, name.replace("ctx::", "crate::")))
+        Some((number.parse().ok()?, replace_cell_crate(name, "crate::")))
     });
     symbols.collect()
 }

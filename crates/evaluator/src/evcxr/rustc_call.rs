@@ -10,6 +10,8 @@ use super::source::PreparedSource;
 use super::statics::Statics;
 use super::unkept::UnkeptVariables;
 use super::{causes, codegen_units, macros, rustc_messages, unit_tests};
+use crate::built_units::CELL_LIBRARY;
+use phalanx_protocol::cell_crate::CELL_CRATE;
 use serde::{Deserialize, Serialize};
 use std::fs;
 use std::io::{self, Write};
@@ -17,9 +19,6 @@ use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
 use std::time::SystemTime;
-
-/// The library compiled from a cell's crate.
-pub(super) const CELL_LIBRARY: &str = "libctx.so";
 
 /// The folder of recorded calls, each in a file named by its key; relative to the crate's folder.
 ///
@@ -36,6 +35,9 @@ const CELL: &str = "target/phalanx-cell.rs";
 
 /// The file of a cell that has failed: evcxr then tries it again for its error messages.
 const FAILED: &str = "target/phalanx-failed-cell.rs";
+
+/// The option before the name of a crate; evcxr's is `ctx`.
+const CRATE_NAME: &str = "--crate-name";
 
 /// The products that rustc generates; for a check, only metadata.
 const EMIT: &str = "--emit=";
@@ -164,10 +166,7 @@ impl RustcCall {
             key,
             environment,
             program: words.next()?,
-            // Without the colours in rustc's rendering, which cargo would remove.
-            arguments: words
-                .map(|word| word.replace("--json=diagnostic-rendered-ansi,", "--json="))
-                .collect(),
+            arguments: named(words),
             crates: Vec::new(),
             linker: None,
             installed: None,
@@ -184,8 +183,16 @@ impl RustcCall {
     pub(super) fn recorded_in(folder: &Path, key: Option<u64>) -> Option<Self> {
         let key = key?;
         let call: Self = serde_json::from_slice(&fs::read(record_in(folder, key)).ok()?).ok()?;
-        let is_current = call.key == Some(key) && call.installed == installed(&call.program);
+        let is_current = call.key == Some(key)
+            && call.installed == installed(&call.program)
+            // A record of before has another name.
+            && call.crate_name() == Some(CELL_CRATE);
         is_current.then_some(call)
+    }
+
+    fn crate_name(&self) -> Option<&str> {
+        let at = self.arguments.iter().position(|word| word == CRATE_NAME)?;
+        self.arguments.get(at + 1).map(String::as_str)
     }
 
     fn folder(&self) -> Option<&str> {
@@ -388,6 +395,18 @@ impl RustcCall {
     }
 }
 
+/// The arguments for a cell's crate under its own name, and without the colours in rustc's rendering,
+/// which cargo would remove.
+fn named(words: impl Iterator<Item = String>) -> Vec<String> {
+    let words = words.map(|word| word.replace("--json=diagnostic-rendered-ansi,", "--json="));
+    let mut arguments: Vec<String> = words.collect();
+    let at = arguments.iter().position(|word| word == CRATE_NAME);
+    if let Some(name) = at.and_then(|at| arguments.get_mut(at + 1)) {
+        CELL_CRATE.clone_into(name);
+    }
+    arguments
+}
+
 /// Returns true if evcxr may retry a cell because of rustc's errors.
 fn is_retried(messages: &[u8]) -> bool {
     let messages = String::from_utf8_lossy(messages);
@@ -442,8 +461,9 @@ mod tests {
             call.environment[1],
             ("LD_LIBRARY_PATH".into(), "/a b:/c".into())
         );
+        assert_eq!(call.arguments[..2], ["--crate-name", "notebook"]);
         assert_eq!(call.arguments[2..4], ["--json=artifacts", "--check-cfg"]);
-        assert_eq!(call.library(), Path::new("/x/deps/libctx.so"));
+        assert_eq!(call.library(), Path::new("/x/deps/libnotebook.so"));
         assert!(RustcCall::read("/bin/rustc --crate-name", Some(7)).is_none());
     }
 }

@@ -3,6 +3,7 @@
 use super::library::profiler_of;
 use super::symbols::Symbols;
 use libloading::os::unix::Library;
+use phalanx_protocol::cell_crate::replace_cell_crate;
 use phalanx_protocol::native::{Profiler, ValueSink};
 use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
@@ -31,9 +32,6 @@ const THREAD: &str = "__rust_begin_short_backtrace";
 
 /// Parts of the names of the functions between the user's own and the sampling.
 const HANDLERS: [&str; 3] = ["profiler::sample", "__restore_rt", "__kernel_rt_sigreturn"];
-
-/// The crate path of a cell.
-const CELL: &str = "ctx::";
 
 /// The functions that libraries call.
 static PROFILER: Profiler = Profiler { start, stop };
@@ -195,7 +193,10 @@ fn outermost_first(innermost_first: &[String]) -> Option<String> {
     let end = own
         .iter()
         .position(|name| name.contains(ENTRY) || name.contains(THREAD))?;
-    let functions = own[..end].iter().rev().map(|name| name.replace(CELL, ""));
+    let functions = own[..end]
+        .iter()
+        .rev()
+        .map(|name| replace_cell_crate(name, ""));
     let functions: Vec<String> = functions.collect();
     match functions.is_empty() {
         true => Some("the cell".to_owned()),
@@ -217,9 +218,9 @@ mod tests {
             "phalanx_runtime::process::profiler::sample",
             "__restore_rt",
             "core::f64::sqrt",
-            "ctx::inner",
-            "ctx::outer",
-            "ctx::run_user_code_3::{{closure}}",
+            "notebook::inner",
+            "notebook::outer",
+            "notebook::run_user_code_3::{{closure}}",
             "run_user_code_3",
             "main",
         ]);
@@ -228,7 +229,7 @@ mod tests {
             Some("outer;inner;core::f64::sqrt")
         );
         let thread = names(&[
-            "ctx::work",
+            "notebook::work",
             "std::sys::backtrace::__rust_begin_short_backtrace",
         ]);
         assert_eq!(outermost_first(&thread).as_deref(), Some("work"));
