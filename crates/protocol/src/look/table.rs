@@ -49,6 +49,9 @@ const compare = (a, b) => a[0] - b[0] || way * (a[0] ? String(a[1]).localeCompar
 /// The mark of omitted text.
 const LEFT_OUT: &str = "…";
 
+/// The texts of missing values: of serde, of Rust's `Option`, of data frames and databases.
+const MISSING: [&str; 6] = ["", "None", "null", "NULL", "NA", LEFT_OUT];
+
 /// Rows of cells under a header, of which a readable amount is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grid<'a> {
@@ -157,12 +160,9 @@ impl<'a> Grid<'a> {
             rows.push(vec![LEFT_OUT.to_owned(); columns.len()]);
         }
         rows.extend(self.rows[count - last..].iter().map(|row| cells(row)));
-        let is_number = |cell: &String| {
-            cell.is_empty() || *cell == LEFT_OUT || cell.replace('_', "").parse::<f64>().is_ok()
-        };
         let right = (0..columns.len()).map(|column| {
-            let mut cells = rows.iter().filter_map(|row| row.get(column));
-            self.aligns_numbers && !rows.is_empty() && cells.all(is_number)
+            let cells = rows.iter().filter_map(|row| row.get(column));
+            self.aligns_numbers && are_numbers(cells.map(String::as_str))
         });
         let right = right.collect();
         let footer = if is_cut || columns.len() > MAX_COLUMNS {
@@ -272,6 +272,13 @@ impl ShownGrid<'_> {
     }
 }
 
+/// Returns true for a column of numbers, of which some may be missing.
+fn are_numbers<'a>(cells: impl Iterator<Item = &'a str>) -> bool {
+    let mut present = cells.filter(|cell| !MISSING.contains(cell)).peekable();
+    let is_number = |cell: &str| cell.replace('_', "").parse::<f64>().is_ok();
+    present.peek().is_some() && present.all(is_number)
+}
+
 fn cut(cell: &str) -> String {
     match cell.char_indices().nth(MAX_CELL) {
         Some((end, _)) => format!("{}{LEFT_OUT}", &cell[..end]),
@@ -316,6 +323,22 @@ mod tests {
         ] {
             assert!(html.contains(part), "{part} in {html}");
         }
+    }
+
+    #[test]
+    fn a_missing_number_leaves_its_column_at_the_right() {
+        let header = ["a", "b", "c", "d"].map(str::to_owned);
+        let rows = rows(&[
+            &["1", "null", "null", "x"],
+            &["None", "2.5", "None", "null"],
+            &["", "NaN", "", "1"],
+        ]);
+        let grid = Grid::new("", &header, &rows);
+        assert_eq!(grid.shown().right, [true, true, false, false]);
+        assert_eq!(
+            grid.to_text(),
+            "   a     b  c     d\n   1  null  null  x\nNone   2.5  None  null\n       NaN        1"
+        );
     }
 
     #[test]
