@@ -2,7 +2,7 @@
 
 use super::{AnyWidget, Checkbox, Dropdown, FloatSlider, IntSlider, Output, Text, VBox, Widget};
 use std::fmt::Debug;
-use std::ops::RangeInclusive;
+use std::ops::{Range, RangeInclusive};
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// Shows controls for the parameters of a closure, and its output and value: now, and whenever a
@@ -18,18 +18,17 @@ pub fn interact<A: Parameters>(closure: impl Interactive<A>) {
 }
 
 /// Shows custom controls for the parameters of a closure: ranges, options, initial values, each with an optional
-/// name before it.
+/// name before it. A single control needs no tuple. The types of the parameters determine those of
+/// the numbers in ranges.
 ///
 /// ```no_run
 /// use phalanx::widgets::interact_with;
+/// interact_with(1..=12, |n: u32| 2_u64.pow(n));
 /// interact_with((("x", 0.0..=1.0), ("n", 1..=9), ["sin", "cos"]), |x: f64, n: i32, f: String| {
 ///     if f == "sin" { (x * f64::from(n)).sin() } else { (x * f64::from(n)).cos() }
 /// });
 /// ```
-pub fn interact_with<C: Controls>(controls: C, closure: impl Interactive<C::Values>)
-where
-    C::Values: 'static,
-{
+pub fn interact_with<A: 'static>(controls: impl Controls<A>, closure: impl Interactive<A>) {
     shown(controls.into_parts(), closure);
 }
 
@@ -102,29 +101,34 @@ pub trait Parameters: Sized + 'static {
 /// ```
 pub trait Parameter: Sized + 'static {
     #[doc(hidden)]
-    type Default: Control<Value = Self>;
+    type Default: Control<Self>;
     #[doc(hidden)]
     fn control() -> Self::Default;
 }
 
-/// The description of a control: a range, options, an initial value.
+/// The description of a control for a parameter of type `V`: a range, options, an initial value.
 ///
 /// ```no_run
 /// use phalanx::widgets::{Control, interact_with};
-/// fn squared(control: impl Control<Value = i32> + 'static) {
+/// fn squared(control: impl Control<i32> + 'static) {
 ///     interact_with((control,), |n: i32| n * n);
 /// }
 /// squared(-5..=5);
 /// ```
-pub trait Control {
-    /// The type of the control's value.
-    type Value: 'static;
+// The type is a parameter of the trait, so that the closure determines the types of literals: with an
+// associated type, `1..=12` would be a range of `i32`, whatever the closure takes.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is not a control for a parameter of type `{V}`",
+    label = "no control for `{V}`",
+    note = "numbers take a range (`0..=10`), `bool` an initial value (`true`), `String` a text or options (`[\"a\", \"b\"]`), each also with a name: `(\"n\", 0..=10)`"
+)]
+pub trait Control<V: 'static> {
     #[doc(hidden)]
     type Widget: Widget + Into<AnyWidget>;
     #[doc(hidden)]
     fn build(self) -> Self::Widget;
     #[doc(hidden)]
-    fn read(widget: &Self::Widget) -> Self::Value;
+    fn read(widget: &Self::Widget) -> V;
     #[doc(hidden)]
     fn observe(widget: &Self::Widget, callback: Box<dyn FnMut() + Send>);
     #[doc(hidden)]
@@ -132,8 +136,7 @@ pub trait Control {
 }
 
 /// A control with a name before it.
-impl<C: Control> Control for (&'static str, C) {
-    type Value = C::Value;
+impl<V: 'static, C: Control<V>> Control<V> for (&'static str, C) {
     type Widget = C::Widget;
 
     fn build(self) -> C::Widget {
@@ -143,7 +146,7 @@ impl<C: Control> Control for (&'static str, C) {
         widget
     }
 
-    fn read(widget: &C::Widget) -> C::Value {
+    fn read(widget: &C::Widget) -> V {
         C::read(widget)
     }
 
@@ -156,27 +159,36 @@ impl<C: Control> Control for (&'static str, C) {
     }
 }
 
-/// The controls of all parameters: a tuple of [`Control`]s.
+/// The controls of all parameters, whose types are those of the tuple `A`: a [`Control`], or a tuple
+/// of them.
 ///
 /// ```no_run
 /// use phalanx::widgets::{Controls, interact_with};
-/// fn product(controls: impl Controls<Values = (i32, i32)>) {
-///     interact_with(controls, |a: i32, b: i32| a * b);
+/// fn product(controls: impl Controls<(u32, u32)>) {
+///     interact_with(controls, |a: u32, b: u32| a * b);
 /// }
 /// product((1..=9, 1..=9));
 /// ```
-pub trait Controls {
-    /// The types of the controls' values.
-    type Values;
+#[diagnostic::on_unimplemented(
+    message = "these controls do not fit the parameters of the closure, `{A}`",
+    label = "expected one control for each parameter",
+    note = "as in `interact_with((1..=9, [\"a\", \"b\"]), |n: u32, name: String| …)`; numbers take a range, `bool` an initial value, `String` a text or options"
+)]
+pub trait Controls<A> {
     #[doc(hidden)]
-    fn into_parts(self) -> Controlled<Self::Values>;
+    fn into_parts(self) -> Controlled<A>;
+}
+
+impl<V: 'static, C: Control<V>> Controls<(V,)> for (&'static str, C) {
+    fn into_parts(self) -> Controlled<(V,)> {
+        (self,).into_parts()
+    }
 }
 
 /// Implements [`Control`] for a widget with `value` and `observe`.
 macro_rules! control {
     ($type:ty $(, $generic:tt)?; $value:ty, $widget:ident, $build:expr, $read:expr) => {
-        impl$(<const $generic: usize>)? Control for $type {
-            type Value = $value;
+        impl$(<const $generic: usize>)? Control<$value> for $type {
             type Widget = $widget;
 
             fn build(self) -> $widget {
@@ -197,6 +209,12 @@ macro_rules! control {
                 widget.set_state("description", name);
             }
         }
+
+        impl$(<const $generic: usize>)? Controls<($value,)> for $type {
+            fn into_parts(self) -> Controlled<($value,)> {
+                (self,).into_parts()
+            }
+        }
     };
 }
 
@@ -208,6 +226,13 @@ macro_rules! integers {
                 |range| {
                     let end = |end: $number| i64::try_from(end).unwrap_or(i64::MAX);
                     IntSlider::new(end(*range.start())..=end(*range.end()))
+                },
+                |slider| <$number>::try_from(slider.value()).unwrap_or_default());
+
+            control!(Range<$number>; $number, IntSlider,
+                |range| {
+                    let last = range.end.saturating_sub(1).max(range.start);
+                    Control::<$number>::build(range.start..=last)
                 },
                 |slider| <$number>::try_from(slider.value()).unwrap_or_default());
 
@@ -232,6 +257,14 @@ macro_rules! floats {
                 |range| {
                     let (start, end) = (f64::from(*range.start()), f64::from(*range.end()));
                     FloatSlider::builder().range(start..=end).step((end - start) / 100.0).build()
+                },
+                |slider| slider.value() as $number);
+
+            // `0..=10`, whose ends are integers unless something else is known of them.
+            control!(RangeInclusive<i32>; $number, FloatSlider,
+                |range| {
+                    let (start, end) = (f64::from(*range.start()), f64::from(*range.end()));
+                    Control::<f64>::build(start..=end)
                 },
                 |slider| slider.value() as $number);
 
@@ -270,30 +303,34 @@ impl Parameter for String {
     }
 }
 
-/// Implements the traits for closures with several parameters.
+/// Implements the traits for closures with several parameters, each given by the name of its type and
+/// that of its control's.
 macro_rules! tuples {
-    ($first:ident $($rest:ident)*) => {
+    ($first:ident $first_control:ident $($rest:ident $rest_control:ident)*) => {
         impl<$first: Parameter, $($rest: Parameter),*> Parameters for ($first, $($rest,)*) {
             fn controls() -> Controlled<Self> {
-                ($first::control(), $($rest::control(),)*).into_parts()
+                Controls::<Self>::into_parts(($first::control(), $($rest::control(),)*))
             }
         }
 
         #[expect(non_snake_case, reason = "types and values have the same names")]
-        impl<$first: Control, $($rest: Control),*> Controls for ($first, $($rest,)*) {
-            type Values = ($first::Value, $($rest::Value,)*);
-
-            fn into_parts(self) -> Controlled<Self::Values> {
+        impl<$first: 'static, $first_control, $($rest: 'static, $rest_control),*>
+            Controls<($first, $($rest,)*)> for ($first_control, $($rest_control,)*)
+        where
+            $first_control: Control<$first>,
+            $($rest_control: Control<$rest>,)*
+        {
+            fn into_parts(self) -> Controlled<($first, $($rest,)*)> {
                 let ($first, $($rest,)*) = self;
                 let ($first, $($rest,)*) = ($first.build(), $($rest.build(),)*);
                 let widgets = vec![$first.clone().into(), $($rest.clone().into(),)*];
                 let observers: Vec<Observer> = vec![
-                    observer::<$first>(&$first),
-                    $(observer::<$rest>(&$rest),)*
+                    observer::<$first, $first_control>(&$first),
+                    $(observer::<$rest, $rest_control>(&$rest),)*
                 ];
                 let read = move || (
-                    <$first as Control>::read(&$first),
-                    $(<$rest as Control>::read(&$rest),)*
+                    <$first_control as Control<$first>>::read(&$first),
+                    $(<$rest_control as Control<$rest>>::read(&$rest),)*
                 );
                 (widgets, Box::new(read), observers)
             }
@@ -312,14 +349,42 @@ macro_rules! tuples {
             }
         }
 
-        tuples!($($rest)*);
+        tuples!($($rest $rest_control)*);
     };
     () => {};
 }
 
-tuples!(A B C D E F G H);
+tuples!(A ControlA B ControlB C ControlC D ControlD E ControlE F ControlF G ControlG H ControlH);
 
-fn observer<C: Control>(widget: &C::Widget) -> Observer {
+fn observer<V: 'static, C: Control<V>>(widget: &C::Widget) -> Observer {
     let widget = widget.clone();
     Box::new(move |callback| C::observe(&widget, callback))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Like [`interact_with`], without showing anything.
+    fn fits<A: 'static>(_: impl Controls<A>, _: impl Interactive<A>) {}
+
+    #[test]
+    fn a_range_of_literals_has_the_type_of_the_parameter() {
+        fits((1..=12,), |n: u32| n.pow(2));
+        fits(1..=12, |n: u32| n.pow(2));
+        fits(0..=255, |n: u8| n);
+        fits(0..5, |at: usize| [0; 5][at]);
+        fits(("n", -5..=5), |n: i64| n);
+        fits(
+            (("x", 0.0..=1.0), ("n", 1..=9), ["sin", "cos"]),
+            |x: f64, n: u64, f: String| f.len() as f64 * x * n as f64,
+        );
+        fits(0.0..=1.0, |x: f32| x);
+        fits((0..=10, 0..=10, true), |x: f64, y: f32, up: bool| {
+            (x, y, up)
+        });
+        fits("text", |text: String| text);
+        let unsuffixed = 1..=12;
+        fits(unsuffixed, |n: u16| n);
+    }
 }
