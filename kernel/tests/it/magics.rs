@@ -255,6 +255,12 @@ async fn clusters_are_scaled_restarted_and_looked_at() {
     );
     frontend.ok("%cluster restart").await;
     assert!(frontend.fails("%px -t 0 show a").await.len() == 1);
+    let outputs = frontend.ok("%cluster scale 2").await;
+    assert!(
+        outputs[0].ends_with(" s.\n"),
+        "nothing is missing: {outputs:?}"
+    );
+    frontend.ok("%cluster scale 1").await;
     for (line, message) in [
         ("%cluster restart -t 7", "there is no engine 7"),
         (
@@ -280,7 +286,11 @@ async fn late_engines_are_brought_up_to_date() {
         frontend.ok("%cluster sync").await,
         ["stdout: 2 engines up to date.\n"]
     );
-    frontend.ok("%cluster scale 3").await;
+    let scaled = frontend.ok("%cluster scale 3").await;
+    assert!(
+        scaled[0].contains("The new engines lack the definitions and variables of the others"),
+        "{scaled:?}"
+    );
     let failed = frontend.fails("%%px -t 2\ncall g").await;
     assert!(failed[0].starts_with("CompileError"), "{failed:?}");
     // If it compiles for some engines only, the others are named.
@@ -290,7 +300,7 @@ async fn late_engines_are_brought_up_to_date() {
     assert_eq!(
         frontend.ok("%cluster sync").await,
         [
-            "stdout: Engine 2: replayed fn f, fn g; not replayed are the variables a (run the cells that make them)\n"
+            "stdout: Engine 2: replayed fn f, fn g; the values of variables are not copied: run the cells that define a with `%%px --targets 2`\n"
         ]
     );
     frontend.ok("%%px\ncall g").await;

@@ -154,7 +154,7 @@ fn autopx_and_late_engines(ran: &Executed) {
     assert!(sync.starts_with("Engine 4: replayed "), "{sync}");
     assert!(sync.contains("fn plot, fn generate_output"), "{sync}");
     assert!(
-        sync.contains("not replayed are the variables ") && sync.contains("stride"),
+        sync.contains("run the cells that define ") && sync.contains("stride"),
         "{sync}"
     );
     assert!(ran.cell("late").text().contains("late"));

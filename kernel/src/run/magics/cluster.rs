@@ -11,8 +11,12 @@ use crate::run::error::CellError;
 use phalanx_client::Client;
 use phalanx_launcher::StartRequest;
 use phalanx_protocol::failure::Failure;
+use phalanx_protocol::id::StateId;
 use phalanx_protocol::output::StreamName;
 use std::time::Instant;
+
+/// The sentence about engines that joined others which have run cells.
+const MISSING: &str = " The new engines lack the definitions and variables of the others: `%cluster sync` runs the definitions there; for variables, run their cells again.";
 
 pub(super) async fn command(
     services: &Services,
@@ -55,7 +59,7 @@ pub(super) async fn command(
                 engines_in_words(before),
                 began.elapsed().as_secs_f64(),
                 if now > before {
-                    " The new ones know nothing yet: `%cluster sync` gives them the definitions of the others."
+                    missing(services).await
                 } else {
                     ""
                 }
@@ -103,19 +107,38 @@ async fn start(
             started.took.as_secs_f64(),
             started.openness()
         ),
-        Some(before) => was_running(before, wanted, &started),
+        Some(before) => was_running(before, wanted, &started, missing(services).await),
     };
     context.sink().text(StreamName::Stdout, text).await;
     Ok(())
 }
 
+/// Says what engines that have just started lack of the others'; empty if those have run nothing.
+async fn missing(services: &Services) -> &'static str {
+    let Some(client) = services.parallel().cluster().client().await else {
+        return "";
+    };
+    let states = &services.parallel().fanout().states;
+    let engines = client.rust_engines();
+    let mut engines = engines.iter();
+    match engines.any(|engine| states.of(engine) != StateId::empty()) {
+        true => MISSING,
+        false => "",
+    }
+}
+
 /// Describes a cluster that was already running before `%cluster start`.
-fn was_running(before: usize, wanted: Option<usize>, started: &StartedCluster) -> String {
+fn was_running(
+    before: usize,
+    wanted: Option<usize>,
+    started: &StartedCluster,
+    missing: &str,
+) -> String {
     let running = format!("A cluster of {} was running", engines_in_words(before));
     let new = started.engines.saturating_sub(before);
     if new > 0 {
         return format!(
-            "{running}; started {new} more in {:.2} s. The new ones know nothing yet: `%cluster sync` gives them the definitions of the others.\n",
+            "{running}; started {new} more in {:.2} s.{missing}\n",
             started.took.as_secs_f64()
         );
     }

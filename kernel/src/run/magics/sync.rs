@@ -15,6 +15,9 @@ use std::fmt::Write as _;
 use std::ops::Range;
 use std::sync::Arc;
 
+/// The beginning of the name of an import among the items of a cell.
+const IMPORT: &str = "use ";
+
 /// The state of an engine: the sources that led to it, and its variables.
 struct EngineSnapshot {
     engine: EngineId,
@@ -163,23 +166,36 @@ async fn replay(
 
 fn describe(lack: &MissingDefinitions, engines: &[EngineId], failures: &[String]) -> String {
     let ids: Vec<String> = engines.iter().map(ToString::to_string).collect();
-    let noun = if ids.len() == 1 { "Engine" } else { "Engines" };
-    let names: Vec<&str> = lack
-        .cells
-        .iter()
-        .flat_map(|(_, names)| names.iter().map(String::as_str))
-        .collect();
-    let mut text = format!("{noun} {}: ", ids.join(", "));
-    if names.is_empty() {
-        text.push_str("no definition was missing");
+    let ids = ids.join(", ");
+    let noun = if engines.len() == 1 {
+        "Engine"
     } else {
-        let _ = write!(text, "replayed {}", names.join(", "));
+        "Engines"
+    };
+    let names = lack.cells.iter().flat_map(|(_, names)| names);
+    // An import defines nothing, and its path says nothing about what the engine can do now.
+    let (imports, definitions): (Vec<&str>, Vec<&str>) = names
+        .map(String::as_str)
+        .partition(|name| name.starts_with(IMPORT));
+    let mut replayed = match definitions.as_slice() {
+        [] => Vec::new(),
+        names => vec![names.join(", ")],
+    };
+    match imports.len() {
+        0 => {}
+        1 => replayed.push("1 import".to_owned()),
+        imports => replayed.push(format!("{imports} imports")),
     }
+    let mut text = match replayed.as_slice() {
+        [] => format!("{noun} {ids}: no definition was missing"),
+        replayed => format!("{noun} {ids}: replayed {}", replayed.join(" and ")),
+    };
     if !lack.variables.is_empty() {
         let _ = write!(
             text,
-            "; not replayed are the variables {} (run the cells that make them)",
-            lack.variables.join(", ")
+            "; the values of variables are not copied: run the cells that define {} with `%%px --targets {}`",
+            lack.variables.join(", "),
+            ids.replace(' ', "")
         );
     }
     text.push('\n');
@@ -216,7 +232,7 @@ mod tests {
         assert_eq!(late.variables, ["a", "b"]);
         assert_eq!(
             describe(&late, &[EngineId(2)], &[]),
-            "Engine 2: replayed fn f; not replayed are the variables a, b (run the cells that make them)\n"
+            "Engine 2: replayed fn f; the values of variables are not copied: run the cells that define a, b with `%%px --targets 2`\n"
         );
         // After the replay, no definitions are missing.
         let again = lack(&model, &stand(2, &["struct S;", "fn f() {}"], &["a", "b"]));
@@ -227,5 +243,27 @@ mod tests {
                 variables: vec![]
             }
         );
+    }
+
+    #[test]
+    fn imports_are_counted_among_what_was_replayed() {
+        let model = stand(
+            0,
+            &[
+                "use std::time::Duration;\nuse std::fmt;\nfn wait() {}",
+                "use std::io;",
+            ],
+            &[],
+        );
+        let late = |sources: &[&str]| {
+            describe(
+                &lack(&model, &stand(2, sources, &[])),
+                &[EngineId(2), EngineId(3)],
+                &[],
+            )
+        };
+        assert_eq!(late(&[]), "Engines 2, 3: replayed fn wait and 3 imports\n");
+        let known = "use std::time::Duration;\nuse std::fmt;\nfn wait() {}";
+        assert_eq!(late(&[known]), "Engines 2, 3: replayed 1 import\n");
     }
 }
