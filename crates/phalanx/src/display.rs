@@ -65,9 +65,15 @@ pub fn update_display(id: &str, data: MimeBundle) -> Result<(), Error> {
 /// # Ok::<(), phalanx::Error>(())
 /// ```
 ///
+/// Frontends get the text as it is. JupyterLab shows HTML and images a few pixels left of text, from
+/// every kernel alike; a `<div style="padding-left:1ch">` around HTML aligns it with text, as it does in
+/// the bars and tables of this library.
+///
 /// # Errors
 /// `InternalError` if the kernel does not answer.
 pub fn html(text: impl Into<String>) -> Result<DisplayHandle, Error> {
+    // Without a wrapper that indents it: a page, a report or another frontend would get one too, and the
+    // width and the selectors of the user's own styles would no longer hold.
     text_of("text/html", text.into())
 }
 
