@@ -34,7 +34,7 @@ pub async fn query(
     context: &CellContext,
     request: ClientRequest,
 ) -> Result<HostReply, Failure> {
-    match request {
+    Ok(match request {
         ClientRequest::Start { engines } => {
             parallel.fanout().compiler.warm();
             let interrupted = context.interrupted().clone();
@@ -43,20 +43,20 @@ pub async fn query(
                 ..StartRequest::default()
             };
             parallel.cluster().start(request, interrupted).await?;
-            return Ok(HostReply::Engines(ids(&client(parallel).await?)));
+            HostReply::Engines(ids(&client(parallel).await?))
         }
         ClientRequest::Stop => {
             parallel.cluster().stop().await?;
-            return Ok(HostReply::Done);
+            HostReply::Done
         }
         ClientRequest::PurgeLocal { results } => {
             parallel.results().purge(&results);
-            return Ok(HostReply::Done);
+            HostReply::Done
         }
         ClientRequest::History => {
             let tasks = parallel.results().tasks();
             let all: Vec<MsgId> = tasks.into_iter().map(|(id, _)| id).collect();
-            return Ok(HostReply::Json(json!(all)));
+            HostReply::Json(json!(all))
         }
         ClientRequest::Outstanding => {
             let tasks = parallel.results().tasks().into_iter();
@@ -64,11 +64,11 @@ pub async fn query(
                 .filter(|(_, ended)| !ended)
                 .map(|(id, _)| id)
                 .collect();
-            return Ok(HostReply::Json(json!(pending)));
+            HostReply::Json(json!(pending))
         }
         ClientRequest::Wait { tasks, timeout } => {
             let waited = selected(parallel, |id, _, _| tasks.is_empty() || tasks.contains(id));
-            return Ok(HostReply::Ready(waited.wait(time_limit(timeout)).await));
+            HostReply::Ready(waited.wait(time_limit(timeout)).await)
         }
         ClientRequest::Abort { tasks, engines } => {
             let meant = selected(parallel, |id, engine, ended| {
@@ -77,48 +77,36 @@ pub async fn query(
             });
             // Tasks that are done cannot be aborted.
             let _ = meant.abort().await;
-            return Ok(HostReply::Done);
+            HostReply::Done
         }
-        _ => {}
-    }
-    let client = client(parallel).await?;
-    of_client(parallel, context, &client, request).await
-}
-
-async fn of_client(
-    parallel: &Parallel,
-    context: &CellContext,
-    client: &Client,
-    request: ClientRequest,
-) -> Result<HostReply, Failure> {
-    Ok(match request {
+        ClientRequest::Engines => HostReply::Engines(ids(&client(parallel).await?)),
         ClientRequest::WaitForEngines { engines, timeout } => {
             let timeout = time_limit(timeout).unwrap_or(ENGINES_TIMEOUT);
+            let client = client(parallel).await?;
             let there = client.wait_for_engines(engines, timeout).await;
             let there = there.map_err(ClusterError::from)?;
             HostReply::Engines(there.iter().map(|engine| engine.id).collect())
         }
-        ClientRequest::Execute { source, engines } => HostReply::AsyncResult(
-            execute(parallel, context, client, &source, &engines)
-                .await?
-                .id,
-        ),
+        ClientRequest::Execute { source, engines } => {
+            let client = client(parallel).await?;
+            let result = execute(parallel, context, &client, &source, &engines).await?;
+            HostReply::AsyncResult(result.id)
+        }
         ClientRequest::Signal { signal, engines } => {
-            client
-                .signal_engines(&engines, signal)
-                .await
-                .map_err(ClusterError::from)?;
+            let client = client(parallel).await?;
+            let signalled = client.signal_engines(&engines, signal).await;
+            signalled.map_err(ClusterError::from)?;
             HostReply::Done
         }
         ClientRequest::Clear { engines } => {
-            client
-                .clear_engines(&engines)
-                .await
-                .map_err(ClusterError::from)?;
-            parallel.functions().forget(client, &engines);
+            let client = client(parallel).await?;
+            let cleared = client.clear_engines(&engines).await;
+            cleared.map_err(ClusterError::from)?;
+            parallel.functions().forget(&client, &engines);
             HostReply::Done
         }
         ClientRequest::Shutdown { engines, hub } => {
+            let client = client(parallel).await?;
             let ended = client.shutdown_engines(&engines, SHUTDOWN_TIMEOUT).await;
             ended.map_err(ClusterError::from)?;
             if hub {
@@ -129,47 +117,47 @@ async fn of_client(
             HostReply::Done
         }
         ClientRequest::QueueStatus { engines, verbose } => {
-            let status = client.queue_status(&engines, verbose).await;
+            let status = client(parallel)
+                .await?
+                .queue_status(&engines, verbose)
+                .await;
             let status = status.map_err(FunctionsError::from)?;
             HostReply::Json(json!({"engines": status.engines, "unassigned": status.unassigned}))
         }
         ClientRequest::ResultStatus { tasks } => {
-            let status = client
-                .result_status(&tasks)
-                .await
-                .map_err(FunctionsError::from)?;
+            let status = client(parallel).await?.result_status(&tasks).await;
+            let status = status.map_err(FunctionsError::from)?;
             HostReply::Json(json!({"pending": status.pending, "completed": status.completed}))
         }
-        ClientRequest::HubHistory => HostReply::Json(json!(
-            client.hub_history().await.map_err(FunctionsError::from)?
-        )),
+        ClientRequest::HubHistory => {
+            let history = client(parallel).await?.hub_history().await;
+            HostReply::Json(json!(history.map_err(FunctionsError::from)?))
+        }
         ClientRequest::DbQuery { query, keys } => {
-            let records = client
-                .db_query(query, keys)
-                .await
-                .map_err(FunctionsError::from)?;
+            let records = client(parallel).await?.db_query(query, keys).await;
+            let records = records.map_err(FunctionsError::from)?;
             let fields: Vec<_> = records.into_iter().map(|record| record.fields).collect();
             HostReply::Json(json!(fields))
         }
-        ClientRequest::GetResult { tasks } => match parallel.results().ranges(&tasks) {
-            Some(ranges) => HostReply::Tasks(ranges),
-            None => {
-                // Fails at once for unknown tasks.
-                client
-                    .result_status(&tasks)
-                    .await
-                    .map_err(FunctionsError::from)?;
-                let to = tasks.len();
-                let id = adopt(parallel, client, tasks);
-                HostReply::Tasks(vec![TaskRange { id, from: 0, to }])
+        ClientRequest::GetResult { tasks } => {
+            let client = client(parallel).await?;
+            match parallel.results().ranges(&tasks) {
+                Some(ranges) => HostReply::Tasks(ranges),
+                None => {
+                    // Fails at once for unknown tasks.
+                    let status = client.result_status(&tasks).await;
+                    status.map_err(FunctionsError::from)?;
+                    let to = tasks.len();
+                    let id = adopt(parallel, &client, tasks);
+                    HostReply::Tasks(vec![TaskRange { id, from: 0, to }])
+                }
             }
-        },
+        }
         ClientRequest::Resubmit { tasks } => {
-            let again = client
-                .resubmit(&tasks)
-                .await
-                .map_err(FunctionsError::from)?;
-            HostReply::AsyncResult(adopt(parallel, client, again))
+            let client = client(parallel).await?;
+            let again = client.resubmit(&tasks).await;
+            let again = again.map_err(FunctionsError::from)?;
+            HostReply::AsyncResult(adopt(parallel, &client, again))
         }
         ClientRequest::Purge { tasks, engines } => {
             let purge = if tasks.is_empty() && engines.is_empty() {
@@ -177,14 +165,10 @@ async fn of_client(
             } else {
                 Purge::Some { tasks, engines }
             };
-            client
-                .purge_hub_results(purge)
-                .await
-                .map_err(FunctionsError::from)?;
+            let purged = client(parallel).await?.purge_hub_results(purge).await;
+            purged.map_err(FunctionsError::from)?;
             HostReply::Done
         }
-        // Handled above, without a client or by connecting one.
-        _ => HostReply::Engines(ids(client)),
     })
 }
 
