@@ -33,6 +33,14 @@ pub enum FanoutError {
         /// The target triple of cells.
         ours: String,
     },
+    /// The engine has refused a cell again and again, each time in another state.
+    #[error("engine {engine} refused the cell {refusals} times")]
+    RefusedTooOften {
+        /// The engine.
+        engine: EngineId,
+        /// The number of times.
+        refusals: usize,
+    },
     /// The engine did not name the cells that led to its state.
     #[error("engine {engine} has run cells of another client, and does not name them: {error}")]
     NoLineage {
@@ -69,6 +77,7 @@ impl FanoutError {
             Self::OtherRelease(_) | Self::OtherTarget { .. } | Self::NoLineage { .. } => {
                 FailureKind::Environment
             }
+            Self::RefusedTooOften { .. } => FailureKind::Internal,
         }
     }
 
@@ -81,6 +90,7 @@ impl FanoutError {
             }
             Self::OtherRelease(_) => ReleaseMismatch::REMEDY,
             Self::OtherTarget { .. } => "run engines on machines of the kernel's kind",
+            Self::RefusedTooOften { .. } => return None,
             Self::NoLineage { .. } => {
                 "engines of another version cannot; `%cluster restart` empties their namespaces"
             }

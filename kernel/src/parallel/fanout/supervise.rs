@@ -1,5 +1,6 @@
 //! Supervision of submissions: records the states to which tasks lead, and resends refused tasks.
 
+use super::error::FanoutError;
 use super::submit::{Fanout, SentTasks, engine_cell};
 use crate::parallel::compile::{Compilation, CompileTask};
 use crate::report::report;
@@ -13,7 +14,7 @@ use tokio::sync::mpsc;
 
 /// The largest number of refusals of a task: one for each preceding cell under way, which may
 /// change the state.
-const MOST_REFUSALS: usize = 32;
+const MAX_REFUSALS: usize = 32;
 
 /// A submission to supervise.
 pub(super) struct SupervisedFanout {
@@ -47,9 +48,13 @@ pub(super) async fn supervise(mut watched: SupervisedFanout) {
             Some(task) = watched.refused.recv() => {
                 let count = refusals.entry(task.task).or_default();
                 *count += 1;
-                if *count > MOST_REFUSALS {
+                if *count > MAX_REFUSALS {
                     let engine = task.engine;
-                    task.fail(too_often(engine));
+                    let error = FanoutError::RefusedTooOften {
+                        engine,
+                        refusals: MAX_REFUSALS,
+                    };
+                    task.fail(remote_failure(engine, error.into()));
                 } else {
                     serve(&mut watched, &mut again, task).await;
                 }
@@ -101,7 +106,7 @@ async fn serve(
             if let Some((engine, next)) = watched.sent.get(task.task) {
                 watched.fanout.states.learn(engine, next, needed.0.clone());
             }
-            let failure = not_compiled(task.engine, failure);
+            let failure = remote_failure(task.engine, failure.clone());
             task.fail(failure);
         }
     }
@@ -132,23 +137,13 @@ async fn compile(
     compiler.compile(task, None).await
 }
 
-fn not_compiled(engine: EngineId, failure: &Failure) -> RemoteFailure {
-    let told = report(&failure.clone().into());
+/// A failure of the kernel in place of an engine's.
+fn remote_failure(engine: EngineId, failure: Failure) -> RemoteFailure {
+    let report = report(&failure.into());
     RemoteFailure {
-        ename: told.ename,
-        evalue: told.evalue,
-        traceback: told.traceback,
-        engine: Some(engine),
-        msg_id: None,
-        method: "execute".to_owned(),
-    }
-}
-
-fn too_often(engine: EngineId) -> RemoteFailure {
-    RemoteFailure {
-        ename: "InternalError".to_owned(),
-        evalue: format!("engine {engine} refused the cell {MOST_REFUSALS} times"),
-        traceback: Vec::new(),
+        ename: report.ename,
+        evalue: report.evalue,
+        traceback: report.traceback,
         engine: Some(engine),
         msg_id: None,
         method: "execute".to_owned(),
