@@ -23,29 +23,29 @@ use tokio::sync::mpsc;
 pub(super) async fn run(
     programs: Programs,
     artifacts: Artifacts,
-    orders: mpsc::UnboundedReceiver<CompilerRequest>,
+    requests: mpsc::UnboundedReceiver<CompilerRequest>,
 ) {
     let mut actor = CompilerActor {
         programs,
-        orders,
+        requests,
         waiting: VecDeque::new(),
         closed: false,
         process: None,
         lineages: Lineages::new(),
         dependencies: Vec::new(),
-        requests: 0,
+        request_count: 0,
         artifacts,
         described: describe(Dependencies::default()),
         build: None,
     };
-    while let Some(order) = actor.next_order().await {
-        actor.obey(order).await;
+    while let Some(request) = actor.next_request().await {
+        actor.handle(request).await;
     }
 }
 
 pub(super) struct CompilerActor {
     programs: Programs,
-    orders: mpsc::UnboundedReceiver<CompilerRequest>,
+    requests: mpsc::UnboundedReceiver<CompilerRequest>,
     /// Requests that arrived while another was being handled.
     waiting: VecDeque<CompilerRequest>,
     closed: bool,
@@ -53,7 +53,7 @@ pub(super) struct CompilerActor {
     pub(super) lineages: Lineages,
     /// The dependencies that a new evaluator adds first.
     dependencies: Vec<String>,
-    requests: u64,
+    request_count: u64,
     pub(super) artifacts: Artifacts,
     /// The dependencies with which cells are compiled, once the evaluator has reported them.
     described: Arc<(DependenciesId, Dependencies)>,
@@ -76,22 +76,22 @@ pub(super) enum NoAnswer {
 }
 
 enum CompilerInput {
-    Order(Option<CompilerRequest>),
+    Request(Option<CompilerRequest>),
     Notice(Option<EvaluatorNotice>),
     Tick,
 }
 
 impl CompilerActor {
-    async fn next_order(&mut self) -> Option<CompilerRequest> {
+    async fn next_request(&mut self) -> Option<CompilerRequest> {
         match self.waiting.pop_front() {
-            Some(order) => Some(order),
+            Some(request) => Some(request),
             None if self.closed => None,
-            None => self.orders.recv().await,
+            None => self.requests.recv().await,
         }
     }
 
-    async fn obey(&mut self, order: CompilerRequest) {
-        match order {
+    async fn handle(&mut self, request: CompilerRequest) {
+        match request {
             known @ (CompilerRequest::Interrupt
             | CompilerRequest::Variables { .. }
             | CompilerRequest::Knows { .. }
@@ -173,7 +173,7 @@ impl CompilerActor {
         let origin = StateOrigin {
             base: task.base.clone(),
             source: task.source.clone(),
-            cell: CellName::Own(task.cell),
+            cell: CellName::Own(task.execution_count),
             types: None,
             outcome: if task.lost.is_empty() {
                 Outcome::Completed
@@ -199,7 +199,7 @@ impl CompilerActor {
             cell: compiled.cell,
             toolchain,
             artifacts,
-            count: task.cell,
+            execution_count: task.execution_count,
             lost: task.lost.clone(),
             types: compiled.types,
             unchanged: compiled.unchanged,
@@ -351,8 +351,8 @@ impl CompilerActor {
         &mut self,
         request: impl FnOnce(RequestId) -> EvaluatorRequest,
     ) -> Result<Result<EvaluatorReply, Failure>, NoAnswer> {
-        self.requests += 1;
-        let id = RequestId(self.requests);
+        self.request_count += 1;
+        let id = RequestId(self.request_count);
         if let Some(process) = &self.process {
             process.evaluator.send(request(id));
         }
@@ -373,19 +373,19 @@ impl CompilerActor {
             };
             let due = self.build.as_ref().and_then(|(_, build)| build.due());
             let heard = tokio::select! {
-                order = self.orders.recv(), if !self.closed => CompilerInput::Order(order),
+                request = self.requests.recv(), if !self.closed => CompilerInput::Request(request),
                 notice = process.notices.recv() => CompilerInput::Notice(notice),
                 () = at(due) => CompilerInput::Tick,
             };
             match heard {
-                CompilerInput::Order(None) => {
+                CompilerInput::Request(None) => {
                     self.closed = true;
                     return Err(NoAnswer::Closing);
                 }
-                CompilerInput::Order(Some(CompilerRequest::Interrupt)) => {
+                CompilerInput::Request(Some(CompilerRequest::Interrupt)) => {
                     process.evaluator.interrupt()
                 }
-                CompilerInput::Order(Some(order)) => self.defer(order),
+                CompilerInput::Request(Some(request)) => self.defer(request),
                 CompilerInput::Notice(Some(EvaluatorNotice::Event(event))) => return Ok(event),
                 CompilerInput::Notice(Some(EvaluatorNotice::Progress(line))) => {
                     self.progress(&line).await
@@ -404,8 +404,8 @@ impl CompilerActor {
     }
 
     /// Answers a request that no compiler is needed for; returns any other.
-    fn answer_known(&self, order: CompilerRequest) -> Option<CompilerRequest> {
-        match order {
+    fn answer_known(&self, request: CompilerRequest) -> Option<CompilerRequest> {
+        match request {
             CompilerRequest::Interrupt => {}
             CompilerRequest::Variables { state, reply } => {
                 let _ = reply.send(self.lineages.variables(&state));
@@ -419,15 +419,15 @@ impl CompilerActor {
             CompilerRequest::Sources { state, reply } => {
                 let _ = reply.send(self.lineages.sources(&state));
             }
-            order => return Some(order),
+            request => return Some(request),
         }
         None
     }
 
     /// Queues a request, unless it can be handled at once.
-    fn defer(&mut self, order: CompilerRequest) {
-        let order = self.answer_known(order);
-        self.waiting.extend(order);
+    fn defer(&mut self, request: CompilerRequest) {
+        let request = self.answer_known(request);
+        self.waiting.extend(request);
     }
 
     fn begin_build(&mut self, context: Option<CellContext>) {

@@ -37,7 +37,7 @@ pub struct Compilation {
     /// The artifacts, in load order; the cell's own is last.
     pub artifacts: Vec<(ArtifactHash, PathBuf)>,
     /// The execution count of the cell.
-    pub count: usize,
+    pub execution_count: usize,
     /// Variables of `base` omitted at compilation, since the engine has lost them.
     pub lost: Vec<String>,
     /// The types of variables that the cell declares without type annotations.
@@ -58,7 +58,7 @@ pub struct CompileTask {
     /// Variables that the engine has lost because their types have changed.
     pub lost: Vec<String>,
     /// The execution count of the cell.
-    pub cell: usize,
+    pub execution_count: usize,
 }
 
 #[derive(Debug)]

@@ -124,20 +124,20 @@ impl Fanout {
             rebuilt.extend(cell.dropped.rebuilt.iter().cloned());
         }
         if sets_allocator(&source) {
-            let told = notice(&Notice::Allocator);
-            context.sink().text(StreamName::Stderr, told).await;
+            let text = notice(&Notice::Allocator);
+            context.sink().text(StreamName::Stderr, text).await;
         }
         if !names.is_empty() {
             let dropped = DroppedVariables {
                 names: names.into_iter().collect(),
                 rebuilt: rebuilt.into_iter().collect(),
             };
-            let told = notice(&Notice::Dropped(dropped));
-            context.sink().text(StreamName::Stderr, told).await;
+            let text = notice(&Notice::Dropped(dropped));
+            context.sink().text(StreamName::Stderr, text).await;
         }
         if !unkept.is_empty() {
-            let told = notice(&Notice::Unkept(unkept.into_iter().collect()));
-            context.sink().text(StreamName::Stderr, told).await;
+            let text = notice(&Notice::Unkept(unkept.into_iter().collect()));
+            context.sink().text(StreamName::Stderr, text).await;
         }
         let (refused_tx, refused) = mpsc::unbounded_channel();
         let mut cells = Vec::with_capacity(engines.len());
@@ -164,7 +164,7 @@ impl Fanout {
             result: result.clone(),
             refused,
             source,
-            cell: context.count(),
+            execution_count: context.count(),
             binds: work.binds.map(str::to_owned),
             sent,
         }));
@@ -188,7 +188,7 @@ impl Fanout {
                 base: base.clone(),
                 source: Arc::clone(source),
                 lost: Vec::new(),
-                cell: context.count(),
+                execution_count: context.count(),
             };
             let compilation = tokio::select! {
                 compiled = self.compiler.compile(task, Some(context.clone())) => compiled,
@@ -310,7 +310,7 @@ pub(super) fn engine_cell(engine: EngineId, source: &str, compilation: &Compilat
             paths: Vec::new(),
             buffers: Vec::new(),
             record: Box::new(CellRecord {
-                cell: compilation.count,
+                cell: compilation.execution_count,
                 lost: compilation.lost.clone(),
                 types: compilation.types.clone(),
                 unchanged: compilation.unchanged,

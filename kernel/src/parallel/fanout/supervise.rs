@@ -24,7 +24,7 @@ pub(super) struct SupervisedFanout {
     pub(super) refused: mpsc::UnboundedReceiver<RefusedTask>,
     pub(super) source: Arc<str>,
     /// The execution count of the cell.
-    pub(super) cell: usize,
+    pub(super) execution_count: usize,
     /// The pushed value that it binds to a variable.
     pub(super) binds: Option<String>,
     /// The sent tasks, by index.
@@ -132,7 +132,7 @@ async fn compile(
         base: state.clone(),
         source: Arc::clone(&watched.source),
         lost: lost.clone(),
-        cell: watched.cell,
+        execution_count: watched.execution_count,
     };
     compiler.compile(task, None).await
 }
