@@ -1,6 +1,6 @@
 //! Direct views, which run functions on each of their engines.
 
-use super::group::Group;
+use super::group::EngineGroup;
 use super::{Map, ParallelFunction, RemoteFunction};
 use crate::async_result::{AsyncResult, Many, Shape};
 use crate::function::{Arguments, EncodedArgs, IntoFunction, Transferable};
@@ -31,14 +31,14 @@ use std::path::Path;
 /// # Ok::<(), phalanx::Error>(())
 /// ```
 pub struct DirectView<S: Shape = Many> {
-    pub(super) group: Group,
+    pub(super) group: EngineGroup,
     shape: PhantomData<fn() -> S>,
 }
 
 impl<S: Shape> DirectView<S> {
     pub(crate) fn new(targets: Option<Vec<EngineId>>) -> Self {
         Self {
-            group: Group::new(targets),
+            group: EngineGroup::new(targets),
             shape: PhantomData,
         }
     }

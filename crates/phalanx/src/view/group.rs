@@ -21,13 +21,13 @@ use std::path::Path;
 
 opaque! {
     /// The engines of a direct view.
-    pub(super) struct Group of Engines
+    pub(super) struct EngineGroup of EngineGroupContent
 }
-opaque!(@clone Group);
+opaque!(@clone EngineGroup);
 
-/// The content of [`Group`].
+/// The content of [`EngineGroup`].
 #[derive(Clone)]
-pub(super) struct Engines {
+pub(super) struct EngineGroupContent {
     /// `None` for all engines that are live at each use.
     targets: Option<Vec<EngineId>>,
     label: Option<String>,
@@ -36,10 +36,10 @@ pub(super) struct Engines {
 /// Serializes a range of items.
 pub(super) type WriteRange<'a> = dyn Fn(Range<usize>, &mut Encoder) -> Result<(), EncodeError> + 'a;
 
-impl Group {
+impl EngineGroup {
     #[inline(never)]
     pub(super) fn new(targets: Option<Vec<EngineId>>) -> Self {
-        Self::hold(Engines {
+        Self::hold(EngineGroupContent {
             targets,
             label: None,
         })

@@ -1,6 +1,6 @@
 //! Maps: calls of a function for each item of an input.
 
-use super::group::{Group, WriteRange, list};
+use super::group::{EngineGroup, WriteRange, list};
 use super::submit::{Args, Submit};
 use crate::Error;
 use crate::async_result::{
@@ -91,7 +91,7 @@ pub(super) struct PlannedMap {
 }
 
 enum MapPlacement {
-    Direct(Group),
+    Direct(EngineGroup),
     Balanced(SchedulingOptions),
 }
 
@@ -101,7 +101,7 @@ where
     F: IntoFunction<(A,), M>,
     I: IntoIterator,
 {
-    pub(super) fn direct(group: &Group, function: F, items: I) -> Self {
+    pub(super) fn direct(group: &EngineGroup, function: F, items: I) -> Self {
         Self::new(Plan::direct(group), function, items)
     }
 
@@ -198,7 +198,7 @@ type MapSender<T> = fn(Plan, usize, &str, &WriteRange<'_>, Result<Located, Error
 
 impl Plan {
     #[inline(never)]
-    fn direct(group: &Group) -> Self {
+    fn direct(group: &EngineGroup) -> Self {
         Self::of(MapPlacement::Direct(group.clone()), group.label())
     }
 

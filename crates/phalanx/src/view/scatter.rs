@@ -1,7 +1,7 @@
 //! Items distributed over engines.
 
 use super::data::pushed_type;
-use super::group::{Group, WriteRange, list, parcel};
+use super::group::{EngineGroup, WriteRange, list, parcel};
 use super::map::partition;
 use super::submit::Args;
 use crate::Error;
@@ -133,13 +133,13 @@ opaque! {
 
 /// The content of [`Scattering`].
 struct Description {
-    group: Group,
+    group: EngineGroup,
     name: String,
     flatten: bool,
 }
 
 impl<D: Spread, S: Shape> Scatter<D, S> {
-    pub(super) fn new(group: &Group, name: &str, items: D) -> Self {
+    pub(super) fn new(group: &EngineGroup, name: &str, items: D) -> Self {
         Self {
             scattering: Scattering::new(group, name),
             items,
@@ -197,7 +197,7 @@ fn sent(handle: Result<AsyncResultHandle, Error>) -> Result<(), Error> {
 
 impl Scattering {
     #[inline(never)]
-    fn new(group: &Group, name: &str) -> Self {
+    fn new(group: &EngineGroup, name: &str) -> Self {
         Self::hold(Description {
             group: group.clone(),
             name: name.to_owned(),
@@ -233,6 +233,6 @@ impl Scattering {
             };
             tasks.push(parcel(&self.name, &pushed, value?)?);
         }
-        Group::new(Some(engines)).give(&self.name, pushed, Args::Each(tasks))
+        EngineGroup::new(Some(engines)).give(&self.name, pushed, Args::Each(tasks))
     }
 }

@@ -1,7 +1,7 @@
 //! Functions bound to a view: ipyparallel's `@view.remote` and `@view.parallel`.
 
 use super::DirectView;
-use super::group::Group;
+use super::group::EngineGroup;
 use crate::Error;
 use crate::async_result::{AsyncResult, Chunks, Many, Shape};
 use crate::function::{Arguments, EncodedArgs, Function, Transferable};
@@ -68,7 +68,7 @@ impl<P, R: Transferable, S: Shape> RemoteFunction<P, R, S> {
 /// ```
 #[derive(Clone)]
 pub struct ParallelFunction<A, R> {
-    group: Group,
+    group: EngineGroup,
     function: Function<(Vec<A>,), R>,
 }
 
@@ -82,7 +82,7 @@ impl<A, R> fmt::Debug for ParallelFunction<A, R> {
 }
 
 impl<A: Transferable, R: Transferable> ParallelFunction<A, R> {
-    pub(super) fn new(group: Group, function: Function<(Vec<A>,), R>) -> Self {
+    pub(super) fn new(group: EngineGroup, function: Function<(Vec<A>,), R>) -> Self {
         Self { group, function }
     }
 
