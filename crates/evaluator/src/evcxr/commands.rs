@@ -55,7 +55,7 @@ impl Local {
                 self.types.look_again();
                 self.add_dependency(line)?
             }
-            _ => self.obey(line)?,
+            _ => self.evaluate_source(line)?,
         };
         if name == ":clear" {
             self.definitions = Definitions::default();
@@ -66,7 +66,7 @@ impl Local {
         let toolchain = toolchain.filter(|toolchain| *toolchain != self.toolchain);
         if let Some(toolchain) = &toolchain {
             // The memory layout of variables depends on the standard library.
-            self.obey(":restart")?;
+            self.evaluate_source(":restart")?;
             self.toolchain = toolchain.clone();
         }
         if name == ":show_deps" {
@@ -115,7 +115,7 @@ impl Local {
         }))
     }
 
-    fn obey(&mut self, source: &str) -> Result<EvalOutputs, Failure> {
+    fn evaluate_source(&mut self, source: &str) -> Result<EvalOutputs, Failure> {
         let prepared = PreparedSource::unchanged(source);
         let result = self.execute(&prepared, RelayAnswers::Run)?;
         result.map_err(|error| diagnostics::failure(error, &prepared))
@@ -127,10 +127,10 @@ impl Local {
         if shown == self.shown {
             return Ok(());
         }
-        if self.obey(&shown.items()).is_err() {
+        if self.evaluate_source(&shown.items()).is_err() {
             let wrong = shown.format;
             let before = format!(":fmt {}", self.shown.format);
-            self.obey(&before)?;
+            self.evaluate_source(&before)?;
             return Err(EvcxrError::Format(wrong).into());
         }
         self.shown = shown;
@@ -140,10 +140,10 @@ impl Local {
     /// Restores the initial items of a namespace that was cleared.
     fn restore(&mut self) -> Result<(), Failure> {
         for (name, config) in prelude::dependencies(&self.library) {
-            self.obey(&format!(":dep {name} = {config}"))?;
+            self.evaluate_source(&format!(":dep {name} = {config}"))?;
         }
         let items = self.shown.items();
-        self.obey(&items).map(drop)
+        self.evaluate_source(&items).map(drop)
     }
 
     /// Omits the dependencies that every namespace has.
