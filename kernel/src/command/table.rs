@@ -12,7 +12,7 @@ pub struct CommandSpec {
     /// The kind of its argument, for completion.
     pub values: ArgumentKind,
     /// The handler.
-    pub doer: CommandHandler,
+    pub handler: CommandHandler,
 }
 
 /// The kind of a command's argument.
@@ -339,7 +339,7 @@ const fn ours(
     name: &'static str,
     usage: &'static str,
     values: ArgumentKind,
-    doer: CommandHandler,
+    handler: CommandHandler,
     about: &'static str,
 ) -> CommandSpec {
     CommandSpec {
@@ -347,6 +347,6 @@ const fn ours(
         usage,
         about,
         values,
-        doer,
+        handler,
     }
 }

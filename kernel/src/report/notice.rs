@@ -24,9 +24,9 @@ pub enum Notice {
 pub fn notice(notice: &Notice) -> String {
     let (what, names) = match notice {
         Notice::Allocator => {
-            let told = "`#[global_allocator]` has no effect in a cell: all cells share the allocator of the \
+            let text = "`#[global_allocator]` has no effect in a cell: all cells share the allocator of the \
                         standard library they are linked to\n";
-            return told.to_owned();
+            return text.to_owned();
         }
         Notice::Dropped(DroppedVariables { names, rebuilt }) => match &rebuilt[..] {
             [] => (
@@ -43,10 +43,10 @@ pub fn notice(notice: &Notice) -> String {
             }
         },
         Notice::Unkept(variables) => {
-            let told = variables.iter().map(unkept);
+            let text = variables.iter().map(unkept);
             return format!(
                 "not kept for later cells: {}\n",
-                told.collect::<Vec<_>>().join(", ")
+                text.collect::<Vec<_>>().join(", ")
             );
         }
         Notice::ConnectionLost(limit) => {

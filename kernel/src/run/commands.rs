@@ -46,7 +46,7 @@ pub async fn carry_out(
     if let Err(failure) = call.check() {
         return Err(Fault::at(failure, place));
     }
-    match call.spec.doer {
+    match call.spec.handler {
         CommandHandler::Dependency => add_dependencies(services, context, &[order]).await,
         CommandHandler::Evcxr => {
             let evaluated = evcxr(services, context, order.line, &call, place).await?;
@@ -147,7 +147,7 @@ async fn log(
 
 /// Returns true for a `:dep` line.
 pub fn is_dependency(line: &str) -> bool {
-    command::parse(line).is_ok_and(|call| call.spec.doer == CommandHandler::Dependency)
+    command::parse(line).is_ok_and(|call| call.spec.handler == CommandHandler::Dependency)
 }
 
 /// Adds the dependencies of several `:dep` lines together.

@@ -245,7 +245,7 @@ impl Session {
 
     /// Returns the subshells that accept requests.
     fn open_subshells(&self) -> impl Iterator<Item = &SubshellId> {
-        let open = self.subshells.iter().filter(|(_, lane)| !lane.closing);
+        let open = self.subshells.iter().filter(|(_, queue)| !queue.closing);
         open.map(|(id, _)| id)
     }
 
@@ -256,12 +256,12 @@ impl Session {
         id: &SubshellId,
         commands: &mut Vec<SessionCommand>,
     ) -> Option<JupyterMessageContent> {
-        let Some(lane) = self.subshells.get_mut(id).filter(|lane| !lane.closing) else {
+        let Some(queue) = self.subshells.get_mut(id).filter(|queue| !queue.closing) else {
             return self.refused(from, RequestError::Subshell(id.clone()));
         };
-        lane.closing = true;
-        let waiting = std::mem::take(&mut lane.waiting);
-        if lane.running.is_none() {
+        queue.closing = true;
+        let waiting = std::mem::take(&mut queue.waiting);
+        if queue.running.is_none() {
             self.subshells.remove(id);
         }
         self.abort_waiting(waiting, commands);
@@ -275,9 +275,9 @@ impl Session {
         commands: &mut Vec<SessionCommand>,
     ) {
         let id = from.subshell().cloned();
-        match self.lane(id.as_ref()).filter(|lane| !lane.closing) {
-            Some(lane) => {
-                lane.waiting.push_back((from, request));
+        match self.queue_of(id.as_ref()).filter(|queue| !queue.closing) {
+            Some(queue) => {
+                queue.waiting.push_back((from, request));
                 self.start_next(id.as_ref(), commands);
             }
             None => {
@@ -288,14 +288,14 @@ impl Session {
         }
     }
 
-    fn lane(&mut self, id: Option<&SubshellId>) -> Option<&mut ShellQueue> {
+    fn queue_of(&mut self, id: Option<&SubshellId>) -> Option<&mut ShellQueue> {
         match id {
             None => Some(&mut self.main),
             Some(id) => self.subshells.get_mut(id),
         }
     }
 
-    fn lanes(&self) -> impl Iterator<Item = &ShellQueue> {
+    fn queues(&self) -> impl Iterator<Item = &ShellQueue> {
         std::iter::once(&self.main).chain(self.subshells.values())
     }
 
@@ -303,16 +303,16 @@ impl Session {
     fn start_next(&mut self, id: Option<&SubshellId>, commands: &mut Vec<SessionCommand>) {
         let count = self.next_count;
         let cell = CellId(self.cells + 1);
-        let Some(lane) = self.lane(id) else {
+        let Some(queue) = self.queue_of(id) else {
             return;
         };
-        if lane.running.is_some() {
+        if queue.running.is_some() {
             return;
         }
-        let Some((from, request)) = lane.waiting.pop_front() else {
+        let Some((from, request)) = queue.waiting.pop_front() else {
             return;
         };
-        lane.running = Some(RunningCell {
+        queue.running = Some(RunningCell {
             cell,
             from: from.clone(),
             count,
@@ -354,12 +354,13 @@ impl Session {
         extras: Extras,
         commands: &mut Vec<SessionCommand>,
     ) {
-        let is_its = |lane: &ShellQueue| lane.running.as_ref().is_some_and(|run| run.cell == cell);
-        let subshell = self.subshells.iter().find(|(_, lane)| is_its(lane));
+        let is_its =
+            |queue: &ShellQueue| queue.running.as_ref().is_some_and(|run| run.cell == cell);
+        let subshell = self.subshells.iter().find(|(_, queue)| is_its(queue));
         let id = subshell.map(|(id, _)| id.clone());
         let Some(running) = self
-            .lane(id.as_ref())
-            .and_then(|lane| lane.running.take_if(|run| run.cell == cell))
+            .queue_of(id.as_ref())
+            .and_then(|queue| queue.running.take_if(|run| run.cell == cell))
         else {
             return;
         };
@@ -386,12 +387,12 @@ impl Session {
             return;
         }
         if failed && running.stop_on_error {
-            let lane = self.lane(id.as_ref());
-            let waiting = lane.map(|lane| std::mem::take(&mut lane.waiting));
+            let queue = self.queue_of(id.as_ref());
+            let waiting = queue.map(|queue| std::mem::take(&mut queue.waiting));
             self.abort_waiting(waiting.unwrap_or_default(), commands);
         }
         if let Some(id) = &id
-            && self.subshells.get(id).is_some_and(|lane| lane.closing)
+            && self.subshells.get(id).is_some_and(|queue| queue.closing)
         {
             self.subshells.remove(id);
         }
@@ -413,22 +414,22 @@ impl Session {
     }
 
     /// Replies to all cells of a queue that was removed.
-    fn abort(&self, lane: ShellQueue, commands: &mut Vec<SessionCommand>) {
-        if let Some(running) = lane.running {
+    fn abort(&self, queue: ShellQueue, commands: &mut Vec<SessionCommand>) {
+        if let Some(running) = queue.running {
             let failure = Failure::Interrupted { lost: Vec::new() };
             let error = report(&failure.into());
             let status = ReplyStatus::Error;
             let reply = reply::execute(running.count, status, Some(error), Extras::default());
             self.close(running.from, Some(reply), commands);
         }
-        self.abort_waiting(lane.waiting, commands);
+        self.abort_waiting(queue.waiting, commands);
     }
 
     fn abort_all(&mut self, commands: &mut Vec<SessionCommand>) {
         let subshells = std::mem::take(&mut self.subshells).into_values();
         let main = std::mem::take(&mut self.main);
-        for lane in std::iter::once(main).chain(subshells) {
-            self.abort(lane, commands);
+        for queue in std::iter::once(main).chain(subshells) {
+            self.abort(queue, commands);
         }
     }
 
@@ -462,7 +463,7 @@ impl Session {
             commands.push(SessionCommand::Reply(from.clone(), reply));
         }
         commands.push(SessionCommand::Publish(from, status(ExecutionState::Idle)));
-        if let Some(running) = self.lanes().find_map(|lane| lane.running.as_ref()) {
+        if let Some(running) = self.queues().find_map(|queue| queue.running.as_ref()) {
             // Frontends show the latest status, and a cell is still running.
             let busy = status(ExecutionState::Busy);
             commands.push(SessionCommand::Publish(running.from.clone(), busy));

@@ -265,8 +265,8 @@ async fn serve(
         },
         profile: profile.map(|profile| (profile, args.cluster_id.clone().unwrap_or_default())),
     };
-    let told = listed.update(&mut cluster);
-    if told.is_ok() {
+    let updated = listed.update(&mut cluster);
+    if updated.is_ok() {
         println!(
             "cluster {cluster_id}: {engines} engines in {:.2} s; `%cluster connect {cluster_id}` in a notebook, or {}{}",
             started.took.as_secs_f64(),
@@ -277,7 +277,7 @@ async fn serve(
     }
     cluster.end().await;
     listed.remove();
-    told.context("the cluster's file cannot be written")
+    updated.context("the cluster's file cannot be written")
 }
 
 /// Serves requests and restarts engines that die, until a signal or the controller's end.
@@ -294,7 +294,7 @@ async fn own(
             () = signals.next() => true,
             call = requests.next() => {
                 let OwnerCall { request, reply } = call;
-                let done = signals.cancelling(&ending, cluster.obey(request, &ending)).await;
+                let done = signals.cancelling(&ending, cluster.handle(request, &ending)).await;
                 // The receiver may have been dropped.
                 let _ = reply.send(done.0);
                 done.1

@@ -42,12 +42,12 @@ impl RunningCluster {
     }
 }
 
-pub(super) async fn run(programs: Programs, orders: mpsc::UnboundedReceiver<ClusterRequest>) {
+pub(super) async fn run(programs: Programs, requests: mpsc::UnboundedReceiver<ClusterRequest>) {
     let mut owner = Owner {
         programs,
         running: None,
     };
-    owner.serve(orders).await;
+    owner.serve(requests).await;
     if let Some(RunningCluster::Own(cluster)) = owner.running {
         cluster.end().await;
     }
@@ -59,10 +59,10 @@ struct Owner {
 }
 
 impl Owner {
-    async fn serve(&mut self, mut orders: mpsc::UnboundedReceiver<ClusterRequest>) {
-        while let Some(order) = orders.recv().await {
+    async fn serve(&mut self, mut requests: mpsc::UnboundedReceiver<ClusterRequest>) {
+        while let Some(request) = requests.recv().await {
             // All replies: the receiver may have been dropped.
-            match order {
+            match request {
                 ClusterRequest::Start {
                     request,
                     interrupted,
@@ -169,7 +169,7 @@ impl Owner {
     ) -> Result<(usize, usize), Failure> {
         let request = OwnerRequest::Scale { engines };
         let known = self.seen();
-        match self.obey(request, interrupted).await? {
+        match self.send_to_owner(request, interrupted).await? {
             OwnerReply::Scaled { before, now } => {
                 self.see(now.saturating_sub(before), &known).await;
                 Ok((before, now))
@@ -207,7 +207,7 @@ impl Owner {
         }
         let request = OwnerRequest::Restart { engines };
         let known = self.seen();
-        match self.obey(request, interrupted).await? {
+        match self.send_to_owner(request, interrupted).await? {
             OwnerReply::Restarted { engines } | OwnerReply::Scaled { now: engines, .. } => {
                 self.see(engines, &known).await;
                 Ok(engines)
@@ -233,13 +233,13 @@ impl Owner {
     }
 
     /// Sends a request to the owner of the cluster: this process, or another one on this machine.
-    async fn obey(
+    async fn send_to_owner(
         &mut self,
         request: OwnerRequest,
         interrupted: &CancellationToken,
     ) -> Result<OwnerReply, Failure> {
         match &mut self.running {
-            Some(RunningCluster::Own(cluster)) => cluster.obey(request, interrupted).await,
+            Some(RunningCluster::Own(cluster)) => cluster.handle(request, interrupted).await,
             Some(RunningCluster::Elsewhere(connected)) => match &connected.owner {
                 Some(owner) => tokio::select! {
                     reply = ask_owner(owner, &request) => reply,
@@ -270,9 +270,9 @@ impl Owner {
             connected = connect::connect(to) => connected?,
             () = interrupted.cancelled() => return Err(ClusterError::Interrupted.into()),
         };
-        let told = (connected.name.clone(), connected.client.engines().len());
+        let connection = (connected.name.clone(), connected.client.engines().len());
         self.running = Some(RunningCluster::Elsewhere(connected));
-        Ok(told)
+        Ok(connection)
     }
 
     async fn status(&mut self) -> MimeBundle {

@@ -185,7 +185,7 @@ impl OwnCluster {
     ///
     /// # Errors
     /// Returns the errors of [`scale`](Self::scale), or an error if an engine does not exist.
-    pub async fn obey(
+    pub async fn handle(
         &mut self,
         request: OwnerRequest,
         interrupted: &CancellationToken,

@@ -133,15 +133,15 @@ impl Panel {
             let failed = status.is_some_and(|status| status.failed > 0);
             let ground = if busy { DONE } else { GROUND };
             let border = if failed { FAULT } else { "transparent" };
-            let told = format!("engine {} on {}", row.id, row.host);
-            let told = match row.last_error() {
-                Some(error) => format!("{told}: {error}"),
-                None => told,
+            let description = format!("engine {} on {}", row.id, row.host);
+            let description = match row.last_error() {
+                Some(error) => format!("{description}: {error}"),
+                None => description,
             };
             tiles += &format!(
                 "<span title=\"{}\" style=\"width:.8em;height:.8em;background:{ground};\
                  border:2px solid {border};border-radius:2px\"></span>",
-                escape(&told)
+                escape(&description)
             );
         }
         let errors = self.rows.iter().filter_map(|row| {

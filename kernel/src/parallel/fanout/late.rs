@@ -50,8 +50,8 @@ async fn show(mut events: mpsc::UnboundedReceiver<ClientEvent>, sink: OutputSink
             (Ok(Some(event)), _) => event,
             (Err(_), Some((_, limit))) => {
                 lost = None;
-                let told = notice(&Notice::ConnectionLost(limit));
-                sink.text(StreamName::Stderr, told).await;
+                let text = notice(&Notice::ConnectionLost(limit));
+                sink.text(StreamName::Stderr, text).await;
                 continue;
             }
             (Ok(None) | Err(_), _) => return,
@@ -64,8 +64,8 @@ async fn show(mut events: mpsc::UnboundedReceiver<ClientEvent>, sink: OutputSink
             }
             ClientEvent::ConnectionBack => {
                 if lost.take().is_none() {
-                    let told = notice(&Notice::ConnectionBack);
-                    sink.text(StreamName::Stderr, told).await;
+                    let text = notice(&Notice::ConnectionBack);
+                    sink.text(StreamName::Stderr, text).await;
                 }
                 continue;
             }

@@ -350,10 +350,10 @@ impl FailuresShown {
         failures.retain(|failure| failure.engine.is_some_and(|id| engines.contains(&id)));
         let failure = Failure::composite(&self.result.name(), failures)?;
         self.any = true;
-        let told = report(&Fault::at(failure, self.place.clone()));
+        let report = report(&Fault::at(failure, self.place.clone()));
         Some(Output::Stream {
             name: StreamName::Stderr,
-            text: told.traceback.join("\n").trim_end().to_owned() + "\n",
+            text: report.traceback.join("\n").trim_end().to_owned() + "\n",
         })
     }
 }

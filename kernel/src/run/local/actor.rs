@@ -31,7 +31,7 @@ struct LocalActor {
     snapshots: Option<bool>,
     jobs: HashMap<JobId, PendingJob>,
     next_job: u64,
-    hearings: HashMap<JobId, PendingCallback>,
+    callbacks: HashMap<JobId, PendingCallback>,
     /// The latest run and its cell, which also receives the output of threads after its end.
     run: Option<(RunId, CellContext)>,
     /// The start of that run.
@@ -55,11 +55,11 @@ struct PendingJob {
 /// A run of callbacks, and the frontend's request that waits for it.
 struct PendingCallback {
     context: CellContext,
-    heard: Option<oneshot::Sender<()>>,
+    called: Option<oneshot::Sender<()>>,
 }
 
 enum LocalInput {
-    Order(Option<LocalRequest>),
+    Request(Option<LocalRequest>),
     Notice(Option<EvaluatorNotice>),
     Runtime(Option<RuntimeEvent>),
     /// The elapsed time of a build is to be updated.
@@ -69,7 +69,7 @@ enum LocalInput {
 pub(super) async fn run(
     programs: Programs,
     environment: Environment,
-    mut orders: mpsc::UnboundedReceiver<LocalRequest>,
+    mut requests: mpsc::UnboundedReceiver<LocalRequest>,
     calls: mpsc::UnboundedSender<CellCall>,
     (variables, moved, toolchain): PublishedState,
 ) {
@@ -85,21 +85,21 @@ pub(super) async fn run(
         snapshots: None,
         jobs: HashMap::new(),
         next_job: 0,
-        hearings: HashMap::new(),
+        callbacks: HashMap::new(),
         run: None,
         began: Instant::now(),
     };
     let (mut state, commands) = LocalState::new();
     actor.perform_all(&mut state, commands).await;
     loop {
-        let event = match actor.next(&mut orders).await {
-            LocalInput::Order(None) => return,
-            LocalInput::Order(Some(LocalRequest::Scope(reply))) => {
+        let event = match actor.next(&mut requests).await {
+            LocalInput::Request(None) => return,
+            LocalInput::Request(Some(LocalRequest::Scope(reply))) => {
                 // The receiver may have been dropped.
                 let _ = reply.send(state.scope());
                 None
             }
-            LocalInput::Order(Some(order)) => actor.order(order),
+            LocalInput::Request(Some(request)) => actor.event_for(request),
             LocalInput::Notice(notice) => Some(actor.notice(notice)),
             LocalInput::Runtime(event) => actor.runtime(event).await,
             LocalInput::Tick => {
@@ -136,7 +136,7 @@ pub(super) async fn run(
 }
 
 impl LocalActor {
-    async fn next(&mut self, orders: &mut mpsc::UnboundedReceiver<LocalRequest>) -> LocalInput {
+    async fn next(&mut self, requests: &mut mpsc::UnboundedReceiver<LocalRequest>) -> LocalInput {
         let notice = async {
             match &mut self.evaluator {
                 Some((_, notices)) => notices.recv().await,
@@ -152,17 +152,17 @@ impl LocalActor {
         let builds = self.jobs.values().filter_map(|job| job.build.as_ref());
         let due = builds.filter_map(BuildProgress::due).min();
         tokio::select! {
-            order = orders.recv() => LocalInput::Order(order),
+            request = requests.recv() => LocalInput::Request(request),
             notice = notice => LocalInput::Notice(notice),
             event = event => LocalInput::Runtime(event),
             () = at(due) => LocalInput::Tick,
         }
     }
 
-    fn order(&mut self, order: LocalRequest) -> Option<LocalEvent> {
+    fn event_for(&mut self, request: LocalRequest) -> Option<LocalEvent> {
         self.next_job += 1;
         let job = JobId(self.next_job);
-        let (context, reply, event) = match order {
+        let (context, reply, event) = match request {
             LocalRequest::Interrupt => return Some(LocalEvent::Interrupt),
             LocalRequest::Scope(_) => return None,
             LocalRequest::Snapshots { on } => {
@@ -170,11 +170,11 @@ impl LocalActor {
                 self.with_runtime(|runtime| runtime.set_snapshots(on));
                 return None;
             }
-            LocalRequest::RunCallbacks { context, heard } => {
-                let heard = Some(heard);
-                self.hearings
-                    .insert(job, PendingCallback { context, heard });
-                return Some(LocalEvent::RunCallbacks { hearing: job });
+            LocalRequest::RunCallbacks { context, called } => {
+                let called = Some(called);
+                self.callbacks
+                    .insert(job, PendingCallback { context, called });
+                return Some(LocalEvent::RunCallbacks { job });
             }
             LocalRequest::Set(setting) => {
                 self.with_runtime(|runtime| runtime.set(setting));
@@ -314,21 +314,21 @@ impl LocalActor {
                 }
                 self.with_runtime(|runtime| runtime.run(run, cell));
             }
-            LocalCommand::RunCallbacks { hearing, run } => {
-                if let Some(hearing) = self.hearings.get(&hearing) {
-                    self.run = Some((run, hearing.context.clone()));
+            LocalCommand::RunCallbacks { job, run } => {
+                if let Some(pending) = self.callbacks.get(&job) {
+                    self.run = Some((run, pending.context.clone()));
                 }
                 self.with_runtime(|runtime| runtime.run_callbacks(run));
             }
-            LocalCommand::CallbacksCalled { hearing } => {
-                if let Some(hearing) = self.hearings.get_mut(&hearing) {
+            LocalCommand::CallbacksCalled { job } => {
+                if let Some(pending) = self.callbacks.get_mut(&job) {
                     // The session waits for it until the kernel ends.
-                    hearing.heard.take().map(|heard| heard.send(()));
+                    pending.called.take().map(|called| called.send(()));
                 }
             }
-            LocalCommand::CallbacksEnded { hearing, failure } => {
-                if let (Some(hearing), Some(failure)) = (self.hearings.remove(&hearing), failure) {
-                    hearing.context.sink().failure(failure).await;
+            LocalCommand::CallbacksEnded { job, failure } => {
+                if let (Some(pending), Some(failure)) = (self.callbacks.remove(&job), failure) {
+                    pending.context.sink().failure(failure).await;
                 }
             }
             LocalCommand::Progress { job, line } => self.progress(job, &line).await,

@@ -42,7 +42,7 @@ enum LocalRequest {
     },
     RunCallbacks {
         context: CellContext,
-        heard: oneshot::Sender<()>,
+        called: oneshot::Sender<()>,
     },
     Set(Setting),
     Scope(oneshot::Sender<VisibleNames>),
@@ -112,7 +112,7 @@ impl Local {
         // Without a reply, the runtime has ended and has no callbacks.
         let _ = self
             .requests
-            .ask(|heard| LocalRequest::RunCallbacks { context, heard })
+            .ask(|called| LocalRequest::RunCallbacks { context, called })
             .await;
     }
 

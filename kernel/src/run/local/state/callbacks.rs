@@ -23,11 +23,11 @@ impl Callbacks {
 }
 
 impl LocalState {
-    pub(super) fn request_callbacks(&mut self, hearing: JobId, commands: &mut Vec<LocalCommand>) {
-        self.hearings.waiting.push_back(hearing);
+    pub(super) fn request_callbacks(&mut self, job: JobId, commands: &mut Vec<LocalCommand>) {
+        self.callbacks.waiting.push_back(job);
         self.hear_next(commands);
-        if self.hearings.waiting.contains(&hearing) {
-            commands.push(LocalCommand::CallbacksCalled { hearing });
+        if self.callbacks.waiting.contains(&job) {
+            commands.push(LocalCommand::CallbacksCalled { job });
         }
     }
 
@@ -35,7 +35,7 @@ impl LocalState {
     pub(super) fn hear_next(&mut self, commands: &mut Vec<LocalCommand>) {
         let phase = self.current.as_ref().map(|current| &current.phase);
         let running = matches!(phase, Some(Phase::Running(_) | Phase::Orphaned(_)));
-        if running || self.hearings.is_on() {
+        if running || self.callbacks.is_on() {
             return;
         }
         if self.runtime != (RuntimeState::Up { loaded: true }) {
@@ -43,32 +43,32 @@ impl LocalState {
             self.end_waiting(commands);
             return;
         }
-        if let Some(hearing) = self.hearings.waiting.pop_front() {
+        if let Some(job) = self.callbacks.waiting.pop_front() {
             self.runs += 1;
             let run = RunId(self.runs);
-            self.hearings.current = Some((hearing, run));
-            self.hearings.interrupted = false;
-            commands.push(LocalCommand::RunCallbacks { hearing, run });
+            self.callbacks.current = Some((job, run));
+            self.callbacks.interrupted = false;
+            commands.push(LocalCommand::RunCallbacks { job, run });
         }
     }
 
     /// Interrupts the callbacks, if any are running.
-    pub(super) fn interrupt_hearing(&mut self, commands: &mut Vec<LocalCommand>) {
-        if self.hearings.is_on() {
-            self.hearings.interrupted = true;
+    pub(super) fn interrupt_callbacks(&mut self, commands: &mut Vec<LocalCommand>) {
+        if self.callbacks.is_on() {
+            self.callbacks.interrupted = true;
             commands.push(LocalCommand::InterruptRuntime);
         }
     }
 
     /// Handles the end of a run; returns false if it was not a run of callbacks.
-    pub(super) fn hearing_ended(
+    pub(super) fn callbacks_ended(
         &mut self,
         run: RunId,
         outcome: &Outcome,
         commands: &mut Vec<LocalCommand>,
     ) -> bool {
-        let Some((hearing, _)) = self
-            .hearings
+        let Some((job, _)) = self
+            .callbacks
             .current
             .take_if(|(_, current)| *current == run)
         else {
@@ -81,7 +81,7 @@ impl LocalState {
             Vec::new()
         };
         let failure = match outcome {
-            _ if died && self.hearings.interrupted => Some(Failure::Interrupted { lost }),
+            _ if died && self.callbacks.interrupted => Some(Failure::Interrupted { lost }),
             Outcome::Died { status } => Some(Failure::RuntimeDied {
                 status: status.clone(),
                 lost,
@@ -89,7 +89,7 @@ impl LocalState {
             Outcome::Panicked(panic) => Some(Failure::Panic(panic.clone())),
             _ => None,
         };
-        commands.push(LocalCommand::CallbacksEnded { hearing, failure });
+        commands.push(LocalCommand::CallbacksEnded { job, failure });
         if died {
             self.end_waiting(commands);
         } else {
@@ -100,9 +100,9 @@ impl LocalState {
     }
 
     fn end_waiting(&mut self, commands: &mut Vec<LocalCommand>) {
-        for hearing in self.hearings.waiting.drain(..) {
+        for job in self.callbacks.waiting.drain(..) {
             let failure = None;
-            commands.push(LocalCommand::CallbacksEnded { hearing, failure });
+            commands.push(LocalCommand::CallbacksEnded { job, failure });
         }
     }
 }

@@ -22,7 +22,7 @@ pub(in crate::run::local) enum LocalEvent {
         source: String,
     },
     /// Run the callbacks for frontends' actions.
-    RunCallbacks { hearing: JobId },
+    RunCallbacks { job: JobId },
     /// Interrupt the running cell.
     Interrupt,
     /// The evaluator process could not be started.
@@ -56,16 +56,16 @@ pub(in crate::run::local) enum LocalCommand {
     },
     /// Run the callbacks for frontends' actions.
     RunCallbacks {
-        hearing: JobId,
+        job: JobId,
         run: RunId,
     },
     /// Release the waiting frontend; the callbacks may run later.
     CallbacksCalled {
-        hearing: JobId,
+        job: JobId,
     },
     /// The callbacks have run or will not run.
     CallbacksEnded {
-        hearing: JobId,
+        job: JobId,
         failure: Option<Failure>,
     },
     /// Show a line of cargo's output.

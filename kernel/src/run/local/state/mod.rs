@@ -36,7 +36,7 @@ pub(super) struct LocalState {
     /// The types of variables after the last cell that changed any.
     types: HashMap<String, String>,
     moved: MissingVariables,
-    hearings: Callbacks,
+    callbacks: Callbacks,
     requests: u64,
     runs: u64,
 }
@@ -54,7 +54,7 @@ impl LocalState {
             variables: Vec::new(),
             types: HashMap::new(),
             moved: MissingVariables::default(),
-            hearings: Callbacks::default(),
+            callbacks: Callbacks::default(),
             requests: 0,
             runs: 0,
         };
@@ -92,7 +92,7 @@ impl LocalState {
                 });
                 self.start_next(&mut commands);
             }
-            LocalEvent::RunCallbacks { hearing } => self.request_callbacks(hearing, &mut commands),
+            LocalEvent::RunCallbacks { job } => self.request_callbacks(job, &mut commands),
             LocalEvent::Interrupt => self.interrupt(&mut commands),
             LocalEvent::EvaluatorNotStarted(failure) => {
                 self.evaluator_failed(&failure, &mut commands)
@@ -192,7 +192,7 @@ impl LocalState {
             let result = Err(Failure::Interrupted { lost: Vec::new() });
             commands.push(LocalCommand::Answer { job, result });
         }
-        self.interrupt_hearing(commands);
+        self.interrupt_callbacks(commands);
         let Some(current) = &mut self.current else {
             return;
         };
@@ -288,7 +288,7 @@ impl LocalState {
         let Some(current) = &mut self.current else {
             return;
         };
-        if !matches!(current.phase, Phase::Held(_)) || self.hearings.is_on() {
+        if !matches!(current.phase, Phase::Held(_)) || self.callbacks.is_on() {
             return;
         }
         self.runs += 1;
@@ -311,7 +311,7 @@ impl LocalState {
     }
 
     fn ended(&mut self, run: RunId, outcome: Outcome, commands: &mut Vec<LocalCommand>) {
-        if self.hearing_ended(run, &outcome, commands) {
+        if self.callbacks_ended(run, &outcome, commands) {
             return;
         }
         let Some(current) = &mut self.current else {
@@ -459,7 +459,7 @@ fn not_run() -> Outcome {
 /// Returns true if evcxr expects a new runtime after this command.
 fn is_renewal(source: &str) -> bool {
     let spec = crate::command::table::find(source.trim());
-    spec.is_some_and(|spec| spec.doer == CommandHandler::Renewal)
+    spec.is_some_and(|spec| spec.handler == CommandHandler::Renewal)
 }
 
 fn names(variables: &[(String, String)]) -> Vec<String> {

@@ -50,11 +50,11 @@ fn told(command: &LocalCommand) -> String {
         LocalCommand::InterruptRuntime => "interrupt runtime".into(),
         LocalCommand::Load(path) => format!("load {}", path.display()),
         LocalCommand::Run { run, .. } => format!("run {run}"),
-        LocalCommand::RunCallbacks { hearing, run } => format!("hear {} as {run}", hearing.0),
-        LocalCommand::CallbacksCalled { hearing } => format!("heard {}", hearing.0),
-        LocalCommand::CallbacksEnded { hearing, failure } => match failure {
-            None => format!("over {}", hearing.0),
-            Some(failure) => format!("over {} {failure:?}", hearing.0),
+        LocalCommand::RunCallbacks { job, run } => format!("hear {} as {run}", job.0),
+        LocalCommand::CallbacksCalled { job } => format!("heard {}", job.0),
+        LocalCommand::CallbacksEnded { job, failure } => match failure {
+            None => format!("over {}", job.0),
+            Some(failure) => format!("over {} {failure:?}", job.0),
         },
         LocalCommand::Progress { line, .. } => format!("progress {line}"),
         LocalCommand::Tell { notice, .. } => match notice {
@@ -483,10 +483,8 @@ fn what_a_cell_that_panicked_would_have_defined_is_known() {
     assert!(diagnostics[0].help[0].starts_with("In[1] failed"));
 }
 
-fn hear(hearing: u64) -> LocalEvent {
-    LocalEvent::RunCallbacks {
-        hearing: JobId(hearing),
-    }
+fn hear(job: u64) -> LocalEvent {
+    LocalEvent::RunCallbacks { job: JobId(job) }
 }
 
 #[test]
