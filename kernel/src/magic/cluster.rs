@@ -1,7 +1,7 @@
 //! The parser of `%cluster`.
 
 use super::options::{self, AfterOptions, MagicOption, OptionSpec, ParsedOption};
-use super::{MagicError, Targets};
+use super::{MagicError, MagicProblem, Targets};
 use crate::completion::nearest;
 use phalanx_launcher::StartRequest;
 use phalanx_launcher::ssh::Host;
@@ -129,11 +129,7 @@ pub(super) fn parse(line: &str, at: usize) -> Result<ClusterCommand, MagicError>
                 (Some(given), None) => (given.value, given.span.clone()),
                 (None, Some((value, place))) => (*value, place.clone()),
                 _ => {
-                    return Err(MagicError::new(
-                        span,
-                        "`%cluster scale` needs one number of engines",
-                    )
-                    .hint("%cluster scale 4"));
+                    return Err(MagicError::new(span, MagicProblem::Scale));
                 }
             };
             let engines = engine_count(value, &place)?;
@@ -192,20 +188,21 @@ fn value<T: FromStr<Err: Display>>(given: &ParsedOption<'_>) -> Result<T, MagicE
 }
 
 fn malformed(given: &ParsedOption<'_>, error: &dyn Display) -> MagicError {
-    MagicError::new(given.span.clone(), error.to_string())
+    MagicError::new(given.span.clone(), MagicProblem::Value(error.to_string()))
 }
 
 fn unknown(word: &str, span: Range<usize>, at: usize) -> MagicError {
     let usages: Vec<&str> = COMMANDS.iter().map(|command| command.usage).collect();
     let usages = usages.join(", ");
     if word.is_empty() {
-        return MagicError::new(0..at, "`%cluster` needs a command").hint(usages);
+        return MagicError::new(0..at, MagicProblem::NoCommand { usages });
     }
-    let near = nearest(word, COMMANDS.iter().map(|command| command.name));
-    let hint = near.map_or(format!("its commands are {usages}"), |near| {
-        format!("did you mean `%cluster {near}`?")
-    });
-    MagicError::new(span, format!("`%cluster` has no command `{word}`")).hint(hint)
+    let problem = MagicProblem::UnknownCommand {
+        command: word.to_owned(),
+        near: nearest(word, COMMANDS.iter().map(|command| command.name)),
+        usages,
+    };
+    MagicError::new(span, problem)
 }
 
 /// Returns the single argument at the end of a line, if there is one; it may contain spaces within
@@ -227,8 +224,7 @@ pub(super) fn argument(line: &str, at: usize) -> Result<Option<(&str, Range<usiz
     let word = text.split_whitespace().next().unwrap_or(text);
     if word.len() < text.len() {
         let rest = start + word.len()..start + text.len();
-        return Err(MagicError::new(rest, "only one argument may be given")
-            .hint("put it in quotes if it holds blanks"));
+        return Err(MagicError::new(rest, MagicProblem::SeveralArguments));
     }
     Ok(Some((text, start..start + text.len())))
 }
@@ -247,10 +243,12 @@ fn targets(given: &[ParsedOption<'_>]) -> Result<Option<(Targets, Range<usize>)>
 fn engine_count(value: &str, span: &Range<usize>) -> Result<usize, MagicError> {
     match value.parse::<usize>() {
         Ok(count) if (1..=MOST_ENGINES).contains(&count) => Ok(count),
-        _ => Err(MagicError::new(
-            span.clone(),
-            format!("`{value}` is not a number of engines"),
-        )
-        .hint(format!("a number from 1 to {MOST_ENGINES}"))),
+        _ => {
+            let problem = MagicProblem::EngineCount {
+                value: value.to_owned(),
+                most: MOST_ENGINES,
+            };
+            Err(MagicError::new(span.clone(), problem))
+        }
     }
 }

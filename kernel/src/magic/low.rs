@@ -3,7 +3,9 @@
 use super::name::{self, MagicForm, MagicName, MagicSuffix};
 use super::options::{self, AfterOptions, MagicOption, ParsedOption};
 use super::tools::{self, Tool};
-use super::{Blocking, ClusterCommand, MagicError, Streaming, Targets, cluster, ipython};
+use super::{
+    Blocking, ClusterCommand, MagicError, MagicProblem, Streaming, Targets, cluster, ipython,
+};
 use crate::completion::nearest;
 use phalanx_protocol::host::GroupBy;
 use phalanx_protocol::parallel::Signal;
@@ -97,15 +99,12 @@ pub fn parse(line: &str, suffixes: &[MagicSuffix]) -> Result<TypedMagic, MagicEr
     }
     match (is_cell, name.form()) {
         (true, MagicForm::Line) => {
-            let message = format!("`{typed}` is not a cell magic");
-            return Err(MagicError::new(0..name_end, message)
-                .hint(format!("type `%{typed}` on a line of its own")));
+            let problem = MagicProblem::LineMagicForCell(typed.to_owned());
+            return Err(MagicError::new(0..name_end, problem));
         }
         (false, MagicForm::Cell) => {
-            let message = format!("`{typed}` is a cell magic");
-            return Err(MagicError::new(0..name_end, message).hint(format!(
-                "type `%%{typed}` on the first line of a cell of its own"
-            )));
+            let problem = MagicProblem::CellMagicOnLine(typed.to_owned());
+            return Err(MagicError::new(0..name_end, problem));
         }
         _ => {}
     }
@@ -137,25 +136,25 @@ pub fn parse(line: &str, suffixes: &[MagicSuffix]) -> Result<TypedMagic, MagicEr
 fn unknown_magic(line: &str, name: Range<usize>, suffixes: &[MagicSuffix]) -> MagicError {
     let (sign, typed, behind) = (&line[..name.start], &line[name.clone()], &line[name.end..]);
     let span = 0..name.end;
-    if let Some(hint) = ipython::counterpart(typed, behind) {
-        return MagicError::new(span, format!("there is no magic `{sign}{typed}` for Rust"))
-            .hint(hint);
+    let magic = format!("{sign}{typed}");
+    if let Some(counterpart) = ipython::counterpart(typed, behind) {
+        return MagicError::new(span, MagicProblem::OfIpython { magic, counterpart });
     }
     let names = name::all(suffixes);
-    let hint = match nearest(typed, names.iter().map(String::as_str)) {
-        Some(near) => format!("did you mean `{sign}{near}`?"),
-        None => {
-            let signed = names
-                .iter()
-                .map(|name| match name::resolve(name, suffixes) {
-                    Some((found, _)) if found.form() == MagicForm::Cell => format!("%%{name}"),
-                    _ => format!("%{name}"),
-                });
-            let signed: Vec<String> = signed.collect();
-            format!("the magics are {} and %%px", signed.join(", "))
-        }
+    let near = nearest(typed, names.iter().map(String::as_str));
+    let signed = names
+        .iter()
+        .map(|name| match name::resolve(name, suffixes) {
+            Some((found, _)) if found.form() == MagicForm::Cell => format!("%%{name}"),
+            _ => format!("%{name}"),
+        });
+    let signed: Vec<String> = signed.collect();
+    let problem = MagicProblem::Unknown {
+        magic,
+        near: near.map(|near| format!("{sign}{near}")),
+        known: signed.join(", "),
     };
-    MagicError::new(span, format!("unknown magic `{sign}{typed}`")).hint(hint)
+    MagicError::new(span, problem)
 }
 
 /// Parses `%pxactivate`: options, then the suffix.
@@ -163,13 +162,10 @@ fn activate(line: &str, at: usize) -> Result<LineMagic, MagicError> {
     let (given, end) = options::read(line, at, options::PXCONFIG, AfterOptions::Code)?;
     let options = px_options(&given)?;
     let Some((text, place)) = cluster::argument(line, end)? else {
-        return Err(MagicError::new(0..at, "`%pxactivate` needs a suffix")
-            .hint("`%pxactivate -t ::2 _even` makes `%px_even`, `%%px_even` and their kin"));
+        return Err(MagicError::new(0..at, MagicProblem::NoSuffix));
     };
-    let suffix = MagicSuffix::parse(text).ok_or_else(|| {
-        MagicError::new(place, format!("`{text}` cannot be the suffix of magics"))
-            .hint("letters, digits and `_`, and not the name of an existing magic")
-    })?;
+    let suffix = MagicSuffix::parse(text)
+        .ok_or_else(|| MagicError::new(place, MagicProblem::MalformedSuffix(text.to_owned())))?;
     Ok(LineMagic::PxActivate { suffix, options })
 }
 
@@ -186,8 +182,11 @@ fn px(line: &str, at: usize, is_cell: bool) -> Result<LineMagic, MagicError> {
     let options = px_options(&given)?;
     let code = line[start..].trim();
     if code.is_empty() {
-        return Err(MagicError::new(0..at, "`%px` needs Rust code to run")
-            .hint("type it after `%px`, or use `%%px` for a whole cell"));
+        let problem = MagicProblem::NoCode {
+            magic: MagicName::Px,
+            purpose: "run",
+        };
+        return Err(MagicError::new(0..at, problem));
     }
     let start = line.len() - line[start..].trim_start().len();
     Ok(LineMagic::Px {
@@ -236,20 +235,17 @@ fn px_options(given: &[ParsedOption<'_>]) -> Result<PxOptions, MagicError> {
 }
 
 fn group_by(value: &str, span: &Range<usize>) -> Result<GroupBy, MagicError> {
-    GroupBy::try_from(value).map_err(|unknown| {
-        MagicError::new(span.clone(), unknown.to_string())
-            .hint("group them by `type`, `engine` or `order`")
-    })
+    GroupBy::try_from(value)
+        .map_err(|unknown| MagicError::new(span.clone(), MagicProblem::Grouping(unknown)))
 }
 
 fn seconds(value: &str, span: &Range<usize>) -> Result<f64, MagicError> {
     match value.parse::<f64>() {
         Ok(seconds) if seconds.is_finite() => Ok(seconds),
-        _ => Err(MagicError::new(
-            span.clone(),
-            format!("`{value}` is not a number of seconds"),
-        )
-        .hint("such as 0.5; 0 at once, -1 never")),
+        _ => {
+            let problem = MagicProblem::Seconds(value.to_owned());
+            Err(MagicError::new(span.clone(), problem))
+        }
     }
 }
 
@@ -260,10 +256,8 @@ fn variable(value: &str, span: &Range<usize>) -> Result<String, MagicError> {
     if ra_ap_rustc_lexer::is_ident(value) && !keyword.contains(&value) {
         return Ok(value.to_owned());
     }
-    Err(MagicError::new(
-        span.clone(),
-        format!("`{value}` cannot be the name of a variable"),
-    ))
+    let problem = MagicProblem::VariableName(value.to_owned());
+    Err(MagicError::new(span.clone(), problem))
 }
 
 fn signal(value: &str, span: &Range<usize>) -> Result<Signal, MagicError> {
@@ -274,13 +268,8 @@ fn signal(value: &str, span: &Range<usize>) -> Result<Signal, MagicError> {
     if signal.number().is_some() {
         return Ok(signal);
     }
-    let names: Vec<String> = Signal::names().collect();
-    Err(
-        MagicError::new(span.clone(), format!("there is no signal `{value}`")).hint(format!(
-            "a number from 0 (nothing) to 64, or one of {}",
-            names.join(", ")
-        )),
-    )
+    let problem = MagicProblem::Signal(value.to_owned());
+    Err(MagicError::new(span.clone(), problem))
 }
 
 #[cfg(test)]

@@ -6,12 +6,14 @@
 //! | `options.rs`, `targets.rs` | the parsers of options and targets |
 //! | `low.rs`, `cluster.rs`, `tools.rs` | the parser of lines |
 //! | `ipython.rs` | hints for magics of IPython |
+//! | `error.rs` | errors, with their texts and hints |
 //! | `plan.rs` | the plan of a `%px`, with defaults and engines |
 //! | `sets.rs` | the state of each set of magics |
 //! | `help.rs`, `complete.rs` | help and completion, made from the parser's tables |
 
 mod cluster;
 pub mod complete;
+mod error;
 pub mod help;
 mod ipython;
 pub mod low;
@@ -23,6 +25,7 @@ pub mod targets;
 mod tools;
 
 pub use cluster::ClusterCommand;
+pub use error::{MagicError, MagicProblem};
 pub use ipython::installs;
 pub use low::{LineMagic, PxOptions, TypedMagic, parse};
 pub use name::{MagicName, MagicSuffix};
@@ -30,46 +33,3 @@ pub use plan::{Blocking, PlanError, PxDefaults, PxPlan, Streaming};
 pub use sets::MagicSets;
 pub use targets::{TargetError, Targets};
 pub use tools::{Profile, TimeIt, Tool};
-
-use crate::report::{Fault, FaultSource};
-use phalanx_protocol::failure::{Failure, FailureKind};
-use std::ops::Range;
-
-/// The error of a magic: its message, its location and a hint.
-#[derive(Clone, Debug, PartialEq, thiserror::Error)]
-#[error("{message}")]
-pub struct MagicError {
-    /// The message.
-    pub message: String,
-    /// The faulty range, in bytes of the line.
-    pub span: Range<usize>,
-    /// The correction.
-    pub hint: Option<String>,
-}
-
-impl MagicError {
-    pub(crate) fn new(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self {
-            message: message.into(),
-            span,
-            hint: None,
-        }
-    }
-
-    fn hint(mut self, hint: impl Into<String>) -> Self {
-        self.hint = Some(hint.into());
-        self
-    }
-
-    /// Converts it to a fault; the line starts at byte `start` of the text of `place`.
-    pub fn into_fault(self, mut place: FaultSource, start: usize) -> Fault {
-        place.span = Some(start + self.span.start..start + self.span.end);
-        Fault::at(self, place)
-    }
-}
-
-impl From<MagicError> for Failure {
-    fn from(error: MagicError) -> Self {
-        Self::new(FailureKind::Usage, error.message, error.hint)
-    }
-}

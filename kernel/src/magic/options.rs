@@ -1,6 +1,6 @@
 //! The options of magics, and their parser.
 
-use super::MagicError;
+use super::{MagicError, MagicProblem};
 use crate::completion::nearest;
 use std::ops::Range;
 
@@ -334,14 +334,17 @@ pub fn read<'a>(
             None
         };
         let Some((spec, name_end)) = option else {
-            let hint = match after {
+            let allowed = match after {
                 AfterOptions::Nothing => list(specs),
                 AfterOptions::CodeBelow => CODE_BELOW.to_owned(),
                 AfterOptions::Code | AfterOptions::Word => return Ok((given, at)),
             };
             if !word.is_empty() {
-                let message = format!("`{word}` is not an option");
-                return Err(MagicError::new(span, message).hint(hint));
+                let problem = MagicProblem::NotAnOption {
+                    word: word.to_owned(),
+                    allowed,
+                };
+                return Err(MagicError::new(span, problem));
             }
             return Ok((given, at));
         };
@@ -349,10 +352,8 @@ pub fn read<'a>(
         let attached = rest.strip_prefix('=').unwrap_or(rest);
         if spec.value.is_none() {
             if !rest.is_empty() {
-                return Err(MagicError::new(
-                    span,
-                    format!("`--{}` takes no value", spec.long),
-                ));
+                let problem = MagicProblem::SuperfluousValue(spec.long);
+                return Err(MagicError::new(span, problem));
             }
             given.push(ParsedOption {
                 option: spec.option,
@@ -402,9 +403,12 @@ fn word(text: &str) -> &str {
 }
 
 fn missing_value(spec: &OptionSpec, span: Range<usize>) -> MagicError {
-    let name = spec.value.unwrap_or("VALUE");
-    MagicError::new(span, format!("`--{}` needs a value: {name}", spec.long))
-        .hint(format!("--{}: {}", spec.long, spec.help))
+    let problem = MagicProblem::MissingValue {
+        option: spec.long,
+        placeholder: spec.value.unwrap_or("VALUE"),
+        help: spec.help,
+    };
+    MagicError::new(span, problem)
 }
 
 fn unknown(
@@ -413,19 +417,23 @@ fn unknown(
     specs: &'static [OptionSpec],
     after: AfterOptions,
 ) -> MagicError {
-    let near = nearest(name, specs.iter().map(|spec| spec.long));
-    let mut hint = match near {
-        Some(near) => format!("did you mean `--{near}`?"),
-        None => list(specs),
+    let problem = MagicProblem::UnknownOption {
+        option: format!("--{name}"),
+        near: nearest(name, specs.iter().map(|spec| spec.long)),
+        allowed: list(specs),
+        before_code: after == AfterOptions::Code,
     };
-    if after == AfterOptions::Code {
-        hint.push_str(" (code that starts with `-` goes after ` -- `)");
-    }
-    MagicError::new(span, format!("unknown option `--{name}`")).hint(hint)
+    MagicError::new(span, problem)
 }
 
 fn unknown_letter(letter: char, span: Range<usize>, specs: &'static [OptionSpec]) -> MagicError {
-    MagicError::new(span, format!("unknown option `-{letter}`")).hint(list(specs))
+    let problem = MagicProblem::UnknownOption {
+        option: format!("-{letter}"),
+        near: None,
+        allowed: list(specs),
+        before_code: false,
+    };
+    MagicError::new(span, problem)
 }
 
 fn list(specs: &'static [OptionSpec]) -> String {

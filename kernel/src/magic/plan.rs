@@ -1,6 +1,6 @@
 //! The plan of a `%px`: its options, combined with the defaults and the connected engines.
 
-use super::{MagicError, PxOptions, Targets};
+use super::{MagicError, MagicProblem, PxOptions, Targets};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::GroupBy;
 use phalanx_protocol::id::EngineId;
@@ -108,9 +108,12 @@ impl PxPlan {
             None => (defaults.targets.clone(), 0..0),
         };
         let targets = named.resolve(live).map_err(|error| {
-            let ids: Vec<String> = live.iter().map(ToString::to_string).collect();
-            MagicError::new(span, error.to_string())
-                .hint(format!("the engines are {}", ids.join(", ")))
+            let problem = MagicProblem::Targets {
+                error,
+                live: live.to_vec(),
+                foreign: 0,
+            };
+            MagicError::new(span, problem)
         })?;
         let blocking = options.blocking.unwrap_or(defaults.blocking);
         let streaming = if options.local {
@@ -227,8 +230,11 @@ mod tests {
         let Err(PlanError::Targets(error)) = plan("%px -t 7 1", &[0, 2]) else {
             panic!()
         };
-        assert_eq!(error.message, "there is no engine 7");
-        assert_eq!(error.hint.as_deref(), Some("the engines are 0, 2"));
+        assert_eq!(error.to_string(), "there is no engine 7");
+        assert_eq!(
+            error.problem.hint().as_deref(),
+            Some("the engines are 0, 2")
+        );
         assert_eq!(error.span, 7..8);
     }
 

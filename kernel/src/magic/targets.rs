@@ -1,6 +1,6 @@
 //! The targets of a magic.
 
-use super::MagicError;
+use super::error::{MagicError, MagicProblem, TargetSyntax};
 use phalanx_protocol::id::EngineId;
 use std::fmt;
 use std::ops::Range;
@@ -39,22 +39,21 @@ pub enum TargetError {
     Empty(Targets),
 }
 
-/// The allowed forms, for hints.
-const FORMS: &str = "targets are `all`, an id such as `0` or `-1`, a list such as `0,2` or `[0, 2]`, or a slice such as `1:3` or `::2`";
-
 impl Targets {
     /// Parses the value of `--targets`, which has this span in its line.
     ///
     /// # Errors
     /// Returns an error if the text has none of ipyparallel's forms.
     pub fn parse(text: &str, span: Range<usize>) -> Result<Self, MagicError> {
-        let malformed = |what: &str| {
-            MagicError::new(span.clone(), format!("malformed targets `{text}`: {what}")).hint(FORMS)
+        let malformed = |problem| {
+            let text = text.to_owned();
+            let problem = MagicProblem::MalformedTargets { text, problem };
+            MagicError::new(span.clone(), problem)
         };
         let number = |part: &str| {
             let part = part.trim();
             part.parse::<i64>()
-                .map_err(|_| malformed(&format!("`{part}` is not a number")))
+                .map_err(|_| malformed(TargetSyntax::NotANumber(part.to_owned())))
         };
         let inner = text.trim();
         let unquoted = inner.trim_matches(|c| c == '"' || c == '\'');
@@ -64,7 +63,7 @@ impl Targets {
         if inner.contains(':') && !inner.starts_with('[') {
             let parts: Vec<&str> = inner.split(':').collect();
             if parts.len() > 3 {
-                return Err(malformed("a slice has at most three parts"));
+                return Err(malformed(TargetSyntax::LongSlice));
             }
             let part = |at: usize| match parts.get(at).map(|part| part.trim()) {
                 None | Some("") => Ok(None),
@@ -72,7 +71,7 @@ impl Targets {
             };
             let step = part(2)?;
             if step == Some(0) {
-                return Err(malformed("the step of a slice cannot be 0"));
+                return Err(malformed(TargetSyntax::ZeroStep));
             }
             return Ok(Self::Slice {
                 start: part(0)?,
@@ -84,13 +83,13 @@ impl Targets {
             .strip_prefix('[')
             .map(|rest| {
                 rest.strip_suffix(']')
-                    .ok_or_else(|| malformed("`]` is missing"))
+                    .ok_or_else(|| malformed(TargetSyntax::Unclosed(']')))
             })
             .or_else(|| {
                 let rest = inner.strip_prefix('(')?;
                 Some(
                     rest.strip_suffix(')')
-                        .ok_or_else(|| malformed("`)` is missing")),
+                        .ok_or_else(|| malformed(TargetSyntax::Unclosed(')'))),
                 )
             })
             .transpose()?;
@@ -100,7 +99,7 @@ impl Targets {
         }
         let list = list.trim().strip_suffix(',').unwrap_or(list);
         if list.trim().is_empty() {
-            return Err(malformed("the list is empty"));
+            return Err(malformed(TargetSyntax::EmptyList));
         }
         list.split(',')
             .map(number)
@@ -247,9 +246,9 @@ mod tests {
             ("1.5", "`1.5` is not a number"),
         ] {
             let error = Targets::parse(text, 3..5).unwrap_err();
-            assert!(error.message.contains(what), "{text}: {}", error.message);
+            assert!(error.to_string().contains(what), "{text}: {error}");
             assert_eq!(error.span, 3..5);
-            assert!(error.hint.is_some());
+            assert!(error.problem.hint().is_some());
         }
         for (text, what) in [
             ("2", "there is no engine 2"),

@@ -2,7 +2,7 @@
 
 use super::cluster::argument;
 use super::options::{self, AfterOptions, MagicOption, ParsedOption};
-use super::{MagicError, MagicName, Targets};
+use super::{MagicError, MagicName, MagicProblem, Targets};
 use std::ops::Range;
 
 /// A tool, as typed.
@@ -109,8 +109,11 @@ fn timeit(line: &str, at: usize, is_cell: bool) -> Result<TimeIt, MagicError> {
     }
     timeit.code = code(line, start);
     if timeit.code.is_empty() && !is_cell {
-        return Err(MagicError::new(0..at, "`%timeit` needs Rust code to time")
-            .hint("type it after `%timeit`, or use `%%timeit` for a whole cell"));
+        let problem = MagicProblem::NoCode {
+            magic: MagicName::TimeIt,
+            purpose: "time",
+        };
+        return Err(MagicError::new(0..at, problem));
     }
     Ok(timeit)
 }
@@ -118,14 +121,15 @@ fn timeit(line: &str, at: usize, is_cell: bool) -> Result<TimeIt, MagicError> {
 fn profile(line: &str, at: usize, is_cell: bool) -> Result<Profile, MagicError> {
     let (given, start) = options::read(line, at, options::PROF, AfterOptions::Code)?;
     let code = code(line, start);
-    let error = |message| MagicError::new(0..at, message);
     match (is_cell, code.is_empty()) {
-        (false, true) => Err(error("`%prof` needs Rust code to run")
-            .hint("type it after `%prof`, or use `%%prof` for a whole cell")),
-        (true, false) => {
-            Err(MagicError::new(code, "the code of `%%prof` goes below it")
-                .hint("or use `%prof CODE`"))
+        (false, true) => {
+            let problem = MagicProblem::NoCode {
+                magic: MagicName::Prof,
+                purpose: "run",
+            };
+            Err(MagicError::new(0..at, problem))
         }
+        (true, false) => Err(MagicError::new(code, MagicProblem::CodeBesideProf)),
         _ => {
             let targets = given.into_iter().next_back();
             let targets = targets.map(|ParsedOption { value, span, .. }| {
@@ -150,20 +154,20 @@ where
 {
     match value.parse::<N>() {
         Ok(count) if count >= N::from(1) && count <= most => Ok(count),
-        _ => Err(
-            MagicError::new(span, format!("`{value}` is not such a number"))
-                .hint(format!("a number from 1 to {most}")),
-        ),
+        _ => {
+            let problem = MagicProblem::Count {
+                value: value.to_owned(),
+                most: most.to_string(),
+            };
+            Err(MagicError::new(span, problem))
+        }
     }
 }
 
 fn file(name: MagicName, line: &str, at: usize) -> Result<String, MagicError> {
     let file = argument(line, at)?;
     let file = file.map(|(path, _)| path.to_owned());
-    file.ok_or_else(|| {
-        MagicError::new(0..at, format!("`{}` needs a file", name.signed()))
-            .hint(format!("type `{} FILE`", name.signed()))
-    })
+    file.ok_or_else(|| MagicError::new(0..at, MagicProblem::NoFile(name)))
 }
 
 #[cfg(test)]
@@ -179,7 +183,7 @@ mod tests {
 
     fn refused(line: &str) -> (String, String) {
         let error = parse(line, &[]).unwrap_err();
-        (error.message, error.hint.unwrap_or_default())
+        (error.to_string(), error.problem.hint().unwrap_or_default())
     }
 
     #[test]

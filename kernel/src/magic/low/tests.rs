@@ -194,8 +194,8 @@ fn errors_name_the_place_and_the_way_out() {
     ] {
         let error = parse(line).unwrap_err();
         assert_eq!(&line[error.span.clone()], place, "{line}");
-        assert!(error.message.contains(message), "{line}: {}", error.message);
-        let given = error.hint.unwrap_or_default();
+        assert!(error.to_string().contains(message), "{line}: {error}");
+        let given = error.problem.hint().unwrap_or_default();
         assert!(given.contains(hint), "{line}: {given}");
     }
 }
@@ -308,7 +308,7 @@ fn suffixes_make_magics_once_they_are_activated() {
     assert_eq!(typed.suffix, suffix);
     assert!(matches!(typed.low, LineMagic::Px { .. }));
     let error = parse("%px_even x()").unwrap_err();
-    assert_eq!(error.message, "unknown magic `%px_even`");
+    assert_eq!(error.to_string(), "unknown magic `%px_even`");
     for line in [
         "%pxactivate",
         "%pxactivate result",
@@ -327,6 +327,6 @@ fn signals_are_named_or_numbered() {
         assert_eq!(given.signal.unwrap().number(), Some(number));
     }
     let error = parse("%px --signal-on-interrupt SIGNO 1").unwrap_err();
-    assert_eq!(error.message, "there is no signal `SIGNO`");
+    assert_eq!(error.to_string(), "there is no signal `SIGNO`");
     assert!(parse("%px --signal-on-interrupt 99 1").is_err());
 }

@@ -4,7 +4,9 @@ use super::{MagicContext, bind, cluster};
 use crate::cell::{RustText, located};
 use crate::context::progress::Progress;
 use crate::context::{CellContext, unresolved};
-use crate::magic::{Blocking, MagicError, MagicName, MagicSuffix, PlanError, PxOptions, PxPlan};
+use crate::magic::{
+    Blocking, MagicError, MagicName, MagicProblem, MagicSuffix, PlanError, PxOptions, PxPlan,
+};
 use crate::parallel::fanout::{self, EngineSource, FanoutError, Submitted};
 use crate::parallel::functions;
 use crate::report::{Fault, FaultSource};
@@ -153,16 +155,12 @@ async fn set_loggers(
     }
 }
 
-/// Adds a hint about engines that do not run Rust, if there are any.
-fn among_rust_engines(error: MagicError, others: usize) -> MagicError {
-    let hint = "cells run on Rust engines; `%cluster status` shows which these are";
-    match others {
-        0 => error,
-        _ => MagicError {
-            hint: Some(hint.to_owned()),
-            ..error
-        },
+/// Adds the number of engines that do not run Rust to an error about targets.
+fn among_rust_engines(mut error: MagicError, others: usize) -> MagicError {
+    if let MagicProblem::Targets { foreign, .. } = &mut error.problem {
+        *foreign = others;
     }
+    error
 }
 
 /// Compiles and submits a cell, with a progress bar if this takes long.

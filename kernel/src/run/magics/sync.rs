@@ -3,7 +3,7 @@
 use super::cluster::engines_in_words;
 use crate::cell::items;
 use crate::context::CellContext;
-use crate::magic::{Blocking, MagicError, PxDefaults, PxOptions, PxPlan, Targets};
+use crate::magic::{Blocking, MagicError, MagicProblem, PxDefaults, PxOptions, PxPlan, Targets};
 use crate::report::{Fault, FaultSource, report};
 use crate::run::Services;
 use phalanx_client::{Client, Engine};
@@ -47,9 +47,14 @@ pub(super) async fn sync(
     let engines = client.rust_engines();
     let ids: Vec<EngineId> = engines.iter().map(|engine| engine.id).collect();
     let (targets, span) = targets.unwrap_or((Targets::All, 0..0));
-    let wanted = targets
-        .resolve(&ids)
-        .map_err(|error| MagicError::new(span, error.to_string()).into_fault(place, start))?;
+    let wanted = targets.resolve(&ids).map_err(|error| {
+        let problem = MagicProblem::Targets {
+            error,
+            live: ids.clone(),
+            foreign: 0,
+        };
+        MagicError::new(span, problem).into_fault(place, start)
+    })?;
     services
         .parallel()
         .fanout()
