@@ -32,7 +32,12 @@ fn a_dependency_costs_what_it_changes(prepared: Prepared) {
         // All kinds of statics, and running threads, survive a further dependency.
         check(
             "what lives on",
-            &["INFO notebook: second", "served a client\n", "5 1\n", "14\n"],
+            &[
+                "INFO notebook: second",
+                "served a client\n",
+                "5 1\n",
+                "14\n",
+            ],
         );
         check("a crash", &["SIGABRT", "is kept"]);
         check("pools after a crash", &["500500\n"]);

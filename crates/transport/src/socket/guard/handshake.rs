@@ -73,8 +73,11 @@ impl HandshakeReader {
     }
 }
 
+/// Two consecutive parts of a message.
+type Split<'a> = (&'a [u8], &'a [u8]);
+
 /// Splits the first frame from the bytes after it; `None` if it is incomplete.
-fn frame(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, RefusalReason> {
+fn frame(bytes: &[u8]) -> Result<Option<Split<'_>>, RefusalReason> {
     let Some((flags, rest)) = bytes.split_first() else {
         return Ok(None);
     };
@@ -98,7 +101,7 @@ fn frame(bytes: &[u8]) -> Result<Option<(&[u8], &[u8])>, RefusalReason> {
 }
 
 /// Splits the first property, its name and value, from those after it.
-fn property(bytes: &[u8]) -> Option<((&[u8], &[u8]), &[u8])> {
+fn property(bytes: &[u8]) -> Option<(Split<'_>, &[u8])> {
     let (length, rest) = bytes.split_first()?;
     let (name, rest) = rest.split_at_checked(usize::from(*length))?;
     let (length, rest) = rest.split_first_chunk()?;
