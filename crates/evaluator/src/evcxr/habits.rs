@@ -375,7 +375,7 @@ const LIBRARIES: Words = &[
     ),
     (
         &["pd", "pandas", "pl"],
-        "`:dep polars = { version = \"0.55\", features = [\"lazy\"] }` adds data frames, `:dep csv = \"1\"` reads files",
+        "`:dep polars = { version = \"0.55\", default-features = false, features = [\"csv\", \"fmt\", \"lazy\"] }` adds data frames, `:dep csv = \"1\"` reads files",
     ),
     (
         &["df"],

@@ -33,7 +33,7 @@ use std::fmt;
     message = "values of type `{Self}` cannot travel to engines and back",
     label = "this is neither serialised nor deserialised by serde",
     note = "derive what it needs for a type of your own: `#[derive(Serialize, Deserialize)]`",
-    note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.16\", features = [\"serde\"] }}`",
+    note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.17\", features = [\"serde\"] }}`",
     note = "what functions give back is owned: `String` instead of `&str`, `Vec<T>` instead of `&[T]`"
 )]
 pub trait Transferable: Serialize + DeserializeOwned + 'static {}
@@ -65,7 +65,7 @@ impl<T> Transferable for T {}
     message = "values of type `{Self}` cannot be sent to engines",
     label = "this is not serialised by serde",
     note = "derive what it needs for a type of your own: `#[derive(Serialize, Deserialize)]`",
-    note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.16\", features = [\"serde\"] }}`"
+    note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.17\", features = [\"serde\"] }}`"
 )]
 pub trait SerializableArg: Serialize {}
 
@@ -260,7 +260,7 @@ impl<A> Argument<A> for Reference {
     message = "`{Self}` cannot be given for the parameters `{P}`",
     label = "not what the function takes",
     note = "an argument is a value of its parameter's type, borrowed or not, or a `Reference`; the type is a serde type",
-    note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.16\", features = [\"serde\"] }}`",
+    note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.17\", features = [\"serde\"] }}`",
     note = "several arguments are given as a tuple: `(1.0, Reference(\"id\"))`"
 )]
 pub trait Arguments<P> {
