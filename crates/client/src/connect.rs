@@ -74,7 +74,7 @@ pub(crate) async fn connect(
     file: &ClientConnectionFile,
     session: &Session,
 ) -> Result<(Sockets, Event), ConnectError> {
-    let open_with = async |port, limit| -> Result<(Sender, Receiver), ConnectError> {
+    let open = async |port, limit| -> Result<(Sender, Receiver), ConnectError> {
         // The identity by which replies are routed to the client, also after a reconnection.
         let options = SocketOptions::default().identity(session.id().as_str());
         let options = options.send_limit(limit);
@@ -83,14 +83,13 @@ pub(crate) async fn connect(
         let socket = Socket::connect(SocketKind::Dealer, &endpoint, options).await?;
         Ok(socket.split())
     };
-    let open = |port| open_with(port, SEND_LIMIT);
     // Subscribes first, so that no event after the reply is missed.
     let (notification, iopub) = subscribe(file).await?;
     let (query, mux, task, control) = tokio::try_join!(
-        open(file.registration),
-        open(file.mux),
-        open_with(file.task, TASK_SEND_LIMIT),
-        open(file.control)
+        open(file.registration, SEND_LIMIT),
+        open(file.mux, SEND_LIMIT),
+        open(file.task, TASK_SEND_LIMIT),
+        open(file.control, SEND_LIMIT)
     )?;
     let mut sockets = Sockets {
         query,

@@ -38,19 +38,19 @@ impl HandshakeReader {
         self.greeting += greeting.len();
         self.rest.extend_from_slice(rest);
         let mut bytes = greeting.to_vec();
-        let Some((body, after)) = frame(&self.rest)? else {
+        let Some(Frame { body, after }) = Frame::split(&self.rest)? else {
             let identity = None;
             return Ok(HandshakeBytes { bytes, identity });
         };
         let (mut properties, mut identity) = (Vec::new(), Bytes::new());
         let mut left = body.strip_prefix(READY).ok_or(RefusalReason::Greeting)?;
         while !left.is_empty() {
-            let (property, rest) = property(left).ok_or(RefusalReason::Greeting)?;
-            match property {
-                (IDENTITY, value) => identity = Bytes::copy_from_slice(value),
-                _ => properties.extend_from_slice(&left[..left.len() - rest.len()]),
+            let property = Property::split(left).ok_or(RefusalReason::Greeting)?;
+            match property.name {
+                IDENTITY => identity = Bytes::copy_from_slice(property.value),
+                _ => properties.extend_from_slice(property.whole),
             }
-            left = rest;
+            left = property.after;
         }
         if identity.is_empty() {
             identity = Bytes::copy_from_slice(uuid::Uuid::new_v4().as_bytes());
@@ -73,41 +73,62 @@ impl HandshakeReader {
     }
 }
 
-/// Two consecutive parts of a message.
-type Split<'a> = (&'a [u8], &'a [u8]);
-
-/// Splits the first frame from the bytes after it; `None` if it is incomplete.
-fn frame(bytes: &[u8]) -> Result<Option<Split<'_>>, RefusalReason> {
-    let Some((flags, rest)) = bytes.split_first() else {
-        return Ok(None);
-    };
-    if flags & IS_COMMAND == 0 {
-        return Err(RefusalReason::Greeting);
-    }
-    let split = match flags & LONG {
-        0 => rest
-            .split_first()
-            .map(|(length, rest)| (u64::from(*length), rest)),
-        _ => rest
-            .split_first_chunk()
-            .map(|(length, rest)| (u64::from_be_bytes(*length), rest)),
-    };
-    let Some((length, rest)) = split else {
-        return Ok(None);
-    };
-    // Longer ones than the frame checker admits do not come here.
-    let length = usize::try_from(length).map_err(|_| RefusalReason::TooLong(length))?;
-    Ok(rest.split_at_checked(length))
+/// The first frame of some bytes.
+struct Frame<'a> {
+    body: &'a [u8],
+    after: &'a [u8],
 }
 
-/// Splits the first property, its name and value, from those after it.
-fn property(bytes: &[u8]) -> Option<(Split<'_>, &[u8])> {
-    let (length, rest) = bytes.split_first()?;
-    let (name, rest) = rest.split_at_checked(usize::from(*length))?;
-    let (length, rest) = rest.split_first_chunk()?;
-    let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
-    let (value, rest) = rest.split_at_checked(length)?;
-    Some(((name, value), rest))
+impl<'a> Frame<'a> {
+    /// Splits it off; `None` if it is incomplete.
+    fn split(bytes: &'a [u8]) -> Result<Option<Self>, RefusalReason> {
+        let Some((flags, rest)) = bytes.split_first() else {
+            return Ok(None);
+        };
+        if flags & IS_COMMAND == 0 {
+            return Err(RefusalReason::Greeting);
+        }
+        let split = match flags & LONG {
+            0 => rest
+                .split_first()
+                .map(|(length, rest)| (u64::from(*length), rest)),
+            _ => rest
+                .split_first_chunk()
+                .map(|(length, rest)| (u64::from_be_bytes(*length), rest)),
+        };
+        let Some((length, rest)) = split else {
+            return Ok(None);
+        };
+        // Longer ones than the frame checker admits do not come here.
+        let length = usize::try_from(length).map_err(|_| RefusalReason::TooLong(length))?;
+        let split = rest.split_at_checked(length);
+        Ok(split.map(|(body, after)| Self { body, after }))
+    }
+}
+
+/// The first property of READY.
+struct Property<'a> {
+    name: &'a [u8],
+    value: &'a [u8],
+    whole: &'a [u8],
+    after: &'a [u8],
+}
+
+impl<'a> Property<'a> {
+    /// Splits it off; `None` if it is malformed.
+    fn split(bytes: &'a [u8]) -> Option<Self> {
+        let (length, rest) = bytes.split_first()?;
+        let (name, rest) = rest.split_at_checked(usize::from(*length))?;
+        let (length, rest) = rest.split_first_chunk()?;
+        let length = usize::try_from(u32::from_be_bytes(*length)).ok()?;
+        let (value, after) = rest.split_at_checked(length)?;
+        Some(Self {
+            name,
+            value,
+            whole: &bytes[..bytes.len() - after.len()],
+            after,
+        })
+    }
 }
 
 #[cfg(test)]
