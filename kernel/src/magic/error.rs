@@ -249,7 +249,7 @@ impl MagicProblem {
             }
             Self::Count { most, .. } => format!("a number from 1 to {most}"),
             Self::EngineCount { most, .. } => format!("a number from 1 to {most}"),
-            Self::Scale => "%cluster scale 4".to_owned(),
+            Self::Scale => "`%cluster scale 4`".to_owned(),
             Self::NoCommand { usages } => usages.clone(),
             Self::UnknownCommand {
                 near: Some(near), ..

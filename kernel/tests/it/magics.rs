@@ -254,13 +254,13 @@ async fn clusters_are_scaled_restarted_and_looked_at() {
         ["stdout: [stdout:0] \n1\n"]
     );
     frontend.ok("%cluster restart").await;
-    assert!(frontend.fails("%px -t 0 show a").await.len() == 1);
     let outputs = frontend.ok("%cluster scale 2").await;
     assert!(
         outputs[0].ends_with(" s.\n"),
         "nothing is missing: {outputs:?}"
     );
     frontend.ok("%cluster scale 1").await;
+    assert!(frontend.fails("%px -t 0 show a").await.len() == 1);
     for (line, message) in [
         ("%cluster restart -t 7", "there is no engine 7"),
         (

@@ -143,12 +143,14 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
     if let Err(error) = reveal(source).and_then(|()| store::share(source)) {
         return error;
     }
-    let lock = Lock::restore(arguments);
+    let mut lock = Lock::restore(arguments);
     let key = key(arguments);
     let mut turn = None;
     let call = match RustcCall::recorded(key) {
         Some(call) => Ok(call),
-        None if is_dry && needs_addition(folder, arguments) => std::process::exit(WAITING),
+        None if is_dry && needs_addition(folder, arguments, lock.as_mut()) => {
+            std::process::exit(WAITING)
+        }
         None => {
             // Without it, the same dependencies may be built twice.
             turn = lock.as_ref().and_then(|lock| lock.take_turn().ok());
@@ -220,7 +222,7 @@ fn follow(folder: &Path, call: &RustcCall, is_dry: bool) -> io::Result<Session> 
 }
 
 /// Returns true if new dependencies require another one, which is written to [`ADDITION`].
-fn needs_addition(folder: &Path, arguments: &[OsString]) -> bool {
+fn needs_addition(folder: &Path, arguments: &[OsString], lock: Option<&mut Lock>) -> bool {
     let file = Path::new(DRY_RUN).join(ADDITION);
     if !file.exists() {
         return false;
@@ -235,7 +237,7 @@ fn needs_addition(folder: &Path, arguments: &[OsString]) -> bool {
         asked.push(OFFLINE.into());
     }
     // The build reports errors of the resolution.
-    let answer = observed(folder, &asked, |_| false).ok();
+    let answer = combined(folder, &asked, lock, |_| false).ok();
     let answer = answer.filter(|answer| answer.code == 0);
     let manifest = fs::read_to_string("Cargo.toml").unwrap_or_default();
     let addition = answer.and_then(|answer| tokio_for(&answer.output, &manifest));
@@ -394,10 +396,10 @@ impl CargoAnswer {
 fn resolved(
     folder: &Path,
     arguments: &[OsString],
-    lock: Option<Lock>,
+    mut lock: Option<Lock>,
     mut taken: impl FnMut(&str) -> bool,
 ) -> io::Result<CargoAnswer> {
-    let mut answer = observed(folder, arguments, &mut taken)?;
+    let mut answer = combined(folder, arguments, lock.as_mut(), &mut taken)?;
     let is_offline = arguments.iter().any(|argument| argument == OFFLINE);
     let errors = String::from_utf8_lossy(&answer.errors);
     if answer.code != 0 && !is_offline && error_hints::is_unreachable(&errors) {
@@ -411,6 +413,24 @@ fn resolved(
     io::stderr().write_all(&answer.errors)?;
     if let Some(lock) = lock {
         lock.end(answer.code == 0)?;
+    }
+    Ok(answer)
+}
+
+/// Runs the real cargo, and repeats it without the versions of other sets of dependencies if they
+/// cannot be combined.
+fn combined(
+    folder: &Path,
+    arguments: &[OsString],
+    lock: Option<&mut Lock>,
+    mut taken: impl FnMut(&str) -> bool,
+) -> io::Result<CargoAnswer> {
+    let answer = observed(folder, arguments, &mut taken)?;
+    if answer.code != 0
+        && let Some(lock) = lock
+        && lock.give_way(&String::from_utf8_lossy(&answer.errors))?
+    {
+        return observed(folder, arguments, taken);
     }
     Ok(answer)
 }

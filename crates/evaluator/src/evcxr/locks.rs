@@ -27,6 +27,9 @@ const MAX_LOCKS: usize = 256;
 /// The environment variable with which rust-analyzer makes cargo use a copy of the lock file.
 const COPY_VAR: &str = "CARGO_RESOLVER_LOCKFILE_PATH";
 
+/// The text with which cargo reports versions that cannot be combined.
+const CONFLICT: &str = "failed to select a version for";
+
 /// The placeholder package with which evcxr tries out a dependency.
 const TRIAL: &str = "name = \"evcxr_dummy_validate_dep\"";
 
@@ -43,6 +46,8 @@ pub(super) struct Lock {
     before: Option<Option<Vec<u8>>>,
     /// The lines of the manifest with the dependencies.
     dependencies: Vec<String>,
+    /// If the file has versions of other sets, the contents without them.
+    without_others: Option<String>,
 }
 
 impl Lock {
@@ -69,6 +74,7 @@ impl Lock {
         let dependencies = dependencies(manifest);
         let kept_versions = fs::read_to_string(&kept).ok();
         let kept_versions = kept_versions.map(|kept| known_versions::lock(&kept).to_owned());
+        let mut without_others = None;
         let known = kept_versions.map(String::into_bytes).or_else(|| {
             // A session keeps its versions; the first set starts with those of the library.
             let has_library = found.as_deref().is_some_and(names_library);
@@ -77,7 +83,9 @@ impl Lock {
                 false => library_lock(manifest),
             };
             let base = String::from_utf8(base?).ok()?;
-            Some(known_versions::add(&base, &dependencies, locks).into_bytes())
+            let with_others = known_versions::add(&base, &dependencies, locks);
+            without_others = (with_others != base).then_some(base);
+            Some(with_others.into_bytes())
         });
         if let Some(known) = known
             && found.as_ref() != Some(&known)
@@ -91,6 +99,7 @@ impl Lock {
             kept,
             before,
             dependencies: dependencies.into_iter().map(str::to_owned).collect(),
+            without_others,
         }
     }
 
@@ -105,6 +114,24 @@ impl Lock {
         let file = fs::File::create(path)?;
         file.lock()?;
         Ok(file)
+    }
+
+    /// Removes the versions of other sets, if cargo's errors say that it cannot combine them, which
+    /// it takes for locked; returns true if cargo is to be called again.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub(super) fn give_way(&mut self, errors: &str) -> io::Result<bool> {
+        match self.without_others.take() {
+            Some(base) if errors.contains(CONFLICT) => {
+                fs::write(&self.used, base)?;
+                Ok(true)
+            }
+            other => {
+                self.without_others = other;
+                Ok(false)
+            }
+        }
     }
 
     /// Ends the call of cargo, successful or not.
@@ -321,6 +348,34 @@ mod tests {
             again,
             base.clone() + &package("frames", "0.5.1") + &package("libc", "0.2.1")
         );
+    }
+
+    #[test]
+    fn versions_of_other_sets_give_way() {
+        let folder = tempfile::tempdir().unwrap();
+        let (used, locks) = (folder.path().join("Cargo.lock"), folder.path().join("l"));
+        let base = "version = 4\n\n[[package]]\nname = \"phalanx\"\n";
+        let package =
+            "\n[[package]]\nname = \"libc\"\nversion = \"0.2.1\"\nsource = \"registry+x\"\n";
+        let begin = |lines: &str| Lock::begin(&manifest("ctx", lines), used.clone(), &locks);
+        let lock = begin("a = \"1\"");
+        fs::write(&used, format!("{base}{package}")).unwrap();
+        lock.end(true).unwrap();
+
+        fs::write(&used, base).unwrap();
+        let mut lock = begin("b = \"1\"");
+        assert_eq!(
+            fs::read_to_string(&used).unwrap(),
+            format!("{base}{package}")
+        );
+        assert!(!lock.give_way("error: no matching package found").unwrap());
+        let conflict = "error: failed to select a version for `libc`.";
+        assert!(lock.give_way(conflict).unwrap());
+        assert_eq!(fs::read_to_string(&used).unwrap(), base);
+        assert!(!lock.give_way(conflict).unwrap(), "it is the set's own");
+        // What a set has been resolved to is not questioned.
+        fs::write(&used, base).unwrap();
+        assert!(!begin("a = \"1\"").give_way(conflict).unwrap());
     }
 
     #[test]

@@ -126,7 +126,7 @@ impl Location {
     }
 }
 
-/// Shortens `ctx::sleep_here` to `sleep_here`; closures have no name.
+/// Shortens `notebook::sleep_here` to `sleep_here`; closures have no name.
 fn short(name: &str) -> String {
     if name.contains("{{closure}}") {
         return "<closure>".to_owned();
