@@ -73,8 +73,15 @@ pub use crate::listeners::process_events;
 macro_rules! widget {
     ($(#[$doc:meta])* $name:ident, $kind:expr) => {
         $(#[$doc])*
-        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[derive(Clone, PartialEq, Eq)]
         pub struct $name(crate::widgets::model::Model);
+
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                // Its state is the kernel's, and formatting asks nobody.
+                f.write_str(stringify!($name))
+            }
+        }
 
         impl crate::widgets::Widget for $name {
             const KIND: crate::widgets::build::WidgetKind = $kind;
