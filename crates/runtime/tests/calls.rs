@@ -176,7 +176,7 @@ async fn calls_that_are_sent_ahead_keep_their_output_and_their_order() {
     let mut expected = Vec::new();
     for round in 0..300 {
         let text = format!("{round}");
-        let (script, told) = match round % 4 {
+        let (script, printed) = match round % 4 {
             0 => ("print-input\nreturn 1", format!("stdout: {round}\n1")),
             1 => ("return 2", "2".to_owned()),
             2 => ("eprint oh\nreturn 3", "stderr: oh\n3".to_owned()),
@@ -184,22 +184,22 @@ async fn calls_that_are_sent_ahead_keep_their_output_and_their_order() {
             _ => ("lines 30000\nreturn 4", "4".to_owned()),
         };
         let run = session.submit_call(script, text.into_bytes());
-        expected.push((run.0, told));
+        expected.push((run.0, printed));
     }
     let all = collect(&mut session, 300).await;
-    for ((run, told), (expected_run, expected)) in all.into_iter().zip(expected) {
+    for ((run, printed), (expected_run, expected)) in all.into_iter().zip(expected) {
         assert_eq!(run, expected_run);
         if expected == "4" {
-            let lines = told.replace("stdout: ", "");
+            let lines = printed.replace("stdout: ", "");
             assert_eq!(
                 lines.lines().count(),
                 30_001,
                 "{}",
-                &told[..200.min(told.len())]
+                &printed[..200.min(printed.len())]
             );
             assert!(lines.ends_with("4"));
         } else {
-            assert_eq!(told, expected);
+            assert_eq!(printed, expected);
         }
     }
 }

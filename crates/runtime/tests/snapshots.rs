@@ -181,10 +181,10 @@ async fn threads_that_wait_are_told_of_when_they_are_gone() {
     assert_eq!(session.run("show kept").await.0, [stdout("1\n")]);
     let (outputs, outcome) = session.run("abort").await;
     assert_eq!(outcome, abandoned("signal 6 (SIGABRT)"));
-    assert!(told(&outputs, "`pool-0`, `pool-1`"), "{outputs:?}");
+    assert!(shows(&outputs, "`pool-0`, `pool-1`"), "{outputs:?}");
     assert_eq!(session.run("show kept").await.0, [stdout("1\n")]);
     let (outputs, _) = session.run("abort").await;
-    assert!(!told(&outputs, "pool"), "{outputs:?}");
+    assert!(!shows(&outputs, "pool"), "{outputs:?}");
 }
 
 #[tokio::test]
@@ -193,7 +193,7 @@ async fn with_threads_at_work_the_user_is_told_once_what_a_crash_costs() {
     session.run("let kept = 1\nwork pool-0").await;
     let (outputs, _) = session.run("show kept").await;
     assert!(
-        told(&outputs, "without a snapshot") && told(&outputs, "`pool-0`"),
+        shows(&outputs, "without a snapshot") && shows(&outputs, "`pool-0`"),
         "{outputs:?}"
     );
     assert_eq!(session.run("show kept").await.0, [stdout("1\n")]);
@@ -240,7 +240,7 @@ async fn much_output_before_a_crash_arrives_whole() {
     assert_eq!(outputs, [stdout(&expected)]);
 }
 
-fn told(outputs: &[Output], what: &str) -> bool {
+fn shows(outputs: &[Output], what: &str) -> bool {
     outputs.iter().any(|output| {
         matches!(output, Output::Stream { name: StreamName::Stderr, text } if text.contains(what))
     })

@@ -481,8 +481,8 @@ impl Capture {
         let interrupted = run.report.as_ref().is_some_and(|report| {
             matches!(report.failure.as_deref(), Some(Failure::Interrupted { .. }))
         });
-        let told = matches!(outcome, Outcome::Errored { .. } | Outcome::VariablesLost(_));
-        if !told && !interrupted {
+        let is_in_outcome = matches!(outcome, Outcome::Errored { .. } | Outcome::VariablesLost(_));
+        if !is_in_outcome && !interrupted {
             self.stream(StreamName::Stderr, line);
         }
         // Restored, to attribute the output that is still held.
@@ -535,14 +535,14 @@ fn last_line_start(text: &str) -> usize {
 fn located(run: Option<&CapturedRun>, text: &str) -> String {
     let mut parts = text.split(PANICKED);
     let first = parts.next().unwrap_or_default().to_owned();
-    parts.fold(first, |told, part| {
+    parts.fold(first, |text, part| {
         let is_place = |c: char| c.is_ascii_digit() || c == ':';
         let end = part.find(|c| !is_place(c)).unwrap_or(part.len());
         let place = part[..end].trim_end_matches(':');
         let location = run.map(|run| run.locate(format!("{COMPILED}{place}")));
         let location = location.filter(|location| !location.starts_with(COMPILED));
         let location = location.as_deref().unwrap_or("another cell");
-        format!("{told}panicked at {location}{}", &part[place.len()..])
+        format!("{text}panicked at {location}{}", &part[place.len()..])
     })
 }
 

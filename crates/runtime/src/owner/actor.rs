@@ -70,9 +70,9 @@ pub(super) struct Actor {
     pub(super) capture: Capture,
     pub(super) calls: Calls,
     pub(super) text: PendingText,
-    pub(super) protection: ActiveSnapshot,
+    pub(super) snapshot: ActiveSnapshot,
     /// Connections that have not identified themselves as snapshots yet.
-    pub(super) newcomers: JoinSet<Option<StandbySnapshot>>,
+    pub(super) arriving: JoinSet<Option<StandbySnapshot>>,
     pub(super) control_open: bool,
     supervisor_open: bool,
     /// The process group of the runtime's processes and their children, except those that have left
@@ -81,7 +81,7 @@ pub(super) struct Actor {
     /// Libraries that every process must load.
     pub(super) loaded: Vec<PathBuf>,
     /// True once the user has been notified of cells that run without a snapshot.
-    pub(super) told: bool,
+    pub(super) is_notified: bool,
     stop: RunStop,
     pub(super) backlog: VecDeque<RuntimeEvent>,
     events: mpsc::Sender<RuntimeEvent>,
@@ -106,13 +106,13 @@ pub(super) async fn run(
         capture: Capture::default(),
         calls: Calls::default(),
         text: PendingText::default(),
-        protection: ActiveSnapshot::default(),
-        newcomers: JoinSet::new(),
+        snapshot: ActiveSnapshot::default(),
+        arriving: JoinSet::new(),
         control_open: true,
         supervisor_open: true,
         group,
         loaded: Vec::new(),
-        told: false,
+        is_notified: false,
         stop: RunStop::default(),
         backlog: VecDeque::new(),
         events,
@@ -137,9 +137,9 @@ pub(super) async fn run(
                 if pid == actor.process.pid =>
             {
                 let status = describe(ExitStatus::from_raw(status));
-                actor.hear_out();
-                actor.settle_overdue();
-                if actor.stop.is_final() || !actor.take_over(&status).await {
+                actor.drain_control();
+                actor.end_unmarked();
+                if actor.stop.is_final() || !actor.fail_over(&status).await {
                     actor.died(&status).await;
                     return;
                 }
@@ -188,7 +188,7 @@ impl Actor {
             event = receive(control, announced), if self.control_open => event,
             reply = supervisor.next(), if self.supervisor_open => Event::Supervisor(reply),
             connected = snapshots.accept() => Event::Snapshot(connected.map(|(stream, _)| stream)),
-            Some(Ok(sleeper)) = self.newcomers.join_next() => Event::Arrived(sleeper),
+            Some(Ok(standby)) = self.arriving.join_next() => Event::Arrived(standby),
             connected = host.accept() => Event::Connected(connected.map(|(stream, _)| stream)),
             Some(call) = self.host_calls.recv() => Event::Called(call),
             event = stdin.next() => Event::Stdin(event),
@@ -239,16 +239,18 @@ impl Actor {
                 }
                 // The notice that a cell runs without a snapshot has been given; the cell may have
                 // ended with these bytes.
-                Some(_) if !self.told || self.calls.running().is_some() => self.hear_out(),
+                Some(_) if !self.is_notified || self.calls.running().is_some() => {
+                    self.drain_control()
+                }
                 Some(_) => self.attribute_pending(),
             },
             Event::Control(Ok(reply)) => {
                 self.reply(reply);
-                self.hear_more();
+                self.drain_after_message();
             }
             Event::Value(Ok(value)) => {
                 self.returned(value);
-                self.hear_more();
+                self.drain_after_message();
             }
             Event::Control(Err(error)) | Event::Value(Err(error)) => {
                 self.control_open = false;
@@ -258,9 +260,9 @@ impl Actor {
                 }
                 // Otherwise the process is exiting; its exit is handled as an event.
             }
-            Event::Snapshot(Ok(stream)) => self.newcomers_push(stream),
+            Event::Snapshot(Ok(stream)) => self.await_standby(stream),
             Event::Snapshot(Err(error)) => tracing::warn!(%error, "the control socket failed"),
-            Event::Arrived(Some(sleeper)) => self.protection.arrived(sleeper),
+            Event::Arrived(Some(standby)) => self.snapshot.arrived(standby),
             // The exit of a child that runs no cells; the supervisor's own is reported by `Gone`.
             Event::Supervisor(reply) => self.supervisor_open &= reply.is_ok(),
             Event::Arrived(None) => {}
@@ -275,7 +277,7 @@ impl Actor {
             Event::Stdin(StdinEvent::Look) => {
                 if self.process.stdin.is_wanted(self.process.pid) {
                     // A prompt may be in transit.
-                    self.catch_up();
+                    self.flush_output();
                     self.ask(CellRequest::ReadLine);
                 }
             }
@@ -320,14 +322,14 @@ impl Actor {
             RuntimeReply::LoadFailed { run, message } => self.load_failed(run, &message),
             RuntimeReply::Unprotected { after, why } => {
                 self.unprotected(&why);
-                self.protection.missing(after, why);
+                self.snapshot.missing(after, why);
             }
             RuntimeReply::Ready { .. } | RuntimeReply::Loaded | RuntimeReply::Asleep { .. } => {}
         }
     }
 
-    pub(super) fn newcomers_push(&mut self, stream: UnixStream) {
-        self.newcomers
+    pub(super) fn await_standby(&mut self, stream: UnixStream) {
+        self.arriving
             .spawn(StandbySnapshot::arrived(Wire::new(stream)));
     }
 
@@ -364,16 +366,16 @@ impl Actor {
         // Cells change the namespace.
         let changed = self.calls.end_run(run).unwrap_or(true);
         if changed && !matches!(outcome, Outcome::Abandoned { .. }) {
-            self.protection.stands(run);
+            self.snapshot.record_run(run);
         }
         self.backlog.push_back(RuntimeEvent::Ended { run, outcome });
         self.start_next();
     }
 
     /// Handles all messages received after the current one.
-    fn hear_more(&mut self) {
-        if self.hear_rest() || self.is_text_pending() {
-            self.hear_out();
+    fn drain_after_message(&mut self) {
+        if self.drain_received() || self.is_text_pending() {
+            self.drain_control();
         }
     }
 
@@ -387,7 +389,7 @@ impl Actor {
 
     /// Ends a run that has ended according to the runtime's reply, although its process has exited
     /// since.
-    fn settle_overdue(&mut self) {
+    fn end_unmarked(&mut self) {
         if let Some(run) = self.stop.take_unmarked() {
             self.read_pipes();
             self.attribute_pending();
@@ -404,7 +406,7 @@ impl Actor {
         let words = self.process.page.words();
         words[STOP_WORD].store(1, Ordering::SeqCst);
         let circumstances = Interrupted {
-            is_protected: self.protection.is_ready(),
+            is_protected: self.snapshot.is_ready(),
             polls: words[ASKED_WORD].load(Ordering::SeqCst) != 0,
         };
         if self.stop.interrupt(circumstances, Instant::now()) {
@@ -430,7 +432,8 @@ impl Actor {
 
     async fn kill_runner(&mut self) {
         let pid = self.process.pid;
-        self.tell_supervisor(&SupervisorRequest::Kill { pid }).await;
+        self.request_supervisor(&SupervisorRequest::Kill { pid })
+            .await;
     }
 
     /// Ends the run of a cell that could not be loaded, with the loader's message.
@@ -446,7 +449,7 @@ impl Actor {
             HostRequest::Output(output) => {
                 if self.calls.running().is_some() {
                     // Attributed to the call that is running by now.
-                    self.hear_out();
+                    self.drain_control();
                 }
                 let place = self.capture.place(output);
                 call.reply.send(HostReply::Place(place));
@@ -457,7 +460,7 @@ impl Actor {
 
     /// Passes a request on to the kernel, or to whoever stands in for it.
     fn call_kernel(&mut self, request: KernelRequest, raw: Vec<Payload>, reply: HostReplier) {
-        self.catch_up();
+        self.flush_output();
         self.backlog.push_back(RuntimeEvent::HostCall(HostCall {
             run: self.capture.running(),
             request,
@@ -486,10 +489,10 @@ impl Actor {
     }
 
     /// Captures the output of the cell before a host call is handled.
-    fn catch_up(&mut self) {
+    fn flush_output(&mut self) {
         self.read_pipes();
         match self.calls.running() {
-            Some(_) => self.hear_out(),
+            Some(_) => self.drain_control(),
             None => self.attribute_pending(),
         }
         self.capture.release();
@@ -527,7 +530,7 @@ impl Actor {
     async fn died(mut self, status: &str) {
         // The processes it started must not outlive it.
         self.end().await;
-        let lost = self.lose_calls();
+        let lost = self.take_unstarted_calls();
         let StartedRuntime { stdout, stderr, .. } = &mut self.process;
         let capture = &mut self.capture;
         if self.open[0] {

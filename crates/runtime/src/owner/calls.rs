@@ -15,7 +15,7 @@ use std::sync::atomic::Ordering;
 #[derive(Debug, Default)]
 pub(super) struct Calls {
     /// The first one is running, as far as known.
-    flying: VecDeque<RunId>,
+    pending: VecDeque<RunId>,
     /// The reply to the first call, if its value follows on the control socket.
     announced: Option<ReturnedCall>,
     /// True if the first call has changed the namespace; valid once its value has arrived.
@@ -35,13 +35,13 @@ pub(super) struct ReturnedCall {
 impl Calls {
     /// Adds a call; returns true if no other call precedes it.
     pub fn begin(&mut self, run: RunId) -> bool {
-        self.flying.push_back(run);
-        self.flying.len() == 1
+        self.pending.push_back(run);
+        self.pending.len() == 1
     }
 
     /// The running call, as far as known.
     pub fn running(&self) -> Option<RunId> {
-        self.flying.front().copied()
+        self.pending.front().copied()
     }
 
     /// Records the reply to the running call, whose value follows on the control socket.
@@ -65,20 +65,20 @@ impl Calls {
 
     /// Ends a run; returns whether it has changed the namespace, if it was a call.
     pub fn end_run(&mut self, run: RunId) -> Option<bool> {
-        self.flying.pop_front_if(|flying| *flying == run)?;
+        self.pending.pop_front_if(|pending| *pending == run)?;
         self.announced = None;
         Some(std::mem::take(&mut self.changed))
     }
 
     /// Returns the calls that have not started, since the process has exited.
-    pub fn not_begun(&mut self) -> Vec<RunId> {
-        let begun = self.flying.len().min(1);
-        self.flying.drain(begun..).collect()
+    pub fn take_unstarted(&mut self) -> Vec<RunId> {
+        let begun = self.pending.len().min(1);
+        self.pending.drain(begun..).collect()
     }
 
     /// The last pending call.
     fn last(&self) -> Option<RunId> {
-        self.flying.back().copied()
+        self.pending.back().copied()
     }
 }
 
@@ -98,7 +98,7 @@ impl Actor {
             .control
             .queue_with(&request, call.args.into_frame())
         {
-            self.hear_out();
+            self.drain_control();
             self.capture.fail(run, &format!("the arguments: {error}"));
         }
     }
@@ -136,9 +136,9 @@ impl Actor {
     }
 
     /// Returns the calls that were sent ahead to a process that has exited.
-    pub(super) fn lose_calls(&mut self) -> Vec<RunId> {
+    pub(super) fn take_unstarted_calls(&mut self) -> Vec<RunId> {
         self.attribute_pending();
-        self.calls.not_begun()
+        self.calls.take_unstarted()
     }
 
     /// Handles the value of a function, which ends the call; returns true if pipes were read for
@@ -149,7 +149,7 @@ impl Actor {
         };
         let value = self.taken(Payload::read(value.into()));
         self.backlog.push_back(RuntimeEvent::Value { run, value });
-        let read = self.let_go_up_to(written);
+        let read = self.attribute_up_to(written);
         self.capture.end_run(run);
         self.collect();
         read
@@ -171,12 +171,12 @@ impl Actor {
     }
 
     /// Handles all messages of a process that has exited, and attributes the output written since.
-    pub(super) fn hear_out(&mut self) {
+    pub(super) fn drain_control(&mut self) {
         // The output of a call is read after the reports on earlier calls, which precede it.
         loop {
             // Its snapshot holds the connection too, so that it is not closed.
             self.process.control.read_all();
-            if !self.hear_rest() {
+            if !self.drain_received() {
                 break;
             }
         }
@@ -184,7 +184,7 @@ impl Actor {
     }
 
     /// Handles the messages received with the last one; returns true if pipes were read for them.
-    pub(super) fn hear_rest(&mut self) -> bool {
+    pub(super) fn drain_received(&mut self) -> bool {
         let mut read = false;
         loop {
             if self.calls.announced().is_some() {
@@ -238,7 +238,7 @@ mod tests {
     #[test]
     fn a_process_that_is_gone_has_begun_one() {
         let mut calls = Calls::default();
-        assert_eq!(calls.not_begun(), []);
+        assert_eq!(calls.take_unstarted(), []);
         calls.begin(RUN);
         calls.begin(NEXT);
         calls.announce(ReturnedCall {
@@ -246,7 +246,7 @@ mod tests {
             changed: true,
             written: [0, 0],
         });
-        assert_eq!(calls.not_begun(), [NEXT]);
+        assert_eq!(calls.take_unstarted(), [NEXT]);
         assert_eq!(calls.end_run(RUN), Some(false), "its value has not come");
         assert_eq!(calls.announced(), None);
     }

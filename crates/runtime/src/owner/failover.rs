@@ -59,55 +59,55 @@ impl StandbySnapshot {
 /// The current snapshot of the running process.
 #[derive(Default)]
 pub(super) struct ActiveSnapshot {
-    sleeper: Option<StandbySnapshot>,
+    standby: Option<StandbySnapshot>,
     /// The number of the newest snapshot that has arrived.
     newest: u32,
     /// The run after which no snapshot could be taken, and the reason.
     missing: Option<(Option<RunId>, NoSnapshot)>,
     /// The last run whose effects must be kept.
-    standing: Option<RunId>,
+    last_run: Option<RunId>,
 }
 
 impl ActiveSnapshot {
     /// Replaces the previous snapshot, unless that is newer.
-    pub(super) fn arrived(&mut self, sleeper: StandbySnapshot) {
-        if sleeper.number > self.newest {
-            self.newest = sleeper.number;
+    pub(super) fn arrived(&mut self, standby: StandbySnapshot) {
+        if standby.number > self.newest {
+            self.newest = standby.number;
             self.missing = None;
-            self.sleeper = Some(sleeper);
+            self.standby = Some(standby);
         }
     }
 
     pub(super) fn missing(&mut self, after: Option<RunId>, why: NoSnapshot) {
-        self.sleeper = None;
+        self.standby = None;
         self.missing = Some((after, why));
     }
 
     /// Records that a run has ended and its effects must be kept.
-    pub(super) fn stands(&mut self, run: RunId) {
-        self.standing = Some(run);
+    pub(super) fn record_run(&mut self, run: RunId) {
+        self.last_run = Some(run);
     }
 
     /// Returns true if a snapshot has the state before the running cell.
     pub(super) fn is_ready(&self) -> bool {
-        self.sleeper
+        self.standby
             .as_ref()
-            .is_some_and(|sleeper| sleeper.after == self.standing)
+            .is_some_and(|standby| standby.after == self.last_run)
     }
 
     /// Returns true while it is not known whether there is a snapshot.
-    fn is_open(&self) -> bool {
+    fn is_undecided(&self) -> bool {
         let known = self.missing.as_ref().map(|(after, _)| *after);
-        !self.is_ready() && known != Some(self.standing)
+        !self.is_ready() && known != Some(self.last_run)
     }
 }
 
 impl Actor {
     /// Makes a snapshot take over from a process that has exited with `status`; returns false if
     /// there is none.
-    pub(super) async fn take_over(&mut self, status: &str) -> bool {
+    pub(super) async fn fail_over(&mut self, status: &str) -> bool {
         let deadline = Instant::now() + ARRIVAL_LIMIT;
-        while self.protection.is_open() {
+        while self.snapshot.is_undecided() {
             let arriving = self.next_arrival();
             if !matches!(
                 tokio::time::timeout_at(deadline.into(), arriving).await,
@@ -116,14 +116,14 @@ impl Actor {
                 break;
             }
         }
-        if !self.protection.is_ready() {
+        if !self.snapshot.is_ready() {
             return false;
         }
-        let Some(sleeper) = self.protection.sleeper.take() else {
+        let Some(standby) = self.snapshot.standby.take() else {
             return false;
         };
-        let threads = sleeper.threads.clone();
-        if let Err(error) = self.wake(sleeper).await {
+        let threads = standby.threads.clone();
+        if let Err(error) = self.wake(standby).await {
             tracing::error!(%error, "a snapshot does not take over");
             return false;
         }
@@ -132,7 +132,7 @@ impl Actor {
             let text = notice::without_threads(&threads);
             self.capture.notice(text);
         }
-        let lost = self.lose_calls();
+        let lost = self.take_unstarted_calls();
         self.capture.abandon(status);
         self.collect();
         let recalled = lost.into_iter().map(|run| RuntimeEvent::Recalled { run });
@@ -144,12 +144,12 @@ impl Actor {
     async fn next_arrival(&mut self) -> bool {
         tokio::select! {
             accepted = self.process.snapshots.accept() => match accepted {
-                Ok((stream, _)) => self.newcomers_push(stream),
+                Ok((stream, _)) => self.await_standby(stream),
                 Err(_) => return false,
             },
-            Some(Ok(sleeper)) = self.newcomers.join_next() => {
-                if let Some(sleeper) = sleeper {
-                    self.protection.arrived(sleeper);
+            Some(Ok(standby)) = self.arriving.join_next() => {
+                if let Some(standby) = standby {
+                    self.snapshot.arrived(standby);
                 }
             }
             reply = self.process.control.next(), if self.control_open => match reply {
@@ -160,10 +160,10 @@ impl Actor {
         true
     }
 
-    async fn wake(&mut self, mut sleeper: StandbySnapshot) -> io::Result<()> {
-        let snapshot = sleeper.pid;
-        let spared = std::mem::take(&mut sleeper.children);
-        self.tell_supervisor(&SupervisorRequest::Settle { snapshot, spared })
+    async fn wake(&mut self, mut standby: StandbySnapshot) -> io::Result<()> {
+        let snapshot = standby.pid;
+        let spared = std::mem::take(&mut standby.children);
+        self.request_supervisor(&SupervisorRequest::Settle { snapshot, spared })
             .await;
         let settled = async {
             loop {
@@ -177,12 +177,12 @@ impl Actor {
         self.read_pipes();
         self.attribute_pending();
         self.process.page.words()[RUN_WORD].store(IDLE, Ordering::SeqCst);
-        sleeper.wire.send(&SnapshotRequest::Wake).await?;
-        let woken = timeout(WAKE_LIMIT, sleeper.wire.next()).await??;
+        standby.wire.send(&SnapshotRequest::Wake).await?;
+        let woken = timeout(WAKE_LIMIT, standby.wire.next()).await??;
         let RuntimeReply::Ready { pid } = woken else {
             return Err(io::Error::other("it sent an unexpected reply"));
         };
-        self.process.control = sleeper.wire;
+        self.process.control = standby.wire;
         self.control_open = true;
         self.process.pid = pid;
         self.pid.store(pid, Ordering::SeqCst);
@@ -196,16 +196,16 @@ impl Actor {
 
     /// Notifies the user, once, that a cell runs without a snapshot.
     pub(super) fn unprotected(&mut self, why: &NoSnapshot) {
-        if self.told || self.capture.running().is_none() {
+        if self.is_notified || self.capture.running().is_none() {
             return;
         }
         if let Some(text) = notice::unprotected(why) {
-            self.told = true;
+            self.is_notified = true;
             self.capture.notice(text);
         }
     }
 
-    pub(super) async fn tell_supervisor(&mut self, request: &SupervisorRequest) {
+    pub(super) async fn request_supervisor(&mut self, request: &SupervisorRequest) {
         if let Err(error) = self.process.supervisor.send(request).await {
             // Its exit is handled as an event.
             tracing::warn!(%error, "the runtime's supervisor takes no more requests");
@@ -218,7 +218,7 @@ mod tests {
     use super::*;
     use tokio::net::UnixStream;
 
-    fn sleeper(number: u32, after: RunId) -> StandbySnapshot {
+    fn standby(number: u32, after: RunId) -> StandbySnapshot {
         let (stream, _) = UnixStream::pair().unwrap();
         StandbySnapshot {
             wire: Wire::new(stream),
@@ -233,13 +233,13 @@ mod tests {
     #[tokio::test]
     async fn the_newest_snapshot_counts_in_whatever_order_they_are_heard_of() {
         let (first, second) = (RunId(1), RunId(2));
-        let mut protection = ActiveSnapshot::default();
-        protection.stands(second);
-        protection.arrived(sleeper(8, second));
-        assert!(protection.is_ready());
-        protection.arrived(sleeper(7, first));
-        assert!(protection.is_ready(), "the older one is gone");
-        protection.arrived(sleeper(9, first));
-        assert!(!protection.is_ready());
+        let mut snapshot = ActiveSnapshot::default();
+        snapshot.record_run(second);
+        snapshot.arrived(standby(8, second));
+        assert!(snapshot.is_ready());
+        snapshot.arrived(standby(7, first));
+        assert!(snapshot.is_ready(), "the older one is gone");
+        snapshot.arrived(standby(9, first));
+        assert!(!snapshot.is_ready());
     }
 }

@@ -97,7 +97,7 @@ impl Actor {
 
     /// Attributes the text written by then to the run that has just ended; returns true if pipes
     /// had to be read.
-    pub(super) fn let_go_up_to(&mut self, written: [u32; 2]) -> bool {
+    pub(super) fn attribute_up_to(&mut self, written: [u32; 2]) -> bool {
         let outstanding = |text: &PendingText, at: usize| {
             let since = written[at].wrapping_sub(text.placed[at]);
             // Negative if a child process of the cell has the pipe and continues to write.

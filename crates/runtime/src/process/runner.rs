@@ -5,7 +5,7 @@ use super::byte_counter::ByteCounter;
 use super::control::Control;
 use super::library::LoadedCells;
 use super::oom::OomScore;
-use super::setting::take_over;
+use super::setting::apply;
 use super::snapshot::{SnapshotRole, Snapshots};
 use super::{ProcessError, call};
 use crate::output::end_marker;
@@ -92,7 +92,7 @@ impl Runner {
     fn perform(&mut self, request: RuntimeRequest) -> Result<(), ProcessError> {
         match request {
             RuntimeRequest::Set(setting) => {
-                take_over(setting);
+                apply(setting);
                 self.is_stale = true;
                 Ok(())
             }

@@ -3,7 +3,7 @@
 use phalanx_protocol::runtime::Setting;
 
 /// Applies a setting; a failure is reported on stderr.
-pub(super) fn take_over(setting: Setting) {
+pub(super) fn apply(setting: Setting) {
     match setting {
         Setting::Folder(folder) => {
             if let Err(error) = std::env::set_current_dir(&folder) {

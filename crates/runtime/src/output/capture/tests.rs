@@ -123,12 +123,12 @@ fn a_panic_of_another_thread_is_at_its_place_in_the_cell() {
         .err("\nthread '<unnamed>' (8) panicked at src/lib.rs:3:5:\n")
         .err("at src/lib.rs:30:5\n");
     let shown = cell.end().concat();
-    for told in [
+    for part in [
         "thread 'größe' (7) panicked at cell:3:5:\\n",
         "thread '<unnamed>' (8) panicked at another cell:\\n",
         "at src/lib.rs:30:5\\n",
     ] {
-        assert!(shown.contains(told), "{told}: {shown}");
+        assert!(shown.contains(part), "{part}: {shown}");
     }
 }
 
@@ -331,9 +331,9 @@ fn what_is_printed_before_a_question_is_shown_before_it() {
 fn what_a_call_has_left_half_written_is_its_own() {
     let mut cell = Cell::new(false).out("é\x1b]phal").err("\u{e9}");
     cell.capture.end_run(RUN);
-    let told = shown(cell.capture.take());
+    let shown_outputs = shown(cell.capture.take());
     assert_eq!(
-        told,
+        shown_outputs,
         [
             r#"stdout: "é""#,
             r#"stdout: "\u{1b}]phal""#,
