@@ -122,8 +122,8 @@ impl RuntimeSlot {
                 }
                 RuntimeSlotState::Up(_, events) => match events.recv().await {
                     Some(RuntimeEvent::HostCall(call)) => {
-                        if let Some(told) = refuse(call) {
-                            return told;
+                        if let Some(event) = refuse(call) {
+                            return event;
                         }
                     }
                     Some(RuntimeEvent::Output { run, output }) => {
@@ -167,7 +167,7 @@ impl Drop for RuntimeSlot {
 /// printed for the user.
 fn refuse(call: HostCall) -> Option<EngineEvent> {
     let reads_stdin = matches!(call.request, KernelRequest::Cell(CellRequest::ReadLine));
-    let told = reads_stdin.then(|| EngineEvent::RuntimeOutput {
+    let event = reads_stdin.then(|| EngineEvent::RuntimeOutput {
         run: call.run,
         output: Output::Stream {
             name: StreamName::Stderr,
@@ -176,5 +176,5 @@ fn refuse(call: HostCall) -> Option<EngineEvent> {
     });
     let failure = not_on_engines(&call.request);
     call.reply.send(HostReply::Failed(failure));
-    told
+    event
 }

@@ -97,66 +97,66 @@ mod tests {
 
     #[test]
     fn a_value_is_kept_until_its_client_has_taken_it_over() {
-        let mut handed = SegmentStore::default();
+        let mut store = SegmentStore::default();
         let value = segment::create(b"value").unwrap();
         let reference = sent(&value);
         let value = || Payload::from(value.clone());
         // A client without a probe, or with the probe of a segment that does not exist.
-        assert_eq!(handed.hand("client", value()), inline(b"value"));
+        assert_eq!(store.hand("client", value()), inline(b"value"));
         let gone = probe(&segment::create(b"").unwrap());
-        assert!(!handed.handle_request("client", &gone));
-        assert_eq!(handed.hand("client", value()), inline(b"value"));
+        assert!(!store.handle_request("client", &gone));
+        assert_eq!(store.hand("client", value()), inline(b"value"));
 
         let known = segment::create(b"probe").unwrap();
-        assert!(!handed.handle_request("client", &probe(&known)));
-        assert_eq!(handed.hand("client", value()), reference.clone().into());
-        assert_eq!(handed.hand("another", known.into()), inline(b"probe"));
-        assert_eq!(handed.hand("client", inline(b"P1")), inline(b"P1"));
+        assert!(!store.handle_request("client", &probe(&known)));
+        assert_eq!(store.hand("client", value()), reference.clone().into());
+        assert_eq!(store.hand("another", known.into()), inline(b"probe"));
+        assert_eq!(store.hand("client", inline(b"P1")), inline(b"P1"));
     }
 
     #[test]
     fn a_value_is_let_go_of_once() {
-        let mut handed = SegmentStore::default();
+        let mut store = SegmentStore::default();
         let value = segment::create(b"value").unwrap();
         let reference = sent(&value);
-        handed.handle_request("client", &probe(&value));
-        handed.hand("client", value.into());
+        store.handle_request("client", &probe(&value));
+        store.hand("client", value.into());
         assert_eq!(
             segment::resolve(reference.clone().into()).unwrap(),
             b"value"[..]
         );
         let taken = EngineRequest::Taken(reference.clone());
-        assert!(handed.handle_request("client", &taken) && handed.handle_request("client", &taken));
+        assert!(store.handle_request("client", &taken) && store.handle_request("client", &taken));
         assert!(segment::is_out_of_reach(&reference));
-        assert_eq!(handed.bytes, 0);
+        assert_eq!(store.bytes, 0);
     }
 
     #[test]
     fn arguments_are_kept_until_no_engine_needs_them() {
-        let mut handed = SegmentStore::default();
-        let kept = sent(&handed.keep(b"arguments").unwrap());
+        let mut store = SegmentStore::default();
+        let kept = sent(&store.keep(b"arguments").unwrap());
         assert_eq!(
             segment::resolve(kept.clone().into()).unwrap(),
             b"arguments"[..]
         );
-        assert!(handed.handle_request("client", &EngineRequest::Taken(kept.clone())));
+        assert!(store.handle_request("client", &EngineRequest::Taken(kept.clone())));
         assert!(segment::is_out_of_reach(&kept));
-        assert_eq!(handed.bytes, 0);
+        assert_eq!(store.bytes, 0);
     }
 
     #[test]
     fn clients_that_take_nothing_over_cost_a_limited_amount() {
-        let mut handed = SegmentStore::default();
+        let mut store = SegmentStore::default();
         let value = segment::create(b"value").unwrap();
-        handed.handle_request("client", &probe(&value));
-        handed.bytes = MAX_BYTES;
+        store.handle_request("client", &probe(&value));
+        store.bytes = MAX_BYTES;
         let first = sent(&value);
         assert_eq!(
-            handed.hand("client", value.into()),
+            store.hand("client", value.into()),
             first.into(),
             "one is not many"
         );
         let second = segment::create(b"second").unwrap();
-        assert_eq!(handed.hand("client", second.into()), inline(b"second"));
+        assert_eq!(store.hand("client", second.into()), inline(b"second"));
     }
 }

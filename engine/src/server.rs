@@ -69,8 +69,8 @@ pub async fn run(
     let mut runtime = config.runtime.clone();
     let number = identity.id.to_string();
     runtime.env.push((ENGINE_ID_VAR.into(), number.into()));
-    let mut look = tokio::time::interval(TICK);
-    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut contact_check = tokio::time::interval(TICK);
+    contact_check.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let server = Server {
         machine: Machine::new(identity.clone(), about::handshake(store.list())),
         store: Arc::new(Mutex::new(store)),
@@ -80,12 +80,12 @@ pub async fn run(
         identity,
         runtime: RuntimeSlot::new(runtime, watched.clone()),
         watched,
-        handed: SegmentStore::default(),
+        segments: SegmentStore::default(),
         replays: ReplayGuard::default(),
         link: Some(link),
         search: None,
-        look,
-        went_on: None,
+        contact_check,
+        resumed_at: None,
         flush: None,
         parent: Box::pin(parent::ended(config.parent)),
         config,
@@ -105,15 +105,15 @@ struct Server {
     preparations: JoinSet<EngineEvent>,
     runtime: RuntimeSlot,
     watched: WatchedProcess,
-    handed: SegmentStore,
+    segments: SegmentStore,
     replays: ReplayGuard,
     /// `None` while the controller is lost.
     link: Option<EngineLink>,
     contact: ControllerContact,
     search: Option<ControllerSearch>,
-    look: Interval,
+    contact_check: Interval,
     /// The time at which the process resumed after a stop, until all waiting messages are read.
-    went_on: Option<Instant>,
+    resumed_at: Option<Instant>,
     /// The deadline of held replies.
     flush: Option<Instant>,
     parent: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
@@ -144,7 +144,7 @@ impl Server {
             let waits_since = Instant::now();
             let next = self.next().await;
             if waits_since.elapsed() > STOPPED {
-                self.went_on();
+                self.resumed();
             }
             match next {
                 NextStep::Event(event) => {
@@ -164,16 +164,16 @@ impl Server {
     /// Handles the resumption of a stopped process. The controller may have declared the engine
     /// dead and assigned its requests to others, which another channel may report: no request is
     /// started before all messages are read.
-    fn went_on(&mut self) {
+    fn resumed(&mut self) {
         tracing::info!("this process was stopped");
-        self.went_on = Some(Instant::now());
+        self.resumed_at = Some(Instant::now());
         let nothing = self.machine.handle(EngineEvent::Away, Utc::now());
         debug_assert!(nothing.is_empty(), "{nothing:?}");
     }
 
     async fn next(&mut self) -> NextStep {
         let flush = self.flush;
-        let heard = async {
+        let received = async {
             match &mut self.link {
                 Some(link) => link.next().await,
                 None => std::future::pending().await,
@@ -182,11 +182,11 @@ impl Server {
         tokio::select! {
             () = self.stop.cancelled() => NextStep::Exit(Exit::Shutdown),
             () = &mut self.parent => NextStep::Exit(Exit::ParentGone),
-            Some(wish) = self.signals.recv() => match wish {
+            Some(signal) = self.signals.recv() => match signal {
                 crate::signals::ProcessSignal::Interrupt => NextStep::Event(EngineEvent::Interrupt),
                 crate::signals::ProcessSignal::Stop => NextStep::Exit(Exit::Shutdown),
             },
-            heard = heard => self.handle_link(heard).await,
+            received = received => self.handle_link(received).await,
             event = self.runtime.next() => NextStep::Event(event),
             () = until(flush) => NextStep::Event(EngineEvent::Flush),
             Some(prepared) = self.preparations.join_next() => match prepared {
@@ -196,12 +196,12 @@ impl Server {
                     NextStep::Nothing
                 }
             },
-            _ = self.look.tick() => self.look().await,
+            _ = self.contact_check.tick() => self.check_contact().await,
         }
     }
 
-    async fn handle_link(&mut self, heard: LinkEvent) -> NextStep {
-        match heard {
+    async fn handle_link(&mut self, received: LinkEvent) -> NextStep {
+        match received {
             LinkEvent::Nothing => NextStep::Nothing,
             LinkEvent::Request(channel, frames) => match self.open(frames) {
                 Ok(envelope) => self.requested(channel, envelope),
@@ -235,7 +235,7 @@ impl Server {
             }
         };
         match self
-            .handed
+            .segments
             .handle_request(&envelope.header.session, &request)
         {
             true => NextStep::Nothing,
@@ -251,13 +251,13 @@ impl Server {
     }
 
     /// Checks the contact with the controller, and searches for it if it is lost.
-    async fn look(&mut self) -> NextStep {
+    async fn check_contact(&mut self) -> NextStep {
         let beaten = self.link.as_mut().is_some_and(EngineLink::has_beaten);
-        match self.contact.look(beaten, Instant::now()) {
+        match self.contact.check(beaten, Instant::now()) {
             ContactStep::Fine => {
                 let is_over = |at: &mut Instant| at.elapsed() >= TICK;
                 let searched = self.search.take().is_some();
-                match self.went_on.take_if(is_over).is_some() || searched {
+                match self.resumed_at.take_if(is_over).is_some() || searched {
                     true => NextStep::Event(EngineEvent::Back),
                     false => NextStep::Nothing,
                 }
@@ -406,7 +406,7 @@ impl Server {
         if !call.metadata.keep {
             return;
         }
-        match self.handed.keep(args) {
+        match self.segments.keep(args) {
             Ok(kept) => {
                 call.args = kept.clone().into();
                 Arc::make_mut(&mut call.metadata).host = host_name();
@@ -437,7 +437,7 @@ impl Server {
     async fn reply(&mut self, mut reply: OutgoingReply) {
         let client = &reply.request.header.session;
         for value in reply.reply.values_mut() {
-            *value = self.handed.hand(client, std::mem::take(value));
+            *value = self.segments.hand(client, std::mem::take(value));
         }
         let channel = reply.request.channel;
         match wire::reply(reply, &self.session) {

@@ -32,13 +32,13 @@ pub fn listen() -> std::io::Result<mpsc::Receiver<ProcessSignal>> {
     // Ends with the receiver at the next signal, or with the process.
     tokio::spawn(async move {
         loop {
-            let wish = tokio::select! {
+            let signal = tokio::select! {
                 Some(()) = interrupt.recv() => on_interrupt,
                 Some(()) = terminate.recv() => ProcessSignal::Stop,
                 Some(()) = hangup.recv() => ProcessSignal::Stop,
                 () = sender.closed() => return,
             };
-            if sender.send(wish).await.is_err() {
+            if sender.send(signal).await.is_err() {
                 return;
             }
         }

@@ -61,13 +61,13 @@ async fn read(
     requests: mpsc::Sender<Option<(RequestChannel, Frames)>>,
 ) {
     while let Some(event) = receiver.recv().await {
-        let heard = match event {
+        let event = match event {
             Event::Message(frames) => Some((channel, frames)),
             // Messages in transit are lost, and the controller has declared the engine dead.
             Event::Disconnected(_) => None,
             _ => continue,
         };
-        if requests.send(heard).await.is_err() {
+        if requests.send(event).await.is_err() {
             return;
         }
     }

@@ -8,7 +8,7 @@ const MISSED: u32 = 10;
 /// The shortest silence, for a controller with frequent heartbeats.
 const LEAST_SILENCE: Duration = Duration::from_secs(10);
 
-/// The interval of [`ControllerContact::look`].
+/// The interval of [`ControllerContact::check`].
 pub(crate) const TICK: Duration = Duration::from_secs(1);
 
 /// The longest time that one interval counts for. A process that was stopped, or whose machine was
@@ -58,7 +58,7 @@ impl ControllerContact {
     }
 
     /// Returns the step to take; `beaten` is true if a heartbeat arrived since the last call.
-    pub fn look(&mut self, beaten: bool, now: Instant) -> ContactStep {
+    pub fn check(&mut self, beaten: bool, now: Instant) -> ContactStep {
         let passed = now.saturating_duration_since(self.seen).min(LONGEST_TICK);
         self.seen = now;
         if beaten {
@@ -102,14 +102,14 @@ mod tests {
         fn silent(&mut self, seconds: u64) -> ContactStep {
             let ticks = (0..seconds).map(|_| {
                 self.now += TICK;
-                self.contact.look(false, self.now)
+                self.contact.check(false, self.now)
             });
             ticks.last().unwrap_or(ContactStep::Fine)
         }
     }
 
     #[test]
-    fn a_controller_that_is_silent_is_looked_for_until_it_is_given_up() {
+    fn a_controller_that_is_silent_is_searched_for_until_it_is_given_up() {
         let mut case = Case::new();
         assert_eq!(case.silent(29), ContactStep::Fine);
         assert_eq!(case.silent(1), ContactStep::Probe);
@@ -121,7 +121,7 @@ mod tests {
     fn a_heartbeat_makes_everything_good() {
         let mut case = Case::new();
         assert_eq!(case.silent(400), ContactStep::Probe);
-        assert_eq!(case.contact.look(true, case.now), ContactStep::Fine);
+        assert_eq!(case.contact.check(true, case.now), ContactStep::Fine);
         assert_eq!(case.silent(29), ContactStep::Fine);
         assert_eq!(case.silent(600), ContactStep::Probe);
     }
@@ -132,9 +132,9 @@ mod tests {
         case.silent(3);
         for _ in 0..3 {
             case.now += Duration::from_secs(3600);
-            assert_eq!(case.contact.look(false, case.now), ContactStep::Fine);
+            assert_eq!(case.contact.check(false, case.now), ContactStep::Fine);
             // The waiting heartbeats have been read.
-            assert_eq!(case.contact.look(true, case.now), ContactStep::Fine);
+            assert_eq!(case.contact.check(true, case.now), ContactStep::Fine);
         }
     }
 

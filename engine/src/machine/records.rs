@@ -119,7 +119,7 @@ mod tests {
     use super::*;
     use crate::machine::tests::metadata;
 
-    fn told(records: &StateRecords) -> Vec<String> {
+    fn describe(records: &StateRecords) -> Vec<String> {
         let lineage = records.lineage(StateId::new("now"));
         let cells = lineage.records.iter().map(|record| {
             let outcome = format!("{:?}", record.outcome);
@@ -149,7 +149,7 @@ mod tests {
         lost.record.lost = vec!["x".to_owned()];
         add("C", &lost, Outcome::Completed);
         assert_eq!(
-            told(&records),
+            describe(&records),
             [
                 "empty + A -> a Completed",
                 "a + B -> b~panicked Panicked",
@@ -157,7 +157,7 @@ mod tests {
             ]
         );
         records.clear();
-        assert_eq!(told(&records), [""; 0]);
+        assert_eq!(describe(&records), [""; 0]);
     }
 
     #[test]
@@ -178,7 +178,7 @@ mod tests {
         let last = metadata("100", "101");
         records.add("drop(x)", &last, last.next.clone(), &Outcome::Completed);
         assert_eq!(
-            told(&records),
+            describe(&records),
             [
                 "empty + let x = 1; -> 0 Completed",
                 "0 + x += 1; -> 100 Completed",
@@ -195,11 +195,14 @@ mod tests {
             type_name: "f64".to_owned(),
         };
         records.push(&[pushed("x"), pushed("y")]);
-        assert_eq!(told(&records), ["x: f64", "y: f64"]);
+        assert_eq!(describe(&records), ["x: f64", "y: f64"]);
         let mut binding = metadata("empty", "a");
         binding.record.binds = Some("x".to_owned());
         records.add("let x", &binding, binding.next.clone(), &Outcome::Completed);
-        assert_eq!(told(&records), ["empty + let x -> a Completed", "y: f64"]);
+        assert_eq!(
+            describe(&records),
+            ["empty + let x -> a Completed", "y: f64"]
+        );
     }
 
     #[test]

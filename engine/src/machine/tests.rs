@@ -25,7 +25,7 @@ impl Engine {
     /// Returns an engine whose runtime has started.
     fn up() -> Self {
         let mut engine = Self::new();
-        assert_eq!(engine.told(EngineEvent::RuntimeStarted), [""; 0]);
+        assert_eq!(engine.handle(EngineEvent::RuntimeStarted), [""; 0]);
         engine
     }
 
@@ -42,13 +42,13 @@ impl Engine {
     }
 
     /// Handles an event and describes the resulting commands.
-    fn told(&mut self, event: EngineEvent) -> Vec<String> {
+    fn handle(&mut self, event: EngineEvent) -> Vec<String> {
         let commands = self.machine.handle(event, NOW);
-        commands.iter().map(words).collect()
+        commands.iter().map(describe).collect()
     }
 
     fn asked(&mut self, id: &str, content: EngineRequest) -> Vec<String> {
-        self.told(EngineEvent::Requested(Box::new(request(id, content))))
+        self.handle(EngineEvent::Requested(Box::new(request(id, content))))
     }
 
     /// Submits a cell, finds its artifacts, and returns the resulting commands.
@@ -60,12 +60,12 @@ impl Engine {
 
     fn prepared(&mut self, artifacts: Result<Vec<PathBuf>, ArtifactFailure>) -> Vec<String> {
         let run = RunId(self.runs);
-        self.told(EngineEvent::Prepared { run, artifacts })
+        self.handle(EngineEvent::Prepared { run, artifacts })
     }
 
     fn ended(&mut self, outcome: Outcome) -> Vec<String> {
         let run = RunId(self.runs);
-        self.told(EngineEvent::RuntimeEnded { run, outcome })
+        self.handle(EngineEvent::RuntimeEnded { run, outcome })
     }
 
     /// Ends the running call with a value.
@@ -136,7 +136,7 @@ fn cell(base: &str, next: &str) -> EngineRequest {
     execute(Ok(metadata(base, next)))
 }
 
-fn words(command: &EngineCommand) -> String {
+fn describe(command: &EngineCommand) -> String {
     match command {
         EngineCommand::Publish { parent, output } => {
             let parent = parent.as_ref().map_or("-", |header| &header.msg_id);
@@ -212,9 +212,9 @@ fn the_life_of_a_cell() {
         name: StreamName::Stdout,
         text: "é".to_owned(),
     };
-    assert_eq!(engine.told(output(stream)), ["a output"]);
+    assert_eq!(engine.handle(output(stream)), ["a output"]);
     let result = Output::Result(MimeBundle::plain("42"));
-    assert_eq!(engine.told(output(result)), ["a result 1"]);
+    assert_eq!(engine.handle(output(result)), ["a result 1"]);
     let ended = engine.ended(Outcome::Completed);
     assert_eq!(ended, ["a execute_reply ok", "a idle"]);
     assert_eq!(engine.state(), "1");
@@ -268,9 +268,9 @@ fn each_outcome_has_its_state_and_its_name() {
     ] {
         let mut engine = Engine::up();
         engine.begins("a", "empty", "1");
-        let told = engine.ended(outcome);
+        let described = engine.ended(outcome);
         assert_eq!(
-            told,
+            described,
             [
                 format!("a error {ename}"),
                 "a execute_reply error".to_owned(),
@@ -284,19 +284,25 @@ fn each_outcome_has_its_state_and_its_name() {
 #[test]
 fn a_cell_that_does_not_fit_is_refused_and_nothing_changes() {
     let mut engine = Engine::up();
-    let told = engine.asked("a", cell("other", "1"));
+    let described = engine.asked("a", cell("other", "1"));
     assert_eq!(
-        told,
+        described,
         ["a busy", "a execute_reply error state_mismatch", "a idle"]
     );
     engine.asked("b", cell("empty", "1"));
     engine.runs = 1;
     let missing = vec![ArtifactHash::new("cell")];
-    let told = engine.prepared(Err(ArtifactFailure::Missing(missing)));
-    assert_eq!(told, ["b execute_reply error need_artifacts", "b idle"]);
+    let described = engine.prepared(Err(ArtifactFailure::Missing(missing)));
+    assert_eq!(
+        described,
+        ["b execute_reply error need_artifacts", "b idle"]
+    );
     engine.begins("c", "empty", "1");
-    let told = engine.ended(Outcome::VariablesLost(vec!["x".to_owned()]));
-    assert_eq!(told, ["c execute_reply error variables_lost", "c idle"]);
+    let described = engine.ended(Outcome::VariablesLost(vec!["x".to_owned()]));
+    assert_eq!(
+        described,
+        ["c execute_reply error variables_lost", "c idle"]
+    );
     assert_eq!(engine.state(), "empty");
     assert_eq!(engine.begins("d", "empty", "1")[0], "d input 1");
 }
@@ -304,9 +310,9 @@ fn a_cell_that_does_not_fit_is_refused_and_nothing_changes() {
 #[test]
 fn python_and_other_compilers_are_told_what_is_needed() {
     let mut engine = Engine::up();
-    let told = engine.asked("a", EngineRequest::Apply(Err(NotRunnable::Foreign)));
+    let described = engine.asked("a", EngineRequest::Apply(Err(NotRunnable::Foreign)));
     assert_eq!(
-        told,
+        described,
         [
             "a busy",
             "a error UsageError",
@@ -314,26 +320,26 @@ fn python_and_other_compilers_are_told_what_is_needed() {
             "a idle"
         ]
     );
-    let told = engine.asked("b", execute(Err(NotRunnable::Foreign)));
-    assert_eq!(told[1], "b error UsageError");
+    let described = engine.asked("b", execute(Err(NotRunnable::Foreign)));
+    assert_eq!(described[1], "b error UsageError");
     // The scheduler may have an engine that can run it.
     let mut balanced = request("e", execute(Err(NotRunnable::Foreign)));
     balanced.channel = RequestChannel::Task;
     let commands = engine
         .machine
         .handle(EngineEvent::Requested(Box::new(balanced)), NOW);
-    let told: Vec<_> = commands.iter().map(words).collect();
-    assert_eq!(told, ["e busy", "e execute_reply error", "e idle"]);
+    let described: Vec<_> = commands.iter().map(describe).collect();
+    assert_eq!(described, ["e busy", "e execute_reply error", "e idle"]);
     let EngineCommand::Reply(reply) = &commands[1] else {
-        panic!("{told:?}");
+        panic!("{described:?}");
     };
     assert!(!reply.reply.metadata.dependencies_met);
     engine.begins("c", "empty", "1");
     engine.ended(Outcome::Completed);
     let mut other = metadata("1", "2");
     other.abi = "rustc 2".to_owned();
-    let told = engine.asked("d", execute(Ok(other)));
-    assert_eq!(told[1], "d error UsageError");
+    let described = engine.asked("d", execute(Ok(other)));
+    assert_eq!(described[1], "d error UsageError");
 }
 
 #[test]
@@ -372,8 +378,8 @@ fn a_cell_without_code_to_run_only_changes_the_state() {
     items.entry = None;
     engine.asked("a", execute(Ok(items)));
     engine.runs = 1;
-    let told = engine.prepared(Ok(Vec::new()));
-    assert_eq!(told, ["a input 1", "a execute_reply ok", "a idle"]);
+    let described = engine.prepared(Ok(Vec::new()));
+    assert_eq!(described, ["a input 1", "a execute_reply ok", "a idle"]);
     assert_eq!(engine.state(), "1");
 }
 
@@ -382,10 +388,13 @@ fn cells_run_one_after_the_other_and_questions_are_answered_meanwhile() {
     let mut engine = Engine::up();
     engine.begins("a", "empty", "1");
     assert_eq!(engine.asked("b", cell("1", "2")), [""; 0]);
-    let told = engine.asked("k", EngineRequest::KernelInfo { probe: None });
-    assert_eq!(told, ["k busy", "k kernel_info_reply ok", "k idle"]);
-    let told = engine.ended(Outcome::Completed);
-    assert_eq!(told, ["a execute_reply ok", "a idle", "b busy", "prepare"]);
+    let described = engine.asked("k", EngineRequest::KernelInfo { probe: None });
+    assert_eq!(described, ["k busy", "k kernel_info_reply ok", "k idle"]);
+    let described = engine.ended(Outcome::Completed);
+    assert_eq!(
+        described,
+        ["a execute_reply ok", "a idle", "b busy", "prepare"]
+    );
 }
 
 #[test]
@@ -394,9 +403,9 @@ fn what_has_not_begun_can_be_aborted_even_before_it_comes() {
     engine.begins("a", "empty", "1");
     engine.asked("b", cell("1", "2"));
     let ids = ["a", "b", "c"].map(MsgId::new).to_vec();
-    let told = engine.asked("x", EngineRequest::Abort(ids));
+    let described = engine.asked("x", EngineRequest::Abort(ids));
     assert_eq!(
-        told,
+        described,
         [
             "x busy",
             "b busy",
@@ -406,11 +415,11 @@ fn what_has_not_begun_can_be_aborted_even_before_it_comes() {
             "x idle"
         ]
     );
-    let told = engine.asked("c", cell("1", "2"));
-    assert_eq!(told, ["c busy", "c execute_reply aborted", "c idle"]);
+    let described = engine.asked("c", cell("1", "2"));
+    assert_eq!(described, ["c busy", "c execute_reply aborted", "c idle"]);
     engine.asked("d", cell("1", "2"));
-    let told = engine.asked("y", EngineRequest::Abort(Vec::new()));
-    assert_eq!(told[2], "d execute_reply aborted");
+    let described = engine.asked("y", EngineRequest::Abort(Vec::new()));
+    assert_eq!(described[2], "d execute_reply aborted");
     assert_eq!(
         engine.ended(Outcome::Completed),
         ["a execute_reply ok", "a idle"]
@@ -421,16 +430,16 @@ fn what_has_not_begun_can_be_aborted_even_before_it_comes() {
 fn an_interrupt_without_a_snapshot_costs_the_running_cell_and_its_runtime() {
     let mut engine = Engine::up();
     let sigint = || EngineRequest::Signal(Signal::Name("SIGINT".to_owned()));
-    let told = engine.asked("i", sigint());
-    assert_eq!(told, ["i busy", "i signal_reply ok", "i idle"]);
+    let described = engine.asked("i", sigint());
+    assert_eq!(described, ["i busy", "i signal_reply ok", "i idle"]);
     engine.begins("a", "empty", "1");
     engine.asked("b", cell("1~died", "2"));
-    let told = engine.asked("j", sigint());
-    assert_eq!(told[1], "interrupt");
+    let described = engine.asked("j", sigint());
+    assert_eq!(described[1], "interrupt");
     let status = || "signal 9".to_owned();
-    let told = engine.ended(Outcome::Died { status: status() });
+    let described = engine.ended(Outcome::Died { status: status() });
     assert_eq!(
-        told,
+        described,
         [
             "a error Interrupted",
             "a execute_reply error",
@@ -442,13 +451,13 @@ fn an_interrupt_without_a_snapshot_costs_the_running_cell_and_its_runtime() {
     engine.runs = 2;
     // The next cell waits for the new runtime and loads its libraries again.
     assert_eq!(
-        engine.told(EngineEvent::RuntimeExited { status: status() }),
+        engine.handle(EngineEvent::RuntimeExited { status: status() }),
         ["start runtime"]
     );
     let artifacts = vec!["/std".into(), "/cell".into()];
     assert_eq!(engine.prepared(Ok(artifacts)), ["b input 2"]);
     assert_eq!(
-        engine.told(EngineEvent::RuntimeStarted),
+        engine.handle(EngineEvent::RuntimeStarted),
         ["load /std", "run /cell"]
     );
 }
@@ -458,11 +467,11 @@ fn an_interrupt_costs_the_running_cell_and_nothing_else() {
     let mut engine = Engine::up();
     engine.begins("a", "empty", "1");
     engine.asked("b", cell("empty", "2"));
-    assert_eq!(engine.told(EngineEvent::Interrupt), ["interrupt"]);
+    assert_eq!(engine.handle(EngineEvent::Interrupt), ["interrupt"]);
     let status = "signal 9".to_owned();
-    let told = engine.ended(Outcome::Abandoned { status });
+    let described = engine.ended(Outcome::Abandoned { status });
     assert_eq!(
-        told,
+        described,
         [
             "a error Interrupted",
             "a execute_reply error",
@@ -481,10 +490,10 @@ fn an_interrupt_costs_the_running_cell_and_nothing_else() {
 fn an_interrupt_before_the_cell_runs_leaves_the_runtime_alone() {
     let mut engine = Engine::up();
     engine.asked("a", cell("empty", "1"));
-    assert_eq!(engine.told(EngineEvent::Interrupt), [""; 0]);
+    assert_eq!(engine.handle(EngineEvent::Interrupt), [""; 0]);
     engine.runs = 1;
-    let told = engine.prepared(Ok(vec!["/cell".into()]));
-    assert_eq!(told[0], "a error Interrupted");
+    let described = engine.prepared(Ok(vec!["/cell".into()]));
+    assert_eq!(described[0], "a error Interrupted");
     assert_eq!(engine.state(), "empty");
 }
 
@@ -494,8 +503,8 @@ fn a_runtime_that_dies_between_cells_takes_the_state_along() {
     engine.begins("a", "empty", "1");
     engine.ended(Outcome::Completed);
     let status = "signal 9".to_owned();
-    let told = engine.told(EngineEvent::RuntimeExited { status });
-    assert_eq!(told, ["start runtime"]);
+    let described = engine.handle(EngineEvent::RuntimeExited { status });
+    assert_eq!(described, ["start runtime"]);
     assert_eq!(engine.state(), "empty");
     assert_eq!(engine.machine.handshake().rustc, None);
 }
@@ -506,13 +515,13 @@ fn a_runtime_that_does_not_start_fails_the_cell_that_waits_and_the_next_tries_ag
     let began = engine.begins("a", "empty", "1");
     assert_eq!(began, ["a input 1"]);
     let message = "no such file".to_owned();
-    let told = engine.told(EngineEvent::RuntimeFailed { message });
-    assert_eq!(told[0], "a error EngineError");
+    let described = engine.handle(EngineEvent::RuntimeFailed { message });
+    assert_eq!(described[0], "a error EngineError");
     assert_eq!(engine.state(), "empty");
     let began = engine.begins("b", "empty", "1");
     assert_eq!(began, ["b input 2", "start runtime"]);
     assert_eq!(
-        engine.told(EngineEvent::RuntimeStarted),
+        engine.handle(EngineEvent::RuntimeStarted),
         ["load /std", "run /cell"]
     );
 }
@@ -522,12 +531,12 @@ fn clear_forgets_everything_also_while_a_cell_runs() {
     let mut engine = Engine::up();
     engine.begins("a", "empty", "1");
     engine.ended(Outcome::Completed);
-    let told = engine.asked("c", EngineRequest::Clear);
-    assert_eq!(told, ["c busy", "kill", "c clear_reply ok", "c idle"]);
+    let described = engine.asked("c", EngineRequest::Clear);
+    assert_eq!(described, ["c busy", "kill", "c clear_reply ok", "c idle"]);
     assert_eq!(engine.state(), "empty");
     let status = || "signal 9".to_owned();
-    engine.told(EngineEvent::RuntimeExited { status: status() });
-    engine.told(EngineEvent::RuntimeStarted);
+    engine.handle(EngineEvent::RuntimeExited { status: status() });
+    engine.handle(EngineEvent::RuntimeStarted);
     engine.begins("b", "empty", "1");
     engine.asked("d", EngineRequest::Clear);
     engine.ended(Outcome::Died { status: status() });
@@ -537,14 +546,17 @@ fn clear_forgets_everything_also_while_a_cell_runs() {
 #[test]
 fn shutdown_is_answered_and_odd_requests_are_refused() {
     let mut engine = Engine::up();
-    let told = engine.asked("a", EngineRequest::Unknown);
-    assert_eq!(told[1], "a error UsageError");
-    let told = engine.asked("b", EngineRequest::Signal(Signal::Number(999)));
-    assert_eq!(told[1], "b error UsageError");
-    let told = engine.asked("c", EngineRequest::Signal(Signal::Number(10)));
-    assert_eq!(told[1], "signal 10");
-    let told = engine.asked("s", EngineRequest::Shutdown);
-    assert_eq!(told, ["s busy", "s shutdown_reply ok", "s idle", "stop"]);
+    let described = engine.asked("a", EngineRequest::Unknown);
+    assert_eq!(described[1], "a error UsageError");
+    let described = engine.asked("b", EngineRequest::Signal(Signal::Number(999)));
+    assert_eq!(described[1], "b error UsageError");
+    let described = engine.asked("c", EngineRequest::Signal(Signal::Number(10)));
+    assert_eq!(described[1], "signal 10");
+    let described = engine.asked("s", EngineRequest::Shutdown);
+    assert_eq!(
+        described,
+        ["s busy", "s shutdown_reply ok", "s idle", "stop"]
+    );
 }
 
 #[test]
@@ -552,21 +564,21 @@ fn nothing_is_begun_while_the_controller_is_lost() {
     let mut engine = Engine::up();
     engine.begins("a", "empty", "1");
     engine.asked("b", cell("1", "2"));
-    assert_eq!(engine.told(EngineEvent::Away), [""; 0]);
+    assert_eq!(engine.handle(EngineEvent::Away), [""; 0]);
     let ended = engine.ended(Outcome::Completed);
     assert_eq!(ended, ["a execute_reply ok", "a idle"]);
     // The connection has persisted.
-    assert_eq!(engine.told(EngineEvent::Back), ["b busy", "prepare"]);
+    assert_eq!(engine.handle(EngineEvent::Back), ["b busy", "prepare"]);
     engine.runs += 1;
     engine.prepared(Ok(vec!["/cell".into()]));
     engine.asked("c", cell("2", "3"));
-    engine.told(EngineEvent::Away);
+    engine.handle(EngineEvent::Away);
     // The controller has replied to the engine's requests; the running cell continues.
     let identity = EngineIdentity {
         id: EngineId(4),
         uuid: EngineUuid::new("uuid"),
     };
-    assert_eq!(engine.told(EngineEvent::Rejoined(identity)), [""; 0]);
+    assert_eq!(engine.handle(EngineEvent::Rejoined(identity)), [""; 0]);
     let ended = engine.ended(Outcome::Completed);
     assert_eq!(ended, ["b execute_reply ok", "b idle"]);
     assert_eq!(engine.state(), "2");
@@ -583,10 +595,10 @@ fn what_threads_put_out_after_their_cell_belongs_to_it() {
             text: "late".to_owned(),
         },
     };
-    assert_eq!(engine.told(late()), ["- output"], "nothing has run");
+    assert_eq!(engine.handle(late()), ["- output"], "nothing has run");
     engine.begins("a", "empty", "1");
     engine.ended(Outcome::Completed);
-    assert_eq!(engine.told(late()), ["a output"]);
+    assert_eq!(engine.handle(late()), ["a output"]);
     engine.begins("b", "1", "2");
-    assert_eq!(engine.told(late()), ["b output"]);
+    assert_eq!(engine.handle(late()), ["b output"]);
 }

@@ -13,8 +13,8 @@ fn what_came_with_a_call_is_told_to_be_here_before_the_call_runs() {
     }
     engine.asked("a", request);
     engine.runs += 1;
-    let told = engine.prepared(Ok(vec!["std".into(), "cell".into()]));
-    assert_eq!(told[0], "a kept", "{told:?}");
+    let described = engine.prepared(Ok(vec!["std".into(), "cell".into()]));
+    assert_eq!(described[0], "a kept", "{described:?}");
 }
 
 fn call() -> EngineRequest {
@@ -39,7 +39,10 @@ impl Engine {
     pub(super) fn gave(&mut self, value: &[u8]) {
         let run = RunId(self.runs);
         let value = Payload::Inline(Bytes::copy_from_slice(value));
-        assert_eq!(self.told(EngineEvent::RuntimeValue { run, value }), [""; 0]);
+        assert_eq!(
+            self.handle(EngineEvent::RuntimeValue { run, value }),
+            [""; 0]
+        );
     }
 
     fn calls(&mut self, id: &str) -> Vec<String> {
@@ -54,14 +57,17 @@ fn functions_are_called_in_turn_with_cells_and_change_no_state() {
     let mut engine = Engine::up();
     engine.begins("a", "empty", "1");
     assert_eq!(engine.asked("b", call()), [""; 0]);
-    let told = engine.ended(Outcome::Completed);
-    assert_eq!(told, ["a execute_reply ok", "a idle", "b busy", "prepare"]);
+    let described = engine.ended(Outcome::Completed);
+    assert_eq!(
+        described,
+        ["a execute_reply ok", "a idle", "b busy", "prepare"]
+    );
     engine.runs += 1;
-    let told = engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
-    assert_eq!(told, ["call 16"]);
+    let described = engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
+    assert_eq!(described, ["call 16"]);
     engine.gave(b"P1");
-    let told = engine.ended(Outcome::Completed);
-    assert_eq!(told, ["b apply_reply ok", "b idle"]);
+    let described = engine.ended(Outcome::Completed);
+    assert_eq!(described, ["b apply_reply ok", "b idle"]);
     assert_eq!(engine.state(), "1");
 }
 
@@ -70,26 +76,29 @@ fn calls_that_fail_say_how() {
     let mut engine = Engine::up();
     engine.calls("a");
     engine.gave(br#"X{"ename": "DeserializeError", "evalue": "argument 1"}"#);
-    let told = engine.ended(Outcome::Completed);
+    let described = engine.ended(Outcome::Completed);
     let expected = ["a error DeserializeError", "a apply_reply error", "a idle"];
-    assert_eq!(told, expected);
+    assert_eq!(described, expected);
     engine.calls("b");
     engine.gave(b"");
     let panic = Panic {
         message: "boom".to_owned(),
         location: None,
     };
-    let told = engine.ended(Outcome::Panicked(panic));
-    assert_eq!(told, ["b error Panic", "b apply_reply error", "b idle"]);
+    let described = engine.ended(Outcome::Panicked(panic));
+    assert_eq!(
+        described,
+        ["b error Panic", "b apply_reply error", "b idle"]
+    );
     engine.begins("c", "empty", "1");
     engine.ended(Outcome::Completed);
     engine.calls("d");
     let status = "signal 11".to_owned();
-    let told = engine.ended(Outcome::Died { status });
-    assert_eq!(told[0], "d error RuntimeDied");
+    let described = engine.ended(Outcome::Died { status });
+    assert_eq!(described[0], "d error RuntimeDied");
     assert_eq!(engine.state(), "empty");
-    let told = engine.calls("e");
-    assert_eq!(told, [""; 0]);
+    let described = engine.calls("e");
+    assert_eq!(described, [""; 0]);
 }
 
 /// Returns the calls of one message.
@@ -109,7 +118,7 @@ fn batch(ids: &[&str]) -> EngineEvent {
 #[test]
 fn small_calls_of_one_message_are_answered_by_one() {
     let mut engine = Engine::up();
-    assert_eq!(engine.told(batch(&["a", "b", "c"])), ["prepare"]);
+    assert_eq!(engine.handle(batch(&["a", "b", "c"])), ["prepare"]);
     engine.runs = 1;
     let began = engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
     assert_eq!(began, ["load /std", "call 16"]);
@@ -127,11 +136,11 @@ fn small_calls_of_one_message_are_answered_by_one() {
         run,
         output: stream,
     };
-    assert_eq!(engine.told(output), ["b output"]);
+    assert_eq!(engine.handle(output), ["b output"]);
     assert_eq!(engine.returns(), ["b idle"]);
     engine.runs = 3;
     assert_eq!(
-        engine.told(EngineEvent::Flush),
+        engine.handle(EngineEvent::Flush),
         ["a apply_reply ok of a,b output"]
     );
     assert_eq!(
@@ -145,7 +154,7 @@ fn small_calls_of_one_message_are_answered_by_one() {
 #[test]
 fn a_call_that_fails_among_others_is_answered_alone() {
     let mut engine = Engine::up();
-    engine.told(batch(&["a", "b", "c", "d"]));
+    engine.handle(batch(&["a", "b", "c", "d"]));
     engine.runs = 1;
     engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
     engine.returns();
@@ -159,49 +168,61 @@ fn a_call_that_fails_among_others_is_answered_alone() {
         ["b error Panic", "b apply_reply error", "b idle"]
     );
     engine.runs = 3;
-    let told = engine.asked("x", EngineRequest::Abort(vec![MsgId::new("d")]));
-    assert_eq!(told, ["x busy", "recall", "x abort_reply ok", "x idle"]);
+    let described = engine.asked("x", EngineRequest::Abort(vec![MsgId::new("d")]));
+    assert_eq!(
+        described,
+        ["x busy", "recall", "x abort_reply ok", "x idle"]
+    );
     assert_eq!(engine.returns(), [""; 0]);
     let run = RunId(4);
-    let told = engine.told(EngineEvent::RuntimeRecalled { run });
-    assert_eq!(told, ["d busy", "d apply_reply aborted", "d idle"]);
-    assert_eq!(engine.told(EngineEvent::Flush), ["a apply_reply ok of a,c"]);
+    let described = engine.handle(EngineEvent::RuntimeRecalled { run });
+    assert_eq!(described, ["d busy", "d apply_reply aborted", "d idle"]);
+    assert_eq!(
+        engine.handle(EngineEvent::Flush),
+        ["a apply_reply ok of a,c"]
+    );
 }
 
 #[test]
 fn calls_the_runtime_gives_back_are_sent_again_in_their_order() {
     let mut engine = Engine::up();
-    engine.told(batch(&["a", "b", "c", "d", "e"]));
+    engine.handle(batch(&["a", "b", "c", "d", "e"]));
     engine.runs = 1;
     engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
     assert_eq!(engine.returns().len(), 4);
     engine.runs = 2;
     // The process has ended, and another one has taken over.
     let status = "signal 9".to_owned();
-    let told = engine.ended(Outcome::Abandoned { status });
-    assert_eq!(told[0], "b error RuntimeDied");
+    let described = engine.ended(Outcome::Abandoned { status });
+    assert_eq!(described[0], "b error RuntimeDied");
     for run in [3, 4] {
         let run = RunId(run);
-        assert_eq!(engine.told(EngineEvent::RuntimeRecalled { run }), [""; 0]);
+        assert_eq!(engine.handle(EngineEvent::RuntimeRecalled { run }), [""; 0]);
     }
     let run = RunId(5);
-    let told = engine.told(EngineEvent::RuntimeRecalled { run });
-    assert_eq!(told, ["call 16"], "c alone, since b was not quick");
+    let described = engine.handle(EngineEvent::RuntimeRecalled { run });
+    assert_eq!(described, ["call 16"], "c alone, since b was not quick");
     engine.runs = 6;
     assert_eq!(engine.returns(), ["call 16", "call 16"]);
     // The calls of this process are lost, and an aborted one does not run in the next.
     engine.runs = 7;
-    let told = engine.asked("x", EngineRequest::Abort(vec![MsgId::new("e")]));
-    assert_eq!(told, ["x busy", "recall", "x abort_reply ok", "x idle"]);
+    let described = engine.asked("x", EngineRequest::Abort(vec![MsgId::new("e")]));
+    assert_eq!(
+        described,
+        ["x busy", "recall", "x abort_reply ok", "x idle"]
+    );
     let status = "signal 9".to_owned();
-    let told = engine.ended(Outcome::Died { status });
-    assert_eq!(told[..2], ["e busy", "e apply_reply aborted"]);
-    assert_eq!(told[3], "d error RuntimeDied");
+    let described = engine.ended(Outcome::Died { status });
+    assert_eq!(described[..2], ["e busy", "e apply_reply aborted"]);
+    assert_eq!(described[3], "d error RuntimeDied");
     let status = "signal 9".to_owned();
-    let told = engine.told(EngineEvent::RuntimeExited { status });
-    assert_eq!(told, ["start runtime"]);
-    assert_eq!(engine.told(EngineEvent::RuntimeStarted), [""; 0]);
-    assert_eq!(engine.told(EngineEvent::Flush), ["a apply_reply ok of a,c"]);
+    let described = engine.handle(EngineEvent::RuntimeExited { status });
+    assert_eq!(described, ["start runtime"]);
+    assert_eq!(engine.handle(EngineEvent::RuntimeStarted), [""; 0]);
+    assert_eq!(
+        engine.handle(EngineEvent::Flush),
+        ["a apply_reply ok of a,c"]
+    );
 }
 
 #[test]
@@ -213,6 +234,6 @@ fn artifacts_may_come_without_a_call() {
     }
     engine.asked("a", request);
     engine.runs += 1;
-    let told = engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
-    assert_eq!(told, ["a apply_reply ok", "a idle"]);
+    let described = engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
+    assert_eq!(described, ["a apply_reply ok", "a idle"]);
 }
