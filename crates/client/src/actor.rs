@@ -31,7 +31,7 @@ use tokio_util::sync::CancellationToken;
 
 /// The time after which the list of engines is requested again: an engine that registered between
 /// the reply to the first request and our subscription to notifications would be missed.
-const SECOND_LOOK: Duration = Duration::from_millis(500);
+const SECOND_QUERY: Duration = Duration::from_millis(500);
 
 /// The pause between two attempts to resubscribe.
 const RETRY: Duration = Duration::from_millis(500);
@@ -139,7 +139,7 @@ impl Actor {
             queries: HashMap::new(),
         };
         let mut background = Background::default();
-        let mut second_look = Some(Instant::now() + SECOND_LOOK);
+        let mut second_query = Some(Instant::now() + SECOND_QUERY);
         let mut event = Some(engines);
         // The remaining parts of a submission: engines receive the first ones before the last ones
         // are created.
@@ -150,7 +150,7 @@ impl Actor {
                 for command in self.state.handle(event, now) {
                     self.perform(command, &mut waiting, &outboxes, &mut background);
                 }
-                if let Some(joined) = self.state.news() {
+                if let Some(joined) = self.state.changed_engines() {
                     self.shared.engines.send_if_modified(|known| {
                         let changed = *known != joined;
                         *known = joined;
@@ -164,7 +164,7 @@ impl Actor {
             if !parts.is_empty() {
                 tokio::task::yield_now().await;
             }
-            let deadline = [second_look, self.state.deadline()]
+            let deadline = [second_query, self.state.deadline()]
                 .into_iter()
                 .flatten()
                 .min();
@@ -234,9 +234,9 @@ impl Actor {
                 },
                 Some(event) = failures.recv() => Some(event),
                 () = until(deadline) => {
-                    if second_look.is_some_and(|at| at <= Instant::now()) {
-                        second_look = None;
-                        self.look();
+                    if second_query.is_some_and(|at| at <= Instant::now()) {
+                        second_query = None;
+                        self.query_engines();
                     }
                     Some(Event::Tick)
                 }
@@ -283,12 +283,12 @@ impl Actor {
     fn replied(&self, received: Option<socket::Event>, outboxes: &Outboxes) -> Option<Event> {
         let envelope = self.opened(received)?;
         let mut reply = EngineReply::decode(envelope.message());
-        self.take_over(&mut reply, outboxes);
+        self.open_segments(&mut reply, outboxes);
         wire::reply(&envelope, reply)
     }
 
     /// Opens the segments that a reply refers to, and notifies its engine.
-    fn take_over(&self, reply: &mut EngineReply, outboxes: &Outboxes) {
+    fn open_segments(&self, reply: &mut EngineReply, outboxes: &Outboxes) {
         let Some(engine) = reply.metadata.engine.clone() else {
             return;
         };
@@ -389,7 +389,7 @@ impl Actor {
                     let _ = done.send(());
                 }
             }
-            Command::Look => self.look(),
+            Command::QueryEngines => self.query_engines(),
             // Takes less than a second.
             Command::Trim => drop(tokio::task::spawn_blocking(heap::trim)),
             Command::Recover(ids) => {
@@ -433,7 +433,7 @@ impl Actor {
     }
 
     /// Requests the list of engines again.
-    fn look(&self) {
+    fn query_engines(&self) {
         match connection_request(&self.session) {
             Ok(frames) => {
                 if let Err(error) = self.sockets.query.0.try_send(frames) {

@@ -161,62 +161,62 @@ mod tests {
 
     #[test]
     fn engines_of_this_machine_are_told_paths() {
-        let mut ledger = ArtifactCaches::new("here".to_owned());
+        let mut caches = ArtifactCaches::new("here".to_owned());
         let cell = hashes(&["std", "cell"]);
-        let plan = ledger.plan(&engine("a"), "here", &msg("1"), &cell);
+        let plan = caches.plan(&engine("a"), "here", &msg("1"), &cell);
         assert_eq!(plan, ArtifactPlan::Paths);
         // A container with this machine's name has a different file system.
-        ledger.lacks(&engine("a"), &cell);
-        let plan = ledger.plan(&engine("a"), "here", &msg("2"), &cell);
+        caches.lacks(&engine("a"), &cell);
+        let plan = caches.plan(&engine("a"), "here", &msg("2"), &cell);
         assert_eq!(plan, ArtifactPlan::Buffers(vec![0, 1]));
-        let plan = ledger.plan(&engine("b"), "here", &msg("3"), &cell);
+        let plan = caches.plan(&engine("b"), "here", &msg("3"), &cell);
         assert_eq!(plan, ArtifactPlan::Paths);
     }
 
     #[test]
     fn an_artifact_travels_to_a_machine_once() {
-        let mut ledger = ArtifactCaches::new("here".to_owned());
+        let mut caches = ArtifactCaches::new("here".to_owned());
         let cell = hashes(&["std", "cell"]);
-        let plan = ledger.plan(&engine("a"), "there", &msg("1"), &cell);
+        let plan = caches.plan(&engine("a"), "there", &msg("1"), &cell);
         assert_eq!(plan, ArtifactPlan::Buffers(vec![0, 1]));
-        let plan = ledger.plan(&engine("b"), "there", &msg("2"), &cell);
+        let plan = caches.plan(&engine("b"), "there", &msg("2"), &cell);
         assert_eq!(plan, ArtifactPlan::Hold);
-        assert!(ledger.arrived(&msg("1")));
-        assert!(!ledger.arrived(&msg("1")));
-        let plan = ledger.plan(&engine("b"), "there", &msg("2"), &cell);
+        assert!(caches.arrived(&msg("1")));
+        assert!(!caches.arrived(&msg("1")));
+        let plan = caches.plan(&engine("b"), "there", &msg("2"), &cell);
         assert_eq!(plan, ArtifactPlan::Buffers(vec![]));
-        let plan = ledger.plan(&engine("b"), "there", &msg("3"), &hashes(&["std", "next"]));
+        let plan = caches.plan(&engine("b"), "there", &msg("3"), &hashes(&["std", "next"]));
         assert_eq!(plan, ArtifactPlan::Buffers(vec![1]));
     }
 
     #[test]
     fn what_was_lost_on_the_way_travels_again() {
-        let mut ledger = ArtifactCaches::new("here".to_owned());
+        let mut caches = ArtifactCaches::new("here".to_owned());
         let cell = hashes(&["cell"]);
-        ledger.plan(&engine("a"), "there", &msg("1"), &cell);
-        assert!(ledger.lost(&msg("1")));
-        let plan = ledger.plan(&engine("b"), "there", &msg("2"), &cell);
+        caches.plan(&engine("a"), "there", &msg("1"), &cell);
+        assert!(caches.lost(&msg("1")));
+        let plan = caches.plan(&engine("b"), "there", &msg("2"), &cell);
         assert_eq!(plan, ArtifactPlan::Buffers(vec![0]));
     }
 
     #[test]
     fn an_engine_with_a_cache_of_its_own_is_served_alone() {
-        let mut ledger = ArtifactCaches::new("here".to_owned());
+        let mut caches = ArtifactCaches::new("here".to_owned());
         let cell = hashes(&["std", "cell"]);
-        ledger.plan(&engine("a"), "there", &msg("1"), &cell);
-        ledger.arrived(&msg("1"));
-        ledger.lacks(&engine("b"), &cell);
-        let plan = ledger.plan(&engine("b"), "there", &msg("2"), &cell);
+        caches.plan(&engine("a"), "there", &msg("1"), &cell);
+        caches.arrived(&msg("1"));
+        caches.lacks(&engine("b"), &cell);
+        let plan = caches.plan(&engine("b"), "there", &msg("2"), &cell);
         assert_eq!(plan, ArtifactPlan::Buffers(vec![0, 1]));
-        let plan = ledger.plan(&engine("a"), "there", &msg("3"), &cell);
+        let plan = caches.plan(&engine("a"), "there", &msg("3"), &cell);
         assert_eq!(plan, ArtifactPlan::Buffers(vec![]));
-        ledger.left(&engine("b"));
-        assert!(ledger.alone.is_empty() && ledger.caches.len() == 1);
+        caches.left(&engine("b"));
+        assert!(caches.alone.is_empty() && caches.caches.len() == 1);
     }
 
     #[test]
     fn what_an_engine_has_when_it_joins_need_not_travel() {
-        let mut ledger = ArtifactCaches::new("here".to_owned());
+        let mut caches = ArtifactCaches::new("here".to_owned());
         let cell = hashes(&["std", "cell"]);
         let handshake = EngineHandshake {
             version: String::new(),
@@ -227,8 +227,8 @@ mod tests {
             artifacts: hashes(&["std"]),
             state: phalanx_protocol::id::StateId::empty(),
         };
-        ledger.joined(&engine("a"), &handshake);
-        let plan = ledger.plan(&engine("a"), "there", &msg("1"), &cell);
+        caches.joined(&engine("a"), &handshake);
+        let plan = caches.plan(&engine("a"), "there", &msg("1"), &cell);
         assert_eq!(plan, ArtifactPlan::Buffers(vec![1]));
     }
 }

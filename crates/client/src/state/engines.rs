@@ -37,16 +37,16 @@ pub(crate) struct Engines {
     asked: HashMap<MsgId, EngineId>,
     /// The engines that left last, the oldest first: errors of their tasks may arrive later.
     departed: VecDeque<(EngineUuid, EngineId)>,
-    /// True while the list last returned by [`news`](Self::news) is current.
-    told: bool,
+    /// True while the list last returned by [`changed`](Self::changed) is current.
+    is_current: bool,
 }
 
 #[derive(Debug)]
 struct EngineEntry {
     uuid: EngineUuid,
     kind: EngineKind,
-    replied: bool,
-    heard: bool,
+    has_replied: bool,
+    has_published: bool,
     joined: bool,
     asked: u32,
     ask_again: Option<Instant>,
@@ -63,8 +63,8 @@ impl Engines {
     }
 
     /// The engines that have joined, unless nothing has changed since the last call.
-    pub fn news(&mut self) -> Option<Vec<Engine>> {
-        (!std::mem::replace(&mut self.told, true)).then(|| self.joined())
+    pub fn changed(&mut self) -> Option<Vec<Engine>> {
+        (!std::mem::replace(&mut self.is_current, true)).then(|| self.joined())
     }
 
     /// A registered engine, joined or not.
@@ -127,14 +127,14 @@ impl Engines {
         let entry = EngineEntry {
             uuid,
             kind: EngineKind::Foreign,
-            replied: false,
-            heard: false,
+            has_replied: false,
+            has_published: false,
             joined: false,
             asked: 0,
             ask_again: None,
         };
         self.by_id.insert(id, entry);
-        self.told = false;
+        self.is_current = false;
         self.ask(id, now, next_id)
     }
 
@@ -153,7 +153,7 @@ impl Engines {
             return None;
         }
         self.asked.retain(|_, asked| *asked != id);
-        self.told = false;
+        self.is_current = false;
         self.departed.push_back((uuid.clone(), id));
         if self.departed.len() > DEPARTED {
             self.departed.pop_front();
@@ -170,14 +170,14 @@ impl Engines {
     pub fn replied(&mut self, msg_id: &MsgId, kind: EngineKind) -> Option<HandshakeAction> {
         let id = *self.asked.get(msg_id)?;
         let entry = self.by_id.get_mut(&id)?;
-        let news = !entry.replied;
-        entry.replied = true;
+        let is_first = !entry.has_replied;
+        entry.has_replied = true;
         entry.kind = kind;
-        self.told = false;
+        self.is_current = false;
         if entry.joined {
             self.asked.retain(|_, asked| *asked != id);
             let engine = self.by_id.get(&id)?.engine(id);
-            return news.then_some(HandshakeAction::Joined(engine));
+            return is_first.then_some(HandshakeAction::Joined(engine));
         }
         self.join(id)
     }
@@ -185,7 +185,7 @@ impl Engines {
     /// Records the `idle` of a request.
     pub fn handshake_idle(&mut self, msg_id: &MsgId) -> Option<HandshakeAction> {
         let id = *self.asked.get(msg_id)?;
-        self.by_id.get_mut(&id)?.heard = true;
+        self.by_id.get_mut(&id)?.has_published = true;
         self.join(id)
     }
 
@@ -221,7 +221,7 @@ impl Engines {
         if entry.asked == GREETINGS {
             entry.joined = true;
             entry.ask_again = None;
-            self.told = false;
+            self.is_current = false;
             return Some(HandshakeAction::Joined(entry.engine(id)));
         }
         entry.ask_again = Some(now + GREETING_RETRY * 2u32.pow(entry.asked));
@@ -233,12 +233,12 @@ impl Engines {
 
     fn join(&mut self, id: EngineId) -> Option<HandshakeAction> {
         let entry = self.by_id.get_mut(&id)?;
-        if entry.joined || !(entry.replied && entry.heard) {
+        if entry.joined || !(entry.has_replied && entry.has_published) {
             return None;
         }
         entry.joined = true;
         entry.ask_again = None;
-        self.told = false;
+        self.is_current = false;
         self.asked.retain(|_, asked| *asked != id);
         Some(HandshakeAction::Joined(self.by_id.get(&id)?.engine(id)))
     }
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_joins_once_it_is_heard_on_both_channels() {
+    fn an_engine_joins_once_it_is_connected_to_both_channels() {
         for reply_first in [true, false] {
             let (mut engines, mut ids, now) = (Engines::default(), Ids(0), Instant::now());
             let asked = engines.registered(EngineId(3), uuid(), now, &mut ids.next());

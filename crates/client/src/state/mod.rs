@@ -125,7 +125,7 @@ pub(crate) enum Command {
     /// Return free memory to the system.
     Trim,
     /// Request the list of engines from the controller.
-    Look,
+    QueryEngines,
     /// Query the controller about these tasks.
     Recover(Vec<MsgId>),
 }
@@ -136,7 +136,7 @@ pub(crate) struct State {
     session: String,
     sent: u64,
     engines: Engines,
-    ledger: ArtifactCaches,
+    artifacts: ArtifactCaches,
     /// Large arguments on other machines.
     data: ArgumentCache,
     tasks: Tasks,
@@ -161,7 +161,7 @@ impl State {
             session,
             sent: 0,
             engines: Engines::default(),
-            ledger: ArtifactCaches::new(host),
+            artifacts: ArtifactCaches::new(host),
             data: ArgumentCache::default(),
             tasks: Tasks::default(),
             asked: HashMap::new(),
@@ -174,8 +174,8 @@ impl State {
     }
 
     /// The engines that have joined, ordered by id, unless nothing has changed since the last call.
-    pub fn news(&mut self) -> Option<Vec<Engine>> {
-        self.engines.news()
+    pub fn changed_engines(&mut self) -> Option<Vec<Engine>> {
+        self.engines.changed()
     }
 
     /// Returns true once the connection is given up; no more commands follow.
@@ -286,7 +286,7 @@ impl State {
                 self.answered(&msg_id, commands);
                 let failure = failure("EngineError", message);
                 self.tasks.fail(&msg_id, failure, now, commands);
-                if self.ledger.lost(&msg_id) {
+                if self.artifacts.lost(&msg_id) {
                     self.release(now, commands);
                 }
             }
@@ -300,7 +300,7 @@ impl State {
             Event::LinkUp => {
                 if self.link.take().is_some() {
                     commands.push(Command::Notify(ClientEvent::ConnectionBack));
-                    commands.push(Command::Look);
+                    commands.push(Command::QueryEngines);
                     self.doubt(commands);
                 }
             }
@@ -351,7 +351,10 @@ impl State {
         }
         let host = engine.handshake().map_or("", |h| h.host.as_str());
         let far = match work.far_args() {
-            Some(args) => self.ledger.remote_cache(&engine.uuid, host).zip(Some(args)),
+            Some(args) => self
+                .artifacts
+                .remote_cache(&engine.uuid, host)
+                .zip(Some(args)),
             None => None,
         };
         let data = far
@@ -359,7 +362,9 @@ impl State {
             .map(|(cache, args)| self.data.plan(cache, host, args, key));
         let plan = match data {
             Some(ArgumentRoute::Hold) => ArtifactPlan::Hold,
-            _ => self.ledger.plan(&engine.uuid, host, &msg_id, work.hashes()),
+            _ => self
+                .artifacts
+                .plan(&engine.uuid, host, &msg_id, work.hashes()),
         };
         if let (Some((cache, args)), Some(ArgumentRoute::Carry), ArtifactPlan::Buffers(_)) =
             (far, &data, &plan)
@@ -626,7 +631,7 @@ impl State {
         let Some(engine) = self.engines.left(id, uuid) else {
             return;
         };
-        self.ledger.left(uuid);
+        self.artifacts.left(uuid);
         self.data.left(uuid);
         self.tasks.engine_left(uuid, now);
         let unanswered: Vec<_> = self
@@ -642,7 +647,7 @@ impl State {
         // The data that the engine was carrying for its machine may not have arrived.
         let mut lost = false;
         for msg_id in self.tasks.sent_to(uuid) {
-            lost |= self.ledger.lost(&msg_id);
+            lost |= self.artifacts.lost(&msg_id);
         }
         if lost {
             self.release(now, commands);
@@ -669,9 +674,9 @@ impl State {
         // An engine keeps a cell's artifacts even if it refuses the cell.
         let parent = reply.parent.clone();
         let released = if reply.by_engine {
-            self.ledger.arrived(&parent)
+            self.artifacts.arrived(&parent)
         } else {
-            self.ledger.lost(&parent)
+            self.artifacts.lost(&parent)
         };
         let engine = self.known(reply.engine.clone());
         if let ReplyAction::NeedArtifacts {
@@ -683,7 +688,7 @@ impl State {
         } = self.tasks.replied(reply, engine, now, commands)
         {
             if let Some(uuid) = uuid {
-                self.ledger.lacks(&uuid, &artifacts);
+                self.artifacts.lacks(&uuid, &artifacts);
             }
             self.submit(key, *work, attempt, now, commands);
         }
@@ -725,7 +730,7 @@ impl State {
         let engine = self.known(engine);
         self.tasks
             .published(parent, engine, published, now, commands);
-        if begun && self.ledger.arrived(parent) {
+        if begun && self.artifacts.arrived(parent) {
             self.release(now, commands);
         }
     }
@@ -767,7 +772,7 @@ impl State {
             }
             Some(HandshakeAction::Joined(engine)) => {
                 if let Some(handshake) = engine.handshake() {
-                    self.ledger.joined(&engine.uuid, handshake);
+                    self.artifacts.joined(&engine.uuid, handshake);
                 }
                 commands.push(Command::Notify(ClientEvent::EngineJoined(engine)));
             }

@@ -32,9 +32,9 @@ impl Client {
             millis: 0,
         };
         for (id, host) in (0..).zip(hosts) {
-            let asked = client.on(Event::Registered(EngineId(id), uuid(id)));
+            let asked = client.handle(Event::Registered(EngineId(id), uuid(id)));
             let msg_id = asked[0].split(' ').nth(1).unwrap().to_owned();
-            client.on(Event::Replied(Reply {
+            client.handle(Event::Replied(Reply {
                 answer: ReplyContent::KernelInfo(EngineKind::Rust(Arc::new(handshake(host)))),
                 ..reply(&msg_id)
             }));
@@ -45,13 +45,13 @@ impl Client {
         client
     }
 
-    fn on(&mut self, event: Event) -> Vec<String> {
+    fn handle(&mut self, event: Event) -> Vec<String> {
         let now = Now {
             instant: self.start + Duration::from_millis(self.millis),
             utc: DateTime::UNIX_EPOCH,
         };
         let commands = self.state.handle(event, now);
-        commands.iter().filter_map(words).collect()
+        commands.iter().filter_map(describe).collect()
     }
 
     fn submit(&mut self, engines: &[u32]) -> Vec<String> {
@@ -60,12 +60,12 @@ impl Client {
             .enumerate()
             .map(|(task, &id)| (key(task), cell(id).into()))
             .collect();
-        self.on(Event::Submit { tasks })
+        self.handle(Event::Submit { tasks })
     }
 
     fn published(&mut self, parent: &str, published: EngineOutput) -> Vec<String> {
         let parent = MsgId::new(parent);
-        self.on(Event::Published {
+        self.handle(Event::Published {
             parent,
             engine: None,
             published,
@@ -73,7 +73,7 @@ impl Client {
     }
 
     fn replied(&mut self, parent: &str, answer: ReplyContent) -> Vec<String> {
-        self.on(Event::Replied(Reply {
+        self.handle(Event::Replied(Reply {
             answer,
             ..reply(parent)
         }))
@@ -81,7 +81,7 @@ impl Client {
 
     /// A reply made by the controller on behalf of an engine.
     fn decided(&mut self, parent: &str, answer: ReplyContent) -> Vec<String> {
-        self.on(Event::Replied(Reply {
+        self.handle(Event::Replied(Reply {
             answer,
             by_engine: false,
             ..reply(parent)
@@ -90,7 +90,7 @@ impl Client {
 
     fn after(&mut self, wait: Duration) -> Vec<String> {
         self.millis += wait.as_millis() as u64;
-        self.on(Event::Tick)
+        self.handle(Event::Tick)
     }
 }
 
@@ -169,7 +169,7 @@ fn text(text: &str) -> EngineOutput {
     })
 }
 
-fn words(command: &Command) -> Option<String> {
+fn describe(command: &Command) -> Option<String> {
     Some(match command {
         Command::Send(outgoing) => {
             let body = match &outgoing.body {
@@ -234,7 +234,7 @@ fn words(command: &Command) -> Option<String> {
         Command::Notify(ClientEvent::Disconnected { .. }) => "disconnected".to_owned(),
         Command::Lineage(ticket, lineage) => format!("lineage {} {}", ticket.0, lineage.state),
         Command::Answered(ticket) => format!("answered {}", ticket.0),
-        Command::Look => "look".to_owned(),
+        Command::QueryEngines => "query engines".to_owned(),
         Command::Trim => "trim".to_owned(),
         Command::Recover(tasks) => format!(
             "what of {}",
@@ -271,7 +271,7 @@ fn a_task_ends_once_whoever_speaks_first() {
     type Step = fn(&mut Client) -> Vec<String>;
     let engine: Step = |client| client.replied("s_1", error("Panic"));
     let controller: Step = |client| client.decided("s_1", error("EngineError"));
-    let left: Step = |client| client.on(Event::Unregistered(EngineId(0), uuid(0)));
+    let left: Step = |client| client.handle(Event::Unregistered(EngineId(0), uuid(0)));
     let time: Step = |client| client.after(DEATH_GRACE);
     let idle: Step = |client| client.published("s_1", IDLE);
     let cases: [(&[Step], &str); 6] = [
@@ -287,13 +287,13 @@ fn a_task_ends_once_whoever_speaks_first() {
     for (number, (steps, ename)) in cases.into_iter().enumerate() {
         let mut client = Client::with(&["here"]);
         client.submit(&[0]);
-        let told: Vec<_> = steps
+        let described: Vec<_> = steps
             .iter()
             .flat_map(|step| step(&mut client))
             .filter(|line| line != "left 0")
             .collect();
         let wanted = [format!("0 ends {ename}"), "0 settles".to_owned()];
-        assert_eq!(told, wanted, "case {number}");
+        assert_eq!(described, wanted, "case {number}");
         assert_eq!(client.state.deadline(), None, "case {number}");
     }
 }
@@ -302,7 +302,7 @@ fn a_task_ends_once_whoever_speaks_first() {
 fn what_a_dying_engine_said_last_is_not_lost() {
     let mut client = Client::with(&["here"]);
     client.submit(&[0]);
-    client.on(Event::Unregistered(EngineId(0), uuid(0)));
+    client.handle(Event::Unregistered(EngineId(0), uuid(0)));
     client.decided("s_1", error("EngineError"));
     assert_eq!(client.published("s_1", text("last words")), ["0 puts out"]);
     assert_eq!(client.after(DEATH_GRACE), ["0 settles"]);
@@ -324,27 +324,27 @@ fn a_lost_idle_is_not_waited_for_for_ever() {
 fn a_refused_cell_is_asked_about_and_sent_again() {
     let mut client = Client::with(&["here"]);
     client.submit(&[0]);
-    let told = client.replied("s_1", ReplyContent::Refused(RefusalReason::StateMismatch));
-    assert_eq!(told, ["0 refused in now"]);
+    let described = client.replied("s_1", ReplyContent::Refused(RefusalReason::StateMismatch));
+    assert_eq!(described, ["0 refused in now"]);
     assert_eq!(client.published("s_1", IDLE), [""; 0]);
     let resend = || Event::Resend {
         key: key(0),
         work: cell(0).into(),
     };
-    assert_eq!(client.on(resend()), ["u0 s_2 by path"]);
+    assert_eq!(client.handle(resend()), ["u0 s_2 by path"]);
     // Only the first response counts.
-    assert_eq!(client.on(resend()), [""; 0]);
+    assert_eq!(client.handle(resend()), [""; 0]);
     assert_eq!(client.replied("s_2", OK), ["0 ends ok"]);
     let failed = || Event::Fail {
         key: key(0),
         failure: failure("InternalError", String::new()),
     };
-    assert_eq!(client.on(failed()), [""; 0]);
+    assert_eq!(client.handle(failed()), [""; 0]);
 
     client.submit(&[0]);
     client.replied("s_3", ReplyContent::Refused(RefusalReason::StateMismatch));
-    let told = client.on(failed());
-    assert_eq!(told, ["0 ends InternalError", "0 settles"]);
+    let described = client.handle(failed());
+    assert_eq!(described, ["0 ends InternalError", "0 settles"]);
 }
 
 #[test]
@@ -355,8 +355,8 @@ fn artifacts_travel_once_to_a_machine_and_the_others_wait() {
         code: String::new(),
         execution_count: 1,
     };
-    let told = client.published("s_1", input());
-    assert_eq!(told, ["0 starts", "u1 s_4 with []", "u2 s_5 with []"]);
+    let described = client.published("s_1", input());
+    assert_eq!(described, ["0 starts", "u1 s_4 with []", "u2 s_5 with []"]);
     assert_eq!(client.submit(&[0]), ["u0 s_6 with []"]);
 }
 
@@ -364,10 +364,10 @@ fn artifacts_travel_once_to_a_machine_and_the_others_wait() {
 fn when_the_carrier_dies_another_carries() {
     let mut client = Client::with(&["there", "there"]);
     client.submit(&[0, 1]);
-    let told = client.on(Event::Unregistered(EngineId(0), uuid(0)));
-    assert_eq!(told, ["left 0", "u1 s_3 with [0, 1]"]);
-    let told = client.after(DEATH_GRACE);
-    assert_eq!(told, ["0 ends EngineError", "0 settles"]);
+    let described = client.handle(Event::Unregistered(EngineId(0), uuid(0)));
+    assert_eq!(described, ["left 0", "u1 s_3 with [0, 1]"]);
+    let described = client.after(DEATH_GRACE);
+    assert_eq!(described, ["0 ends EngineError", "0 settles"]);
 }
 
 #[test]
@@ -392,12 +392,12 @@ fn abort_reaches_tasks_wherever_they_are() {
     client.replied("s_3", ReplyContent::Refused(RefusalReason::StateMismatch));
     client.replied("s_4", OK);
     client.published("s_4", IDLE);
-    let told = client.on(Event::Abort {
+    let described = client.handle(Event::Abort {
         keys: (0..4).map(key).collect(),
         ticket: Ticket(7),
     });
     assert_eq!(
-        told,
+        described,
         [
             "1 ends TaskAborted",
             "1 settles",
@@ -407,43 +407,43 @@ fn abort_reaches_tasks_wherever_they_are() {
         ]
     );
     assert_eq!(client.replied("s_5", OK), ["answered 7"]);
-    let told = client.replied("s_1", ReplyContent::Aborted);
-    assert_eq!(told, ["0 ends TaskAborted", "0 settles"]);
-    let told = client.on(Event::Abort {
+    let described = client.replied("s_1", ReplyContent::Aborted);
+    assert_eq!(described, ["0 ends TaskAborted", "0 settles"]);
+    let described = client.handle(Event::Abort {
         keys: vec![key(0)],
         ticket: Ticket(8),
     });
-    assert_eq!(told, ["answered 8"]);
+    assert_eq!(described, ["answered 8"]);
 }
 
 #[test]
 fn who_asks_engines_is_answered_once_all_have_answered_or_left() {
     let mut client = Client::with(&["here", "here"]);
-    let told = client.on(Event::Control {
+    let described = client.handle(Event::Control {
         engines: vec![EngineId(0), EngineId(1), EngineId(9)],
         order: EngineRequest::Shutdown,
         ticket: Ticket(1),
     });
-    assert_eq!(told, ["u0 s_1 Shutdown", "u1 s_2 Shutdown"]);
+    assert_eq!(described, ["u0 s_1 Shutdown", "u1 s_2 Shutdown"]);
     assert_eq!(client.replied("s_1", OK), [""; 0]);
-    let told = client.on(Event::Unregistered(EngineId(1), uuid(1)));
-    assert_eq!(told, ["answered 1", "left 1"]);
+    let described = client.handle(Event::Unregistered(EngineId(1), uuid(1)));
+    assert_eq!(described, ["answered 1", "left 1"]);
 }
 
 #[test]
 fn the_second_look_finds_who_was_missed() {
     let mut client = Client::with(&["here", "here"]);
     let there = vec![(EngineId(1), uuid(1)), (EngineId(2), uuid(2))];
-    let told = client.on(Event::Engines {
+    let described = client.handle(Event::Engines {
         engines: there,
         batches: false,
     });
-    assert_eq!(told, ["left 0", "u2 s_1 greeting"]);
+    assert_eq!(described, ["left 0", "u2 s_1 greeting"]);
     // The id now belongs to another engine.
-    let told = client.on(Event::Registered(EngineId(1), uuid(5)));
-    assert_eq!(told, ["left 1", "u5 s_2 greeting"]);
-    let told = client.after(GREETING_RETRY);
-    assert_eq!(told, ["u5 s_3 greeting", "u2 s_4 greeting"]);
+    let described = client.handle(Event::Registered(EngineId(1), uuid(5)));
+    assert_eq!(described, ["left 1", "u5 s_2 greeting"]);
+    let described = client.after(GREETING_RETRY);
+    assert_eq!(described, ["u5 s_3 greeting", "u2 s_4 greeting"]);
 }
 
 #[test]
@@ -451,20 +451,23 @@ fn when_the_controller_is_gone_everything_ends() {
     let mut client = Client::with(&["here", "here"]);
     client.submit(&[0, 1]);
     client.replied("s_2", ReplyContent::Refused(RefusalReason::StateMismatch));
-    client.on(Event::Control {
+    client.handle(Event::Control {
         engines: vec![EngineId(0)],
         order: EngineRequest::Clear,
         ticket: Ticket(1),
     });
-    assert_eq!(client.on(Event::LinkDown), ["lost"]);
+    assert_eq!(client.handle(Event::LinkDown), ["lost"]);
     assert_eq!(client.after(UNREACHABLE / 2), [""; 0]);
     // The connection is restored and lost again: the deadline is reset.
-    assert_eq!(client.on(Event::LinkUp), ["back", "look", "what of s_1"]);
-    client.on(Event::LinkDown);
-    assert_eq!(client.after(UNREACHABLE / 2), [""; 0]);
-    let told = client.after(UNREACHABLE / 2);
     assert_eq!(
-        told,
+        client.handle(Event::LinkUp),
+        ["back", "query engines", "what of s_1"]
+    );
+    client.handle(Event::LinkDown);
+    assert_eq!(client.after(UNREACHABLE / 2), [""; 0]);
+    let described = client.after(UNREACHABLE / 2);
+    assert_eq!(
+        described,
         [
             "0 ends EngineError",
             "0 settles",
@@ -481,12 +484,12 @@ fn when_the_controller_is_gone_everything_ends() {
 fn what_cannot_be_sent_fails_its_task() {
     let mut client = Client::with(&["there", "there"]);
     client.submit(&[0, 1]);
-    let told = client.on(Event::SendFailed {
+    let described = client.handle(Event::SendFailed {
         msg_id: MsgId::new("s_1"),
         message: "no such file".to_owned(),
     });
     assert_eq!(
-        told,
+        described,
         ["0 ends EngineError", "0 settles", "u1 s_3 with [0, 1]"]
     );
 }
@@ -521,34 +524,34 @@ fn balanced(targets: &[u32]) -> EngineTask {
 fn it_turns_out_who_runs_a_balanced_task() {
     let mut client = Client::with(&["here", "here"]);
     let tasks = vec![(key(0), balanced(&[])), (key(1), balanced(&[7]))];
-    let told = client.on(Event::Submit { tasks });
-    assert_eq!(told[0], "- s_1 by path");
-    assert_eq!(told[1..], ["1 ends EngineError", "1 settles"]);
-    let told = client.on(Event::Published {
+    let described = client.handle(Event::Submit { tasks });
+    assert_eq!(described[0], "- s_1 by path");
+    assert_eq!(described[1..], ["1 ends EngineError", "1 settles"]);
+    let described = client.handle(Event::Published {
         parent: MsgId::new("s_1"),
         engine: Some(uuid(1)),
         published: text("a"),
     });
-    assert_eq!(told, ["0 on 1", "0 puts out"]);
+    assert_eq!(described, ["0 on 1", "0 puts out"]);
     // Its engine exits; the scheduler reassigns it and replies on its behalf.
-    client.on(Event::Unregistered(EngineId(1), uuid(1)));
+    client.handle(Event::Unregistered(EngineId(1), uuid(1)));
     assert_eq!(client.after(DEATH_GRACE * 2), [""; 0]);
-    let told = client.on(Event::Replied(Reply {
+    let described = client.handle(Event::Replied(Reply {
         engine: Some(uuid(0)),
         ..reply("s_1")
     }));
-    assert_eq!(told, ["0 on 0", "0 ends ok"]);
+    assert_eq!(described, ["0 on 0", "0 ends ok"]);
 }
 
 #[test]
 fn artifacts_a_balanced_task_lacks_ride_along_the_next_time() {
     let mut client = Client::with(&["there"]);
     let tasks = vec![(key(0), balanced(&[]))];
-    client.on(Event::Submit { tasks });
+    client.handle(Event::Submit { tasks });
     let artifacts = vec![ArtifactHash::new("cell")];
     let lacks = ReplyContent::Refused(RefusalReason::NeedArtifacts { artifacts });
-    let told = client.replied("s_1", lacks);
-    assert_eq!(told, ["- s_2 by path"]);
+    let described = client.replied("s_1", lacks);
+    assert_eq!(described, ["- s_2 by path"]);
     assert_eq!(client.replied("s_2", OK), ["0 ends ok"]);
 }
 
@@ -556,27 +559,27 @@ fn artifacts_a_balanced_task_lacks_ride_along_the_next_time() {
 fn every_engine_is_told_of_a_balanced_task_that_is_dropped() {
     let mut client = Client::with(&["here", "here"]);
     let tasks = vec![(key(0), balanced(&[]))];
-    client.on(Event::Submit { tasks });
+    client.handle(Event::Submit { tasks });
     let ticket = Ticket(1);
     let keys = vec![key(0)];
-    let told = client.on(Event::Abort { keys, ticket });
-    assert_eq!(told, ["u0 s_2 abort 1", "u1 s_3 abort 1"]);
+    let described = client.handle(Event::Abort { keys, ticket });
+    assert_eq!(described, ["u0 s_2 abort 1", "u1 s_3 abort 1"]);
 }
 
 #[test]
 fn tasks_that_differ_in_their_arguments_alone_travel_together() {
     let mut client = Client::with(&["here"]);
-    let told = client.on(Event::Engines {
+    let described = client.handle(Event::Engines {
         engines: vec![(EngineId(0), uuid(0))],
         batches: true,
     });
-    assert_eq!(told, [""; 0]);
+    assert_eq!(described, [""; 0]);
     let (one, other) = (balanced(&[]), balanced(&[]));
     let tasks = [&one, &one, &other, &one, &one].into_iter().cloned();
     let tasks = tasks.enumerate().map(|(n, task)| (key(n), task)).collect();
-    let told = client.on(Event::Submit { tasks });
+    let described = client.handle(Event::Submit { tasks });
     assert_eq!(
-        told,
+        described,
         ["- s_1 for s_1,s_2", "- s_3 by path", "- s_4 for s_4,s_5"]
     );
     // Each ends on its own.
@@ -585,8 +588,8 @@ fn tasks_that_differ_in_their_arguments_alone_travel_together() {
         ..reply(parent)
     };
     let replies = vec![settled("s_1", true), settled("s_4", false)];
-    let told = client.on(Event::Batch(replies));
-    assert_eq!(told, ["0 ends ok", "0 settles", "3 ends ok"]);
+    let described = client.handle(Event::Batch(replies));
+    assert_eq!(described, ["0 ends ok", "0 settles", "3 ends ok"]);
     assert_eq!(client.published("s_4", IDLE), ["3 settles"]);
     assert_eq!(client.replied("s_2", error("Panic")), ["1 ends Panic"]);
     let lacks = ReplyContent::Refused(RefusalReason::NeedArtifacts {
@@ -627,11 +630,11 @@ impl Client {
         let tasks = engines.iter().enumerate();
         let tasks = tasks.map(|(n, &engine)| (key(n), large(engine, &args)));
         let tasks = tasks.collect();
-        self.on(Event::Submit { tasks })
+        self.handle(Event::Submit { tasks })
     }
 
     fn keeps(&mut self, engine: u32, parent: &str) -> Vec<String> {
-        self.on(Event::Published {
+        self.handle(Event::Published {
             parent: MsgId::new(parent),
             engine: Some(uuid(engine)),
             published: EngineOutput::Kept(Some(segment(7))),
@@ -639,32 +642,32 @@ impl Client {
     }
 
     fn over(&mut self, parent: &str) -> Vec<String> {
-        let mut told = self.replied(parent, OK);
-        told.extend(self.published(parent, IDLE));
-        told
+        let mut described = self.replied(parent, OK);
+        described.extend(self.published(parent, IDLE));
+        described
     }
 }
 
 #[test]
 fn large_arguments_travel_to_a_machine_once_and_are_given_up_with_the_last_task() {
     let mut client = Client::with(&["here", "there", "there", "beyond"]);
-    let told = client.share(&[0, 1, 2, 3]);
+    let described = client.share(&[0, 1, 2, 3]);
     let sent = [
         "u0 s_1 by path",
         "u1 s_2 with [0, 1] and its data",
         "u3 s_4 with [0, 1] and its data",
     ];
-    assert_eq!(told, sent);
+    assert_eq!(described, sent);
     // The second engine of the machine waits for both the libraries and the arguments.
     assert_eq!(client.keeps(1, "s_2"), [""; 0]);
-    let told = client.published("s_2", EngineOutput::Kept(None));
-    assert_eq!(told, ["u2 s_6 with [] and data of 7 at there"]);
+    let described = client.published("s_2", EngineOutput::Kept(None));
+    assert_eq!(described, ["u2 s_6 with [] and data of 7 at there"]);
     assert_eq!(client.over("s_2"), ["1 ends ok", "1 settles"]);
     assert_eq!(client.keeps(3, "s_4"), [""; 0]);
-    let told = client.over("s_4");
-    assert_eq!(told, ["3 ends ok", "3 settles", "u3 s_7 taken"]);
-    let told = client.over("s_6");
-    assert_eq!(told, ["2 ends ok", "2 settles", "u1 s_8 taken"]);
+    let described = client.over("s_4");
+    assert_eq!(described, ["3 ends ok", "3 settles", "u3 s_7 taken"]);
+    let described = client.over("s_6");
+    assert_eq!(described, ["2 ends ok", "2 settles", "u1 s_8 taken"]);
     assert_eq!(client.over("s_1"), ["0 ends ok", "0 settles"]);
     assert!(client.state.data.is_empty());
 }
@@ -677,13 +680,13 @@ fn large_arguments_that_are_lost_on_the_way_travel_again() {
     client.keeps(0, "s_1");
     client.over("s_1");
     assert!(client.state.data.is_empty());
-    let told = client.share(&[0, 1]);
-    assert_eq!(told, ["u0 s_3 with [] and its data"]);
+    let described = client.share(&[0, 1]);
+    assert_eq!(described, ["u0 s_3 with [] and its data"]);
     // The first engine exits, or has no memory for them and reports it too late.
-    client.on(Event::Unregistered(EngineId(0), uuid(0)));
-    let told = client.after(DEATH_GRACE * 2);
+    client.handle(Event::Unregistered(EngineId(0), uuid(0)));
+    let described = client.after(DEATH_GRACE * 2);
     let again = "u1 s_5 with [] and its data";
-    assert_eq!(told, ["0 ends EngineError", "0 settles", again]);
+    assert_eq!(described, ["0 ends EngineError", "0 settles", again]);
     assert_eq!(client.keeps(0, "s_3"), ["u0 s_6 taken"]);
     assert_eq!(client.keeps(1, "s_5"), [""; 0]);
     assert_eq!(
@@ -699,18 +702,22 @@ fn an_engine_that_cannot_follow_a_reference_is_sent_the_arguments_itself() {
     client.keeps(0, "s_1");
     client.over("s_1");
     client.share(&[0, 1]);
-    let told = client.keeps(0, "s_3");
-    assert_eq!(told, ["u1 s_5 with [] and data of 7 at there"]);
+    let described = client.keeps(0, "s_3");
+    assert_eq!(described, ["u1 s_5 with [] and data of 7 at there"]);
     let lacks = ReplyContent::Refused(RefusalReason::NeedArtifacts {
         artifacts: Vec::new(),
     });
-    let told = client.replied("s_5", lacks);
-    assert_eq!(told, ["u1 s_6 with [0, 1] and its data"]);
+    let described = client.replied("s_5", lacks);
+    assert_eq!(described, ["u1 s_6 with [0, 1] and its data"]);
     assert_eq!(client.keeps(1, "s_6"), [""; 0]);
     client.over("s_3");
-    let told = client.over("s_6");
-    assert_eq!(told[..2], ["1 ends ok", "1 settles"]);
-    assert_eq!(told.len(), 4, "both engines may forget them: {told:?}");
+    let described = client.over("s_6");
+    assert_eq!(described[..2], ["1 ends ok", "1 settles"]);
+    assert_eq!(
+        described.len(),
+        4,
+        "both engines may forget them: {described:?}"
+    );
 }
 
 #[test]
@@ -721,7 +728,7 @@ fn a_lineage_goes_to_whoever_asked_for_it() {
         order: EngineRequest::Lineage,
         ticket: Ticket(engine.into()),
     };
-    assert_eq!(client.on(order(0)), ["u0 s_1 Lineage"]);
+    assert_eq!(client.handle(order(0)), ["u0 s_1 Lineage"]);
     let lineage = Lineage {
         state: StateId::new("theirs"),
         records: Vec::new(),
@@ -734,14 +741,14 @@ fn a_lineage_goes_to_whoever_asked_for_it() {
         ..reply("s_1")
     };
     assert_eq!(
-        client.on(Event::Replied(answered)),
+        client.handle(Event::Replied(answered)),
         ["lineage 0 theirs", "answered 0"]
     );
     // The reply of an engine of an incompatible version is not decoded.
-    assert_eq!(client.on(order(1)), ["u1 s_2 Lineage"]);
+    assert_eq!(client.handle(order(1)), ["u1 s_2 Lineage"]);
     let answered = Reply {
         answer: ReplyContent::Lineage(None),
         ..reply("s_2")
     };
-    assert_eq!(client.on(Event::Replied(answered)), ["answered 1"]);
+    assert_eq!(client.handle(Event::Replied(answered)), ["answered 1"]);
 }

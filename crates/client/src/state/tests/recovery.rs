@@ -6,17 +6,17 @@ use super::*;
 fn what_a_broken_connection_has_lost_is_asked_for_until_it_is_known() {
     let mut client = Client::with(&["here", "here"]);
     client.submit(&[0, 1]);
-    assert_eq!(client.on(Event::LinkDown), ["lost"]);
+    assert_eq!(client.handle(Event::LinkDown), ["lost"]);
     assert_eq!(
-        client.on(Event::LinkUp),
-        ["back", "look", "what of s_1,s_2"]
+        client.handle(Event::LinkUp),
+        ["back", "query engines", "what of s_1,s_2"]
     );
     // The controller is a new one without engines; this does not end the tasks.
     let none = Event::Engines {
         engines: Vec::new(),
         batches: false,
     };
-    assert_eq!(client.on(none), ["left 0", "left 1"]);
+    assert_eq!(client.handle(none), ["left 0", "left 1"]);
     assert_eq!(client.after(DEATH_GRACE), [""; 0]);
     let unknown = |ids: &[&str]| {
         Event::Recovered(Recovered {
@@ -25,12 +25,12 @@ fn what_a_broken_connection_has_lost_is_asked_for_until_it_is_known() {
         })
     };
     // One task is pending; the other may be in transit, and is queried once more.
-    assert_eq!(client.on(unknown(&["s_2"])), [""; 0]);
+    assert_eq!(client.handle(unknown(&["s_2"])), [""; 0]);
     assert_eq!(client.after(RECOVERY_INTERVAL), ["what of s_2"]);
-    assert_eq!(client.on(Event::NotRecovered), [""; 0]);
+    assert_eq!(client.handle(Event::NotRecovered), [""; 0]);
     assert_eq!(client.after(RECOVERY_INTERVAL), ["what of s_2"]);
     let lost = ["1 ends EngineError", "1 settles"];
-    assert_eq!(client.on(unknown(&["s_2"])), lost);
+    assert_eq!(client.handle(unknown(&["s_2"])), lost);
     assert_eq!(client.after(RECOVERY_INTERVAL), [""; 0]);
     assert_eq!(client.replied("s_1", OK), ["0 ends ok"]);
 }
@@ -39,7 +39,7 @@ fn what_a_broken_connection_has_lost_is_asked_for_until_it_is_known() {
 fn a_reply_that_was_lost_is_taken_from_the_controllers_records() {
     let mut client = Client::with(&["here"]);
     client.submit(&[0]);
-    let asked = client.on(Event::Reconnected);
+    let asked = client.handle(Event::Reconnected);
     assert_eq!(asked, ["what of s_1"]);
     let recorded = crate::record::HubResult {
         msg_id: MsgId::new("s_1"),
@@ -61,17 +61,17 @@ fn a_reply_that_was_lost_is_taken_from_the_controllers_records() {
         ended: vec![crate::wire::recorded(recorded)],
         unknown: Vec::new(),
     };
-    assert_eq!(client.on(Event::Recovered(recovered)), ["0 ends ok"]);
+    assert_eq!(client.handle(Event::Recovered(recovered)), ["0 ends ok"]);
     assert_eq!(client.after(DEATH_GRACE), ["0 settles"]);
-    assert_eq!(client.on(Event::Reconnected), [""; 0]);
+    assert_eq!(client.handle(Event::Reconnected), [""; 0]);
 }
 
 #[test]
 fn rust_code_goes_to_rust_engines_alone() {
     let mut client = Client::with(&["here"]);
-    let asked = client.on(Event::Registered(EngineId(1), uuid(1)));
+    let asked = client.handle(Event::Registered(EngineId(1), uuid(1)));
     let msg_id = asked[0].split(' ').nth(1).unwrap().to_owned();
-    client.on(Event::Replied(Reply {
+    client.handle(Event::Replied(Reply {
         answer: ReplyContent::KernelInfo(EngineKind::Foreign),
         ..reply(&msg_id)
     }));
@@ -104,13 +104,13 @@ fn rust_code_goes_to_rust_engines_alone() {
 #[test]
 fn an_engine_of_another_version_is_told_apart_and_both_versions_are_named() {
     let mut client = Client::with(&["here"]);
-    let asked = client.on(Event::Registered(EngineId(1), uuid(1)));
+    let asked = client.handle(Event::Registered(EngineId(1), uuid(1)));
     let msg_id = asked[0].split(' ').nth(1).unwrap().to_owned();
     let theirs = Release {
         version: "0.0.9".to_owned(),
         protocol: 0,
     };
-    client.on(Event::Replied(Reply {
+    client.handle(Event::Replied(Reply {
         answer: ReplyContent::KernelInfo(EngineKind::OtherRelease(Arc::new(theirs))),
         ..reply(&msg_id)
     }));
@@ -138,17 +138,17 @@ fn an_engine_of_another_version_is_told_apart_and_both_versions_are_named() {
 }
 
 #[test]
-fn what_an_engine_puts_out_after_its_task_is_told() {
+fn what_an_engine_puts_out_after_its_task_is_reported() {
     let mut client = Client::with(&["here"]);
     client.submit(&[0]);
     client.replied("s_1", OK);
     client.published("s_1", IDLE);
-    let told = client.on(Event::Published {
+    let described = client.handle(Event::Published {
         parent: MsgId::new("s_1"),
         engine: Some(uuid(0)),
         published: text("late"),
     });
-    assert_eq!(told, ["0 puts out late"]);
+    assert_eq!(described, ["0 puts out late"]);
     assert_eq!(
         client.published("s_1", EngineOutput::Status(EngineStatus::Busy)),
         [""; 0]
