@@ -54,7 +54,8 @@ impl HostReplier {
 }
 
 /// A received call, for the actor.
-pub(super) struct ReceivedCall {
+#[derive(Debug)]
+pub(crate) struct ReceivedCall {
     pub(super) request: HostRequest,
     pub(super) raw: Vec<Payload>,
     pub(super) reply: HostReplier,

@@ -1,14 +1,12 @@
 //! The owner's end of a runtime process: starts it, sends it cells, reports events.
 
 mod actor;
-mod calls;
-mod failover;
+mod exit_status;
 mod host;
-mod notice;
+mod process;
 mod start;
+mod state;
 mod stdin;
-mod stop;
-mod text;
 mod wire;
 
 pub use host::{HostCall, HostReplier};
@@ -139,7 +137,7 @@ pub struct FunctionCall {
 
 /// Commands of the handle to the actor. Unbounded, since each is caused by an action of the user.
 #[derive(Debug)]
-enum RuntimeCommand {
+pub(crate) enum RuntimeCommand {
     Set(Setting),
     Load(PathBuf),
     Run(RunId, CompiledCell),

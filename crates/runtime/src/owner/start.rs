@@ -1,5 +1,7 @@
 //! Starting a runtime process: its sockets, its pipes, its first message.
 
+use super::exit_status::describe;
+use super::process::READ;
 use super::stdin::Stdin;
 use super::wire::Wire;
 use super::{RuntimeConfig, StartError, StdinSource};
@@ -42,6 +44,8 @@ pub(super) struct StartedRuntime {
     pub(super) stdout: Receiver,
     pub(super) stderr: Receiver,
     pub(super) page: SharedPage,
+    /// The buffer for reads of the pipes.
+    pub(super) buffer: Vec<u8>,
 }
 
 pub(super) async fn start(config: &RuntimeConfig) -> Result<StartedRuntime, StartError> {
@@ -101,6 +105,7 @@ pub(super) async fn start(config: &RuntimeConfig) -> Result<StartedRuntime, Star
             stdout,
             stderr,
             page,
+            buffer: vec![0; READ],
         }),
         Ok(Err(error)) => {
             let mut said = String::new();
@@ -156,33 +161,5 @@ async fn ready(listener: &UnixListener) -> io::Result<Ready> {
         supervisor,
         control,
         pid,
-    })
-}
-
-/// Describes the exit of a process: `signal 11 (SIGSEGV)`, `exit status 3`.
-pub(super) fn describe(status: ExitStatus) -> String {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => match signal_name(signal) {
-            Some(name) => format!("signal {signal} ({name})"),
-            None => format!("signal {signal}"),
-        },
-        (None, Some(code)) => format!("exit status {code}"),
-        (None, None) => status.to_string(),
-    }
-}
-
-fn signal_name(signal: i32) -> Option<&'static str> {
-    Some(match signal {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        4 => "SIGILL",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        13 => "SIGPIPE",
-        15 => "SIGTERM",
-        _ => return None,
     })
 }

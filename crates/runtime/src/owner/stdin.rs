@@ -3,7 +3,7 @@
 //! The system does not notify a writer of blocked readers. So while a cell runs, the owner checks
 //! several times a second whether a thread of the runtime, or of a process it has started, is
 //! blocked in a `read` of the FIFO while that is empty (`/proc/PID/task/TID/syscall`). This detects
-//! reads by `std`, by C code and by child processes alike.
+//! reads by `std`, by C code and by child processes alike. `state/stdin.rs` decides when.
 
 use super::host::HostAnswer;
 use phalanx_protocol::host::HostReply;
@@ -13,31 +13,20 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 use tokio::net::unix::pipe::{self, Sender};
 use tokio::sync::oneshot;
-use tokio::time::sleep_until;
-
-/// The time between two checks.
-const INTERVAL: Duration = Duration::from_millis(25);
-
-/// The maximum share of time (1/SHARE) spent on checks: with a thousand threads they are less
-/// frequent.
-const SHARE: u32 = 20;
 
 /// An event of a runtime's stdin.
 pub(super) enum StdinEvent {
-    /// The next check is due.
-    Look,
     /// The requested line has arrived; `None` if there is none.
     Answered(Option<HostReply>),
+    /// Bytes have been written, as many as the FIFO has room for.
+    Written,
 }
 
 /// The owner's end of a runtime's stdin.
 pub(super) struct Stdin {
     fifo: Option<Fifo>,
-    /// The time of the next check, while a cell runs and no line is requested.
-    look: Option<Instant>,
     question: Option<oneshot::Receiver<HostAnswer>>,
     /// The bytes to be written.
     pending: Vec<u8>,
@@ -58,7 +47,6 @@ impl Stdin {
     pub(super) fn none() -> Self {
         Self {
             fifo: None,
-            look: None,
             question: None,
             pending: Vec::new(),
         }
@@ -93,10 +81,13 @@ impl Stdin {
         Ok((stdin, theirs.into()))
     }
 
-    /// Starts a cell, which must not read input meant for another.
-    pub(super) fn begin(&mut self, now: Instant) {
+    /// Discards the input of earlier cells, which is not meant for the next one; returns true if
+    /// there is input.
+    pub(super) fn reset(&mut self) -> bool {
         self.end();
-        let Some(fifo) = &mut self.fifo else { return };
+        let Some(fifo) = &mut self.fifo else {
+            return false;
+        };
         let mut rest = [0; 4096];
         while matches!(fifo.own.read(&mut rest), Ok(count) if count > 0) {}
         if fifo.writer.is_none() {
@@ -105,37 +96,28 @@ impl Stdin {
                 Err(error) => tracing::warn!(%error, "cells have no stdin any more"),
             }
         }
-        self.look = fifo.writer.is_some().then(|| now + INTERVAL);
+        fifo.writer.is_some()
     }
 
-    /// Ends a cell.
+    /// Forgets the pending request, and the bytes that have not been written.
     pub(super) fn end(&mut self) {
-        self.look = None;
         self.question = None;
         self.pending.clear();
     }
 
-    /// Returns true while a reply is awaited.
-    pub(super) fn is_asking(&self) -> bool {
-        self.question.is_some()
-    }
-
-    /// Waits for the reply to a request, during which there are no checks.
+    /// Waits for the reply to a request.
     pub(super) fn ask(&mut self, answer: oneshot::Receiver<HostAnswer>) {
-        self.look = None;
         self.question = Some(answer);
     }
 
-    /// Writes a line for the reader; resumes the checks.
-    pub(super) fn answer(&mut self, line: &str, now: Instant) {
+    /// Writes a line for the reader, in the background.
+    pub(super) fn write(&mut self, line: &str) {
         self.pending.extend_from_slice(line.as_bytes());
         self.pending.push(b'\n');
-        self.look = Some(now + INTERVAL);
     }
 
     /// Ends the input of this cell.
     pub(super) fn close(&mut self) {
-        self.look = None;
         if let Some(fifo) = &mut self.fifo {
             fifo.writer = None;
         }
@@ -143,56 +125,48 @@ impl Stdin {
 
     /// Waits for the next event. Cancel safe.
     pub(super) async fn next(&mut self) -> StdinEvent {
-        loop {
-            let writer = self.fifo.as_ref().and_then(|fifo| fifo.writer.as_ref());
-            let pending = &mut self.pending;
-            let write = async {
-                match writer {
-                    Some(writer) if !pending.is_empty() => match writer.writable().await {
-                        Ok(()) => writer.try_write(pending),
-                        Err(error) => Err(error),
-                    },
-                    _ => std::future::pending().await,
-                }
-            };
-            let answer = async {
-                match &mut self.question {
-                    Some(answer) => answer.await.ok(),
-                    None => std::future::pending().await,
-                }
-            };
-            let look = self.look;
-            tokio::select! {
-                answer = answer => {
-                    self.question = None;
-                    return StdinEvent::Answered(answer.map(|(answer, _)| answer));
-                }
-                () = sleep_until(look.unwrap_or_else(Instant::now).into()), if look.is_some() => {
-                    return StdinEvent::Look;
-                }
-                written = write => match written {
+        let writer = self.fifo.as_ref().and_then(|fifo| fifo.writer.as_ref());
+        let pending = &mut self.pending;
+        let write = async {
+            match writer {
+                Some(writer) if !pending.is_empty() => match writer.writable().await {
+                    Ok(()) => writer.try_write(pending),
+                    Err(error) => Err(error),
+                },
+                _ => std::future::pending().await,
+            }
+        };
+        let answer = async {
+            match &mut self.question {
+                Some(answer) => answer.await.ok(),
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            answer = answer => {
+                self.question = None;
+                StdinEvent::Answered(answer.map(|(answer, _)| answer))
+            }
+            written = write => {
+                match written {
                     Ok(count) => drop(self.pending.drain(..count)),
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                     // There always is a reader: our own.
                     Err(_) => self.pending.clear(),
-                },
+                }
+                StdinEvent::Written
             }
         }
     }
 
     /// Returns true if a process, or a descendant of it, is blocked in a read.
-    pub(super) fn is_wanted(&mut self, root: u32) -> bool {
-        let started = Instant::now();
-        let wanted = self.fifo.as_ref().is_some_and(|fifo| {
+    pub(super) fn is_wanted(&self, root: u32) -> bool {
+        self.fifo.as_ref().is_some_and(|fifo| {
             self.pending.is_empty()
                 && descendants(root).any(|process| waits_for(process, fifo.identity))
                 // If the FIFO is not empty, the reader is about to be woken up.
                 && rustix::io::ioctl_fionread(&fifo.own) == Ok(0)
-        });
-        let now = Instant::now();
-        let pause = INTERVAL.max(SHARE * now.duration_since(started));
-        self.look = Some(now + pause);
-        wanted
+        })
     }
 }
 
@@ -255,6 +229,7 @@ const READS: [i64; 3] = [63, 65, 76];
 mod tests {
     use super::*;
     use std::process::{Command, Stdio};
+    use std::time::Duration;
 
     #[test]
     fn reads_are_told_from_other_calls() {
@@ -267,17 +242,22 @@ mod tests {
         assert_eq!(read_descriptor(""), None);
     }
 
+    /// Writes all lines.
+    async fn written(stdin: &mut Stdin) {
+        while !stdin.pending.is_empty() {
+            stdin.next().await;
+        }
+    }
+
     /// Waits until the reader is blocked.
     async fn wanted(stdin: &mut Stdin, root: u32) {
-        let looks = async {
-            loop {
-                match stdin.next().await {
-                    StdinEvent::Look if stdin.is_wanted(root) => return,
-                    _ => {}
-                }
+        written(stdin).await;
+        let checks = async {
+            while !stdin.is_wanted(root) {
+                tokio::task::yield_now().await;
             }
         };
-        tokio::time::timeout(Duration::from_secs(60), looks)
+        tokio::time::timeout(Duration::from_secs(60), checks)
             .await
             .expect("somebody to read");
     }
@@ -292,11 +272,11 @@ mod tests {
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
-        stdin.begin(Instant::now());
+        assert!(stdin.reset());
         wanted(&mut stdin, child.id()).await;
-        stdin.answer("one", Instant::now());
+        stdin.write("one");
         wanted(&mut stdin, child.id()).await;
-        stdin.answer("zwei é", Instant::now());
+        stdin.write("zwei é");
         wanted(&mut stdin, child.id()).await;
         stdin.close();
         let mut said = String::new();
@@ -311,17 +291,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (mut stdin, theirs) = Stdin::create(folder.path()).unwrap();
         let mut theirs = File::from(theirs);
-        stdin.begin(Instant::now());
-        stdin.answer("rest", Instant::now());
-        while !stdin.pending.is_empty() {
-            stdin.next().await;
-        }
+        assert!(stdin.reset());
+        stdin.write("rest");
+        written(&mut stdin).await;
         stdin.close();
-        stdin.begin(Instant::now());
-        stdin.answer("new", Instant::now());
-        while !stdin.pending.is_empty() {
-            stdin.next().await;
-        }
+        assert!(stdin.reset());
+        stdin.write("new");
+        written(&mut stdin).await;
         let mut line = [0; 64];
         let count = theirs.read(&mut line).unwrap();
         assert_eq!(&line[..count], b"new\n");

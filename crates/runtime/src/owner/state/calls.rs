@@ -1,15 +1,13 @@
 //! The pending calls, in the order in which the runtime performs them. Several are sent ahead, so
 //! that short calls follow each other without waiting for the owner.
 
-use super::actor::Actor;
-use super::{FunctionCall, RuntimeEvent};
-use crate::RECALL_WORD;
+use super::OwnerState;
+use super::event::OwnerCommand;
+use super::port::ProcessPort;
+use crate::owner::{FunctionCall, RuntimeEvent};
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::payload::Payload;
-use phalanx_protocol::runtime::RuntimeRequest;
-use phalanx_sys::segment;
 use std::collections::VecDeque;
-use std::sync::atomic::Ordering;
 
 /// The pending calls.
 #[derive(Debug, Default)]
@@ -82,60 +80,53 @@ impl Calls {
     }
 }
 
-impl Actor {
-    /// Calls a function after the pending calls; the arguments are sent in the background.
-    pub(super) fn call(&mut self, run: RunId, call: FunctionCall) {
+impl OwnerState {
+    /// Calls a function after the pending calls.
+    pub(super) fn call(&mut self, run: RunId, call: FunctionCall, port: &mut dyn ProcessPort) {
         if self.calls.begin(run) {
-            self.start_call(run);
+            self.start_call(run, port);
         }
-        let request = RuntimeRequest::Call {
-            run,
-            artifact: call.artifact,
-            offset: call.offset,
-        };
-        if let Err(error) = self
-            .process
-            .control
-            .queue_with(&request, call.args.into_frame())
-        {
-            self.drain_control();
-            self.capture.fail(run, &format!("the arguments: {error}"));
-        }
+        self.commands.push_back(OwnerCommand::Call(run, call));
     }
 
-    pub(super) fn start_call(&mut self, run: RunId) {
+    /// Ends a call that cannot be sent.
+    pub(super) fn call_refused(&mut self, run: RunId, message: &str, port: &mut dyn ProcessPort) {
+        self.drain_control(port);
+        self.capture.fail(run, &format!("the arguments: {message}"));
+    }
+
+    fn start_call(&mut self, run: RunId, port: &mut dyn ProcessPort) {
         self.capture.start(run, false, Vec::new());
-        self.begin();
+        self.begin(port);
     }
 
     /// Recalls the calls that have not started; the runtime reports which.
-    pub(super) fn recall(&mut self) {
+    pub(super) fn recall(&mut self, port: &dyn ProcessPort) {
         if let Some(last) = self.calls.last() {
-            // The number of runs of one process stays far below 2³².
-            self.process.page.words()[RECALL_WORD].store(last.0 as u32, Ordering::SeqCst);
+            port.recall(last);
         }
     }
 
     /// Handles that a call was recalled.
-    pub(super) fn recalled(&mut self, run: RunId) {
+    pub(super) fn recalled(&mut self, run: RunId, port: &mut dyn ProcessPort) {
         if self.calls.end_run(run).is_some() {
             self.capture.forget(run);
-            self.collect();
-            self.backlog.push_back(RuntimeEvent::Recalled { run });
-            self.start_next();
+            self.collect(port);
+            self.report(RuntimeEvent::Recalled { run });
+            self.start_next(port);
         }
     }
 
     /// Marks the next call, if any, as the running one.
-    pub(super) fn start_next(&mut self) {
+    pub(super) fn start_next(&mut self, port: &mut dyn ProcessPort) {
         if let Some(next) = self.calls.running()
             && self.capture.running().is_none()
         {
-            self.start_call(next);
+            self.start_call(next, port);
         }
     }
 
-    /// Returns the calls that were sent ahead to a process that has exited.
+    /// Takes the calls that were sent ahead to a process that has exited.
     pub(super) fn take_unstarted_calls(&mut self) -> Vec<RunId> {
         self.attribute_pending();
         self.calls.take_unstarted()
@@ -143,40 +134,31 @@ impl Actor {
 
     /// Handles the value of a function, which ends the call; returns true if pipes were read for
     /// it.
-    pub(super) fn returned(&mut self, value: Vec<u8>) -> bool {
+    pub(super) fn returned(&mut self, value: Payload, port: &mut dyn ProcessPort) -> bool {
         let Some(ReturnedCall { run, written, .. }) = self.calls.returned() else {
             return false;
         };
-        let value = self.taken(Payload::read(value.into()));
-        self.backlog.push_back(RuntimeEvent::Value { run, value });
-        let read = self.attribute_up_to(written);
+        self.report(RuntimeEvent::Value { run, value });
+        let reads = self.attribute_up_to(written, port);
         self.capture.end_run(run);
-        self.collect();
-        read
+        self.collect(port);
+        reads
     }
 
-    /// Opens the segment of a large value; the runtime can release it then.
-    fn taken(&mut self, value: Payload) -> Payload {
-        if value.segment().is_none() {
-            return value;
+    /// Handles all messages received after the current one.
+    pub(super) fn drain_after_message(&mut self, port: &mut dyn ProcessPort) {
+        if self.drain_received(port) || self.text.is_pending() {
+            self.drain_control(port);
         }
-        let taken = segment::hold(vec![value]).map(|mut all| all.pop());
-        let value = taken.unwrap_or_else(|error| {
-            tracing::warn!(%error, "a large value cannot be opened");
-            None
-        });
-        self.process.control.queue(&RuntimeRequest::Taken);
-        // If the segment cannot be opened, the value is empty.
-        value.unwrap_or_default()
     }
 
-    /// Handles all messages of a process that has exited, and attributes the output written since.
-    pub(super) fn drain_control(&mut self) {
+    /// Handles all messages the process has sent, and attributes the output written since.
+    pub(super) fn drain_control(&mut self, port: &mut dyn ProcessPort) {
         // The output of a call is read after the reports on earlier calls, which precede it.
         loop {
-            // Its snapshot holds the connection too, so that it is not closed.
-            self.process.control.read_all();
-            if !self.drain_received() {
+            // Not closed at the exit of the process: its snapshot holds the connection too.
+            port.receive();
+            if !self.drain_received(port) {
                 break;
             }
         }
@@ -184,19 +166,19 @@ impl Actor {
     }
 
     /// Handles the messages received with the last one; returns true if pipes were read for them.
-    pub(super) fn drain_received(&mut self) -> bool {
-        let mut read = false;
+    fn drain_received(&mut self, port: &mut dyn ProcessPort) -> bool {
+        let mut reads = false;
         loop {
             if self.calls.announced().is_some() {
-                let Ok(Some(value)) = self.process.control.take_raw() else {
-                    return read;
+                let Some(value) = port.take_value() else {
+                    return reads;
                 };
-                read |= self.returned(value);
+                reads |= self.returned(value, port);
             }
-            let Ok(Some(reply)) = self.process.control.take() else {
-                return read;
+            let Some(reply) = port.take_reply() else {
+                return reads;
             };
-            self.reply(reply);
+            self.reply(reply, port);
         }
     }
 }
