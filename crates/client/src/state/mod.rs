@@ -5,25 +5,24 @@ mod artifacts;
 pub(crate) mod batch;
 mod end;
 mod engines;
+mod event;
 pub(crate) mod message;
 mod tasks;
 #[cfg(test)]
 pub(crate) mod tests;
+
+pub(crate) use event::{Command, Event, Now, Ticket};
 
 use crate::engine::{ClientEvent, Engine};
 use crate::result::TaskUpdate;
 use crate::task::{EngineTask, TaskKey};
 use argument_cache::{ArgumentCache, ArgumentRoute};
 use artifacts::{ArtifactCaches, ArtifactPlan};
-use chrono::{DateTime, Utc};
 use end::failure;
 use engines::{Engines, HandshakeAction};
 use message::{OutgoingContent, OutgoingMessage, Recovered, Reply, ReplyContent};
-use phalanx_protocol::failure::RemoteFailure;
-use phalanx_protocol::id::{EngineId, EngineUuid, MsgId, StateId};
-use phalanx_protocol::parallel::{
-    EngineKind, EngineOutput, EngineRequest, EngineStatus, Lineage, RefusalReason,
-};
+use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
+use phalanx_protocol::parallel::{EngineKind, EngineOutput, EngineRequest, EngineStatus};
 use phalanx_protocol::payload::Segment;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -31,104 +30,6 @@ use tasks::{ReplyAction, TaskRoute, Tasks};
 
 /// The time between two queries about tasks whose replies may be lost.
 pub(crate) const RECOVERY_INTERVAL: Duration = Duration::from_secs(2);
-
-/// The time of an event, on both clocks.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Now {
-    pub instant: Instant,
-    pub utc: DateTime<Utc>,
-}
-
-/// Identifies a caller that waits for replies of engines.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) struct Ticket(pub u64);
-
-/// An event of a client.
-#[derive(Debug)]
-pub(crate) enum Event {
-    /// The user submits tasks.
-    Submit { tasks: Vec<(TaskKey, EngineTask)> },
-    /// The user submits a task in place of a refused one.
-    Resend { key: TaskKey, work: EngineTask },
-    /// The user ends a refused task.
-    Fail {
-        key: TaskKey,
-        failure: RemoteFailure,
-    },
-    /// The user aborts tasks.
-    Abort { keys: Vec<TaskKey>, ticket: Ticket },
-    /// The user sends a request to engines.
-    Control {
-        engines: Vec<EngineId>,
-        order: EngineRequest,
-        ticket: Ticket,
-    },
-    /// The controller's list of engines.
-    Engines {
-        engines: Vec<(EngineId, EngineUuid)>,
-        /// True if the scheduler supports several tasks in one message.
-        batches: bool,
-    },
-    /// The controller reports that an engine has registered.
-    Registered(EngineId, EngineUuid),
-    /// The controller reports that an engine has left.
-    Unregistered(EngineId, EngineUuid),
-    /// A reply to one of our requests.
-    Replied(Reply),
-    /// Several replies at once.
-    Batch(Vec<Reply>),
-    /// A publication of an engine for one of our requests.
-    Published {
-        parent: MsgId,
-        engine: Option<EngineUuid>,
-        published: EngineOutput,
-    },
-    /// A message could not be sent.
-    SendFailed { msg_id: MsgId, message: String },
-    /// The connection was lost; reconnection is attempted.
-    LinkDown,
-    /// The connection was established or restored.
-    LinkUp,
-    /// A channel was lost and restored: messages in transit are lost.
-    Reconnected,
-    /// The controller's report on tasks whose replies may be lost.
-    Recovered(Recovered),
-    /// The controller did not report.
-    NotRecovered,
-    /// The controller cannot be reached any more.
-    Disconnected { reason: String },
-    /// A deadline has passed.
-    Tick,
-}
-
-/// A command of the state.
-#[derive(Debug)]
-pub(crate) enum Command {
-    /// Send a message.
-    Send(OutgoingMessage),
-    /// Update the record of a task.
-    Update(TaskKey, TaskUpdate),
-    /// Pass a refused task to its submitter.
-    Refuse {
-        key: TaskKey,
-        reason: RefusalReason,
-        state: StateId,
-        engine: EngineId,
-        work: Box<EngineTask>,
-    },
-    /// Notify the subscribers.
-    Notify(ClientEvent),
-    /// The lineage requested with this ticket.
-    Lineage(Ticket, Box<Lineage>),
-    /// Every engine asked with this ticket has replied or left.
-    Answered(Ticket),
-    /// Return free memory to the system.
-    Trim,
-    /// Request the list of engines from the controller.
-    QueryEngines,
-    /// Query the controller about these tasks.
-    Recover(Vec<MsgId>),
-}
 
 /// A client's state.
 #[derive(Debug)]
