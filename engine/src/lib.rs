@@ -8,7 +8,6 @@
 //! | `server` | the actor around the machine |
 //! | `link`, `wire` | connections to the controller, and messages on them |
 //! | `artifacts` | artifacts by hash |
-//! | `segment_store` | large values and arguments in shared memory |
 //! | `runtime` | the runtime process, restarted when it ends |
 //! | `vitals` | processor time and memory of the runtime process |
 //! | `rank` | the rank among engines with the same command line |
@@ -25,7 +24,6 @@ mod machine;
 pub mod parent;
 mod rank;
 mod runtime;
-mod segment_store;
 mod server;
 pub mod signals;
 mod vitals;

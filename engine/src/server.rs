@@ -10,17 +10,18 @@ use crate::machine::{
 };
 use crate::parent;
 use crate::runtime::RuntimeSlot;
-use crate::segment_store::SegmentStore;
 use crate::vitals::WatchedProcess;
 use crate::wire;
+use bytes::Bytes;
 use chrono::Utc;
 use phalanx_protocol::host::ENGINE_ID_VAR;
 use phalanx_protocol::id::EngineUuid;
 use phalanx_protocol::parallel::{
     EngineOutput, EngineRequest, EngineStatus, UnregistrationRequest,
 };
-use phalanx_protocol::payload::Payload;
+use phalanx_protocol::payload::{Payload, Segment};
 use phalanx_sys::machine::host_name;
+use phalanx_sys::segment;
 use phalanx_transport::{
     Envelope, RawMessage, ReplayGuard, Sender, Session, WireError, socket, until, warn_rarely,
 };
@@ -80,7 +81,6 @@ pub async fn run(
         identity,
         runtime: RuntimeSlot::new(runtime, watched.clone()),
         watched,
-        segments: SegmentStore::default(),
         replays: ReplayGuard::default(),
         link: Some(link),
         search: None,
@@ -105,7 +105,6 @@ struct Server {
     preparations: JoinSet<EngineEvent>,
     runtime: RuntimeSlot,
     watched: WatchedProcess,
-    segments: SegmentStore,
     replays: ReplayGuard,
     /// `None` while the controller is lost.
     link: Option<EngineLink>,
@@ -234,13 +233,7 @@ impl Server {
                 return NextStep::Nothing;
             }
         };
-        match self
-            .segments
-            .handle_request(&envelope.header.session, &request)
-        {
-            true => NextStep::Nothing,
-            false => NextStep::Event(wire::requested(channel, envelope, request)),
-        }
+        NextStep::Event(wire::requested(channel, envelope, request))
     }
 
     /// Verifies and parses a message; a replayed message is rejected.
@@ -342,11 +335,8 @@ impl Server {
 
     /// Passes an event to the machine and performs its commands; returns true if the engine must
     /// stop.
-    async fn perform(&mut self, mut event: EngineEvent) -> bool {
+    async fn perform(&mut self, event: EngineEvent) -> bool {
         let mut stop = false;
-        if let EngineEvent::Requested(request) = &mut event {
-            self.keep_arguments(request).await;
-        }
         let mut commands = VecDeque::from(self.machine.handle(event, Utc::now()));
         while let Some(command) = next_command(&mut commands) {
             match command {
@@ -356,6 +346,17 @@ impl Server {
                     if !commands.is_empty() {
                         // The message is sent before the following ones are encoded.
                         tokio::task::yield_now().await;
+                    }
+                }
+                EngineCommand::KeepArguments(request) => {
+                    let kept = keep_arguments(&request);
+                    let event = EngineEvent::ArgumentsKept { request, kept };
+                    commands.extend(self.machine.handle(event, Utc::now()));
+                }
+                EngineCommand::OpenProbe { client, probe } => {
+                    if !segment::is_out_of_reach(&probe) {
+                        let event = EngineEvent::ClientReached { client };
+                        commands.extend(self.machine.handle(event, Utc::now()));
                     }
                 }
                 EngineCommand::Prepare {
@@ -394,30 +395,6 @@ impl Server {
         stop
     }
 
-    /// Stores the arguments of a call for other engines on this machine, if the call requests it;
-    /// others may be waiting for them.
-    async fn keep_arguments(&mut self, request: &mut IncomingRequest) {
-        let EngineRequest::Apply(Ok(call)) = &mut request.content else {
-            return;
-        };
-        let Payload::Inline(args) = &call.args else {
-            return;
-        };
-        if !call.metadata.keep {
-            return;
-        }
-        match self.segments.keep(args) {
-            Ok(kept) => {
-                call.args = kept.clone().into();
-                Arc::make_mut(&mut call.metadata).host = host_name();
-                let parent = Some(request.header.clone());
-                self.publish(parent, EngineOutput::Kept(Some(kept))).await;
-            }
-            // Engines waiting for the arguments are sent a copy once this call has ended.
-            Err(error) => tracing::warn!(%error, "arguments are not kept for other engines"),
-        }
-    }
-
     /// Returns the paths of artifacts that are known, without a search on another thread.
     fn known(&self, shipment: &Shipment) -> Option<Vec<PathBuf>> {
         let store = self.store.try_lock().ok()?;
@@ -435,9 +412,10 @@ impl Server {
     }
 
     async fn reply(&mut self, mut reply: OutgoingReply) {
-        let client = &reply.request.header.session;
-        for value in reply.reply.values_mut() {
-            *value = self.segments.hand(client, std::mem::take(value));
+        for (at, value) in reply.reply.values_mut().enumerate() {
+            if reply.inlined.contains(&at) {
+                *value = inlined(std::mem::take(value));
+            }
         }
         let channel = reply.request.channel;
         match wire::reply(reply, &self.session) {
@@ -497,7 +475,8 @@ fn next_command(commands: &mut VecDeque<EngineCommand>) -> Option<EngineCommand>
     let works = |command: &EngineCommand| {
         matches!(
             command,
-            EngineCommand::Prepare { .. }
+            EngineCommand::KeepArguments(_)
+                | EngineCommand::Prepare { .. }
                 | EngineCommand::Load(_)
                 | EngineCommand::Run { .. }
                 | EngineCommand::Call { .. }
@@ -505,6 +484,29 @@ fn next_command(commands: &mut VecDeque<EngineCommand>) -> Option<EngineCommand>
     };
     let first = commands.iter().position(works).unwrap_or(0);
     commands.remove(first)
+}
+
+/// Stores the arguments of a call in shared memory.
+fn keep_arguments(request: &IncomingRequest) -> Option<Segment> {
+    let EngineRequest::Apply(Ok(call)) = &request.content else {
+        return None;
+    };
+    match segment::create(call.args.frame()) {
+        Ok(kept) => Some(kept),
+        Err(error) => {
+            tracing::warn!(%error, "arguments are not kept for other engines");
+            None
+        }
+    }
+}
+
+/// Maps a referenced value; empty if that is impossible.
+fn inlined(value: Payload) -> Payload {
+    let whole = segment::resolve(value).unwrap_or_else(|error| {
+        warn_rarely!(%error, "a value cannot be mapped");
+        Bytes::new()
+    });
+    Payload::Inline(whole)
 }
 
 async fn close(sockets: Vec<Sender>) {

@@ -44,7 +44,7 @@ fn apart(message: &IncomingRequest, batch: CallBatch) -> Vec<IncomingRequest> {
 
 /// Encodes a reply for its channel.
 pub(crate) fn reply(reply: OutgoingReply, session: &Session) -> Result<Frames, WireError> {
-    let OutgoingReply { request, reply } = reply;
+    let OutgoingReply { request, reply, .. } = reply;
     let mut envelope = session.compose(reply.encode(&request.header.msg_type));
     envelope.identities = request.route;
     envelope.parent_header = Some(request.header);

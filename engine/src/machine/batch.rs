@@ -1,6 +1,6 @@
 //! Replies to small calls of one message, which are sent together.
 
-use super::event::{EngineCommand, IncomingRequest, OutgoingReply};
+use super::event::{EngineCommand, IncomingRequest};
 use super::reply::idle;
 use super::{Machine, Now};
 use phalanx_protocol::parallel::{BatchedEnd, EngineAnswer, EngineRequest};
@@ -75,10 +75,7 @@ impl Machine {
         let first = held.ended.first();
         let started = first.map_or(self.now, |(ended, _)| ended.started);
         let reply = self.answer(&request, EngineAnswer::Batch(held.ended), started);
-        commands.push(EngineCommand::Reply(Box::new(OutgoingReply {
-            request,
-            reply,
-        })));
+        self.send_reply(request, reply, commands);
     }
 }
 

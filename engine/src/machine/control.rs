@@ -18,7 +18,12 @@ impl Machine {
     ) {
         status(&request, EngineStatus::Busy, commands);
         match &request.content {
-            EngineRequest::KernelInfo { .. } => {
+            EngineRequest::KernelInfo { probe } => {
+                let open = |probe| EngineCommand::OpenProbe {
+                    client: request.header.session.clone(),
+                    probe,
+                };
+                commands.extend(probe.clone().map(open));
                 let info = EngineAnswer::KernelInfo(Box::new(self.kernel_info()));
                 self.give(request, info, now, commands);
             }

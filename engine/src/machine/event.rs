@@ -58,6 +58,14 @@ impl IncomingRequest {
 pub(crate) enum EngineEvent {
     /// A request of a client.
     Requested(Box<IncomingRequest>),
+    /// The arguments of a call have been stored for other engines, or cannot be (`None`).
+    ArgumentsKept {
+        /// The call.
+        request: Box<IncomingRequest>,
+        kept: Option<Segment>,
+    },
+    /// The memory of a client, identified by its session, can be opened here.
+    ClientReached { client: String },
     /// Several calls in one message, which differ in their arguments only.
     Batch(Vec<IncomingRequest>),
     /// The deadline of held replies has passed.
@@ -133,6 +141,14 @@ pub(crate) enum EngineCommand {
     },
     /// Reply to a request.
     Reply(Box<OutgoingReply>),
+    /// Store the arguments of a call in shared memory; [`EngineEvent::ArgumentsKept`] follows.
+    KeepArguments(Box<IncomingRequest>),
+    /// Open a segment of a client; [`EngineEvent::ClientReached`] follows if that is possible.
+    OpenProbe {
+        /// The client's session.
+        client: String,
+        probe: Segment,
+    },
     /// Find the artifacts of a run; [`EngineEvent::Prepared`] follows.
     Prepare {
         run: RunId,
@@ -164,6 +180,8 @@ pub(crate) enum EngineCommand {
 pub(crate) struct OutgoingReply {
     pub request: IncomingRequest,
     pub reply: EngineReply,
+    /// The positions of referenced values that are sent inline, since the client cannot open them.
+    pub inlined: Vec<usize>,
 }
 
 /// The artifacts and arguments of a request, and how they are sent.

@@ -10,6 +10,7 @@ mod failure;
 mod prefetch;
 mod records;
 mod reply;
+mod segments;
 #[cfg(test)]
 mod tests;
 mod work;
@@ -35,6 +36,7 @@ use phalanx_runtime::FunctionCall;
 use phalanx_transport::wire::Header;
 use prefetch::PrefetchedCalls;
 use records::StateRecords;
+use segments::{KeptSegments, keeps_arguments};
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -57,6 +59,7 @@ pub(crate) struct Machine {
     queue: VecDeque<IncomingRequest>,
     /// Replies held back to be sent together.
     held: HeldReplies,
+    segments: KeptSegments,
     /// The paths of the last call's artifacts, for other calls of its batch.
     found: Option<(Arc<CallMetadata>, Vec<PathBuf>)>,
     /// The time of the current event.
@@ -117,6 +120,7 @@ impl Machine {
             loaded: HashSet::new(),
             queue: VecDeque::new(),
             held: HeldReplies::default(),
+            segments: KeptSegments::default(),
             found: None,
             now: Now::default(),
             current: None,
@@ -140,7 +144,14 @@ impl Machine {
                 }
             }
             EngineEvent::Flush => self.flush(&mut commands),
+            EngineEvent::Requested(request) if keeps_arguments(&request) => {
+                commands.push(EngineCommand::KeepArguments(request));
+            }
             EngineEvent::Requested(request) => self.requested(*request, now, &mut commands),
+            EngineEvent::ArgumentsKept { request, kept } => {
+                self.arguments_kept(*request, kept, now, &mut commands);
+            }
+            EngineEvent::ClientReached { client } => self.segments.reached(client),
             EngineEvent::Prepared { run, artifacts } => {
                 self.prepared(run, artifacts, &mut commands);
             }
@@ -203,6 +214,7 @@ impl Machine {
                     self.queue.push_back(request);
                 }
             }
+            EngineRequest::Taken(reference) => self.segments.released(reference),
             _ => self.control(request, now, commands),
         }
     }

@@ -1,6 +1,6 @@
 //! The end of a cell, and replies.
 
-use super::event::{EngineCommand, IncomingRequest, OutgoingReply};
+use super::event::{EngineCommand, IncomingRequest};
 use super::failure::{self, EngineFailure, LeftVariables};
 use super::work::{self, TaskWork};
 use super::{Machine, Now, status};
@@ -115,7 +115,7 @@ impl Machine {
             self.reply(request, reply, commands);
             return;
         };
-        // A value that its client has to take over is sent alone.
+        // A large value is sent alone.
         if request.batched && value.segment().is_none() {
             let times = (started, self.now);
             self.hold(request, times, current.published, value, commands);
@@ -126,10 +126,7 @@ impl Machine {
             if let Some(extension) = &mut reply.extension {
                 extension.settled = true;
             }
-            commands.push(EngineCommand::Reply(Box::new(OutgoingReply {
-                request,
-                reply,
-            })));
+            self.send_reply(request, reply, commands);
         } else {
             self.reply(request, reply, commands);
         }
@@ -233,10 +230,7 @@ impl Machine {
         commands: &mut Vec<EngineCommand>,
     ) {
         let header = request.header.clone();
-        commands.push(EngineCommand::Reply(Box::new(OutgoingReply {
-            request,
-            reply,
-        })));
+        self.send_reply(request, reply, commands);
         idle(header, commands);
     }
 

@@ -1,6 +1,7 @@
 //! The behaviour of an engine, tested as lists of events and commands.
 
 mod calls;
+mod segments;
 
 use super::*;
 use chrono::DateTime;
@@ -164,14 +165,21 @@ fn describe(command: &EngineCommand) -> String {
             let ended = metadata[BATCH].as_array();
             let ended = ended.map(|ended| ended.iter().map(of_batch).collect::<Vec<_>>());
             let ended = ended.map_or_else(String::new, |ended| format!("of {}", ended.join(",")));
-            format!(
+            let described = format!(
                 "{} {} {} {reason}{ended}",
                 header.msg_id,
                 message.msg_type,
                 text(&content, "status")
-            )
-            .trim_end()
-            .to_owned()
+            );
+            let described = described.trim_end();
+            match reply.inlined.as_slice() {
+                [] => described.to_owned(),
+                inlined => format!("{described}, inline {inlined:?}"),
+            }
+        }
+        EngineCommand::OpenProbe { client, .. } => format!("open probe of {client}"),
+        EngineCommand::KeepArguments(request) => {
+            format!("keep arguments of {}", request.header.msg_id)
         }
         EngineCommand::Prepare { .. } => "prepare".to_owned(),
         EngineCommand::Load(path) => format!("load {}", path.display()),

@@ -17,7 +17,7 @@ fn what_came_with_a_call_is_told_to_be_here_before_the_call_runs() {
     assert_eq!(described[0], "a kept", "{described:?}");
 }
 
-fn call() -> EngineRequest {
+pub(super) fn call() -> EngineRequest {
     EngineRequest::Apply(Ok(Call {
         metadata: Arc::new(CallMetadata {
             abi: "rustc 1".to_owned(),
