@@ -6,17 +6,17 @@ use crate::recovery;
 use crate::request::Request;
 use crate::result::AsyncResult;
 use crate::shared::ClientShared;
-use crate::state::argument_cache::ArgumentRoute;
 use crate::state::batch;
 use crate::state::message::{OutgoingContent, OutgoingMessage};
+use crate::state::segments::{ReceivedSegment, SentArguments};
 use crate::state::{Command, Event, Now, State, Ticket};
 use crate::submission::{RefusalAnswer, RefusedTask};
 use crate::task::{EngineTask, TaskKey};
 use crate::wire::{self, MessageParts};
 use bytes::Bytes;
 use chrono::Utc;
-use phalanx_protocol::id::{AsyncResultId, MsgId};
-use phalanx_protocol::parallel::{EngineReply, EngineRequest, Lineage, TAKEN};
+use phalanx_protocol::id::AsyncResultId;
+use phalanx_protocol::parallel::{EngineReply, EngineRequest, Lineage};
 use phalanx_protocol::payload::{Payload, Segment};
 use phalanx_sys::{heap, segment};
 use phalanx_transport::socket;
@@ -187,13 +187,13 @@ impl Actor {
                 received = self.sockets.mux.1.recv() => {
                     match Self::is_back(received.as_ref(), &mut background.broken.mux) {
                         true => Some(Event::Reconnected),
-                        false => self.replied(received, &outboxes),
+                        false => self.replied(received),
                     }
                 }
                 received = self.sockets.task.1.recv() => {
                     match Self::is_back(received.as_ref(), &mut background.broken.task) {
                         true => Some(Event::Reconnected),
-                        false => self.replied(received, &outboxes),
+                        false => self.replied(received),
                     }
                 }
                 Some(Ok(subscribed)) = background.subscriptions.join_next() => {
@@ -206,7 +206,8 @@ impl Actor {
                     .and_then(|envelope| wire::published(&envelope, &self.session)),
                 received = self.sockets.control.1.recv() => {
                     self.opened(received).and_then(|envelope| {
-                        wire::reply(&envelope, EngineReply::decode(envelope.message()))
+                        let reply = EngineReply::decode(envelope.message());
+                        wire::reply(&envelope, reply, Vec::new())
                     })
                 }
                 received = self.sockets.notification.recv() => {
@@ -280,42 +281,11 @@ impl Actor {
     }
 
     /// Decodes a reply, and opens the segments it refers to.
-    fn replied(&self, received: Option<socket::Event>, outboxes: &Outboxes) -> Option<Event> {
+    fn replied(&self, received: Option<socket::Event>) -> Option<Event> {
         let envelope = self.opened(received)?;
         let mut reply = EngineReply::decode(envelope.message());
-        self.open_segments(&mut reply, outboxes);
-        wire::reply(&envelope, reply)
-    }
-
-    /// Opens the segments that a reply refers to, and notifies its engine.
-    fn open_segments(&self, reply: &mut EngineReply, outboxes: &Outboxes) {
-        let Some(engine) = reply.metadata.engine.clone() else {
-            return;
-        };
-        let mut gone = None;
-        for value in reply.values_mut() {
-            let Payload::Segment(segment) = value else {
-                continue;
-            };
-            let segment = Segment::clone(segment);
-            match segment::hold(vec![segment.clone().into()]) {
-                Ok(mut taken) => *value = taken.pop().unwrap_or_default(),
-                Err(error) => {
-                    warn_rarely!(%error, %engine, "a large value cannot be opened");
-                    *value = Payload::default();
-                    gone = Some(error);
-                }
-            }
-            // The receiver outlives this loop.
-            let _ = outboxes.control.send(OutgoingMessage {
-                engine: Some(engine.clone()),
-                msg_id: MsgId::new(self.session.header(TAKEN).msg_id),
-                body: OutgoingContent::Control(EngineRequest::Taken(segment)),
-            });
-        }
-        if let Some(error) = gone {
-            wire::lose_value(reply, &error);
-        }
+        let segments = open_segments(&mut reply);
+        wire::reply(&envelope, reply, segments)
     }
 
     /// Returns true if a broken channel is connected again.
@@ -536,6 +506,33 @@ impl Waiting {
     }
 }
 
+/// Opens the segments that an engine's reply refers to; returns them with the positions of their
+/// values. Values that cannot be opened become empty.
+fn open_segments(reply: &mut EngineReply) -> Vec<(usize, ReceivedSegment)> {
+    let mut opened = Vec::new();
+    let Some(engine) = reply.metadata.engine.clone() else {
+        return opened;
+    };
+    for (at, value) in reply.values_mut().enumerate() {
+        let Payload::Segment(segment) = value else {
+            continue;
+        };
+        let reference = Segment::clone(segment);
+        let error = match segment::hold(vec![std::mem::take(value)]) {
+            Ok(mut taken) => {
+                *value = taken.pop().unwrap_or_default();
+                None
+            }
+            Err(error) => {
+                warn_rarely!(%error, %engine, "a large value cannot be opened");
+                Some(error.to_string())
+            }
+        };
+        opened.push((at, ReceivedSegment { reference, error }));
+    }
+    opened
+}
+
 /// Subscribes, retrying until it succeeds.
 async fn subscribe(file: ClientConnectionFile) -> (Receiver, Receiver) {
     loop {
@@ -595,14 +592,7 @@ async fn send(
 
 /// Reads the artifacts that are sent with a message.
 async fn enclosed(body: &OutgoingContent) -> Result<MessageParts, String> {
-    let OutgoingContent::Work {
-        work,
-        buffers,
-        by_path,
-        data,
-        ..
-    } = body
-    else {
+    let OutgoingContent::Work { work, buffers, .. } = body else {
         return Ok(MessageParts::default());
     };
     let mut artifacts = Vec::new();
@@ -615,16 +605,12 @@ async fn enclosed(body: &OutgoingContent) -> Result<MessageParts, String> {
             .map_err(|error| format!("artifact {} ({hash}): {error}", path.display()))?;
         artifacts.push(Bytes::from(bytes));
     }
-    let args = match &**work {
-        EngineTask::Cell(_) => Payload::default(),
-        // Engines of this machine open the arguments' segment, as they do artifacts.
-        EngineTask::Call(call) => match data {
-            Some(ArgumentRoute::There { reference, .. }) => reference.clone().into(),
-            _ if *by_path && buffers.is_empty() => call.args.clone(),
-            _ => segment::resolve_arguments(call.args.clone())
-                .map(Payload::Inline)
-                .map_err(|error| format!("its data: {error}"))?,
-        },
+    let args = match body.arguments() {
+        None => Payload::default(),
+        Some(SentArguments::Unchanged(args)) => args,
+        Some(SentArguments::Inline(args)) => segment::resolve_arguments(args)
+            .map(Payload::Inline)
+            .map_err(|error| format!("its data: {error}"))?,
     };
     Ok(MessageParts {
         artifacts,

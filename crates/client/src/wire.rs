@@ -4,12 +4,13 @@ use crate::record::HubResult;
 use crate::state::Event;
 use crate::state::argument_cache::ArgumentRoute;
 use crate::state::message::{OutgoingContent, OutgoingMessage, Reply, ReplyContent};
+use crate::state::segments::{ReceivedSegment, lost_value};
 use crate::task::EngineTask;
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::{
     Call, CallBatch, CallMetadata, Cell, CellMetadata, ConnectionReply, Content, DirectMetadata,
-    EngineAnswer, EngineOutput, EngineReply, EngineRequest, ErrorContent, Message, MessageRef,
+    EngineAnswer, EngineOutput, EngineReply, EngineRequest, Message, MessageRef,
     RegistrationNotification, SchedulingMetadata, ShutdownNotification, UnregistrationNotification,
 };
 use phalanx_protocol::payload::{Payload, Segment};
@@ -28,8 +29,18 @@ pub(crate) struct MessageParts {
     pub probe: Option<Segment>,
 }
 
-/// Decodes the reply to one of our requests, from an engine or from the controller on its behalf.
-pub(crate) fn reply(envelope: &Envelope, reply: EngineReply) -> Option<Event> {
+/// Converts the reply to one of our requests, from an engine or from the controller on its behalf.
+/// `segments` are those of its values that had to be opened, with the positions of the values.
+pub(crate) fn reply(
+    envelope: &Envelope,
+    reply: EngineReply,
+    segments: Vec<(usize, ReceivedSegment)>,
+) -> Option<Event> {
+    let mut segments = segments.into_iter().peekable();
+    let mut segment = |at| {
+        let segment = segments.next_if(|(position, _)| *position == at);
+        segment.map(|(_, segment)| Box::new(segment))
+    };
     let engine = reply.metadata.engine;
     let state = reply.extension.as_ref().map(|ours| ours.state.clone());
     let ended = match reply.answer {
@@ -50,10 +61,13 @@ pub(crate) fn reply(envelope: &Envelope, reply: EngineReply) -> Option<Event> {
                 state,
                 settled,
                 answer: reason.map_or_else(|| self::answer(answer), ReplyContent::Refused),
+                segment: segment(0),
             }));
         }
     };
-    let replies = ended.into_iter().map(|(ended, value)| Reply {
+    let ended = ended.into_iter().enumerate();
+    let replies = ended.map(|(at, (ended, value))| Reply {
+        segment: segment(at),
         parent: ended.msg_id,
         by_engine: true,
         engine: engine.clone(),
@@ -63,7 +77,7 @@ pub(crate) fn reply(envelope: &Envelope, reply: EngineReply) -> Option<Event> {
         settled: !ended.output,
         answer: match value.size() {
             // Every value has a first byte that determines its format.
-            0 => ReplyContent::Failed(lost("it is gone").into()),
+            0 => ReplyContent::Failed(lost_value("it is gone")),
             _ => ReplyContent::Ok {
                 execution_count: None,
                 value: Some(value),
@@ -111,26 +125,7 @@ pub(crate) fn recorded(result: HubResult) -> Reply {
         completed: result.completed,
         settled: false,
         state,
-    }
-}
-
-/// Turns a reply into a failure because its large value was lost when the engine exited. In the
-/// reply to a batch, the value becomes empty.
-pub(crate) fn lose_value(reply: &mut EngineReply, error: &std::io::Error) {
-    if let EngineAnswer::Applied(_) = reply.answer {
-        reply.answer = EngineAnswer::Failed {
-            error: lost(&error.to_string()),
-            execution_count: None,
-        };
-    }
-}
-
-/// The failure of a task whose value is lost.
-fn lost(why: &str) -> ErrorContent {
-    ErrorContent {
-        ename: "EngineError".to_owned(),
-        evalue: format!("the engine ended before its value was taken over: {why}"),
-        ..ErrorContent::default()
+        segment: None,
     }
 }
 
@@ -309,6 +304,7 @@ mod tests {
     use phalanx_protocol::id::SessionId;
     use phalanx_protocol::output::Output;
     use phalanx_protocol::parallel::{BATCH, BatchedEnd, EngineStatus, RefusalReason};
+    use phalanx_protocol::segment::SegmentRef;
     use phalanx_transport::SigningKey;
     use serde_json::{Value, json};
 
@@ -327,7 +323,11 @@ mod tests {
     }
 
     fn read(envelope: &Envelope) -> Option<Event> {
-        reply(envelope, EngineReply::decode(envelope.message()))
+        reply(
+            envelope,
+            EngineReply::decode(envelope.message()),
+            Vec::new(),
+        )
     }
 
     fn answer(content: Value, metadata: Value) -> Reply {
@@ -443,17 +443,26 @@ mod tests {
     }
 
     #[test]
-    fn values_that_are_gone_fail_their_tasks_alone() {
-        let gone = std::io::Error::from(std::io::ErrorKind::NotFound);
-        let lose = |envelope: &Envelope| {
-            let mut read = EngineReply::decode(envelope.message());
-            lose_value(&mut read, &gone);
-            reply(envelope, read)
+    fn values_keep_their_segments_and_those_of_a_batch_that_are_gone_fail_their_tasks_alone() {
+        let reference = SegmentRef {
+            pid: 1,
+            fd: 2,
+            device: 3,
+            inode: 4,
+            offset: 0,
+            len: 5,
         };
+        let segment = ReceivedSegment {
+            reference: Segment::read(reference.to_bytes().to_vec().into()).unwrap(),
+            error: None,
+        };
+        let at = |at| vec![(at, segment.clone())];
         let single = message("apply_reply", json!({"status": "ok"}), json!({}));
-        let Some(Event::Replied(single)) = lose(&single) else {
+        let decoded = EngineReply::decode(single.message());
+        let Some(Event::Replied(single)) = reply(&single, decoded, at(0)) else {
             panic!("no reply");
         };
+        assert_eq!(single.segment.as_deref(), Some(&segment));
         let ended = |id: &str| BatchedEnd {
             msg_id: MsgId::new(id),
             started: Default::default(),
@@ -463,16 +472,17 @@ mod tests {
         let metadata = json!({BATCH: [ended("1"), ended("2")]});
         let mut both = message("apply_reply", json!({"status": "ok"}), metadata);
         both.buffers = vec!["P".into(), Default::default()];
-        let Some(Event::Batch(both)) = lose(&both) else {
+        let decoded = EngineReply::decode(both.message());
+        let Some(Event::Batch(both)) = reply(&both, decoded, at(1)) else {
             panic!("no replies");
         };
         assert!(matches!(both[0].answer, ReplyContent::Ok { .. }));
-        for lost in [&single.answer, &both[1].answer] {
-            let ReplyContent::Failed(failure) = lost else {
-                panic!("{lost:?}");
-            };
-            assert_eq!(failure.ename, "EngineError");
-            assert!(failure.evalue.contains("before its value was taken over"));
-        }
+        assert_eq!(both[0].segment, None);
+        assert_eq!(both[1].segment.as_deref(), Some(&segment));
+        let ReplyContent::Failed(failure) = &both[1].answer else {
+            panic!("{both:?}");
+        };
+        assert_eq!(failure.ename, "EngineError");
+        assert!(failure.evalue.contains("before its value was taken over"));
     }
 }

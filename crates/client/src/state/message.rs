@@ -1,6 +1,7 @@
 //! Messages received and sent by the state.
 
 use super::argument_cache::ArgumentRoute;
+use super::segments::ReceivedSegment;
 use crate::task::EngineTask;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::RemoteFailure;
@@ -23,6 +24,8 @@ pub(crate) struct Reply {
     /// True if nothing was published for it, so that no `idle` follows.
     pub settled: bool,
     pub answer: ReplyContent,
+    /// The segment that contains the value, if the engine waits for its release.
+    pub segment: Option<Box<ReceivedSegment>>,
 }
 
 /// The controller's report on tasks. A task in neither list is still pending.

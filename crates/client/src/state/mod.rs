@@ -7,6 +7,7 @@ mod end;
 mod engines;
 mod event;
 pub(crate) mod message;
+pub(crate) mod segments;
 mod tasks;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -556,6 +557,7 @@ impl State {
     }
 
     fn replied(&mut self, mut reply: Reply, now: Now, commands: &mut Vec<Command>) {
+        self.segment_received(&mut reply, commands);
         if let ReplyContent::Lineage(lineage) = &mut reply.answer
             && let Some((_, ticket)) = self.asked.get(&reply.parent)
             && let Some(lineage) = lineage.take()

@@ -1,6 +1,7 @@
 //! Races, written as lists of events in different orders.
 
 mod recovery;
+mod segments;
 
 use super::engines::GREETING_RETRY;
 use super::tasks::{DEATH_GRACE, IDLE_TIMEOUT};
@@ -13,7 +14,6 @@ use phalanx_protocol::output::{Output, StreamName};
 use phalanx_protocol::parallel::CallMetadata;
 use phalanx_protocol::parallel::{CellMetadata, EngineHandshake, Lineage, RefusalReason};
 use phalanx_protocol::release::Release;
-use phalanx_protocol::segment::SegmentRef;
 use std::sync::Arc;
 
 const UNREACHABLE: Duration = Duration::from_secs(10);
@@ -46,12 +46,17 @@ impl Client {
         client
     }
 
-    fn handle(&mut self, event: Event) -> Vec<String> {
+    fn commands(&mut self, event: Event) -> Vec<Command> {
         let now = Now {
             instant: self.start + Duration::from_millis(self.millis),
             utc: DateTime::UNIX_EPOCH,
         };
-        let commands = self.state.handle(event, now);
+        self.state.handle(event, now)
+    }
+
+    /// Handles an event and describes the resulting commands.
+    fn handle(&mut self, event: Event) -> Vec<String> {
+        let commands = self.commands(event);
         commands.iter().filter_map(describe).collect()
     }
 
@@ -149,6 +154,7 @@ fn reply(parent: &str) -> Reply {
         state: Some(StateId::new("now")),
         settled: false,
         answer: OK,
+        segment: None,
     }
 }
 
@@ -597,128 +603,6 @@ fn tasks_that_differ_in_their_arguments_alone_travel_together() {
         artifacts: vec![ArtifactHash::new("cell")],
     });
     assert_eq!(client.replied("s_5", lacks), ["- s_6 by path"]);
-}
-
-/// A segment of a process.
-fn segment(pid: u32) -> Segment {
-    let reference = SegmentRef {
-        pid,
-        fd: 2,
-        device: 3,
-        inode: 4,
-        offset: 0,
-        len: 5,
-    };
-    Segment::read(reference.to_bytes().to_vec().into()).unwrap()
-}
-
-/// A call with large arguments on an engine.
-fn large(engine: u32, args: &Segment) -> EngineTask {
-    match balanced(&[]) {
-        EngineTask::Call(call) => EngineTask::Call(EngineCall {
-            placement: Placement::Engine(EngineId(engine)),
-            args: args.clone().into(),
-            ..call
-        }),
-        cell => cell,
-    }
-}
-
-impl Client {
-    /// Submits calls with the same large arguments, once their libraries are on all machines.
-    fn share(&mut self, engines: &[u32]) -> Vec<String> {
-        let args = segment(1);
-        let tasks = engines.iter().enumerate();
-        let tasks = tasks.map(|(n, &engine)| (key(n), large(engine, &args)));
-        let tasks = tasks.collect();
-        self.handle(Event::Submit { tasks })
-    }
-
-    fn keeps(&mut self, engine: u32, parent: &str) -> Vec<String> {
-        self.handle(Event::Published {
-            parent: MsgId::new(parent),
-            engine: Some(uuid(engine)),
-            published: EngineOutput::Kept(Some(segment(7))),
-        })
-    }
-
-    fn over(&mut self, parent: &str) -> Vec<String> {
-        let mut described = self.replied(parent, OK);
-        described.extend(self.published(parent, IDLE));
-        described
-    }
-}
-
-#[test]
-fn large_arguments_travel_to_a_machine_once_and_are_given_up_with_the_last_task() {
-    let mut client = Client::with(&["here", "there", "there", "beyond"]);
-    let described = client.share(&[0, 1, 2, 3]);
-    let sent = [
-        "u0 s_1 by path",
-        "u1 s_2 with [0, 1] and its data",
-        "u3 s_4 with [0, 1] and its data",
-    ];
-    assert_eq!(described, sent);
-    // The second engine of the machine waits for both the libraries and the arguments.
-    assert_eq!(client.keeps(1, "s_2"), [""; 0]);
-    let described = client.published("s_2", EngineOutput::Kept(None));
-    assert_eq!(described, ["u2 s_6 with [] and data of 7 at there"]);
-    assert_eq!(client.over("s_2"), ["1 ends ok", "1 settles"]);
-    assert_eq!(client.keeps(3, "s_4"), [""; 0]);
-    let described = client.over("s_4");
-    assert_eq!(described, ["3 ends ok", "3 settles", "u3 s_7 taken"]);
-    let described = client.over("s_6");
-    assert_eq!(described, ["2 ends ok", "2 settles", "u1 s_8 taken"]);
-    assert_eq!(client.over("s_1"), ["0 ends ok", "0 settles"]);
-    assert!(client.state.data.is_empty());
-}
-
-#[test]
-fn large_arguments_that_are_lost_on_the_way_travel_again() {
-    let mut client = Client::with(&["there", "there"]);
-    // Their libraries are on the machine already.
-    client.share(&[0]);
-    client.keeps(0, "s_1");
-    client.over("s_1");
-    assert!(client.state.data.is_empty());
-    let described = client.share(&[0, 1]);
-    assert_eq!(described, ["u0 s_3 with [] and its data"]);
-    // The first engine exits, or has no memory for them and reports it too late.
-    client.handle(Event::Unregistered(EngineId(0), uuid(0)));
-    let described = client.after(DEATH_GRACE * 2);
-    let again = "u1 s_5 with [] and its data";
-    assert_eq!(described, ["0 ends EngineError", "0 settles", again]);
-    assert_eq!(client.keeps(0, "s_3"), ["u0 s_6 taken"]);
-    assert_eq!(client.keeps(1, "s_5"), [""; 0]);
-    assert_eq!(
-        client.over("s_5"),
-        ["1 ends ok", "1 settles", "u1 s_7 taken"]
-    );
-}
-
-#[test]
-fn an_engine_that_cannot_follow_a_reference_is_sent_the_arguments_itself() {
-    let mut client = Client::with(&["there", "there"]);
-    client.share(&[0]);
-    client.keeps(0, "s_1");
-    client.over("s_1");
-    client.share(&[0, 1]);
-    let described = client.keeps(0, "s_3");
-    assert_eq!(described, ["u1 s_5 with [] and data of 7 at there"]);
-    let lacks = ReplyContent::Refused(RefusalReason::NeedArtifacts {
-        artifacts: Vec::new(),
-    });
-    let described = client.replied("s_5", lacks);
-    assert_eq!(described, ["u1 s_6 with [0, 1] and its data"]);
-    assert_eq!(client.keeps(1, "s_6"), [""; 0]);
-    client.over("s_3");
-    let described = client.over("s_6");
-    assert_eq!(described[..2], ["1 ends ok", "1 settles"]);
-    assert_eq!(
-        described.len(),
-        4,
-        "both engines may forget them: {described:?}"
-    );
 }
 
 #[test]
