@@ -25,7 +25,7 @@ impl OwnerState {
         }
     }
 
-    /// Passes a request on to the kernel, or to whoever stands in for it.
+    /// Passes a request on to the kernel or, on an engine, to the engine.
     fn call_kernel(
         &mut self,
         request: KernelRequest,
@@ -33,7 +33,12 @@ impl OwnerState {
         reply: HostReplier,
         port: &mut dyn ProcessPort,
     ) {
-        self.flush_output(port);
+        match &request {
+            // It shows nothing, so that the value or the error before it remains the cell's last
+            // output.
+            KernelRequest::Cell(CellRequest::Released { .. }) => self.attribute_output(port),
+            _ => self.flush_output(port),
+        }
         let run = self.capture.running();
         self.report(RuntimeEvent::HostCall(HostCall {
             run,
@@ -75,12 +80,18 @@ impl OwnerState {
 
     /// Captures the output of the cell before a host call is handled.
     pub(super) fn flush_output(&mut self, port: &mut dyn ProcessPort) {
+        self.attribute_output(port);
+        self.capture.release();
+        self.collect(port);
+    }
+
+    /// Captures the output of the cell, and holds back what may be its result or its error.
+    fn attribute_output(&mut self, port: &mut dyn ProcessPort) {
         self.read_pipes(port);
         match self.calls.running() {
             Some(_) => self.drain_control(port),
             None => self.attribute_pending(),
         }
-        self.capture.release();
         self.collect(port);
     }
 }

@@ -18,8 +18,9 @@ pub(super) fn unprotected(why: &NoSnapshot) -> Option<String> {
 /// The notice that threads of earlier cells are lost, but not the variables that refer to them.
 pub(super) fn without_threads(names: &[String]) -> String {
     format!(
-        "phalanx: threads of earlier cells are not part of a snapshot ({}): a pool or a runtime starts \
-         new ones; a variable that waits for the old ones waits for ever, and an interrupt ends it\n",
+        "phalanx: the notebook goes on from the copy of its process made before this cell, which has no \
+         threads of earlier cells ({}): pools and runtimes start new ones; a variable that waits for one \
+         of these threads waits until it is interrupted\n",
         list(names)
     )
 }

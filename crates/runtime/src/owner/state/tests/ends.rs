@@ -1,6 +1,7 @@
 //! The end of a cell: its reply on the control socket, its markers in the pipes, in any order.
 
 use super::*;
+use phalanx_protocol::host::CellRequest;
 
 #[test]
 fn an_end_that_is_reported_before_its_markers_are_read_waits_for_them() {
@@ -124,4 +125,34 @@ fn something_that_is_no_message_ends_the_runtime() {
     assert_eq!(owner.handle(broken), ["kill 100"]);
     assert!(!owner.state.receives());
     assert_eq!(owner.reports(PID, KILLED), ["end processes"]);
+}
+
+#[test]
+fn the_last_value_is_the_result_though_an_async_result_is_dropped_after_it() {
+    let mut owner = Owner::new();
+    let cell = CompiledCell {
+        has_result: true,
+        ..CompiledCell::default()
+    };
+    owner.command(RuntimeCommand::Run(RunId(1), cell));
+    owner.starts();
+    owner.prints(
+        Stdout,
+        "EVCXR_BEGIN_CONTENT text/plain\n5\nEVCXR_END_CONTENT\n",
+    );
+    let request = CellRequest::Released {
+        results: Vec::new(),
+    };
+    let (reply, _answer) = HostReplier::new();
+    let called = owner.handle(OwnerEvent::HostCall(ReceivedCall {
+        request: request.into(),
+        raw: Vec::new(),
+        reply,
+    }));
+    assert_eq!(called, ["1 calls Cell(Released { results: [] })"]);
+    owner.ends(1);
+    assert_eq!(owner.reads(Stderr), NOTHING);
+    let ended = owner.reads(Stdout);
+    assert!(ended[0].starts_with("1 Result("), "{ended:?}");
+    assert_eq!(ended[1..], ["1 Completed"]);
 }
