@@ -139,10 +139,10 @@ mod tests {
         for _ in 0..ROOM / 4 / 10 {
             shares.remove(b"b", 10);
         }
-        assert_eq!(
-            shares.changes(),
-            [ReadChange::Resume(Bytes::from_static(b"b"))]
-        );
+        let resumed = shares.changes();
+        let resume = |client| ReadChange::Resume(Bytes::from_static(client));
+        assert_eq!(resumed.len(), 2, "{resumed:?}");
+        assert!(resumed.contains(&resume(b"b")) && resumed.contains(&resume(b"c")));
     }
 
     #[test]
