@@ -57,6 +57,8 @@ pub(crate) struct OwnerState {
     control_open: bool,
     /// The pipes that have not ended.
     open: [bool; 2],
+    /// Captured events to be passed on.
+    captured: VecDeque<CapturedOutput>,
     /// The time of the current event.
     now: Instant,
     commands: VecDeque<OwnerCommand>,
@@ -78,6 +80,7 @@ impl OwnerState {
             is_notified: false,
             control_open: true,
             open: [true; 2],
+            captured: VecDeque::new(),
             now,
             commands: VecDeque::new(),
         }
@@ -284,7 +287,9 @@ impl OwnerState {
 
     /// Passes on the captured events.
     fn collect(&mut self, port: &mut dyn ProcessPort) {
-        for captured in self.capture.take() {
+        self.captured.extend(self.capture.take());
+        // A request for a line has further output read and passed on before it.
+        while let Some(captured) = self.captured.pop_front() {
             match captured {
                 CapturedOutput::Output { run, output } => {
                     self.report(RuntimeEvent::Output { run, output });

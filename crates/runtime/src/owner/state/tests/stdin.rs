@@ -120,3 +120,31 @@ fn a_request_with_a_prompt_is_made_once() {
     let asks = r#"1 asks Input { prompt: "name?", password: false }"#;
     assert_eq!(owner.handle(check(true)), [asks]);
 }
+
+#[test]
+fn output_before_a_request_with_a_prompt_precedes_it_in_order() {
+    let mut owner = Owner::new();
+    owner.run(1);
+    owner.starts();
+    owner.prints(Stdout, "a");
+    owner.prints(Stdout, "EVCXR_INPUT_REQUEST:name?\n");
+    // Another thread writes on.
+    owner.prints(Stdout, "\x1b]phalanx;place;1\x07");
+    owner.prints(Stderr, "c");
+    let (reply, _answer) = HostReplier::new();
+    owner.handle(OwnerEvent::HostCall(ReceivedCall {
+        request: HostRequest::Output(Output::ClearOutput { wait: false }),
+        raw: Vec::new(),
+        reply,
+    }));
+    let asks = r#"1 asks Input { prompt: "name?", password: false }"#;
+    assert_eq!(
+        owner.reads(Stdout),
+        [
+            "1 stdout: a",
+            "1 ClearOutput { wait: false }",
+            "1 stderr: c",
+            asks
+        ]
+    );
+}
