@@ -6,10 +6,12 @@ use super::event::OwnerCommand;
 use super::notice;
 use super::port::ProcessPort;
 use super::standby::StandbySnapshot;
+use crate::output::CapturedOutput;
 use crate::owner::RuntimeEvent;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::StreamName;
 use phalanx_protocol::runtime::NoSnapshot;
+use phalanx_protocol::runtime::Outcome;
 use std::io;
 use std::time::{Duration, Instant};
 
@@ -238,6 +240,14 @@ impl OwnerState {
         }
         let unstarted = self.take_unstarted_calls();
         self.capture.abandon(&status);
+        self.captured.extend(self.capture.take());
+        for captured in &mut self.captured {
+            // The end was in the pipes and had not been reported: no snapshot has its effects.
+            if let CapturedOutput::Ended { outcome, .. } = captured {
+                let status = status.clone();
+                *outcome = Outcome::Abandoned { status };
+            }
+        }
         self.collect(port);
         for run in unstarted {
             self.report(RuntimeEvent::Recalled { run });

@@ -297,3 +297,18 @@ fn a_pipe_that_a_child_process_holds_open_is_read_for_a_limited_time() {
         ]
     );
 }
+
+#[test]
+fn an_end_that_was_not_reported_is_undone_by_a_failover() {
+    let mut owner = Owner::protected();
+    owner.run(1);
+    owner.starts();
+    owner.prints(Stdout, "a");
+    // The process is killed between its markers and its reply, and before its next snapshot.
+    owner.marks(1);
+    assert_eq!(owner.reports(PID, KILLED), ["settle 101, spare [7]"]);
+    let ended = owner.fails_over(101);
+    assert_eq!(ended, ["1 stdout: a", "1 abandoned: signal 9 (SIGKILL)"]);
+    assert_eq!(owner.handle(standby(2, None)), NOTHING);
+    assert!(owner.state.snapshot.is_ready(), "nothing has changed");
+}
