@@ -150,7 +150,9 @@ impl<S: Clone> Engines<S> {
         };
         let (mut externs, rebuilt) = dependencies::changes(&base.externs);
         dependencies::replace(&mut externs, replaced);
-        let dropped = base.definitions.dropped(source, &rebuilt, &base.variables);
+        let definitions = &base.definitions;
+        let shadowed = &dependencies::shadowed_types;
+        let dropped = definitions.dropped(source, &rebuilt, &base.variables, shadowed);
         let state = self.without(&base, &dropped.names)?;
         let types = match types {
             Some(types) => types::known(source, types),
@@ -168,7 +170,7 @@ impl<S: Clone> Engines<S> {
         let run = run_of(base_id, source);
         let items = base.shape.items();
         let mut statics = base.shape.statics().with(source, items, run);
-        let changed = base.definitions.dropped(source, &rebuilt, &statics.types());
+        let changed = definitions.dropped(source, &rebuilt, &statics.types(), shadowed);
         statics.renew(&changed.names, run);
         let mut surroundings = CellSetting {
             types: &types,

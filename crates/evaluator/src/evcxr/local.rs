@@ -260,7 +260,8 @@ impl Local {
     /// The variables that cannot be read after a cell has been compiled.
     fn dropped(&self, source: &str, before: &VariableTypes) -> DroppedVariables {
         let rebuilt = &self.dependencies.rebuilt;
-        self.definitions.dropped(source, rebuilt, before)
+        let shadowed = &dependencies::shadowed_types;
+        self.definitions.dropped(source, rebuilt, before, shadowed)
     }
 
     /// Evaluates a cell, in the first form that compiles.
@@ -316,7 +317,8 @@ impl Local {
         let mut statics = self.shape.statics().with(source, items, self.runs);
         let types = statics.types();
         let rebuilt = &self.dependencies.rebuilt;
-        let changed = self.definitions.dropped(source, rebuilt, &types);
+        let shadowed = &dependencies::shadowed_types;
+        let changed = self.definitions.dropped(source, rebuilt, &types, shadowed);
         statics.renew(&changed.names, self.runs);
         statics
     }

@@ -34,7 +34,7 @@ pub(super) struct Definitions {
 }
 
 /// The names that a cell redefines.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Redefinitions {
     names: BTreeSet<String>,
     /// Names whose meaning may change in items, which rustc does not check; in the types of
@@ -59,17 +59,43 @@ impl Redefinitions {
     }
 }
 
+/// A function that determines the types of the standard prelude that glob imports of crates shadow.
+pub(super) type FindShadowed<'a> = &'a dyn Fn(&[String]) -> Shadowed;
+
 impl Definitions {
     /// The variables, given as (name, type), that cannot be read after a cell has been compiled.
-    pub(super) fn lost(&self, source: &str, variables: &[(String, String)]) -> Vec<String> {
+    pub(super) fn lost(
+        &self,
+        source: &str,
+        variables: &[(String, String)],
+        find_shadowed: FindShadowed<'_>,
+    ) -> Vec<String> {
         if variables.is_empty() {
             return Vec::new();
         }
-        let changes = self.changes(&read_cell(source));
-        if changes.names.is_empty() && changes.in_items.is_empty() {
-            return Vec::new();
+        let cell = read_cell(source);
+        let mut changes = self.changes(&cell);
+        let reaching = |changes: &Redefinitions| {
+            if changes.names.is_empty() && changes.in_items.is_empty() {
+                return Vec::new();
+            }
+            self.reaching(changes, variables, false)
+        };
+        let lost = reaching(&changes);
+        let globs = self.new_globs_of_crates(&cell);
+        let own = std::mem::take(&mut changes.in_items);
+        let with = |names: &mut dyn Iterator<Item = String>| Redefinitions {
+            in_items: own.iter().cloned().chain(names).collect(),
+            ..changes.clone()
+        };
+        let is_visible = |name: &String| !self.is_defined(name, &cell);
+        let mut all = PRELUDE.map(str::to_owned).into_iter().filter(is_visible);
+        if globs.is_empty() || reaching(&with(&mut all)) == lost {
+            return lost;
         }
-        self.reaching(&changes, variables, false)
+        // Only rustc can tell, and most imports shadow nothing.
+        let shadowed = find_shadowed(&globs).into_values().flatten();
+        reaching(&with(&mut shadowed.filter(is_visible)))
     }
 
     /// The variables, given as (name, type), that cannot be read after a cell has been compiled
@@ -79,8 +105,9 @@ impl Definitions {
         source: &str,
         rebuilt: &dependencies::RebuiltCrates,
         variables: &[(String, String)],
+        find_shadowed: FindShadowed<'_>,
     ) -> DroppedVariables {
-        let mut names = self.lost(source, variables);
+        let mut names = self.lost(source, variables, find_shadowed);
         let holding = self.holding(rebuilt, variables);
         let rebuilt = rebuilt.crates.iter().filter(|_| !holding.is_empty());
         let rebuilt = rebuilt.cloned().collect();
@@ -181,17 +208,30 @@ impl Definitions {
             }
         }
         for glob in cell.globs.difference(&self.globs) {
-            let Some(first) = first_name(glob) else {
-                continue;
-            };
-            let local = cell.named.get(first);
-            match local.or(self.items.get(first).map(Arc::as_ref)) {
-                Some(item) => changes.in_items.extend(item.defines.iter().cloned()),
-                None if TAME.contains(&first) => {}
-                None => changes.in_items.extend(PRELUDE.map(str::to_owned)),
+            let first = first_name(glob).unwrap_or_default();
+            let item = cell.named.get(first);
+            if let Some(item) = item.or(self.items.get(first).map(Arc::as_ref)) {
+                let brought = item.defines.iter();
+                let brought = brought.filter(|name| !self.is_defined(name, cell));
+                changes.in_items.extend(brought.cloned());
             }
         }
         changes
+    }
+
+    /// The glob imports of crates that a cell adds, except for those of [`TAME`] ones.
+    fn new_globs_of_crates(&self, cell: &CellDefinitions) -> Vec<String> {
+        let new = cell.globs.difference(&self.globs);
+        let of_crates = new.filter(|glob| {
+            first_name(glob)
+                .is_some_and(|first| !TAME.contains(&first) && !self.is_defined(first, cell))
+        });
+        of_crates.cloned().collect()
+    }
+
+    /// Returns true if a name is that of an item or an import, which glob imports do not shadow.
+    fn is_defined(&self, name: &str, cell: &CellDefinitions) -> bool {
+        self.items.contains_key(name) || cell.named.contains_key(name)
     }
 
     /// Returns true if the meaning of a name depends on a change.

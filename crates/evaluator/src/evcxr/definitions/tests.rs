@@ -1,8 +1,13 @@
 use super::*;
 
 /// The variables, among those given as `name: type`, that a cell makes unreadable after earlier
-/// cells.
+/// cells; every glob import of a crate shadows every type.
 fn lost(cells: &[&str], variables: &[&str], cell: &str) -> String {
+    lost_if_shadowing(cells, variables, cell, &PRELUDE)
+}
+
+/// The variables, if every glob import of a crate shadows some types.
+fn lost_if_shadowing(cells: &[&str], variables: &[&str], cell: &str, shadowed: &[&str]) -> String {
     let mut definitions = Definitions::default();
     for cell in cells {
         definitions.add(cell);
@@ -11,8 +16,13 @@ fn lost(cells: &[&str], variables: &[&str], cell: &str) -> String {
         let (name, ty) = variable.split_once(": ").unwrap();
         (name.to_owned(), ty.to_owned())
     });
+    let names: BTreeSet<String> = shadowed.iter().map(|name| (*name).to_owned()).collect();
+    let shadowing = |globs: &[String]| -> Shadowed {
+        let globs = globs.iter().map(|glob| (glob.clone(), names.clone()));
+        globs.collect()
+    };
     definitions
-        .lost(cell, &variables.collect::<Vec<_>>())
+        .lost(cell, &variables.collect::<Vec<_>>(), &shadowing)
         .join(" ")
 }
 
@@ -152,6 +162,25 @@ fn a_name_that_takes_the_place_of_another_counts() {
 }
 
 #[test]
+fn a_glob_import_costs_nothing_unless_it_shadows_what_a_type_refers_to() {
+    let cells = [
+        "struct M { y: Vec<f64> } struct R(Result<u8, u8>); mod m { pub struct M; pub struct Other; }",
+        "struct W { m: M } use std::result::Result as Named; struct N(Named<u8, u8>);",
+    ];
+    let variables = ["m: M", "r: R", "w: W", "n: N"];
+    let check = |cell: &str, shadowed: &[&str], expected: &str| {
+        let lost = lost_if_shadowing(&cells, &variables, cell, shadowed);
+        assert_eq!(lost, expected, "{cell} {shadowed:?}");
+    };
+    check("use rand::rngs::*;", &[], "");
+    check("use anyhow::*;", &["Result"], "r");
+    check("use heapless::*;", &["String", "Vec"], "m w");
+    check("use heapless::*; use std::vec::Vec;", &["Vec"], "m w");
+    // The struct of that name comes before the one that an import brings.
+    check("use m::*;", &[], "");
+}
+
+#[test]
 fn what_can_hold_anything_goes_with_any_type() {
     let cells = [
         "struct A { x: u64 }",
@@ -228,7 +257,7 @@ fn what_holds_types_of_a_crate_that_was_built_anew_goes() {
                 .collect(),
             shadowed: shadowed.collect(),
         };
-        let dropped = definitions.dropped("", &rebuilt, &all);
+        let dropped = definitions.dropped("", &rebuilt, &all, &|_| Shadowed::new());
         (dropped.names.join(""), dropped.rebuilt.join(" "))
     };
     assert_eq!(names(&["dep"], &[]), ("abdgi".to_owned(), "dep".to_owned()));

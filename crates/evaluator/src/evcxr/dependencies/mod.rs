@@ -20,5 +20,5 @@ pub(super) use crates::{BuiltCrate, read_artifacts};
 pub(super) use graph::Graph;
 pub(super) use runtime::{TOKIO, awaits, tokio_for};
 pub(super) use session::{Build, Externs, Session};
-pub(super) use shadowing::{NAMES as STANDARD_NAMES, Shadowed};
+pub(super) use shadowing::{NAMES as STANDARD_NAMES, Shadowed, shadowed_types};
 pub(super) use shared::link_arguments;
