@@ -63,6 +63,16 @@ async fn glob_imports(s: &mut Session, m: &mut Machine) {
         ],
     )
     .await;
+    // tokio, which is added for it, asks for more of libc.
+    check(
+        s,
+        m,
+        &[
+            ("let task = tokio::spawn(async { 1 }); async {}.await;", ""),
+            ("task.await? + held.0", "=8"),
+        ],
+    )
+    .await;
     // Here the struct is another one.
     s.shown(m, "use own_crate::vectors::*;").await;
     let gone = errors(s, m, "m.y.0").await;

@@ -270,6 +270,8 @@ impl<S: Clone> Engines<S> {
         }
         result.map_err(|error| diagnostics::failure(error, &prepared))?;
         self.is_stale = false;
+        // Variables of this cell may have types of theirs.
+        self.types.follow();
         Ok(())
     }
 

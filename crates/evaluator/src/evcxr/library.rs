@@ -107,6 +107,9 @@ serde = { version = "1", features = ["alloc", "derive"] }
 
 # Not used. What further dependencies ask of the crates that this library depends on is there from the start,
 # so that the library is not built anew for them: that takes long, and costs the variables of its types.
+#
+# tokio, which cells that await get, asks for all of libc; what uses random numbers or the system, for less of it.
+libc = "0.2"
 memchr = "2"
 num-traits = { version = "0.2", features = ["i128", "libm"] }
 serde_core = { version = "1", features = ["alloc"] }

@@ -161,6 +161,8 @@ impl Local {
         if dependencies::awaits(source) && !generated_crate::depends_on(dependencies::TOKIO.0) {
             let (name, config) = dependencies::TOKIO;
             self.add_dependency(&format!(":dep {name} = {config}"))?;
+            // Variables of this cell may have its types.
+            self.types.follow();
         }
         let before = self.variables()?;
         let mut answering = RelayAnswers::Run;
