@@ -122,10 +122,9 @@ impl Echo {
                 self.local.clear();
             }
             return Ok(EvaluatorReply::Evaluated(Evaluated {
-                toolchain: None,
                 command_output: MimeBundle::plain(format!("command: {command}")),
                 variables: self.local.clone().into_iter().collect(),
-                moved: Vec::new(),
+                ..Evaluated::default()
             }));
         }
         let mut moved = Vec::new();
@@ -149,10 +148,9 @@ impl Echo {
                 | Outcome::Abandoned { .. } => {}
             }
             return Ok(EvaluatorReply::Evaluated(Evaluated {
-                toolchain: None,
-                command_output: MimeBundle::default(),
                 variables: self.local.clone().into_iter().collect(),
                 moved,
+                ..Evaluated::default()
             }));
         }
     }
@@ -294,6 +292,7 @@ fn diagnostic(message: String, line: usize, text: &str) -> Diagnostic {
         }],
         help: vec!["use a word the echo evaluator knows".into()],
         rendered: None,
+        earlier: None,
     }
 }
 

@@ -5,7 +5,7 @@
 mod session;
 
 use phalanx_protocol::evaluator::NamespaceKind;
-use phalanx_protocol::failure::{Diagnostic, Failure};
+use phalanx_protocol::failure::{Diagnostic, EARLIER_ITEM, Failure};
 use session::{Machine, Session};
 
 async fn check(s: &mut Session, m: &mut Machine, cells: &[(&str, &str)]) {
@@ -26,6 +26,7 @@ async fn a_cell_costs_others_only_what_it_changes() {
     let mut session = Session::start(NamespaceKind::Local).await;
     let mut machine = Machine::start(&session.toolchain).await;
     let (s, m) = (&mut session, &mut machine);
+    items_that_do_not_fit_any_more(s, m).await;
     glob_imports(s, m).await;
 }
 
@@ -80,4 +81,89 @@ async fn glob_imports(s: &mut Session, m: &mut Machine) {
         gone[0].message.contains("cannot find value `m`"),
         "{gone:?}"
     );
+}
+
+async fn items_that_do_not_fit_any_more(s: &mut Session, m: &mut Machine) {
+    let implementation = |body: &str| {
+        format!(
+            "impl Summary for Vec<Measured> {{\n    fn summary(&self) -> usize {{\n        {body}\n    }}\n    fn len(&self) -> usize {{ 7 }}\n}}"
+        )
+    };
+    let first = implementation("self.iter().filter(|m| m.value.is_none()).count()");
+    check(
+        s,
+        m,
+        &[
+            ("struct Measured { value: Option<f64> }", ""),
+            (
+                "trait Summary { fn summary(&self) -> usize; fn len(&self) -> usize; }",
+                "",
+            ),
+            (&first, ""),
+            (
+                "fn is_there(m: &Measured) -> bool { m.value.is_some() }",
+                "",
+            ),
+            ("let words = vec![\"a\", \"b\"]; words.len()", "=2"),
+        ],
+    )
+    .await;
+    let (_, _, evaluated) = s.cell(m, "struct Measured { value: f64 }").await;
+    let misfits = evaluated.unwrap().misfits;
+    let lines: Vec<&str> = misfits.iter().map(|item| item.lines.as_str()).collect();
+    assert_eq!(lines.len(), 2, "{lines:?}");
+    assert!(lines[0].starts_with("fn is_there(") && lines[1].starts_with("impl Summary for"));
+    check(
+        s,
+        m,
+        &[
+            // Its method may be meant, but the impl does not compile.
+            ("words.len()", "=2"),
+            ("let all = vec![Measured { value: 1.5 }]; all.len()", "=1"),
+            ("fn other() -> usize { words().len() } fn words() -> String { String::from(\"abc\") } other()", "=3"),
+            ("other() + words.len()", "=5"),
+        ],
+    )
+    .await;
+    // An error of a cell's own is the only one.
+    let own = errors(s, m, "words.len() + missing").await;
+    assert!(
+        own.len() == 1 && own[0].message.contains("`missing`"),
+        "{own:?}"
+    );
+    for (cell, line, name) in [
+        ("all.summary()", "m.value.is_none()", "Summary"),
+        ("is_there(&all[0])", "m.value.is_some()", "is_there"),
+    ] {
+        let told = errors(s, m, cell).await;
+        assert_eq!(told.len(), 1, "{told:?}");
+        let item = told[0].earlier.as_ref().unwrap();
+        assert!(
+            item.lines.lines().last().unwrap().contains(line),
+            "{item:?}"
+        );
+        assert!(
+            item.names.contains("Measured") && item.names.contains(name),
+            "{item:?}"
+        );
+        let rendered = told[0].rendered.as_ref().unwrap();
+        assert!(
+            rendered.contains(&format!("--> {EARLIER_ITEM}")),
+            "{rendered}"
+        );
+    }
+    let second = implementation("self.iter().filter(|m| m.value > 1.0).count()");
+    check(
+        s,
+        m,
+        &[
+            (&second, ""),
+            ("all.summary()", "=1"),
+            ("Summary::len(&all)", "=7"),
+            // The first definition again: the item fits as it is.
+            ("struct Measured { value: Option<f64> }", ""),
+            ("is_there(&Measured { value: None })", "=false"),
+        ],
+    )
+    .await;
 }

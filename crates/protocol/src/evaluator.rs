@@ -5,7 +5,7 @@
 //! [`EvaluatorRequest::Ran`]). *Engines*: cells are compiled from any known [`StateId`] to a new
 //! one and run elsewhere.
 
-use crate::failure::Failure;
+use crate::failure::{EarlierItem, Failure};
 use crate::id::StateId;
 use crate::parallel::Package;
 use crate::runtime::Outcome;
@@ -122,6 +122,9 @@ pub struct Evaluated {
     /// restarted then.
     #[serde(default)]
     pub toolchain: Option<Toolchain>,
+    /// The items of earlier cells that no longer compile, since the cell has redefined types.
+    #[serde(default)]
+    pub misfits: Vec<EarlierItem>,
 }
 
 /// A cell compiled for engines.

@@ -5,6 +5,7 @@
 use crate::id::{EngineId, MsgId};
 use crate::release::ReleaseMismatch;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 
 /// The number of engines' failures that are shown in full (ipyparallel's
@@ -216,8 +217,24 @@ pub struct Diagnostic {
     pub spans: Vec<DiagnosticSpan>,
     /// Notes and suggestions.
     pub help: Vec<String>,
-    /// rustc's own rendering, for errors that are not in the user's code.
+    /// rustc's own rendering, for errors that are not in the user's code. It contains
+    /// [`EARLIER_ITEM`] in the place of the file, if it is in an item of an earlier cell.
     pub rendered: Option<String>,
+    /// The item of an earlier cell that the error is in.
+    #[serde(default)]
+    pub earlier: Option<EarlierItem>,
+}
+
+/// The name of the file in errors in items of earlier cells, until their cell is known.
+pub const EARLIER_ITEM: &str = "an item of an earlier cell";
+
+/// An item of an earlier cell, with an error that it did not have before.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct EarlierItem {
+    /// Its lines, as far as the one with the error.
+    pub lines: String,
+    /// The names in it.
+    pub names: BTreeSet<String>,
 }
 
 /// A range in the cell's source; lines and columns count from 1, columns in characters.

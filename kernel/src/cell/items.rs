@@ -13,6 +13,14 @@ pub struct CellItem {
     pub text: String,
 }
 
+impl CellItem {
+    /// Returns the name by which other code refers to it; impls have none.
+    pub fn defined(&self) -> Option<&str> {
+        let name = self.name.split_whitespace().next_back();
+        name.filter(|_| !self.name.starts_with("impl"))
+    }
+}
+
 /// Returns the items outside all blocks of Rust text, in order.
 pub fn items(source: &str) -> Vec<CellItem> {
     let mut parser = Parser::new(source);

@@ -165,6 +165,7 @@ mod tests {
             spans: Vec::new(),
             help: vec!["a local variable with a similar name exists".into()],
             rendered: None,
+            earlier: None,
         };
         let diagnostics = vec![missing("größe"), missing("other")];
         let Failure::Compile { diagnostics } = moved.explain(Failure::Compile { diagnostics })

@@ -43,9 +43,8 @@ fn defined_in_kernel(name: &str, variables: &[String], sources: &[String]) -> Op
             "`{name}` is a variable of the notebook, and `%px` runs on the engines: `Client::connect()?.all().push(\"{name}\", &{name})?` sends it there"
         ));
     }
-    let items = sources.iter().flat_map(|source| items(source));
-    let mut names = items.filter(|item| !item.name.starts_with("impl"));
-    let is_defined = names.any(|item| item.name.split_whitespace().next_back() == Some(name));
+    let mut items = sources.iter().flat_map(|source| items(source));
+    let is_defined = items.any(|item| item.defined() == Some(name));
     is_defined.then(|| {
         format!(
             "`{name}` is defined in the notebook, and `%px` runs on the engines: start the cell that defines it with `%%px --local`, and it runs on both"
@@ -65,6 +64,7 @@ mod tests {
                 spans: Vec::new(),
                 help: Vec::new(),
                 rendered: None,
+                earlier: None,
             }],
         }
     }

@@ -12,6 +12,15 @@ pub enum Notice {
     Allocator,
     /// These variables were lost, since their types changed with the dependencies.
     Lost(Vec<String>),
+    /// An item of an earlier cell does not compile any more.
+    Misfit {
+        /// Its first line.
+        item: String,
+        /// The cell's name.
+        cell: String,
+        /// The type that the running cell has redefined.
+        redefined: String,
+    },
     /// These variables are not kept for later cells.
     Unkept(Vec<UnkeptVariable>),
     /// The connection to the controller is lost; reconnection is attempted for this time.
@@ -27,6 +36,16 @@ pub fn notice(notice: &Notice) -> String {
             let text = "`#[global_allocator]` has no effect in a cell: all cells share the allocator of the \
                         standard library they are linked to\n";
             return text.to_owned();
+        }
+        Notice::Misfit {
+            item,
+            cell,
+            redefined,
+        } => {
+            let head = item.split('{').next().unwrap_or_default().trim();
+            return format!(
+                "`{head}` of {cell} does not fit `{redefined}` any more: change it, and run that cell again\n"
+            );
         }
         Notice::Dropped(DroppedVariables { names, rebuilt }) => match &rebuilt[..] {
             [] => (
@@ -104,6 +123,15 @@ mod tests {
         assert_eq!(
             notice(&Notice::Dropped(dropped)),
             "dropped, because `serde_json` was built anew: `a`, `b`\n"
+        );
+        let misfit = Notice::Misfit {
+            item: "impl Count for Vec<M> { fn count() -> u8 { 1 } }".to_owned(),
+            cell: "In[4]".to_owned(),
+            redefined: "M".to_owned(),
+        };
+        assert_eq!(
+            notice(&misfit),
+            "`impl Count for Vec<M>` of In[4] does not fit `M` any more: change it, and run that cell again\n"
         );
         let unkept = [
             ("f", UnkeptReason::Closure),

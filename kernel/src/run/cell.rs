@@ -34,7 +34,7 @@ pub async fn run_cell(
     services.sources().runs(context.count(), source);
     let mut result = run_directives(services, context, source).await;
     if let Err(fault) = &mut result {
-        services.sources().locate_panics(fault);
+        services.sources().locate(context.count(), fault);
         if matches!(
             fault.failure,
             Failure::RuntimeDied { .. } | Failure::Interrupted { .. }
@@ -191,7 +191,16 @@ pub(super) async fn evaluate(
     }
     let evaluated = services.local().evaluate(context, text.source).await;
     let failure = match evaluated {
-        Ok(_) => return Ok(()),
+        Ok(evaluated) => {
+            let misfits = services
+                .sources()
+                .misfits(context.count(), &evaluated.misfits);
+            for misfit in misfits {
+                let told = notice(&misfit);
+                context.sink().text(StreamName::Stderr, told).await;
+            }
+            return Ok(());
+        }
         Err(failure) => failure,
     };
     if matches!(&failure, Failure::Panic(panic) if panic.message == MAGIC_FAILED) {

@@ -318,6 +318,7 @@ mod tests {
                 spans: Vec::new(),
                 help: Vec::new(),
                 rendered: rendered.map(str::to_owned),
+                earlier: None,
             }],
         };
         for (message, rendered, at) in [

@@ -4,10 +4,13 @@
 //! A cell's library contains the items of all cells before it. The source it was compiled from is
 //! stored beside it, and a line of that source is searched in the cells.
 
+use crate::cell::{CellItem, items};
 use crate::context::CellName;
 use crate::parallel::artifacts::Artifacts;
-use crate::report::{Fault, line_of};
-use phalanx_protocol::failure::{Failure, Panic, RemoteFailure};
+use crate::report::{Fault, Notice, line_of};
+use phalanx_protocol::failure::{
+    Diagnostic, EARLIER_ITEM, EarlierItem, Failure, Panic, RemoteFailure,
+};
 use phalanx_protocol::id::ArtifactHash;
 use std::collections::VecDeque;
 use std::path::PathBuf;
@@ -50,9 +53,18 @@ impl CellSources {
             .add(CellName::Own(count), source.into());
     }
 
-    /// Replaces the locations of panics by locations in the notebook.
-    pub(super) fn locate_panics(&self, fault: &mut Fault) {
+    /// Replaces the locations of panics, and of errors in items of earlier cells, by locations in
+    /// the notebook. `count` is the execution count of the cell that failed.
+    pub(super) fn locate(&self, count: usize, fault: &mut Fault) {
         match &mut fault.failure {
+            Failure::Compile { diagnostics } => {
+                let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+                // What it defines is in no library, and other cells do not see it.
+                let failed = cells.remove(CellName::Own(count));
+                for error in diagnostics {
+                    cells.explain(error, failed.as_ref());
+                }
+            }
             Failure::Panic(panic) => {
                 if let Some(line) = panic.location.as_deref().and_then(|at| self.find(at)) {
                     panic.location = Some(line);
@@ -64,6 +76,25 @@ impl CellSources {
             }
             _ => {}
         }
+    }
+
+    /// The notices about items that do not compile any more since a cell has run.
+    pub(super) fn misfits(&self, count: usize, found: &[EarlierItem]) -> Vec<Notice> {
+        let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut sources = cells.list.iter().rev();
+        let source = sources.find(|(cell, _)| *cell == CellName::Own(count));
+        let own = source.map(|(_, source)| items_of(source));
+        let own = own.unwrap_or_default();
+        let told = found.iter().filter_map(|item| {
+            let (at, _) = cells.place(&item.lines, 1)?;
+            let mut own = own.iter().filter_map(|own| own.defined());
+            Some(Notice::Misfit {
+                item: item.lines.clone(),
+                cell: cells.list.get(at)?.0.to_string(),
+                redefined: own.find(|name| item.names.contains(*name))?.to_owned(),
+            })
+        });
+        told.collect()
     }
 
     fn tell_remote(&self, failure: &mut RemoteFailure) {
@@ -105,28 +136,82 @@ impl SourceTexts {
         }
     }
 
-    /// Finds a line of a compiled file in the cells. Among several matches, returns the one with
-    /// the most equal preceding lines, and the newest of those.
+    fn remove(&mut self, cell: CellName) -> Option<(CellName, Arc<str>)> {
+        let at = self.list.iter().rposition(|(name, _)| *name == cell)?;
+        let removed = self.list.remove(at)?;
+        self.bytes -= removed.1.len();
+        Some(removed)
+    }
+
+    /// Adds the cell of the item that an error is in, the cell that has redefined what the item
+    /// uses, which may be the one that failed, and the remedy.
+    fn explain(&self, error: &mut Diagnostic, failed: Option<&(CellName, Arc<str>)>) {
+        let (Some(item), Some(rendered)) = (&error.earlier, &mut error.rendered) else {
+            return;
+        };
+        let lines = item.lines.lines().count();
+        let Some((at, line)) = self.place(&item.lines, lines) else {
+            return;
+        };
+        let Some((cell, _)) = self.list.get(at) else {
+            return;
+        };
+        *rendered = rendered.replace(EARLIER_ITEM, &format!("{cell}:{line}"));
+        let later = self.list.iter().skip(at + 1).rev();
+        let mut causes = failed
+            .into_iter()
+            .chain(later)
+            .filter_map(|(cause, source)| {
+                let mut defined = items_of(source).into_iter();
+                let name = defined.find_map(|defined| item.names.get(defined.defined()?))?;
+                Some((cause, name))
+            });
+        let help = match causes.next() {
+            Some((cause, name)) => format!(
+                "{cell} does not fit `{name}` any more, which {cause} defines anew: run it again, with this changed"
+            ),
+            None => format!("run {cell} again, with this changed"),
+        };
+        *rendered = format!("{}\nhelp: {help}", rendered.trim_end());
+    }
+
+    /// Finds a line of a compiled file in the cells, and describes it.
     fn find(&self, compiled: &str, line: usize) -> Option<String> {
+        let (at, found) = self.place(compiled, line)?;
+        let (cell, source) = self.list.get(at)?;
+        let text = source.lines().nth(found - 1)?;
+        Some(line_of(&cell.to_string(), found, text))
+    }
+
+    /// Finds a line of a compiled file in the cells: the index of the cell, and its line, from 1.
+    /// Among several matches, returns the one with the most equal preceding lines, and the newest
+    /// of those.
+    fn place(&self, compiled: &str, line: usize) -> Option<(usize, usize)> {
         let compiled: Vec<&str> = compiled.lines().take(line).map(str::trim).collect();
         let wanted = compiled.get(line.checked_sub(1)?)?;
         if !wanted.chars().any(char::is_alphanumeric) {
             return None;
         }
-        let mut best: Option<(usize, String)> = None;
-        for (cell, source) in self.list.iter().rev() {
+        let mut best: Option<(usize, (usize, usize))> = None;
+        for (cell, (_, source)) in self.list.iter().enumerate().rev() {
             let lines: Vec<&str> = source.lines().map(str::trim).collect();
             for (at, _) in (0..).zip(&lines).filter(|(_, line)| *line == wanted) {
                 let both = compiled.iter().rev().zip(lines[..=at].iter().rev());
                 let same = both.take(AROUND).take_while(|(a, b)| a == b).count();
                 if best.as_ref().is_none_or(|(most, _)| same > *most) {
-                    let told = line_of(&cell.to_string(), at + 1, wanted);
-                    best = Some((same, told));
+                    best = Some((same, (cell, at + 1)));
                 }
             }
         }
-        best.map(|(_, told)| told)
+        best.map(|(_, place)| place)
     }
+}
+
+/// The items of a cell, which may have magics and commands in lines of their own.
+fn items_of(source: &str) -> Vec<CellItem> {
+    let is_rust = |line: &&str| !line.starts_with(['%', ':', '!']);
+    let lines: Vec<&str> = source.lines().filter(is_rust).collect();
+    items(&lines.join("\n"))
 }
 
 #[cfg(test)]
@@ -175,14 +260,14 @@ mod tests {
         };
         let panic = panic.of_library(&library.display().to_string());
         let mut fault = Fault::from(Failure::Panic(panic.clone()));
-        sources.locate_panics(&mut fault);
+        sources.locate(5, &mut fault);
         let report = crate::report::report(&fault);
         assert_eq!(report.traceback[1], "  at In[4], line 2: v[i]");
         // A function of another notebook.
         let artifacts = Artifacts::default();
         artifacts.adopt(7, "fn f(v: &[u8], i: usize) -> u8 {\n    v[i]\n}".into());
         let mut fault = Fault::from(Failure::Panic(panic.clone()));
-        CellSources::new(artifacts).locate_panics(&mut fault);
+        CellSources::new(artifacts).locate(5, &mut fault);
         let report = crate::report::report(&fault);
         let place = "  at In[7] of another notebook, line 2: v[i]";
         assert_eq!(report.traceback[1], place);
@@ -192,7 +277,56 @@ mod tests {
             message: "out of bounds".to_owned(),
             location: Some(gone),
         }));
-        sources.locate_panics(&mut fault);
+        sources.locate(5, &mut fault);
         assert_eq!(crate::report::report(&fault).traceback.len(), 1);
+    }
+
+    #[test]
+    fn an_item_that_does_not_fit_any_more_is_told_with_its_cell_and_the_cause() {
+        let sources = CellSources::new(Artifacts::default());
+        sources.runs(1, "struct M { value: Option<f64> }");
+        sources.runs(
+            2,
+            "let a = 1;\nfn f(m: &M) -> bool {\n    m.value.is_none()\n}",
+        );
+        sources.runs(3, "%%px\nstruct M { value: f64 }");
+        sources.runs(4, "struct M { value: u8 }\nerror");
+        let item = EarlierItem {
+            lines: "fn f(m: &M) -> bool {".to_owned(),
+            names: ["M", "f"].map(str::to_owned).into(),
+        };
+        let told = Notice::Misfit {
+            item: item.lines.clone(),
+            cell: "In[2]".to_owned(),
+            redefined: "M".to_owned(),
+        };
+        assert_eq!(sources.misfits(3, &[item]), [told]);
+        let error = |count| {
+            let mut fault = Fault::from(Failure::Compile {
+                diagnostics: vec![Diagnostic {
+                    message: "no method named `is_none`".to_owned(),
+                    code: None,
+                    spans: Vec::new(),
+                    help: Vec::new(),
+                    rendered: Some(format!("error\n --> {EARLIER_ITEM}\n")),
+                    earlier: Some(EarlierItem {
+                        lines: "fn f(m: &M) -> bool {\n    m.value.is_none()".to_owned(),
+                        names: ["M", "f", "is_none"].map(str::to_owned).into(),
+                    }),
+                }],
+            });
+            sources.locate(count, &mut fault);
+            match fault.failure {
+                Failure::Compile { mut diagnostics } => diagnostics.remove(0).rendered,
+                other => panic!("{other:?}"),
+            }
+        };
+        error(4);
+        let told = error(5).unwrap_or_default();
+        assert!(told.contains("--> In[2]:3"), "{told}");
+        assert!(
+            told.contains("`M` any more, which In[3] defines anew"),
+            "{told}"
+        );
     }
 }

@@ -79,8 +79,8 @@ impl Local {
         Ok(EvaluatorReply::Evaluated(Evaluated {
             command_output: bundle(outputs),
             variables: variables::shown(&self.variables()?),
-            moved: Vec::new(),
             toolchain,
+            ..Evaluated::default()
         }))
     }
 

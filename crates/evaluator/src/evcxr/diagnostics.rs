@@ -7,9 +7,9 @@ use super::library_errors;
 use super::rustc_messages::{SHOWN_BY_VALUE, original};
 use super::source::PreparedSource;
 use super::spans::{self, places, written};
-use super::{habits, suggestions, unkept};
+use super::{habits, misfits, suggestions, unkept};
 use evcxr::{CompilationError, Error};
-use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
+use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, EarlierItem, Failure};
 use serde_json::Value;
 
 /// Converts the error of a cell.
@@ -205,10 +205,13 @@ fn diagnostic(error: &CompilationError, map: &CellMap<'_>) -> Diagnostic {
             ..plain(format!("the variable `{name}` cannot be kept: {message}"))
         };
     }
+    let rendered = spans.is_empty().then(|| rendered(json, map)).flatten();
+    let earlier = rendered.as_ref().and_then(|_| earlier_item(json, map));
     let diagnostic = Diagnostic {
         message,
         code: code(json),
-        rendered: spans.is_empty().then(|| rendered(json, map)).flatten(),
+        rendered,
+        earlier,
         spans,
         help,
     };
@@ -314,6 +317,18 @@ fn rendered(error: &Value, map: &CellMap<'_>) -> Option<String> {
     Some(error_hints::of_an_earlier_cell(rendered))
 }
 
+/// The item of an earlier cell that an error is in.
+fn earlier_item(error: &Value, map: &CellMap<'_>) -> Option<EarlierItem> {
+    let spans = error["spans"].as_array().into_iter().flatten();
+    let mut primary = spans.filter(|span| span["is_primary"] == true);
+    let (line, text) = misfits::item_at(&map.compiled, written(primary.next()?)?)?;
+    let lines: Vec<&str> = text.lines().take(line + 1).collect();
+    Some(EarlierItem {
+        lines: lines.join("\n"),
+        names: misfits::names_in(&text),
+    })
+}
+
 /// The positions in the user's code that instantiate the code of an error, from rustc's notes after
 /// it.
 fn instantiated(behind: &[CompilationError], map: &CellMap<'_>) -> Vec<DiagnosticSpan> {
@@ -360,6 +375,7 @@ fn not_shown(error: &CompilationError, map: &CellMap<'_>) -> Option<Diagnostic> 
         code: code(json),
         message: message.to_owned(),
         rendered: None,
+        earlier: None,
     })
 }
 

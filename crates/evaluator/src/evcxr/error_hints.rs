@@ -2,7 +2,7 @@
 
 use super::cell_map::FILE;
 use super::source::{self, PreparedSource};
-use phalanx_protocol::failure::{Diagnostic, Failure};
+use phalanx_protocol::failure::{Diagnostic, EARLIER_ITEM, Failure};
 
 /// The beginnings of cargo's progress lines.
 pub(super) const PROGRESS: [&str; 10] = [
@@ -134,14 +134,17 @@ fn without_places(text: &str) -> String {
 pub(super) fn of_an_earlier_cell(rendered: &str) -> String {
     let lines = rendered.lines().map(|line| {
         if let Some((before, _)) = line.split_once(&format!("--> {FILE}:")) {
-            return format!("{before}--> an item of an earlier cell");
+            return format!("{before}--> {EARLIER_ITEM}");
         }
         let line = &without_import(line);
         let text = line
             .trim_start()
             .trim_start_matches(|c: char| c.is_ascii_digit());
         let gutter = line.len() - text.len();
-        match text.trim_start().starts_with('|') {
+        // Suggestions have a sign in place of the bar.
+        let is_numbered = line.trim_start().len() > text.len();
+        let is_sign = |sign: &str| is_numbered && text.trim_start().starts_with(sign);
+        match text.trim_start().starts_with('|') || ["- ", "+ ", "~ "].into_iter().any(is_sign) {
             true => format!("{}{text}", " ".repeat(gutter)),
             false => line.to_owned(),
         }
@@ -164,6 +167,7 @@ pub(super) fn plain(message: String) -> Diagnostic {
         spans: Vec::new(),
         help: Vec::new(),
         rendered: None,
+        earlier: None,
     }
 }
 
@@ -311,6 +315,8 @@ mod tests {
     #[test]
     fn an_item_of_an_earlier_cell_has_no_line_in_this_one() {
         let rendered = "error[E0609]: no field\n  --> src/lib.rs:112:5\n    |\n112 |     p.y || 1\n    |       ^ unknown\n   ::: /x.rs:1:2";
+        let advice = "12 - p.y || 1\n12 + p.x || 1";
+        assert_eq!(of_an_earlier_cell(advice), "   - p.y || 1\n   + p.x || 1");
         let defined = "12 | macro_rules! m { () => { 1 } } pub(crate) use m;";
         assert_eq!(
             of_an_earlier_cell(defined),

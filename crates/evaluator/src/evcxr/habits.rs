@@ -442,6 +442,7 @@ mod tests {
             message: "no".to_owned(),
             code: code.map(str::to_owned),
             rendered: None,
+            earlier: None,
             help: Vec::new(),
             spans: vec![DiagnosticSpan {
                 start_line: 1,

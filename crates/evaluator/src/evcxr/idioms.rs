@@ -163,6 +163,7 @@ mod tests {
             message: message.to_owned(),
             code: Some(code.to_owned()),
             rendered: None,
+            earlier: None,
             help: Vec::new(),
             spans: Vec::new(),
         };

@@ -7,6 +7,7 @@
 
 use super::dependencies::Session;
 use super::generated_crate::build_folder;
+use super::misfits::{self, Misfits};
 use super::public_paths;
 use super::rustc_call::RustcCall;
 use super::untyped::UntypedVariable;
@@ -15,6 +16,8 @@ use object::{Object, ObjectSymbol};
 use phalanx_analysis::Scaffold;
 use phalanx_protocol::analysis::{AnalyzedCell, InferredType, VariableType};
 use phalanx_protocol::cell_crate::replace_cell_crate;
+use phalanx_protocol::failure::EarlierItem;
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -68,7 +71,7 @@ pub(super) fn infer(
         };
         format!("{}{FUNCTIONS}", Scaffold::new(&cell).plain())
     };
-    let rustc = Rustc::of(&folder)?;
+    let rustc = Rustc::of(&folder, &cell.source)?;
     let object = rustc.compile(
         &crate_of(&|at| Some(format!("lent::<{at}, _>"))),
         "obj",
@@ -125,6 +128,29 @@ pub(super) fn infer(
         },
     });
     Some(types.collect())
+}
+
+/// The items that name some redefined types and do not compile; none if rustc cannot be called as
+/// for the last cell.
+pub(super) fn misfits(items: &str, redefined: &[String]) -> Vec<EarlierItem> {
+    let Some(folder) = build_folder().filter(|_| !redefined.is_empty()) else {
+        return Vec::new();
+    };
+    let Some(rustc) = Rustc::of(&folder, "") else {
+        return Vec::new();
+    };
+    let cell = AnalyzedCell {
+        items: vec![items.to_owned()],
+        ..AnalyzedCell::default()
+    };
+    rustc.compile(&Scaffold::new(&cell).plain(), "metadata", &[]);
+    let misfits = rustc.misfits.borrow();
+    let told = misfits.texts().map(|text| EarlierItem {
+        lines: text.lines().next().unwrap_or_default().to_owned(),
+        names: misfits::names_in(text),
+    });
+    told.filter(|item| redefined.iter().any(|name| item.names.contains(name)))
+        .collect()
 }
 
 /// The source of a cell whose variables are passed to the functions, each directly after its
@@ -247,42 +273,63 @@ struct Rustc<'a> {
     folder: &'a Path,
     session: Session,
     call: RustcCall,
+    /// Items of earlier cells that do not compile.
+    misfits: RefCell<Misfits>,
 }
 
 impl<'a> Rustc<'a> {
-    fn of(folder: &'a Path) -> Option<Self> {
+    fn of(folder: &'a Path, cell: &str) -> Option<Self> {
         let session = Session::read(folder);
         let call = RustcCall::recorded_in(folder, session.key())?;
         fs::create_dir_all(folder.join(FOLDER)).ok()?;
+        let file = source_in(folder).display().to_string();
         Some(Self {
             folder,
             session,
             call,
+            misfits: RefCell::new(Misfits::new(Some(cell.to_owned()), &file)),
         })
     }
 
     /// Compiles a source; returns the path of the product, or `None` if there are errors.
     fn compile(&self, source: &str, product: &str, options: &[&str]) -> Option<PathBuf> {
-        let (mut command, made) = self.command(source, product)?;
-        command.args(options).stderr(Stdio::null());
-        command.status().ok()?.success().then_some(made)
+        loop {
+            let mut misfits = self.misfits.borrow_mut();
+            let source = misfits.without(source);
+            let (mut command, made) = self.command(&source, product)?;
+            let output = command.args(options).output().ok()?;
+            if output.status.success() {
+                return Some(made);
+            }
+            if !misfits.learn(&source, &output.stderr) {
+                return None;
+            }
+        }
     }
 
     /// Rustc's messages about a source.
     fn messages(&self, source: &str) -> Option<Vec<u8>> {
-        let (mut command, _) = self.command(source, "metadata")?;
+        let source = self.misfits.borrow().without(source);
+        let (mut command, _) = self.command(&source, "metadata")?;
         command.args(public_paths::OPTIONS).stderr(Stdio::piped());
         Some(command.output().ok()?.stderr)
     }
 
     fn command(&self, source: &str, product: &str) -> Option<(Command, PathBuf)> {
-        let folder = self.folder.join(FOLDER);
-        let (file, made) = (folder.join("lib.rs"), folder.join(product));
+        let (file, made) = (
+            source_in(self.folder),
+            self.folder.join(FOLDER).join(product),
+        );
         fs::write(&file, self.session.refer(source)).ok()?;
         let mut command = self.call.of_other(&file, product, &made, &self.session);
         command.current_dir(self.folder).stdout(Stdio::null());
         Some((command, made))
     }
+}
+
+/// The file of the compiled crate.
+fn source_in(folder: &Path) -> PathBuf {
+    folder.join(FOLDER).join("lib.rs")
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use super::error::EvcxrError;
 use super::error_hints;
 use super::generated_crate::{self, GeneratedCrate};
 use super::impls::Impls;
+use super::inference;
 use super::prelude::LastExpression;
 use super::relay::{Relay, RelayAnswers};
 use super::returns;
@@ -181,6 +182,7 @@ impl Local {
         let (prepared, result) = self.execute_as_fits(source, &dropped, answering)?;
         let outcome = self.relay.outcome();
         let (cell, emitted) = (self.relay.last(), self.relay.emitted());
+        let redefined = self.definitions.redefined(source);
         if result.is_ok() {
             self.definitions.add(source);
             self.impls.add(source);
@@ -199,6 +201,7 @@ impl Local {
         let dropped = dropped.names;
         let after = self.variables()?;
         let ran = outcome.as_ref().filter(|_| result.is_ok());
+        let redefined = ran.map(|_| redefined).unwrap_or_default();
         self.remember(source, ran, cell, &emitted, &after);
         let command_output = match result {
             Ok(outputs) => bundle(outputs),
@@ -226,6 +229,7 @@ impl Local {
                 .filter(|name| !dropped.contains(name))
                 .collect(),
             toolchain: None,
+            misfits: inference::misfits(self.shape.items(), &redefined),
         }))
     }
 

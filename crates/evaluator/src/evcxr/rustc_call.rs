@@ -6,6 +6,7 @@ use super::dependencies::{self, Build, BuiltCrate, Session};
 use super::generated_crate::SOURCE;
 use super::lean::{self, LeanCrate, Report};
 use super::linker::{self, Linker};
+use super::misfits::Misfits;
 use super::source::PreparedSource;
 use super::statics::Statics;
 use super::unkept::UnkeptVariables;
@@ -250,8 +251,7 @@ impl RustcCall {
         if let Ok((output, direct)) = self.compile_kept(source, source, session) {
             let report = Report::whole(reason);
             Report { direct, ..report }.write();
-            let cell = fs::read_to_string(CELL).or_else(|_| fs::read_to_string(FAILED));
-            let awaits = cell.is_ok_and(|cell| dependencies::awaits(&cell));
+            let awaits = cell().is_some_and(|cell| dependencies::awaits(&cell));
             let told = rustc_messages::for_evcxr(&output.stderr, awaits);
             let _ = io::stderr().write_all(&told);
             if !output.status.success() && !is_retried(&output.stderr) {
@@ -263,7 +263,8 @@ impl RustcCall {
         }
     }
 
-    /// Compiles a source without storing the variables that rustc does not allow to be stored.
+    /// Compiles a source without storing the variables that rustc does not allow to be stored, and
+    /// without items of earlier cells that no longer compile, unless the cell needs them.
     fn compile_kept(
         &self,
         whole: &str,
@@ -272,36 +273,51 @@ impl RustcCall {
     ) -> io::Result<(Output, bool)> {
         let folder = Path::new(".");
         let mut unkept = UnkeptVariables::read(folder);
+        let mut misfits = Misfits::known(whole, cell());
+        // An item of a lean crate may only lack another one.
+        let is_whole = plain == whole;
         let with_causes = causes::with_causes(plain);
         let mut source = with_causes.as_deref().unwrap_or(plain);
         loop {
-            let text = unkept.without(source);
-            let (output, direct) = self.compile_captured(whole, &text, session)?;
+            let stored = unkept.without(source);
+            let text = misfits.without(&stored);
+            let compiled = self.compiled(&text, session);
+            let (output, direct) = self.compile_captured(whole, &text, &compiled, session)?;
+            let errors = &output.stderr;
             if output.status.success() {
                 unkept.write(folder);
-            } else if unkept.learn(&output.stderr) {
+                misfits.write(whole);
+            } else if unkept.learn(errors) || is_whole && misfits.learn(&compiled, errors) {
                 continue;
-            } else if source != plain && causes::are_at_fault(&output.stderr) {
+            } else if source != plain && causes::are_at_fault(errors) {
                 source = plain;
+                continue;
+            } else if is_whole && misfits.admit(errors) {
                 continue;
             }
             return Ok((output, direct));
         }
     }
 
-    /// Runs rustc for `source`, linking directly if that is sufficient; returns its output, and
-    /// whether it was. Afterwards the crate is `whole` again, for the evaluator and for further
-    /// attempts.
+    /// The text that rustc is given for a source.
+    fn compiled(&self, source: &str, session: &Session) -> String {
+        let called = unit_tests::called(source);
+        let source = called.as_deref().unwrap_or(source);
+        let exported = Statics::read(Path::new(".")).exported(source);
+        session.refer(exported.as_deref().unwrap_or(source))
+    }
+
+    /// Runs rustc for the text `compiled` of a source, linking directly if that is sufficient;
+    /// returns its output, and whether it was. Afterwards the crate is `whole` again, for the
+    /// evaluator and for further attempts.
     fn compile_captured(
         &self,
         whole: &str,
         source: &str,
+        compiled: &str,
         session: &Session,
     ) -> io::Result<(Output, bool)> {
-        let called = unit_tests::called(source);
-        let source = called.as_deref().unwrap_or(source);
-        let exported = Statics::read(Path::new(".")).exported(source);
-        fs::write(SOURCE, session.refer(exported.as_deref().unwrap_or(source)))?;
+        fs::write(SOURCE, compiled)?;
         let output = self.run(source, session);
         fs::write(SOURCE, whole)?;
         output
@@ -405,6 +421,12 @@ fn named(words: impl Iterator<Item = String>) -> Vec<String> {
         CELL_CRATE.clone_into(name);
     }
     arguments
+}
+
+/// The cell being compiled, if it is known.
+fn cell() -> Option<String> {
+    let cell = fs::read_to_string(CELL).or_else(|_| fs::read_to_string(FAILED));
+    cell.ok()
 }
 
 /// Returns true if evcxr may retry a cell because of rustc's errors.

@@ -232,6 +232,7 @@ fn diagnostic(message: &Value, cell: &str, codes: &[&str]) -> Option<Diagnostic>
             .filter_map(|child| child["message"].as_str().map(str::to_owned))
             .collect(),
         rendered: None,
+        earlier: None,
     })
 }
 

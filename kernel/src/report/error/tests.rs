@@ -26,6 +26,7 @@ fn diagnostic(message: &str, line: usize, columns: (usize, usize)) -> Diagnostic
         }],
         help: vec!["define it".into()],
         rendered: None,
+        earlier: None,
     }
 }
 

@@ -161,6 +161,16 @@ impl Definitions {
             .collect()
     }
 
+    /// The names of types that a cell redefines.
+    pub(super) fn redefined(&self, source: &str) -> Vec<String> {
+        let cell = read_cell(source);
+        let redefined = cell.named.into_iter().filter(|(name, item)| {
+            let old = self.items.get(name);
+            old.is_some_and(|old| old.is_type() && old.definition != item.definition)
+        });
+        redefined.map(|(name, _)| name).collect()
+    }
+
     /// The paths of glob imports.
     pub(super) fn globs(&self) -> impl Iterator<Item = &str> {
         self.globs.iter().map(String::as_str)

@@ -79,6 +79,11 @@ pub(super) fn lean(generated: &str, cell: &str) -> Option<LeanCrate> {
     })
 }
 
+/// The names that a source may refer to.
+pub(super) fn names_in_source(source: &str) -> BTreeSet<String> {
+    names::in_source(source)
+}
+
 /// Returns true for the function that evcxr calls.
 fn is_entry(function: &ast::Fn) -> bool {
     let name = function.name();

@@ -62,6 +62,7 @@ fn told(command: &LocalCommand) -> String {
             Notice::Allocator => "allocator".to_owned(),
             Notice::Dropped(dropped) => format!("dropped {}", dropped.names.join(" ")),
             Notice::Unkept(variables) => format!("unkept {}", variables.len()),
+            Notice::Misfit { item, .. } => format!("misfit {item}"),
             Notice::ConnectionLost(_) | Notice::ConnectionBack => "connection".to_owned(),
         },
         LocalCommand::Answer { job, result } => match result {
@@ -473,6 +474,7 @@ fn what_a_cell_that_panicked_would_have_defined_is_known() {
         spans: Vec::new(),
         help: Vec::new(),
         rendered: None,
+        earlier: None,
     };
     let failure = Failure::Compile {
         diagnostics: vec![diagnostic],
