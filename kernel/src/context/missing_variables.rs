@@ -1,11 +1,15 @@
-//! The causes of missing variables: moved by a cell, or not kept after the cell that declares them.
+//! The causes of missing names: variables that a cell has moved, dropped or not kept, and all that
+//! a cell defines which has not compiled.
 
-use phalanx_protocol::failure::Failure;
+use super::unresolved::unresolved;
+use crate::cell::items;
+use phalanx_protocol::evaluator::DroppedVariables;
+use phalanx_protocol::failure::{Diagnostic, Failure};
 use std::collections::BTreeMap;
 use std::fmt;
 
 /// The name of a cell in messages.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum CellName {
     /// A cell of this notebook, with its execution count.
     Own(usize),
@@ -26,19 +30,23 @@ impl fmt::Display for CellName {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MissingVariables {
     moved: BTreeMap<String, CellName>,
-    /// Variables that the cell which declares them has not kept.
+    /// Names that do not exist for another reason.
     undefined: BTreeMap<String, (CellName, MissingCause)>,
 }
 
-/// The cause of a declared variable that does not exist.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// The cause of a name that does not exist although a cell defines it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum MissingCause {
+    /// The cell did not compile.
+    NotCompiled,
     /// The cell failed.
     Failed,
     /// The cell returned before its end.
     Returned,
     /// Variables of this type cannot be kept.
     Unkept,
+    /// The cell has redefined the variable's type; or these crates were rebuilt, which define it.
+    Dropped(Vec<String>),
 }
 
 impl MissingVariables {
@@ -47,10 +55,18 @@ impl MissingVariables {
         self.moved.get(variable).copied()
     }
 
-    /// Describes the cause of a missing variable, and the remedy.
+    /// Returns true if the cause of a missing name is known.
+    pub(crate) fn knows(&self, name: &str) -> bool {
+        self.moved.contains_key(name) || self.undefined.contains_key(name)
+    }
+
+    /// Describes the cause of a missing name, and the remedy.
     fn cause_of(&self, name: &str) -> Option<String> {
         match (self.undefined.get(name), self.by(name)) {
             (Some((cell, cause)), _) => Some(match cause {
+                MissingCause::NotCompiled => {
+                    format!("{cell} did not compile, so `{name}`, which it defines, is not there")
+                }
                 MissingCause::Failed => format!(
                     "{cell} failed, so `{name}`, which it defines, is not there: what a cell defines stays if the cell succeeds; let what may fail be a cell of its own"
                 ),
@@ -60,6 +76,13 @@ impl MissingVariables {
                 MissingCause::Unkept => {
                     format!("`{name}` was not kept for cells after {cell}, whose output says why")
                 }
+                MissingCause::Dropped(rebuilt) if rebuilt.is_empty() => format!(
+                    "`{name}` was dropped by {cell}, which defines its type anew: run the cell again that makes `{name}`"
+                ),
+                MissingCause::Dropped(rebuilt) => format!(
+                    "`{name}` was dropped before {cell}, since `{}` was built anew: run the cell again that makes `{name}`",
+                    rebuilt.join("`, `")
+                ),
             }),
             (_, Some(cell)) => Some(format!(
                 "`{name}` was moved by {cell} and is gone: give that cell a copy (`{name}.clone()`) or a reference (`&{name}`), or define `{name}` again"
@@ -68,18 +91,12 @@ impl MissingVariables {
         }
     }
 
-    /// Adds the cell that moved a variable to errors about variables that do not exist.
+    /// Adds the cause to errors about names that do not exist.
     pub fn explain(&self, mut failure: Failure) -> Failure {
         if let Failure::Compile { diagnostics } = &mut failure {
             for diagnostic in diagnostics {
-                let name = match diagnostic.code.as_deref() {
-                    Some("E0425") => diagnostic.message.split('`').nth(1),
-                    _ => None,
-                };
-                let Some(name) = name.map(str::to_owned) else {
-                    continue;
-                };
-                if let Some(why) = self.cause_of(&name) {
+                let why = missing_name(diagnostic).and_then(|name| self.cause_of(name));
+                if let Some(why) = why {
                     // The names that rustc suggests instead are similar, but unrelated.
                     diagnostic.help = vec![why];
                 }
@@ -88,10 +105,12 @@ impl MissingVariables {
         failure
     }
 
-    /// Records the variables that a cell has moved; `variables` exist after it.
+    /// Records a cell that compiled, and the variables that it has moved; `variables` exist after
+    /// it.
     pub(crate) fn record<'a>(
         &mut self,
         cell: CellName,
+        source: &str,
         moved: &[String],
         variables: impl IntoIterator<Item = &'a str>,
     ) {
@@ -102,6 +121,46 @@ impl MissingVariables {
         for name in variables {
             self.moved.remove(name);
             self.undefined.remove(name);
+        }
+        for item in items(source) {
+            self.undefined.remove(item.defined().unwrap_or_default());
+        }
+    }
+
+    /// Records a cell that did not compile; `variables` exist after it.
+    pub(crate) fn not_compiled(&mut self, cell: CellName, source: &str, variables: &[String]) {
+        let items = items(source);
+        let items = items.iter().filter_map(|item| item.defined());
+        for name in bound(source).chain(items) {
+            let is_there = variables.iter().any(|there| there == name);
+            // It may have failed because of the other cause.
+            let is_known = self.moved.contains_key(name)
+                || self
+                    .undefined
+                    .get(name)
+                    .is_some_and(|(_, cause)| *cause != MissingCause::NotCompiled);
+            if !is_there && !is_known {
+                let cause = (cell, MissingCause::NotCompiled);
+                self.undefined.insert(name.to_owned(), cause);
+            }
+        }
+    }
+
+    /// Records variables that were dropped for a cell; `variables` exist after it.
+    pub(crate) fn dropped(
+        &mut self,
+        cell: CellName,
+        dropped: &DroppedVariables,
+        variables: &[String],
+    ) {
+        for name in dropped
+            .names
+            .iter()
+            .filter(|name| !variables.contains(name))
+        {
+            let cause = MissingCause::Dropped(dropped.rebuilt.clone());
+            self.moved.remove(name);
+            self.undefined.insert(name.clone(), (cell, cause));
         }
     }
 
@@ -115,7 +174,8 @@ impl MissingVariables {
     ) {
         for name in bound(source) {
             if !variables.iter().any(|there| there == name) {
-                self.undefined.insert(name.to_owned(), (cell, cause));
+                self.undefined
+                    .insert(name.to_owned(), (cell, cause.clone()));
             }
         }
     }
@@ -129,6 +189,17 @@ impl MissingVariables {
         let names = names.into_iter();
         self.undefined
             .extend(names.map(|name| (name.clone(), (cell, MissingCause::Unkept))));
+    }
+}
+
+/// Returns the name that an error is about, if it is that the name does not exist.
+pub(crate) fn missing_name(error: &Diagnostic) -> Option<&str> {
+    const METHODS: &str = "E0599";
+    const MACRO: &str = "cannot find macro `";
+    match error.code.as_deref() {
+        Some(METHODS) => None,
+        Some(_) => unresolved(error),
+        None => error.message.strip_prefix(MACRO)?.split('`').next(),
     }
 }
 
@@ -158,7 +229,7 @@ mod tests {
     #[test]
     fn an_error_about_a_variable_that_was_moved_names_the_cell() {
         let mut moved = MissingVariables::default();
-        moved.record(CellName::Own(3), &["größe".into()], []);
+        moved.record(CellName::Own(3), "", &["größe".into()], []);
         let missing = |name: &str| Diagnostic {
             message: format!("cannot find value `{name}` in this scope"),
             code: Some("E0425".into()),
@@ -179,8 +250,8 @@ mod tests {
     #[test]
     fn a_variable_that_is_defined_again_is_not_gone() {
         let mut moved = MissingVariables::default();
-        moved.record(CellName::Own(3), &["a".into(), "b".into()], ["c"]);
-        moved.record(CellName::Foreign(4), &["c".into()], ["a"]);
+        moved.record(CellName::Own(3), "", &["a".into(), "b".into()], ["c"]);
+        moved.record(CellName::Foreign(4), "", &["c".into()], ["a"]);
         assert_eq!(moved.by("a"), None);
         assert_eq!(moved.by("b"), Some(CellName::Own(3)));
         let why = moved.cause_of("c").unwrap();
@@ -191,9 +262,78 @@ mod tests {
     }
 
     #[test]
+    fn what_was_dropped_or_has_not_compiled_is_explained() {
+        let mut missing = MissingVariables::default();
+        let cell = CellName::Own;
+        let dropped = |rebuilt: &[&str]| DroppedVariables {
+            names: vec!["a".into(), "kept".into()],
+            rebuilt: rebuilt.iter().map(|name| (*name).to_owned()).collect(),
+        };
+        missing.dropped(cell(2), &dropped(&[]), &["kept".into()]);
+        assert_eq!(missing.cause_of("kept"), None);
+        assert!(missing.cause_of("a").unwrap().contains("dropped by In[2]"));
+        missing.dropped(cell(3), &dropped(&["rand"]), &["kept".into()]);
+        assert!(
+            missing
+                .cause_of("a")
+                .unwrap()
+                .contains("before In[3], since `rand`")
+        );
+
+        let source = "fn mandel() {} struct Größe; let (a, b) = mandel(); wrong";
+        missing.not_compiled(cell(4), source, &["b".into()]);
+        let told = |missing: &MissingVariables, code: Option<&str>, message: &str| {
+            let diagnostics = vec![Diagnostic {
+                message: message.to_owned(),
+                code: code.map(str::to_owned),
+                spans: Vec::new(),
+                help: Vec::new(),
+                rendered: None,
+                earlier: None,
+            }];
+            let Failure::Compile { mut diagnostics } =
+                missing.explain(Failure::Compile { diagnostics })
+            else {
+                panic!()
+            };
+            diagnostics.remove(0).help.pop().unwrap_or_default()
+        };
+        let not_compiled = |name: &str| {
+            format!("In[4] did not compile, so `{name}`, which it defines, is not there")
+        };
+        for (code, message, name) in [
+            (
+                Some("E0425"),
+                "cannot find function `mandel` in this scope",
+                "mandel",
+            ),
+            (
+                Some("E0412"),
+                "cannot find type `Größe` in this scope",
+                "Größe",
+            ),
+            (None, "cannot find macro `mandel` in this scope", "mandel"),
+        ] {
+            assert_eq!(told(&missing, code, message), not_compiled(name));
+        }
+        assert_eq!(
+            told(&missing, Some("E0599"), "no method named `mandel` found"),
+            ""
+        );
+        assert!(
+            missing.cause_of("a").unwrap().contains("dropped"),
+            "the first cause"
+        );
+        assert_eq!(missing.cause_of("b"), None);
+        missing.record(cell(5), "fn mandel() {}", &[], []);
+        assert_eq!(missing.cause_of("mandel"), None);
+        assert!(missing.cause_of("Größe").is_some());
+    }
+
+    #[test]
     fn what_a_cell_that_failed_would_have_defined_is_explained() {
         let mut moved = MissingVariables::default();
-        moved.record(CellName::Own(3), &["slow".into()], []);
+        moved.record(CellName::Own(3), "", &["slow".into()], []);
         let source =
             "let slow = f()?; let (mut a, Some(größe)) = slow; pallet = 1; let kept: u8 = 2;";
         moved.ended_early(
@@ -212,9 +352,9 @@ mod tests {
         for name in ["kept", "Some", "mut", "pallet", "f", "u8"] {
             assert_eq!(moved.cause_of(name), None);
         }
-        moved.record(CellName::Own(4), &[], ["a"]);
+        moved.record(CellName::Own(4), "", &[], ["a"]);
         assert_eq!(moved.cause_of("a"), None);
-        moved.record(CellName::Own(5), &["slow".into()], []);
+        moved.record(CellName::Own(5), "", &["slow".into()], []);
         assert!(moved.cause_of("slow").unwrap().contains("moved by In[5]"));
         moved.unkept(CellName::Own(6), &["slow".to_owned()]);
         assert!(

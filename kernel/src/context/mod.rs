@@ -15,6 +15,7 @@ pub mod progress;
 pub mod timer;
 pub mod unresolved;
 
+pub(crate) use missing_variables::missing_name;
 pub use missing_variables::{CellName, MissingCause, MissingVariables};
 pub use programs::Programs;
 

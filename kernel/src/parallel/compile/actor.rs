@@ -242,12 +242,18 @@ impl CompilerActor {
                 self.lineages
                     .add(next.clone(), origin, names.collect(), &compiled.moved);
                 if let Some(cell) = &compiled.cell {
-                    self.lineages.leave_out(&next, &cell.unkept);
+                    self.lineages.leave_out(&next, cell);
                 }
                 Ok(*compiled)
             }
             Ok(other) => Err(CompilerError::Answer(Box::new(other)).into()),
-            Err(failure) => Err(self.lineages.moved(&origin.base).explain(failure)),
+            Err(failure) => {
+                let failure = self.lineages.explain(&origin.base, failure);
+                if matches!(failure, Failure::Compile { .. }) {
+                    self.lineages.not_compiled(&origin);
+                }
+                Err(failure)
+            }
         })
     }
 

@@ -4,9 +4,9 @@
 //! state. Cells that the evaluator has not compiled are compiled when needed. Engines report the
 //! cells of other clients.
 
-use crate::context::{CellName, MissingVariables};
-use phalanx_protocol::evaluator::UnkeptVariable;
-use phalanx_protocol::failure::Panic;
+use crate::context::{CellName, MissingVariables, missing_name};
+use phalanx_protocol::evaluator::CompiledCell;
+use phalanx_protocol::failure::{Failure, Panic};
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::StateRecord;
 use phalanx_protocol::runtime::Outcome;
@@ -124,19 +124,59 @@ impl Lineages {
         moved: &[String],
     ) {
         let mut gone = self.moved(&origin.base);
-        gone.record(origin.cell, moved, variables.iter().map(String::as_str));
+        let there = variables.iter().map(String::as_str);
+        gone.record(origin.cell, &origin.source, moved, there);
         self.moved.insert(state.clone(), gone);
         self.compiled.insert(state.clone());
         self.variables.insert(state.clone(), variables);
         self.origins.insert(state, origin);
     }
 
-    /// Records variables that the cell which leads to a state does not keep.
-    pub(super) fn leave_out(&mut self, state: &StateId, unkept: &[UnkeptVariable]) {
+    /// Records variables that the cell which leads to a state drops or does not keep.
+    pub(super) fn leave_out(&mut self, state: &StateId, code: &CompiledCell) {
         let cell = self.origins.get(state).map(|origin| origin.cell);
         if let (Some(cell), Some(moved)) = (cell, self.moved.get_mut(state)) {
-            moved.unkept(cell, unkept.iter().map(|variable| &variable.name));
+            let there = self.variables.get(state);
+            moved.dropped(cell, &code.dropped, there.map_or(&[], Vec::as_slice));
+            moved.unkept(cell, code.unkept.iter().map(|variable| &variable.name));
         }
+    }
+
+    /// Records a cell that does not compile from its base.
+    pub(super) fn not_compiled(&mut self, origin: &StateOrigin) {
+        let variables = self.variables(&origin.base);
+        let missing = self.moved.entry(origin.base.clone()).or_default();
+        missing.not_compiled(origin.cell, &origin.source, &variables);
+    }
+
+    /// Adds the causes to errors about names that do not exist in a state.
+    pub(super) fn explain(&self, state: &StateId, failure: Failure) -> Failure {
+        let known = self.moved(state);
+        let mut failure = known.explain(failure);
+        if let Failure::Compile { diagnostics } = &mut failure {
+            for error in diagnostics {
+                let name = missing_name(error).filter(|name| !known.knows(name));
+                let why = name.and_then(|name| {
+                    let cell = self.defining(name)?;
+                    Some(format!("`{name}` is a variable of {cell}, which these engines have not run, or had run before they were restarted"))
+                });
+                if let Some(why) = why {
+                    error.help = vec![why];
+                }
+            }
+        }
+        failure
+    }
+
+    /// The last cell that leads to a state with this variable from one without it.
+    fn defining(&self, name: &str) -> Option<CellName> {
+        let has = |state: &StateId| {
+            let variables = self.variables.get(state);
+            variables.is_some_and(|variables| variables.iter().any(|known| known == name))
+        };
+        let origins = self.origins.iter();
+        let defining = origins.filter(|(state, origin)| has(state) && !has(&origin.base));
+        defining.map(|(_, origin)| origin.cell).max()
     }
 
     /// Returns the names of a state's variables.

@@ -16,7 +16,8 @@ use callbacks::Callbacks;
 use part::{Attempt, CurrentCell, EvaluatorState, LoggedCell, Phase, RuntimeState, WaitingCell};
 use phalanx_evaluator::EvaluatorNotice;
 use phalanx_protocol::evaluator::{
-    CompiledCell, EvaluatorEvent, EvaluatorReply, EvaluatorRequest, RequestId, Toolchain,
+    CompiledCell, DroppedVariables, EvaluatorEvent, EvaluatorReply, EvaluatorRequest, RequestId,
+    Toolchain,
 };
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::RunId;
@@ -159,6 +160,7 @@ impl LocalState {
             phase: Phase::Compiling,
             outcomes: Vec::new(),
             library: None,
+            dropped: DroppedVariables::default(),
             leaves_out: Vec::new(),
             unkept: Vec::new(),
             interrupted: false,
@@ -296,6 +298,7 @@ impl LocalState {
         if let Phase::Held(cell) = std::mem::replace(&mut current.phase, Phase::Running(run)) {
             let job = current.job;
             if !cell.dropped.names.is_empty() && current.outcomes.is_empty() {
+                current.dropped.clone_from(&cell.dropped);
                 let notice = Notice::Dropped(cell.dropped.clone());
                 commands.push(LocalCommand::Tell { job, notice });
             }
@@ -374,7 +377,9 @@ impl LocalState {
             self.types = evaluated.variables.iter().cloned().collect();
             let there = self.variables.iter().map(String::as_str);
             let cell = CellName::Own(current.cell);
-            self.moved.record(cell, &evaluated.moved, there);
+            let source = &current.source;
+            self.moved.record(cell, source, &evaluated.moved, there);
+            self.moved.dropped(cell, &current.dropped, &self.variables);
             self.moved.unkept(cell, &current.unkept);
         }
         let died = current
@@ -427,6 +432,10 @@ impl LocalState {
             self.moved.ended_early(cell, cause, source, &self.variables);
         }
         let compiled = result.is_ok() || !current.outcomes.is_empty();
+        if matches!(result, Err(Failure::Compile { .. })) && !compiled {
+            let (cell, source) = (CellName::Own(current.cell), &current.source);
+            self.moved.not_compiled(cell, source, &self.variables);
+        }
         let abandoned = matches!(current.outcomes.last(), Some(Outcome::Abandoned { .. }));
         let toolchain = match &result {
             Ok(EvaluatorReply::Evaluated(evaluated)) => evaluated.toolchain.clone(),

@@ -1,7 +1,7 @@
 //! The parts of the local namespace's state.
 
 use super::JobId;
-use phalanx_protocol::evaluator::{CompiledCell, RequestId, UnkeptVariable};
+use phalanx_protocol::evaluator::{CompiledCell, DroppedVariables, RequestId, UnkeptVariable};
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::Outcome;
 use std::path::PathBuf;
@@ -66,6 +66,8 @@ pub(super) struct CurrentCell {
     pub(super) outcomes: Vec<Outcome>,
     /// The library of the last run.
     pub(super) library: Option<PathBuf>,
+    /// The variables that were dropped before it ran.
+    pub(super) dropped: DroppedVariables,
     /// The variables that are not kept if the cell completes.
     pub(super) leaves_out: Vec<UnkeptVariable>,
     /// The names of variables that were not kept.
