@@ -28,6 +28,33 @@ async fn items_and_variables_are_what_they_are_in_a_file() {
     returns(s, m).await;
     unkept(s, m).await;
     forms(s, m).await;
+    panics(s, m).await;
+}
+
+async fn panics(s: &mut Session, m: &mut Machine) {
+    check(s, m, &[("fn power(base: i32) -> i32 { base.pow(20) }", "")]).await;
+    // The standard library's own line is of no use.
+    for (cell, line) in [
+        (
+            "let ten = 10i32;\nlet shown = 1; println!(\"a\");\nten.pow(20)",
+            3,
+        ),
+        (
+            "let nine = 9;\n\nlet power = power(nine);\nprintln!(\"b\");",
+            3,
+        ),
+        (
+            "let ten = std::hint::black_box(i32::MIN);\nten.abs();\nten",
+            2,
+        ),
+        ("for n in 1..3 {\n    power(n + 8);\n}", 1),
+    ] {
+        let (_, outcome, result) = s.cell(m, cell).await;
+        let Some(Outcome::Panicked(panic)) = outcome else {
+            panic!("{cell}: {outcome:?} {result:?}")
+        };
+        assert_eq!(panic.location, Some(format!("cell:{line}:1")), "{cell}");
+    }
 }
 
 async fn statics(s: &mut Session, m: &mut Machine) {

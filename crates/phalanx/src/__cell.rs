@@ -17,6 +17,7 @@ use std::io::Write;
 use std::ops::Deref;
 use std::panic::{self, Location};
 use std::process::{ExitCode, Termination};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{LazyLock, OnceLock};
 use std::thread::{self, ThreadId};
 
@@ -325,12 +326,41 @@ pub extern "C" fn phalanx_cell_begin() {
             return elsewhere(info);
         }
         let message = info.payload_as_str().unwrap_or("a value that is no text");
-        let location = info.location().map(ToString::to_string);
         if let Some(functions) = backtrace::wanted() {
             std::eprint!("{functions}");
         }
-        report_panic(message, &location.unwrap_or_default());
+        report_panic(message, &place(info.location()));
     }));
+}
+
+/// The line of the crate with the statement that the cell is running; 0 between cells.
+static LINE: AtomicU32 = AtomicU32::new(0);
+
+/// Records the line of the statement that is about to run. Called by cells.
+pub fn at(line: u32) {
+    LINE.store(line, Ordering::Relaxed);
+}
+
+/// The parts of paths of code that users do not see: the standard library, and packages.
+const HIDDEN: [&str; 4] = [
+    "/rustc/",
+    "/rustlib/src/",
+    "/registry/src/",
+    "/git/checkouts/",
+];
+
+/// The place of a panic; in the statement that led there, if it is in hidden code.
+fn place(location: Option<&Location<'_>>) -> String {
+    let line = LINE.load(Ordering::Relaxed);
+    let is_hidden = |location: &Location<'_>| {
+        let file = location.file();
+        HIDDEN.iter().any(|part| file.contains(part))
+    };
+    match location {
+        Some(location) if line > 0 && is_hidden(location) => format!("src/lib.rs:{line}:1"),
+        Some(location) => location.to_string(),
+        None => String::new(),
+    }
 }
 
 /// Called by the runtime after every cell: flushes the stdout of the cells' own standard library,
@@ -339,6 +369,7 @@ pub extern "C" fn phalanx_cell_begin() {
 pub extern "C" fn phalanx_cell_end() {
     // A cell that has closed its stdout has nothing to flush.
     let _ = std::io::stdout().flush();
+    at(0);
     crate::async_result::report_lost_names();
 }
 

@@ -13,6 +13,9 @@ const MACHINERY: [&str; 6] = [
     "phalanx_runtime",
 ];
 
+/// The prefix of the names of the shared libraries with dependencies.
+const SHARED: &str = "phalanx_set_";
+
 /// The prefix of the names of cells' entry functions.
 const ENTRY: &str = "run_user_code_";
 
@@ -42,7 +45,8 @@ fn functions(backtrace: &str) -> Vec<String> {
         let path = path.trim_start_matches("dyn ");
         let first = path.split("::").next().unwrap_or(path);
         // Excludes internal crates, and symbols that are not paths.
-        path.contains("::") && !MACHINERY.contains(&first)
+        let is_ours = MACHINERY.contains(&first) || first.starts_with(SHARED);
+        path.contains("::") && !is_ours
     });
     users.map(|name| replace_cell_crate(name, "")).collect()
 }
@@ -64,6 +68,7 @@ mod tests {
    5: <alloc::boxed::Box<F,A> as core::ops::function::FnOnce<Args>>::call_once
    6: <notebook::Counter as core::iter::Iterator>::next
    7: rayon::iter::run
+   8: phalanx_set_2d9b4cf6886d9b99::wait
    8: notebook::run_user_code_3::{{closure}}
    9: run_user_code_3
   10: notebook::never";

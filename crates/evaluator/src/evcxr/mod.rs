@@ -37,6 +37,7 @@ mod prelude;
 mod public_paths;
 mod relay;
 mod returns;
+mod running_line;
 mod rustc_call;
 mod rustc_messages;
 mod source;

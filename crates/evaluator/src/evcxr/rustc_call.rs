@@ -10,7 +10,7 @@ use super::misfits::Misfits;
 use super::source::PreparedSource;
 use super::statics::Statics;
 use super::unkept::UnkeptVariables;
-use super::{causes, codegen_units, macros, rustc_messages, unit_tests};
+use super::{causes, codegen_units, macros, running_line, rustc_messages, unit_tests};
 use crate::built_units::CELL_LIBRARY;
 use phalanx_protocol::cell_crate::CELL_CRATE;
 use serde::{Deserialize, Serialize};
@@ -304,7 +304,9 @@ impl RustcCall {
         let called = unit_tests::called(source);
         let source = called.as_deref().unwrap_or(source);
         let exported = Statics::read(Path::new(".")).exported(source);
-        session.refer(exported.as_deref().unwrap_or(source))
+        let source = exported.as_deref().unwrap_or(source);
+        let noting = cell().and_then(|cell| running_line::noting(source, &cell));
+        session.refer(noting.as_deref().unwrap_or(source))
     }
 
     /// Runs rustc for the text `compiled` of a source, linking directly if that is sufficient;
