@@ -71,6 +71,10 @@ struct Echo {
     /// The functions of each state.
     functions: BTreeMap<StateId, BTreeSet<String>>,
     libstd: std::path::PathBuf,
+    /// The arguments of `:dep`.
+    dependencies: Vec<String>,
+    /// The number of those that were built.
+    built: usize,
 }
 
 pub(crate) fn start(link: &Arc<KernelLink>) -> Result<Box<dyn Evaluate>, Failure> {
@@ -85,6 +89,8 @@ pub(crate) fn start(link: &Arc<KernelLink>) -> Result<Box<dyn Evaluate>, Failure
         states: BTreeMap::from([(StateId::empty(), EchoVariables::new())]),
         functions: BTreeMap::new(),
         libstd,
+        dependencies: Vec::new(),
+        built: 0,
     }))
 }
 
@@ -107,7 +113,10 @@ impl Evaluate for Echo {
                 outcome,
                 ..
             } => self.compile(&source, &base, next, &outcome),
-            EvaluatorRequest::AddDependency { .. } => Ok(EvaluatorReply::Added),
+            EvaluatorRequest::AddDependency { spec, .. } => {
+                self.dependencies.push(spec);
+                Ok(EvaluatorReply::Added)
+            }
             EvaluatorRequest::Ran { .. } | EvaluatorRequest::Interrupt => {
                 Err(EchoError::Request.into())
             }
@@ -167,12 +176,23 @@ impl Echo {
             .get(base)
             .cloned()
             .ok_or_else(|| EchoError::State(base.clone()))?;
+        self.build()?;
         let mut lines = parse(source)?;
         let mut functions = self.functions.get(base).cloned().unwrap_or_default();
         functions.extend(lines.iter().filter_map(|line| function(line, "fn ")));
         for (number, line) in source.lines().enumerate() {
             if let Some(name) = function(line.trim(), "call ").filter(|n| !functions.contains(n)) {
                 let message = format!("cannot find function `{name}`");
+                return Err(Failure::Compile {
+                    diagnostics: vec![diagnostic(message, number + 1, line)],
+                });
+            }
+        }
+        for (number, line) in source.lines().enumerate() {
+            if let Some(name) = function(line.trim(), "uses ")
+                && !self.dependencies.iter().any(|spec| spec.starts_with(&name))
+            {
+                let message = format!("cannot find module or crate `{name}` in this scope");
                 return Err(Failure::Compile {
                     diagnostics: vec![diagnostic(message, number + 1, line)],
                 });
@@ -206,6 +226,28 @@ impl Echo {
             unchanged: false,
             packages: None,
         })))
+    }
+
+    /// Fails if the folder of a dependency that was not built before is missing.
+    fn build(&mut self) -> Result<(), Failure> {
+        for spec in &self.dependencies[self.built..] {
+            let path = spec
+                .split_once("path")
+                .and_then(|(_, path)| path.split('"').nth(1));
+            if path.is_some_and(|path| !std::path::Path::new(path).exists()) {
+                return Err(Failure::Compile {
+                    diagnostics: vec![Diagnostic {
+                        message: format!("failed to load `{spec}`"),
+                        code: None,
+                        spans: Vec::new(),
+                        help: Vec::new(),
+                        rendered: None,
+                    }],
+                });
+            }
+        }
+        self.built = self.dependencies.len();
+        Ok(())
     }
 
     fn artifact(&mut self, lines: &[String]) -> Result<CompiledCell, Failure> {
@@ -253,7 +295,7 @@ fn parse(source: &str) -> Result<Vec<String>, Failure> {
     for (number, line) in source.lines().enumerate() {
         let text = line.trim();
         let (word, rest) = text.split_once(' ').unwrap_or((text, ""));
-        if text.is_empty() || text.starts_with("//") {
+        if text.is_empty() || text.starts_with("//") || text == "();" || word == "uses" {
             continue;
         }
         if word == "compile-sleep" {

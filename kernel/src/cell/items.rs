@@ -42,6 +42,31 @@ pub fn sets_allocator(source: &str) -> bool {
     })
 }
 
+/// A statement or an item outside all blocks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CellStatement {
+    /// The kind and name of an item, as of [`CellItem`]; `None` for other statements.
+    pub item: Option<String>,
+    /// Its place in the source, in bytes.
+    pub bytes: Range<usize>,
+}
+
+/// Returns the statements and items outside all blocks of Rust text, in order.
+pub fn statements(source: &str) -> Vec<CellStatement> {
+    let mut parser = Parser::new(source);
+    let mut statements = Vec::new();
+    while parser.at < parser.tokens.len() {
+        let start = parser.at;
+        let item = parser.statement().map(|item| item.name);
+        let last = parser.at.clamp(start + 1, parser.tokens.len()) - 1;
+        statements.push(CellStatement {
+            item,
+            bytes: parser.tokens[start].start..parser.tokens[last].end,
+        });
+    }
+    statements
+}
+
 struct Parser<'a> {
     source: &'a str,
     /// The tokens other than whitespace and comments.
@@ -269,6 +294,26 @@ last()"#;
     }
 
     #[test]
+    fn statements_cover_all_of_a_cell() {
+        let source = "use a::b;\nlet é = { 1; 2 };\n#[x] fn f() { g(); }\nif a { b } else { c }\né";
+        let found = statements(source);
+        let texts: Vec<&str> = found.iter().map(|s| &source[s.bytes.clone()]).collect();
+        assert_eq!(
+            texts,
+            [
+                "use a::b;",
+                "let é = { 1; 2 };",
+                "#[x] fn f() { g(); }",
+                "if a { b } else { c }",
+                "é"
+            ]
+        );
+        let items: Vec<_> = found.into_iter().map(|s| s.item).collect();
+        let some = |name: &str| Some(name.to_owned());
+        assert_eq!(items, [some("use a::b"), None, some("fn f"), None, None]);
+    }
+
+    #[test]
     fn an_item_is_whole_with_its_attributes() {
         let found = items("let a = 1;\n#[inline]\nfn f() { \"}\"; }\na");
         assert_eq!(found.len(), 1);
@@ -281,6 +326,7 @@ last()"#;
             "", "}", "((", "#", "fn", "pub", "\"", "let x = ", "#[", "é ! ?",
         ] {
             let _ = items(source);
+            let _ = statements(source);
         }
         assert!(names("a + b").is_empty());
     }

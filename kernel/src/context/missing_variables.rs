@@ -47,6 +47,8 @@ pub enum MissingCause {
     Unkept,
     /// The cell has redefined the variable's type; or these crates were rebuilt, which define it.
     Dropped(Vec<String>),
+    /// The cell of another notebook does not compile in this one.
+    LeftOut,
 }
 
 impl MissingVariables {
@@ -82,6 +84,9 @@ impl MissingVariables {
                 MissingCause::Dropped(rebuilt) => format!(
                     "`{name}` was dropped before {cell}, since `{}` was built anew: run the cell again that makes `{name}`",
                     rebuilt.join("`, `")
+                ),
+                MissingCause::LeftOut => format!(
+                    "`{name}` is defined by {cell}, whose definition of it does not compile in this one"
                 ),
             }),
             (_, Some(cell)) => Some(format!(
@@ -180,6 +185,16 @@ impl MissingVariables {
         }
     }
 
+    /// Records what a cell of another notebook defines and does not compile here: variables, and items
+    /// with their kind.
+    pub(crate) fn left_out(&mut self, cell: CellName, names: &[String]) {
+        for name in names {
+            let name = name.rsplit(' ').next().unwrap_or(name);
+            self.undefined
+                .insert(name.to_owned(), (cell, MissingCause::LeftOut));
+        }
+    }
+
     /// Records variables of a cell that were not kept.
     pub(crate) fn unkept<'a>(
         &mut self,
@@ -204,7 +219,7 @@ pub(crate) fn missing_name(error: &Diagnostic) -> Option<&str> {
 }
 
 /// Returns the names bound by `let` statements, approximately: a false positive does no harm.
-fn bound(source: &str) -> impl Iterator<Item = &str> {
+pub fn bound(source: &str) -> impl Iterator<Item = &str> {
     let of_name = |c: char| c.is_alphanumeric() || c == '_';
     let begins = move |at: usize| !source[..at].ends_with(of_name);
     let lets = source
@@ -370,5 +385,14 @@ mod tests {
             &[],
         );
         assert!(moved.cause_of("slow").unwrap().contains("In[7] returned"));
+        let names = ["fn slow".to_owned(), "größe".to_owned()];
+        moved.left_out(CellName::Foreign(8), &names);
+        for name in ["slow", "größe"] {
+            let why = moved.cause_of(name).unwrap();
+            assert!(
+                why.contains("defined by In[8] of another notebook"),
+                "{why}"
+            );
+        }
     }
 }

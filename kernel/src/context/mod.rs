@@ -16,7 +16,7 @@ pub mod timer;
 pub mod unresolved;
 
 pub(crate) use missing_variables::missing_name;
-pub use missing_variables::{CellName, MissingCause, MissingVariables};
+pub use missing_variables::{CellName, MissingCause, MissingVariables, bound};
 pub use programs::Programs;
 
 use crate::channel::{InputPrompter, OutputSink};

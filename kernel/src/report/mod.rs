@@ -22,6 +22,6 @@ mod terminal;
 
 pub use error::{ErrorReport, elsewhere, last_lines, line_of, report};
 pub use fault::{Fault, FaultSource};
-pub use notice::{Notice, notice};
+pub use notice::{LeftOutCell, Notice, notice};
 pub use page::PageWriter;
 pub use terminal::Terminal;

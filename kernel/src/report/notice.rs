@@ -23,10 +23,25 @@ pub enum Notice {
     },
     /// These variables are not kept for later cells.
     Unkept(Vec<UnkeptVariable>),
+    /// A part of another notebook's cell does not compile in this one.
+    LeftOut(LeftOutCell),
+    /// A dependency of another notebook cannot be built here: its `:dep`, and the reason.
+    DependencyLeftOut(String, String),
     /// The connection to the controller is lost; reconnection is attempted for this time.
     ConnectionLost(Duration),
     /// The connection to the controller is restored.
     ConnectionBack,
+}
+
+/// A cell of another notebook, a part of which does not compile in this one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LeftOutCell {
+    /// The name of the cell.
+    pub cell: String,
+    /// The names of what that part defines: items with their kind, variables.
+    pub names: Vec<String>,
+    /// The first error of rustc.
+    pub why: String,
 }
 
 /// Formats a notice as a line for stderr.
@@ -67,6 +82,18 @@ pub fn notice(notice: &Notice) -> String {
                 "not kept for later cells: {}\n",
                 text.collect::<Vec<_>>().join(", ")
             );
+        }
+        Notice::LeftOut(LeftOutCell { cell, names, why }) => {
+            let what = match &names[..] {
+                [] => String::new(),
+                names => format!(": {}", quoted(names)),
+            };
+            return format!(
+                "not taken over from {cell}, because it does not compile here ({why}){what}\n"
+            );
+        }
+        Notice::DependencyLeftOut(spec, why) => {
+            return format!("`:dep {spec}` of another notebook cannot be built here: {why}\n");
         }
         Notice::ConnectionLost(limit) => {
             let seconds = limit.as_secs();
@@ -132,6 +159,16 @@ mod tests {
         assert_eq!(
             notice(&misfit),
             "`impl Count for Vec<M>` of In[4] does not fit `M` any more: change it, and run that cell again\n"
+        );
+        let left_out = LeftOutCell {
+            cell: "In[4] of another notebook".to_owned(),
+            names: vec!["fn f".to_owned(), "a".to_owned()],
+            why: "cannot find `x`".to_owned(),
+        };
+        assert_eq!(
+            notice(&Notice::LeftOut(left_out)),
+            "not taken over from In[4] of another notebook, because it does not compile here (cannot find `x`): \
+             `fn f`, `a`\n"
         );
         let unkept = [
             ("f", UnkeptReason::Closure),

@@ -117,3 +117,69 @@ async fn what_one_notebook_sends_while_another_is_computing_waits_its_turn() {
     second.stop().await;
     cluster.stop();
 }
+
+#[tokio::test]
+async fn dependencies_come_with_the_cells_that_use_them() {
+    let cluster = Cluster::start();
+    let mut first = cluster.notebook().await;
+    first.ok(":dep alpha = \"1\"").await;
+    first.ok("%%px\nuses alpha\nlet a = 1").await;
+    let mut second = cluster.notebook().await;
+    second.ok(":dep beta = \"1\"").await;
+    assert_eq!(both(&mut second, "%px show a").await, ["1\n"; 2]);
+    second.ok("%%px\nuses beta\nlet b = 2").await;
+    second.ok(":dep gamma = \"1\"").await;
+    second.ok("%%px\nuses gamma\nlet c = 3").await;
+
+    assert_eq!(
+        both(&mut first, "%%px\nuses beta\nshow c").await,
+        ["3\n"; 2]
+    );
+    let mut late = cluster.notebook().await;
+    late.ok(":dep gamma = \"1\"").await;
+    let outputs = late
+        .ok("%%px\nuses alpha\nuses beta\nuses gamma\nshow b")
+        .await;
+    assert!(!stream(&outputs, "stderr").contains("another notebook"));
+    assert_eq!(both(&mut second, "%px show b").await, ["2\n"; 2]);
+    for notebook in [first, second, late] {
+        notebook.stop().await;
+    }
+    cluster.stop();
+}
+
+#[tokio::test]
+async fn what_does_not_compile_here_is_left_out_by_name() {
+    let cluster = Cluster::start();
+    let crates = tempfile::tempdir().unwrap();
+    let folder = crates.path().join("alpha");
+    std::fs::create_dir(&folder).unwrap();
+    let mut first = cluster.notebook().await;
+    first
+        .ok(&format!(":dep alpha = {{ path = {folder:?} }}"))
+        .await;
+    first.ok("%%px\nuses alpha;\nlet b = 3").await;
+    std::fs::remove_dir(&folder).unwrap();
+
+    let mut second = cluster.notebook().await;
+    let outputs = second.ok("%%px\nshow b").await;
+    let told = stream(&outputs, "stderr");
+    for words in [
+        "`:dep alpha = { path = ",
+        "cannot be built here: failed to load `alpha",
+        "not taken over from In[3] of another notebook",
+        "cannot find module or crate `alpha`",
+    ] {
+        assert!(told.contains(words), "{words}: {told}");
+    }
+    // Once is enough.
+    let outputs = second.ok("%%px\nshow b\nlet c = 4").await;
+    assert!(!stream(&outputs, "stderr").contains("another notebook"));
+    assert_eq!(
+        both(&mut first, "%%px\nuses alpha\nshow c").await,
+        ["4\n"; 2]
+    );
+    first.stop().await;
+    second.stop().await;
+    cluster.stop();
+}

@@ -7,13 +7,15 @@ use super::{Compilation, CompileTask, CompilerRequest};
 use crate::context::build::{BuildProgress, at};
 use crate::context::{CellContext, CellName, Programs};
 use crate::parallel::artifacts::Artifacts;
+use crate::report::{Notice, notice};
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};
 use phalanx_protocol::evaluator::{
     Compiled, EvaluatorEvent, EvaluatorReply, EvaluatorRequest, NamespaceKind, RequestId, Toolchain,
 };
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{DependenciesId, StateId};
-use phalanx_protocol::parallel::Dependencies;
+use phalanx_protocol::output::StreamName;
+use phalanx_protocol::parallel::{Dependencies, Package};
 use phalanx_protocol::runtime::Outcome;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -37,6 +39,8 @@ pub(super) async fn run(
         artifacts,
         described: describe(Dependencies::default()),
         build: None,
+        refused: Vec::new(),
+        untold: Vec::new(),
     };
     while let Some(request) = actor.next_request().await {
         actor.handle(request).await;
@@ -59,6 +63,10 @@ pub(super) struct CompilerActor {
     described: Arc<(DependenciesId, Dependencies)>,
     /// The progress of a build, and the cell that waits for it.
     build: Option<(CellContext, BuildProgress)>,
+    /// The dependencies of other clients that cannot be built here.
+    pub(super) refused: Vec<String>,
+    /// Notices for the next cell that waits for the compiler.
+    untold: Vec<Notice>,
 }
 
 struct Process {
@@ -132,6 +140,7 @@ impl CompilerActor {
                 reply,
             } => {
                 self.begin_build(Some(context));
+                self.refused.retain(|refused| *refused != spec);
                 let result = self.add_dependency(spec).await;
                 self.end_build(result.is_ok()).await;
                 let _ = reply.send(result);
@@ -165,7 +174,7 @@ impl CompilerActor {
             Err(unknown) => return Ok(Err(CompilerError::from(unknown).into())),
         };
         for (state, origin) in missing {
-            if let Err(failure) = self.step(state, origin, &[]).await? {
+            if let Err(failure) = self.repeat(state, origin, &[]).await? {
                 return Ok(Err(failure));
             }
         }
@@ -228,12 +237,7 @@ impl CompilerActor {
             .await?;
         Ok(match answer {
             Ok(EvaluatorReply::Compiled(mut compiled)) => {
-                if let Some(packages) = compiled.packages.take() {
-                    self.described = describe(Dependencies {
-                        specs: self.dependencies.clone(),
-                        packages,
-                    });
-                }
+                self.describe(compiled.packages.take());
                 let origin = StateOrigin {
                     types: Some(compiled.types.clone()),
                     ..origin
@@ -255,6 +259,26 @@ impl CompilerActor {
                 Err(failure)
             }
         })
+    }
+
+    /// Records the dependencies with which a cell was compiled; `packages` are given if they have
+    /// changed. A crate that is among them already changes the arguments of `:dep` alone.
+    fn describe(&mut self, packages: Option<Vec<Package>>) {
+        let (_, described) = &*self.described;
+        if packages.is_none() && described.specs == self.dependencies {
+            return;
+        }
+        self.described = describe(Dependencies {
+            specs: self.dependencies.clone(),
+            packages: packages.unwrap_or_else(|| described.packages.clone()),
+        });
+    }
+
+    /// Adds a notice for the next cell that waits for the compiler.
+    pub(super) fn tell(&mut self, notice: Notice) {
+        if !self.untold.contains(&notice) {
+            self.untold.push(notice);
+        }
     }
 
     /// Returns the arguments of `:dep`, in order.
@@ -460,10 +484,14 @@ impl CompilerActor {
     }
 
     async fn end_build(&mut self, done: bool) {
-        if let Some((context, build)) = self.build.take()
-            && let Some(output) = build.finish(done, Instant::now())
-        {
+        let Some((context, build)) = self.build.take() else {
+            return;
+        };
+        if let Some(output) = build.finish(done, Instant::now()) {
             context.sink().output(output).await;
+        }
+        for told in self.untold.drain(..) {
+            context.sink().text(StreamName::Stderr, notice(&told)).await;
         }
     }
 }

@@ -3,10 +3,14 @@
 
 use super::actor::{CompilerActor, NoAnswer};
 use super::error::CompilerError;
+use super::leave_out::{NOTHING, ReducedCell};
+use super::lineage::StateOrigin;
 use crate::context::CellName;
+use crate::report::{LeftOutCell, Notice};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::{Dependencies, Lineage, Package};
+use phalanx_protocol::runtime::Outcome;
 
 /// The crates whose statics hold the variables of a namespace: another build of them has none.
 const HOLDING_VARIABLES: [&str; 2] = ["phalanx", "phalanx_protocol"];
@@ -63,11 +67,7 @@ impl CompilerActor {
         lineage: &Lineage,
     ) -> Result<Result<(), Failure>, NoAnswer> {
         let mut own = Vec::new();
-        let theirs = last_dependencies(lineage);
-        let is_extended = |theirs: &Dependencies| {
-            theirs.specs.is_empty() || theirs.specs.starts_with(self.dependencies())
-        };
-        if !theirs.is_none_or(is_extended) {
+        if last_dependencies(lineage).is_some_and(|theirs| !self.is_in_order(theirs)) {
             own = self.forget_dependencies();
         }
         let mut replayed = match self.ready().await {
@@ -84,27 +84,140 @@ impl CompilerActor {
         replayed
     }
 
+    /// Returns true if the libraries here become those of the engines when what is missing is added:
+    /// the first dependencies are the same, or all of their packages are here already.
+    fn is_in_order(&self, theirs: &Dependencies) -> bool {
+        let usable = |spec: &&String| !self.refused.contains(spec);
+        let specs: Vec<&String> = theirs.specs.iter().filter(usable).collect();
+        let ours = self.dependencies();
+        let same = ours
+            .iter()
+            .zip(&specs)
+            .all(|(ours, theirs)| ours == *theirs);
+        let described = self.described();
+        let is_built = || described.specs == ours && theirs.differences(described).is_empty();
+        specs.is_empty() || (same && (ours.len() <= specs.len() || is_built()))
+    }
+
     async fn replay(&mut self, lineage: &Lineage) -> Result<Result<(), Failure>, NoAnswer> {
-        let missing = match self.lineages.missing(&lineage.state) {
-            Ok(missing) => missing,
-            Err(unknown) => return Ok(Err(CompilerError::from(unknown).into())),
-        };
-        for (state, origin) in missing {
-            let mut records = lineage.records.iter();
-            let record = records.find(|record| record.state == state);
-            let specs = record.and_then(|record| lineage.dependencies.get(&record.dependencies));
-            for spec in specs.iter().flat_map(|theirs| &theirs.specs) {
-                if let Err(failure) = self.add_dependency(spec.clone()).await {
+        loop {
+            let missing = match self.lineages.missing(&lineage.state) {
+                Ok(missing) => missing,
+                Err(unknown) => return Ok(Err(CompilerError::from(unknown).into())),
+            };
+            let mut refused = false;
+            for (state, origin) in missing {
+                let mut records = lineage.records.iter();
+                let record = records.find(|record| record.state == state);
+                let theirs =
+                    record.and_then(|record| lineage.dependencies.get(&record.dependencies));
+                let specs = theirs.map_or(&[][..], |theirs| theirs.specs.as_slice());
+                match self.add_dependencies(specs, &origin.base).await? {
+                    Ok(added) => refused = !added,
+                    Err(failure) => return Ok(Err(failure)),
+                }
+                if refused {
+                    // The evaluator has been replaced.
+                    break;
+                }
+                let (cell, source) = (origin.cell, origin.source.clone());
+                if let Err(failure) = self.repeat(state, origin, &[]).await? {
                     return Ok(Err(failure));
                 }
+                if let CellName::Foreign(count) = cell {
+                    self.artifacts.adopt(count, source);
+                }
             }
-            let (cell, source) = (origin.cell, origin.source.clone());
-            if let Err(failure) = self.step(state, origin, &[]).await? {
-                return Ok(Err(not_replayed(cell, failure)));
+            if !refused {
+                return Ok(Ok(()));
             }
-            if let CellName::Foreign(count) = cell {
-                self.artifacts.adopt(count, source);
+        }
+    }
+
+    /// Adds dependencies of another client and builds them. If they cannot be built, a new evaluator
+    /// is started without them, and the result is false.
+    async fn add_dependencies(
+        &mut self,
+        specs: &[String],
+        base: &StateId,
+    ) -> Result<Result<bool, Failure>, NoAnswer> {
+        let is_new =
+            |spec: &&String| !self.dependencies().contains(spec) && !self.refused.contains(spec);
+        let new: Vec<String> = specs.iter().filter(is_new).cloned().collect();
+        if new.is_empty() {
+            return Ok(Ok(true));
+        }
+        let mut added = Ok(());
+        for spec in &new {
+            added = added.and(self.add_dependency(spec.clone()).await);
+        }
+        if added.is_ok() {
+            let trial = StateId::fresh();
+            let origin = StateOrigin {
+                base: base.clone(),
+                source: NOTHING.into(),
+                cell: CellName::Foreign(0),
+                types: None,
+                outcome: Outcome::Completed,
+            };
+            added = self.step(trial.clone(), origin, &[]).await?.map(drop);
+            self.lineages.forget([&trial].into_iter());
+        }
+        let diagnostics = match added {
+            Ok(()) => return Ok(Ok(true)),
+            Err(Failure::Compile { diagnostics }) => diagnostics,
+            Err(failure) => return Ok(Err(failure)),
+        };
+        let first = diagnostics.into_iter().next();
+        let why = first.map_or_else(String::new, |first| first.message);
+        let is_named = |spec: &&String| why.contains(name_of(spec));
+        let named: Vec<String> = new.iter().filter(is_named).cloned().collect();
+        let wrong = if named.is_empty() { new } else { named };
+        for spec in self.forget_dependencies() {
+            if !wrong.contains(&spec) {
+                self.keep_dependency(spec);
             }
+        }
+        for spec in wrong {
+            self.refused.push(spec.clone());
+            self.tell(Notice::DependencyLeftOut(spec, why.clone()));
+        }
+        Ok(self.ready().await.map(|_| false))
+    }
+
+    /// Compiles a cell that has run. What of another client's cell does not compile here is left out.
+    pub(super) async fn repeat(
+        &mut self,
+        next: StateId,
+        origin: StateOrigin,
+        rebuilt: &[String],
+    ) -> Result<Result<(), Failure>, NoAnswer> {
+        let mut reduced = ReducedCell::new(&origin.source);
+        let mut why = None;
+        loop {
+            let attempt = StateOrigin {
+                source: reduced.source.as_str().into(),
+                ..origin.clone()
+            };
+            let failure = match self.step(next.clone(), attempt, rebuilt).await? {
+                Ok(_) => break,
+                Err(failure) => failure,
+            };
+            let (CellName::Foreign(_), Failure::Compile { diagnostics }) = (origin.cell, &failure)
+            else {
+                return Ok(Err(not_repeated(origin.cell, failure)));
+            };
+            if !reduced.reduce(diagnostics) {
+                return Ok(Err(not_repeated(origin.cell, failure)));
+            }
+            let first = diagnostics.first().map(|first| first.message.clone());
+            why = why.or(first);
+        }
+        if let Some(why) = why {
+            let names = reduced.names;
+            self.lineages.does_not_compile(&next, names.clone());
+            let cell = origin.cell.to_string();
+            self.tell(Notice::LeftOut(LeftOutCell { cell, names, why }));
         }
         Ok(Ok(()))
     }
@@ -135,12 +248,7 @@ impl CompilerActor {
         let Some(origin) = self.lineages.origin(&lineage.state) else {
             return Ok(Ok(()));
         };
-        let cell = origin.cell;
-        let state = lineage.state.clone();
-        let again = self.step(state, origin, &rebuilt).await?;
-        Ok(again
-            .map(drop)
-            .map_err(|failure| not_replayed(cell, failure)))
+        self.repeat(lineage.state.clone(), origin, &rebuilt).await
     }
 }
 
@@ -150,11 +258,16 @@ fn last_dependencies(lineage: &Lineage) -> Option<&Dependencies> {
     lineage.dependencies.get(&last.dependencies)
 }
 
-/// Returns the failure of a cell that another notebook has run and that does not compile here.
-fn not_replayed(cell: CellName, failure: Failure) -> Failure {
+/// Returns the name of the crate that an argument of `:dep` adds; the whole of a path.
+fn name_of(spec: &str) -> &str {
+    spec.split_once('=').map_or(spec, |(name, _)| name).trim()
+}
+
+/// Returns the failure of a cell that has run and that does not compile here.
+fn not_repeated(cell: CellName, failure: Failure) -> Failure {
     match &failure {
         Failure::Compile { diagnostics } => match diagnostics.first() {
-            Some(first) => CompilerError::NotReplayed {
+            Some(first) => CompilerError::NotRepeated {
                 cell,
                 why: first.message.clone(),
             }

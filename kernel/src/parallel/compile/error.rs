@@ -54,9 +54,9 @@ pub(super) enum CompilerError {
         /// This kernel's, if it has one of that name.
         ours: Option<Package>,
     },
-    /// A cell of another client does not compile here.
-    #[error("{cell}, which the engines have run, does not compile in this one: {why}")]
-    NotReplayed {
+    /// A cell that the engines have run does not compile any more, or not here.
+    #[error("{cell}, which the engines have run, does not compile here: {why}")]
+    NotRepeated {
         /// The cell.
         cell: CellName,
         /// The first error of rustc.
@@ -73,7 +73,7 @@ impl CompilerError {
             | Self::Ended { .. }
             | Self::OtherRustc { .. }
             | Self::OtherLibrary { .. }
-            | Self::NotReplayed { .. } => FailureKind::Environment,
+            | Self::NotRepeated { .. } => FailureKind::Environment,
         }
     }
 
@@ -92,8 +92,8 @@ impl CompilerError {
                 "use the same Phalanx, the same cache folder (PHALANX_CACHE_DIR) and the same dependencies in both \
                  notebooks; or {EMPTIES}"
             ),
-            Self::NotReplayed { .. } => format!(
-                "start this kernel in the folder and with the environment of the other one; or {EMPTIES}"
+            Self::NotRepeated { .. } => format!(
+                "what it depends on is not what it was there: crates, files, environment variables; {EMPTIES}"
             ),
             Self::Answer(_) => return None,
         })

@@ -43,6 +43,8 @@ pub(super) struct Lineages {
     variables: HashMap<StateId, Vec<String>>,
     /// The variables that cells have moved or not kept, in compiled states.
     moved: HashMap<StateId, MissingVariables>,
+    /// What cells of other clients define and does not compile here, by the state after the cell.
+    left_out: HashMap<StateId, Vec<String>>,
 }
 
 impl Lineages {
@@ -53,6 +55,7 @@ impl Lineages {
             compiled: HashSet::from([StateId::empty()]),
             variables: HashMap::new(),
             moved: HashMap::new(),
+            left_out: HashMap::new(),
         }
     }
 
@@ -126,6 +129,9 @@ impl Lineages {
         let mut gone = self.moved(&origin.base);
         let there = variables.iter().map(String::as_str);
         gone.record(origin.cell, &origin.source, moved, there);
+        if let Some(names) = self.left_out.get(&state) {
+            gone.left_out(origin.cell, names);
+        }
         self.moved.insert(state.clone(), gone);
         self.compiled.insert(state.clone());
         self.variables.insert(state.clone(), variables);
@@ -177,6 +183,19 @@ impl Lineages {
         let origins = self.origins.iter();
         let defining = origins.filter(|(state, origin)| has(state) && !has(&origin.base));
         defining.map(|(_, origin)| origin.cell).max()
+    }
+
+    /// Records what the cell of another client that leads to a state defines and does not compile
+    /// here.
+    pub(super) fn does_not_compile(&mut self, state: &StateId, names: Vec<String>) {
+        let cell = self.origins.get(state).map(|origin| origin.cell);
+        if let (Some(cell), Some(missing)) = (cell, self.moved.get_mut(state)) {
+            missing.left_out(cell, &names);
+        }
+        self.left_out
+            .entry(state.clone())
+            .or_default()
+            .extend(names);
     }
 
     /// Returns the names of a state's variables.

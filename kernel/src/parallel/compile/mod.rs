@@ -3,6 +3,7 @@
 mod actor;
 mod adopt;
 mod error;
+mod leave_out;
 mod lineage;
 
 use super::artifacts::Artifacts;
@@ -146,11 +147,12 @@ impl Compiler {
             .await
     }
 
-    /// Compiles the cells that led to a state created by another client, without running them.
+    /// Compiles the cells that led to a state created by another client, without running them. What of
+    /// them does not compile here is left out.
     ///
     /// # Errors
     /// Returns an error if they were compiled by another rustc or with another build of the
-    /// notebooks' library, or if they do not compile here.
+    /// notebooks' library.
     pub async fn adopt(
         &self,
         lineage: Lineage,
