@@ -133,6 +133,11 @@ impl Client {
         engines
     }
 
+    /// Returns true if the controller has ended or is lost for good.
+    pub fn has_ended(&self) -> bool {
+        self.requests.is_closed()
+    }
+
     /// Subscribes to changes; the channel yields every later event.
     pub fn events(&self) -> mpsc::UnboundedReceiver<ClientEvent> {
         let (sender, receiver) = mpsc::unbounded_channel();

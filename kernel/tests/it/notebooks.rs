@@ -183,3 +183,41 @@ async fn what_does_not_compile_here_is_left_out_by_name() {
     second.stop().await;
     cluster.stop();
 }
+
+#[tokio::test]
+async fn a_cluster_that_was_stopped_in_a_terminal_is_told_of_and_not_in_the_way() {
+    let cluster = Cluster::start();
+    let mut notebooks = Vec::new();
+    for _ in 0..4 {
+        let mut notebook = Frontend::start_at_home(cluster.home.path()).await;
+        notebook.ok("%cluster connect").await;
+        notebooks.push(notebook);
+    }
+    Cluster::phalanx(&cluster.home, &["stop"]);
+    let [mut runs, mut asks, mut starts, mut connects] =
+        <[Frontend; 4]>::try_from(notebooks).ok().unwrap();
+
+    let outputs = runs.fails("%px print x").await;
+    assert!(outputs[0].contains("was stopped"), "{outputs:?}");
+    let outputs = runs.ok("%cluster status").await;
+    assert!(outputs[0].contains("No cluster is running"), "{outputs:?}");
+    runs.ok("%px -t 0 print x").await;
+
+    let outputs = asks.ok("%cluster status").await;
+    assert!(outputs[0].contains("was stopped"), "{outputs:?}");
+    let outputs = asks.fails("%cluster stop").await;
+    assert!(outputs[0].contains("no cluster is running"), "{outputs:?}");
+
+    let outputs = starts.ok("%cluster start -n 1").await;
+    assert!(outputs[0].contains("Started 1 engine"), "{outputs:?}");
+    assert_eq!(both(&mut starts, "%px print x").await, ["x\n"]);
+
+    let args = ["start", "-n", "2", "--echo", "--daemonize"];
+    Cluster::phalanx(&cluster.home, &args);
+    connects.ok("%cluster connect").await;
+    assert_eq!(both(&mut connects, "%px print x").await, ["x\n"; 2]);
+    for notebook in [runs, asks, starts, connects] {
+        notebook.stop().await;
+    }
+    cluster.stop();
+}

@@ -46,6 +46,7 @@ pub(super) async fn run(programs: Programs, requests: mpsc::UnboundedReceiver<Cl
     let mut owner = Owner {
         programs,
         running: None,
+        stopped: None,
     };
     owner.serve(requests).await;
     if let Some(RunningCluster::Own(cluster)) = owner.running {
@@ -56,11 +57,30 @@ pub(super) async fn run(programs: Programs, requests: mpsc::UnboundedReceiver<Cl
 struct Owner {
     programs: Programs,
     running: Option<RunningCluster>,
+    /// The name of a cluster that was stopped elsewhere, until the user is told.
+    stopped: Option<String>,
 }
 
 impl Owner {
+    /// Forgets a cluster that was stopped elsewhere.
+    fn forget_stopped(&mut self) {
+        if let Some(RunningCluster::Elsewhere(connected)) = &self.running
+            && connected.has_ended()
+        {
+            self.stopped = Some(connected.name.clone());
+            self.running = None;
+        }
+    }
+
+    /// Returns the error of a request to a cluster that is not there.
+    fn not_running(&mut self) -> ClusterError {
+        let stopped = self.stopped.take();
+        stopped.map_or(ClusterError::NotRunning, ClusterError::Stopped)
+    }
+
     async fn serve(&mut self, mut requests: mpsc::UnboundedReceiver<ClusterRequest>) {
         while let Some(request) = requests.recv().await {
+            self.forget_stopped();
             // All replies: the receiver may have been dropped.
             match request {
                 ClusterRequest::Start {
@@ -107,6 +127,9 @@ impl Owner {
                         .map(|running| running.client().clone());
                     let _ = reply.send(client);
                 }
+                ClusterRequest::Stopped { reply } => {
+                    let _ = reply.send(self.stopped.take());
+                }
             }
         }
     }
@@ -120,6 +143,7 @@ impl Owner {
             let there = running.engines();
             return self.complete(there, request.engines, interrupted).await;
         }
+        self.stopped = None;
         let mut settings = ClusterSettings::new(request, None, &self.programs)?;
         settings.controller.database = TaskDatabase::Memory {
             bytes: REMEMBERED_BYTES,
@@ -158,7 +182,7 @@ impl Owner {
             Some(RunningCluster::Elsewhere(connected)) => Ok(super::StoppedCluster::Left {
                 cluster: connected.name,
             }),
-            None => Err(ClusterError::NotRunning.into()),
+            None => Err(self.not_running().into()),
         }
     }
 
@@ -189,7 +213,7 @@ impl Owner {
                 let engines = connected.client.rust_engines();
                 engines.iter().map(|engine| engine.id).collect()
             }
-            None => return Err(ClusterError::NotRunning.into()),
+            None => return Err(self.not_running().into()),
         };
         there.sort_unstable();
         let engines = targets
@@ -251,7 +275,7 @@ impl Owner {
                 }
                 .into()),
             },
-            None => Err(ClusterError::NotRunning.into()),
+            None => Err(self.not_running().into()),
         }
     }
 
@@ -266,6 +290,7 @@ impl Owner {
             }
             .into());
         }
+        self.stopped = None;
         let connected = tokio::select! {
             connected = connect::connect(to) => connected?,
             () = interrupted.cancelled() => return Err(ClusterError::Interrupted.into()),
@@ -288,7 +313,7 @@ impl Owner {
                 let mut launched = LaunchedEngines::default();
                 status::status(&connected.client, &mut launched, &where_).await
             }
-            None => status::none(),
+            None => status::none(self.stopped.take().as_deref()),
         }
     }
 

@@ -20,6 +20,16 @@ pub(super) struct ConnectedCluster {
     pub(super) client: Client,
     /// The folder of its owner's socket, if it runs on this machine.
     pub(super) owner: Option<PathBuf>,
+    /// Its record, if `phalanx cluster start` has started it on this machine.
+    record: Option<ClusterRecord>,
+}
+
+impl ConnectedCluster {
+    /// Returns true if it was stopped, or its controller is lost for good.
+    pub(super) fn has_ended(&self) -> bool {
+        let is_gone = |record: &ClusterRecord| !record.runs();
+        self.client.has_ended() || self.record.as_ref().is_some_and(is_gone)
+    }
 }
 
 /// Connects to the cluster with this id or connection file, or to the only running one.
@@ -28,6 +38,8 @@ pub(super) async fn connect(to: Option<String>) -> Result<ConnectedCluster, Clus
     let known = registry.as_ref().map_or_else(Vec::new, Registry::list);
     let (name, path) = find(to.as_deref(), known.clone())?;
     let is_known = known.iter().any(|record| record.cluster_id == name);
+    let mut records = known.into_iter();
+    let record = records.find(|record| record.cluster_id == name || record.client_file == path);
     let owner = registry.filter(|_| is_known);
     let owner = owner.map(|registry| registry.folder_of(&name));
     let file = ClientConnectionFile::read(&path).map_err(ClusterError::ConnectionFile)?;
@@ -45,6 +57,7 @@ pub(super) async fn connect(to: Option<String>) -> Result<ConnectedCluster, Clus
         name,
         client,
         owner,
+        record,
     })
 }
 

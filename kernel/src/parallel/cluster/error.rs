@@ -19,6 +19,9 @@ pub enum ClusterError {
     /// There is no cluster.
     #[error("no cluster is running")]
     NotRunning,
+    /// The cluster was stopped, but not here.
+    #[error("the cluster {0} was stopped")]
+    Stopped(String),
     /// There is one already.
     #[error("a cluster of {} is running already", count(*engines))]
     Running {
@@ -156,6 +159,7 @@ impl ClusterError {
             | Self::Profile(_)
             | Self::Launcher(_) => FailureKind::Usage,
             Self::OwnerSilent(_)
+            | Self::Stopped(_)
             | Self::NotConnected { .. }
             | Self::NoDataFolder
             | Self::Folder(_)
@@ -171,6 +175,9 @@ impl ClusterError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NotRunning => "`%cluster start -n 4` starts one",
+            Self::Stopped(_) => {
+                "what its engines held is gone; `%cluster start -n 4` starts another one here, `%cluster connect` finds one that runs"
+            }
             Self::Running { .. } => "`%cluster scale N` changes it, `%cluster stop` ends it",
             Self::Targets(_) => "`%cluster status` shows which there are",
             Self::NoEngine(_) => "`phalanx cluster status` shows which there are",

@@ -127,6 +127,9 @@ enum ClusterRequest {
     Client {
         reply: oneshot::Sender<Option<Client>>,
     },
+    Stopped {
+        reply: oneshot::Sender<Option<String>>,
+    },
 }
 
 impl Cluster {
@@ -247,9 +250,25 @@ impl Cluster {
     /// # Errors
     /// Returns an error if no cluster is running.
     pub async fn watch(&self, sink: OutputSink) -> Result<(), Failure> {
-        let client = self.client().await.ok_or(ClusterError::NotRunning)?;
+        let Some(client) = self.client().await else {
+            self.told_of_stop().await?;
+            return Err(ClusterError::NotRunning.into());
+        };
         self.watch.show(client, sink).await;
         Ok(())
+    }
+
+    /// Returns an error, once, if the cluster was stopped elsewhere.
+    ///
+    /// # Errors
+    /// Names that cluster.
+    pub async fn told_of_stop(&self) -> Result<(), ClusterError> {
+        let stopped = self
+            .requests
+            .ask(|reply| ClusterRequest::Stopped { reply })
+            .await
+            .flatten();
+        stopped.map_or(Ok(()), |name| Err(ClusterError::Stopped(name)))
     }
 
     /// Returns the client of the running cluster.

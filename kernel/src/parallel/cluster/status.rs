@@ -6,13 +6,13 @@ use phalanx_client::Client;
 use phalanx_protocol::look::table::table;
 use phalanx_protocol::output::MimeBundle;
 
-/// Returns the status without a cluster.
-pub(super) fn none() -> MimeBundle {
-    table(
-        "No cluster is running; `%cluster start -n 4` starts one.",
-        &[],
-        &[],
-    )
+/// Returns the status without a cluster; `stopped` is the name of one that was stopped elsewhere.
+pub(super) fn none(stopped: Option<&str>) -> MimeBundle {
+    let title = match stopped {
+        Some(name) => format!("The cluster {name} was stopped; `%cluster start -n 4` starts one."),
+        None => "No cluster is running; `%cluster start -n 4` starts one.".to_owned(),
+    };
+    table(&title, &[], &[])
 }
 
 /// Returns the table of a cluster's engines: those known to the controller, and launched ones that

@@ -165,7 +165,10 @@ fn engines(client: &Client, placement: &ApplyPlacement) -> Result<Vec<EngineId>,
     Ok(wanted)
 }
 
-async fn client(parallel: &Parallel) -> Result<Client, FunctionsError> {
-    let client = parallel.cluster().client().await;
-    client.ok_or(FunctionsError::NoCluster)
+async fn client(parallel: &Parallel) -> Result<Client, Failure> {
+    if let Some(client) = parallel.cluster().client().await {
+        return Ok(client);
+    }
+    parallel.cluster().told_of_stop().await?;
+    Err(FunctionsError::NoCluster.into())
 }

@@ -156,6 +156,7 @@ pub(super) async fn client(services: &Services, context: &CellContext) -> Result
     if let Some(client) = services.parallel().cluster().client().await {
         return Ok(client);
     }
+    services.parallel().cluster().told_of_stop().await?;
     let verb = "No cluster was running, so one was started on this machine:";
     start(services, context, StartRequest::default(), verb).await?;
     services

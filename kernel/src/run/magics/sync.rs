@@ -42,8 +42,11 @@ pub(super) async fn sync(
     place: FaultSource,
     start: usize,
 ) -> Result<(), Fault> {
-    let client = services.parallel().cluster().client().await;
-    let client = client.ok_or(Failure::NoEngines)?;
+    let cluster = services.parallel().cluster();
+    let Some(client) = cluster.client().await else {
+        cluster.told_of_stop().await.map_err(Failure::from)?;
+        return Err(Failure::NoEngines.into());
+    };
     let engines = client.rust_engines();
     let ids: Vec<EngineId> = engines.iter().map(|engine| engine.id).collect();
     let (targets, span) = targets.unwrap_or((Targets::All, 0..0));
