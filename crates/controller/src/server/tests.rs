@@ -505,3 +505,27 @@ fn nothing_that_is_not_signed_leads_to_anything() {
         assert_eq!(case.event(event), [""; 0]);
     }
 }
+
+#[test]
+fn what_an_engine_refuses_is_no_failure_of_it() {
+    let mut case = Case::with(&["a"]);
+    for (id, reason) in [("1", json!({"kind": "state_mismatch"})), ("2", Value::Null)] {
+        let by = ["client", "a"];
+        case.request(ServerSocket::MuxClient, &by, id, "execute_request");
+        let mut request = case.client.envelope("execute_request", json!({}), None);
+        request.header.msg_id = id.to_owned();
+        let content = json!({"status": "error", "ename": "E", "evalue": id, "traceback": []});
+        let mut reply = case
+            .client
+            .envelope("execute_reply", content, Some(&request));
+        let extension = json!({"reason": reason, "state": "s"});
+        for (key, value) in [("status", json!("error")), ("phalanx", extension)] {
+            reply.metadata.insert(key.to_owned(), value);
+        }
+        case.sent(ServerSocket::MuxEngine, &["a", "client"], reply);
+    }
+    let reply = case.state.engines_reply();
+    let reports: Vec<_> = reply.engines.values().collect();
+    let words = reports[0].last_error.as_ref().map(|error| &*error.evalue);
+    assert_eq!((reports.len(), reports[0].failed, words), (1, 1, Some("2")));
+}

@@ -5,6 +5,7 @@ use phalanx_protocol::id::EngineUuid;
 use phalanx_protocol::parallel::{EngineReport, EnginesReply, LastError, Vitals};
 use phalanx_transport::{Envelope, Frames, RawMessage};
 use serde::Deserialize;
+use serde::de::IgnoredAny;
 use std::borrow::Cow;
 
 /// The number of bytes shown of an error's message.
@@ -22,6 +23,23 @@ pub(super) struct EngineVitals {
 struct Status<'a> {
     #[serde(borrow, default)]
     status: Cow<'a, str>,
+    #[serde(default)]
+    phalanx: Option<ReplyReason>,
+}
+
+/// The part of [`ReplyExtension`](phalanx_protocol::parallel::ReplyExtension) that is needed here.
+#[derive(Deserialize)]
+struct ReplyReason {
+    #[serde(default)]
+    reason: Option<IgnoredAny>,
+}
+
+impl Status<'_> {
+    /// Returns true if work has failed. What an engine refuses, its client sends again in another form.
+    fn is_failure(&self) -> bool {
+        let extension = self.phalanx.as_ref();
+        self.status == "error" && extension.is_none_or(|extension| extension.reason.is_none())
+    }
 }
 
 #[derive(Deserialize)]
@@ -45,10 +63,10 @@ impl ServerState {
         }
     }
 
-    /// Handles a reply of an engine: a failure is recorded.
+    /// Handles a reply of an engine: a failure is recorded, a refusal is not.
     pub(super) fn noted(&mut self, engine: &EngineUuid, reply: &RawMessage) {
         let status = serde_json::from_slice::<Status<'_>>(&reply.metadata);
-        if !status.is_ok_and(|metadata| metadata.status == "error") {
+        if !status.is_ok_and(|metadata| metadata.is_failure()) {
             return;
         }
         let Ok(words) = serde_json::from_slice::<VitalsText<'_>>(&reply.content) else {
