@@ -384,6 +384,48 @@ async fn a_cluster_outlives_the_notebooks_that_connect_to_it() {
     assert!(!phalanx(&["start", "--cluster-id", "../x"]).0);
 }
 
+#[test]
+fn a_cluster_of_a_profile_has_the_files_and_the_name_of_the_profile() {
+    let home = tempfile::tempdir().unwrap();
+    let phalanx = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_phalanx"))
+            .arg("cluster")
+            .args(args)
+            .env("XDG_DATA_HOME", home.path())
+            .env("IPYTHONDIR", home.path())
+            .output()
+            .unwrap();
+        let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+        (
+            output.status.success(),
+            text(output.stdout) + &text(output.stderr),
+        )
+    };
+    let start = [
+        "start",
+        "-n",
+        "1",
+        "--echo",
+        "--daemonize",
+        "--profile",
+        "lab",
+    ];
+    let (ok, said) = phalanx(&start);
+    assert!(ok, "{said}");
+    let security = home.path().join("profile_lab/security");
+    for file in ["cluster-.json", "ipcontroller-client.json"] {
+        assert!(security.join(file).exists(), "{file}: {said}");
+    }
+    let (ok, said) = phalanx(&start);
+    assert!(
+        !ok && said.contains("of the profile lab is running already"),
+        "{said}"
+    );
+    let (ok, said) = phalanx(&["stop", "lab"]);
+    assert!(ok && said.starts_with("stopped cluster "), "{said}");
+    assert!(!security.join("cluster-.json").exists());
+}
+
 #[tokio::test]
 async fn an_interrupt_says_which_engines_it_stopped() {
     let mut frontend = with_engines(2).await;

@@ -34,7 +34,7 @@ pub(super) enum ClusterSubcommand {
     Start(Box<start::StartArgs>),
     /// Stop a cluster.
     Stop {
-        /// Name of the cluster; may be omitted if only one is running.
+        /// Name of the cluster, or of its IPython profile; may be omitted if only one is running.
         id: Option<String>,
         /// Stop all clusters.
         #[arg(long, conflicts_with = "id")]
@@ -265,7 +265,7 @@ fn status(record: &ClusterRecord) -> anyhow::Result<()> {
     })
 }
 
-/// Returns the cluster with this id, or the only one.
+/// Returns the cluster with this id or profile, or the only one.
 fn one(registry: &Registry, id: Option<String>) -> anyhow::Result<ClusterRecord> {
     let records = registry.list();
     let ids: Vec<&str> = records
@@ -274,7 +274,7 @@ fn one(registry: &Registry, id: Option<String>) -> anyhow::Result<ClusterRecord>
         .collect();
     let ids = ids.join(", ");
     if let Some(id) = id {
-        let found = records.iter().find(|record| record.cluster_id == id);
+        let found = ClusterRecord::named(&records, &id);
         let running = if ids.is_empty() { "none" } else { &ids };
         return found
             .cloned()

@@ -61,6 +61,10 @@ pub(in crate::cli) struct StartArgs {
     /// Name of the cluster: letters, digits, `-` and `_`.
     #[arg(long, value_parser = cluster_id)]
     cluster_id: Option<String>,
+    /// Name of the cluster in the list of running ones, if it has no other; set for the background
+    /// process.
+    #[arg(long, hide = true)]
+    listed_as: Option<String>,
     /// Return once the engines have connected; the cluster continues to run.
     #[arg(long)]
     daemonize: bool,
@@ -135,8 +139,20 @@ pub(super) fn start(
     args: Box<StartArgs>,
     backend: impl FnOnce(bool) -> Option<Backend>,
 ) -> anyhow::Result<()> {
-    let cluster_id = args.cluster_id.clone().unwrap_or_else(fresh_id);
+    let given = args.cluster_id.clone().or_else(|| args.listed_as.clone());
+    let cluster_id = given.unwrap_or_else(fresh_id);
     let running = registry.list();
+    if let (Some(profile), None) = (&args.ipython.profile, &args.cluster_id)
+        && let Some(other) = running
+            .iter()
+            .find(|other| other.has_default_files(profile))
+    {
+        let id = &other.cluster_id;
+        bail!(
+            "the cluster {id} of the profile {profile} is running already; `phalanx cluster stop {id}` ends it, \
+             `--cluster-id NAME` starts another one beside it"
+        );
+    }
     if running.iter().any(|record| record.cluster_id == cluster_id) {
         bail!(
             "a cluster {cluster_id} is running already; `phalanx cluster stop {cluster_id}` ends it"
@@ -262,6 +278,7 @@ async fn serve(
             engines,
             launcher: launcher.to_string(),
             client_file: cluster.client_path().to_owned(),
+            profile: args.ipython.profile.clone(),
         },
         profile: profile.map(|profile| (profile, args.cluster_id.clone().unwrap_or_default())),
     };
@@ -342,7 +359,8 @@ fn detach(registry: &Registry, args: &StartArgs, cluster_id: &str) -> anyhow::Re
     let mut words: Vec<OsString> = std::env::args_os().skip(1).collect();
     words.push("--detached".into());
     if args.cluster_id.is_none() {
-        words.extend(["--cluster-id".into(), cluster_id.into()]);
+        // Not `--cluster-id`: in a profile, a cluster without one has the empty id, as ipcluster's.
+        words.extend(["--listed-as".into(), cluster_id.into()]);
     }
     let mut child = Process::new(std::env::current_exe()?)
         .args(words)

@@ -84,8 +84,8 @@ fn find(to: Option<&str>, known: Vec<ClusterRecord>) -> Result<FoundCluster, Clu
             _ => Err(ClusterError::Several { ids }),
         };
     };
-    if let Some(record) = known.into_iter().find(|record| record.cluster_id == to) {
-        return Ok(found(record));
+    if let Some(record) = ClusterRecord::named(&known, to) {
+        return Ok(found(record.clone()));
     }
     let path = Path::new(to);
     if path.is_file() {
@@ -110,6 +110,7 @@ mod tests {
             engines: 4,
             launcher: "local".to_owned(),
             client_file: format!("/{id}/client.json").into(),
+            profile: Some(format!("profile_of_{id}")),
         }
     }
 
@@ -119,6 +120,9 @@ mod tests {
         let expected = ("alpha".to_owned(), PathBuf::from("/alpha/client.json"));
         assert_eq!(find(None, one()).unwrap(), expected);
         assert_eq!(find(Some("alpha"), one()).unwrap(), expected);
+        assert_eq!(find(Some("profile_of_alpha"), one()).unwrap(), expected);
+        let same = vec![record("alpha"), record("alpha")];
+        assert!(find(Some("profile_of_alpha"), same).is_err());
         for (to, known, message) in [
             (None, vec![], "no cluster runs"),
             (None, vec![record("a"), record("b")], "several clusters"),

@@ -3,10 +3,14 @@
 
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
+use std::ffi::OsStr;
 use std::io;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+
+/// The name of the connection file of clusters without an id.
+const DEFAULT_FILE: &str = "ipcontroller-client.json";
 
 /// A cluster, as recorded in its file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -23,6 +27,9 @@ pub struct ClusterRecord {
     pub launcher: String,
     /// The connection file for clients.
     pub client_file: PathBuf,
+    /// The name of the IPython profile in which its files are.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
 }
 
 /// The folder of the records.
@@ -113,6 +120,21 @@ impl Registry {
 }
 
 impl ClusterRecord {
+    /// Returns the cluster with this id, or the only one of the IPython profile with this name.
+    pub fn named<'a>(records: &'a [Self], name: &str) -> Option<&'a Self> {
+        let by_id = records.iter().find(|record| record.cluster_id == name);
+        let mut of_profile = records
+            .iter()
+            .filter(|record| record.profile.as_deref() == Some(name));
+        by_id.or_else(|| of_profile.next().filter(|_| of_profile.next().is_none()))
+    }
+
+    /// Returns true if its files are those of a cluster without an id in this IPython profile.
+    pub fn has_default_files(&self, profile: &str) -> bool {
+        self.profile.as_deref() == Some(profile)
+            && self.client_file.file_name() == Some(OsStr::new(DEFAULT_FILE))
+    }
+
     /// Returns true if its owner's process is still running.
     pub fn runs(&self) -> bool {
         let alive = i32::try_from(self.pid)
@@ -178,6 +200,7 @@ mod tests {
             engines: 4,
             launcher: "local".to_owned(),
             client_file: registry.folder(name).unwrap().join("client.json"),
+            profile: None,
         };
         let live = record("live", began(pid).unwrap());
         registry.add(&live).unwrap();
