@@ -40,6 +40,7 @@ const WORDS: &[&str] = &[
     "magic",
     "pid",
     "client",
+    "cell-request",
     "comm",
     "fn",
     "call",

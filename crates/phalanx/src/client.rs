@@ -334,7 +334,8 @@ impl Client {
         done(ClientRequest::Purge { tasks, engines })
     }
 
-    /// Deletes all finished results from the kernel; AsyncResults of them fail from then on.
+    /// Deletes all finished results from the kernel, except those that variables hold: these stay with
+    /// their variables, and [`get_result`](Self::get_result) does not find them.
     ///
     /// # Errors
     /// `InternalError` if the kernel does not answer.
@@ -343,7 +344,7 @@ impl Client {
         done(ClientRequest::PurgeLocal { results })
     }
 
-    /// Deletes all finished results from the kernel and the hub.
+    /// Deletes all finished results from the kernel and the hub; variables keep theirs.
     ///
     /// # Errors
     /// `TimeoutError` if the hub does not answer, `EnvironmentError` if the connection to it is

@@ -10,6 +10,8 @@ use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+pub use super::retention::ForgottenCause;
+
 /// The size of dropped results, in bytes, at which memory is returned to the system.
 const TRIM_THRESHOLD: usize = 64 << 20;
 
@@ -203,7 +205,7 @@ impl Results {
         Ok(ChosenTasks::some(parts.collect::<Result<_, _>>()?))
     }
 
-    /// Returns all AsyncResults, oldest first.
+    /// Returns all AsyncResults that were not purged, oldest first.
     pub fn all(&self) -> Vec<StoredResult> {
         self.table().held.iter().cloned().collect()
     }
@@ -260,11 +262,16 @@ impl Results {
         self.table().held.retain_all();
     }
 
-    /// Drops these, or all, if they are done.
+    /// Returns the reason why there is no AsyncResult with this id.
+    pub fn cause(&self, id: AsyncResultId) -> ForgottenCause {
+        self.table().held.cause(id)
+    }
+
+    /// Drops these, or all, if they are done; those to which a variable refers stay for it alone.
     pub fn purge(&self, which: &[AsyncResultId]) {
         let named = |id: AsyncResultId| which.is_empty() || which.contains(&id);
         let mut table = self.table();
-        table.held.forget(named);
+        table.held.purge(named);
         let forgotten = table.held.has_forgotten(TRIM_THRESHOLD);
         drop(table);
         if forgotten {

@@ -42,6 +42,8 @@ pub(super) struct Retention<T> {
     released_bytes: usize,
     /// The size of results dropped since the last [`has_forgotten`](Self::has_forgotten), in bytes.
     forgotten: usize,
+    /// The latest results that were dropped because the user had purged them.
+    purged: BTreeSet<AsyncResultId>,
     limits: RetentionLimits,
 }
 
@@ -51,7 +53,21 @@ struct RetainedEntry<T> {
     /// The size counted for it once it is done, in bytes.
     bytes: usize,
     is_released: bool,
+    /// True if the user has purged it; it is gone once no variable refers to it.
+    is_purged: bool,
 }
+
+/// The reason why a result is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ForgottenCause {
+    /// The user has purged it.
+    Purged,
+    /// It was dropped to make room, or there never was one.
+    Limits,
+}
+
+/// The number of purged results that are remembered.
+const PURGED: usize = 4096;
 
 impl<T> Default for Retention<T> {
     fn default() -> Self {
@@ -68,6 +84,7 @@ impl<T> Retention<T> {
             bytes: 0,
             released_bytes: 0,
             forgotten: 0,
+            purged: BTreeSet::new(),
             limits,
         }
     }
@@ -77,9 +94,18 @@ impl<T> Retention<T> {
         self.held.get(&id).map(|entry| &entry.one)
     }
 
-    /// Returns all results, oldest first.
+    /// Returns the reason why there is no result with this id.
+    pub(super) fn cause(&self, id: AsyncResultId) -> ForgottenCause {
+        match self.purged.contains(&id) {
+            true => ForgottenCause::Purged,
+            false => ForgottenCause::Limits,
+        }
+    }
+
+    /// Returns all results that were not purged, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        self.held.values().map(|entry| &entry.one)
+        let held = self.held.values().filter(|entry| !entry.is_purged);
+        held.map(|entry| &entry.one)
     }
 }
 
@@ -100,17 +126,22 @@ impl<T: Retained> Retention<T> {
             one,
             bytes: 0,
             is_released: false,
+            is_purged: false,
         };
         self.held.insert(id, entry);
         self.under_way.insert(id);
     }
 
-    /// Records that no variable refers to these any more.
+    /// Records that no variable refers to these any more; those that were purged are dropped.
     pub(super) fn release(&mut self, ids: &[AsyncResultId]) {
         for id in ids {
             let Some(entry) = self.held.get_mut(id) else {
                 continue;
             };
+            if entry.is_purged {
+                self.drop_purged(*id);
+                continue;
+            }
             if !std::mem::replace(&mut entry.is_released, true) && !self.under_way.contains(id) {
                 self.released_bytes += entry.bytes;
                 self.released.insert(*id);
@@ -141,12 +172,24 @@ impl<T: Retained> Retention<T> {
         }
     }
 
-    /// Drops the done results selected by `gone`.
-    pub(super) fn forget(&mut self, gone: impl Fn(AsyncResultId) -> bool) {
+    /// Drops the done results selected by `gone`; those to which a variable refers, with the last such
+    /// variable.
+    pub(super) fn purge(&mut self, gone: impl Fn(AsyncResultId) -> bool) {
         let done = self.held.iter().filter(|(_, entry)| entry.one.is_done());
         let ids: Vec<_> = done.map(|(id, _)| *id).filter(|id| gone(*id)).collect();
         for id in ids {
-            self.remove(id);
+            match self.held.get_mut(&id) {
+                Some(entry) if !entry.is_released => entry.is_purged = true,
+                _ => self.drop_purged(id),
+            }
+        }
+    }
+
+    fn drop_purged(&mut self, id: AsyncResultId) {
+        self.remove(id);
+        self.purged.insert(id);
+        if self.purged.len() > PURGED {
+            self.purged.pop_first();
         }
     }
 
@@ -295,7 +338,8 @@ mod tests {
         insert(&mut results, 6, true, 0);
         assert_eq!(kept(&results), [3, 4, 5, 6]);
         assert_eq!(results.bytes, 35);
-        results.forget(|id| id != AsyncResultId(4));
+        results.release(&[AsyncResultId(3), AsyncResultId(5), AsyncResultId(6)]);
+        results.purge(|id| id != AsyncResultId(4));
         assert_eq!((kept(&results), results.bytes), (vec![4], 5));
         assert!(results.has_forgotten(100) && !results.has_forgotten(1));
     }
@@ -328,7 +372,26 @@ mod tests {
             (kept(&results), results.released_bytes),
             (vec![2, 4, 5, 6, 7], 30)
         );
-        results.forget(|_| true);
+        results.release(&ids(&[4, 5, 6, 7]));
+        results.purge(|_| true);
         assert_eq!((results.bytes, results.released_bytes), (0, 0));
+    }
+
+    #[test]
+    fn what_a_variable_names_is_purged_with_it() {
+        let mut results = limited(100, 1000);
+        insert(&mut results, 1, true, 30);
+        insert(&mut results, 2, true, 30);
+        insert(&mut results, 3, false, 30);
+        results.release(&[AsyncResultId(2)]);
+        results.purge(|_| true);
+        assert_eq!(kept(&results), [1, 3], "1 is named, 3 is under way");
+        assert_eq!(results.iter().count(), 1, "only 3 is not purged");
+        assert!(results.get(AsyncResultId(1)).is_some());
+        results.release(&[AsyncResultId(1)]);
+        assert_eq!(kept(&results), [3]);
+        let cause = |id| results.cause(AsyncResultId(id));
+        let (purged, limits) = (ForgottenCause::Purged, ForgottenCause::Limits);
+        assert_eq!([cause(1), cause(2), cause(4)], [purged, purged, limits]);
     }
 }

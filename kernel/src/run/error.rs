@@ -1,6 +1,7 @@
 //! Errors of a cell's directives and of the library's requests, with their texts.
 
 use crate::magic::MagicName;
+use crate::parallel::results::ForgottenCause;
 use crate::report::{Fault, last_lines};
 use phalanx_client::AlreadyDone;
 use phalanx_evaluator::StartError;
@@ -145,7 +146,7 @@ pub(super) enum CellError {
     NoInput,
     /// The kernel has forgotten an AsyncResult, or never had it.
     #[error("the kernel does not hold AsyncResult {0} any more")]
-    UnknownResult(AsyncResultId),
+    UnknownResult(AsyncResultId, ForgottenCause),
     /// There is nothing left to abort.
     #[error(transparent)]
     Abort(#[from] AlreadyDone),
@@ -225,7 +226,7 @@ impl CellError {
             | Self::Rustfmt(_)
             | Self::Script { .. }
             | Self::NoInput
-            | Self::UnknownResult(_)
+            | Self::UnknownResult(..)
             | Self::Abort(_) => FailureKind::Usage,
             Self::RustfmtStart(_)
             | Self::RustfmtMissing(_)
@@ -275,7 +276,10 @@ impl CellError {
             Self::EvaluatorStart(error) => return Some(error.remedy()),
             Self::EvaluatorEnded { .. } => "nothing of the session is lost; run the cell again",
             Self::NoInput => "run it from a notebook, or read from a file",
-            Self::UnknownResult(_) => {
+            Self::UnknownResult(_, ForgottenCause::Purged) => {
+                "it was purged (`purge_everything`, `purge_local_results`) when no variable named it; submit it again"
+            }
+            Self::UnknownResult(_, ForgottenCause::Limits) => {
                 "it keeps the latest 4096, of 1 GiB in all (of 64 MiB, where no variable names them), and those under way; none outlives the kernel"
             }
             Self::ClusterGone

@@ -143,7 +143,10 @@ async fn reply_to(
                     () = context.interrupted().cancelled() => interrupted(),
                 };
             }
-            Err(id) => failed(CellError::UnknownResult(id)),
+            Err(id) => {
+                let cause = services.parallel().results().cause(id);
+                failed(CellError::UnknownResult(id, cause))
+            }
         },
         CellRequest::Client(request) => tokio::select! {
             reply = functions::query(services.parallel(), context, *request) => {

@@ -1,7 +1,8 @@
 //! Local cells: outputs, failures, interrupts, and deaths of processes.
 
 use crate::Frontend;
-use serde_json::json;
+use crate::cluster::{stream, with_engines};
+use serde_json::{Value, json};
 
 #[tokio::test]
 async fn outputs_come_in_order_and_as_what_they_are() {
@@ -277,5 +278,54 @@ async fn a_magic_that_is_none_is_compared_with_those_there_are() {
     assert_eq!(ran.outputs, ["UsageError: unknown magic `%pxx`"]);
     let traceback = ran.reply["traceback"].to_string();
     assert!(traceback.contains("did you mean `%px`?"), "{traceback}");
+    frontend.stop().await;
+}
+
+#[tokio::test]
+async fn a_purged_result_stays_with_its_variable_and_is_found_by_no_id() {
+    async fn ask(frontend: &mut Frontend, word: &str, request: Value) -> String {
+        let outputs = frontend.ok(&format!("{word} {request}")).await;
+        stream(&outputs, "stdout")
+    }
+    let mut frontend = with_engines(1).await;
+    let execute = json!({"Execute": {"source": "let a = 5", "engines": [0]}});
+    ask(&mut frontend, "client", execute).await;
+    let wait = json!({"Wait": {"tasks": [], "timeout": 60.0}});
+    ask(&mut frontend, "client", wait).await;
+    let history = ask(&mut frontend, "client", json!("History")).await;
+    let told: Value = serde_json::from_str(&history).unwrap();
+    let tasks = told["Json"].clone();
+    assert_eq!(tasks.as_array().unwrap().len(), 1, "{history}");
+
+    ask(
+        &mut frontend,
+        "client",
+        json!({"PurgeLocal": {"results": []}}),
+    )
+    .await;
+    ask(
+        &mut frontend,
+        "client",
+        json!({"Purge": {"tasks": [], "engines": []}}),
+    )
+    .await;
+    let range = json!([{"id": 1, "from": 0, "to": 1}]);
+    let values = json!({"AsyncResult": {"of": range, "query": {"Values": {"from": 0, "to": 1, "wait": true}}}});
+    let said = ask(&mut frontend, "cell-request", values.clone()).await;
+    assert!(said.starts_with("{\"Values\""), "{said}");
+    let get = |tasks: Value| json!({"GetResult": {"tasks": tasks}});
+    let said = ask(&mut frontend, "client", get(tasks)).await;
+    assert!(said.contains("No such message"), "{said}");
+    let said = ask(&mut frontend, "client", get(json!([]))).await;
+    assert!(said.contains("no such task"), "{said}");
+
+    ask(
+        &mut frontend,
+        "cell-request",
+        json!({"Released": {"results": [1]}}),
+    )
+    .await;
+    let said = ask(&mut frontend, "cell-request", values).await;
+    assert!(said.contains("it was purged"), "{said}");
     frontend.stop().await;
 }

@@ -239,6 +239,11 @@ impl Namespace {
                 let reply = call(&request.into())?;
                 writeln!(out, "{}", serde_json::to_string(&reply)?)?;
             }
+            "cell-request" => {
+                let request: CellRequest = serde_json::from_str(rest)?;
+                let reply = call(&request.into())?;
+                writeln!(out, "{}", serde_json::to_string(&reply)?)?;
+            }
             "magic" => {
                 let line = rest.to_owned();
                 if let HostReply::Failed(_) = call(&CellRequest::Magic { line }.into())? {

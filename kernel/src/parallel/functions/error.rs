@@ -24,6 +24,9 @@ pub(super) enum FunctionsError {
         /// The number of tasks.
         tasks: usize,
     },
+    /// The results of no task are asked for.
+    #[error("no such task: the list of message ids is empty")]
+    NoTasks,
     /// The engines do not have what a function refers to.
     #[error("the engines cannot evaluate `{reference}`: {why}")]
     Reference {
@@ -51,6 +54,7 @@ impl FunctionsError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::NoCluster
+            | Self::NoTasks
             | Self::Reference { .. }
             | Self::Pushed { .. }
             | Self::Hub(HubError::Refused { .. }) => FailureKind::Usage,
@@ -64,6 +68,9 @@ impl FunctionsError {
         let hint = match self {
             Self::NoCluster => {
                 "`%cluster start -n 4` starts one, as does `Cluster::builder().n(4).start_and_connect()?`"
+            }
+            Self::NoTasks => {
+                "`ar.msg_ids()` is empty once the kernel does not hold `ar` any more; `rc.hub_history()?` lists the hub's tasks"
             }
             Self::Arguments(_) => {
                 "each large argument takes a file descriptor until its tasks have ended: see `ulimit -n`"

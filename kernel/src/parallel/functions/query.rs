@@ -139,6 +139,9 @@ pub async fn query(
             let fields: Vec<_> = records.into_iter().map(|record| record.fields).collect();
             HostReply::Json(json!(fields))
         }
+        ClientRequest::GetResult { tasks } if tasks.is_empty() => {
+            return Err(FunctionsError::NoTasks.into());
+        }
         ClientRequest::GetResult { tasks } => {
             let client = client(parallel).await?;
             match parallel.results().ranges(&tasks) {
