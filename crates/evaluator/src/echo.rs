@@ -243,6 +243,7 @@ impl Echo {
                         spans: Vec::new(),
                         help: Vec::new(),
                         rendered: None,
+                        earlier: None,
                     }],
                 });
             }

@@ -1,4 +1,4 @@
-//! What a definition or an import costs the variables and items of earlier cells.
+//! The effects of definitions and imports on the variables and items of earlier cells.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 

@@ -23,7 +23,7 @@ mod unit_tests;
 pub use complete::{Completeness, completeness};
 pub use cursor::{AtCursor, at_cursor, byte_offset, char_offset};
 pub use help::{HelpTopic, help_topic};
-pub use items::{CellItem, items, sets_allocator, statements};
+pub use items::{CellItem, CellStatement, items, sets_allocator, statements};
 pub use places::located;
 pub use split::split;
 pub use unit_tests::UnitTests;

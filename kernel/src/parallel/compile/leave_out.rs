@@ -128,6 +128,7 @@ mod tests {
             }],
             help: Vec::new(),
             rendered: None,
+            earlier: None,
         }
     }
 

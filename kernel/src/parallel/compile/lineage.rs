@@ -43,7 +43,7 @@ pub(super) struct Lineages {
     variables: HashMap<StateId, Vec<String>>,
     /// The variables that cells have moved or not kept, in compiled states.
     moved: HashMap<StateId, MissingVariables>,
-    /// What cells of other clients define and does not compile here, by the state after the cell.
+    /// The definitions of other clients that do not compile here, by the state after their cell.
     left_out: HashMap<StateId, Vec<String>>,
 }
 

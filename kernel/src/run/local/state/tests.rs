@@ -63,6 +63,7 @@ fn told(command: &LocalCommand) -> String {
             Notice::Dropped(dropped) => format!("dropped {}", dropped.names.join(" ")),
             Notice::Unkept(variables) => format!("unkept {}", variables.len()),
             Notice::Misfit { item, .. } => format!("misfit {item}"),
+            Notice::LeftOut(_) | Notice::DependencyLeftOut(..) => "left out".to_owned(),
             Notice::ConnectionLost(_) | Notice::ConnectionBack => "connection".to_owned(),
         },
         LocalCommand::Answer { job, result } => match result {
