@@ -134,19 +134,19 @@ pub use crate::__unkept as unkept;
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __dbg {
-    ($place:literal;) => {
-        ::std::eprintln!("[{}]", $place)
+    ($location:literal;) => {
+        ::std::eprintln!("[{}]", $location)
     };
-    ($place:literal; $value:expr $(,)?) => {
+    ($location:literal; $value:expr $(,)?) => {
         match $value {
             value => {
-                ::std::eprintln!("[{}] {} = {:#?}", $place, ::std::stringify!($value), &value);
+                ::std::eprintln!("[{}] {} = {:#?}", $location, ::std::stringify!($value), &value);
                 value
             }
         }
     };
-    ($place:literal; $($value:expr),+ $(,)?) => {
-        ($($crate::__dbg!($place; $value)),+,)
+    ($location:literal; $($value:expr),+ $(,)?) => {
+        ($($crate::__dbg!($location; $value)),+,)
     };
 }
 
@@ -154,8 +154,8 @@ macro_rules! __dbg {
 #[doc(hidden)]
 #[macro_export]
 macro_rules! __place {
-    ($place:literal) => {
-        $place
+    ($location:literal) => {
+        $location
     };
 }
 
@@ -326,7 +326,7 @@ pub extern "C" fn phalanx_cell_begin() {
             return elsewhere(info);
         }
         let message = info.payload_as_str().unwrap_or("a value that is no text");
-        if let Some(functions) = backtrace::wanted() {
+        if let Some(functions) = backtrace::user_functions() {
             std::eprint!("{functions}");
         }
         report_panic(message, &place(info.location()));

@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn warnings_are_shown_unless_more_is_wanted() {
+    fn warnings_are_shown_by_default() {
         assert!(shows(1) && shows(2) && !shows(3));
         show_up_to(4);
         assert!(shows(4) && !shows(5));

@@ -42,9 +42,9 @@ impl VariableStore {
     /// If the variable is missing, or was not checked before.
     #[inline(never)]
     pub fn take_variable<T: 'static>(&mut self, name: &str) -> T {
-        let taken = self.place(name).downcast_mut().and_then(Option::take);
+        let value = self.slot(name).downcast_mut().and_then(Option::take);
         self.remove(name);
-        match taken {
+        match value {
             Some(value) => value,
             None => changed_type(),
         }
@@ -58,7 +58,7 @@ impl VariableStore {
         if !self.variables.contains_key(name) {
             self.put_variable(name, Arc::new(create()));
         }
-        match self.place(name).downcast_ref::<Option<Arc<T>>>() {
+        match self.slot(name).downcast_ref::<Option<Arc<T>>>() {
             Some(Some(shared)) => Arc::clone(shared),
             _ => panic!("lazy_arc {name} changed type"),
         }
@@ -76,8 +76,8 @@ impl VariableStore {
 
     #[inline(never)]
     fn check(&mut self, name: &str, expected: TypeId) -> bool {
-        let there = self.variables.get(name);
-        if there.is_none_or(|variable| variable.as_ref().type_id() == expected) {
+        let stored = self.variables.get(name);
+        if stored.is_none_or(|variable| variable.as_ref().type_id() == expected) {
             return true;
         }
         // The kernel reports this to the user; evcxr's own message on stderr would be a duplicate.
@@ -87,9 +87,9 @@ impl VariableStore {
 
     /// Returns the slot of a variable.
     #[inline(never)]
-    fn place(&mut self, name: &str) -> &mut dyn Any {
+    fn slot(&mut self, name: &str) -> &mut dyn Any {
         match self.variables.get_mut(name) {
-            Some(place) => place.as_mut(),
+            Some(slot) => slot.as_mut(),
             None => panic!("Variable '{name}' has gone missing"),
         }
     }
@@ -125,17 +125,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_are_had_back_as_what_they_were() {
+    fn stored_variables_keep_their_types() {
         let mut store = VariableStore::default();
         store.put_variable("größe", vec![1, 2]);
         assert!(store.check_variable::<Vec<i32>>("größe"));
         assert!(!store.check_variable::<Vec<u8>>("größe"));
         assert!(store.check_variable::<u8>("nothing"), "it will be missing");
         assert_eq!(store.take_variable::<Vec<i32>>("größe"), [1, 2]);
-        let taken = panic::catch_unwind(panic::AssertUnwindSafe(|| {
+        let taken_again = panic::catch_unwind(panic::AssertUnwindSafe(|| {
             store.take_variable::<Vec<i32>>("größe")
         }));
-        assert!(taken.is_err(), "it is gone");
+        assert!(taken_again.is_err(), "it is gone");
         let first = store.lazy_arc("runtime", || 7);
         assert_eq!(store.lazy_arc("runtime", || 8), first);
         store.drop_variables(&["runtime", "nothing"]);

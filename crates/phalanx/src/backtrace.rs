@@ -21,7 +21,7 @@ const ENTRY: &str = "run_user_code_";
 
 /// The user's functions on the stack, the innermost first, if `RUST_BACKTRACE` is set to something
 /// other than 0.
-pub(crate) fn wanted() -> Option<String> {
+pub(crate) fn user_functions() -> Option<String> {
     std::env::var("RUST_BACKTRACE")
         .ok()
         .filter(|value| value != "0")?;
@@ -56,11 +56,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_users_functions_are_left() {
+    fn only_functions_of_cells_are_listed() {
         let backtrace = "\
    0: std::backtrace_rs::backtrace::libunwind::trace
              at /rustc/x/library/std/src/backtrace.rs:1:2
-   1: phalanx::backtrace::wanted
+   1: phalanx::backtrace::user_functions
    2: __rustc::rust_begin_unwind
    3: core::panicking::panic_fmt
    4: notebook::inner

@@ -236,7 +236,7 @@ pub(crate) enum LibraryError<'a> {
     Targets(&'a str),
     /// An engine that is not there.
     NoEngine {
-        wanted: &'a dyn fmt::Display,
+        target: &'a dyn fmt::Display,
         ids: &'a [EngineId],
     },
     /// The user was asked at the end of the input.
@@ -305,7 +305,7 @@ impl fmt::Display for LibraryError<'_> {
             }
             Self::File { path, error } => write!(f, "{} cannot be read: {error}", path.display()),
             Self::Targets(text) => write!(f, "\"{text}\" names no engines"),
-            Self::NoEngine { wanted, .. } => write!(f, "No such engine: {wanted}"),
+            Self::NoEngine { target, .. } => write!(f, "No such engine: {target}"),
             Self::InputEnded => f.write_str("the input ended"),
             Self::Silent(error) => write!(f, "the kernel does not answer: {error}"),
             Self::OtherReply(reply) => {
@@ -394,13 +394,13 @@ mod tests {
     use crate::function::{Parts, decode_parts};
 
     #[test]
-    fn an_error_is_what_a_function_gives_back() {
+    fn errors_can_be_returned_by_functions() {
         let error = Error::new(Failure::Usage {
             message: "größe".to_owned(),
             hint: None,
         });
-        let given: Result<u8, Error> = Err(error);
-        let parts = Parts::of(&given).unwrap();
-        assert_eq!(decode_parts::<Result<u8, Error>>(&parts), Ok(given));
+        let result: Result<u8, Error> = Err(error);
+        let parts = Parts::of(&result).unwrap();
+        assert_eq!(decode_parts::<Result<u8, Error>>(&parts), Ok(result));
     }
 }

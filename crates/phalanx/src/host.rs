@@ -165,14 +165,14 @@ struct Incoming {
 impl Incoming {
     /// Polls for a reply until [`LOOK`] has passed.
     fn soon(&mut self) -> io::Result<()> {
-        let began = Instant::now();
+        let started = Instant::now();
         self.stream.set_nonblocking(true)?;
         let read = loop {
             match self.read() {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => break read,
             }
-            if began.elapsed() > LOOK {
+            if started.elapsed() > LOOK {
                 break Ok(());
             }
             std::thread::yield_now();

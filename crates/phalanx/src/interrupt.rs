@@ -20,10 +20,10 @@ static ASKED: AtomicPtr<AtomicU32> = AtomicPtr::new(null_mut());
 /// }
 /// ```
 pub fn interrupted() -> bool {
-    let word = |place: &AtomicPtr<AtomicU32>| {
+    let word = |slot: &AtomicPtr<AtomicU32>| {
         // SAFETY: null, or a pointer that the runtime has passed to `phalanx_cell_page`, valid as
         // long as the process.
-        unsafe { place.load(Ordering::Relaxed).as_ref() }
+        unsafe { slot.load(Ordering::Relaxed).as_ref() }
     };
     if let Some(asked) = word(&ASKED) {
         asked.store(1, Ordering::Relaxed);
@@ -47,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cell_that_looks_says_so_and_reads_what_its_owner_writes() {
+    fn interrupt_check_is_recorded_and_reads_the_request() {
         static PAGE: [AtomicU32; 2] = [const { AtomicU32::new(0) }; 2];
         assert!(!interrupted());
         // SAFETY: both point to statics.

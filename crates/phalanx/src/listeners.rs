@@ -22,7 +22,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 pub(crate) type Callback = Box<dyn FnMut(&CommEvent) + Send>;
 
 /// The slot all libraries share; set by the runtime.
-static PLACE: AtomicPtr<AtomicPtr<c_void>> = AtomicPtr::new(null_mut());
+static SLOT: AtomicPtr<AtomicPtr<c_void>> = AtomicPtr::new(null_mut());
 
 #[derive(Default)]
 struct Listeners {
@@ -30,16 +30,16 @@ struct Listeners {
     /// only.
     callbacks: Mutex<BTreeMap<String, Vec<SharedListeners>>>,
     /// True while a callback is being called; callbacks do not process events themselves.
-    is_hearing: AtomicBool,
+    is_processing: AtomicBool,
     /// The widgets of an engine. Locked for single lookups or updates only.
-    here: Mutex<EngineWidgets>,
+    engine_widgets: Mutex<EngineWidgets>,
 }
 
 type SharedListeners = Arc<Mutex<Callback>>;
 
 /// The widgets of this process, if it is an engine's.
-pub(crate) fn here() -> Option<MutexGuard<'static, EngineWidgets>> {
-    listeners().map(|listeners| locked(&listeners.here))
+pub(crate) fn engine_widgets() -> Option<MutexGuard<'static, EngineWidgets>> {
+    listeners().map(|listeners| locked(&listeners.engine_widgets))
 }
 
 /// Adds a callback for a comm or a target.
@@ -80,21 +80,21 @@ pub(crate) fn forget(name: &str) {
 /// `InternalError` if the kernel does not answer.
 pub fn process_events() -> Result<usize, Error> {
     let mut count = 0;
-    while hear_one()? {
+    while process_event()? {
         count += 1;
     }
     Ok(count)
 }
 
 /// Takes one event and calls its callbacks; returns false if there was no event.
-fn hear_one() -> Result<bool, Error> {
+fn process_event() -> Result<bool, Error> {
     let Some(listeners) = listeners() else {
         return Ok(false);
     };
-    if listeners.is_hearing.swap(true, Ordering::AcqRel) {
+    if listeners.is_processing.swap(true, Ordering::AcqRel) {
         return Ok(false);
     }
-    let _hearing = CallbackGuard(&listeners.is_hearing);
+    let _guard = CallbackGuard(&listeners.is_processing);
     let event = match host::call(&CommRequest::NextEvent.into())? {
         HostReply::CommEvent(Some(event)) => event,
         HostReply::CommEvent(None) => return Ok(false),
@@ -122,24 +122,24 @@ impl Drop for CallbackGuard<'_> {
 }
 
 fn listeners() -> Option<&'static Listeners> {
-    let place = PLACE.load(Ordering::Acquire);
+    let slot = SLOT.load(Ordering::Acquire);
     // SAFETY: null, or a pointer set by the runtime, valid as long as the process.
-    let place = unsafe { place.as_ref() }?;
-    let mut found = place.load(Ordering::Acquire);
-    if found.is_null() {
-        let made = Box::into_raw(Box::<Listeners>::default()).cast();
-        match place.compare_exchange(null_mut(), made, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => found = made,
+    let slot = unsafe { slot.as_ref() }?;
+    let mut current = slot.load(Ordering::Acquire);
+    if current.is_null() {
+        let new = Box::into_raw(Box::<Listeners>::default()).cast();
+        match slot.compare_exchange(null_mut(), new, Ordering::AcqRel, Ordering::Acquire) {
+            Ok(_) => current = new,
             Err(other) => {
                 // SAFETY: created above and not shared yet.
-                drop(unsafe { Box::from_raw(made.cast::<Listeners>()) });
-                found = other;
+                drop(unsafe { Box::from_raw(new.cast::<Listeners>()) });
+                current = other;
             }
         }
     }
     // SAFETY: created above, here or in another cell's copy of this function, and never freed. All
     // access is synchronised.
-    unsafe { found.cast::<Listeners>().as_ref() }
+    unsafe { current.cast::<Listeners>().as_ref() }
 }
 
 fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -149,18 +149,18 @@ fn locked<T: ?Sized>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 
 /// Called by the runtime for every library it loads.
 #[unsafe(no_mangle)]
-pub extern "C" fn phalanx_cell_attach(place: *mut AtomicPtr<c_void>) {
-    PLACE.store(place, Ordering::Release);
+pub extern "C" fn phalanx_cell_attach(slot: *mut AtomicPtr<c_void>) {
+    SLOT.store(slot, Ordering::Release);
 }
 
 /// Called by the runtime between cells; handles one event, so that its outputs can be attributed to
 /// it.
 #[unsafe(no_mangle)]
 pub extern "C" fn phalanx_cell_hear() {
-    let heard = catch_unwind(AssertUnwindSafe(hear_one));
+    let result = catch_unwind(AssertUnwindSafe(process_event));
     let mut stdout = std::io::stdout().lock();
     // A cell that has closed its stdout cannot be written to.
-    if heard.is_err() {
+    if result.is_err() {
         let _ = writeln!(stdout, "EVCXR_PANIC_NOTIFICATION");
     }
     let _ = stdout.flush();

@@ -3,7 +3,7 @@
 
 use crate::Error;
 use crate::error::LibraryError;
-use crate::function::{Kept, LoadedCell, Parts, Read, Transferable, Write, loaded};
+use crate::function::{LoadedCell, Parts, Read, StoredValue, Transferable, Write, loaded};
 use phalanx_protocol::cell_crate::CELL_CRATE;
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;
@@ -14,7 +14,7 @@ type Store = Mutex<BTreeMap<String, Entry>>;
 
 struct Entry {
     type_name: String,
-    value: Kept,
+    value: StoredValue,
 }
 
 /// The reason why a name has no value of the requested type.
@@ -33,16 +33,16 @@ pub fn get<T: Transferable>(name: &str) -> Result<T, Error> {
         value = Some(T::deserialize(from)?);
         Ok(())
     })?;
-    value.ok_or_else(not_there)
+    value.ok_or_else(nothing_read)
 }
 
-fn not_there() -> Error {
+fn nothing_read() -> Error {
     LibraryError::NothingRead.into()
 }
 
 #[inline(never)]
-fn read(name: &str, wanted: &str, read: &mut Read<'_>) -> Result<(), Error> {
-    decode(name, wanted, read).map_err(|unknown| LibraryError::Namespace(&unknown.evalue).into())
+fn read(name: &str, type_name: &str, read: &mut Read<'_>) -> Result<(), Error> {
+    decode(name, type_name, read).map_err(|unknown| LibraryError::Namespace(&unknown.evalue).into())
 }
 
 /// Stores a value in this engine's namespace, for later functions and for `pull`.
@@ -84,7 +84,7 @@ pub fn remove(name: &str) -> bool {
     with(|store| store.remove(name).is_some())
 }
 
-pub(crate) fn put(name: &str, type_name: &str, value: Kept) {
+pub(crate) fn put(name: &str, type_name: &str, value: StoredValue) {
     changed();
     let entry = Entry {
         type_name: type_name.to_owned(),
@@ -93,28 +93,30 @@ pub(crate) fn put(name: &str, type_name: &str, value: Kept) {
     with(|store| store.insert(name.to_owned(), entry));
 }
 
-/// Deserializes the value of a name, which must be of type `wanted`.
-pub(crate) fn decode(name: &str, wanted: &str, read: &mut Read<'_>) -> Result<(), Unknown> {
-    kept(name, wanted)?.decode(read).map_err(|why| Unknown {
-        ename: "DeserializeError",
-        evalue: format!("'{name}' cannot be read as {}: {why}", plain(wanted)),
-    })
+/// Deserializes the value of a name, which must be of type `type_name`.
+pub(crate) fn decode(name: &str, type_name: &str, read: &mut Read<'_>) -> Result<(), Unknown> {
+    stored_value(name, type_name)?
+        .decode(read)
+        .map_err(|why| Unknown {
+            ename: "DeserializeError",
+            evalue: format!("'{name}' cannot be read as {}: {why}", plain(type_name)),
+        })
 }
 
-/// The serialized value of a name, if it is of type `wanted`.
-pub(crate) fn kept(name: &str, wanted: &str) -> Result<Kept, Unknown> {
+/// The serialized value of a name, if it is of type `type_name`.
+pub(crate) fn stored_value(name: &str, type_name: &str) -> Result<StoredValue, Unknown> {
     with(|store| {
         let entry = store.get(name).ok_or_else(|| Unknown {
             ename: "NameError",
             evalue: format!("name '{name}' is not defined on this engine"),
         })?;
-        if own(&entry.type_name) != own(wanted) {
+        if own(&entry.type_name) != own(type_name) {
             return Err(Unknown {
                 ename: "TypeError",
                 evalue: format!(
                     "'{name}' is of type {} on this engine, and {} is wanted",
                     plain(&entry.type_name),
-                    plain(wanted)
+                    plain(type_name)
                 ),
             });
         }
@@ -161,11 +163,11 @@ fn with<T>(act: impl FnOnce(&mut BTreeMap<String, Entry>) -> T) -> T {
     static ALONE: Store = Mutex::new(BTreeMap::new());
     let store = match loaded() {
         None => &ALONE,
-        Some(LoadedCell { shared: place, .. }) => {
-            let mut store = place.load(Ordering::Acquire).cast::<Store>();
+        Some(LoadedCell { shared: slot, .. }) => {
+            let mut store = slot.load(Ordering::Acquire).cast::<Store>();
             if store.is_null() {
                 let new = Box::into_raw(Box::new(Store::default()));
-                match place.compare_exchange(
+                match slot.compare_exchange(
                     std::ptr::null_mut(),
                     new.cast(),
                     Ordering::AcqRel,
@@ -192,7 +194,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_have_values_of_their_type_alone() {
+    fn values_are_read_by_name_and_type() {
         set("größe", &vec![1.5f64]).unwrap();
         assert_eq!(get::<Vec<f64>>("größe").unwrap(), [1.5]);
         let wrong = get::<Vec<f32>>("größe").unwrap_err().to_string();
@@ -206,7 +208,7 @@ mod tests {
     }
 
     #[test]
-    fn types_of_cells_have_the_name_they_were_given() {
+    fn types_of_cells_are_compared_without_crates() {
         let name = "alloc::vec::Vec<(notebook::Point, [core::option::Option<u8>; 3])>";
         assert_eq!(plain(name), "Vec<(Point, [Option<u8>; 3])>");
         let other = "alloc::vec::Vec<(notebook::a::Point, [core::option::Option<u8>; 3])>";

@@ -72,14 +72,14 @@ mod tests {
     opaque!(@clone Counted);
 
     #[test]
-    fn what_is_held_is_dropped_once() {
+    fn content_is_dropped_once() {
         let count = Arc::new(());
         let held = Counted::hold(Arc::clone(&count));
-        let again = held.clone();
+        let copy = held.clone();
         assert_eq!(Arc::strong_count(&count), 3);
         drop(held);
         assert_eq!(Arc::strong_count(&count), 2);
-        let content = again.release();
+        let content = copy.release();
         assert_eq!(Arc::strong_count(&count), 2);
         drop(content);
         assert_eq!(Arc::strong_count(&count), 1);

@@ -21,10 +21,10 @@ const INTERVAL: Duration = Duration::from_millis(100);
 /// If the number of items is not known, only the count is shown.
 pub fn progress<I: IntoIterator>(items: I) -> Progress<I::IntoIter> {
     let items = items.into_iter();
-    let (least, most) = items.size_hint();
+    let (lower, upper) = items.size_hint();
     Progress {
         items,
-        bar: Bar::new(most.filter(|most| *most == least)),
+        bar: Bar::new(upper.filter(|upper| *upper == lower)),
     }
 }
 
@@ -186,7 +186,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_iterated_over_is_unchanged() {
+    fn items_are_passed_through_unchanged() {
         let items: Vec<u32> = progress([1, 2, 3]).description("no kernel").collect();
         assert_eq!(items, [1, 2, 3]);
         assert_eq!(progress(0..5).len(), 5);

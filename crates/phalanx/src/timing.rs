@@ -104,10 +104,10 @@ impl fmt::Display for Measurement {
 
 /// A quantile of sorted values, interpolated between the two nearest.
 fn quantile(sorted: &[f64], part: f64) -> f64 {
-    let place = part * sorted.len().saturating_sub(1) as f64;
+    let position = part * sorted.len().saturating_sub(1) as f64;
     let at = |index: usize| sorted.get(index).copied().unwrap_or_default();
-    let (low, high) = (at(place.floor() as usize), at(place.ceil() as usize));
-    low + (high - low) * place.fract()
+    let (low, high) = (at(position.floor() as usize), at(position.ceil() as usize));
+    low + (high - low) * position.fract()
 }
 
 /// Formats a duration with three significant digits.
@@ -130,11 +130,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn median_spread_and_outliers() {
+    fn measurement_shows_median_spread_and_outliers() {
         let seconds = vec![10e-6, 11e-6, 12e-6, 13e-6, 90e-6];
-        let told = Measurement::new(1000, seconds).to_string();
+        let text = Measurement::new(1000, seconds).to_string();
         assert_eq!(
-            told,
+            text,
             "12.0 µs per loop: median of 5 runs, 1000 loops each; half of them within 11.0 µs … 13.0 µs; 1 outlier"
         );
         let one = Measurement::new(1, vec![2.0]).to_string();
@@ -145,7 +145,7 @@ mod tests {
     }
 
     #[test]
-    fn loops_are_added_until_a_run_takes_long_enough() {
+    fn loops_are_added_until_a_run_is_long_enough() {
         let mut runs = Vec::new();
         let measured = measure(None, Some(2), &mut |loops| {
             runs.push(loops);

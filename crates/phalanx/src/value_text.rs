@@ -37,12 +37,12 @@ impl Write for ValueText {
         if !self.is_whole {
             return Err(fmt::Error);
         }
-        let left = LIMIT.saturating_sub(self.text.len());
-        if part.len() <= left {
+        let room = LIMIT.saturating_sub(self.text.len());
+        if part.len() <= room {
             self.text.push_str(part);
             return Ok(());
         }
-        self.text.push_str(&part[..part.floor_char_boundary(left)]);
+        self.text.push_str(&part[..part.floor_char_boundary(room)]);
         self.is_whole = false;
         Err(fmt::Error)
     }
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn long_values_are_cut_between_characters_and_formatted_no_further() {
+    fn long_values_are_cut_at_characters_and_formatting_stops() {
         struct Endless(std::cell::Cell<usize>);
         impl fmt::Debug for Endless {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -96,7 +96,7 @@ mod tests {
     }
 
     #[test]
-    fn values_that_go_on_after_an_error_end_too() {
+    fn formatting_stops_despite_ignored_errors() {
         struct Stubborn;
         impl fmt::Debug for Stubborn {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -132,7 +132,7 @@ mod tests {
         clippy::needless_borrow,
         reason = "the reference is what chooses the trait"
     )]
-    fn whatever_a_type_allows_is_shown() {
+    fn values_are_shown_as_their_traits_allow() {
         let many = vec![1.0; 1_000_000];
         let text = (&ShownVariable(&many)).text();
         assert!(

@@ -1,7 +1,7 @@
 //! Serialized outcomes of tasks, in the order in which they arrive.
 
 use super::AsyncResultHandle;
-use super::ends::FinishedCounts;
+use super::finished::FinishedCounts;
 use crate::Error;
 use crate::function::{EncodedList, Read, read_frame};
 use crate::host::Frame;
@@ -23,7 +23,7 @@ pub(super) struct ArrivalsState {
     /// The list whose items are being yielded.
     list: Option<EncodedList>,
     /// The number of finished tasks per range; `None` before the first request.
-    ends: Option<FinishedCounts>,
+    finished: Option<FinishedCounts>,
     /// The next task to yield, if ordered.
     next: usize,
     /// Finished tasks that precede their turn.
@@ -40,7 +40,7 @@ impl Arrivals {
             lists,
             ready: VecDeque::new(),
             list: None,
-            ends: None,
+            finished: None,
             next: 0,
             early: HashSet::new(),
             failed: false,
@@ -69,7 +69,9 @@ impl Arrivals {
                 Some(Err(error)) => return Some(Err(error)),
                 Some(Ok(frame)) if self.lists => self.list = Some(EncodedList::of(frame)),
                 Some(Ok(frame)) => return Some(read_frame(&frame, type_name, read)),
-                None if self.failed || self.ends.as_ref().is_some_and(FinishedCounts::is_over) => {
+                None if self.failed
+                    || self.finished.as_ref().is_some_and(FinishedCounts::is_over) =>
+                {
                     return None;
                 }
                 None => {
@@ -86,13 +88,13 @@ impl Arrivals {
 impl ArrivalsState {
     /// Takes the tasks that have ended; waits for one if there is none.
     fn advance(&mut self) -> Result<(), Error> {
-        let ends = match &mut self.ends {
-            Some(ends) => ends,
-            None => self.ends.insert(FinishedCounts::of(&self.handle)?),
+        let finished = match &mut self.finished {
+            Some(finished) => finished,
+            None => self.finished.insert(FinishedCounts::of(&self.handle)?),
         };
-        let ended = match ends.is_over() {
+        let ended = match finished.is_over() {
             true => Vec::new(),
-            false => ends.next(&self.handle, None)?,
+            false => finished.next(&self.handle, None)?,
         };
         if !self.ordered {
             // Consecutive tasks are fetched in one request.

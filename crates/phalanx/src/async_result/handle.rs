@@ -449,11 +449,11 @@ impl AsyncResultHandle {
     /// Returns the tasks of each range that have ended beyond the first `seen`; waits for one.
     pub(crate) fn next_ended(
         &self,
-        seen: &[usize],
+        finished: &[usize],
         timeout: Option<Duration>,
     ) -> Result<Vec<usize>, Error> {
         let query = AsyncResultQuery::Next {
-            seen: seen.to_vec(),
+            seen: finished.to_vec(),
             timeout: timeout.map(|timeout| timeout.as_secs_f64()),
         };
         match self.ask(query)? {

@@ -11,7 +11,7 @@
 //! | `future.rs` | `.await` |
 
 mod arrivals;
-mod ends;
+mod finished;
 mod future;
 mod handle;
 mod iter;
@@ -269,7 +269,7 @@ impl<R: Transferable, S: Shape> AsyncResult<R, S> {
         when: ReturnWhen,
         timeout: Option<Duration>,
     ) -> Result<DoneAndPending<AsyncResult<R, S::Part>>, Error> {
-        let (done, pending) = ends::wait_when(&self.handle, when, timeout)?;
+        let (done, pending) = finished::wait_when(&self.handle, when, timeout)?;
         Ok((all(done), all(pending)))
     }
 }

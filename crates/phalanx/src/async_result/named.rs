@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_result_is_lost_with_its_last_name() {
+    fn result_is_dropped_with_its_last_name() {
         let first = NamedRanges::new(vec![range(9001), range(9002)]);
         let second = NamedRanges::new(vec![range(9002)]);
         drop(first);

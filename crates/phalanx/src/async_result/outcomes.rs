@@ -1,7 +1,7 @@
 //! Serialized outcomes of tasks: a cell compiles only the deserialization of its values.
 
 use super::Values;
-use super::ends::FinishedCounts;
+use super::finished::FinishedCounts;
 use super::handle::AsyncResultHandle;
 use crate::error::{Error, LibraryError};
 use crate::function::{Read, read_frame, read_list};
@@ -129,9 +129,9 @@ impl AsyncResultHandle {
     /// Like [`successes`](Self::successes), but returns as soon as a task has failed.
     #[inline(never)]
     pub(super) fn successes_unless_one_fails(&self) -> Result<Successes, Error> {
-        let mut ends = FinishedCounts::of(self)?;
-        while !ends.is_over() {
-            for task in ends.next(self, None)? {
+        let mut counts = FinishedCounts::of(self)?;
+        while !counts.is_over() {
+            for task in counts.next(self, None)? {
                 if let Some(Err(error)) = self.outcomes(task, task + 1, false)?.pop_back() {
                     return Err(error);
                 }

@@ -1,6 +1,6 @@
 //! Arguments of functions: values and references.
 
-use super::codec::{Kept, Parts, Taken, Write, put, take, word};
+use super::codec::{Parts, SerializedValue, StoredValue, Write, put, take, word};
 use crate::Error;
 use crate::opaque::opaque;
 use crate::shared::memory::{ALIGN, StableBytes};
@@ -211,9 +211,9 @@ fn write<T: Serialize + ?Sized>(to: &mut EncodedArgs, value: &T) {
 
 /// Implements `Argument` for types with the serialized form of the parameter's type.
 macro_rules! written {
-    ($([$($generic:tt)*] $given:ty => $param:ty, |$this:ident| $value:expr;)*) => {$(
+    ($([$($generic:tt)*] $arg:ty => $param:ty, |$this:ident| $value:expr;)*) => {$(
         #[diagnostic::do_not_recommend]
-        impl<$($generic)*> Argument<$param> for $given {
+        impl<$($generic)*> Argument<$param> for $arg {
             fn encode(&self, to: &mut EncodedArgs) {
                 let $this = self;
                 write(to, $value);
@@ -280,12 +280,12 @@ impl<A, X: Argument<A>> Arguments<(A,)> for X {
 }
 
 macro_rules! arguments {
-    ($($param:ident $given:ident),*) => {
-        impl<$($param, $given: Argument<$param>),*> Arguments<($($param,)*)> for ($($given,)*) {
+    ($($param:ident $arg:ident),*) => {
+        impl<$($param, $arg: Argument<$param>),*> Arguments<($($param,)*)> for ($($arg,)*) {
             #[allow(non_snake_case)]
             fn encode_all(&self, to: &mut EncodedArgs) {
-                let ($($given,)*) = self;
-                $($given.encode(to);)*
+                let ($($arg,)*) = self;
+                $($arg.encode(to);)*
             }
         }
     };
@@ -322,28 +322,28 @@ impl<'a> ArgumentBuffers<'a> {
 
 /// A received argument.
 pub(super) enum DecodedArgument<'a> {
-    Value(Taken<'a>),
+    Value(SerializedValue<'a>),
     Reference(&'a [u8]),
 }
 
 impl<'a> ArgumentReader<'a> {
     /// Copies or shares a value so that it outlives the call.
-    pub(super) fn keep(&self, value: Taken<'_>) -> Kept {
+    pub(super) fn keep(&self, value: SerializedValue<'_>) -> StoredValue {
         let chunk = |bytes: &[u8]| {
             let from = bytes
                 .as_ptr()
                 .addr()
                 .wrapping_sub(self.beside.bytes.as_ptr().addr());
-            let kept = self.beside.chunk.as_ref();
-            let kept = kept.and_then(|chunk| chunk.part(from..from.checked_add(bytes.len())?));
-            kept.unwrap_or_else(|| StableBytes::copy(bytes))
+            let chunk = self.beside.chunk.as_ref();
+            let chunk = chunk.and_then(|chunk| chunk.part(from..from.checked_add(bytes.len())?));
+            chunk.unwrap_or_else(|| StableBytes::copy(bytes))
         };
         let beside = match value.beside {
             OutOfBandSource::Chunk(beside) => beside,
             OutOfBandSource::Passing(bytes) => StableBytes::copy(bytes),
             OutOfBandSource::Areas(_) => StableBytes::copy(&[]),
         };
-        Kept::Chunks(chunk(value.bytes), beside)
+        StoredValue::Chunks(chunk(value.bytes), beside)
     }
 
     /// Takes the next argument; `None` if the data is truncated.
@@ -363,14 +363,14 @@ impl<'a> ArgumentReader<'a> {
                 .beside
                 .from(at)
                 .unwrap_or(OutOfBandSource::Passing(&[]));
-            return Some(DecodedArgument::Value(Taken { bytes, beside }));
+            return Some(DecodedArgument::Value(SerializedValue { bytes, beside }));
         }
         let end = at.checked_add(usize::try_from(word(self.rest)?).ok()?)?;
         self.rest = self.rest.get(8..)?;
-        let behind = self.beside.from(end.next_multiple_of(ALIGN));
-        Some(DecodedArgument::Value(Taken {
+        let rest = self.beside.from(end.next_multiple_of(ALIGN));
+        Some(DecodedArgument::Value(SerializedValue {
             bytes: self.beside.bytes.get(at..end)?,
-            beside: behind.unwrap_or(OutOfBandSource::Passing(&[])),
+            beside: rest.unwrap_or(OutOfBandSource::Passing(&[])),
         }))
     }
 }

@@ -84,14 +84,14 @@ pub struct ByValue;
 /// A function without captures that borrows the parameters marked by `M`.
 struct Lent<F, M>(F, PhantomData<M>);
 
-/// `lent!(ref P1, own P2)`: implementations for functions such as `fn(&P1, P2) -> R`.
-macro_rules! lent {
-    (@sorted [$($bound:tt)*] [$($mark:ty,)*] [$($held:ty,)*] [$($given:ty,)*] [$($call:expr,)*] [$($name:ident)*]) => {
+/// `impl_lent!(ref P1, own P2)`: implementations for functions such as `fn(&P1, P2) -> R`.
+macro_rules! impl_lent {
+    (@sorted [$($bound:tt)*] [$($mark:ty,)*] [$($held:ty,)*] [$($arg:ty,)*] [$($call:expr,)*] [$($name:ident)*]) => {
         #[cfg(not(rust_analyzer))]
         #[diagnostic::do_not_recommend]
         impl<F, R, $($bound)*> IntoFunction<($($held,)*), ($($mark,)*)> for F
         where
-            F: Fn($($given),*) -> R + Copy,
+            F: Fn($($arg),*) -> R + Copy,
             R: Transferable,
         {
             type Output = R;
@@ -117,7 +117,7 @@ macro_rules! lent {
 
         impl<F, R, $($bound)*> Invoke<($($held,)*)> for Lent<F, ($($mark,)*)>
         where
-            F: Fn($($given),*) -> R + Copy,
+            F: Fn($($arg),*) -> R + Copy,
             R: Transferable,
         {
             type Output = R;
@@ -132,46 +132,46 @@ macro_rules! lent {
             }
         }
     };
-    (@sort [$($bound:tt)*] [$($mark:tt)*] [$($held:tt)*] [$($given:tt)*] [$($call:tt)*] [$($name:ident)*] own $one:ident, $($rest:tt)*) => {
-        lent!(@sort [$($bound)* $one: Transferable,] [$($mark)* ByValue,] [$($held)* $one,] [$($given)* $one,] [$($call)* $one,] [$($name)* $one] $($rest)*);
+    (@sort [$($bound:tt)*] [$($mark:tt)*] [$($held:tt)*] [$($arg:tt)*] [$($call:tt)*] [$($name:ident)*] own $one:ident, $($rest:tt)*) => {
+        impl_lent!(@sort [$($bound)* $one: Transferable,] [$($mark)* ByValue,] [$($held)* $one,] [$($arg)* $one,] [$($call)* $one,] [$($name)* $one] $($rest)*);
     };
-    (@sort [$($bound:tt)*] [$($mark:tt)*] [$($held:tt)*] [$($given:tt)*] [$($call:tt)*] [$($name:ident)*] ref $one:ident, $($rest:tt)*) => {
-        lent!(@sort [$($bound)* $one: Lend + ?Sized,] [$($mark)* ByRef<$one>,] [$($held)* $one::Held,] [$($given)* &$one,] [$($call)* $one::lend(&$one),] [$($name)* $one] $($rest)*);
+    (@sort [$($bound:tt)*] [$($mark:tt)*] [$($held:tt)*] [$($arg:tt)*] [$($call:tt)*] [$($name:ident)*] ref $one:ident, $($rest:tt)*) => {
+        impl_lent!(@sort [$($bound)* $one: Lend + ?Sized,] [$($mark)* ByRef<$one>,] [$($held)* $one::Held,] [$($arg)* &$one,] [$($call)* $one::lend(&$one),] [$($name)* $one] $($rest)*);
     };
-    (@sort $bounds:tt $marks:tt $helds:tt $givens:tt $calls:tt $names:tt) => {
-        lent!(@sorted $bounds $marks $helds $givens $calls $names);
+    (@sort $bounds:tt $marks:tt $helds:tt $args:tt $calls:tt $names:tt) => {
+        impl_lent!(@sorted $bounds $marks $helds $args $calls $names);
     };
     ($($kind:tt $param:ident),*) => {
-        lent!(@sort [] [] [] [] [] [] $($kind $param,)*);
+        impl_lent!(@sort [] [] [] [] [] [] $($kind $param,)*);
     };
 }
 
-lent!(ref P1);
-lent!(ref P1, own P2);
-lent!(own P1, ref P2);
-lent!(ref P1, ref P2);
-lent!(ref P1, own P2, own P3);
-lent!(own P1, ref P2, own P3);
-lent!(own P1, own P2, ref P3);
-lent!(ref P1, ref P2, own P3);
-lent!(ref P1, own P2, ref P3);
-lent!(own P1, ref P2, ref P3);
-lent!(ref P1, ref P2, ref P3);
-lent!(ref P1, own P2, own P3, own P4);
-lent!(own P1, ref P2, own P3, own P4);
-lent!(own P1, own P2, ref P3, own P4);
-lent!(own P1, own P2, own P3, ref P4);
-lent!(ref P1, ref P2, own P3, own P4);
-lent!(ref P1, own P2, ref P3, own P4);
-lent!(ref P1, own P2, own P3, ref P4);
-lent!(own P1, ref P2, ref P3, own P4);
-lent!(own P1, ref P2, own P3, ref P4);
-lent!(own P1, own P2, ref P3, ref P4);
-lent!(ref P1, ref P2, ref P3, own P4);
-lent!(ref P1, ref P2, own P3, ref P4);
-lent!(ref P1, own P2, ref P3, ref P4);
-lent!(own P1, ref P2, ref P3, ref P4);
-lent!(ref P1, ref P2, ref P3, ref P4);
+impl_lent!(ref P1);
+impl_lent!(ref P1, own P2);
+impl_lent!(own P1, ref P2);
+impl_lent!(ref P1, ref P2);
+impl_lent!(ref P1, own P2, own P3);
+impl_lent!(own P1, ref P2, own P3);
+impl_lent!(own P1, own P2, ref P3);
+impl_lent!(ref P1, ref P2, own P3);
+impl_lent!(ref P1, own P2, ref P3);
+impl_lent!(own P1, ref P2, ref P3);
+impl_lent!(ref P1, ref P2, ref P3);
+impl_lent!(ref P1, own P2, own P3, own P4);
+impl_lent!(own P1, ref P2, own P3, own P4);
+impl_lent!(own P1, own P2, ref P3, own P4);
+impl_lent!(own P1, own P2, own P3, ref P4);
+impl_lent!(ref P1, ref P2, own P3, own P4);
+impl_lent!(ref P1, own P2, ref P3, own P4);
+impl_lent!(ref P1, own P2, own P3, ref P4);
+impl_lent!(own P1, ref P2, ref P3, own P4);
+impl_lent!(own P1, ref P2, own P3, ref P4);
+impl_lent!(own P1, own P2, ref P3, ref P4);
+impl_lent!(ref P1, ref P2, ref P3, own P4);
+impl_lent!(ref P1, ref P2, own P3, ref P4);
+impl_lent!(ref P1, own P2, ref P3, ref P4);
+impl_lent!(own P1, ref P2, ref P3, ref P4);
+impl_lent!(ref P1, ref P2, ref P3, ref P4);
 
 #[cfg(test)]
 mod tests {
@@ -188,38 +188,38 @@ mod tests {
     }
 
     #[test]
-    fn what_is_borrowed_travels_as_what_owns_it() {
+    fn borrowed_parameters_are_sent_as_owned_types() {
         assert_eq!(parameters(norm), type_name::<(Vec<f64>,)>());
         assert_eq!(parameters(|x: f64| x), type_name::<(f64,)>());
         assert_eq!(parameters(|x: &f64| *x), type_name::<(f64,)>());
         let three = |xs: &[f64], by: f64, names: &Vec<String>| names.len() as f64 * by * xs[0];
-        let wanted = type_name::<(Vec<f64>, f64, Vec<String>)>();
-        assert_eq!(parameters(three), wanted);
+        let expected = type_name::<(Vec<f64>, f64, Vec<String>)>();
+        assert_eq!(parameters(three), expected);
         let four = |_: u8, xs: &[u64], _: u8, ys: &[u64]| xs.len() + ys.len();
-        let wanted = type_name::<(u8, Vec<u64>, u8, Vec<u64>)>();
-        assert_eq!(parameters(four), wanted);
+        let expected = type_name::<(u8, Vec<u64>, u8, Vec<u64>)>();
+        assert_eq!(parameters(four), expected);
     }
 
     #[test]
-    fn functions_are_lent_what_has_come() {
-        fn call<F, M, P, R: Transferable>(_: F, given: P) -> R
+    fn functions_borrow_received_values() {
+        fn call<F, M, P, R: Transferable>(_: F, args: P) -> R
         where
             Lent<F, M>: Invoke<P, Output = R>,
             F: IntoFunction<P, M> + Copy,
         {
-            Lent::<F, M>(trampoline::zst_instance::<F>(), PhantomData).invoke(given)
+            Lent::<F, M>(trampoline::zst_instance::<F>(), PhantomData).invoke(args)
         }
         assert_eq!(call(norm, (vec![3.0, 4.0],)), 5.0);
         let scaled = |by: f64, xs: &[f64]| xs.iter().map(|x| by * x).collect::<Vec<_>>();
         assert_eq!(call(scaled, (2.0, vec![1.0, 2.0])), [2.0, 4.0]);
         let of_text = |text: &str, path: &Path| text.len() + path.as_os_str().len();
-        let given = ("größe".to_owned(), PathBuf::from("/tmp"));
-        let made = Lent::<_, (ByRef<str>, ByRef<Path>)>(of_text, PhantomData);
-        assert_eq!(made.invoke(given), 11);
+        let args = ("größe".to_owned(), PathBuf::from("/tmp"));
+        let lent = Lent::<_, (ByRef<str>, ByRef<Path>)>(of_text, PhantomData);
+        assert_eq!(lent.invoke(args), 11);
     }
 
     #[test]
-    fn tasks_may_borrow_too() {
+    fn tasks_borrow_received_values() {
         // Outside a cell, only the parameter types can be tested.
         let task = crate::task!([] |xs: &[f64], by: f64, text: &'static str,| xs.len() as f64 * by + text.len() as f64);
         fn takes<P>(_: &Result<Function<P, f64>, Error>) -> &'static str {

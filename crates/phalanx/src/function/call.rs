@@ -3,17 +3,17 @@
 //! Of this, a cell compiles only the serialization of its own types.
 
 use super::args::{ArgumentReader, DecodedArgument};
-use super::codec::{Kept, Parts, Read, Taken, Write, why_unread};
+use super::codec::{Parts, Read, SerializedValue, StoredValue, Write, why_unread};
 use super::decoder::Decoder;
 use super::encoder::Encoder;
-use super::frame::{given, given_kept};
+use super::frame::{stored_value_frame, value_frame};
 use crate::namespace::{self, plain};
 use crate::shared::out_of_band::{OutOfBandSource, OutOfBandWriter, reading, take_reason};
 use phalanx_protocol::native::value;
 
 /// A received call.
 pub struct ReceivedCall<'a> {
-    captures: Option<Taken<'a>>,
+    captures: Option<SerializedValue<'a>>,
     arguments: ArgumentReader<'a>,
     outcome: Result<Vec<u8>, CallError>,
 }
@@ -32,19 +32,19 @@ impl CallError {
         }
     }
 
-    fn argument(place: usize, type_name: &str, why: &str) -> Self {
-        let number = place + 1;
+    fn argument(index: usize, type_name: &str, reason: &str) -> Self {
+        let number = index + 1;
         Self::unread(format!(
-            "argument {number} cannot be read as {}: {why}",
+            "argument {number} cannot be read as {}: {reason}",
             plain(type_name)
         ))
     }
 
-    fn result(type_name: &str, why: &str) -> Self {
+    fn result(type_name: &str, reason: &str) -> Self {
         Self {
             ename: "SerializeError",
             evalue: format!(
-                "the result, a {}, cannot be serialised: {why}",
+                "the result, a {}, cannot be serialised: {reason}",
                 plain(type_name)
             ),
         }
@@ -52,7 +52,10 @@ impl CallError {
 }
 
 impl<'a> ReceivedCall<'a> {
-    pub(super) fn new(captures: Option<Taken<'a>>, arguments: ArgumentReader<'a>) -> Self {
+    pub(super) fn new(
+        captures: Option<SerializedValue<'a>>,
+        arguments: ArgumentReader<'a>,
+    ) -> Self {
         Self {
             captures,
             arguments,
@@ -66,9 +69,9 @@ impl<'a> ReceivedCall<'a> {
     }
 
     /// Records the error of a failed step and returns `None`.
-    fn ended<T>(&mut self, done: Result<T, CallError>) -> Option<T> {
-        match done {
-            Ok(done) => Some(done),
+    fn record<T>(&mut self, result: Result<T, CallError>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
             Err(failed) => {
                 self.outcome = Err(failed);
                 None
@@ -79,51 +82,53 @@ impl<'a> ReceivedCall<'a> {
     /// Deserializes the captures.
     #[inline(never)]
     pub(super) fn captures(&mut self, read: &mut Read<'_>) -> Option<()> {
-        let done = match self.captures.take() {
+        let result = match self.captures.take() {
             Some(captures) => captures.decode(read),
             None => Err("they are missing".to_owned()),
         };
-        let failed = |why| format!("the function's captures cannot be read: {why}");
-        self.ended(done.map_err(|why| CallError::unread(failed(why))))
+        let failed = |reason| format!("the function's captures cannot be read: {reason}");
+        self.record(result.map_err(|reason| CallError::unread(failed(reason))))
     }
 
-    /// Deserializes the next argument, that of parameter `place`, of type `type_name`.
+    /// Deserializes the next argument, that of parameter `index`, of type `type_name`.
     #[inline(never)]
     pub(super) fn argument(
         &mut self,
-        place: usize,
+        index: usize,
         type_name: &str,
         read: &mut Read<'_>,
     ) -> Option<()> {
-        let unread = |why: &str| CallError::argument(place, type_name, why);
-        let done = match self.arguments.next() {
+        let unread = |reason: &str| CallError::argument(index, type_name, reason);
+        let result = match self.arguments.next() {
             None => Err(unread("it is cut off")),
-            Some(DecodedArgument::Value(taken)) => taken.decode(read).map_err(|why| unread(&why)),
+            Some(DecodedArgument::Value(value)) => {
+                value.decode(read).map_err(|reason| unread(&reason))
+            }
             Some(DecodedArgument::Reference(name)) => {
                 let name = String::from_utf8_lossy(name);
-                let done = namespace::decode(&name, type_name, read);
-                done.map_err(|unknown| CallError {
+                let result = namespace::decode(&name, type_name, read);
+                result.map_err(|unknown| CallError {
                     ename: unknown.ename,
                     evalue: unknown.evalue,
                 })
             }
         };
-        self.ended(done)
+        self.record(result)
     }
 
     /// Takes the next argument in its serialized form.
-    pub(super) fn keep(&mut self, place: usize) -> Option<Kept> {
-        let done = match self.arguments.next() {
-            Some(DecodedArgument::Value(taken)) => Ok(self.arguments.keep(taken)),
-            _ => Err(CallError::argument(place, "a value", "it is cut off")),
+    pub(super) fn keep(&mut self, index: usize) -> Option<StoredValue> {
+        let result = match self.arguments.next() {
+            Some(DecodedArgument::Value(value)) => Ok(self.arguments.keep(value)),
+            _ => Err(CallError::argument(index, "a value", "it is cut off")),
         };
-        self.ended(done)
+        self.record(result)
     }
 
     /// Takes the next argument, a text.
-    pub(super) fn text(&mut self, place: usize) -> Option<String> {
+    pub(super) fn text(&mut self, index: usize) -> Option<String> {
         let mut text = None;
-        self.argument(place, "alloc::string::String", &mut |from| {
+        self.argument(index, "alloc::string::String", &mut |from| {
             text = Some(serde::Deserialize::deserialize(from)?);
             Ok(())
         })?;
@@ -134,20 +139,20 @@ impl<'a> ReceivedCall<'a> {
     #[inline(never)]
     pub(super) fn answer(&mut self, type_name: &str, write: &Write<'_>) -> Option<()> {
         let parts = Parts::after(vec![value::POSTCARD], write);
-        let parts = parts.map_err(|why| CallError::result(type_name, &why.to_string()));
-        let parts = self.ended(parts)?;
-        self.give(type_name, given(parts))
+        let parts = parts.map_err(|reason| CallError::result(type_name, &reason.to_string()));
+        let parts = self.record(parts)?;
+        self.set_reply(type_name, value_frame(parts))
     }
 
     /// Replies with a value that was kept in its serialized form.
-    pub(super) fn answer_kept(&mut self, kept: Kept) -> Option<()> {
-        self.give("value", given_kept(kept))
+    pub(super) fn reply_stored(&mut self, value: StoredValue) -> Option<()> {
+        self.set_reply("value", stored_value_frame(value))
     }
 
-    fn give(&mut self, type_name: &str, frame: std::io::Result<Vec<u8>>) -> Option<()> {
-        let failed = |why| format!("there is no memory to share it: {why}");
-        let given = frame.map_err(|why| CallError::result(type_name, &failed(why)));
-        self.outcome = Ok(self.ended(given)?);
+    fn set_reply(&mut self, type_name: &str, frame: std::io::Result<Vec<u8>>) -> Option<()> {
+        let failed = |reason| format!("there is no memory to share it: {reason}");
+        let frame = frame.map_err(|reason| CallError::result(type_name, &failed(reason)));
+        self.outcome = Ok(self.record(frame)?);
         Some(())
     }
 
@@ -159,9 +164,10 @@ impl<'a> ReceivedCall<'a> {
         type_names: [&str; 2],
         call: &dyn Fn(&mut ListItem<'_>) -> Option<()>,
     ) -> Option<()> {
-        let [given, given_back] = type_names.map(|name| format!("alloc::vec::Vec<{name}>"));
-        let Some(DecodedArgument::Value(Taken { bytes, beside })) = self.arguments.next() else {
-            return self.ended(Err(CallError::argument(0, &given, "it is cut off")));
+        let [list_type, result_type] = type_names.map(|name| format!("alloc::vec::Vec<{name}>"));
+        let Some(DecodedArgument::Value(SerializedValue { bytes, beside })) = self.arguments.next()
+        else {
+            return self.record(Err(CallError::argument(0, &list_type, "it is cut off")));
         };
         let mut item = ListItem {
             from: Decoder::of(bytes),
@@ -175,30 +181,30 @@ impl<'a> ReceivedCall<'a> {
         let count = match item.from.length() {
             Ok(count) => count,
             Err(unread) => {
-                let failed = CallError::argument(0, &given, &why_unread(&unread));
-                return self.ended(Err(failed));
+                let failed = CallError::argument(0, &list_type, &why_unread(&unread));
+                return self.record(Err(failed));
             }
         };
         item.to.number(count as u64);
         // Discards the reason of an earlier failure.
         let _ = take_reason();
-        let done = match (0..count).try_for_each(|_| call(&mut item)) {
+        let result = match (0..count).try_for_each(|_| call(&mut item)) {
             Some(()) => match item.from.rest().len() {
                 0 => Ok(()),
                 rest => {
-                    let why = format!("{rest} bytes are left over");
-                    Err(CallError::argument(0, &given, &why))
+                    let reason = format!("{rest} bytes are left over");
+                    Err(CallError::argument(0, &list_type, &reason))
                 }
             },
-            None if item.is_unread => Err(CallError::argument(0, &given, &item.failed)),
-            None => Err(CallError::result(&given_back, &item.failed)),
+            None if item.is_unread => Err(CallError::argument(0, &list_type, &item.failed)),
+            None => Err(CallError::result(&result_type, &item.failed)),
         };
-        self.ended(done)?;
+        self.record(result)?;
         let parts = Parts {
             bytes: item.to.into_bytes(),
             areas: item.writing.end(),
         };
-        self.give(&given_back, super::frame::given(parts))
+        self.set_reply(&result_type, value_frame(parts))
     }
 }
 
@@ -216,11 +222,11 @@ impl ListItem<'_> {
     /// Deserializes the item.
     #[inline(never)]
     pub(super) fn read(&mut self, read: &mut Read<'_>) -> Option<()> {
-        let done = match self.beside.clone() {
+        let result = match self.beside.clone() {
             Some(beside) => reading(beside, || read(&mut self.from)),
             None => read(&mut self.from),
         };
-        match done {
+        match result {
             Ok(()) => Some(()),
             Err(unread) => {
                 self.failed = why_unread(&unread);
@@ -236,8 +242,8 @@ impl ListItem<'_> {
         let written = self.writing.write(|| write(&mut self.to));
         match written {
             Ok(()) => Some(()),
-            Err(why) => {
-                self.failed = why.to_string();
+            Err(reason) => {
+                self.failed = reason.to_string();
                 None
             }
         }

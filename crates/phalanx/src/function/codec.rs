@@ -76,7 +76,7 @@ pub(super) fn why_unread(unread: &DecodeError) -> String {
 /// Deserializes a value within the same process.
 #[cfg(test)]
 pub(crate) fn decode_parts<T: DeserializeOwned>(parts: &Parts) -> Result<T, String> {
-    Kept::from(parts.clone()).value()
+    StoredValue::from(parts.clone()).value()
 }
 
 /// Deserializes the value of a task, of type `type_name`.
@@ -85,7 +85,7 @@ pub(crate) fn read_frame(frame: &Frame, type_name: &str, read: &mut Read<'_>) ->
     let done = match frame.split_first() {
         Some((&value::JSON, json)) => read_reply(json, type_name, read),
         Some((&value::POSTCARD, bytes)) => decode(bytes, read),
-        Some((&value::BESIDE, _)) => match Taken::of_value(frame) {
+        Some((&value::BESIDE, _)) => match SerializedValue::of_value(frame) {
             Some(taken) => taken.decode(read),
             None => Err("it is cut off".to_owned()),
         },
@@ -112,12 +112,12 @@ fn read_reply(json: &[u8], type_name: &str, read: &mut Read<'_>) -> Result<(), S
 }
 
 /// A received value.
-pub struct Taken<'a> {
+pub struct SerializedValue<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) beside: OutOfBandSource<'a>,
 }
 
-impl<'a> Taken<'a> {
+impl<'a> SerializedValue<'a> {
     /// Deserializes the value.
     #[inline(never)]
     pub(crate) fn decode(self, read: &mut Read<'_>) -> Result<(), String> {
@@ -148,7 +148,7 @@ impl<'a> Taken<'a> {
 }
 
 #[cfg(test)]
-impl Taken<'_> {
+impl SerializedValue<'_> {
     /// Deserializes the value.
     pub(crate) fn value<T: DeserializeOwned>(self) -> Result<T, String> {
         let mut value = None;
@@ -187,14 +187,14 @@ pub(super) fn cut<'a>(from: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
 
 /// A value that is kept in its serialized form.
 #[derive(Clone)]
-pub(crate) enum Kept {
+pub(crate) enum StoredValue {
     /// Serialized in this process.
     Parts(StableBytes, Arc<OutOfBandAreas>),
     /// Received from another process: the bytes and the out-of-band data.
     Chunks(StableBytes, StableBytes),
 }
 
-impl Kept {
+impl StoredValue {
     /// The bytes and the out-of-band data.
     pub(super) fn apart(self) -> (StableBytes, OutOfBandAreas) {
         match self {
@@ -215,12 +215,12 @@ impl Kept {
             Self::Parts(bytes, areas) => (&**bytes, OutOfBandSource::Areas(Arc::clone(areas))),
             Self::Chunks(bytes, beside) => (&**bytes, OutOfBandSource::Chunk(beside.clone())),
         };
-        Taken { bytes, beside }.decode(read)
+        SerializedValue { bytes, beside }.decode(read)
     }
 }
 
 #[cfg(test)]
-impl Kept {
+impl StoredValue {
     /// Deserializes the value.
     pub(crate) fn value<T: DeserializeOwned>(&self) -> Result<T, String> {
         let mut value = None;
@@ -232,7 +232,7 @@ impl Kept {
     }
 }
 
-impl From<Parts> for Kept {
+impl From<Parts> for StoredValue {
     fn from(parts: Parts) -> Self {
         Self::Parts(StableBytes::of(parts.bytes), Arc::new(parts.areas))
     }
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn values_are_written_as_postcard_writes_them() {
+    fn values_have_the_format_of_postcard() {
         let value = Everything {
             kinds: vec![
                 Kind::Nothing,
@@ -326,7 +326,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_value_of_the_type_is_refused() {
+    fn invalid_values_are_rejected() {
         let read = |bytes: &[u8]| Parts {
             bytes: bytes.to_vec(),
             ..Parts::default()
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_of_unknown_length_is_refused() {
+    fn list_of_unknown_length_is_rejected() {
         struct Unknown;
         impl Serialize for Unknown {
             fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
@@ -361,7 +361,7 @@ mod tests {
     }
 
     #[test]
-    fn what_an_engine_answers_to_a_cell_is_read_as_such_alone() {
+    fn kinds_of_replies_are_distinguished() {
         let reply = ExecuteReply {
             engine_id: None,
             execution_count: 3,

@@ -44,14 +44,18 @@ impl de::Error for DecodeError {
 
     #[cold]
     #[inline(never)]
-    fn invalid_type(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        decode_error(format_args!("invalid type: {found}, expected {expected}"))
+    fn invalid_type(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        decode_error(format_args!(
+            "invalid type: {unexpected}, expected {expected}"
+        ))
     }
 
     #[cold]
     #[inline(never)]
-    fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        decode_error(format_args!("invalid value: {found}, expected {expected}"))
+    fn invalid_value(unexpected: Unexpected<'_>, expected: &dyn Expected) -> Self {
+        decode_error(format_args!(
+            "invalid value: {unexpected}, expected {expected}"
+        ))
     }
 
     #[cold]
@@ -306,33 +310,45 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
 
     #[inline]
     fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        let left = self.length()?;
-        visitor.visit_seq(Elements { from: self, left })
+        let remaining = self.length()?;
+        visitor.visit_seq(Elements {
+            from: self,
+            remaining,
+        })
     }
 
     #[inline]
     fn deserialize_tuple<V: Visitor<'de>>(
         self,
-        left: usize,
+        remaining: usize,
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        visitor.visit_seq(Elements { from: self, left })
+        visitor.visit_seq(Elements {
+            from: self,
+            remaining,
+        })
     }
 
     #[inline]
     fn deserialize_tuple_struct<V: Visitor<'de>>(
         self,
         _: &'static str,
-        left: usize,
+        remaining: usize,
         visitor: V,
     ) -> Result<V::Value, DecodeError> {
-        visitor.visit_seq(Elements { from: self, left })
+        visitor.visit_seq(Elements {
+            from: self,
+            remaining,
+        })
     }
 
     #[inline]
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, DecodeError> {
-        let left = self.length()?;
-        visitor.visit_map(Elements { from: self, left })
+        let remaining = self.length()?;
+        visitor.visit_map(Elements {
+            from: self,
+            remaining,
+        })
     }
 
     #[inline]

@@ -6,15 +6,15 @@ use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 /// The remaining elements of a list, a tuple or a map.
 pub(super) struct Elements<'a, 'de> {
     pub(super) from: &'a mut Decoder<'de>,
-    pub(super) left: usize,
+    pub(super) remaining: usize,
 }
 
 impl Elements<'_, '_> {
     #[inline]
     fn is_next(&mut self) -> bool {
-        let left = self.left.checked_sub(1);
-        self.left = left.unwrap_or_default();
-        left.is_some()
+        let remaining = self.remaining.checked_sub(1);
+        self.remaining = remaining.unwrap_or_default();
+        remaining.is_some()
     }
 }
 
@@ -34,7 +34,7 @@ impl<'de> SeqAccess<'de> for Elements<'_, 'de> {
 
     #[inline]
     fn size_hint(&self) -> Option<usize> {
-        Some(self.left)
+        Some(self.remaining)
     }
 }
 
@@ -59,6 +59,6 @@ impl<'de> MapAccess<'de> for Elements<'_, 'de> {
 
     #[inline]
     fn size_hint(&self) -> Option<usize> {
-        Some(self.left)
+        Some(self.remaining)
     }
 }

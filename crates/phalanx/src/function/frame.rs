@@ -4,7 +4,7 @@
 //! the function's captures within these. Out-of-band data begins at the next multiple of 64 bytes.
 
 use super::args::{ArgumentBuffers, ArgumentReader, DecodedArgument, EncodedParts};
-use super::codec::{Kept, Parts, Taken, word};
+use super::codec::{Parts, SerializedValue, StoredValue, word};
 use crate::Error;
 use crate::error::LibraryError;
 use crate::shared::memory::{ALIGN, SegmentWriter, StableBytes, WrittenSegment};
@@ -31,15 +31,15 @@ impl Frames {
     /// `EnvironmentError` if there is no memory for them.
     pub(crate) fn of(captures: &Parts, tasks: Vec<EncodedParts>) -> Result<Self, Error> {
         let mut frames = Vec::with_capacity(tasks.len());
-        let mut filling = None;
+        let mut segment = None;
         // Large captures are written once, to a file that all tasks refer to.
         let len = captures.bytes.len() as u64 + captures.areas.len();
         if tasks.len() > 1 && len >= SEGMENT_THRESHOLD as u64 {
-            filling = SegmentWriter::begin();
+            segment = SegmentWriter::begin();
         }
-        let once = match &mut filling {
+        let once = match &mut segment {
             None => None,
-            Some(filling) => Some(written_once(captures, filling).map_err(no_memory)?),
+            Some(segment) => Some(written_once(captures, segment).map_err(no_memory)?),
         };
         for mut task in tasks {
             let captures_at = task.bytes.len() as u64;
@@ -54,13 +54,13 @@ impl Frames {
                 bytes: task.bytes,
                 areas: task.areas,
             };
-            let frame = match (&mut filling, once) {
-                (Some(filling), Some(_)) => whole.into_segment(filling, RepeatedData::Linked),
-                _ => whole.written(&mut filling, RepeatedData::Linked),
+            let frame = match (&mut segment, once) {
+                (Some(segment), Some(_)) => whole.into_segment(segment, RepeatedData::Linked),
+                _ => whole.written(&mut segment, RepeatedData::Linked),
             };
             frames.push(frame.map_err(no_memory)?);
         }
-        let file = filling
+        let file = segment
             .map(SegmentWriter::seal)
             .transpose()
             .map_err(no_memory)?;
@@ -72,7 +72,7 @@ impl Frames {
 }
 
 /// Writes captures that all tasks share; returns their offset and length in the file.
-fn written_once(captures: &Parts, filling: &mut SegmentWriter) -> io::Result<(u64, u64)> {
+fn written_once(captures: &Parts, segment: &mut SegmentWriter) -> io::Result<(u64, u64)> {
     let whole = FrameParts {
         head: [captures.bytes.len() as u64, 0]
             .map(u64::to_le_bytes)
@@ -80,7 +80,7 @@ fn written_once(captures: &Parts, filling: &mut SegmentWriter) -> io::Result<(u6
         bytes: captures.bytes.as_slice(),
         areas: captures.areas.clone(),
     };
-    let written = SegmentRef::from_bytes(&whole.into_segment(filling, RepeatedData::Written)?);
+    let written = SegmentRef::from_bytes(&whole.into_segment(segment, RepeatedData::Written)?);
     Ok(written.map_or((0, 0), |written| (written.offset, written.len)))
 }
 
@@ -89,18 +89,18 @@ fn written_once(captures: &Parts, filling: &mut SegmentWriter) -> io::Result<(u6
 /// # Errors
 /// If there is no memory for it.
 #[inline(never)]
-pub(super) fn given(parts: Parts) -> io::Result<Vec<u8>> {
+pub(super) fn value_frame(parts: Parts) -> io::Result<Vec<u8>> {
     let Parts { bytes, areas } = parts;
     let head = head(bytes.len(), &areas);
     into_frame(FrameParts { head, bytes, areas })
 }
 
-/// Like [`given`], for a value that was kept in its serialized form.
+/// Like [`value_frame`], for a value that was kept in its serialized form.
 ///
 /// # Errors
 /// If there is no memory for it.
-pub(super) fn given_kept(kept: Kept) -> io::Result<Vec<u8>> {
-    let (bytes, areas) = kept.apart();
+pub(super) fn stored_value_frame(value: StoredValue) -> io::Result<Vec<u8>> {
+    let (bytes, areas) = value.apart();
     let mut head = head(1 + bytes.len(), &areas);
     head.push(value::POSTCARD);
     into_frame(FrameParts { head, bytes, areas })
@@ -117,11 +117,11 @@ fn head(len: usize, areas: &OutOfBandAreas) -> Vec<u8> {
 }
 
 fn into_frame(whole: FrameParts<impl Deref<Target = [u8]>>) -> io::Result<Vec<u8>> {
-    let mut filling = None;
-    let frame = whole.written(&mut filling, RepeatedData::Written)?;
-    if let Some(filling) = filling {
+    let mut segment = None;
+    let frame = whole.written(&mut segment, RepeatedData::Written)?;
+    if let Some(segment) = segment {
         // The caller now owns the file descriptor.
-        let _ = filling.seal()?.into_file().map(File::into_raw_fd);
+        let _ = segment.seal()?.into_file().map(File::into_raw_fd);
     }
     Ok(frame)
 }
@@ -147,48 +147,50 @@ impl<B: Deref<Target = [u8]>> FrameParts<B> {
     /// memory files.
     fn written(
         mut self,
-        filling: &mut Option<SegmentWriter>,
-        again: RepeatedData,
+        segment: &mut Option<SegmentWriter>,
+        repeated: RepeatedData,
     ) -> io::Result<Vec<u8>> {
         let len = self.head.len() + self.bytes.len() + self.areas.len() as usize;
         if len >= SEGMENT_THRESHOLD {
-            if filling.is_none() {
-                *filling = SegmentWriter::begin();
+            if segment.is_none() {
+                *segment = SegmentWriter::begin();
             }
-            if let Some(filling) = filling {
-                return self.into_segment(filling, again);
+            if let Some(segment) = segment {
+                return self.into_segment(segment, repeated);
             }
         }
         self.head.extend_from_slice(&self.bytes);
         let base = self.head.len().next_multiple_of(ALIGN);
-        for (place, area) in self.areas.iter() {
-            self.head.resize(base + *place as usize, 0);
+        for (offset, area) in self.areas.iter() {
+            self.head.resize(base + *offset as usize, 0);
             self.head.extend_from_slice(area);
         }
         Ok(self.head)
     }
-}
 
-impl<B: Deref<Target = [u8]>> FrameParts<B> {
     /// Writes everything to the file; returns the reference to it.
-    fn into_segment(self, filling: &mut SegmentWriter, again: RepeatedData) -> io::Result<Vec<u8>> {
+    fn into_segment(
+        self,
+        segment: &mut SegmentWriter,
+        repeated: RepeatedData,
+    ) -> io::Result<Vec<u8>> {
         let len = self.head.len() + self.bytes.len();
         if self.areas.on_pages() {
-            filling.align_page(len.next_multiple_of(ALIGN) as u64);
+            segment.align_page(len.next_multiple_of(ALIGN) as u64);
         }
-        let from = filling.align();
-        filling.write(&self.head)?;
-        filling.write(&self.bytes)?;
+        let from = segment.align();
+        segment.write(&self.head)?;
+        segment.write(&self.bytes)?;
         let base = (from + len as u64).next_multiple_of(ALIGN as u64);
         let mut links = Vec::new();
-        for (place, area) in self.areas.iter() {
-            filling.go_to(base + place);
-            match again {
-                RepeatedData::Linked => links.extend(filling.write_once(area, from)?),
-                RepeatedData::Written => filling.write(area)?,
+        for (offset, area) in self.areas.iter() {
+            segment.seek(base + offset);
+            match repeated {
+                RepeatedData::Linked => links.extend(segment.write_once(area, from)?),
+                RepeatedData::Written => segment.write(area)?,
             }
         }
-        let mut bytes = filling.reference(from)?.to_bytes().to_vec();
+        let mut bytes = segment.reference(from)?.to_bytes().to_vec();
         bytes.extend(links.iter().flat_map(SegmentPart::to_bytes));
         Ok(bytes)
     }
@@ -267,21 +269,23 @@ impl<'a> ReceivedArguments<'a> {
     pub(super) fn apart<'b>(
         &'b self,
         beside: &'b ArgumentBuffers<'b>,
-    ) -> Option<(Option<Taken<'b>>, ArgumentReader<'b>)> {
+    ) -> Option<(Option<SerializedValue<'b>>, ArgumentReader<'b>)> {
         let bytes = self.bytes();
         let end = HEAD.checked_add(usize::try_from(word(bytes)?).ok()?)?;
-        let captures = usize::try_from(word(bytes.get(8..)?)?).ok()?;
+        let captures_at = usize::try_from(word(bytes.get(8..)?)?).ok()?;
         let bytes = bytes.get(HEAD..end)?;
         let reader = |rest| ArgumentReader { rest, beside };
-        let taken = match bytes.get(captures..)? {
+        let captures = match bytes.get(captures_at..)? {
             [] => None,
-            _ if self.captures.is_some() => Some(Taken::of_chunk(self.captures.as_ref()?)?),
+            _ if self.captures.is_some() => {
+                Some(SerializedValue::of_chunk(self.captures.as_ref()?)?)
+            }
             rest => match reader(rest).next()? {
-                DecodedArgument::Value(taken) => Some(taken),
+                DecodedArgument::Value(captures) => Some(captures),
                 DecodedArgument::Reference(_) => return None,
             },
         };
-        Some((taken, reader(bytes.get(..captures)?)))
+        Some((captures, reader(bytes.get(..captures_at)?)))
     }
 
     fn bytes(&self) -> &[u8] {
@@ -302,7 +306,7 @@ mod tests {
 
     fn argument<A: DeserializeOwned>(arguments: &mut ArgumentReader<'_>) -> Result<A, String> {
         match arguments.next() {
-            Some(DecodedArgument::Value(taken)) => taken.value(),
+            Some(DecodedArgument::Value(value)) => value.value(),
             _ => Err("it is cut off".to_owned()),
         }
     }
@@ -321,20 +325,20 @@ mod tests {
     }
 
     /// Reads a capture and two arguments as an engine does.
-    fn read_back(frame: &[u8]) -> (Vec<u64>, Vec<f64>, Shared<[f64]>, Kept) {
+    fn read_back(frame: &[u8]) -> (Vec<u64>, Vec<f64>, Shared<[f64]>, StoredValue) {
         let input = ReceivedArguments::open(frame).unwrap();
         let beside = input.beside().unwrap();
         let (captures, mut arguments) = input.apart(&beside).unwrap();
         let captures = captures.unwrap().value().unwrap();
         let list = argument(&mut arguments).unwrap();
         let shared = argument(&mut arguments).unwrap();
-        let kept = read_kept(&mut arguments);
+        let stored = read_stored(&mut arguments);
         assert!(argument::<u8>(&mut arguments).is_err());
-        (captures, list, shared, kept)
+        (captures, list, shared, stored)
     }
 
     #[test]
-    fn arguments_of_every_size_are_read_as_they_were_written() {
+    fn arguments_of_every_size_round_trip() {
         for items in [3, 5_000, 500_000] {
             let captures: Vec<u64> = (0..items / 2).collect();
             let list: Vec<f64> = (0..items).map(|i| i as f64).collect();
@@ -356,22 +360,22 @@ mod tests {
                 assert_eq!(read.2, shared);
                 assert_eq!(read.3.value::<Shared<[f64]>>().unwrap(), shared.slice(1..));
             }
-            let kept = read_back(&frames.frames[1]);
-            let gone = frames.frames[1].clone();
+            let stored = read_back(&frames.frames[1]);
+            let closed = frames.frames[1].clone();
             drop(frames);
             // A value that was read stays valid; nobody else can access the data once the sender
             // has dropped it.
-            assert_eq!(kept.2, shared);
+            assert_eq!(stored.2, shared);
             drop(shared);
             assert_eq!(
-                ReceivedArguments::open(&gone).is_err(),
-                SegmentRef::from_bytes(&gone).is_some()
+                ReceivedArguments::open(&closed).is_err(),
+                SegmentRef::from_bytes(&closed).is_some()
             );
         }
     }
 
     #[test]
-    fn large_captures_are_written_once_for_all_tasks() {
+    fn large_captures_are_written_once() {
         let captured: (Vec<u64>, Shared<[f64]>) =
             ((0..100_000).collect(), Shared::new(vec![0.25; 200_000]));
         let parts = Parts::of(&captured).unwrap();
@@ -392,12 +396,12 @@ mod tests {
             let (captures, mut arguments) = input.apart(&beside).unwrap();
             let read_back = captures.unwrap().value::<(Vec<u64>, Shared<[f64]>)>();
             assert_eq!(read_back.unwrap(), captured);
-            let given: u32 = argument(&mut arguments).unwrap();
-            assert_eq!(given as usize, number);
+            let value: u32 = argument(&mut arguments).unwrap();
+            assert_eq!(value as usize, number);
             // On another machine, the bytes of the task are followed by the captures.
             let own = StableBytes::open(&reference).unwrap();
-            let found = elsewhere(&own).unwrap();
-            let (offset, len) = (found.from, found.len);
+            let location = elsewhere(&own).unwrap();
+            let (offset, len) = (location.from, location.len);
             let captures = SegmentRef {
                 offset,
                 len,
@@ -406,7 +410,7 @@ mod tests {
             let mut sent = own.to_vec();
             sent.resize(sent.len().next_multiple_of(ALIGN), 0);
             let from = (sent.len() as u64).to_le_bytes();
-            sent[found.at..found.at + 8].copy_from_slice(&from);
+            sent[location.at..location.at + 8].copy_from_slice(&from);
             sent.extend_from_slice(&StableBytes::open(&captures).unwrap());
             let input = ReceivedArguments::open(&sent).unwrap();
             let beside = input.beside().unwrap();
@@ -417,7 +421,7 @@ mod tests {
     }
 
     #[test]
-    fn data_that_is_sent_again_is_not_written_again() {
+    fn repeated_data_is_not_written_again() {
         use std::os::unix::fs::MetadataExt;
         let table: Shared<[f64]> = (0..500_000).map(f64::from).collect();
         let other: Shared<[u64]> = (0..200_000).collect();
@@ -443,8 +447,8 @@ mod tests {
                 assert_eq!(captures.value::<Shared<[f64]>>().unwrap(), table);
             }
             assert_eq!(argument::<u32>(&mut arguments).unwrap(), number);
-            let kept = read_kept(&mut arguments);
-            let (one, back): (u8, Shared<[f64]>) = kept.value().unwrap();
+            let stored = read_stored(&mut arguments);
+            let (one, back): (u8, Shared<[f64]>) = stored.value().unwrap();
             assert_eq!((one, &back), (1, &table));
             let list: Vec<u32> = argument(&mut arguments).unwrap();
             assert_eq!(list, vec![number; 100_000]);
@@ -457,7 +461,7 @@ mod tests {
         assert_eq!(SegmentPart::all(&first.frames[0]), []);
         check(&first, 1);
         let large = allocated(&first);
-        // The receiver has opened it or not; the kept data is the sender's.
+        // The receiver has opened it or not; the data is the sender's.
         drop(first);
         let second = send(2, &Parts::default());
         assert_eq!(SegmentPart::all(&second.frames[0]).len(), 2);
@@ -468,14 +472,14 @@ mod tests {
         assert_eq!(SegmentPart::all(&third.frames[0]).len(), 3);
         check(&third, 3);
         // A result is a single file owned by its receiver.
-        let given = given(written(&table)).unwrap();
-        assert_eq!(SegmentPart::all(&given), []);
-        let back = from_value::<Shared<[f64]>>(&Frame::open(given).unwrap());
+        let frame = value_frame(written(&table)).unwrap();
+        assert_eq!(SegmentPart::all(&frame), []);
+        let back = from_value::<Shared<[f64]>>(&Frame::open(frame).unwrap());
         assert_eq!(back.unwrap(), table);
     }
 
     #[test]
-    fn values_are_read_as_they_were_given_back() {
+    fn values_round_trip() {
         type Value = (Vec<f64>, Shared<[u64]>);
         for items in [2, 5_000, 300_000] {
             let value: Value = (vec![0.5; items], (0..items as u64).collect());
@@ -488,30 +492,30 @@ mod tests {
                 // The file belongs to the caller.
                 reference.map(|file| std::fs::File::open(file.path()).unwrap());
             };
-            read(given(parts()).unwrap());
-            read(given_kept(Parts::of(&value).unwrap().into()).unwrap());
+            read(value_frame(parts()).unwrap());
+            read(stored_value_frame(Parts::of(&value).unwrap().into()).unwrap());
             let mut task = EncodedParts::default();
             task.value(Parts::of(&value).unwrap());
             let frames = Frames::of(&Parts::default(), vec![task]).unwrap();
             let input = ReceivedArguments::open(&frames.frames[0]).unwrap();
             let beside = input.beside().unwrap();
             let (_, mut arguments) = input.apart(&beside).unwrap();
-            let kept = read_kept(&mut arguments);
-            assert_eq!(kept.value::<Value>().unwrap(), value);
-            read(given_kept(kept).unwrap());
+            let stored = read_stored(&mut arguments);
+            assert_eq!(stored.value::<Value>().unwrap(), value);
+            read(stored_value_frame(stored).unwrap());
         }
-        assert_eq!(given(written(&7u8)).unwrap(), [value::POSTCARD, 7]);
+        assert_eq!(value_frame(written(&7u8)).unwrap(), [value::POSTCARD, 7]);
     }
 
-    fn read_kept(arguments: &mut ArgumentReader<'_>) -> Kept {
+    fn read_stored(arguments: &mut ArgumentReader<'_>) -> StoredValue {
         match arguments.next() {
-            Some(DecodedArgument::Value(taken)) => arguments.keep(taken),
+            Some(DecodedArgument::Value(value)) => arguments.keep(value),
             _ => panic!("it is cut off"),
         }
     }
 
     #[test]
-    fn arguments_that_are_cut_off_are_an_error() {
+    fn truncated_arguments_are_an_error() {
         let mut task = EncodedParts::default();
         task.value(Parts::of(&Shared::new(vec![1u8; 10_000])).unwrap());
         let frames = Frames::of(&Parts::default(), vec![task]).unwrap();

@@ -137,7 +137,7 @@ impl WithCaptures<(), ()> {
 }
 
 macro_rules! callable {
-    ($task:ident $($param:ident $place:literal),*) => {
+    ($task:ident $($param:ident $index:literal),*) => {
         #[diagnostic::do_not_recommend]
         impl<F, R, $($param),*> IntoFunction<($($param,)*)> for F
         where
@@ -239,7 +239,7 @@ macro_rules! callable {
         #[allow(unused_variables, unused_mut)]
         impl<$($param: Transferable),*> ParameterTypes for ($($param,)*) {
             fn read(from: &mut ReceivedCall<'_>) -> Option<Self> {
-                Some(($(argument::<$param>(from, $place)?,)*))
+                Some(($(argument::<$param>(from, $index)?,)*))
             }
 
             fn item(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
@@ -260,9 +260,9 @@ pub(super) trait ParameterTypes: Sized {
 }
 
 /// Deserializes the argument for the parameter at `place`.
-fn argument<A: DeserializeOwned>(from: &mut ReceivedCall<'_>, place: usize) -> Option<A> {
+fn argument<A: DeserializeOwned>(from: &mut ReceivedCall<'_>, index: usize) -> Option<A> {
     let mut argument = None;
-    from.argument(place, std::any::type_name::<A>(), &mut |from| {
+    from.argument(index, std::any::type_name::<A>(), &mut |from| {
         argument = Some(A::deserialize(from)?);
         Ok(())
     })?;

@@ -1,6 +1,6 @@
 //! A list returned by a task, read item by item.
 
-use super::codec::{Read, Taken, read_frame, unread, why_unread};
+use super::codec::{Read, SerializedValue, read_frame, unread, why_unread};
 use super::decoder::Decoder;
 use crate::Error;
 use crate::host::Frame;
@@ -26,7 +26,7 @@ impl EncodedList {
         type_name: &str,
         read: &mut Read<'_>,
     ) -> Option<Result<(), Error>> {
-        if self.rest.is_some_and(|(_, left)| left == 0) {
+        if self.rest.is_some_and(|(_, remaining)| remaining == 0) {
             return None;
         }
         let done = self.advance(read);
@@ -38,8 +38,8 @@ impl EncodedList {
     }
 
     fn advance(&mut self, read: &mut Read<'_>) -> Result<Option<()>, String> {
-        let Taken { bytes, beside } = taken(&self.frame)?;
-        let (at, left) = match self.rest {
+        let SerializedValue { bytes, beside } = serialized_value(&self.frame)?;
+        let (at, remaining) = match self.rest {
             Some(rest) => rest,
             None => {
                 let mut from = Decoder::of(bytes);
@@ -48,29 +48,29 @@ impl EncodedList {
             }
         };
         let mut from = Decoder::of(bytes.get(at..).unwrap_or_default());
-        let item = left.checked_sub(1);
+        let item = remaining.checked_sub(1);
         if item.is_some() {
             reading(beside, || read(&mut from)).map_err(|unread| why_unread(&unread))?;
         }
-        let left = item.unwrap_or_default();
+        let remaining = item.unwrap_or_default();
         match from.rest().len() {
-            rest if left == 0 && rest > 0 => Err(format!("{rest} bytes are left over")),
+            rest if remaining == 0 && rest > 0 => Err(format!("{rest} bytes are left over")),
             rest => {
-                self.rest = Some((bytes.len() - rest, left));
+                self.rest = Some((bytes.len() - rest, remaining));
                 Ok(item.map(|_| ()))
             }
         }
     }
 }
 
-fn taken(frame: &Frame) -> Result<Taken<'_>, String> {
+fn serialized_value(frame: &Frame) -> Result<SerializedValue<'_>, String> {
     match frame.split_first() {
-        Some((&value::POSTCARD, bytes)) => Ok(Taken {
+        Some((&value::POSTCARD, bytes)) => Ok(SerializedValue {
             bytes,
             beside: OutOfBandSource::Passing(&[]),
         }),
         Some((&value::BESIDE, _)) => {
-            Taken::of_value(frame).ok_or_else(|| "it is cut off".to_owned())
+            SerializedValue::of_value(frame).ok_or_else(|| "it is cut off".to_owned())
         }
         _ => Err("it is no list".to_owned()),
     }

@@ -79,8 +79,9 @@ impl Located {
     ) -> Result<Self, Error> {
         let single = single.map(trampoline::locate).transpose()?;
         let many = many.map(trampoline::locate).transpose()?;
-        let place = |found: &Option<(PathBuf, u64)>| found.as_ref().map(|(_, place)| *place);
-        let (singly, manifold) = (place(&single), place(&many));
+        let offset =
+            |location: &Option<(PathBuf, u64)>| location.as_ref().map(|(_, offset)| *offset);
+        let (singly, manifold) = (offset(&single), offset(&many));
         let (artifact, _) = single.or(many).ok_or(LibraryError::OtherCall)?;
         Ok(Self::hold(Location {
             name: short(name),
@@ -116,12 +117,12 @@ impl Location {
     }
 
     /// Returns the offset of the trampoline for single calls.
-    pub(crate) fn place(&self) -> Result<u64, Error> {
+    pub(crate) fn offset(&self) -> Result<u64, Error> {
         self.single.ok_or_else(|| LibraryError::OtherCall.into())
     }
 
     /// Returns the offset of the trampoline for lists of items.
-    pub(crate) fn place_for_items(&self) -> Result<u64, Error> {
+    pub(crate) fn offset_for_items(&self) -> Result<u64, Error> {
         self.many.ok_or_else(|| LibraryError::OtherCall.into())
     }
 }

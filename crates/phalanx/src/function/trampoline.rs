@@ -96,8 +96,8 @@ fn library_of(address: usize) -> Option<(usize, PathBuf)> {
         symbol_address: std::ptr::null_mut(),
     };
     // SAFETY: `info` is a valid destination.
-    let found = unsafe { dladdr(address as *const c_void, &mut info) } != 0;
-    if !found || info.file_name.is_null() {
+    let is_found = unsafe { dladdr(address as *const c_void, &mut info) } != 0;
+    if !is_found || info.file_name.is_null() {
         return None;
     }
     // SAFETY: the loader's name of a library is zero-terminated and lives as long as the library.
@@ -152,12 +152,12 @@ pub(super) unsafe extern "C" fn many<I: Invoke<P>, P: ParameterTypes + 'static>(
         let function = I::prepare(call)?;
         let names = [type_name::<P>(), type_name::<I::Output>()];
         call.each(names, &|item| {
-            let mut given = None;
+            let mut arguments = None;
             item.read(&mut |from| {
-                given = Some(P::item(from)?);
+                arguments = Some(P::item(from)?);
                 Ok(())
             })?;
-            let output = function.invoke(given?);
+            let output = function.invoke(arguments?);
             item.write(&|to| output.serialize(to))
         })
     };

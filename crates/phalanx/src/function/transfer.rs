@@ -23,8 +23,8 @@ unsafe extern "C" fn receive(input: *const u8, len: usize, to: *mut c_void, give
 unsafe extern "C" fn fetch(input: *const u8, len: usize, to: *mut c_void, give: ValueSink) {
     let act = |call: &mut ReceivedCall<'_>| {
         let (name, type_name) = (call.text(0)?, call.text(1)?);
-        match namespace::kept(&name, &type_name) {
-            Ok(kept) => call.answer_kept(kept),
+        match namespace::stored_value(&name, &type_name) {
+            Ok(value) => call.reply_stored(value),
             Err(unknown) => engine::raise(unknown.ename, unknown.evalue),
         }
     };

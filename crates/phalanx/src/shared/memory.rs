@@ -15,10 +15,10 @@ pub(crate) const ALIGN: usize = 64;
 
 /// The maximum number of files kept open for data that may be sent again; data beyond it is written
 /// again.
-const MOST_KEPT: usize = 64;
+const MAX_OPEN_FILES: usize = 64;
 
 /// The number of files currently kept open.
-static KEPT: AtomicUsize = AtomicUsize::new(0);
+static OPEN_FILES: AtomicUsize = AtomicUsize::new(0);
 
 /// Bytes that neither move nor change while a clone of this value lives.
 #[derive(Clone)]
@@ -33,7 +33,7 @@ pub struct StableBytes {
 struct WrittenData {
     start: usize,
     len: usize,
-    place: OnceLock<SealedPlace>,
+    location: OnceLock<SealedPlace>,
 }
 
 /// A sealed file, and an offset in it.
@@ -44,7 +44,7 @@ struct SealedPlace {
 
 impl Drop for SealedPlace {
     fn drop(&mut self) {
-        KEPT.fetch_sub(1, Ordering::Relaxed);
+        OPEN_FILES.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -80,7 +80,7 @@ impl StableBytes {
             Arc::new(WrittenData {
                 start: self.start.addr(),
                 len: self.len,
-                place: OnceLock::new(),
+                location: OnceLock::new(),
             })
         });
         self
@@ -90,28 +90,28 @@ impl StableBytes {
     /// processes.
     fn written(&self) -> Option<(Arc<File>, u64)> {
         let written = self.written.as_ref()?;
-        let place = written.place.get()?;
+        let location = written.location.get()?;
         let from = self.start.addr().checked_sub(written.start)?;
-        let offset = place.offset + from as u64;
+        let offset = location.offset + from as u64;
         (self.len >= SEGMENT_THRESHOLD && offset.is_multiple_of(PAGE as u64))
-            .then(|| (Arc::clone(&place.file), offset))
+            .then(|| (Arc::clone(&location.file), offset))
     }
 
     /// Records that all of it has been written to `file` at `offset`.
-    fn is_at(&self, file: &Arc<File>, offset: u64) {
+    fn record_location(&self, file: &Arc<File>, offset: u64) {
         let Some(written) = &self.written else {
             return;
         };
         let is_whole = (written.start, written.len) == (self.start.addr(), self.len);
-        if !is_whole || written.place.get().is_some() {
+        if !is_whole || written.location.get().is_some() {
             return;
         }
-        if KEPT.fetch_add(1, Ordering::Relaxed) >= MOST_KEPT {
-            KEPT.fetch_sub(1, Ordering::Relaxed);
+        if OPEN_FILES.fetch_add(1, Ordering::Relaxed) >= MAX_OPEN_FILES {
+            OPEN_FILES.fetch_sub(1, Ordering::Relaxed);
             return;
         }
         // If another thread was faster, this entry is dropped, which decrements the count.
-        let _ = written.place.set(SealedPlace {
+        let _ = written.location.set(SealedPlace {
             file: Arc::clone(file),
             offset,
         });
@@ -268,8 +268,8 @@ impl SegmentWriter {
     }
 
     /// Advances to an offset.
-    pub fn go_to(&mut self, place: u64) {
-        self.end = place;
+    pub fn seek(&mut self, offset: u64) {
+        self.end = offset;
     }
 
     /// Appends bytes.
@@ -297,16 +297,16 @@ impl SegmentWriter {
     pub fn seal(self) -> io::Result<WrittenSegment> {
         phalanx_segment::seal(&self.file)?;
         let file = Arc::new(self.file);
-        let again: u64 = self
+        let repeated: u64 = self
             .to_remember
             .iter()
             .map(|(data, _)| data.len as u64)
             .sum();
         // The whole file is kept for the data that may be sent again, so that data must be at least
         // half of it.
-        if again * 2 >= self.end {
+        if repeated * 2 >= self.end {
             for (data, offset) in self.to_remember {
-                data.is_at(&file, offset);
+                data.record_location(&file, offset);
             }
         }
         Ok(WrittenSegment {
@@ -321,7 +321,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_mapped_by_its_reference_and_needs_its_owner_no_more() {
+    fn mapped_file_outlives_its_owner() {
         let mut filling = SegmentWriter::begin().unwrap();
         filling.write(b"first").unwrap();
         let from = filling.align();

@@ -179,25 +179,26 @@ type SerializedShared<'a> = (&'a str, u64, u64, Option<u64>, RawItems<'a>);
 
 impl<T: Plain> Serialize for Shared<[T]> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let place = (self.chunk.len() >= BESIDE)
+        let offset = (self.chunk.len() >= BESIDE)
             .then(|| out_of_band::put(&self.chunk))
             .flatten();
-        let bytes = match place {
+        let bytes = match offset {
             Some(_) => &[],
             None => &*self.chunk,
         };
         let (size, count) = (size_of::<T>() as u64, self.count as u64);
-        let written: SerializedShared<'_> = (type_name::<T>(), size, count, place, RawItems(bytes));
+        let written: SerializedShared<'_> =
+            (type_name::<T>(), size, count, offset, RawItems(bytes));
         written.serialize(serializer)
     }
 }
 
 impl<'de, T: Plain> Deserialize<'de> for Shared<[T]> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let (name, size, count, place, Bytes(bytes)) =
+        let (name, size, count, offset, Bytes(bytes)) =
             <(String, u64, u64, Option<u64>, Bytes)>::deserialize(deserializer)?;
-        let wanted = (type_name::<T>(), size_of::<T>() as u64);
-        found(&name, size, count, place, bytes, wanted)
+        let expected = (type_name::<T>(), size_of::<T>() as u64);
+        check_bytes(&name, size, count, offset, bytes, expected)
             .and_then(|chunk| {
                 Self::checked(chunk, count as usize)
                     .ok_or_else(|| "there are fewer or more bytes than items".to_owned())
@@ -211,28 +212,28 @@ impl<'de, T: Plain> Deserialize<'de> for Shared<[T]> {
 
 /// Checks that the bytes found are `count` items of the expected type.
 #[inline(never)]
-fn found(
+fn check_bytes(
     name: &str,
     size: u64,
     count: u64,
-    place: Option<u64>,
+    offset: Option<u64>,
     bytes: Vec<u8>,
-    wanted: (&str, u64),
+    expected: (&str, u64),
 ) -> Result<StableBytes, String> {
     use crate::namespace::plain;
-    if (plain(name), size) != (plain(wanted.0), wanted.1) {
+    if (plain(name), size) != (plain(expected.0), expected.1) {
         return Err(format!(
             "it is of type Shared<[{}]> (items of {size} bytes), and Shared<[{}]> (of {}) is wanted",
             plain(name),
-            plain(wanted.0),
-            wanted.1
+            plain(expected.0),
+            expected.1
         ));
     }
-    match place {
+    match offset {
         None => Ok(StableBytes::copy(&bytes)),
-        Some(place) => size
+        Some(offset) => size
             .checked_mul(count)
-            .and_then(|len| out_of_band::take(place, len))
+            .and_then(|len| out_of_band::take(offset, len))
             .ok_or_else(|| "its out-of-band data is missing".to_owned()),
     }
 }
@@ -283,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn a_list_is_not_copied_and_neither_are_its_parts() {
+    fn lists_and_their_parts_share_memory() {
         let items = vec![1.5f64; 1000];
         let start = items.as_ptr();
         let shared = Shared::new(items);
@@ -299,7 +300,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_and_items_of_no_size_are_data_too() {
+    fn empty_lists_and_zero_sized_items_are_supported() {
         assert_eq!(there_and_back(&Shared::<[u8]>::default()).unwrap().len(), 0);
         let nothings = Shared::new(vec![[0u64; 0]; 5]);
         assert_eq!(there_and_back(&nothings).unwrap().len(), 5);
@@ -309,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn arrays_and_types_of_ones_own_are_plain() {
+    fn arrays_and_user_types_are_plain() {
         #[derive(Clone, Copy, Debug, PartialEq)]
         #[repr(C)]
         struct Particle {
@@ -329,7 +330,7 @@ mod tests {
     }
 
     #[test]
-    fn other_items_than_were_written_are_refused() {
+    fn other_item_types_are_rejected() {
         for count in [1, 10_000] {
             let parts = Parts::of(&Shared::new(vec![1.0f64; count])).unwrap();
             let error = decode_parts::<Shared<[i64]>>(&parts).unwrap_err();
@@ -343,7 +344,7 @@ mod tests {
     }
 
     #[test]
-    fn other_formats_have_all_of_it() {
+    fn other_formats_contain_the_data() {
         let shared: Shared<[u16]> = (0..10_000).collect();
         let json = serde_json::to_string(&shared).unwrap();
         let back: Shared<[u16]> = serde_json::from_str(&json).unwrap();
@@ -351,7 +352,7 @@ mod tests {
     }
 
     #[test]
-    fn few_items_are_shown_of_many() {
+    fn long_lists_are_abbreviated() {
         assert_eq!(format!("{:?}", Shared::new(vec![1, 2])), "[1, 2]");
         let many = format!("{:?}", Shared::new(vec![0u8; 1000]));
         assert!(many.ends_with("0, … 1000 in all]"), "{many}");

@@ -16,10 +16,10 @@ pub(crate) struct OutOfBandAreas {
 impl OutOfBandAreas {
     /// Adds data; returns its offset.
     pub fn add(&mut self, chunk: StableBytes) -> u64 {
-        let place = self.end;
-        self.end = (place + chunk.len() as u64).next_multiple_of(ALIGN as u64);
-        self.list.push((place, chunk));
-        place
+        let offset = self.end;
+        self.end = (offset + chunk.len() as u64).next_multiple_of(ALIGN as u64);
+        self.list.push((offset, chunk));
+        offset
     }
 
     /// Adds data that may have been written to a file before; returns its offset. It occupies whole
@@ -30,9 +30,9 @@ impl OutOfBandAreas {
         }
         self.on_pages = true;
         self.end = self.end.next_multiple_of(PAGE as u64);
-        let place = self.add(chunk);
+        let offset = self.add(chunk);
         self.end = self.end.next_multiple_of(PAGE as u64);
-        place
+        offset
     }
 
     /// Returns true if some of the data occupies whole pages.
@@ -51,12 +51,12 @@ impl OutOfBandAreas {
 
     /// Appends other data directly behind the existing data; returns its offset.
     pub fn append_here(&mut self, other: OutOfBandAreas) -> u64 {
-        let place = self.end;
+        let offset = self.end;
         let moved = other.list.into_iter();
         self.list
-            .extend(moved.map(|(at, chunk)| (place + at, chunk)));
-        self.end = place + other.end;
-        place
+            .extend(moved.map(|(start, chunk)| (offset + start, chunk)));
+        self.end = offset + other.end;
+        offset
     }
 
     /// The data with its offsets, in order.
@@ -192,13 +192,14 @@ pub(crate) fn reading<T>(source: OutOfBandSource<'_>, read: impl FnOnce() -> T) 
 
 /// The data of this length at an offset of the out-of-band data of the value that is being
 /// deserialized.
-pub(super) fn take(place: u64, len: u64) -> Option<StableBytes> {
-    let from = usize::try_from(place).ok()?;
+pub(super) fn take(offset: u64, len: u64) -> Option<StableBytes> {
+    let from = usize::try_from(offset).ok()?;
     let to = from.checked_add(usize::try_from(len).ok()?)?;
     READ.with_borrow(|source| match source.as_ref()? {
         ErasedSource::Areas(areas) => {
             let mut list = areas.list.iter();
-            let (_, chunk) = list.find(|(at, chunk)| *at == place && chunk.len() as u64 == len)?;
+            let (_, chunk) =
+                list.find(|(start, chunk)| *start == offset && chunk.len() as u64 == len)?;
             Some(chunk.clone())
         }
         ErasedSource::Chunk(chunk) => chunk.part(from..to),

@@ -19,9 +19,9 @@ pub(super) fn cell(value: &(impl Serialize + ?Sized)) -> String {
 }
 
 fn json(value: &(impl Serialize + ?Sized)) -> String {
-    let mut begun = PartialCell(Vec::new());
-    let written = serde_json::to_writer(&mut begun, value);
-    let mut text = String::from_utf8_lossy(&begun.0).into_owned();
+    let mut partial = PartialCell(Vec::new());
+    let written = serde_json::to_writer(&mut partial, value);
+    let mut text = String::from_utf8_lossy(&partial.0).into_owned();
     if written.is_err() {
         // The limit may have split a character.
         text.truncate(text.trim_end_matches('\u{fffd}').len());
@@ -108,7 +108,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_is_read_and_not_parsed() {
+    fn cell_text_is_read_without_parsing() {
         assert_eq!(cell(&1.0), "1.0");
         assert_eq!(cell(&f64::NAN), "NaN");
         assert_eq!(cell("a \"b\""), "a \"b\"");

@@ -181,7 +181,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn arrays_of_one_and_two_dimensions() {
+    fn arrays_of_one_and_two_dimensions_are_parsed() {
         let name = "ndarray::ArrayBase<ndarray::OwnedRepr<f64>, ndarray::Dim<[usize; 2]>>";
         assert!(may_be_table(name));
         let two = "[[1.0, 2.5],\n [3.0, -4.0]], shape=[2, 2], strides=[2, 1], layout=Cc (0x5)";
@@ -199,7 +199,7 @@ mod tests {
     }
 
     #[test]
-    fn matrices_column_by_column() {
+    fn matrices_are_parsed_by_column() {
         let name = "nalgebra::base::matrix::Matrix<f64, nalgebra::base::dimension::Dyn, …>";
         let table = |text| super::table(name, text).map(|table| table.to_plain());
         let shown = "2 × 3\n1.0  3.0  5.0\n2.0  4.0  6.5";
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn data_frames() {
+    fn data_frames_are_parsed() {
         let text = "shape: (2, 2)\n\
                     ┌─────┬─────┐\n\
                     │ a   ┆ b   │\n\

@@ -354,7 +354,7 @@ mod tests {
     }
 
     #[test]
-    fn structs_are_rows_in_their_own_order() {
+    fn structs_are_rows_in_field_order() {
         assert_eq!(
             shown(&CITIES.iter().collect::<Vec<_>>()),
             "name    people  area\nZürich  443037  87.9\nBasel   177595"
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_rows_only_those_that_are_shown_are_read() {
+    fn only_shown_rows_are_serialized() {
         let read = Cell::new(0);
         let many: Vec<Counted<'_>> = (0..100_000).map(|_| Counted(&read)).collect();
         let table = table(&many).unwrap();

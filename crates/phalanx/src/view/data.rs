@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_borrows_arrives_as_what_owns() {
+    fn borrowed_values_arrive_as_owned_types() {
         assert_eq!(pushed_type(type_name::<&str>()), "alloc::string::String");
         assert_eq!(pushed_type(type_name::<[u8]>()), "alloc::vec::Vec<u8>");
         assert_eq!(

@@ -329,7 +329,7 @@ mod tests {
     use crate::One;
 
     #[test]
-    fn views_are_shown_as_ipyparallel_shows_them() {
+    fn debug_format_is_that_of_ipyparallel() {
         let on = |engines: std::ops::Range<u32>| Some(engines.map(EngineId).collect());
         assert_eq!(
             format!("{:?}", DirectView::<One>::new(on(3..4))),

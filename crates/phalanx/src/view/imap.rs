@@ -37,7 +37,7 @@ opaque! {
 struct Calls {
     view: LoadBalancedView,
     function: Located,
-    most: usize,
+    max: usize,
     ordered: bool,
     cancelled: bool,
     under_way: VecDeque<AsyncResultHandle>,
@@ -61,15 +61,15 @@ where
     /// Sets the maximum number of pending items; by default the number of engines, and 0 for no
     /// limit.
     #[must_use]
-    pub fn max_outstanding(mut self, most: usize) -> Self {
-        self.window.limit(most);
+    pub fn max_outstanding(mut self, max: usize) -> Self {
+        self.window.limit(max);
         self
     }
 
     /// Sets whether results are yielded in the order of the input (the default) or as they arrive.
     #[must_use]
     pub fn ordered(mut self, ordered: bool) -> Self {
-        self.window.order(ordered);
+        self.window.set_ordered(ordered);
         self
     }
 
@@ -115,7 +115,7 @@ impl Window {
         Self::hold(Calls {
             view,
             function,
-            most: engines.max(1),
+            max: engines.max(1),
             ordered: true,
             cancelled: false,
             under_way: VecDeque::new(),
@@ -123,12 +123,12 @@ impl Window {
     }
 
     #[inline(never)]
-    fn limit(&mut self, most: usize) {
-        self.most = if most == 0 { usize::MAX } else { most };
+    fn limit(&mut self, max: usize) {
+        self.max = if max == 0 { usize::MAX } else { max };
     }
 
     #[inline(never)]
-    fn order(&mut self, ordered: bool) {
+    fn set_ordered(&mut self, ordered: bool) {
         self.ordered = ordered;
     }
 
@@ -139,7 +139,7 @@ impl Window {
 
     #[inline(never)]
     fn has_room(&self) -> bool {
-        !self.cancelled && self.under_way.len() < self.most
+        !self.cancelled && self.under_way.len() < self.max
     }
 
     #[inline(never)]

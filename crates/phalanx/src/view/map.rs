@@ -35,9 +35,9 @@ pub trait MapItem<A> {
 
 /// Implements `MapItem` for the types that convert into the parameter's type.
 macro_rules! items {
-    ($([$($generic:tt)*] $given:ty => $param:ty, |$this:ident| $value:expr;)*) => {$(
+    ($([$($generic:tt)*] $item:ty => $param:ty, |$this:ident| $value:expr;)*) => {$(
         #[diagnostic::do_not_recommend]
-        impl<$($generic)*> MapItem<$param> for $given {
+        impl<$($generic)*> MapItem<$param> for $item {
             fn item(self) -> $param {
                 let $this = self;
                 $value
@@ -84,7 +84,7 @@ opaque! {
 
 /// The content of [`Plan`].
 pub(super) struct PlannedMap {
-    place: MapPlacement,
+    placement: MapPlacement,
     label: Option<String>,
     chunksize: usize,
     ordered: bool,
@@ -206,9 +206,9 @@ impl Plan {
         Self::of(MapPlacement::Balanced(conditions), label)
     }
 
-    fn of(place: MapPlacement, label: Option<String>) -> Self {
+    fn of(placement: MapPlacement, label: Option<String>) -> Self {
         Self::hold(PlannedMap {
-            place,
+            placement,
             label,
             chunksize: 1,
             ordered: true,
@@ -247,7 +247,7 @@ impl Plan {
             return Ok(AsyncResultHandle::of_ranges(Vec::new()));
         }
         let plan = self.release();
-        let (placement, parts) = match plan.place {
+        let (placement, parts) = match plan.placement {
             MapPlacement::Direct(group) => {
                 let (engines, parts) = group.parts(count)?;
                 (ApplyPlacement::Engines(engines), parts)
@@ -309,7 +309,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn parts_are_those_of_ipyparallel() {
+    fn parts_are_split_as_in_ipyparallel() {
         assert_eq!(partition(10, 4), [0..3, 3..6, 6..8, 8..10]);
         assert_eq!(partition(2, 3), [0..1, 1..2, 2..2]);
     }

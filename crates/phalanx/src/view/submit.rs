@@ -55,27 +55,27 @@ impl Submit {
         let function = self.function;
         let mut references = Vec::new();
         let mut sizes = Vec::new();
-        let mut given = Vec::new();
+        let mut arguments = Vec::new();
         let offset = match self.args {
             Args::Shared(args) => {
-                given.push(args);
-                function.place()
+                arguments.push(args);
+                function.offset()
             }
             Args::Each(tasks) => {
-                given = tasks;
-                function.place()
+                arguments = tasks;
+                function.offset()
             }
             Args::Items(tasks) => {
                 for (items, count) in tasks {
                     let mut args = EncodedParts::default();
                     args.value(items);
-                    given.push(args);
+                    arguments.push(args);
                     sizes.push(count);
                 }
-                function.place_for_items()
+                function.offset_for_items()
             }
         }?;
-        for args in &mut given {
+        for args in &mut arguments {
             references.append(&mut args.references);
         }
         references.sort();
@@ -85,7 +85,7 @@ impl Submit {
             artifact: function.artifact().to_owned(),
             offset,
             placement: self.placement,
-            args: given.len(),
+            args: arguments.len(),
             sizes,
             label: self.label,
             references,
@@ -93,7 +93,7 @@ impl Submit {
             wait,
         };
         let request = HostRequest::from(CellRequest::Apply(Box::new(apply)));
-        let frames = Frames::of(function.captures(), given)?;
+        let frames = Frames::of(function.captures(), arguments)?;
         host::call_with(&request, &frames.frames)
     }
 }

@@ -42,9 +42,12 @@ impl IntoTargets for i32 {
 
     fn resolve(self, ids: &[EngineId]) -> Result<Vec<EngineId>, Error> {
         let Ok(id) = u32::try_from(self) else {
-            let place = self.unsigned_abs() as usize;
-            let found = ids.len().checked_sub(place).and_then(|at| ids.get(at));
-            return found.map(|id| vec![*id]).ok_or_else(|| no_such(self, ids));
+            let distance = self.unsigned_abs() as usize;
+            let id = ids
+                .len()
+                .checked_sub(distance)
+                .and_then(|index| ids.get(index));
+            return id.map(|id| vec![*id]).ok_or_else(|| no_such(self, ids));
         };
         EngineId(id).resolve(ids)
     }
@@ -70,15 +73,15 @@ macro_rules! slices {
             fn resolve(self, ids: &[EngineId]) -> Result<Vec<EngineId>, Error> {
                 let bound = |bound: std::ops::Bound<&i32>, from: bool| {
                     let count = ids.len();
-                    let place = |at: i32| match usize::try_from(at) {
-                        Ok(at) => at.min(count),
-                        Err(_) => count.saturating_sub(at.unsigned_abs() as usize),
+                    let index = |bound: i32| match usize::try_from(bound) {
+                        Ok(index) => index.min(count),
+                        Err(_) => count.saturating_sub(bound.unsigned_abs() as usize),
                     };
                     match bound {
-                        std::ops::Bound::Included(&at) if from => place(at),
+                        std::ops::Bound::Included(&bound) if from => index(bound),
                         std::ops::Bound::Included(&-1) => count,
-                        std::ops::Bound::Included(&at) => place(at.saturating_add(1)),
-                        std::ops::Bound::Excluded(&at) => place(at),
+                        std::ops::Bound::Included(&bound) => index(bound.saturating_add(1)),
+                        std::ops::Bound::Excluded(&bound) => index(bound),
                         std::ops::Bound::Unbounded if from => 0,
                         std::ops::Bound::Unbounded => count,
                     }
@@ -171,9 +174,12 @@ impl IntoTargets for &str {
     }
 }
 
-fn no_such(wanted: impl std::fmt::Display, ids: &[EngineId]) -> Error {
-    let wanted = &wanted;
-    LibraryError::NoEngine { wanted, ids }.into()
+fn no_such(target: impl std::fmt::Display, ids: &[EngineId]) -> Error {
+    LibraryError::NoEngine {
+        target: &target,
+        ids,
+    }
+    .into()
 }
 
 #[cfg(test)]
@@ -182,12 +188,12 @@ mod tests {
 
     fn of(targets: impl IntoTargets) -> Vec<u32> {
         let ids = [0, 2, 5, 7].map(EngineId);
-        let found = targets.resolve(&ids).unwrap_or_default();
-        found.into_iter().map(|id| id.0).collect()
+        let engines = targets.resolve(&ids).unwrap_or_default();
+        engines.into_iter().map(|id| id.0).collect()
     }
 
     #[test]
-    fn engines_are_named_as_in_python() {
+    fn indices_and_ranges_are_those_of_python() {
         assert_eq!((of(5), of(-1), of(1)), (vec![5], vec![7], vec![]));
         assert_eq!(
             (of(1..3), of(..-1), of(-2..)),

@@ -74,7 +74,7 @@ pub(super) fn answer(request: CommRequest) -> Option<HostReply> {
             "phalanx: a widget on an engine is only shown; one that users operate must be created in the notebook's own cells, without %%px"
         );
     }
-    let reply = listeners::here()?.answer(request);
+    let reply = listeners::engine_widgets()?.answer(request);
     if changes {
         refresh();
     }
@@ -89,14 +89,14 @@ pub(super) fn display(widget: &Model) {
         bundle: widget.bundle(),
     };
     send(&shown, false);
-    if let Some(mut here) = listeners::here() {
-        here.shown.push(shown);
+    if let Some(mut widgets) = listeners::engine_widgets() {
+        widgets.shown.push(shown);
     }
 }
 
 fn refresh() {
     // Rendering a widget reads its state and its children's, so the lock must not be held.
-    let Some(all) = listeners::here().map(|here| here.shown.clone()) else {
+    let Some(all) = listeners::engine_widgets().map(|widgets| widgets.shown.clone()) else {
         return;
     };
     for mut shown in all {
@@ -106,8 +106,8 @@ fn refresh() {
         }
         shown.bundle = now;
         send(&shown, true);
-        if let Some(mut here) = listeners::here() {
-            let mut known = here.shown.iter_mut();
+        if let Some(mut widgets) = listeners::engine_widgets() {
+            let mut known = widgets.shown.iter_mut();
             if let Some(known) = known.find(|known| known.display == shown.display) {
                 *known = shown;
             }
@@ -143,23 +143,24 @@ mod tests {
     }
 
     #[test]
-    fn the_state_of_a_widget_is_what_was_set_last() {
-        let mut here = EngineWidgets::default();
-        here.answer(CommRequest::Open {
+    fn state_is_the_last_update() {
+        let mut widgets = EngineWidgets::default();
+        widgets.answer(CommRequest::Open {
             target: "jupyter.widget".to_owned(),
             comms: vec![message("a", json!({"state": {"value": 1, "max": 9}}))],
         });
         let update = json!({"method": "update", "state": {"value": 2}});
-        here.answer(CommRequest::Send(message("a", update.clone())));
-        here.answer(CommRequest::Send(message("unknown", update)));
-        let state =
-            |here: &mut EngineWidgets| match here.answer(CommRequest::State(CommId::new("a"))) {
-                HostReply::CommState(state) => state,
-                other => panic!("{other:?}"),
-            };
+        widgets.answer(CommRequest::Send(message("a", update.clone())));
+        widgets.answer(CommRequest::Send(message("unknown", update)));
+        let state = |widgets: &mut EngineWidgets| match widgets
+            .answer(CommRequest::State(CommId::new("a")))
+        {
+            HostReply::CommState(state) => state,
+            other => panic!("{other:?}"),
+        };
         let expected = object(json!({"value": 2, "max": 9}));
-        assert_eq!(state(&mut here), Some(expected));
-        here.answer(CommRequest::Close(vec![CommId::new("a")]));
-        assert_eq!(state(&mut here), None);
+        assert_eq!(state(&mut widgets), Some(expected));
+        widgets.answer(CommRequest::Close(vec![CommId::new("a")]));
+        assert_eq!(state(&mut widgets), None);
     }
 }

@@ -78,9 +78,9 @@ fn control(name: &str, state: &Map<String, Value>) -> Option<String> {
             format!("{} {}", input("range", &range), escape(&value))
         }
         "IntRangeSlider" | "FloatRangeSlider" => {
-            let ends = state.get("value").and_then(Value::as_array)?;
-            let ends: Vec<String> = ends.iter().map(shown).collect();
-            escape(&ends.join(" – "))
+            let bounds = state.get("value").and_then(Value::as_array)?;
+            let bounds: Vec<String> = bounds.iter().map(shown).collect();
+            escape(&bounds.join(" – "))
         }
         "Checkbox" => {
             let ticked = if value == "true" { " checked" } else { "" };
@@ -196,7 +196,7 @@ mod tests {
     use serde_json::json;
 
     #[test]
-    fn what_is_shown_without_widgets() {
+    fn widgets_have_text_and_html_fallbacks() {
         let of = |state, children| super::of(&object(state), children);
         let slider = json!({"_model_name": "IntSliderModel", "value": 3, "min": 0, "max": 9,
                             "description": ""});

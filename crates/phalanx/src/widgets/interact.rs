@@ -58,14 +58,14 @@ where
         });
     };
     let run: Arc<Mutex<dyn FnMut() + Send>> = Arc::new(Mutex::new(run));
-    let again = |run: &Arc<Mutex<dyn FnMut() + Send>>| {
+    let rerun = |run: &Arc<Mutex<dyn FnMut() + Send>>| {
         let mut run = run.lock().unwrap_or_else(PoisonError::into_inner);
         run();
     };
-    again(&run);
+    rerun(&run);
     for observe in observers {
         let run = Arc::clone(&run);
-        observe(Box::new(move || again(&run)));
+        observe(Box::new(move || rerun(&run)));
     }
 }
 

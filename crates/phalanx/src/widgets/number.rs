@@ -231,7 +231,7 @@ macro_rules! range {
 
             /// The range selected in the frontends.
             pub fn value(&self) -> RangeInclusive<$number> {
-                ends(&self.0.get("value"), $read)
+                range_of(&self.0.get("value"), $read)
             }
 
             /// Selects another range.
@@ -245,7 +245,7 @@ macro_rules! range {
                 &self,
                 mut callback: impl FnMut(RangeInclusive<$number>) + Send + 'static,
             ) {
-                let callback = move |value: &Value| callback(ends(value, $read));
+                let callback = move |value: &Value| callback(range_of(value, $read));
                 self.0.on_change("value", Box::new(callback));
             }
         }
@@ -295,7 +295,7 @@ fn two_handles(mut state: Value, value: Value) -> Value {
     state
 }
 
-fn ends<N>(value: &Value, read: fn(&Value) -> N) -> RangeInclusive<N> {
+fn range_of<N>(value: &Value, read: fn(&Value) -> N) -> RangeInclusive<N> {
     let end = |at: usize| value.get(at).map_or_else(|| read(&Value::Null), read);
     end(0)..=end(1)
 }

@@ -192,7 +192,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dates_travel_in_parts() {
+    fn dates_are_sent_in_parts() {
         let day = NaiveDate::from_ymd_opt(2026, 1, 31);
         assert_eq!(parts(day), json!({"year": 2026, "month": 0, "date": 31}));
         assert_eq!(date(&parts(day)), day);

@@ -132,7 +132,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn bytes_are_those_of_their_file() {
+    fn contents_belong_to_their_files() {
         let value = json!([{"name": "a.csv", "type": "text/csv"}, {"name": "b"}]);
         let at = |index: usize, key: &str| vec![json!("value"), json!(index), json!(key)];
         let buffers = [
@@ -141,14 +141,14 @@ mod tests {
             (at(9, "content"), Buffer(vec![9])),
             (at(0, "other"), Buffer(vec![8])),
         ];
-        let found = files(&value, buffers);
+        let read = files(&value, buffers);
         let file = |name: &str, media_type: &str, content: &[u8]| UploadedFile {
             name: name.to_owned(),
             media_type: media_type.to_owned(),
             content: content.to_owned(),
         };
         assert_eq!(
-            found,
+            read,
             [file("a.csv", "text/csv", &[1]), file("b", "", &[2, 3])]
         );
         assert!(files(&Value::Null, Vec::new()).is_empty());

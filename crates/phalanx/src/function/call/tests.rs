@@ -4,7 +4,7 @@ use crate::function::args::{Arguments, EncodedArgs, EncodedParts, Reference};
 use crate::function::codec::Parts;
 use crate::function::codec::read_frame;
 use crate::function::frame::Frames;
-use crate::function::frame::given;
+use crate::function::frame::value_frame;
 use crate::function::invoke::{WithCaptures, WithoutCaptures};
 use crate::function::list::EncodedList;
 use crate::function::trampoline::{many, single};
@@ -25,21 +25,21 @@ unsafe extern "C" fn keep(to: *mut c_void, bytes: *const u8, len: usize) {
 /// Calls a function as an engine does.
 fn call(function: Trampoline, captures: &Parts, args: EncodedParts) -> Vec<u8> {
     let frames = Frames::of(captures, vec![args]).unwrap();
-    let (frame, mut given) = (&frames.frames[0], Vec::new());
+    let (frame, mut reply) = (&frames.frames[0], Vec::new());
     // SAFETY: the bytes are valid during the call, and `keep` expects a `Vec`.
-    unsafe { function(frame.as_ptr(), frame.len(), (&raw mut given).cast(), keep) };
-    given
+    unsafe { function(frame.as_ptr(), frame.len(), (&raw mut reply).cast(), keep) };
+    reply
 }
 
-fn arguments<P>(given: impl Arguments<P>) -> EncodedParts {
+fn arguments<P>(arguments: impl Arguments<P>) -> EncodedParts {
     let mut to = EncodedArgs::new();
-    given.encode_all(&mut to);
+    arguments.encode_all(&mut to);
     to.finish().unwrap()
 }
 
-fn value_of<T: DeserializeOwned>(given: Vec<u8>) -> T {
+fn value_of<T: DeserializeOwned>(reply: Vec<u8>) -> T {
     let mut value = None;
-    let frame = Frame::open(given).unwrap();
+    let frame = Frame::open(reply).unwrap();
     let read = read_frame(&frame, "a value", &mut |from| {
         value = Some(T::deserialize(from)?);
         Ok(())
@@ -48,9 +48,9 @@ fn value_of<T: DeserializeOwned>(given: Vec<u8>) -> T {
     value.unwrap()
 }
 
-fn failure(given: &[u8]) -> CallFailure {
-    assert_eq!(given[0], value::RAISED);
-    serde_json::from_slice(&given[1..]).unwrap()
+fn failure(reply: &[u8]) -> CallFailure {
+    assert_eq!(reply[0], value::RAISED);
+    serde_json::from_slice(&reply[1..]).unwrap()
 }
 
 type Both = (u64, String);
@@ -68,21 +68,21 @@ fn joined(number: u64, text: String) -> (String, u64) {
 }
 
 #[test]
-fn a_function_is_called_with_what_it_is_given() {
+fn function_is_called_with_its_arguments() {
     let [once, each] = trampolines(joined);
-    let given = call(once, &Parts::default(), arguments::<Both>((7u64, "größe ")));
-    assert_eq!(value_of::<(String, u64)>(given), ("größe 7".to_owned(), 7));
+    let reply = call(once, &Parts::default(), arguments::<Both>((7u64, "größe ")));
+    assert_eq!(value_of::<(String, u64)>(reply), ("größe 7".to_owned(), 7));
     let items: Vec<(u64, &str)> = vec![(1, "a"), (300, "b"), (3, "")];
     let mut args = EncodedParts::default();
     args.value(Parts::of(&items).unwrap());
-    let given = call(each, &Parts::default(), args);
-    let wanted = [("a1", 1), ("b300", 300), ("3", 3)];
-    let wanted = wanted.map(|(text, number)| (text.to_owned(), number));
-    assert_eq!(value_of::<Vec<(String, u64)>>(given), wanted);
+    let reply = call(each, &Parts::default(), args);
+    let expected = [("a1", 1), ("b300", 300), ("3", 3)];
+    let expected = expected.map(|(text, number)| (text.to_owned(), number));
+    assert_eq!(value_of::<Vec<(String, u64)>>(reply), expected);
 }
 
 #[test]
-fn why_a_function_is_not_called_is_said() {
+fn failed_calls_report_the_reason() {
     let [once, each] = trampolines(joined);
     let mut args = EncodedParts::default();
     args.value(Parts::of(&7u64).unwrap());
@@ -103,12 +103,12 @@ fn why_a_function_is_not_called_is_said() {
     let failed = failure(&call(each, &Parts::default(), args));
     let why = "argument 1 cannot be read as Vec<(u64, String)>: ";
     assert!(failed.evalue.starts_with(why), "{}", failed.evalue);
-    let given = call(once, &Parts::default(), arguments::<Both>((13u64, "")));
-    assert!(given.is_empty());
+    let reply = call(once, &Parts::default(), arguments::<Both>((13u64, "")));
+    assert!(reply.is_empty());
 }
 
 #[test]
-fn captures_and_plain_data_come_along() {
+fn captures_and_plain_data_are_passed() {
     fn of<F: Fn(&Shared<[f64]>, Shared<[f64]>) -> Shared<[f64]> + Copy>(_: F) -> [Trampoline; 2] {
         type P = (Shared<[f64]>,);
         [
@@ -125,20 +125,20 @@ fn captures_and_plain_data_come_along() {
         let numbers: Shared<[f64]> = (0..len).map(|i| i as f64).collect();
         let twos: Shared<[f64]> = vec![2.0; len].into();
         let captures = Parts::of(&ones).unwrap();
-        let given = call(once, &captures, arguments::<(Shared<[f64]>,)>(&numbers));
-        let sum: Shared<[f64]> = value_of(given);
+        let reply = call(once, &captures, arguments::<(Shared<[f64]>,)>(&numbers));
+        let sum: Shared<[f64]> = value_of(reply);
         assert!(sum.iter().enumerate().all(|(i, x)| *x == i as f64 + 1.0));
         let mut args = EncodedParts::default();
         args.value(Parts::of(&vec![&ones, &twos, &ones]).unwrap());
-        let given = call(each, &captures, args);
-        let sums: Vec<f64> = list(given).iter().map(|sum| sum[len - 1]).collect();
+        let reply = call(each, &captures, args);
+        let sums: Vec<f64> = list(reply).iter().map(|sum| sum[len - 1]).collect();
         assert_eq!(sums, [2.0, 3.0, 2.0]);
     }
 }
 
 /// Deserializes the items of a list one by one.
-fn list(given: Vec<u8>) -> Vec<Shared<[f64]>> {
-    let mut list = EncodedList::of(Frame::open(given).unwrap());
+fn list(reply: Vec<u8>) -> Vec<Shared<[f64]>> {
+    let mut list = EncodedList::of(Frame::open(reply).unwrap());
     let mut all = Vec::new();
     while let Some(read) = list.read("Shared", &mut |from| {
         all.push(serde::Deserialize::deserialize(from)?);
@@ -150,7 +150,7 @@ fn list(given: Vec<u8>) -> Vec<Shared<[f64]>> {
 }
 
 #[test]
-fn a_result_that_cannot_be_written_is_said() {
+fn unserializable_result_is_an_error() {
     #[derive(serde::Deserialize)]
     struct Secret;
     impl Serialize for Secret {
@@ -167,11 +167,11 @@ fn a_result_that_cannot_be_written_is_said() {
     let [once, each] = of(|| Secret);
     let mut args = EncodedParts::default();
     args.value(Parts::of(&vec![(), ()]).unwrap());
-    for given in [
+    for reply in [
         call(once, &Parts::default(), EncodedParts::default()),
         call(each, &Parts::default(), args),
     ] {
-        let failed = failure(&given);
+        let failed = failure(&reply);
         assert_eq!(failed.ename, "SerializeError");
         let why = "Secret";
         assert!(failed.evalue.contains(why) && failed.evalue.ends_with("it is secret"));
@@ -179,9 +179,9 @@ fn a_result_that_cannot_be_written_is_said() {
 }
 
 #[test]
-fn a_list_is_read_item_by_item() {
+fn list_items_are_read_one_by_one() {
     let parts = Parts::after(vec![value::POSTCARD], &|to| vec![5u64, 600].serialize(to));
-    let mut list = EncodedList::of(Frame::open(given(parts.unwrap()).unwrap()).unwrap());
+    let mut list = EncodedList::of(Frame::open(value_frame(parts.unwrap()).unwrap()).unwrap());
     let mut all = Vec::new();
     let mut read = |list: &mut EncodedList| {
         list.read("u64", &mut |from| {
@@ -201,7 +201,7 @@ fn a_list_is_read_item_by_item() {
 }
 
 #[test]
-fn what_a_function_writes_meanwhile_is_not_beside_its_answers() {
+fn values_serialized_by_a_function_do_not_mix_with_its_result() {
     fn of<F: Fn(u64) -> Shared<[u64]> + Copy>(_: F) -> [Trampoline; 2] {
         [
             single::<WithoutCaptures<F>, (u64,)>,

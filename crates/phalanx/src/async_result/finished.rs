@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 pub(super) struct FinishedCounts {
     /// One past the last task of each range, counted over all ranges.
     to: Vec<usize>,
-    seen: Vec<usize>,
+    finished: Vec<usize>,
 }
 
 impl FinishedCounts {
@@ -25,13 +25,13 @@ impl FinishedCounts {
         });
         Ok(Self {
             to: to.collect(),
-            seen: vec![0; ranges.len()],
+            finished: vec![0; ranges.len()],
         })
     }
 
     /// Returns true once all tasks are known to have ended.
     pub(super) fn is_over(&self) -> bool {
-        self.seen.iter().sum::<usize>() >= self.to.last().copied().unwrap_or_default()
+        self.finished.iter().sum::<usize>() >= self.to.last().copied().unwrap_or_default()
     }
 
     /// Returns the tasks that have ended since the last call; waits for one, at most for `timeout`.
@@ -40,11 +40,11 @@ impl FinishedCounts {
         handle: &AsyncResultHandle,
         timeout: Option<Duration>,
     ) -> Result<Vec<usize>, Error> {
-        let ended = handle.next_ended(&self.seen, timeout)?;
+        let ended = handle.next_ended(&self.finished, timeout)?;
         for task in &ended {
             let range = self.to.partition_point(|to| to <= task);
-            if let Some(seen) = self.seen.get_mut(range) {
-                *seen += 1;
+            if let Some(count) = self.finished.get_mut(range) {
+                *count += 1;
             }
         }
         Ok(ended)
@@ -59,12 +59,12 @@ pub(super) fn wait_when(
     when: ReturnWhen,
     timeout: Option<Duration>,
 ) -> Result<(Parts, Parts), Error> {
-    let until = timeout.map(|timeout| Instant::now() + timeout);
-    let mut ends = FinishedCounts::of(handle)?;
+    let deadline = timeout.map(|timeout| Instant::now() + timeout);
+    let mut counts = FinishedCounts::of(handle)?;
     let mut ended = HashSet::new();
-    while !ends.is_over() {
-        let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-        let now = ends.next(handle, left)?;
+    while !counts.is_over() {
+        let remaining = deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let now = counts.next(handle, remaining)?;
         let is_late = now.is_empty();
         ended.extend(now);
         let is_enough = match when {
