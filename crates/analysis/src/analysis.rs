@@ -16,10 +16,10 @@ use std::time::Duration;
 
 /// Time limit of completion and inspection, for a user who is typing. Results computed by then are
 /// cached for the next query.
-const IN_TIME: Duration = Duration::from_millis(900);
+const QUERY_LIMIT: Duration = Duration::from_millis(900);
 
 /// Time limit of the first query, before anything is cached.
-const FIRST_IN_TIME: Duration = Duration::from_secs(12);
+const FIRST_QUERY_LIMIT: Duration = Duration::from_secs(12);
 
 /// The stack size, in bytes, of the thread that runs a query: rust-analyzer recurses with the
 /// nesting of code.
@@ -58,7 +58,7 @@ pub struct Analysis {
     source: FileId,
     /// True after the first completion or inspection.
     is_warm: bool,
-    in_time: Duration,
+    query_limit: Duration,
 }
 
 /// A cell in its file.
@@ -84,13 +84,13 @@ impl Analysis {
         let mut project = Project::new(folder)?;
         let mut host = AnalysisHost::default();
         let (change, source) = project.load()?;
-        guarded(|| host.apply_change(change))?;
+        catch_panic(|| host.apply_change(change))?;
         Ok(Self {
             project,
             host,
             source,
             is_warm: false,
-            in_time: IN_TIME,
+            query_limit: QUERY_LIMIT,
         })
     }
 
@@ -100,7 +100,7 @@ impl Analysis {
     /// Returns an error if cargo fails; the loaded crate is kept.
     pub fn reload(&mut self) -> Result<(), AnalysisError> {
         let (change, source) = self.project.load()?;
-        guarded(|| self.host.apply_change(change))?;
+        catch_panic(|| self.host.apply_change(change))?;
         self.source = source;
         self.is_warm = false;
         Ok(())
@@ -117,7 +117,7 @@ impl Analysis {
     /// # Errors
     /// Returns [`AnalysisError::Panicked`], after which the crate must be loaded anew.
     pub fn types(&mut self, cell: &AnalyzedCell) -> Result<Vec<VariableType>, AnalysisError> {
-        self.ask(cell, types::of)
+        self.ask(cell, types::variable_types)
     }
 
     /// Returns the completions at a byte offset of a cell.
@@ -131,7 +131,9 @@ impl Analysis {
         offset: usize,
     ) -> Result<Completions, AnalysisError> {
         let offset = offset.min(cell.source.len());
-        self.look_up(cell, |lookup| completion::at(lookup, cell, offset))
+        self.look_up(cell, |lookup| {
+            completion::completions_at(lookup, cell, offset)
+        })
     }
 
     /// Returns the documentation of the name at a byte offset of a cell.
@@ -145,7 +147,7 @@ impl Analysis {
         offset: usize,
     ) -> Result<Option<Documentation>, AnalysisError> {
         let offset = offset.min(cell.source.len());
-        self.look_up(cell, |lookup| inspection::at(lookup, offset))
+        self.look_up(cell, |lookup| inspection::documentation_at(lookup, offset))
     }
 
     pub(crate) fn ask<T>(
@@ -153,8 +155,8 @@ impl Analysis {
         cell: &AnalyzedCell,
         answer: impl FnOnce(&AnalyzedSource<'_>) -> T,
     ) -> Result<T, AnalysisError> {
-        guarded(|| {
-            let scaffold = self.put(cell);
+        catch_panic(|| {
+            let scaffold = self.set_cell(cell);
             answer(&AnalyzedSource {
                 host: &self.host,
                 file: self.source,
@@ -165,8 +167,8 @@ impl Analysis {
 
     /// Sets the time limit of completion and inspection.
     #[cfg(test)]
-    pub(crate) fn set_in_time(&mut self, in_time: Duration) {
-        self.in_time = in_time;
+    pub(crate) fn set_query_limit(&mut self, query_limit: Duration) {
+        self.query_limit = query_limit;
     }
 
     /// Runs a query, and cancels it at the time limit.
@@ -175,32 +177,32 @@ impl Analysis {
         cell: &AnalyzedCell,
         answer: impl FnOnce(&Lookup<'_>) -> T + Send,
     ) -> Result<T, AnalysisError> {
-        let scaffold = guarded(|| self.put(cell))?;
+        let scaffold = catch_panic(|| self.set_cell(cell))?;
         let lookup = Lookup {
             analysis: self.host.analysis(),
             file: self.source,
             scaffold: &scaffold,
         };
-        let (done, answered) = mpsc::channel();
+        let (result_tx, result_rx) = mpsc::channel();
         let limit = match self.is_warm {
-            true => self.in_time,
-            false => self.in_time.max(FIRST_IN_TIME),
+            true => self.query_limit,
+            false => self.query_limit.max(FIRST_QUERY_LIMIT),
         };
         thread::scope(|scope| {
-            let work = move || {
-                let found = guarded(|| answer(&lookup));
+            let query = move || {
+                let result = catch_panic(|| answer(&lookup));
                 // Cancellation waits until it is dropped.
                 drop(lookup);
-                let _ = done.send(found);
+                let _ = result_tx.send(result);
             };
             let thread = thread::Builder::new().stack_size(STACK);
             thread
-                .spawn_scoped(scope, work)
+                .spawn_scoped(scope, query)
                 .map_err(|_| AnalysisError::TooLate)?;
-            match answered.recv_timeout(limit) {
-                Ok(found) => {
-                    self.is_warm |= found.is_ok();
-                    found
+            match result_rx.recv_timeout(limit) {
+                Ok(result) => {
+                    self.is_warm |= result.is_ok();
+                    result
                 }
                 Err(_) => {
                     self.host.trigger_cancellation();
@@ -211,7 +213,7 @@ impl Analysis {
     }
 
     /// Replaces the contents of the cells' file.
-    fn put(&mut self, cell: &AnalyzedCell) -> Scaffold {
+    fn set_cell(&mut self, cell: &AnalyzedCell) -> Scaffold {
         let scaffold = Scaffold::new(cell);
         let mut change = ChangeWithProcMacros::default();
         change.change_file(self.source, Some(scaffold.text.clone()));
@@ -221,6 +223,6 @@ impl Analysis {
 }
 
 /// Converts a panic to an error.
-fn guarded<T>(work: impl FnOnce() -> T) -> Result<T, AnalysisError> {
-    catch_unwind(AssertUnwindSafe(work)).map_err(|_| AnalysisError::Panicked)
+fn catch_panic<T>(action: impl FnOnce() -> T) -> Result<T, AnalysisError> {
+    catch_unwind(AssertUnwindSafe(action)).map_err(|_| AnalysisError::Panicked)
 }

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// Interval at which the client checks that the reply is still needed.
-const LOOK: Duration = Duration::from_millis(20);
+const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A connection, opened with the first request and after one without a reply.
 #[derive(Debug)]
@@ -36,12 +36,12 @@ impl Client {
 
     /// Sends a request without a reply; returns false on failure.
     pub fn notify(&mut self, request: &AnalysisRequest) -> bool {
-        let told = self.connected().and_then(|mut stream| {
+        let sent = self.take_stream().and_then(|mut stream| {
             send(&mut stream, request)?;
             self.stream = Some(stream);
             Ok(())
         });
-        told.is_ok()
+        sent.is_ok()
     }
 
     /// Sends a request and waits for the reply; `None` if it does not arrive within `patience`, or
@@ -52,20 +52,20 @@ impl Client {
         patience: Duration,
         is_wanted: impl Fn() -> bool,
     ) -> Option<AnalysisReply> {
-        let until = Instant::now() + patience;
-        let goes_on = || is_wanted() && Instant::now() < until;
-        let asked = self.connected().and_then(|mut stream| {
+        let deadline = Instant::now() + patience;
+        let is_waiting = || is_wanted() && Instant::now() < deadline;
+        let reply = self.take_stream().and_then(|mut stream| {
             send(&mut stream, request)?;
-            let reply = receive(&mut stream, goes_on)?;
+            let reply = receive(&mut stream, is_waiting)?;
             // A stream whose reply is late is dropped, so that it is not read as that of the next
             // request.
             self.stream = Some(stream);
             Ok(reply)
         });
-        asked.ok()
+        reply.ok()
     }
 
-    fn connected(&mut self) -> io::Result<UnixStream> {
+    fn take_stream(&mut self) -> io::Result<UnixStream> {
         match self.stream.take() {
             Some(stream) => Ok(stream),
             None => UnixStream::connect(&self.socket),
@@ -77,8 +77,8 @@ fn send(stream: &mut UnixStream, request: &AnalysisRequest) -> io::Result<()> {
     stream.write_all(&frame::encode(request).map_err(io::Error::other)?)
 }
 
-fn receive(stream: &mut UnixStream, goes_on: impl Fn() -> bool) -> io::Result<AnalysisReply> {
-    stream.set_read_timeout(Some(LOOK))?;
+fn receive(stream: &mut UnixStream, is_waiting: impl Fn() -> bool) -> io::Result<AnalysisReply> {
+    stream.set_read_timeout(Some(CHECK_INTERVAL))?;
     let mut decoder = Decoder::default();
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -90,7 +90,7 @@ fn receive(stream: &mut UnixStream, goes_on: impl Fn() -> bool) -> io::Result<An
             Ok(count) => decoder.push(&buffer[..count]),
             Err(error) if error.kind() == ErrorKind::Interrupted => {}
             Err(error) if [ErrorKind::WouldBlock, ErrorKind::TimedOut].contains(&error.kind()) => {
-                if !goes_on() {
+                if !is_waiting() {
                     return Err(ErrorKind::TimedOut.into());
                 }
             }

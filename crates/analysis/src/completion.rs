@@ -2,7 +2,7 @@
 
 use crate::analysis::Lookup;
 use crate::manifest::PACKAGE;
-use crate::scaffold::OURS;
+use crate::scaffold::PREFIX;
 use phalanx_protocol::analysis::{AnalyzedCell, Completion, Completions};
 use ra_ap_hir::PrefixKind;
 use ra_ap_ide::{
@@ -31,7 +31,7 @@ const BLANKETS: [&str; 13] = [
 
 /// The prefixes of names internal to evcxr or Phalanx.
 const HIDDEN: [&str; 6] = [
-    OURS,
+    PREFIX,
     "__Phalanx",
     "phalanx_cell_",
     "evcxr_",
@@ -40,7 +40,11 @@ const HIDDEN: [&str; 6] = [
 ];
 
 /// Returns the completions at a byte offset of the cell.
-pub(crate) fn at(lookup: &Lookup<'_>, cell: &AnalyzedCell, offset: usize) -> Completions {
+pub(crate) fn completions_at(
+    lookup: &Lookup<'_>,
+    cell: &AnalyzedCell,
+    offset: usize,
+) -> Completions {
     let config = CompletionConfig {
         enable_postfix_completions: false,
         // Prevents placeholders in completions.
@@ -77,8 +81,8 @@ pub(crate) fn at(lookup: &Lookup<'_>, cell: &AnalyzedCell, offset: usize) -> Com
         file_id: lookup.file,
         offset: (lookup.scaffold.to_text(offset) as u32).into(),
     };
-    let found = lookup.analysis.completions(&config, position, None);
-    let mut items = found.ok().flatten().unwrap_or_default();
+    let items = lookup.analysis.completions(&config, position, None);
+    let mut items = items.ok().flatten().unwrap_or_default();
     items.sort_by_cached_key(|item| (rank(item, cell, lookup), item.lookup().to_lowercase()));
     let mut completions = Completions {
         start: offset,
@@ -90,8 +94,9 @@ pub(crate) fn at(lookup: &Lookup<'_>, cell: &AnalyzedCell, offset: usize) -> Com
         let (Some(edit), None) = (edits.next(), edits.next()) else {
             continue;
         };
-        let place = |at| lookup.scaffold.to_source(usize::from(at));
-        let (Some(start), Some(end)) = (place(edit.delete.start()), place(edit.delete.end()))
+        let to_source = |offset| lookup.scaffold.to_source(usize::from(offset));
+        let (Some(start), Some(end)) =
+            (to_source(edit.delete.start()), to_source(edit.delete.end()))
         else {
             continue;
         };
@@ -116,18 +121,18 @@ pub(crate) fn at(lookup: &Lookup<'_>, cell: &AnalyzedCell, offset: usize) -> Com
 
 /// Returns true for internal names, and for private ones unless their underscores are typed.
 fn is_hidden(code: &str, typed: &str) -> bool {
-    let is_ours = HIDDEN.iter().any(|hidden| code.starts_with(hidden));
-    let is_internal = code.starts_with("__") && !typed.starts_with("__");
-    is_ours || is_internal || code == PACKAGE
+    let is_internal = HIDDEN.iter().any(|hidden| code.starts_with(hidden));
+    let is_private = code.starts_with("__") && !typed.starts_with("__");
+    is_internal || is_private || code == PACKAGE
 }
 
 /// Returns the sort key of an item, before its name: exact matches, then members of the type and
 /// names of the cell, then methods of traits, then methods of all types. rust-analyzer's own score
 /// compares expected types, which are rarely known in a cell.
 fn rank(item: &CompletionItem, cell: &AnalyzedCell, lookup: &Lookup<'_>) -> (u8, bool, bool) {
-    let place = |at| lookup.scaffold.to_source(usize::from(at));
+    let to_source = |offset| lookup.scaffold.to_source(usize::from(offset));
     let range = item.source_range;
-    let typed = place(range.start()).zip(place(range.end()));
+    let typed = to_source(range.start()).zip(to_source(range.end()));
     let typed = typed.and_then(|(start, end)| cell.source.get(start..end));
     let detail = item.label.detail_left.as_deref().unwrap_or_default();
     let of_trait = detail.trim().strip_prefix("(as ");

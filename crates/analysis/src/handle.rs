@@ -133,7 +133,7 @@ async fn keep_running(
                 return;
             }
         };
-        let began = Instant::now();
+        let started = Instant::now();
         let pid = child.id();
         tokio::select! {
             _ = ended.recv() => {
@@ -146,7 +146,7 @@ async fn keep_running(
                 tracing::warn!(?status, "the analysis process has ended");
             }
         }
-        if began.elapsed() < TOO_SOON {
+        if started.elapsed() < TOO_SOON {
             // The socket is dropped as well, so that no request waits for it.
             return;
         }

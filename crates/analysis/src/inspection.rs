@@ -11,7 +11,7 @@ use ra_ap_ide_db::rust_doc::format_docs;
 const FENCE: &str = "```rust\n";
 
 /// Returns the documentation of the name at a byte offset of the cell.
-pub(crate) fn at(lookup: &Lookup<'_>, offset: usize) -> Option<Documentation> {
+pub(crate) fn documentation_at(lookup: &Lookup<'_>, offset: usize) -> Option<Documentation> {
     Some(Documentation {
         markdown: hover(lookup, offset, true)?,
         plain: plain(&hover(lookup, offset, false)?),
@@ -34,21 +34,19 @@ fn hover(lookup: &Lookup<'_>, offset: usize, links_in_hover: bool) -> Option<Str
         show_drop_glue: false,
         ra_fixture: RaFixtureConfig::default(),
     };
-    let at = (lookup.scaffold.to_text(offset) as u32).into();
+    let offset = (lookup.scaffold.to_text(offset) as u32).into();
     let range = FileRange {
         file_id: lookup.file,
-        range: TextRange::new(at, at),
+        range: TextRange::new(offset, offset),
     };
-    let found = lookup.analysis.hover(&config, range).ok()??;
-    let text = String::from(found.info.markup);
-    let text = without_machinery(&format_docs(&Docs::new_owned(text)));
-    Some(without_parameter(text, |name| {
-        lookup.scaffold.has_variable(name)
-    }))
+    let hover = lookup.analysis.hover(&config, range).ok()??;
+    let text = String::from(hover.info.markup);
+    let text = without_crate_name(&format_docs(&Docs::new_owned(text)));
+    Some(without_mut(text, |name| lookup.scaffold.has_variable(name)))
 }
 
 /// Removes the `mut` that every variable of the namespace has in the scaffold.
-fn without_parameter(text: String, is_variable: impl Fn(&str) -> bool) -> String {
+fn without_mut(text: String, is_variable: impl Fn(&str) -> bool) -> String {
     let declared = text
         .strip_prefix(FENCE)
         .and_then(|code| code.strip_prefix("mut "));
@@ -59,7 +57,7 @@ fn without_parameter(text: String, is_variable: impl Fn(&str) -> bool) -> String
 }
 
 /// Removes the name of the cells' crate from a text.
-fn without_machinery(text: &str) -> String {
+fn without_crate_name(text: &str) -> String {
     let text = text.trim_start();
     let inside = text
         .strip_prefix(FENCE)
@@ -94,26 +92,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_crate_of_the_cell_is_not_told() {
+    fn name_of_the_crate_is_removed() {
         for text in ["\n```rust\nctx\n```\n\nfn f()", "fn f()\n"] {
-            assert_eq!(without_machinery(text), "fn f()");
+            assert_eq!(without_crate_name(text), "fn f()");
         }
         let method = "```rust\nctx::Größe\n```\n\n```rust\nfn f()\n```";
-        assert_eq!(without_machinery(method), method.replace("ctx::", ""));
+        assert_eq!(without_crate_name(method), method.replace("ctx::", ""));
         let other = "```rust\nctxt::Größe\n```";
-        assert_eq!(without_machinery(other), other);
+        assert_eq!(without_crate_name(other), other);
     }
 
     #[test]
-    fn variables_of_the_namespace_have_no_mut_of_their_own() {
+    fn namespace_variables_are_shown_without_mut() {
         let text = "```rust\nmut größe: u8\n```".to_owned();
-        let shown = |is_variable| without_parameter(text.clone(), |_| is_variable);
+        let shown = |is_variable| without_mut(text.clone(), |_| is_variable);
         assert_eq!(shown(true), "```rust\ngröße: u8\n```");
         assert_eq!(shown(false), text);
     }
 
     #[test]
-    fn text_has_neither_fences_nor_rulers() {
+    fn fences_and_rulers_are_removed() {
         let markdown = "```rust\nfn f()\n```\n\n---\n\nDoes.\n\n```rust\nf();\n```";
         assert_eq!(plain(markdown), "fn f()\n\nDoes.\n\nf();");
     }

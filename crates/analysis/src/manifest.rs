@@ -34,7 +34,7 @@ impl Dependencies {
     }
 
     /// Writes a crate with these dependencies, and with the lock file of another one.
-    pub(crate) fn write(&self, folder: &Path, versions_of: &Path) -> Result<(), AnalysisError> {
+    pub(crate) fn write(&self, folder: &Path, lock_from: &Path) -> Result<(), AnalysisError> {
         let mut text = format!(
             "[package]\nname = \"{PACKAGE}\"\nversion = \"1.0.0\"\nedition = \"2024\"\n\n[lib]\n\n[workspace]\n\n[dependencies]\n"
         );
@@ -43,7 +43,7 @@ impl Dependencies {
         }
         fs::create_dir_all(folder).map_err(AnalysisError::Folder)?;
         fs::write(folder.join(MANIFEST), text).map_err(AnalysisError::Folder)?;
-        if let Ok(lock) = fs::read(versions_of.join(LOCK)) {
+        if let Ok(lock) = fs::read(lock_from.join(LOCK)) {
             fs::write(folder.join(LOCK), lock).map_err(AnalysisError::Folder)?;
         }
         Ok(())
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dependencies_of_several_crates_are_put_together() {
+    fn dependencies_of_several_crates_are_merged() {
         let (first, second, own) = (
             tempfile::tempdir().unwrap(),
             tempfile::tempdir().unwrap(),

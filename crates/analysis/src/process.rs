@@ -20,7 +20,7 @@ use std::time::Duration;
 const STACK: usize = 64 << 20;
 
 /// Delay after which loading starts, to leave the processor to the start of the first evaluator.
-const HEAD_START: Duration = Duration::from_secs(1);
+const START_DELAY: Duration = Duration::from_secs(1);
 
 /// A handler of requests: rust-analyzer, or the echo backend.
 pub trait Analyze {
@@ -55,15 +55,15 @@ fn serve<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> io::Result<(
     let listener = UnixListener::from(io::stdin().as_fd().try_clone_to_owned()?);
     listener.set_nonblocking(false)?;
     // The queue of requests; each connection has at most one in it.
-    let (jobs, work) = mpsc::channel::<PendingRequest>();
+    let (requests_tx, requests) = mpsc::channel::<PendingRequest>();
     std::thread::Builder::new()
         .name("analysis".into())
         .stack_size(STACK)
         .spawn(move || {
-            let first = work.recv_timeout(HEAD_START).ok();
+            let first = requests.recv_timeout(START_DELAY).ok();
             let mut analyzer = start();
             analyzer.settle();
-            for PendingRequest { request, reply } in first.into_iter().chain(work) {
+            for PendingRequest { request, reply } in first.into_iter().chain(requests) {
                 // The receiver may have been dropped.
                 let _ = reply.send(analyzer.answer(request));
                 analyzer.settle();
@@ -71,19 +71,22 @@ fn serve<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> io::Result<(
         })?;
     for stream in listener.incoming() {
         let stream = stream?;
-        let jobs = jobs.clone();
+        let requests_tx = requests_tx.clone();
         // Ends with the connection.
         std::thread::Builder::new()
-            .name("asked".into())
+            .name("connection".into())
             .spawn(move || {
                 // A broken connection is handled by its other end.
-                let _ = answer_all(stream, &jobs);
+                let _ = serve_connection(stream, &requests_tx);
             })?;
     }
     Ok(())
 }
 
-fn answer_all(mut stream: UnixStream, jobs: &mpsc::Sender<PendingRequest>) -> io::Result<()> {
+fn serve_connection(
+    mut stream: UnixStream,
+    requests_tx: &mpsc::Sender<PendingRequest>,
+) -> io::Result<()> {
     let mut decoder = Decoder::default();
     let mut buffer = vec![0; 1 << 16];
     loop {
@@ -100,12 +103,12 @@ fn answer_all(mut stream: UnixStream, jobs: &mpsc::Sender<PendingRequest>) -> io
                 }
             },
         };
-        let (reply, answer) = mpsc::channel();
-        let is_heard = jobs.send(PendingRequest { request, reply });
-        is_heard.map_err(|_| io::ErrorKind::BrokenPipe)?;
+        let (reply, replies) = mpsc::channel();
+        let is_queued = requests_tx.send(PendingRequest { request, reply });
+        is_queued.map_err(|_| io::ErrorKind::BrokenPipe)?;
         // Without a reply, the next request follows.
-        if let Ok(Some(answer)) = answer.recv() {
-            stream.write_all(&frame::encode(&answer).map_err(io::Error::other)?)?;
+        if let Ok(Some(reply)) = replies.recv() {
+            stream.write_all(&frame::encode(&reply).map_err(io::Error::other)?)?;
         }
     }
 }

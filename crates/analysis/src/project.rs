@@ -16,7 +16,7 @@ const SOURCE: &str = "src/lib.rs";
 
 /// Folders of the standard library's source that cells do not need: tests, and the intrinsics of
 /// all processors, which alone take 100 MB and a fifth of the time.
-const UNREAD: [&str; 4] = ["alloctests", "coretests", "portable-simd", "stdarch"];
+const EXCLUDED: [&str; 4] = ["alloctests", "coretests", "portable-simd", "stdarch"];
 
 /// A crate's folder and the files read for it.
 pub(crate) struct Project {
@@ -73,12 +73,12 @@ impl Project {
         let mut is_own = Vec::new();
         let library = workspace.sysroot.rust_lib_src_root();
         self.has_library = library.is_some();
-        let unread = library
+        let excluded = library
             .into_iter()
-            .flat_map(|root| UNREAD.map(|name| root.join(name)));
-        let unread = unread.collect::<Vec<_>>();
+            .flat_map(|root| EXCLUDED.map(|name| root.join(name)));
+        let excluded = excluded.collect::<Vec<_>>();
         for root in workspace.to_roots() {
-            let exclude = [root.exclude.as_slice(), &unread].concat();
+            let exclude = [root.exclude.as_slice(), &excluded].concat();
             for include in &root.include {
                 read(include, &exclude, &mut self.vfs);
             }
@@ -100,7 +100,7 @@ impl Project {
             change.change_file(id, contents);
         }
         let roots = sets.build().partition(&self.vfs).into_iter().enumerate();
-        let roots = roots.map(|(at, files)| match is_own.get(at) {
+        let roots = roots.map(|(index, files)| match is_own.get(index) {
             Some(true) => SourceRoot::new_local(files),
             _ => SourceRoot::new_library(files),
         });

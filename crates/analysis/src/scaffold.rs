@@ -11,7 +11,7 @@ use std::ops::Range;
 pub(crate) const FUNCTION: &str = "__phalanx_cell";
 
 /// The prefix of all generated names.
-pub(crate) const OURS: &str = "__phalanx";
+pub(crate) const PREFIX: &str = "__phalanx";
 
 /// An error type to which every other one converts, as required by `?` in a cell.
 const ERROR: &str = "struct __phalanx_error;\n\
@@ -46,18 +46,18 @@ impl Scaffold {
         let mut text = "#![allow(unused, dead_code)]\n".to_owned();
         let own = Statements::parse(&cell.source);
         let mut defined = own.names();
-        let mut kept = Vec::new();
+        let mut items = Vec::new();
         for source in cell.items.iter().rev() {
             let statements = Statements::parse(source);
-            let items = statements
+            let remaining = statements
                 .items()
                 .filter(|item| !is_replaced(item, &defined));
-            kept.extend(items.map(|item| (is_macro(&item), item.syntax().text().to_string())));
+            items.extend(remaining.map(|item| (is_macro(&item), item.syntax().text().to_string())));
             defined.extend(statements.names());
         }
         // A macro must precede its uses.
-        kept.sort_by_key(|(is_macro, _)| !is_macro);
-        for (_, item) in kept {
+        items.sort_by_key(|(is_macro, _)| !is_macro);
+        for (_, item) in items {
             text.push_str(&item);
             text.push('\n');
         }
@@ -117,13 +117,15 @@ impl Scaffold {
         let mut parts = self.parts.iter();
         let part = parts.find(|(range, _)| range.start < offset && offset <= range.end);
         let part = part.or(self.parts.last());
-        part.map_or(0, |(range, at)| at + offset.saturating_sub(range.start))
+        part.map_or(0, |(range, start)| {
+            start + offset.saturating_sub(range.start)
+        })
     }
 
     /// Converts a position in the text to one in the cell, if it is part of the cell.
     pub(crate) fn to_source(&self, offset: usize) -> Option<usize> {
-        self.parts.iter().find_map(|(range, at)| {
-            let within = offset.checked_sub(*at)?;
+        self.parts.iter().find_map(|(range, start)| {
+            let within = offset.checked_sub(*start)?;
             (within <= range.len()).then(|| range.start + within)
         })
     }
@@ -168,8 +170,11 @@ impl Statements {
     /// Returns the range of a node in the source, in bytes.
     fn range(&self, node: &SyntaxNode) -> Option<Range<usize>> {
         let range = node.text_range();
-        let place = |at: usize| (at + self.start).checked_sub(BEFORE.len());
-        let (start, end) = (place(range.start().into())?, place(range.end().into())?);
+        let in_source = |offset: usize| (offset + self.start).checked_sub(BEFORE.len());
+        let (start, end) = (
+            in_source(range.start().into())?,
+            in_source(range.end().into())?,
+        );
         (start <= end && end <= self.length).then_some(start..end)
     }
 
@@ -273,12 +278,17 @@ mod tests {
     }
 
     #[test]
-    fn every_place_of_a_cell_has_one_in_the_file_and_finds_back() {
+    fn positions_are_mapped_in_both_directions() {
         let source = ":dep a\nuse a::b;\nlet ü = v.len();\nstruct S { x: u8 }\nü + 1";
         let scaffold = Scaffold::new(&cell(&[], source));
-        for (at, _) in source.char_indices().skip(7) {
-            let there = scaffold.to_text(at);
-            assert_eq!(scaffold.to_source(there), Some(at), "{}", &source[at..]);
+        for (offset, _) in source.char_indices().skip(7) {
+            let text_offset = scaffold.to_text(offset);
+            assert_eq!(
+                scaffold.to_source(text_offset),
+                Some(offset),
+                "{}",
+                &source[offset..]
+            );
         }
         let at = |text: &str| scaffold.to_text(source.find(text).unwrap());
         assert!(scaffold.text[at("ü = ")..].starts_with("ü = v.len();"));
@@ -289,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn a_compiler_gets_no_asynchronous_function() {
+    fn plain_file_has_no_asynchronous_function() {
         let text = Scaffold::new(&cell(&[], "let a = f();")).plain();
         assert!(text.contains("pub fn __phalanx_cell(mut v"), "{text}");
         assert!(!text.contains("async"), "{text}");
@@ -299,10 +309,10 @@ mod tests {
     }
 
     #[test]
-    fn statements_of_other_cells_come_before() {
-        let mut asked = cell(&[], "a.len()");
-        asked.statements = vec!["fn f() {}\nlet a = f() // one".to_owned()];
-        let scaffold = Scaffold::new(&asked);
+    fn statements_of_other_cells_precede_the_cell() {
+        let mut request = cell(&[], "a.len()");
+        request.statements = vec!["fn f() {}\nlet a = f() // one".to_owned()];
+        let scaffold = Scaffold::new(&request);
         let (before, _) = scaffold.text.split_at(scaffold.to_text(0));
         assert!(before.ends_with("\nlet a = f() // one\n;\n"), "{before}");
         assert!(!before.contains("fn f()"));
@@ -310,15 +320,15 @@ mod tests {
     }
 
     #[test]
-    fn what_is_defined_anew_is_left_out_with_its_impls() {
+    fn redefined_items_are_omitted_with_their_impls() {
         let earlier = [
             "struct A; impl A { fn old() {} }\nimpl Clone for B { }",
             "fn f() -> u8 { m!() }\nmacro_rules! m { () => { 1 } }\nuse x::y; use z::{q, r};",
             "fn f() -> u16 { 2 }\nlet a = statement();",
         ];
         let text = Scaffold::new(&cell(&earlier, "struct A(u8);\nuse other::y;")).text;
-        for left in ["struct A;", "old()", "fn f() -> u8", "x::y", "statement"] {
-            assert!(!text.contains(left), "{left}: {text}");
+        for omitted in ["struct A;", "old()", "fn f() -> u8", "x::y", "statement"] {
+            assert!(!text.contains(omitted), "{omitted}: {text}");
         }
         for kept in [
             "impl Clone for B",

@@ -75,8 +75,8 @@ fn cell(items: &str, variables: &[(&str, &str)], source: &str) -> AnalyzedCell {
 
 /// Returns the variables of a cell, as `name: type`.
 fn types(cell: &AnalyzedCell) -> Vec<String> {
-    let found = analysis().types(cell).unwrap();
-    found
+    let variables = analysis().types(cell).unwrap();
+    variables
         .iter()
         .map(|variable| {
             assert!(cell.source[variable.offset..].starts_with(&variable.name));
@@ -105,8 +105,8 @@ fn codes(completions: &Completions) -> Vec<&str> {
 }
 
 #[test]
-fn variables_have_the_types_that_rustc_gives_them() {
-    let found = types(&cell(
+fn inferred_types_are_those_of_rustc() {
+    let types = types(&cell(
         "use shapes::Counter;",
         &[("earlier", "Vec<Counter>")],
         "let n = 1; let x = 1.5;\nlet mut größe = vec![n, 2];\n\
@@ -117,7 +117,7 @@ fn variables_have_the_types_that_rustc_gives_them() {
          let f = |a: i32| a + 1; let u: u64 = 1; let asked = \"1\".parse::<u16>()?; let never_known = missing();\n\
          let &(inner, ref text) = &(1u8, String::new()); { let not_kept = 1; }",
     ));
-    let wanted = [
+    let expected = [
         "n: i32",
         "x: f64",
         "größe: Vec<i32>",
@@ -135,11 +135,11 @@ fn variables_have_the_types_that_rustc_gives_them() {
         "inner: u8",
         "text: &String",
     ];
-    assert_eq!(found, wanted);
+    assert_eq!(types, expected);
 }
 
 #[test]
-fn a_type_follows_from_what_comes_later_and_from_the_newest_items() {
+fn types_depend_on_later_statements_and_newest_items() {
     assert_eq!(
         types(&cell("", &[], "let mut v = Vec::new();\nv.push(1u16);")),
         ["v: Vec<u16>"]
@@ -153,45 +153,45 @@ fn a_type_follows_from_what_comes_later_and_from_the_newest_items() {
 }
 
 #[test]
-fn completion_offers_what_is_there_and_nothing_of_the_machinery() {
+fn completions_are_ranked_and_hide_internal_names() {
     let own = completions(
         "",
         &[("counter", "shapes::Counter")],
         "let a = 1;\ncounter.|",
     );
-    let found = codes(&own);
+    let codes_found = codes(&own);
     assert_eq!(
-        &found[..2],
+        &codes_found[..2],
         ["count", "name"],
         "fields and own methods first"
     );
-    assert!(!found.contains(&"secret"), "{found:?}");
+    assert!(!codes_found.contains(&"secret"), "{codes_found:?}");
     assert!(
-        found.iter().all(|code| !code.contains(['$', '('])),
-        "{found:?}"
+        codes_found.iter().all(|code| !code.contains(['$', '('])),
+        "{codes_found:?}"
     );
-    let at = |name: &str| found.iter().position(|code| *code == name).unwrap();
-    assert!(at("clone") < at("into"), "{found:?}");
+    let index_of = |name: &str| codes_found.iter().position(|code| *code == name).unwrap();
+    assert!(index_of("clone") < index_of("into"), "{codes_found:?}");
 
     let vector = completions("", &[("v", "Vec<u8>")], "v.|");
-    let found = codes(&vector);
-    let at = |name: &str| found.iter().position(|code| *code == name).unwrap();
+    let codes_found = codes(&vector);
+    let index_of = |name: &str| codes_found.iter().position(|code| *code == name).unwrap();
     for own in ["push", "len", "iter", "sort"] {
         assert!(
-            at(own) < at("into") && at(own) < at("into_iter"),
-            "{found:?}"
+            index_of(own) < index_of("into") && index_of(own) < index_of("into_iter"),
+            "{codes_found:?}"
         );
     }
 
-    let begun = completions("fn helper_of_mine() {}", &[], "let é = 1; help|");
-    assert_eq!(codes(&begun), ["helper_of_mine"]);
-    assert_eq!((begun.start, begun.end), (12, 16));
+    let partial = completions("fn helper_of_mine() {}", &[], "let é = 1; help|");
+    assert_eq!(codes(&partial), ["helper_of_mine"]);
+    assert_eq!((partial.start, partial.end), (12, 16));
     for source in ["|", "f|", "c|", "__|", "E|", "let a = |"] {
         let items = "trait __PhalanxShown {} fn evcxr_display() {} struct EvcxrUserCodeError;";
         for code in codes(&completions(items, &[], source)) {
             assert_ne!(code, "ctx");
-            for ours in ["phalanx", "Phalanx", "evcxr", "Evcxr", "$"] {
-                assert!(!code.contains(ours), "{source}: {code}");
+            for internal in ["phalanx", "Phalanx", "evcxr", "Evcxr", "$"] {
+                assert!(!code.contains(internal), "{source}: {code}");
             }
         }
     }
@@ -208,19 +208,19 @@ fn completion_offers_what_is_there_and_nothing_of_the_machinery() {
 }
 
 #[test]
-fn inspection_shows_a_signature_and_the_documentation_without_its_hidden_lines() {
+fn inspection_shows_signature_and_documentation() {
     let inspect = |source: &str, name: &str| {
         let cell = cell("use shapes::Counter;", &[("v", "Vec<u8>")], source);
         let offset = source.find(name).unwrap() + name.len();
         analysis().inspect(&cell, offset).unwrap()
     };
-    let found = inspect("let c = Counter::new(1);", "Counter").unwrap();
-    for text in [&found.plain, &found.markdown] {
+    let documentation = inspect("let c = Counter::new(1);", "Counter").unwrap();
+    for text in [&documentation.plain, &documentation.markdown] {
         assert!(text.contains("pub struct Counter"), "{text}");
         assert!(text.contains("let counter = Counter::new(1);"), "{text}");
         assert!(!text.contains("use shapes::Counter"), "{text}");
     }
-    assert!(found.markdown.contains("```rust"));
+    assert!(documentation.markdown.contains("```rust"));
     let method = inspect("v.sort_unstable_by_key", "sort_unstable_by_key").unwrap();
     assert!(method.markdown.contains("fn sort_unstable_by_key"));
     let own = inspect("/// Mine.\nfn own() {}\nown()", "own").unwrap();
@@ -229,7 +229,7 @@ fn inspection_shows_a_signature_and_the_documentation_without_its_hidden_lines()
 }
 
 #[test]
-fn a_dependency_that_is_added_is_known_after_loading_again() {
+fn added_dependency_is_known_after_a_reload() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "");
     let mut analysis = Analysis::load(&folder.path().join("cells")).unwrap();

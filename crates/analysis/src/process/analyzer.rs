@@ -7,7 +7,7 @@ use phalanx_protocol::analysis::{AnalysisReply, AnalysisRequest, AnalyzedCell};
 use std::path::{Path, PathBuf};
 
 /// A cell that uses common features, analyzed in advance to fill the caches.
-const USUAL: &str = "let a = vec![1u64, 2].iter().map(|x| x + 1).collect::<Vec<_>>();\n\
+const WARM_UP_CELL: &str = "let a = vec![1u64, 2].iter().map(|x| x + 1).collect::<Vec<_>>();\n\
     let b = format!(\"{a:?}\").len();\n\
     let c = std::collections::HashMap::from([(1, \"a\".to_string())]);";
 
@@ -38,11 +38,11 @@ impl CellAnalyzer {
         analyzer
     }
 
-    fn load(&mut self, added: &Path, again: bool) {
+    fn load(&mut self, added: &Path, is_forced: bool) {
         let loaded = self.dependencies.add(added).and_then(|has_changed| {
             // A starting evaluator may have added the standard library's source meanwhile.
             let has_library = self.analysis.as_ref().is_some_and(Analysis::has_library);
-            if has_changed || again || !has_library {
+            if has_changed || is_forced || !has_library {
                 self.dependencies.write(&self.folder, added)?;
                 self.reload()?;
             }
@@ -66,12 +66,12 @@ impl CellAnalyzer {
 
     fn ask(
         &mut self,
-        question: impl FnOnce(&mut Analysis) -> Result<AnalysisReply, AnalysisError>,
+        query: impl FnOnce(&mut Analysis) -> Result<AnalysisReply, AnalysisError>,
     ) -> AnalysisReply {
         let Some(analysis) = &mut self.analysis else {
             return AnalysisReply::Unknown;
         };
-        match question(analysis) {
+        match query(analysis) {
             Ok(reply) => reply,
             Err(AnalysisError::TooLate) => AnalysisReply::Unknown,
             Err(error) => {
@@ -96,12 +96,12 @@ impl Analyze for CellAnalyzer {
                 self.ask(|analysis| analysis.types(&cell).map(AnalysisReply::Types))
             }
             AnalysisRequest::Complete { cell, offset } => self.ask(|analysis| {
-                let found = analysis.complete(&cell, offset);
-                found.map(AnalysisReply::Completions)
+                let completions = analysis.complete(&cell, offset);
+                completions.map(AnalysisReply::Completions)
             }),
             AnalysisRequest::Inspect { cell, offset } => self.ask(|analysis| {
-                let found = analysis.inspect(&cell, offset);
-                found.map(AnalysisReply::Inspected)
+                let documentation = analysis.inspect(&cell, offset);
+                documentation.map(AnalysisReply::Inspected)
             }),
         })
     }
@@ -114,7 +114,7 @@ impl Analyze for CellAnalyzer {
         }
         if std::mem::take(&mut self.is_cold) {
             let cell = AnalyzedCell {
-                source: USUAL.to_owned(),
+                source: WARM_UP_CELL.to_owned(),
                 ..AnalyzedCell::default()
             };
             self.ask(|analysis| analysis.types(&cell).map(AnalysisReply::Types));
@@ -131,7 +131,7 @@ mod tests {
     use std::time::Duration;
 
     /// Returns an analyzer without dependencies, and its folder.
-    fn started() -> (tempfile::TempDir, CellAnalyzer) {
+    fn start_analyzer() -> (tempfile::TempDir, CellAnalyzer) {
         let folder = tempfile::tempdir().unwrap();
         let first = folder.path().join("first");
         std::fs::create_dir(&first).unwrap();
@@ -141,8 +141,8 @@ mod tests {
     }
 
     #[test]
-    fn a_panic_is_an_answer_and_the_next_question_has_one_again() {
-        let (_folder, mut analyzer) = started();
+    fn panic_is_a_reply_and_the_next_request_succeeds() {
+        let (_folder, mut analyzer) = start_analyzer();
         let cell = AnalyzedCell {
             source: "let a = vec![1u8].len();".to_owned(),
             ..AnalyzedCell::default()
@@ -159,9 +159,10 @@ mod tests {
         };
         assert_eq!(types[0].ty, InferredType::Known("usize".to_owned()));
     }
+
     #[test]
-    fn an_answer_that_takes_too_long_is_given_up_and_nothing_is_lost() {
-        let (_folder, mut analyzer) = started();
+    fn slow_query_is_cancelled_and_the_crate_kept() {
+        let (_folder, mut analyzer) = start_analyzer();
         let cell = AnalyzedCell {
             source: "vec![1u8].le".to_owned(),
             ..AnalyzedCell::default()
@@ -170,20 +171,20 @@ mod tests {
             cell: cell.clone(),
             offset: cell.source.len(),
         };
-        let has_found = |analyzer: &mut CellAnalyzer| {
+        let completes = |analyzer: &mut CellAnalyzer| {
             // Disables the time limit, since the machine may be busy.
             let analysis = analyzer.analysis.as_mut().unwrap();
-            analysis.set_in_time(Duration::from_secs(60));
+            analysis.set_query_limit(Duration::from_secs(60));
             match analyzer.answer(complete.clone()) {
-                Some(AnalysisReply::Completions(found)) => {
-                    found.items.iter().any(|item| item.code == "len")
+                Some(AnalysisReply::Completions(completions)) => {
+                    completions.items.iter().any(|item| item.code == "len")
                 }
                 other => panic!("{other:?}"),
             }
         };
-        assert!(has_found(&mut analyzer));
+        assert!(completes(&mut analyzer));
         let endless = |analysis: &mut Analysis| {
-            analysis.set_in_time(Duration::from_millis(100));
+            analysis.set_query_limit(Duration::from_millis(100));
             // Runs until the query is cancelled.
             analysis.look_up(&cell, |lookup| {
                 while lookup.analysis.parse(lookup.file).is_ok() {}
@@ -192,6 +193,6 @@ mod tests {
         };
         assert_eq!(analyzer.ask(endless), AnalysisReply::Unknown);
         assert!(!analyzer.is_lost);
-        assert!(has_found(&mut analyzer));
+        assert!(completes(&mut analyzer));
     }
 }
