@@ -29,9 +29,8 @@ impl ActiveToolchain {
     /// Returns an error if there is no rustc or it fails.
     pub fn find(folder: &Path) -> Result<Self, ToolchainError> {
         match rustup::from_environment() {
-            Some(choice) => {
-                Self::read(|| Command::new("rustc"), folder).map(|found| found.chosen(Some(choice)))
-            }
+            Some(choice) => Self::read(|| Command::new("rustc"), folder)
+                .map(|toolchain| toolchain.with_choice(Some(choice))),
             None => Self::find_by(folder, &|program| Command::new(program)),
         }
     }
@@ -45,8 +44,8 @@ impl ActiveToolchain {
         folder: &Path,
         command: &dyn Fn(&str) -> Command,
     ) -> Result<Self, ToolchainError> {
-        let found = Self::read(|| command("rustc"), folder)?;
-        Ok(found.chosen(rustup::choice_by(folder, command("rustup"))))
+        let toolchain = Self::read(|| command("rustc"), folder)?;
+        Ok(toolchain.with_choice(rustup::choice_by(folder, command("rustup"))))
     }
 
     /// Finds rustup's toolchain of this name.
@@ -55,29 +54,33 @@ impl ActiveToolchain {
     /// Returns an error if rustup has no toolchain of this name or its rustc fails.
     pub fn named(name: &str) -> Result<Self, ToolchainError> {
         let program = rustup::rustc_of(name)?;
-        let found = Self::read(|| Command::new(&program), Path::new("/"))?;
+        let toolchain = Self::read(|| Command::new(&program), Path::new("/"))?;
         let rustup = Some(rustup::RustupChoice {
             name: name.to_owned(),
             reason: "named by the user".to_owned(),
         });
-        Ok(Self { rustup, ..found })
+        Ok(Self {
+            rustup,
+            ..toolchain
+        })
     }
 
     /// Adds rustup's choice if it is this toolchain: a distribution's rustc may precede rustup's on
     /// the PATH.
-    fn chosen(self, choice: Option<rustup::RustupChoice>) -> Self {
+    fn with_choice(self, choice: Option<rustup::RustupChoice>) -> Self {
         let rustup = choice.filter(|choice| choice.is_at(&self.sysroot));
         Self { rustup, ..self }
     }
 
     fn read(rustc: impl Fn() -> Command, folder: &Path) -> Result<Self, ToolchainError> {
-        let sysroot = PathBuf::from(said(rustc().args(["--print", "sysroot"]), folder)?.trim());
+        let sysroot =
+            PathBuf::from(rustc_output(rustc().args(["--print", "sysroot"]), folder)?.trim());
         // Bypasses rustup's proxy, which takes as long as rustc itself.
-        let mut rustc = match rustup::is_of_rustup(&sysroot) {
+        let mut rustc = match rustup::is_managed(&sysroot) {
             true => Command::new(sysroot.join("bin/rustc")),
             false => rustc(),
         };
-        let verbose = said(rustc.arg("-vV"), folder)?;
+        let verbose = rustc_output(rustc.arg("-vV"), folder)?;
         let host = verbose.lines().find_map(|line| line.strip_prefix("host: "));
         Ok(Self {
             version: verbose.lines().next().unwrap_or_default().to_owned(),
@@ -152,8 +155,8 @@ impl ActiveToolchain {
         };
         let entries = std::fs::read_dir(&folder).into_iter().flatten().flatten();
         let mut libraries = entries.map(|entry| entry.path());
-        let found = libraries.find(is_libstd);
-        found.ok_or(ToolchainError::NoSharedLibrary { folder })
+        let library = libraries.find(is_libstd);
+        library.ok_or(ToolchainError::NoSharedLibrary { folder })
     }
 
     /// Adds the standard library's source if it is missing and rustup manages the toolchain; calls
@@ -198,7 +201,7 @@ pub fn find_program(name: &str) -> Option<PathBuf> {
 }
 
 /// Returns the output of rustc in a folder.
-fn said(rustc: &mut Command, folder: &Path) -> Result<String, ToolchainError> {
+fn rustc_output(rustc: &mut Command, folder: &Path) -> Result<String, ToolchainError> {
     match rustc.current_dir(folder).output() {
         Ok(Output { status, stdout, .. }) if status.success() => {
             Ok(String::from_utf8_lossy(&stdout).into_owned())
@@ -245,17 +248,17 @@ mod tests {
     }
 
     #[test]
-    fn missing_parts_are_found_one_after_another() {
+    fn missing_parts_are_reported_in_order() {
         let sysroot = tempfile::tempdir().unwrap();
-        let found = toolchain(sysroot.path());
-        let missing = found.check().unwrap_err();
+        let toolchain = toolchain(sysroot.path());
+        let missing = toolchain.check().unwrap_err();
         assert!(matches!(missing, ToolchainError::NoSharedLibrary { .. }));
         let libraries = sysroot
             .path()
             .join("lib/rustlib/x86_64-unknown-linux-gnu/lib");
         std::fs::create_dir_all(&libraries).unwrap();
         std::fs::write(libraries.join("libstd-1a2b.so"), "").unwrap();
-        let missing = found.check().unwrap_err();
+        let missing = toolchain.check().unwrap_err();
         assert!(
             matches!(missing, ToolchainError::NoSource { .. }),
             "{missing}"
@@ -263,10 +266,10 @@ mod tests {
         let source = sysroot.path().join(LIBRARY_SOURCE).join("std/src");
         std::fs::create_dir_all(&source).unwrap();
         std::fs::write(source.join("lib.rs"), "").unwrap();
-        found.check().unwrap();
+        toolchain.check().unwrap();
         let old = ActiveToolchain {
             version: "rustc 1.70.0 (a)".to_owned(),
-            ..found
+            ..toolchain
         };
         let refused = old.check().unwrap_err();
         assert!(
@@ -278,8 +281,8 @@ mod tests {
     #[test]
     fn without_rustup_nothing_is_installed() {
         let sysroot = tempfile::tempdir().unwrap();
-        let found = toolchain(sysroot.path());
-        let missing = found.ensure_library_source(|line| panic!("{line}"));
+        let toolchain = toolchain(sysroot.path());
+        let missing = toolchain.ensure_library_source(|line| panic!("{line}"));
         assert!(matches!(
             missing,
             Err(ToolchainError::NoSource { rustup: None, .. })

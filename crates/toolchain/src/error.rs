@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_missing_part_names_what_adds_it() {
+    fn remedies_name_the_command_or_package() {
         let no_source = |rustup: Option<&str>| ToolchainError::NoSource {
             path: "/rust/lib.rs".into(),
             rustup: rustup.map(str::to_owned),

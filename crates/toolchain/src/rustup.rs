@@ -25,7 +25,7 @@ pub struct RustupChoice {
 impl RustupChoice {
     /// Returns true if the toolchain's folder is `sysroot`; either may be a symbolic link.
     pub(crate) fn is_at(&self, sysroot: &Path) -> bool {
-        if self.is_beside(sysroot) {
+        if self.is_installed_as(sysroot) {
             return true;
         }
         let Ok(rustc) = rustc_of(&self.name) else {
@@ -38,8 +38,8 @@ impl RustupChoice {
     }
 
     /// Returns true if rustup has installed the folder under this name.
-    fn is_beside(&self, sysroot: &Path) -> bool {
-        let installed = sysroot.parent().filter(|_| is_of_rustup(sysroot));
+    fn is_installed_as(&self, sysroot: &Path) -> bool {
+        let installed = sysroot.parent().filter(|_| is_managed(sysroot));
         installed.is_some_and(|folder| is_same(&folder.join(&self.name), sysroot))
     }
 }
@@ -55,7 +55,7 @@ pub(crate) fn from_environment() -> Option<RustupChoice> {
 }
 
 /// Returns true if rustup has installed the toolchain in a folder.
-pub(crate) fn is_of_rustup(sysroot: &Path) -> bool {
+pub(crate) fn is_managed(sysroot: &Path) -> bool {
     let parent = sysroot.parent().and_then(Path::file_name);
     parent.is_some_and(|folder| folder == "toolchains")
 }
@@ -167,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rustups_answer_is_read_with_its_reason() {
+    fn choice_is_parsed_with_its_reason() {
         let choice = read_choice("stable-x86_64-unknown-linux-gnu (default)\n").unwrap();
         assert_eq!(choice.name, "stable-x86_64-unknown-linux-gnu");
         assert_eq!(choice.reason, "default");
@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn a_toolchain_that_stands_beside_needs_no_rustup() {
+    fn installed_toolchains_are_recognized_by_folder() {
         let home = tempfile::tempdir().unwrap();
         let stable = home.path().join("toolchains/stable-x");
         std::fs::create_dir_all(&stable).unwrap();
@@ -188,14 +188,14 @@ mod tests {
             name: name.to_owned(),
             reason: String::new(),
         };
-        assert!(named("stable-x").is_beside(&stable));
-        assert!(named("1.95.0-x").is_beside(&stable));
-        assert!(!named("nightly-x").is_beside(&stable));
-        assert!(!named("stable-x").is_beside(home.path()));
+        assert!(named("stable-x").is_installed_as(&stable));
+        assert!(named("1.95.0-x").is_installed_as(&stable));
+        assert!(!named("nightly-x").is_installed_as(&stable));
+        assert!(!named("stable-x").is_installed_as(home.path()));
     }
 
     #[test]
-    fn the_end_of_a_long_message_is_kept() {
+    fn last_lines_of_a_long_message_are_kept() {
         let text: String = (0..20).map(|line| format!("line {line}\n\n")).collect();
         assert!(last_lines(&text).starts_with("line 14\nline 15"));
         assert_eq!(last_lines("one"), "one");
