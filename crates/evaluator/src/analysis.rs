@@ -12,7 +12,7 @@ use std::process::ExitCode;
 /// [`analysis_main`] for the arguments `analysis [--echo]`.
 #[must_use]
 pub fn analysis_config(program: PathBuf, backend: Backend) -> AnalysisConfig {
-    let words = match backend {
+    let args = match backend {
         #[cfg(feature = "evcxr")]
         Backend::Evcxr => vec!["analysis"],
         #[cfg(feature = "echo")]
@@ -20,7 +20,7 @@ pub fn analysis_config(program: PathBuf, backend: Backend) -> AnalysisConfig {
     };
     AnalysisConfig {
         program,
-        args: words.into_iter().map(Into::into).collect(),
+        args: args.into_iter().map(Into::into).collect(),
         env: match backend {
             #[cfg(feature = "evcxr")]
             Backend::Evcxr => toolchain,

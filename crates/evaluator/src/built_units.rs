@@ -505,7 +505,7 @@ mod tests {
     }
 
     #[test]
-    fn a_copy_is_not_older_than_what_it_depends_on() {
+    fn copies_are_not_older_than_their_dependencies() {
         let (one, other) = (Build::new(), Build::new());
         // Both folders have built the first unit, the second folder later than all of the other's.
         one.unit(1, "same", 10, &[]);
@@ -532,7 +532,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_compiled_with_another_build_is_not_copied() {
+    fn units_of_other_builds_are_not_copied() {
         let (one, other) = (Build::new(), Build::new());
         one.unit(1, "one", 10, &[]);
         one.unit(2, "two", 20, &[1]);
@@ -547,7 +547,7 @@ mod tests {
     }
 
     #[test]
-    fn an_interrupted_build_is_replaced_by_a_complete_one() {
+    fn interrupted_builds_are_replaced() {
         let (one, other) = (Build::new(), Build::new());
         one.unit(1, "complete", 10, &[]);
         one.unit(2, "incomplete", 10, &[]);

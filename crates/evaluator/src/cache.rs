@@ -30,8 +30,8 @@ pub struct CacheEntry {
 /// The limit of the cache, in bytes.
 #[must_use]
 pub fn cache_limit() -> u64 {
-    let named = std::env::var(LIMIT_VAR).ok();
-    let mebibytes = named.and_then(|text| text.trim().parse::<u64>().ok());
+    let value = std::env::var(LIMIT_VAR).ok();
+    let mebibytes = value.and_then(|text| text.trim().parse::<u64>().ok());
     mebibytes.map_or(DEFAULT_LIMIT, |mebibytes| mebibytes << 20)
 }
 
@@ -175,7 +175,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_recently_used_folders_make_room() {
+    fn least_recently_used_folders_are_removed() {
         let cache = tempfile::tempdir().unwrap();
         let old = build(cache.path(), "old", 1000).path().to_owned();
         let used = build(cache.path(), "used", 1000);

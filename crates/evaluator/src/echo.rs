@@ -104,8 +104,8 @@ impl Evaluate for Echo {
         }
     }
 
-    fn answer(&mut self, work: EvaluatorRequest) -> Result<EvaluatorReply, Failure> {
-        match work {
+    fn answer(&mut self, request: EvaluatorRequest) -> Result<EvaluatorReply, Failure> {
+        match request {
             EvaluatorRequest::Evaluate { source, .. } => self.evaluate(&source),
             EvaluatorRequest::Compile {
                 source,
@@ -270,7 +270,7 @@ impl Echo {
 /// A request that the twin cannot carry out.
 #[derive(Debug, thiserror::Error)]
 enum EchoError {
-    /// A request that is no work.
+    /// A request without a reply.
     #[error("not a request to be worked on")]
     Request,
     /// A cell starts from a state that is unknown here.

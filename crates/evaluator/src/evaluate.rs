@@ -21,14 +21,14 @@ impl Backend {
             NamespaceKind::Local => "local",
             NamespaceKind::Engines => "engines",
         };
-        let words = ["evaluator", "--kind", kind];
+        let args = ["evaluator", "--kind", kind];
         let echo = match self {
             #[cfg(feature = "evcxr")]
             Self::Evcxr => None,
             #[cfg(feature = "echo")]
             Self::Echo => Some("--echo"),
         };
-        words.into_iter().chain(echo).collect()
+        args.into_iter().chain(echo).collect()
     }
 
     /// Returns true if it needs a build folder.
@@ -48,5 +48,5 @@ pub(crate) trait Evaluate {
     fn toolchain(&self) -> Toolchain;
 
     /// Handles one request; cells that must run meanwhile are sent over the link.
-    fn answer(&mut self, work: EvaluatorRequest) -> Result<EvaluatorReply, Failure>;
+    fn answer(&mut self, request: EvaluatorRequest) -> Result<EvaluatorReply, Failure>;
 }

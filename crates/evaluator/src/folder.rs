@@ -128,12 +128,12 @@ pub(crate) fn take_from_others(own: &Path) -> io::Result<()> {
 /// left incomplete: rustc would then assume functions exist that do not.
 pub(crate) fn forget_cells(build: &Path) -> io::Result<()> {
     for profile in profiles(build)? {
-        let kept = match std::fs::read_dir(build.join(profile).join("incremental")) {
-            Ok(kept) => kept,
+        let entries = match std::fs::read_dir(build.join(profile).join("incremental")) {
+            Ok(entries) => entries,
             Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
             Err(error) => return Err(error),
         };
-        for entry in kept.flatten() {
+        for entry in entries.flatten() {
             if entry
                 .file_name()
                 .as_encoded_bytes()
@@ -151,7 +151,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_has_one_user_and_is_found_again() {
+    fn folder_has_one_user_and_is_reused() {
         let cache = tempfile::tempdir().unwrap();
         let first = BuildFolder::acquire(cache.path(), "local").unwrap();
         let second = BuildFolder::acquire(cache.path(), "local").unwrap();
@@ -165,15 +165,15 @@ mod tests {
     }
 
     #[test]
-    fn what_rustc_keeps_of_cells_can_be_forgotten() {
+    fn incremental_state_of_cells_is_removed() {
         let cache = tempfile::tempdir().unwrap();
         let folder = BuildFolder::acquire(cache.path(), "local").unwrap();
         forget_cells(folder.path()).unwrap_err();
         let profile = folder.path().join("target/triple/debug");
         std::fs::create_dir_all(profile.join("deps")).unwrap();
         forget_cells(folder.path()).unwrap();
-        for kept in ["notebook-1/s-1", "serde-1/s-1"] {
-            std::fs::create_dir_all(profile.join("incremental").join(kept)).unwrap();
+        for crate_folder in ["notebook-1/s-1", "serde-1/s-1"] {
+            std::fs::create_dir_all(profile.join("incremental").join(crate_folder)).unwrap();
         }
         forget_cells(folder.path()).unwrap();
         assert!(!profile.join("incremental/notebook-1").exists());
@@ -181,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_folder_gets_what_another_has_built() {
+    fn new_folder_is_seeded_with_complete_builds() {
         let cache = tempfile::tempdir().unwrap();
         let local = BuildFolder::acquire(cache.path(), "local").unwrap();
         let built = local.path().join("target/triple/debug/deps");

@@ -115,12 +115,12 @@ impl FolderError {
             Self::Full { used_as, .. } => (*used_as, true),
         };
         let variable = used_as.variable();
-        let moved = format!(
+        let advice = format!(
             "set {variable} to a folder that can be used, in the environment of the program that starts the kernel"
         );
         match can_clean {
-            true => format!("make room there, or {moved}"),
-            false => moved,
+            true => format!("make room there, or {advice}"),
+            false => advice,
         }
     }
 }
@@ -195,7 +195,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_can_be_used_is_made() {
+    fn missing_folder_is_created() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("a/b");
         check(FolderUse::Temporary, &path).unwrap();
@@ -204,12 +204,12 @@ mod tests {
     }
 
     #[test]
-    fn the_variable_that_moves_a_folder_is_named() {
+    fn remedy_names_the_variable_of_the_folder() {
         let file = tempfile::NamedTempFile::new().unwrap();
-        let below = file.path().join("cache");
-        let error = check(FolderUse::Cache, &below).unwrap_err();
+        let path = file.path().join("cache");
+        let error = check(FolderUse::Cache, &path).unwrap_err();
         let text = error.to_string();
-        assert!(text.contains(below.to_str().unwrap()), "{text}");
+        assert!(text.contains(path.to_str().unwrap()), "{text}");
         assert!(error.remedy().starts_with("set PHALANX_CACHE_DIR"));
         let full = FolderError::Full {
             used_as: FolderUse::Temporary,

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 /// The interval at which compilers that evcxr starts after an interrupt are killed.
-const AGAIN: Duration = Duration::from_millis(5);
+const KILL_INTERVAL: Duration = Duration::from_millis(5);
 
 /// The state of interrupts, shared by the threads of an evaluator.
 #[derive(Clone, Default)]
@@ -53,7 +53,7 @@ impl Interrupt {
 
     /// Kills every descendant except the relay, and every one that evcxr starts from now on until
     /// it has ended the request; does nothing if there is no request.
-    pub(crate) fn now(&self) {
+    pub(crate) fn kill_children(&self) {
         let idle = self.0.pending.load(Ordering::SeqCst) == 0;
         if idle || self.0.interrupted.swap(true, Ordering::SeqCst) {
             return;
@@ -62,15 +62,15 @@ impl Interrupt {
         // Ends with the request.
         std::thread::spawn(move || {
             while state.interrupted.load(Ordering::SeqCst) {
-                end_descendants(state.spared.load(Ordering::SeqCst));
-                std::thread::sleep(AGAIN);
+                kill_descendants(state.spared.load(Ordering::SeqCst));
+                std::thread::sleep(KILL_INTERVAL);
             }
         });
     }
 }
 
 /// Kills every descendant of this process but one.
-fn end_descendants(spared: u32) {
+fn kill_descendants(spared: u32) {
     for pid in descendants(std::process::id()).difference(&BTreeSet::from([spared])) {
         if let Some(pid) = Pid::from_raw(*pid as i32) {
             // A process that has just exited cannot be killed.
@@ -95,15 +95,15 @@ fn descendants(root: u32) -> BTreeSet<u32> {
             children.entry(parent).or_default().push(pid);
         }
     }
-    let mut found = BTreeSet::new();
+    let mut descendants = BTreeSet::new();
     let mut next = vec![root];
     while let Some(pid) = next.pop() {
         for child in children.remove(&pid).unwrap_or_default() {
-            found.insert(child);
+            descendants.insert(child);
             next.push(child);
         }
     }
-    found
+    descendants
 }
 
 fn parent_of(pid: u32) -> Option<u32> {
@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn descendants_are_found_over_generations() {
+    fn descendants_include_running_children() {
         let mut child = std::process::Command::new("sh")
             .args(["-c", "echo up; read line"])
             .stdin(std::process::Stdio::piped())

@@ -15,7 +15,7 @@ pub(crate) struct KernelLink {
     /// Locked for single writes only.
     stream: Mutex<UnixStream>,
     /// Locked while a cell runs, since cells run one at a time.
-    ran: Mutex<Receiver<Outcome>>,
+    outcomes: Mutex<Receiver<Outcome>>,
 }
 
 /// Receives the kernel's messages.
@@ -25,7 +25,7 @@ pub(crate) struct RequestReader {
 
 impl KernelLink {
     /// Connects to the kernel that started this process.
-    pub(crate) fn connect(ran: Receiver<Outcome>) -> io::Result<(Self, RequestReader)> {
+    pub(crate) fn connect(outcomes: Receiver<Outcome>) -> io::Result<(Self, RequestReader)> {
         let path = std::env::var_os(SOCKET_VAR)
             .ok_or_else(|| io::Error::other("an evaluator is started by a kernel, not by hand"))?;
         let stream = UnixStream::connect(path)?;
@@ -34,7 +34,7 @@ impl KernelLink {
         };
         let link = Self {
             stream: Mutex::new(stream),
-            ran: Mutex::new(ran),
+            outcomes: Mutex::new(outcomes),
         };
         Ok((link, reader))
     }
@@ -54,9 +54,11 @@ impl KernelLink {
     /// # Errors
     /// If the connection is closed.
     pub(crate) fn run(&self, cell: CompiledCell) -> io::Result<Outcome> {
-        let ran = self.ran.lock().unwrap_or_else(PoisonError::into_inner);
+        let outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         self.send(&EvaluatorEvent::Run(cell))?;
-        ran.recv().map_err(|_| io::ErrorKind::BrokenPipe.into())
+        outcomes
+            .recv()
+            .map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }
 
@@ -65,8 +67,8 @@ impl RequestReader {
     /// processes.
     pub(crate) fn read_all(
         mut self,
-        work: &Sender<EvaluatorRequest>,
-        ran: &Sender<Outcome>,
+        requests: &Sender<EvaluatorRequest>,
+        outcomes: &Sender<Outcome>,
         interrupt: &Interrupt,
     ) {
         let mut decoder = Decoder::default();
@@ -79,25 +81,25 @@ impl RequestReader {
                         decoder.push(&buffer[..count]);
                         continue;
                     }
-                    _ => end_group(),
+                    _ => exit_with_group(),
                 },
                 Err(error) => {
                     eprintln!("evaluator: the kernel sent something that is no request: {error}");
                     std::process::exit(1);
                 }
             };
-            let taken = match request {
-                EvaluatorRequest::Ran { outcome } => ran.send(outcome).is_ok(),
+            let is_delivered = match request {
+                EvaluatorRequest::Ran { outcome } => outcomes.send(outcome).is_ok(),
                 EvaluatorRequest::Interrupt => {
-                    interrupt.now();
+                    interrupt.kill_children();
                     true
                 }
                 request => {
                     interrupt.begin();
-                    work.send(request).is_ok()
+                    requests.send(request).is_ok()
                 }
             };
-            if !taken {
+            if !is_delivered {
                 return;
             }
         }
@@ -106,7 +108,7 @@ impl RequestReader {
 
 /// Kills this process and all processes it has started, including cargo and rustc: it leads a
 /// process group.
-fn end_group() -> ! {
+fn exit_with_group() -> ! {
     let own = rustix::process::getpid();
     if rustix::process::getpgrp() == own {
         // This also kills the calling process.

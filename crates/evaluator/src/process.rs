@@ -26,13 +26,13 @@ pub fn process_main(kind: NamespaceKind, backend: Backend) -> ExitCode {
 fn serve(kind: NamespaceKind, backend: Backend) -> std::io::Result<()> {
     let interrupt = Interrupt::default();
     // The queue of requests; unbounded, since each is caused by an action of the user.
-    let (work_tx, work) = mpsc::channel();
-    let (ran_tx, ran) = mpsc::channel::<Outcome>();
-    let (link, reader) = KernelLink::connect(ran)?;
+    let (requests_tx, requests) = mpsc::channel();
+    let (outcomes_tx, outcomes) = mpsc::channel::<Outcome>();
+    let (link, reader) = KernelLink::connect(outcomes)?;
     let link = Arc::new(link);
     let from_kernel = {
         let interrupt = interrupt.clone();
-        move || reader.read_all(&work_tx, &ran_tx, &interrupt)
+        move || reader.read_all(&requests_tx, &outcomes_tx, &interrupt)
     };
     std::thread::Builder::new()
         .name("kernel".into())
@@ -42,19 +42,19 @@ fn serve(kind: NamespaceKind, backend: Backend) -> std::io::Result<()> {
         Err(failure) => return link.send(&EvaluatorEvent::StartFailed { failure }),
     };
     link.send(&EvaluatorEvent::Ready(evaluator.toolchain()))?;
-    while let Ok(request) = work.recv() {
+    while let Ok(request) = requests.recv() {
         let Some(id) = kernel_link::id_of(&request) else {
             continue;
         };
-        let stopped = || Failure::Interrupted { lost: Vec::new() };
+        let interruption = || Failure::Interrupted { lost: Vec::new() };
         let result = if interrupt.interrupted() {
-            Err(stopped())
+            Err(interruption())
         } else {
             // A cell that was compiled before the interrupt took effect has completed.
             let result = evaluator.answer(request);
             result.map_err(|failure| {
                 if interrupt.interrupted() {
-                    stopped()
+                    interruption()
                 } else {
                     failure
                 }

@@ -131,19 +131,19 @@ fn source(type_name: &str, export: Export) -> String {
 }
 
 /// Replaces the paths in a type's name.
-pub(crate) fn with_paths(type_name: &str, other: impl Fn(&str) -> String) -> String {
+pub(crate) fn with_paths(type_name: &str, replace: impl Fn(&str) -> String) -> String {
     let mut source = String::new();
     let mut path = String::new();
     for c in type_name.chars() {
         if c.is_alphanumeric() || c == '_' || c == ':' {
             path.push(c);
         } else {
-            source.push_str(&other(&path));
+            source.push_str(&replace(&path));
             path.clear();
             source.push(c);
         }
     }
-    source + &other(&path)
+    source + &replace(&path)
 }
 
 fn public(path: &str, export: Export) -> String {
@@ -182,7 +182,7 @@ mod tests {
                 "std::collections::HashMap<std::string::String, std::vec::Vec<(std::option::Option<u8>, [f64; 3])>>"
             ]
         );
-        for (name, wanted) in [
+        for (name, expected) in [
             (type_name::<std::time::Duration>(), "std::time::Duration"),
             (
                 type_name::<std::collections::BTreeMap<u8, bool>>(),
@@ -193,12 +193,12 @@ mod tests {
             (type_name::<std::ops::Range<i32>>(), "std::ops::Range<i32>"),
             ("phalanx::shared::Shared<[f64]>", "phalanx::Shared<[f64]>"),
         ] {
-            assert_eq!(type_sources(name), [wanted]);
+            assert_eq!(type_sources(name), [expected]);
         }
     }
 
     #[test]
-    fn types_of_cells_go_by_their_own_name() {
+    fn types_of_cells_have_no_path() {
         assert_eq!(type_sources("notebook::Point"), ["Point"]);
         assert_eq!(
             type_sources("alloc::vec::Vec<notebook::a::Point>"),
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn types_of_other_crates_are_looked_for_where_crates_export_them() {
+    fn types_of_other_crates_have_candidates_for_each_export() {
         let matrix = "ndarray::ArrayBase<ndarray::data_repr::OwnedRepr<f64>, ndarray::dimension::dim::Dim<[usize; 2]>>";
         assert_eq!(
             type_sources(matrix)[0],

@@ -11,7 +11,7 @@ use phalanx_protocol::runtime::Outcome;
 use session::{Machine, Session};
 
 /// Parts of internal names that must not be shown.
-const OURS: [&str; 9] = [
+const INTERNAL_NAMES: [&str; 9] = [
     "pub(crate) use",
     "phalanx_",
     "unkept!",
@@ -193,30 +193,34 @@ fn diagnostics<T: std::fmt::Debug>(cell: &str, result: Result<T, Failure>) -> Ve
     }
 }
 
-fn check((cell, expected): Case, found: &[Diagnostic]) {
-    let text = format!("{found:#?}");
-    for ours in OURS {
-        assert!(!text.contains(ours), "{cell}: {text}");
+fn check((cell, expected): Case, diagnostics: &[Diagnostic]) {
+    let text = format!("{diagnostics:#?}");
+    for name in INTERNAL_NAMES {
+        assert!(!text.contains(name), "{cell}: {text}");
     }
-    let places = found.iter().map(|diagnostic| {
+    let positions = diagnostics.iter().map(|diagnostic| {
         let code = diagnostic.code.as_deref().unwrap_or_default();
         let first = diagnostic.spans.first();
-        let place = first.map(|span| (span.start_line, span.start_column));
-        let (line, column) = place.unwrap_or_default();
+        let position = first.map(|span| (span.start_line, span.start_column));
+        let (line, column) = position.unwrap_or_default();
         (code, line, column)
     });
-    let places: Vec<_> = places.collect();
-    let wanted = expected
+    let positions: Vec<_> = positions.collect();
+    let expected_positions = expected
         .iter()
         .map(|(code, line, column, _)| (*code, *line, *column));
-    assert_eq!(places, wanted.collect::<Vec<_>>(), "{cell}: {text}");
-    for (diagnostic, (.., help)) in found.iter().zip(expected) {
+    assert_eq!(
+        positions,
+        expected_positions.collect::<Vec<_>>(),
+        "{cell}: {text}"
+    );
+    for (diagnostic, (.., help)) in diagnostics.iter().zip(expected) {
         assert!(diagnostic.help.concat().contains(help), "{cell}: {text}");
     }
 }
 
 #[tokio::test]
-async fn errors_are_those_of_the_cell() {
+async fn local_cells_report_their_own_errors() {
     let mut session = Session::start(NamespaceKind::Local).await;
     let mut machine = Machine::start(&session.toolchain).await;
     let (s, m) = (&mut session, &mut machine);
@@ -262,7 +266,7 @@ async fn errors_are_those_of_the_cell() {
 }
 
 #[tokio::test]
-async fn errors_of_engines_are_those_of_the_cell() {
+async fn engine_cells_report_their_own_errors() {
     let mut session = Session::start(NamespaceKind::Engines).await;
     let s = &mut session;
     let mut base = StateId::empty();

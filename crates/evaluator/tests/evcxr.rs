@@ -14,7 +14,7 @@ use session::{Machine, PATIENCE, Session};
 use std::time::{Duration, Instant};
 
 #[tokio::test]
-async fn local_cells() {
+async fn local_cells_run_and_keep_variables() {
     let mut session = Session::start(NamespaceKind::Local).await;
     let mut machine = Machine::start(&session.toolchain).await;
     let (s, m) = (&mut session, &mut machine);
@@ -148,7 +148,7 @@ async fn local_cells() {
         "{unkept:?}"
     );
 
-    for (cell, line, helped) in [
+    for (cell, line, expected_help) in [
         (
             "fn f() -> usize {\n    größe.len()\n}",
             2,
@@ -168,7 +168,7 @@ async fn local_cells() {
         assert_eq!(diagnostic.spans[0].start_line, line, "{diagnostic:?}");
         assert_eq!(diagnostic.rendered, None);
         let help = diagnostic.help.concat();
-        assert!(help.contains(helped), "{diagnostic:?}");
+        assert!(help.contains(expected_help), "{diagnostic:?}");
     }
 
     let (_, outcome, result) = s.cell(m, "std::process::exit(3)").await;
@@ -217,20 +217,20 @@ async fn local_cells() {
 
 /// Waits until a compiler runs for the evaluator with this process id: cargo, or rustc called in
 /// its place.
-async fn compiling(evaluator: u32) {
+async fn wait_for_compiler(evaluator: u32) {
     let started = Instant::now();
-    let mut look = tokio::time::interval(Duration::from_millis(5));
+    let mut interval = tokio::time::interval(Duration::from_millis(5));
     while started.elapsed() < PATIENCE {
-        look.tick().await;
-        let busy = std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
+        interval.tick().await;
+        let is_compiling = std::fs::read_dir("/proc").unwrap().flatten().any(|entry| {
             let stat = std::fs::read_to_string(entry.path().join("stat")).unwrap_or_default();
             let parent = stat
                 .rsplit_once(')')
                 .and_then(|(_, rest)| rest.split(' ').nth(2));
-            let compiler = stat.contains("(cargo)") || stat.contains("(rustc)");
-            compiler && parent == Some(&evaluator.to_string())
+            let is_compiler = stat.contains("(cargo)") || stat.contains("(rustc)");
+            is_compiler && parent == Some(&evaluator.to_string())
         });
-        if busy {
+        if is_compiling {
             return;
         }
     }
@@ -238,7 +238,7 @@ async fn compiling(evaluator: u32) {
 }
 
 #[tokio::test]
-async fn an_interrupted_compile_costs_nothing() {
+async fn interrupted_compile_changes_no_state() {
     let mut session = Session::start(NamespaceKind::Local).await;
     let mut machine = Machine::start(&session.toolchain).await;
     let (s, m) = (&mut session, &mut machine);
@@ -248,13 +248,13 @@ async fn an_interrupted_compile_costs_nothing() {
     let source = "#[allow(long_running_const_eval)]\nconst LONG: u64 = { let mut i = 0u64; while i < 1 << 40 { i += 1; } i };\nLONG";
     let source = source.to_owned();
     s.evaluator.send(EvaluatorRequest::Evaluate { id, source });
-    compiling(s.evaluator.pid().unwrap()).await;
-    let began = Instant::now();
+    wait_for_compiler(s.evaluator.pid().unwrap()).await;
+    let interrupted_at = Instant::now();
     s.evaluator.interrupt();
     let EvaluatorEvent::Answer { result, .. } = s.event().await else {
         panic!("no answer")
     };
-    println!("interrupted in {:?}", began.elapsed());
+    println!("interrupted in {:?}", interrupted_at.elapsed());
     assert_eq!(result, Err(Failure::Interrupted { lost: Vec::new() }));
     // While rust-analyzer is running, before any compiler is started.
     let id = s.id();
@@ -269,7 +269,7 @@ async fn an_interrupted_compile_costs_nothing() {
 }
 
 #[tokio::test]
-async fn engines_with_different_histories() {
+async fn engines_have_separate_states() {
     let mut session = Session::start(NamespaceKind::Engines).await;
     let s = &mut session;
     let state = |name: &str| StateId::new(name);
@@ -325,11 +325,11 @@ async fn engines_with_different_histories() {
         .await
         .unwrap();
     assert_eq!(panicked.variables, [("x".to_owned(), "u64".to_owned())]);
-    let again = s
+    let next_cell = s
         .compile("x + 1", &after, &state("1c"), Outcome::Completed)
         .await
         .unwrap();
-    assert_eq!(first.run(again.cell.unwrap()).await.0, "=22");
+    assert_eq!(first.run(next_cell.cell.unwrap()).await.0, "=22");
 
     let died = Outcome::Died {
         status: "signal 9".into(),
@@ -357,7 +357,7 @@ async fn engines_with_different_histories() {
 
 /// A redefined type drops the variables of its old definition, and no others.
 #[tokio::test]
-async fn redefinitions() {
+async fn redefined_type_drops_its_variables() {
     let mut session = Session::start(NamespaceKind::Local).await;
     let mut machine = Machine::start(&session.toolchain).await;
     let (s, m) = (&mut session, &mut machine);
@@ -432,12 +432,12 @@ async fn redefinitions() {
 
 /// An unchanged cell in a namespace of the same shape is not compiled again.
 #[tokio::test]
-async fn cells_that_are_run_again() {
+async fn unchanged_cells_are_not_compiled_again() {
     let mut session = Session::start(NamespaceKind::Local).await;
     let mut machine = Machine::start(&session.toolchain).await;
     let (s, m) = (&mut session, &mut machine);
     /// Returns true if the last cell had the same code as an earlier one.
-    fn again(machine: &Machine) -> bool {
+    fn is_reused(machine: &Machine) -> bool {
         let (last, before) = machine.artifacts.split_last().unwrap();
         before.contains(last)
     }
@@ -446,23 +446,23 @@ async fn cells_that_are_run_again() {
         let (shown, ms) = s.timed(m, "1 + 1").await;
         assert_eq!(shown, "=2");
         println!("run again: {ms:.1} ms");
-        assert!(again(m));
+        assert!(is_reused(m));
     }
     let definition = "let mut x = vec![1];";
     s.shown(m, definition).await;
     s.shown(m, definition).await;
     assert!(
-        !again(m),
+        !is_reused(m),
         "the second run finds a variable that the first did not"
     );
     s.shown(m, definition).await;
-    assert!(again(m));
+    assert!(is_reused(m));
     for n in 2..5 {
         assert_eq!(
             s.shown(m, "x.push(1);\nprintln!(\"{}\", x.len())").await,
             format!("{n}\n")
         );
-        assert_eq!(again(m), n > 2);
+        assert_eq!(is_reused(m), n > 2);
     }
 
     // Statics and thread-locals are reset each time the cell that defines them runs.
@@ -472,7 +472,7 @@ async fn cells_that_are_run_again() {
                    COUNT.fetch_add(1, Ordering::SeqCst) + OWN.with(|own| own.get())";
     for run in 0..6 {
         assert_eq!(s.shown(m, counter).await, "=1");
-        assert!(!again(m), "run {run}");
+        assert!(!is_reused(m), "run {run}");
     }
 
     // A panic in between; its line is known although the cell was not compiled again.
@@ -482,7 +482,7 @@ async fn cells_that_are_run_again() {
         assert_eq!(s.shown(m, moody).await, "=1");
     }
     assert_eq!(s.shown(m, moody).await, "=1");
-    assert!(again(m));
+    assert!(is_reused(m));
     s.shown(m, "x.extend([1, 2, 3]);").await;
     let (_, outcome, result) = s.cell(m, moody).await;
     let Some(Outcome::Panicked(panic)) = outcome else {
@@ -513,7 +513,7 @@ async fn cells_that_are_run_again() {
     for _ in 0..3 {
         assert_eq!(s.shown(m, "twice(x.len())").await, "=2");
     }
-    assert!(again(m));
+    assert!(is_reused(m));
     s.shown(m, "fn twice(n: usize) -> usize { n * 20 }").await;
     assert_eq!(s.shown(m, "twice(x.len())").await, "=20");
     s.shown(m, "let x = \"four\";").await;
@@ -523,11 +523,11 @@ async fn cells_that_are_run_again() {
     // Options matter, as do the files that a cell reads while it is compiled.
     assert_eq!(s.shown(m, "x").await, "=1");
     assert_eq!(s.shown(m, "x").await, "=1");
-    assert!(again(m));
+    assert!(is_reused(m));
     let (_, _, result) = s.cell(m, ":efmt {:?}").await;
     result.unwrap();
     s.shown(m, "x").await;
-    assert!(!again(m));
+    assert!(!is_reused(m));
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("text");
     let reads = format!("println!(\"{{}}\", include_str!({file:?}))");
@@ -539,7 +539,7 @@ async fn cells_that_are_run_again() {
 
 /// The same for engines, whose namespaces diverge.
 #[tokio::test]
-async fn cells_of_engines_that_redefine_or_run_again() {
+async fn engines_redefine_and_reuse_cells() {
     let mut session = Session::start(NamespaceKind::Engines).await;
     let mut machine = Machine::start(&session.toolchain).await;
     let (s, m) = (&mut session, &mut machine);
@@ -625,7 +625,7 @@ async fn cells_of_engines_that_redefine_or_run_again() {
 }
 
 #[tokio::test]
-async fn another_library_in_the_place_of_a_loaded_one_is_loaded() {
+async fn replaced_library_is_loaded_again() {
     let mut sessions = [
         Session::start(NamespaceKind::Local).await,
         Session::start(NamespaceKind::Local).await,
@@ -651,8 +651,8 @@ async fn another_library_in_the_place_of_a_loaded_one_is_loaded() {
         panic!("two cells");
     };
     assert_eq!(first.entry, second.entry);
-    let aside = first.artifact.with_extension("new");
-    std::fs::copy(&second.artifact, &aside).unwrap();
-    std::fs::rename(aside, &first.artifact).unwrap();
+    let copy = first.artifact.with_extension("new");
+    std::fs::copy(&second.artifact, &copy).unwrap();
+    std::fs::rename(copy, &first.artifact).unwrap();
     assert_eq!(machine.run(first.clone()).await.0, "=4");
 }

@@ -18,7 +18,7 @@ async fn check(s: &mut Session, m: &mut Machine, cells: &[(&str, &str)]) {
 }
 
 #[tokio::test]
-async fn items_and_variables_are_what_they_are_in_a_file() {
+async fn cells_accept_the_language_of_files() {
     let mut session = Session::start(NamespaceKind::Local).await;
     let mut machine = Machine::start(&session.toolchain).await;
     let (s, m) = (&mut session, &mut machine);
@@ -226,13 +226,13 @@ async fn unkept(s: &mut Session, m: &mut Machine) {
     let cell = "let text = String::from(\"a ü\"); let words: Vec<&str> = text.split(' ').collect();\n\
                 let f = |x: usize| x + 1; f(words.len())";
     check(s, m, &[("let f = 5;", ""), (cell, "=3")]).await;
-    let told: Vec<_> = m
+    let unkept_variables: Vec<_> = m
         .unkept
         .iter()
         .map(|unkept| (unkept.name.as_str(), unkept.reason.clone()))
         .collect();
     assert_eq!(
-        told,
+        unkept_variables,
         [
             ("f", UnkeptReason::Closure),
             ("words", UnkeptReason::Borrowed)

@@ -59,15 +59,15 @@ const CELLS: [&str; 46] = [
 ];
 
 #[tokio::test]
-async fn lean_and_whole_cells_mean_the_same() {
+async fn lean_and_whole_cells_behave_the_same() {
     let mut lean = Session::start(NamespaceKind::Local).await;
     let mut whole = Session::start(NamespaceKind::Local).await;
     let mut machines = (
         Machine::start(&lean.toolchain).await,
         Machine::start(&whole.toolchain).await,
     );
-    let (_, _, turned) = whole.cell(&mut machines.1, ":lean 0").await;
-    turned.unwrap();
+    let (_, _, result) = whole.cell(&mut machines.1, ":lean 0").await;
+    result.unwrap();
     let mut lean_cells = 0;
     for cell in CELLS {
         let (shown, outcome, result) = lean.cell(&mut machines.0, cell).await;

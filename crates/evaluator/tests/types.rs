@@ -28,7 +28,7 @@ async fn variables(s: &mut Session, m: &mut Machine) -> String {
 }
 
 #[tokio::test]
-async fn every_kind_of_variable_is_kept_with_its_type() {
+async fn all_patterns_keep_variables_with_their_types() {
     let mut session = Session::start(NamespaceKind::Local).await;
     let mut machine = Machine::start(&session.toolchain).await;
     let (s, m) = (&mut session, &mut machine);
@@ -119,7 +119,7 @@ async fn every_kind_of_variable_is_kept_with_its_type() {
 }
 
 #[tokio::test]
-async fn a_cell_that_says_its_types_waits_for_nobody() {
+async fn annotated_cells_do_not_wait_for_the_analysis() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("silent");
     // Never replies.
@@ -127,26 +127,29 @@ async fn a_cell_that_says_its_types_waits_for_nobody() {
     let mut session = Session::asking(NamespaceKind::Local, Some(socket)).await;
     let mut machine = Machine::start(&session.toolchain).await;
     let (s, m) = (&mut session, &mut machine);
-    let began = Instant::now();
+    let started = Instant::now();
     assert_eq!(s.shown(m, "1 + 1").await, "=2");
     s.shown(m, "let a: Vec<u8> = vec![1]; let n = 5; let t = \"x\";")
         .await;
     assert_eq!(s.shown(m, "(a, n, t)").await, "=([1], 5, \"x\")");
-    assert!(began.elapsed() < Duration::from_secs(25), "nothing waited");
+    assert!(
+        started.elapsed() < Duration::from_secs(25),
+        "nothing waited"
+    );
 }
 
 #[tokio::test]
-async fn rustc_says_the_types_that_the_analysis_does_not() {
+async fn rustc_infers_types_without_the_analysis() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("silent");
     // Never replies, like one that is loading.
     let _listener = UnixListener::bind(&socket).unwrap();
     for analysis in [Some(socket), None] {
-        let is_asked = analysis.is_some();
+        let has_analysis = analysis.is_some();
         let mut session = Session::asking(NamespaceKind::Local, analysis).await;
         let mut machine = Machine::start(&session.toolchain).await;
         let (s, m) = (&mut session, &mut machine);
-        let began = Instant::now();
+        let started = Instant::now();
         s.shown(
             m,
             "mod shapes { #[derive(Debug)] pub struct Größe<T>(pub T); }\n\
@@ -159,24 +162,27 @@ async fn rustc_says_the_types_that_the_analysis_does_not() {
             s.shown(m, "(&a, &b, d[\"x\"])").await,
             "=([1, 2], Größe(Some(2)), 1.0)"
         );
-        let kept = variables(s, m).await;
+        let variables_shown = variables(s, m).await;
         assert!(
-            kept.contains("a: Vec<u8>; b: shapes::Größe<Option<i32>>;"),
-            "{kept}"
+            variables_shown.contains("a: Vec<u8>; b: shapes::Größe<Option<i32>>;"),
+            "{variables_shown}"
         );
-        assert!(kept.contains("std::sync::mpsc::Sender<u8>"), "{kept}");
+        assert!(
+            variables_shown.contains("std::sync::mpsc::Sender<u8>"),
+            "{variables_shown}"
+        );
         // Their own paths are in private modules.
         s.shown(
             m,
             "let e = Some(std::io::Cursor::new(vec![1u8])); let h = std::thread::spawn(|| 5);",
         )
         .await;
-        let kept = variables(s, m).await;
+        let variables_shown = variables(s, m).await;
         for ty in [
             "Option<std::io::Cursor<Vec<u8>>>",
             "std::thread::JoinHandle<i32>",
         ] {
-            assert!(kept.contains(ty), "{kept}");
+            assert!(variables_shown.contains(ty), "{variables_shown}");
         }
         s.shown(m, "let f = |x: u8| x; let i = a.iter().map(|x| x + 1);")
             .await;
@@ -187,8 +193,11 @@ async fn rustc_says_the_types_that_the_analysis_does_not() {
             panic!("{:?}", m.unkept);
         };
         assert!(ty.contains("Map<") && !ty.contains("closure"), "{ty}");
-        assert!(began.elapsed() < Duration::from_secs(25), "nothing waited");
-        if !is_asked {
+        assert!(
+            started.elapsed() < Duration::from_secs(25),
+            "nothing waited"
+        );
+        if !has_analysis {
             // Other errors of the cell are reported first.
             let found = diagnostics(s, m, "let b = missing();").await;
             assert_eq!(found[0].code.as_deref(), Some("E0425"), "{found:?}");

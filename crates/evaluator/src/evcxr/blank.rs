@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_else_moves() {
+    fn blanking_keeps_lines_and_offsets() {
         let text = "fn größe() {\n}\nlet ä = 1;";
         let end = text.find("let").unwrap();
         let blanked = blank(text, std::iter::once(0..end));

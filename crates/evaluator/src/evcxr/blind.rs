@@ -23,8 +23,10 @@ const OTHERS: [&str; 4] = ["--version", "config", "locate-project", "rustc"];
 /// Handles a call of cargo by rust-analyzer; returns the exit code, or `None` for other calls.
 pub(super) fn answer(arguments: &[OsString]) -> Option<i32> {
     let has = |word: &str| arguments.iter().any(|argument| argument == word);
-    let at = arguments.iter().position(|argument| argument == MANIFEST);
-    let manifest = at.and_then(|at| arguments.get(at + 1)).map(Path::new);
+    let index = arguments.iter().position(|argument| argument == MANIFEST);
+    let manifest = index
+        .and_then(|index| arguments.get(index + 1))
+        .map(Path::new);
     match manifest {
         Some(manifest) if has("metadata") => {
             println!("{}", metadata(manifest));
@@ -88,29 +90,29 @@ fn metadata(manifest: &Path) -> serde_json::Value {
 mod tests {
     use super::*;
 
-    fn answered(line: &str) -> Option<i32> {
+    fn exit_code(line: &str) -> Option<i32> {
         let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
         answer(&words)
     }
 
     #[test]
-    fn rust_analyzers_calls_are_told_from_evcxrs() {
+    fn only_calls_by_rust_analyzer_are_answered() {
         for line in [
             "--version",
             "locate-project --workspace --manifest-path /x/Cargo.toml",
             "-Z unstable-options config get --format toml",
             "rustc -Z unstable-options --print cfg --target x -- -O",
         ] {
-            assert_eq!(answered(line), Some(1), "{line}");
+            assert_eq!(exit_code(line), Some(1), "{line}");
         }
         let metadata = "metadata --format-version 1 --manifest-path /x/Cargo.toml";
-        assert_eq!(answered(metadata), Some(0));
+        assert_eq!(exit_code(metadata), Some(0));
         for line in [
             "metadata --format-version=1",
             "build --target x --message-format=json",
             "--offline check --target x --message-format=json",
         ] {
-            assert_eq!(answered(line), None, "{line}");
+            assert_eq!(exit_code(line), None, "{line}");
         }
     }
 }

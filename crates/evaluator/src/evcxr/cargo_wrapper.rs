@@ -88,7 +88,7 @@ fn rustup(folder: &Path, arguments: &[OsString]) -> io::Error {
         println!("{}", folder.join("cargo").display());
         std::process::exit(0);
     }
-    match without(folder, "rustup") {
+    match real_program(folder, "rustup") {
         Ok(mut rustup) => rustup.args(arguments).exec(),
         Err(error) => error,
     }
@@ -119,7 +119,7 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
         // Fetches the data that evcxr requests about a dependency.
         (Some("metadata"), _) => {
             let lock = Lock::restore(arguments);
-            let answer = resolved(folder, arguments, lock, |_| false);
+            let answer = cargo_or_offline(folder, arguments, lock, |_| false);
             match answer.and_then(|answer| answer.print()) {
                 Ok(code) => std::process::exit(code),
                 Err(error) => return error,
@@ -145,7 +145,7 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
     }
     let mut lock = Lock::restore(arguments);
     let key = key(arguments);
-    let mut turn = None;
+    let mut build_lock = None;
     let call = match RustcCall::recorded(key) {
         Some(call) => Ok(call),
         None if is_dry && needs_addition(folder, arguments, lock.as_mut()) => {
@@ -153,17 +153,17 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
         }
         None => {
             // Without it, the same dependencies may be built twice.
-            turn = lock.as_ref().and_then(|lock| lock.take_turn().ok());
+            build_lock = lock.as_ref().and_then(|lock| lock.lock_build().ok());
             build(folder, arguments, lock, key)
         }
     };
-    let followed = call.and_then(|call| Ok((follow(folder, &call, is_dry)?, call)));
-    let (session, call) = match followed {
-        Ok(followed) => followed,
+    let updated = call.and_then(|call| Ok((update_session(folder, &call, is_dry)?, call)));
+    let (session, call) = match updated {
+        Ok(updated) => updated,
         Err(BuildError::Failed(code)) => std::process::exit(code),
         Err(BuildError::Io(error)) => return error,
     };
-    drop(turn);
+    drop(build_lock);
     if is_dry {
         return match fake_build(&library) {
             Ok(()) => std::process::exit(0),
@@ -203,20 +203,20 @@ impl From<io::Error> for BuildError {
 
 /// Makes the shared libraries that a call for a cell needs. `is_dry` is true if the evaluator waits
 /// for the result, and no cell is compiled.
-fn follow(folder: &Path, call: &RustcCall, is_dry: bool) -> io::Result<Session> {
-    let here = Path::new(".");
-    let mut session = Session::read(here);
+fn update_session(folder: &Path, call: &RustcCall, is_dry: bool) -> io::Result<Session> {
+    let crate_folder = Path::new(".");
+    let mut session = Session::read(crate_folder);
     let build = call.build();
-    let is_new = !session.follows(build.key);
+    let is_new = !session.is_based_on(build.key);
     if is_new {
         let globs = is_dry.then(|| fs::read_to_string(Path::new(DRY_RUN).join(DEPENDENCIES)));
         let globs = globs.transpose()?;
         let globs: Option<Vec<String>> =
             globs.map(|globs| globs.lines().map(str::to_owned).collect());
-        session.follow(&build, || graph(folder), globs.as_deref());
+        session.update(&build, || graph(folder), globs.as_deref());
     }
-    if is_new | (!is_dry && session.take_into_use()) {
-        session.write(here)?;
+    if is_new | (!is_dry && session.mark_used()) {
+        session.write(crate_folder)?;
     }
     Ok(session)
 }
@@ -227,17 +227,17 @@ fn needs_addition(folder: &Path, arguments: &[OsString], lock: Option<&mut Lock>
     if !file.exists() {
         return false;
     }
-    let mut asked: Vec<OsString> = ["metadata", "--format-version=1"]
+    let mut query: Vec<OsString> = ["metadata", "--format-version=1"]
         .map(OsString::from)
         .into();
     for pair in arguments.windows(2).filter(|pair| pair[0] == "--target") {
-        asked.extend(["--filter-platform".into(), pair[1].clone()]);
+        query.extend(["--filter-platform".into(), pair[1].clone()]);
     }
     if arguments.iter().any(|argument| argument == OFFLINE) {
-        asked.push(OFFLINE.into());
+        query.push(OFFLINE.into());
     }
     // The build reports errors of the resolution.
-    let answer = combined(folder, &asked, lock, |_| false).ok();
+    let answer = combined(folder, &query, lock, |_| false).ok();
     let answer = answer.filter(|answer| answer.code == 0);
     let manifest = fs::read_to_string("Cargo.toml").unwrap_or_default();
     let addition = answer.and_then(|answer| tokio_for(&answer.output, &manifest));
@@ -253,9 +253,9 @@ fn graph(folder: &Path) -> Graph {
 
 /// Pretends that a library was built.
 fn fake_build(library: &Path) -> io::Result<()> {
-    let nothing = env::current_dir()?.join(DRY_RUN).join(CELL_LIBRARY);
-    fs::write(&nothing, "")?;
-    fs::write(library, nothing.as_os_str().as_encoded_bytes())
+    let empty_library = env::current_dir()?.join(DRY_RUN).join(CELL_LIBRARY);
+    fs::write(&empty_library, "")?;
+    fs::write(library, empty_library.as_os_str().as_encoded_bytes())
 }
 
 /// A hash of everything that a build depends on except the cell; `None` if there is a dependency by
@@ -270,14 +270,14 @@ fn key(arguments: &[OsString]) -> Option<u64> {
     fs::read("Cargo.lock").ok()?.hash(&mut hasher);
     fs::read(".cargo/config.toml").ok().hash(&mut hasher);
     let mut environment = env::vars_os().collect::<Vec<_>>();
-    environment.retain(|(name, _)| !is_of_session(name));
+    environment.retain(|(name, _)| !is_session_variable(name));
     environment.sort();
     environment.hash(&mut hasher);
     Some(hasher.finish())
 }
 
 /// Returns true for a variable that differs between sessions and does not affect builds.
-fn is_of_session(name: &OsStr) -> bool {
+fn is_session_variable(name: &OsStr) -> bool {
     const NAMES: [&str; 13] = [
         "_",
         "COLUMNS",
@@ -293,7 +293,7 @@ fn is_of_session(name: &OsStr) -> bool {
         LIBRARY_PATH_VAR,
         CARGO_VAR,
     ];
-    const FAMILIES: [&str; 9] = [
+    const PREFIXES: [&str; 9] = [
         "DBUS_",
         "JPY_",
         "JUPYTER_",
@@ -304,8 +304,8 @@ fn is_of_session(name: &OsStr) -> bool {
         "VSCODE_",
         "XDG_SESSION_",
     ];
-    let is_of = |family: &&str| name.as_encoded_bytes().starts_with(family.as_bytes());
-    NAMES.iter().any(|known| name == *known) || FAMILIES.iter().any(is_of)
+    let has_prefix = |prefix: &&str| name.as_encoded_bytes().starts_with(prefix.as_bytes());
+    NAMES.iter().any(|known| name == *known) || PREFIXES.iter().any(has_prefix)
 }
 
 /// The arguments of the build that corresponds to a check.
@@ -337,9 +337,9 @@ fn build(
     if let Some(key) = key {
         rustc_call::forget(key);
     }
-    if let Some(own) = env::var_os(BUILD_FOLDER_VAR) {
+    if let Some(own_folder) = env::var_os(BUILD_FOLDER_VAR) {
         // Otherwise cargo builds what is missing.
-        let _ = build_folder::take_from_others(Path::new(&own));
+        let _ = build_folder::take_from_others(Path::new(&own_folder));
     }
     let cell = fs::read(SOURCE)?;
     fs::write(SOURCE, "")?;
@@ -357,7 +357,7 @@ fn build_dependencies(
     let mut arguments = arguments.to_vec();
     arguments.push("-vv".into());
     let mut call = None;
-    let built = resolved(folder, &arguments, lock, |line| {
+    let built = cargo_or_offline(folder, &arguments, lock, |line| {
         if let Some(printed) = line.strip_prefix(RUNNING) {
             if printed.contains(CELL_CRATE) {
                 call = RustcCall::read(printed.trim_end().trim_end_matches('`'), key);
@@ -393,21 +393,21 @@ impl CargoAnswer {
 }
 
 /// Runs the real cargo, and repeats it offline if there is no network. Prints its errors.
-fn resolved(
+fn cargo_or_offline(
     folder: &Path,
     arguments: &[OsString],
     mut lock: Option<Lock>,
-    mut taken: impl FnMut(&str) -> bool,
+    mut is_consumed: impl FnMut(&str) -> bool,
 ) -> io::Result<CargoAnswer> {
-    let mut answer = combined(folder, arguments, lock.as_mut(), &mut taken)?;
+    let mut answer = combined(folder, arguments, lock.as_mut(), &mut is_consumed)?;
     let is_offline = arguments.iter().any(|argument| argument == OFFLINE);
     let errors = String::from_utf8_lossy(&answer.errors);
     if answer.code != 0 && !is_offline && error_hints::is_unreachable(&errors) {
         let mut arguments = arguments.to_vec();
         arguments.push(OFFLINE.into());
-        let again = observed(folder, &arguments, &mut taken)?;
-        if again.code == 0 {
-            answer = again;
+        let retried = run_cargo(folder, &arguments, &mut is_consumed)?;
+        if retried.code == 0 {
+            answer = retried;
         }
     }
     io::stderr().write_all(&answer.errors)?;
@@ -423,24 +423,24 @@ fn combined(
     folder: &Path,
     arguments: &[OsString],
     lock: Option<&mut Lock>,
-    mut taken: impl FnMut(&str) -> bool,
+    mut is_consumed: impl FnMut(&str) -> bool,
 ) -> io::Result<CargoAnswer> {
-    let answer = observed(folder, arguments, &mut taken)?;
+    let answer = run_cargo(folder, arguments, &mut is_consumed)?;
     if answer.code != 0
         && let Some(lock) = lock
         && lock.give_way(&String::from_utf8_lossy(&answer.errors))?
     {
-        return observed(folder, arguments, taken);
+        return run_cargo(folder, arguments, is_consumed);
     }
     Ok(answer)
 }
 
 /// Runs the real cargo. Progress messages on its stderr are passed to the evaluator at once, which
-/// shows them; lines for which `taken` returns true are dropped.
-fn observed(
+/// shows them; lines for which `is_consumed` returns true are dropped.
+fn run_cargo(
     folder: &Path,
     arguments: &[OsString],
-    mut taken: impl FnMut(&str) -> bool,
+    mut is_consumed: impl FnMut(&str) -> bool,
 ) -> io::Result<CargoAnswer> {
     let mut command = real_cargo(folder)?;
     if env::var_os(RETRY_VAR).is_none() {
@@ -466,7 +466,7 @@ fn observed(
             let mut line = line?;
             let text = String::from_utf8_lossy(&line).into_owned();
             let text = text.trim_start();
-            if taken(text) || text.starts_with(CELL_COMPILING) {
+            if is_consumed(text) || text.starts_with(CELL_COMPILING) {
                 continue;
             }
             let word = text.split_whitespace().next().unwrap_or_default();
@@ -492,27 +492,27 @@ fn observed(
 
 /// The real cargo: that of the toolchain, if rustup reports its path.
 fn real_cargo(folder: &Path) -> io::Result<Command> {
-    let asked =
-        without(folder, "rustup").and_then(|mut rustup| rustup.args(["which", "cargo"]).output());
-    match asked {
+    let which = real_program(folder, "rustup")
+        .and_then(|mut rustup| rustup.args(["which", "cargo"]).output());
+    match which {
         Ok(output) if output.status.success() => {
             let path = String::from_utf8_lossy(&output.stdout);
             let mut cargo = Command::new(path.trim());
             cargo
-                .env("PATH", path_without(folder)?)
+                .env("PATH", path_without_tools(folder)?)
                 .env_remove(CARGO_VAR)
                 // cargo passes its stdin to rustc, and caches the answer.
                 .stdin(Stdio::null());
             Ok(cargo)
         }
-        _ => without(folder, "cargo"),
+        _ => real_program(folder, "cargo"),
     }
 }
 
 /// A program as found on the PATH without our own tools, so that its child processes find the real
 /// ones.
-fn without(folder: &Path, program: &str) -> io::Result<Command> {
-    let path = path_without(folder)?;
+fn real_program(folder: &Path, program: &str) -> io::Result<Command> {
+    let path = path_without_tools(folder)?;
     let found = env::split_paths(&path)
         .map(|entry| entry.join(program))
         .find(|path| path.is_file());
@@ -525,7 +525,7 @@ fn without(folder: &Path, program: &str) -> io::Result<Command> {
     Ok(command)
 }
 
-fn path_without(folder: &Path) -> io::Result<OsString> {
+fn path_without_tools(folder: &Path) -> io::Result<OsString> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).filter(|entry| entry != folder);
     env::join_paths(folders).map_err(io::Error::other)

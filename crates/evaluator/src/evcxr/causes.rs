@@ -24,18 +24,18 @@ pub(super) fn with_causes(source: &str) -> Option<String> {
     let start = items[..end].rfind(BOUND)?;
     let body = items[end..].find(PRINT)? + end;
     let from = items[end..body].find(FROM)? + end;
-    let mut told = source[..start].to_owned();
-    told += WITH_CAUSES;
-    told += &source[end..from];
-    told += "#[track_caller] ";
-    told += &source[from..body];
-    told += REPORT;
-    told += &source[body + PRINT.len()..];
-    Some(told)
+    let mut text = source[..start].to_owned();
+    text += WITH_CAUSES;
+    text += &source[end..from];
+    text += "#[track_caller] ";
+    text += &source[from..body];
+    text += REPORT;
+    text += &source[body + PRINT.len()..];
+    Some(text)
 }
 
 /// Returns true if rustc's messages are about an error that can only be formatted.
-pub(super) fn are_at_fault(messages: &[u8]) -> bool {
+pub(super) fn is_conversion_error(messages: &[u8]) -> bool {
     let messages = String::from_utf8_lossy(messages);
     CONVERTED.iter().any(|name| messages.contains(name))
 }
@@ -50,22 +50,22 @@ mod tests {
         #[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_1(\n}\n";
 
     #[test]
-    fn an_error_is_told_with_its_causes_where_it_was_formatted() {
-        let told = with_causes(GENERATED).unwrap();
-        assert_eq!(told.lines().count(), GENERATED.lines().count());
+    fn conversion_reports_causes_instead_of_formatting() {
+        let text = with_causes(GENERATED).unwrap();
+        assert_eq!(text.lines().count(), GENERATED.lines().count());
         assert!(
-            told.contains("impl<T: Into<Box<dyn std::error::Error>>> From<T>"),
-            "{told}"
+            text.contains("impl<T: Into<Box<dyn std::error::Error>>> From<T>"),
+            "{text}"
         );
         assert!(
-            told.contains("#[track_caller] fn from(") && told.contains(REPORT),
-            "{told}"
+            text.contains("#[track_caller] fn from(") && text.contains(REPORT),
+            "{text}"
         );
-        assert!(!told.contains("Display"), "{told}");
+        assert!(!text.contains("Display"), "{text}");
     }
 
     #[test]
-    fn another_form_and_cells_without_errors_stay() {
+    fn other_conversions_and_cells_without_errors_are_unchanged() {
         assert_eq!(
             with_causes(&GENERATED.replace("\"{}\", error", "\"{:?}\", error")),
             None

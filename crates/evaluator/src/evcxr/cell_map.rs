@@ -60,24 +60,24 @@ impl<'a> CellMap<'a> {
             // Calls of macros that make items have been moved back to their positions.
             let shown = item_macros::revealed(text);
             let text = shown.as_deref().unwrap_or(text);
-            let in_function = line_of(&compiled[from..], text).map(|at| from + at);
-            let found = match in_function {
-                Some(at) => {
-                    from = at + text.lines().next().unwrap_or_default().len();
-                    Some(at)
+            let in_function = line_of(&compiled[from..], text).map(|offset| from + offset);
+            let offset = match in_function {
+                Some(offset) => {
+                    from = offset + text.lines().next().unwrap_or_default().len();
+                    Some(offset)
                 }
                 None => line_of(&compiled[..entry], text),
             };
-            let Some(found) = found else { continue };
-            let (first, _) = position(&compiled[..found]);
+            let Some(offset) = offset else { continue };
+            let (first, _) = position(&compiled[..offset]);
             let (line, column) = position(&source.text[..range.start]);
             let count = text.trim_end().matches('\n').count();
             let segment = all.len();
-            for behind in 0..=count {
-                let before = if behind == 0 { column - 1 } else { 0 };
-                let line = line + behind;
+            for index in 0..=count {
+                let before = if index == 0 { column - 1 } else { 0 };
+                let line = line + index;
                 lines.insert(
-                    first + behind,
+                    first + index,
                     CellLine {
                         segment,
                         line,
@@ -102,7 +102,7 @@ impl<'a> CellMap<'a> {
 
     /// Maps a span of rustc's to the cell, or to the only statement that it contains.
     pub(super) fn range(&self, span: &Value) -> Option<(Position, Position)> {
-        let (start, end) = self.ends(span)?;
+        let (start, end) = self.crate_range(span)?;
         let covered = (start.0..=end.0).filter_map(|line| Some(self.lines.get(&line)?.segment));
         let covered: BTreeSet<_> = covered.collect();
         let (from, to) = (self.position(start), self.position(end));
@@ -129,7 +129,7 @@ impl<'a> CellMap<'a> {
     /// Maps a span of rustc's that is within the cell.
     pub(super) fn inside(&self, span: &Value) -> Option<(Position, Position)> {
         (span["file_name"] == FILE).then_some(())?;
-        let (start, end) = self.ends(span)?;
+        let (start, end) = self.crate_range(span)?;
         Some((self.position(start)?, self.position(end)?))
     }
 
@@ -144,29 +144,28 @@ impl<'a> CellMap<'a> {
 
     /// The line of the crate at which a span of rustc's begins.
     pub(super) fn line(&self, span: &Value) -> Option<&str> {
-        let (start, _) = ends(span)?;
+        let (start, _) = reported_range(span)?;
         self.compiled.lines().nth(start.0.checked_sub(1)?)
     }
 
     fn position(&self, (line, column): Position) -> Option<Position> {
-        let found = self.lines.get(&line)?;
-        let column = self.source.column(found.line, column + found.before);
-        Some((found.line, column))
+        let CellLine { line, before, .. } = *self.lines.get(&line)?;
+        Some((line, self.source.column(line, column + before)))
     }
 
     /// The range of a span in this crate; `None` if its lines differ, since evcxr may have compiled
     /// another crate since. Wrappers of statics, which only rustc sees, are not included.
-    fn ends(&self, span: &Value) -> Option<(Position, Position)> {
-        let (start, end) = ends(span)?;
-        let lines = span["text"].as_array()?;
-        let behind = end.0.checked_sub(start.0)?;
-        let [start, end] = [(start, 0), (end, behind)].map(|((number, column), at)| {
-            let Some(told) = lines.get(at) else {
-                return (at > 0).then_some((number, column));
+    fn crate_range(&self, span: &Value) -> Option<(Position, Position)> {
+        let (start, end) = reported_range(span)?;
+        let reported = span["text"].as_array()?;
+        let last = end.0.checked_sub(start.0)?;
+        let [start, end] = [(start, 0), (end, last)].map(|((number, column), index)| {
+            let Some(reported) = reported.get(index) else {
+                return (index > 0).then_some((number, column));
             };
-            let here = self.compiled.lines().nth(number.checked_sub(1)?)?;
-            let told = told["text"].as_str()?;
-            Some((number, column_in(here, told, column)?))
+            let line = self.compiled.lines().nth(number.checked_sub(1)?)?;
+            let reported = reported["text"].as_str()?;
+            Some((number, column_in(line, reported, column)?))
         });
         Some((start?, end?))
     }
@@ -174,20 +173,20 @@ impl<'a> CellMap<'a> {
 
 /// Converts a column of rustc's line into one of the crate's line, around which rustc's may have
 /// more text.
-fn column_in(here: &str, told: &str, column: usize) -> Option<usize> {
-    if here.trim_end() == told.trim_end() {
+fn column_in(line: &str, reported: &str, column: usize) -> Option<usize> {
+    if line.trim_end() == reported.trim_end() {
         return Some(column);
     }
-    let text = here.trim();
-    let at = told.find(text).filter(|_| !text.is_empty())?;
-    let before = told[..at].chars().count();
-    let indent = here.chars().take_while(|c| c.is_whitespace()).count();
+    let text = line.trim();
+    let start = reported.find(text).filter(|_| !text.is_empty())?;
+    let before = reported[..start].chars().count();
+    let indent = line.chars().take_while(|c| c.is_whitespace()).count();
     let within = column.checked_sub(before + 1)?;
     (within <= text.chars().count()).then_some(within + indent + 1)
 }
 
 /// The range of a span in the compiled file.
-fn ends(span: &Value) -> Option<(Position, Position)> {
+fn reported_range(span: &Value) -> Option<(Position, Position)> {
     let number = |name: &str| usize::try_from(span[name].as_u64()?).ok();
     Some((
         (number("line_start")?, number("column_start")?),
@@ -200,21 +199,21 @@ fn ends(span: &Value) -> Option<(Position, Position)> {
 fn line_of(compiled: &str, text: &str) -> Option<usize> {
     let text = text.trim_end();
     let first = text.lines().next()?;
-    let begins = |at: usize| at == 0 || compiled[..at].ends_with('\n');
-    let ends = |at: usize| {
-        let rest = &compiled[at..];
+    let is_line_start = |offset: usize| offset == 0 || compiled[..offset].ends_with('\n');
+    let is_line_end = |offset: usize| {
+        let rest = &compiled[offset..];
         rest.trim_start_matches([' ', '\t']).starts_with('\n') || rest.trim().is_empty()
     };
     let mut whole = compiled
         .match_indices(text)
-        .filter(|(at, found)| begins(*at) && ends(at + found.len()));
-    if let Some((at, _)) = whole.next() {
-        return Some(at);
+        .filter(|(start, text)| is_line_start(*start) && is_line_end(start + text.len()));
+    if let Some((start, _)) = whole.next() {
+        return Some(start);
     }
-    let mut heads = compiled
-        .match_indices(first)
-        .filter(|(at, found)| begins(*at) && (ends(at + found.len()) || first.ends_with('}')));
-    heads.next().map(|(at, _)| at)
+    let mut first_lines = compiled.match_indices(first).filter(|(start, line)| {
+        is_line_start(*start) && (is_line_end(start + line.len()) || first.ends_with('}'))
+    });
+    first_lines.next().map(|(start, _)| start)
 }
 
 #[cfg(test)]
@@ -227,7 +226,7 @@ mod tests {
     const CELL: &str =
         "/* ä */ macro_rules! m { () => { 1 } }\nfn ü() {\n    1\n} let a: u8 = 1; größe\n  .len()";
 
-    fn found(from: Position, to: Position) -> Option<(Position, Position)> {
+    fn cell_range(from: Position, to: Position) -> Option<(Position, Position)> {
         let source = super::super::source::prepare(CELL, &Default::default());
         let map = CellMap::of(&source, COMPILED.to_owned());
         let line = COMPILED.lines().nth(from.0 - 1).unwrap();
@@ -240,35 +239,35 @@ mod tests {
     }
 
     #[test]
-    fn places_in_statements_and_items_are_found() {
-        assert_eq!(found((2, 5), (2, 6)), Some(((3, 5), (3, 6))));
-        assert_eq!(found((7, 5), (7, 6)), Some(((4, 7), (4, 8))));
-        assert_eq!(found((9, 3), (9, 8)), Some(((4, 18), (4, 23))));
-        assert_eq!(found((10, 4), (10, 7)), Some(((5, 4), (5, 7))));
-        assert_eq!(found((6, 1), (6, 4)), None);
+    fn spans_in_statements_and_items_are_mapped() {
+        assert_eq!(cell_range((2, 5), (2, 6)), Some(((3, 5), (3, 6))));
+        assert_eq!(cell_range((7, 5), (7, 6)), Some(((4, 7), (4, 8))));
+        assert_eq!(cell_range((9, 3), (9, 8)), Some(((4, 18), (4, 23))));
+        assert_eq!(cell_range((10, 4), (10, 7)), Some(((5, 4), (5, 7))));
+        assert_eq!(cell_range((6, 1), (6, 4)), None);
     }
 
     #[test]
-    fn what_is_put_around_a_static_is_no_part_of_it() {
-        let here = "  static GRÖSSE: u8 = 1;  ";
-        let told = " #[unsafe(export_name = \"x\")]   static GRÖSSE: u8 = 1; pub use a;";
+    fn wrappers_of_statics_do_not_count_as_columns() {
+        let line = "  static GRÖSSE: u8 = 1;  ";
+        let reported = " #[unsafe(export_name = \"x\")]   static GRÖSSE: u8 = 1; pub use a;";
         let column = |line: &str, text: &str| {
             line.chars().count() - line.split(text).last().unwrap().chars().count()
         };
         for text in ["static", "GRÖSSE", "1;"] {
-            let found = column_in(here, told, column(told, text));
-            assert_eq!(found, Some(column(here, text)), "{text}");
+            let mapped = column_in(line, reported, column(reported, text));
+            assert_eq!(mapped, Some(column(line, text)), "{text}");
         }
-        assert_eq!(column_in(here, told, 3), None);
-        assert_eq!(column_in(here, "something else", 3), None);
-        assert_eq!(column_in(here, here.trim_end(), 3), Some(3));
+        assert_eq!(column_in(line, reported, 3), None);
+        assert_eq!(column_in(line, "something else", 3), None);
+        assert_eq!(column_in(line, line.trim_end(), 3), Some(3));
     }
 
     #[test]
-    fn a_place_around_the_last_expression_is_all_of_it() {
-        assert_eq!(found((8, 6), (11, 2)), Some(((4, 18), (5, 9))));
-        assert_eq!(found((9, 1), (10, 10)), Some(((4, 18), (5, 9))));
+    fn span_around_the_last_expression_covers_it() {
+        assert_eq!(cell_range((8, 6), (11, 2)), Some(((4, 18), (5, 9))));
+        assert_eq!(cell_range((9, 1), (10, 10)), Some(((4, 18), (5, 9))));
         // A span around several statements does not correspond to a position of the cell.
-        assert_eq!(found((6, 1), (11, 2)), None);
+        assert_eq!(cell_range((6, 1), (11, 2)), None);
     }
 }

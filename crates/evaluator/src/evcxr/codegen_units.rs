@@ -8,9 +8,9 @@
 /// The maximum number of characters, without white space, of a small crate.
 const LIMIT: usize = 2000;
 
-const KEPT: &str = "incremental=";
-const PIECES: &str = "codegen-units=";
-const ONE_PIECE: &str = "codegen-units=1";
+const INCREMENTAL: &str = "incremental=";
+const CODEGEN_UNITS: &str = "codegen-units=";
+const ONE_UNIT: &str = "codegen-units=1";
 
 /// Returns true if a crate is small.
 pub(super) fn is_small(source: &str) -> bool {
@@ -24,10 +24,10 @@ pub(super) fn arguments(arguments: &[String]) -> Vec<String> {
     let mut rest = arguments.iter();
     while let Some(argument) = rest.next() {
         match rest.as_slice().first() {
-            Some(value) if argument == "-C" && value.starts_with(KEPT) => {
+            Some(value) if argument == "-C" && value.starts_with(INCREMENTAL) => {
                 rest.next();
             }
-            _ if argument.starts_with(PIECES) => small.push(ONE_PIECE.to_owned()),
+            _ if argument.starts_with(CODEGEN_UNITS) => small.push(ONE_UNIT.to_owned()),
             _ => small.push(argument.clone()),
         }
     }
@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn of_a_small_crate_nothing_is_kept() {
+    fn small_crates_have_one_unit_and_no_incremental_state() {
         let call =
             "-C opt-level=2 -C codegen-units=16 -C incremental=/x -C strip=debuginfo -C rpath";
         let call: Vec<String> = call.split(' ').map(str::to_owned).collect();
@@ -50,9 +50,9 @@ mod tests {
     }
 
     #[test]
-    fn white_space_makes_no_crate_large() {
-        let spacious = format!("fn größe() {{{}}}", "\n ".repeat(LIMIT));
-        assert!(is_small(&spacious));
+    fn white_space_does_not_count() {
+        let mostly_blank = format!("fn größe() {{{}}}", "\n ".repeat(LIMIT));
+        assert!(is_small(&mostly_blank));
         assert!(!is_small(&"ä".repeat(LIMIT)));
     }
 }

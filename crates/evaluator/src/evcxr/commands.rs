@@ -19,7 +19,7 @@ use phalanx_toolchain::ActiveToolchain;
 const TEXT: &str = "text/plain";
 
 /// Commands that do not affect how later cells are compiled.
-const ASKING: [&str; 9] = [
+const QUERIES: [&str; 9] = [
     ":doc",
     ":explain",
     ":help",
@@ -40,19 +40,19 @@ impl Local {
         }
         let toolchain = match (name, argument.trim()) {
             (":toolchain", "") => None,
-            (":toolchain", wanted) => {
-                let named = ActiveToolchain::named(wanted).map_err(EvcxrError::from)?;
-                Some(start::ready(&named)?)
+            (":toolchain", requested) => {
+                let toolchain = ActiveToolchain::named(requested).map_err(EvcxrError::from)?;
+                Some(start::ready(&toolchain)?)
             }
             _ => None,
         };
-        if !ASKING.contains(&name) {
-            self.compile_cache.forget();
+        if !QUERIES.contains(&name) {
+            self.compile_cache.clear();
             self.dependencies.is_stale = true;
         }
         let mut outputs = match name {
             ":dep" => {
-                self.types.look_again();
+                self.types.invalidate();
                 self.add_dependency(line)?
             }
             _ => self.evaluate_source(line)?,
@@ -62,7 +62,7 @@ impl Local {
             self.impls = Impls::default();
             self.restore()?;
         }
-        self.follow(outputs.get(TEXT).unwrap_or_default().to_owned())?;
+        self.update_display(outputs.get(TEXT).unwrap_or_default().to_owned())?;
         let toolchain = toolchain.filter(|toolchain| *toolchain != self.toolchain);
         if let Some(toolchain) = &toolchain {
             // The memory layout of variables depends on the standard library.
@@ -70,7 +70,7 @@ impl Local {
             self.toolchain = toolchain.clone();
         }
         if name == ":show_deps" {
-            outputs = self.without_ours(outputs);
+            outputs = self.without_default_dependencies(outputs);
         } else if (name, argument.trim()) == (":toolchain", "") {
             // evcxr's answer is empty until a toolchain has been set.
             let text = format!("Toolchain: {}\n", self.toolchain.rustc);
@@ -87,7 +87,7 @@ impl Local {
     /// Reports how the last cell was compiled, or enables (`1`) or disables (`0`) lean crates.
     fn lean(&mut self, argument: &str) -> Result<EvaluatorReply, Failure> {
         let folder = generated_crate::build_folder().unwrap_or_default();
-        let turned = match argument {
+        let result = match argument {
             "" => {
                 let report = lean::Report::read(&folder);
                 let text = report.map_or_else(
@@ -106,15 +106,16 @@ impl Local {
                 return Err(EvcxrError::Lean(other.to_owned()).into());
             }
         };
-        turned.map_err(EvcxrError::NotWritable)?;
+        result.map_err(EvcxrError::NotWritable)?;
         // Cells that were compiled the other way must not be reused.
-        self.compile_cache.forget();
+        self.compile_cache.clear();
         Ok(EvaluatorReply::Evaluated(Evaluated {
             variables: variables::shown(&self.variables()?),
             ..Evaluated::default()
         }))
     }
 
+    /// Executes a text as it is.
     fn evaluate_source(&mut self, source: &str) -> Result<EvalOutputs, Failure> {
         let prepared = PreparedSource::unchanged(source);
         let result = self.execute(&prepared, RelayAnswers::Run)?;
@@ -122,18 +123,18 @@ impl Local {
     }
 
     /// Recompiles the prelude if the command has changed how values are shown.
-    fn follow(&mut self, answer: String) -> Result<(), Failure> {
-        let shown = self.shown.with_answer(&answer);
-        if shown == self.shown {
+    fn update_display(&mut self, answer: String) -> Result<(), Failure> {
+        let display = self.display.with_answer(&answer);
+        if display == self.display {
             return Ok(());
         }
-        if self.evaluate_source(&shown.items()).is_err() {
-            let wrong = shown.format;
-            let before = format!(":fmt {}", self.shown.format);
+        if self.evaluate_source(&display.items()).is_err() {
+            let rejected = display.format;
+            let before = format!(":fmt {}", self.display.format);
             self.evaluate_source(&before)?;
-            return Err(EvcxrError::Format(wrong).into());
+            return Err(EvcxrError::Format(rejected).into());
         }
-        self.shown = shown;
+        self.display = display;
         Ok(())
     }
 
@@ -142,19 +143,19 @@ impl Local {
         for (name, config) in prelude::dependencies(&self.library) {
             self.evaluate_source(&format!(":dep {name} = {config}"))?;
         }
-        let items = self.shown.items();
+        let items = self.display.items();
         self.evaluate_source(&items).map(drop)
     }
 
     /// Omits the dependencies that every namespace has.
-    fn without_ours(&self, mut outputs: EvalOutputs) -> EvalOutputs {
-        let ours = prelude::dependencies(&self.library);
-        let ours = ours.map(|(name, config)| format!("{name} = {config}"));
+    fn without_default_dependencies(&self, mut outputs: EvalOutputs) -> EvalOutputs {
+        let defaults = prelude::dependencies(&self.library);
+        let defaults = defaults.map(|(name, config)| format!("{name} = {config}"));
         if let Some(text) = outputs.content_by_mime_type.get_mut(TEXT) {
-            let theirs = text
+            let others = text
                 .lines()
-                .filter(|line| !ours.iter().any(|our| our == line));
-            *text = theirs.map(|line| format!("{line}\n")).collect();
+                .filter(|line| !defaults.iter().any(|default| default == line));
+            *text = others.map(|line| format!("{line}\n")).collect();
             if text.is_empty() {
                 outputs.content_by_mime_type.remove(TEXT);
             }

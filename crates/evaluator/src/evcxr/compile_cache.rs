@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
 /// The maximum number of cached cells.
-const MOST_CELLS: usize = 1024;
+const MAX_CELLS: usize = 1024;
 
 /// The shape of a namespace: everything evcxr adds to a cell, except for the options, whose changes
 /// clear the [`CompileCache`].
@@ -21,7 +21,7 @@ const MOST_CELLS: usize = 1024;
 pub(super) struct NamespaceShape {
     items: Arc<str>,
     manifest: Arc<str>,
-    modes: WrapperCode,
+    wrapper: WrapperCode,
     statics: Statics,
     /// The type, and whether it is mutable, if known.
     variables: BTreeMap<String, (String, Option<bool>)>,
@@ -32,11 +32,11 @@ impl NamespaceShape {
     /// own included.
     pub(super) fn after(
         &self,
-        emitted: &GeneratedCrate,
+        generated: &GeneratedCrate,
         source: &str,
         variables: &VariableTypes,
     ) -> Self {
-        let Some(parts) = emitted.parts() else {
+        let Some(parts) = generated.parts() else {
             return self.after_failure(variables);
         };
         let declared = source::declared(source);
@@ -49,8 +49,8 @@ impl NamespaceShape {
             .map(|(name, ty)| (name.clone(), (ty.clone(), is_mutable(name))));
         Self {
             items: without_repetition(parts.items).into(),
-            manifest: emitted.manifest.as_str().into(),
-            modes: parts.modes.unwrap_or(self.modes),
+            manifest: generated.manifest.as_str().into(),
+            wrapper: parts.wrapper.unwrap_or(self.wrapper),
             statics: self.statics.clone(),
             variables: variables.collect(),
         }
@@ -67,7 +67,7 @@ impl NamespaceShape {
 
     /// Returns true if evcxr compiles all cells as if they contained a `?`.
     pub(super) fn is_fallible(&self) -> bool {
-        self.modes.question_mark
+        self.wrapper.question_mark
     }
 
     /// The statics.
@@ -78,8 +78,8 @@ impl NamespaceShape {
     /// The shape after a cell that evcxr has discarded.
     pub(super) fn after_failure(&self, variables: &VariableTypes) -> Self {
         let mut shape = self.clone();
-        let is_left = |name: &String| variables.iter().any(|(left, _)| left == name);
-        shape.variables.retain(|name, _| is_left(name));
+        let still_exists = |name: &String| variables.iter().any(|(known, _)| known == name);
+        shape.variables.retain(|name, _| still_exists(name));
         shape
     }
 
@@ -132,29 +132,29 @@ pub(super) struct CompileCache {
 
 impl CompileCache {
     /// The compiled form of a cell, if it has been compiled before.
-    pub(super) fn recall(&self, shape: &NamespaceShape, source: &str) -> Option<CompiledCell> {
+    pub(super) fn get(&self, shape: &NamespaceShape, source: &str) -> Option<CompiledCell> {
         self.cells.get(shape)?.get(source).cloned()
     }
 
     /// Adds a cell that completed.
-    pub(super) fn remember(
+    pub(super) fn insert(
         &mut self,
         (before, after): (&NamespaceShape, &NamespaceShape),
         source: &str,
-        emitted: &GeneratedCrate,
+        generated: &GeneratedCrate,
         cell: CompiledCell,
     ) {
         if before != after
             || !after.is_known()
-            || emitted.reads_outside
+            || generated.reads_outside
             || statics::defines_any(source, after.items())
             || !cell.dropped.names.is_empty()
-            || super::cargo_wrapper::depends_on_paths(&emitted.manifest)
+            || super::cargo_wrapper::depends_on_paths(&generated.manifest)
         {
             return;
         }
-        if self.count == MOST_CELLS {
-            self.forget();
+        if self.count == MAX_CELLS {
+            self.clear();
         }
         let cells = self.cells.entry(after.clone()).or_default();
         if cells.insert(source.to_owned(), cell).is_none() {
@@ -163,7 +163,7 @@ impl CompileCache {
     }
 
     /// Clears the cache after a change that shapes do not reflect.
-    pub(super) fn forget(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.cells.clear();
         self.count = 0;
     }
@@ -175,7 +175,7 @@ mod tests {
 
     const ITEMS: &str = "fn f() {}\nuse a::*;";
 
-    fn emitted(items: &str, loads: &str) -> GeneratedCrate {
+    fn generated(items: &str, loads: &str) -> GeneratedCrate {
         GeneratedCrate {
             source: format!(
                 "{items}\n#[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_1(\nmut e: S)\n{loads}}}"
@@ -190,61 +190,61 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_that_defines_a_variable_is_remembered_from_its_second_run_on() {
+    fn cell_with_a_variable_is_cached_from_its_second_run_on() {
         let mut cache = CompileCache::default();
         let source = "let mut x = 1;";
-        let first = NamespaceShape::default().after(&emitted(ITEMS, ""), "0", &variables(&[]));
-        let compiled = emitted(ITEMS, "");
+        let first = NamespaceShape::default().after(&generated(ITEMS, ""), "0", &variables(&[]));
+        let compiled = generated(ITEMS, "");
         let second = first.after(&compiled, source, &variables(&["x"]));
-        cache.remember(
+        cache.insert(
             (&first, &second),
             source,
             &compiled,
             CompiledCell::default(),
         );
-        assert_eq!(cache.recall(&second, source), None);
+        assert_eq!(cache.get(&second, source), None);
         let load = "let mut x = evcxr_variable_store.take_variable::<u8>(stringify!(x));\n";
-        let compiled = emitted(&format!("{ITEMS}\nuse a::*;"), load);
+        let compiled = generated(&format!("{ITEMS}\nuse a::*;"), load);
         let third = second.after(&compiled, source, &variables(&["x"]));
         assert_eq!(second, third, "an import that is repeated changes nothing");
-        cache.remember(
+        cache.insert(
             (&second, &third),
             source,
             &compiled,
             CompiledCell::default(),
         );
-        assert!(cache.recall(&third, source).is_some());
-        assert!(cache.recall(&third, "let x = 1;").is_none());
+        assert!(cache.get(&third, source).is_some());
+        assert!(cache.get(&third, "let x = 1;").is_none());
 
-        let immutable = third.after(&emitted(ITEMS, load), "let x = 2;", &variables(&["x"]));
-        assert_eq!(cache.recall(&immutable, source), None);
-        let moved = third.after(&emitted(ITEMS, load), "drop(x)", &variables(&[]));
-        assert_eq!(cache.recall(&moved, source), None);
-        let item = third.after(&emitted("fn f() { g() }", load), "", &variables(&["x"]));
-        assert_eq!(cache.recall(&item, source), None);
-        cache.forget();
-        assert_eq!(cache.recall(&third, source), None);
+        let immutable = third.after(&generated(ITEMS, load), "let x = 2;", &variables(&["x"]));
+        assert_eq!(cache.get(&immutable, source), None);
+        let moved = third.after(&generated(ITEMS, load), "drop(x)", &variables(&[]));
+        assert_eq!(cache.get(&moved, source), None);
+        let item = third.after(&generated("fn f() { g() }", load), "", &variables(&["x"]));
+        assert_eq!(cache.get(&item, source), None);
+        cache.clear();
+        assert_eq!(cache.get(&third, source), None);
     }
 
     #[test]
-    fn what_reads_the_outside_is_not_remembered() {
+    fn cells_that_depend_on_other_files_are_not_cached() {
         let mut cache = CompileCache::default();
-        let shape = NamespaceShape::default().after(&emitted(ITEMS, ""), "0", &variables(&[]));
-        let mut remember = |emitted: &GeneratedCrate| {
+        let shape = NamespaceShape::default().after(&generated(ITEMS, ""), "0", &variables(&[]));
+        let mut is_cached = |generated: &GeneratedCrate| {
             let cell = CompiledCell::default();
-            cache.remember((&shape, &shape), "s", emitted, cell);
-            cache.recall(&shape, "s").is_some()
+            cache.insert((&shape, &shape), "s", generated, cell);
+            cache.get(&shape, "s").is_some()
         };
         let outside = GeneratedCrate {
             reads_outside: true,
-            ..emitted(ITEMS, "")
+            ..generated(ITEMS, "")
         };
-        assert!(!remember(&outside));
+        assert!(!is_cached(&outside));
         let path = GeneratedCrate {
             manifest: "[dependencies]\nmine = { path = \"/mine\" }\n".to_owned(),
-            ..emitted(ITEMS, "")
+            ..generated(ITEMS, "")
         };
-        assert!(!remember(&path));
-        assert!(remember(&emitted(ITEMS, "")));
+        assert!(!is_cached(&path));
+        assert!(is_cached(&generated(ITEMS, "")));
     }
 }

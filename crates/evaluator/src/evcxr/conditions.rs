@@ -32,7 +32,7 @@ pub(super) fn resolved(source: &str) -> Cow<'_, str> {
     if !source.contains("cfg") {
         return Cow::Borrowed(source);
     }
-    let ranges = left_out(source, settings());
+    let ranges = disabled(source, settings());
     match ranges.is_empty() {
         true => Cow::Borrowed(source),
         false => Cow::Owned(blank(source, ranges)),
@@ -40,22 +40,22 @@ pub(super) fn resolved(source: &str) -> Cow<'_, str> {
 }
 
 /// The ranges of disabled items and statements, including those in impl blocks.
-fn left_out(source: &str, settings: &BTreeSet<String>) -> Vec<Range<usize>> {
-    let (nodes, place) = statements(source);
+fn disabled(source: &str, settings: &BTreeSet<String>) -> Vec<Range<usize>> {
+    let (nodes, cell_offset) = statements(source);
     let associated = nodes.iter().filter_map(|node| {
         let block = ast::Impl::cast(node.clone())?;
         Some(block.assoc_item_list()?.syntax().children())
     });
     let associated: Vec<SyntaxNode> = associated.flatten().collect();
-    let is_left_out = |node: &&SyntaxNode| {
+    let is_disabled = |node: &&SyntaxNode| {
         let attributes = node.children().filter_map(ast::Attr::cast);
         let mut conditions = attributes.filter_map(|attribute| condition(&attribute));
-        conditions.any(|condition| holds(&condition, settings) == Some(false))
+        conditions.any(|condition| evaluate(&condition, settings) == Some(false))
     };
     let nodes = nodes.iter().chain(&associated);
-    let ranges = nodes.filter(is_left_out).filter_map(|node| {
+    let ranges = nodes.filter(is_disabled).filter_map(|node| {
         let range = node.text_range();
-        Some(place(range.start().into())?..place(range.end().into())?)
+        Some(cell_offset(range.start().into())?..cell_offset(range.end().into())?)
     });
     ranges.collect()
 }
@@ -69,20 +69,20 @@ fn condition(attribute: &ast::Attr) -> Option<String> {
 }
 
 /// Evaluates a condition; `None` if the result is not certain.
-fn holds(condition: &str, settings: &BTreeSet<String>) -> Option<bool> {
+fn evaluate(condition: &str, settings: &BTreeSet<String>) -> Option<bool> {
     let inside = |name: &str| {
         let rest = condition.strip_prefix(name)?.strip_prefix('(')?;
         rest.strip_suffix(')').map(parts)
     };
-    let part = |part: &str| holds(part, settings);
+    let part = |part: &str| evaluate(part, settings);
     if let Some(inside) = inside("not") {
-        return part(inside.first()?).map(|holds| !holds);
+        return part(inside.first()?).map(|value| !value);
     }
     if let Some(inside) = inside("all") {
-        return decided(inside.into_iter().map(part), false);
+        return combined(inside.into_iter().map(part), false);
     }
     if let Some(inside) = inside("any") {
-        return decided(inside.into_iter().map(part), true);
+        return combined(inside.into_iter().map(part), true);
     }
     match condition {
         "true" => Some(true),
@@ -97,7 +97,7 @@ fn holds(condition: &str, settings: &BTreeSet<String>) -> Option<bool> {
 }
 
 /// Combines the values of conditions; one that equals `decisive` determines the result.
-fn decided(parts: impl Iterator<Item = Option<bool>>, decisive: bool) -> Option<bool> {
+fn combined(parts: impl Iterator<Item = Option<bool>>, decisive: bool) -> Option<bool> {
     let mut all = Some(!decisive);
     for part in parts {
         match part {
@@ -149,7 +149,7 @@ mod tests {
     }
 
     #[test]
-    fn conditions_are_decided_where_they_are_certain() {
+    fn certain_conditions_are_evaluated() {
         for (condition, expected) in [
             ("unix", Some(true)),
             ("windows", Some(false)),
@@ -164,19 +164,19 @@ mod tests {
             ("not(tokio_unstable)", None),
             ("all()", Some(true)),
         ] {
-            assert_eq!(holds(condition, &settings()), expected, "{condition}");
+            assert_eq!(evaluate(condition, &settings()), expected, "{condition}");
         }
-        assert_eq!(holds("windows", &BTreeSet::new()), None);
+        assert_eq!(evaluate("windows", &BTreeSet::new()), None);
     }
 
     #[test]
-    fn one_of_two_items_is_left() {
+    fn disabled_items_are_blanked() {
         let source = "#[cfg(unix)]\nfn größe() -> u8 { 1 }\n#[cfg( not( unix ) )] #[inline]\nfn größe() -> u8 { 2 }\n\
                       impl S { #[cfg(windows)] fn f() {}\n#[cfg(unix)] fn f() {} }\n#[cfg(test)] mod tests {}\n\
                       #[cfg(windows)] let a = 1;\ngröße()";
-        let left = blank(source, left_out(source, &settings()));
-        assert_eq!(left.len(), source.len());
-        assert_eq!(left.lines().count(), source.lines().count());
+        let blanked = blank(source, disabled(source, &settings()));
+        assert_eq!(blanked.len(), source.len());
+        assert_eq!(blanked.lines().count(), source.lines().count());
         for (text, count) in [
             ("{ 1 }", 1),
             ("{ 2 }", 0),
@@ -186,7 +186,7 @@ mod tests {
             ("let a", 0),
             ("größe()", 2),
         ] {
-            assert_eq!(left.matches(text).count(), count, "{text} in {left}");
+            assert_eq!(blanked.matches(text).count(), count, "{text} in {blanked}");
         }
     }
 }

@@ -6,7 +6,7 @@ use super::error_hints::{self, plain};
 use super::library_errors;
 use super::rustc_messages::{SHOWN_BY_VALUE, original};
 use super::source::PreparedSource;
-use super::spans::{self, places, written};
+use super::spans::{self, cell_spans, source_span};
 use super::{habits, misfits, suggestions, unkept};
 use evcxr::{CompilationError, Error};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, EarlierItem, Failure};
@@ -74,48 +74,48 @@ fn diagnostics(errors: &[CompilationError], map: &CellMap<'_>) -> Vec<Diagnostic
             ..plain("a variable of this cell cannot be kept".to_owned())
         }];
     };
-    let told = (0..)
+    let reported = (0..)
         .zip(errors)
         .filter(|(_, error)| rank(error, map) == Some(best));
-    let mut told = told.collect::<Vec<_>>();
+    let mut reported = reported.collect::<Vec<_>>();
     // That a value cannot be shown is the least important error of an expression.
-    if told
+    if reported
         .iter()
-        .any(|(_, error)| not_shown(error, map).is_none())
+        .any(|(_, error)| undisplayable(error, map).is_none())
     {
-        told.retain(|(_, error)| not_shown(error, map).is_none());
+        reported.retain(|(_, error)| undisplayable(error, map).is_none());
     }
     let mut diagnostics: Vec<Diagnostic> = Vec::new();
-    for (at, error) in told {
+    for (index, error) in reported {
         let mut diagnostic = diagnostic(error, map);
-        if diagnostic.spans.is_empty() && asserted(error).is_some() {
-            diagnostic.spans = instantiated(errors.get(at + 1..).unwrap_or_default(), map);
+        if diagnostic.spans.is_empty() && library_message(error).is_some() {
+            diagnostic.spans = instantiated(errors.get(index + 1..).unwrap_or_default(), map);
         }
         if !diagnostics.contains(&diagnostic) {
             diagnostics.push(diagnostic);
         }
     }
     library_errors::without_consequences(&mut diagnostics);
-    without_others(&mut diagnostics);
-    in_order(&mut diagnostics);
+    without_other_cells(&mut diagnostics);
+    sort_by_position(&mut diagnostics);
     habits::explain(&mut diagnostics, &map.source.written);
     diagnostics
         .into_iter()
-        .map(error_hints::in_users_words)
+        .map(error_hints::without_internal_names)
         .collect()
 }
 
 /// Removes errors of other cells, and of the code around this one, if the cell has errors of its
 /// own.
-fn without_others(diagnostics: &mut Vec<Diagnostic>) {
-    let is_placed = |told: &Diagnostic| !told.spans.is_empty();
-    if diagnostics.iter().any(is_placed) {
-        diagnostics.retain(is_placed);
+fn without_other_cells(diagnostics: &mut Vec<Diagnostic>) {
+    let has_spans = |diagnostic: &Diagnostic| !diagnostic.spans.is_empty();
+    if diagnostics.iter().any(has_spans) {
+        diagnostics.retain(has_spans);
     }
 }
 
 /// Sorts errors of the same rank by position, since evcxr writes items in its own order.
-fn in_order(diagnostics: &mut [Diagnostic]) {
+fn sort_by_position(diagnostics: &mut [Diagnostic]) {
     let mut kinds: Vec<Option<String>> = Vec::new();
     for diagnostic in diagnostics.iter() {
         if !kinds.contains(&diagnostic.code) {
@@ -131,18 +131,18 @@ fn in_order(diagnostics: &mut [Diagnostic]) {
 
 fn rank(error: &CompilationError, map: &CellMap<'_>) -> Option<DiagnosticRank> {
     let json = original(&error.json);
-    let places = places(json, map);
+    let spans_in_cell = cell_spans(json, map);
     let spans = json["spans"].as_array().into_iter().flatten();
     let mut primary = spans.filter(|span| span["is_primary"] == true);
-    let is_own = places.iter().any(|place| place.primary)
-        || primary.any(|span| written(span).is_some_and(|span| map.is_in_item(span)))
-        || asserted(error).is_some()
+    let is_own = spans_in_cell.iter().any(|span| span.primary)
+        || primary.any(|span| source_span(span).is_some_and(|span| map.is_in_item(span)))
+        || library_message(error).is_some()
         || json.is_null();
     match error.level() {
         "error" if is_own => Some(DiagnosticRank::Own),
         "warning" => None,
-        "error" if !places.is_empty() => Some(DiagnosticRank::About),
-        _ if !places.is_empty() => Some(DiagnosticRank::Note),
+        "error" if !spans_in_cell.is_empty() => Some(DiagnosticRank::About),
+        _ if !spans_in_cell.is_empty() => Some(DiagnosticRank::Note),
         _ => Some(DiagnosticRank::Around),
     }
 }
@@ -152,16 +152,16 @@ fn diagnostic(error: &CompilationError, map: &CellMap<'_>) -> Diagnostic {
     if !json.is_object() {
         return error_hints::diagnostic(&error.message());
     }
-    if let Some(diagnostic) = not_shown(error, map) {
+    if let Some(diagnostic) = undisplayable(error, map) {
         return diagnostic;
     }
-    if let Some(asserted) = asserted(error) {
+    if let Some(diagnostic) = library_message(error) {
         return Diagnostic {
             spans: spans::closure(json, map).into_iter().collect(),
-            ..asserted
+            ..diagnostic
         };
     }
-    let (message, mut spans) = (error.message(), places(json, map));
+    let (message, mut spans) = (error.message(), cell_spans(json, map));
     if let Some(diagnostic) = returned(&message, &spans, map) {
         return diagnostic;
     }
@@ -180,9 +180,9 @@ fn diagnostic(error: &CompilationError, map: &CellMap<'_>) -> Diagnostic {
             .filter(|reason| !spans.contains(reason))
             .collect::<Vec<_>>(),
     );
-    conflicting(json, &mut spans);
+    mark_conflicting(json, &mut spans);
     let mut help = advice(json, map);
-    help.extend(moved(json, &spans));
+    help.extend(move_reason(json, &spans));
     let dropped = &map.source.dropped;
     let named = dropped.names.iter();
     let named = named.filter(|name| message.contains(&format!("`{name}`")));
@@ -198,7 +198,7 @@ fn diagnostic(error: &CompilationError, map: &CellMap<'_>) -> Diagnostic {
     }));
     let mut stored = json["spans"].as_array().into_iter().flatten();
     if spans.is_empty()
-        && let Some(name) = stored.find_map(unkept::variable)
+        && let Some(name) = stored.find_map(unkept::stored_variable)
     {
         return Diagnostic {
             help: vec![EXPLICIT.to_owned()],
@@ -227,9 +227,9 @@ fn reasons(error: &Value, map: &CellMap<'_>) -> impl Iterator<Item = DiagnosticS
         .filter_map(|note| Some((note["message"].as_str()?, note["spans"].as_array()?)));
     notes.flat_map(move |(message, spans)| {
         spans.iter().filter_map(move |span| {
-            let is_told = span["is_primary"] == true && !suggestions::is_advice(message);
+            let has_message = span["is_primary"] == true && !suggestions::is_advice(message);
             let label = span["label"].as_str().unwrap_or_default();
-            let label = if is_told { message } else { label };
+            let label = if has_message { message } else { label };
             // The remainder is a link to rustc's documentation.
             let label = label.lines().next().unwrap_or_default();
             let ((start_line, start_column), (end_line, end_column)) =
@@ -248,25 +248,25 @@ fn reasons(error: &Value, map: &CellMap<'_>) -> impl Iterator<Item = DiagnosticS
 
 /// Moves the error to the cell's own impl of two conflicting ones, since evcxr writes the impls of
 /// all cells in its own order.
-fn conflicting(error: &Value, places: &mut [DiagnosticSpan]) {
-    if error["code"]["code"] != "E0119" || places.iter().any(|place| place.primary) {
+fn mark_conflicting(error: &Value, spans_in_cell: &mut [DiagnosticSpan]) {
+    if error["code"]["code"] != "E0119" || spans_in_cell.iter().any(|span| span.primary) {
         return;
     }
     let spans = error["spans"].as_array().into_iter().flatten();
     let mut primary = spans.filter(|span| span["is_primary"] == true);
     let label = primary.find_map(|span| span["label"].as_str());
-    for place in places {
-        place.primary = true;
-        place.label = label.unwrap_or_default().to_owned();
+    for span in spans_in_cell {
+        span.primary = true;
+        span.label = label.unwrap_or_default().to_owned();
     }
 }
 
 /// The reason why a variable of an earlier cell is moved, which rustc reports at its declaration.
-fn moved(error: &Value, places: &[DiagnosticSpan]) -> Option<String> {
+fn move_reason(error: &Value, spans_in_cell: &[DiagnosticSpan]) -> Option<String> {
     let spans = error["spans"].as_array().into_iter().flatten();
     let mut labels = spans.filter_map(|span| span["label"].as_str());
     let reason = labels.find(|label| label.starts_with("move occurs because"))?;
-    let is_shown = places.iter().any(|place| place.label == reason);
+    let is_shown = spans_in_cell.iter().any(|span| span.label == reason);
     (!is_shown).then(|| reason.to_owned())
 }
 
@@ -278,27 +278,30 @@ fn code(error: &Value) -> Option<String> {
 
 /// Converts an error about a generated `?`, which is inserted behind the value of a `return`.
 fn returned(message: &str, spans: &[DiagnosticSpan], map: &CellMap<'_>) -> Option<Diagnostic> {
-    let place = spans
+    let span = spans
         .first()
         .filter(|_| message.starts_with("the `?` operator "))?;
     let line = map
         .source
         .written
         .lines()
-        .nth(place.end_line.checked_sub(1)?)?;
+        .nth(span.end_line.checked_sub(1)?)?;
     let characters: Vec<char> = line.chars().collect();
-    let around = [place.end_column.checked_sub(2)?, place.end_column - 1];
-    if around.iter().any(|at| characters.get(*at) == Some(&'?')) {
+    let columns = [span.end_column.checked_sub(2)?, span.end_column - 1];
+    if columns
+        .iter()
+        .any(|index| characters.get(*index) == Some(&'?'))
+    {
         return None;
     }
-    let start = characters.iter().skip(place.start_column.checked_sub(1)?);
+    let start = characters.iter().skip(span.start_column.checked_sub(1)?);
     let blanks = start.take_while(|c| c.is_whitespace());
     Some(Diagnostic {
         code: Some("E0308".to_owned()),
         spans: vec![DiagnosticSpan {
-            start_column: place.start_column + blanks.count(),
+            start_column: span.start_column + blanks.count(),
             label: "this is not a `Result`".to_owned(),
-            ..place.clone()
+            ..span.clone()
         }],
         help: vec![
             "`return;` ends a cell; the value that it shows is that of its last expression"
@@ -311,17 +314,17 @@ fn returned(message: &str, spans: &[DiagnosticSpan], map: &CellMap<'_>) -> Optio
 /// rustc's rendering of an error, unless it is in generated code.
 fn rendered(error: &Value, map: &CellMap<'_>) -> Option<String> {
     let spans = error["spans"].as_array().into_iter().flatten();
-    let mut written = spans.filter_map(written);
-    let is_readable = written.all(|span| map.is_in_item(span));
+    let mut source_spans = spans.filter_map(source_span);
+    let is_readable = source_spans.all(|span| map.is_in_item(span));
     let rendered = error["rendered"].as_str().filter(|_| is_readable)?;
-    Some(error_hints::of_an_earlier_cell(rendered))
+    Some(error_hints::render_earlier_item(rendered))
 }
 
 /// The item of an earlier cell that an error is in.
 fn earlier_item(error: &Value, map: &CellMap<'_>) -> Option<EarlierItem> {
     let spans = error["spans"].as_array().into_iter().flatten();
     let mut primary = spans.filter(|span| span["is_primary"] == true);
-    let (line, text) = misfits::item_at(&map.compiled, written(primary.next()?)?)?;
+    let (line, text) = misfits::item_at(&map.compiled, source_span(primary.next()?)?)?;
     let lines: Vec<&str> = text.lines().take(line + 1).collect();
     Some(EarlierItem {
         lines: lines.join("\n"),
@@ -331,18 +334,18 @@ fn earlier_item(error: &Value, map: &CellMap<'_>) -> Option<EarlierItem> {
 
 /// The positions in the user's code that instantiate the code of an error, from rustc's notes after
 /// it.
-fn instantiated(behind: &[CompilationError], map: &CellMap<'_>) -> Vec<DiagnosticSpan> {
-    let mut notes = behind.iter().take_while(|error| error.level() == "note");
+fn instantiated(following: &[CompilationError], map: &CellMap<'_>) -> Vec<DiagnosticSpan> {
+    let mut notes = following.iter().take_while(|error| error.level() == "note");
     let found = notes.find_map(|note| {
-        let places = places(original(&note.json), map);
-        (!places.is_empty()).then_some(places)
+        let spans = cell_spans(original(&note.json), map);
+        (!spans.is_empty()).then_some(spans)
     });
     found.unwrap_or_default()
 }
 
 /// Converts the error of a last expression that cannot be shown, which rustc reports in generated
 /// code.
-fn not_shown(error: &CompilationError, map: &CellMap<'_>) -> Option<Diagnostic> {
+fn undisplayable(error: &CompilationError, map: &CellMap<'_>) -> Option<Diagnostic> {
     let json = original(&error.json);
     let message = json["message"].as_str()?;
     let (ty, _) = message
@@ -350,10 +353,10 @@ fn not_shown(error: &CompilationError, map: &CellMap<'_>) -> Option<Diagnostic> 
         .split_once("` doesn't implement `")?;
     let spans = json["spans"].as_array().into_iter().flatten();
     let mut primary = spans.filter(|span| span["is_primary"] == true);
-    let is_written = |span: &Value| {
-        written(span).is_some_and(|span| map.inside(span).is_some() || map.is_in_item(span))
+    let is_in_source = |span: &Value| {
+        source_span(span).is_some_and(|span| map.inside(span).is_some() || map.is_in_item(span))
     };
-    if primary.any(is_written) {
+    if primary.any(is_in_source) {
         return None;
     }
     let can_derive = json["children"].to_string().contains("derive(Debug)");
@@ -364,7 +367,7 @@ fn not_shown(error: &CompilationError, map: &CellMap<'_>) -> Option<Diagnostic> 
         }],
         help: vec![match (message.contains("`Debug`"), can_derive) {
             (true, true) => format!("add `#[derive(Debug)]` to `{ty}`, or end the cell with `;`"),
-            (true, false) => match made_by(ty) {
+            (true, false) => match help_for_type(ty) {
                 Some(help) => help.to_owned(),
                 None => "end the cell with `;`, or show a part of it".to_owned(),
             },
@@ -380,11 +383,11 @@ fn not_shown(error: &CompilationError, map: &CellMap<'_>) -> Option<Diagnostic> 
 }
 
 /// The help for a value that is only used to create others.
-fn made_by(ty: &str) -> Option<&'static str> {
+fn help_for_type(ty: &str) -> Option<&'static str> {
     const FUTURES: [&str; 3] = ["impl Future<", "{async block@", "{async fn body"];
     const FUNCTIONS: [&str; 4] = ["fn(", "{closure", "unsafe fn(", "for<"];
-    let begins = |starts: &[&str]| starts.iter().any(|start| ty.starts_with(start));
-    match (begins(&FUTURES), begins(&FUNCTIONS)) {
+    let has_prefix = |starts: &[&str]| starts.iter().any(|start| ty.starts_with(start));
+    match (has_prefix(&FUTURES), has_prefix(&FUNCTIONS)) {
         (true, _) => Some("a future has its value once it is awaited: `.await`"),
         (_, true) => Some("a function has a value once it is called: `(…)`"),
         _ => None,
@@ -393,19 +396,19 @@ fn made_by(ty: &str) -> Option<&'static str> {
 
 /// Converts the message of a library about a constant that cannot be evaluated, as `phalanx` uses
 /// for closures with captures: all of rustc's positions are in the library.
-fn asserted(error: &CompilationError) -> Option<Diagnostic> {
+fn library_message(error: &CompilationError) -> Option<Diagnostic> {
     let message = error.message();
-    let said = message.strip_prefix("evaluation panicked: ")?;
+    let text = message.strip_prefix("evaluation panicked: ")?;
     // An assertion without a message is meant for the library's authors.
-    let is_told = !error.is_from_user_code() && !said.starts_with("assertion failed");
-    is_told.then(|| plain(said.to_owned()))
+    let is_for_users = !error.is_from_user_code() && !text.starts_with("assertion failed");
+    is_for_users.then(|| plain(text.to_owned()))
 }
 
 /// The advice for an error: a library's own notes if it has some
 /// (`#[diagnostic::on_unimplemented]`), otherwise rustc's.
 fn advice(error: &Value, map: &CellMap<'_>) -> Vec<String> {
     /// The beginnings of rustc's own notes about traits that are not implemented.
-    const RUSTCS: [&str; 6] = [
+    const RUSTC_NOTES: [&str; 6] = [
         "required ",
         "the full ",
         "consider ",
@@ -414,18 +417,18 @@ fn advice(error: &Value, map: &CellMap<'_>) -> Vec<String> {
         "`",
     ];
     let children = error["children"].as_array().into_iter().flatten();
-    let words: Vec<String> = children
+    let notes: Vec<String> = children
         .filter(|child| child["level"] == "note" && child["spans"][0].is_null())
         .filter_map(|child| child["message"].as_str())
-        .filter(|note| !RUSTCS.iter().any(|start| note.starts_with(start)))
+        .filter(|note| !RUSTC_NOTES.iter().any(|start| note.starts_with(start)))
         .map(str::to_owned)
         .collect();
     match error["code"]["code"].as_str() {
-        Some("E0277") if !words.is_empty() => words,
+        Some("E0277") if !notes.is_empty() => notes,
         // Only rustc's note contains the expected and the found type.
-        Some("E0631") => words,
+        Some("E0631") => notes,
         // The traits that have a method with that name.
-        Some("E0599") => [suggestions::help(error, map), words].concat(),
+        Some("E0599") => [suggestions::help(error, map), notes].concat(),
         _ => suggestions::help(error, map),
     }
 }

@@ -76,7 +76,7 @@ impl Drop for DryRun {
 ///
 /// # Errors
 /// If it exists and cannot be removed.
-pub(super) fn end_any() -> io::Result<()> {
+pub(super) fn remove_leftover() -> io::Result<()> {
     let Some(folder) = build_folder() else {
         return Ok(());
     };
@@ -88,7 +88,7 @@ pub(super) fn end_any() -> io::Result<()> {
 
 /// Code and its outcome that make evcxr remove variables: new ones with their names were not
 /// created, since the code panicked.
-pub(super) fn forgetting(variables: &[String]) -> (String, Outcome) {
+pub(super) fn removing(variables: &[String]) -> (String, Outcome) {
     let statements = variables.iter().map(|name| format!("let {name}: () = ();"));
     let panicked = Outcome::Panicked(Panic {
         message: String::new(),
@@ -99,7 +99,7 @@ pub(super) fn forgetting(variables: &[String]) -> (String, Outcome) {
 
 /// Code and its outcome that make evcxr assume variables exist; they are given as declarations such
 /// as `mut a: u8`.
-pub(super) fn knowing(declarations: &[String]) -> (String, Outcome) {
+pub(super) fn declaring(declarations: &[String]) -> (String, Outcome) {
     let statements = declarations
         .iter()
         .map(|declaration| format!("let {declaration} = loop {{}};"));

@@ -4,7 +4,6 @@
 //! evcxr's own committed state is never used: every cell is compiled from one of our states.
 
 use super::compile_cache::{CompileCache, NamespaceShape};
-use super::conditions;
 use super::definitions::Definitions;
 use super::dependencies::{self, Externs};
 use super::diagnostics;
@@ -16,7 +15,7 @@ use super::impls::Impls;
 use super::local::NOTHING;
 use super::relay::{Relay, RelayAnswers};
 use super::returns;
-use super::source::{self, CellSetting, PreparedSource, prepare};
+use super::source::{CellSetting, PreparedSource, prepare};
 use super::syntax;
 use super::types::{self, Types};
 use super::variables::{self, VariableTypes};
@@ -56,7 +55,7 @@ pub(super) struct Engines<S> {
     is_stale: bool,
     types: Types,
     /// The packages in the last reply.
-    told: Vec<Package>,
+    reported_packages: Vec<Package>,
 }
 
 /// A state of a namespace.
@@ -97,7 +96,7 @@ impl<S: Clone> Engines<S> {
             dependencies: BTreeMap::new(),
             is_stale: false,
             types,
-            told: Vec::new(),
+            reported_packages: Vec::new(),
         }
     }
 
@@ -110,13 +109,7 @@ impl<S: Clone> Engines<S> {
         replaced: &[String],
         types: Option<&[(String, String)]>,
     ) -> Result<EvaluatorReply, Failure> {
-        let source: &str = &source::ended(source);
-        if let Some(failure) = syntax::errors(source) {
-            return Err(failure);
-        }
-        let source: &str = &conditions::resolved(source);
-        let with_call = source::call_of_main(source).map(|call| format!("{source}{call}"));
-        let source = with_call.as_deref().unwrap_or(source);
+        let source: &str = &syntax::checked(source)?;
         let base_id = base;
         let base = self.states.get(base);
         let base = base.ok_or_else(|| EvcxrError::State(base_id.clone()))?;
@@ -128,7 +121,7 @@ impl<S: Clone> Engines<S> {
         self.build_dependencies(&base)?;
         if *outcome == Outcome::Completed
             && replaced.is_empty()
-            && let Some(cell) = self.compile_cache.recall(&base.shape, source)
+            && let Some(cell) = self.compile_cache.get(&base.shape, source)
         {
             let variables = variables::shown(&base.variables);
             let types = types::declared(source, &base.variables);
@@ -139,13 +132,13 @@ impl<S: Clone> Engines<S> {
                 moved: Vec::new(),
                 types,
                 unchanged: true,
-                packages: self.news_of_packages(),
+                packages: self.changed_packages(),
             })));
         }
         let names = || base.variables.iter().map(|(name, _)| name.clone());
         // A runtime that died has lost all variables; the items are those before the cell.
         let (source, outcome) = match outcome {
-            Outcome::Died { .. } => ("();", Outcome::VariablesLost(names().collect())),
+            Outcome::Died { .. } => (NOTHING, Outcome::VariablesLost(names().collect())),
             other => (source, other.clone()),
         };
         let (mut externs, rebuilt) = dependencies::changes(&base.externs);
@@ -153,10 +146,10 @@ impl<S: Clone> Engines<S> {
         let definitions = &base.definitions;
         let shadowed = &dependencies::shadowed_types;
         let dropped = definitions.dropped(source, &rebuilt, &base.variables, shadowed);
-        let state = self.without(&base, &dropped.names)?;
+        let state = self.state_without(&base, &dropped.names)?;
         let types = match types {
             Some(types) => types::known(source, types),
-            None => self.types.of(source, &base.shape, &dropped.names),
+            None => self.types.resolve(source, &base.shape, &dropped.names),
         };
         let stale_impls = base.impls.stale(source);
         let fallible = base.shape.is_fallible() || returns::are_fallible(source);
@@ -172,7 +165,7 @@ impl<S: Clone> Engines<S> {
         let mut statics = base.shape.statics().with(source, items, run);
         let changed = definitions.dropped(source, &rebuilt, &statics.types(), shadowed);
         statics.renew(&changed.names, run);
-        let mut surroundings = CellSetting {
+        let mut setting = CellSetting {
             types: &types,
             disputed: &[],
             items,
@@ -181,14 +174,14 @@ impl<S: Clone> Engines<S> {
         };
         let complete =
             |prepared: PreparedSource| prepared.dropping(dropped.clone()).sharing(&statics);
-        let mut prepared = complete(prepare(source, &surroundings));
+        let mut prepared = complete(prepare(source, &setting));
         let mut result = self.eval(&prepared, state.clone(), &outcome);
         let disputed = diagnostics::disputed_types(&result, &prepared);
-        let plain = complete(PreparedSource::typed(source, &surroundings));
+        let plain = complete(PreparedSource::typed(source, &setting));
         if !disputed.is_empty() {
             // The user sees the error of the original code, or of a variable that is not kept.
-            surroundings.disputed = &disputed;
-            prepared = complete(prepare(source, &surroundings));
+            setting.disputed = &disputed;
+            prepared = complete(prepare(source, &setting));
             result = self.eval(&prepared, state, &outcome);
         } else if diagnostics::is_shown_by_value(&result) && plain.text != prepared.text {
             // `evcxr_display` takes the type by value, but is called with a reference.
@@ -196,13 +189,13 @@ impl<S: Clone> Engines<S> {
                 result = Ok(());
             }
         }
-        self.types.follow();
+        self.types.update();
         result.map_err(|error| {
             let failure = diagnostics::failure(error, &prepared);
             error_hints::explain_items(failure, &prepared, &base.variables)
         })?;
-        let (cell, emitted) = (self.relay.last(), self.relay.emitted());
-        let ran = self.relay.outcome();
+        let (cell, generated) = (self.relay.last(), self.relay.generated());
+        let outcome_of_run = self.relay.outcome();
         self.forget(&self.relay.unkept())?;
         let all = variables::all(self.context.variables_and_types());
         let mut definitions = base.definitions.as_ref().clone();
@@ -214,7 +207,7 @@ impl<S: Clone> Engines<S> {
             definitions: Arc::new(definitions),
             impls: Arc::new(impls),
             shape: match cell {
-                Some(_) => base.shape.after(&emitted, source, &all),
+                Some(_) => base.shape.after(&generated, source, &all),
                 None => base.shape.after_failure(&all),
             }
             .sharing(&statics),
@@ -224,9 +217,13 @@ impl<S: Clone> Engines<S> {
         if let (Outcome::Completed, Some(cell)) = (outcome, &cell) {
             let shapes = (&base.shape, &namespace.shape);
             let cell = cell.clone();
-            self.compile_cache.remember(shapes, source, &emitted, cell);
+            self.compile_cache.insert(shapes, source, &generated, cell);
         }
-        let moved = variables::moved(&base.variables, &namespace.variables, ran.as_ref());
+        let moved = variables::moved(
+            &base.variables,
+            &namespace.variables,
+            outcome_of_run.as_ref(),
+        );
         let compiled = Compiled {
             cell,
             variables: variables::shown(&namespace.variables),
@@ -236,17 +233,17 @@ impl<S: Clone> Engines<S> {
                 .collect(),
             types: types::declared(source, &namespace.variables),
             unchanged: false,
-            packages: self.news_of_packages(),
+            packages: self.changed_packages(),
         };
         self.states.insert(next, Arc::new(namespace));
         Ok(EvaluatorReply::Compiled(Box::new(compiled)))
     }
 
     /// The packages that cells depend on, if they have changed since the last reply.
-    fn news_of_packages(&mut self) -> Option<Vec<Package>> {
+    fn changed_packages(&mut self) -> Option<Vec<Package>> {
         let packages = dependencies::packages();
-        (packages != self.told).then(|| {
-            self.told.clone_from(&packages);
+        (packages != self.reported_packages).then(|| {
+            self.reported_packages.clone_from(&packages);
             packages
         })
     }
@@ -271,16 +268,16 @@ impl<S: Clone> Engines<S> {
         result.map_err(|error| diagnostics::failure(error, &prepared))?;
         self.is_stale = false;
         // Variables of this cell may have types of theirs.
-        self.types.follow();
+        self.types.update();
         Ok(())
     }
 
     /// A namespace's state without variables that are to be dropped.
-    fn without(&mut self, base: &Namespace<S>, dropped: &[String]) -> Result<S, Failure> {
+    fn state_without(&mut self, base: &Namespace<S>, dropped: &[String]) -> Result<S, Failure> {
         if dropped.is_empty() {
             return Ok(base.state.clone());
         }
-        let (text, outcome) = dry_run::forgetting(dropped);
+        let (text, outcome) = dry_run::removing(dropped);
         self.dry_run(DryRun::begin(), &text, base.state.clone(), &outcome)?;
         Ok((self.methods.state)(&self.context))
     }
@@ -290,20 +287,20 @@ impl<S: Clone> Engines<S> {
         if unkept.is_empty() {
             return Ok(());
         }
-        let (text, outcome) = dry_run::forgetting(unkept);
+        let (text, outcome) = dry_run::removing(unkept);
         let state = (self.methods.state)(&self.context);
         self.dry_run(DryRun::begin(), &text, state, &outcome)
     }
 
     fn dry_run(
         &mut self,
-        begun: io::Result<DryRun>,
+        dry_run: io::Result<DryRun>,
         text: &str,
         state: S,
         outcome: &Outcome,
     ) -> Result<(), Failure> {
         let prepared = PreparedSource::unchanged(text);
-        let _dry_run = begun.map_err(EvcxrError::NotWritable)?;
+        let _dry_run = dry_run.map_err(EvcxrError::NotWritable)?;
         self.eval(&prepared, state, outcome)
             .map_err(|error| diagnostics::failure(error, &prepared))
     }
@@ -345,7 +342,7 @@ impl<S: Clone> Engines<S> {
         (self.methods.add_dep)(&mut state, &name, &config)
             .map_err(|error| diagnostics::failure(error, &PreparedSource::unchanged(spec)))?;
         self.dependencies.insert(name, config);
-        self.compile_cache.forget();
+        self.compile_cache.clear();
         self.is_stale = true;
         Ok(EvaluatorReply::Added)
     }
@@ -363,8 +360,8 @@ impl<S: Clone> Evaluate for Engines<S> {
         self.toolchain.clone()
     }
 
-    fn answer(&mut self, work: EvaluatorRequest) -> Result<EvaluatorReply, Failure> {
-        match work {
+    fn answer(&mut self, request: EvaluatorRequest) -> Result<EvaluatorReply, Failure> {
+        match request {
             EvaluatorRequest::Compile {
                 source,
                 base,

@@ -89,8 +89,8 @@ impl EvcxrError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Toolchain(error) => return some(error.remedy().to_string()),
-            Self::Folder(error) => return some(error.remedy()),
+            Self::Toolchain(error) => return non_empty(error.remedy().to_string()),
+            Self::Folder(error) => return non_empty(error.remedy()),
             Self::Library { .. } => "make room there, or set PHALANX_CACHE_DIR to another folder",
             Self::Start(_) => "`phalanx doctor` finds out what is missing",
             Self::Lean(_) => "alone, it shows how the last cell was compiled",
@@ -107,7 +107,7 @@ impl From<EvcxrError> for Failure {
     }
 }
 
-fn some(hint: String) -> Option<String> {
+fn non_empty(hint: String) -> Option<String> {
     Some(hint).filter(|hint| !hint.is_empty())
 }
 

@@ -27,7 +27,7 @@ const MANIFEST: &str = "failed to parse manifest at ";
 const CAUSE: &str = "\nCaused by:\n";
 
 /// Names of generated code in messages, with their replacements.
-const OURS: [(&str, &str); 5] = [
+const INTERNAL_NAMES: [(&str, &str); 5] = [
     (" to your crate (`notebook`)", " to the cell"),
     ("phalanx::__cell::", ""),
     ("`Result<(), EvcxrUserCodeError>`", "that of the cell"),
@@ -70,7 +70,7 @@ fn outside_of_loops(mut diagnostic: Diagnostic) -> Diagnostic {
 }
 
 /// Removes the names and positions of the generated crate from an error.
-pub(super) fn in_users_words(mut diagnostic: Diagnostic) -> Diagnostic {
+pub(super) fn without_internal_names(mut diagnostic: Diagnostic) -> Diagnostic {
     let mut spans = diagnostic.spans.iter();
     if diagnostic.code.as_deref() == Some(IN_CLOSURE)
         && !spans.any(|span| span.label.starts_with("enclosing "))
@@ -87,9 +87,9 @@ pub(super) fn in_users_words(mut diagnostic: Diagnostic) -> Diagnostic {
         .chain(&mut diagnostic.help)
         .chain(&mut diagnostic.rendered);
     for text in texts {
-        *text = without_file(&without_places(text));
-        for (ours, theirs) in OURS.into_iter().chain(IN_PRELUDE) {
-            *text = text.replace(ours, theirs);
+        *text = without_file(&without_positions(text));
+        for (internal, replacement) in INTERNAL_NAMES.into_iter().chain(IN_PRELUDE) {
+            *text = text.replace(internal, replacement);
         }
     }
     diagnostic
@@ -103,26 +103,26 @@ fn without_file(text: &str) -> String {
     let mut parts = text.split(FILE);
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
-        let is_of_other = plain.ends_with('/');
-        plain += if is_of_other { FILE } else { CELL };
+        let is_dependency = plain.ends_with('/');
+        plain += if is_dependency { FILE } else { CELL };
         plain += part;
     }
     plain
 }
 
 /// Removes positions from the names of closures and blocks: `{closure@src/lib.rs:1:2: 3:4}`.
-fn without_places(text: &str) -> String {
+fn without_positions(text: &str) -> String {
     let mut parts = text.split('{');
     let mut plain = parts.next().unwrap_or_default().to_owned();
     for part in parts {
         plain.push('{');
-        let place = part.split_once('}').and_then(|(inside, rest)| {
-            let (what, place) = inside.split_once('@')?;
-            let is_what = what.chars().all(|c| c.is_ascii_lowercase() || c == ' ');
-            (is_what && place.contains(':')).then_some((what, rest))
+        let name = part.split_once('}').and_then(|(inside, rest)| {
+            let (kind, name) = inside.split_once('@')?;
+            let is_kind = kind.chars().all(|c| c.is_ascii_lowercase() || c == ' ');
+            (is_kind && name.contains(':')).then_some((kind, rest))
         });
-        match place {
-            Some((what, rest)) => plain = format!("{plain}{what}}}{rest}"),
+        match name {
+            Some((kind, rest)) => plain = format!("{plain}{kind}}}{rest}"),
             None => plain += part,
         }
     }
@@ -131,7 +131,7 @@ fn without_places(text: &str) -> String {
 
 /// rustc's rendering of an error in an item of an earlier cell, without the file and its line
 /// numbers.
-pub(super) fn of_an_earlier_cell(rendered: &str) -> String {
+pub(super) fn render_earlier_item(rendered: &str) -> String {
     let lines = rendered.lines().map(|line| {
         if let Some((before, _)) = line.split_once(&format!("--> {FILE}:")) {
             return format!("{before}--> {EARLIER_ITEM}");
@@ -194,19 +194,19 @@ pub(super) fn diagnostic(message: &str) -> Diagnostic {
         .strip_prefix(MANIFEST)
         .and_then(|rest| rest.split_once(CAUSE));
     let text = cause.map_or(text, |(_, cause)| cause.trim_start());
-    let mut told = plain(text.to_owned());
+    let mut diagnostic = plain(text.to_owned());
     if is_unreachable(text) {
         let help = "there is no network, and not all of it has been downloaded to this machine";
-        told.help.push(help.to_owned());
+        diagnostic.help.push(help.to_owned());
     } else if text.contains("--offline was specified") || text.contains("offline mode") {
         let help = "this machine does not have it yet: `:offline 0` lets cargo fetch it";
-        told.help.push(help.to_owned());
+        diagnostic.help.push(help.to_owned());
     }
-    told
+    diagnostic
 }
 
 /// Returns true if cargo's messages report that it could not reach the network.
-pub(super) fn is_unreachable(said: &str) -> bool {
+pub(super) fn is_unreachable(messages: &str) -> bool {
     let parts = [
         "failed to fetch",
         "failed to download",
@@ -215,7 +215,7 @@ pub(super) fn is_unreachable(said: &str) -> bool {
         "Could not resolve host",
         "Couldn't resolve host",
     ];
-    parts.iter().any(|part| said.contains(part))
+    parts.iter().any(|part| messages.contains(part))
 }
 
 /// The line that adds a crate to a notebook, from rustc's suggestion for a package.
@@ -268,8 +268,8 @@ mod tests {
     use phalanx_protocol::failure::DiagnosticSpan;
 
     #[test]
-    fn nothing_of_the_crate_is_named() {
-        let told = in_users_words(Diagnostic {
+    fn names_of_the_generated_crate_are_replaced() {
+        let diagnostic = without_internal_names(Diagnostic {
             help: vec![
                 "within `{closure@src/lib.rs:116:20: 116:27}`, and `{async block@src/lib.rs:1:2}`"
                     .to_owned(),
@@ -277,20 +277,23 @@ mod tests {
             rendered: Some("--> src/lib.rs:1:1 std::option::Option<_>".to_owned()),
             ..plain("`?` couldn't convert the error to `EvcxrUserCodeError`".to_owned())
         });
-        assert_eq!(told.help, ["within `{closure}`, and `{async block}`"]);
-        assert_eq!(told.rendered.as_deref(), Some("--> cell:1:1 Option<_>"));
+        assert_eq!(diagnostic.help, ["within `{closure}`, and `{async block}`"]);
+        assert_eq!(
+            diagnostic.rendered.as_deref(),
+            Some("--> cell:1:1 Option<_>")
+        );
         let of_dependency = "--> /daten/größe/src/lib.rs:1:1";
         let rendered = Some(of_dependency.to_owned());
-        let told_of_dependency = in_users_words(Diagnostic {
+        let of_dependency_file = without_internal_names(Diagnostic {
             rendered,
             ..plain(String::new())
         });
-        assert_eq!(told_of_dependency.rendered.as_deref(), Some(of_dependency));
-        assert!(told.message.ends_with("to `the error of a cell`"));
+        assert_eq!(of_dependency_file.rendered.as_deref(), Some(of_dependency));
+        assert!(diagnostic.message.ends_with("to `the error of a cell`"));
     }
 
     #[test]
-    fn a_cell_is_no_closure_of_the_users() {
+    fn break_outside_of_a_loop_is_not_about_closures() {
         let span = |label: &str, primary| DiagnosticSpan {
             start_line: 1,
             start_column: 1,
@@ -304,32 +307,35 @@ mod tests {
             spans: vec![span("cannot `break` inside of a closure", true)],
             ..plain("`break` inside of a closure".to_owned())
         };
-        let told = in_users_words(diagnostic.clone());
-        assert_eq!(told.code.as_deref(), Some("E0268"));
-        assert_eq!(told.message, "`break` outside of a loop or labeled block");
-        assert!(told.spans[0].label.ends_with("loop or labeled block"));
+        let reworded = without_internal_names(diagnostic.clone());
+        assert_eq!(reworded.code.as_deref(), Some("E0268"));
+        assert_eq!(
+            reworded.message,
+            "`break` outside of a loop or labeled block"
+        );
+        assert!(reworded.spans[0].label.ends_with("loop or labeled block"));
         diagnostic.spans.push(span("enclosing closure", false));
-        assert_eq!(in_users_words(diagnostic.clone()), diagnostic);
+        assert_eq!(without_internal_names(diagnostic.clone()), diagnostic);
     }
 
     #[test]
-    fn an_item_of_an_earlier_cell_has_no_line_in_this_one() {
+    fn errors_in_earlier_items_have_no_line_numbers() {
         let rendered = "error[E0609]: no field\n  --> src/lib.rs:112:5\n    |\n112 |     p.y || 1\n    |       ^ unknown\n   ::: /x.rs:1:2";
         let advice = "12 - p.y || 1\n12 + p.x || 1";
-        assert_eq!(of_an_earlier_cell(advice), "   - p.y || 1\n   + p.x || 1");
+        assert_eq!(render_earlier_item(advice), "   - p.y || 1\n   + p.x || 1");
         let defined = "12 | macro_rules! m { () => { 1 } } pub(crate) use m;";
         assert_eq!(
-            of_an_earlier_cell(defined),
+            render_earlier_item(defined),
             "   | macro_rules! m { () => { 1 } }"
         );
         assert_eq!(
-            of_an_earlier_cell(rendered),
+            render_earlier_item(rendered),
             "error[E0609]: no field\n  --> an item of an earlier cell\n    |\n    |     p.y || 1\n    |       ^ unknown\n   ::: /x.rs:1:2"
         );
     }
 
     #[test]
-    fn items_are_told_that_they_do_not_see_variables() {
+    fn notebook_variables_in_items_are_explained() {
         let source = PreparedSource::unchanged("let here = 1;\nfn f() -> u8 {\n    größe\n}\nhere");
         let missing = |name: &str, line| Diagnostic {
             code: Some("E0425".to_owned()),
@@ -344,7 +350,7 @@ mod tests {
             ..plain(format!("cannot find value `{name}` in this scope"))
         };
         let variables = [("größe".to_owned(), "u8".to_owned())];
-        for (name, line, helped) in [
+        for (name, line, has_help) in [
             ("größe", 3, true),
             ("here", 3, true),
             ("größe", 5, false),
@@ -356,20 +362,20 @@ mod tests {
             else {
                 panic!()
             };
-            assert_eq!(!diagnostics[0].help.is_empty(), helped, "{name} {line}");
+            assert_eq!(!diagnostics[0].help.is_empty(), has_help, "{name} {line}");
         }
     }
 
     #[test]
-    fn a_crate_is_added_the_way_it_is_added_here() {
+    fn missing_crates_are_added_with_dep() {
         let help = "if you wanted to use a crate named `rand`, use `cargo add rand` to add it to your `Cargo.toml`";
-        let here = crate_to_add(help).unwrap();
-        assert!(here.ends_with("add it with `:dep rand`"), "{here}");
+        let advice = crate_to_add(help).unwrap();
+        assert!(advice.ends_with("add it with `:dep rand`"), "{advice}");
         assert_eq!(crate_to_add("consider importing this"), None);
     }
 
     #[test]
-    fn cargos_message_stands_without_its_progress() {
+    fn progress_and_wrappers_are_removed_from_cargos_message() {
         let message = "    Updating index\nerror: no matching package named `x` found\nlocation searched: here";
         assert_eq!(
             diagnostic(message).message,
@@ -388,8 +394,11 @@ mod tests {
         let message = format!(
             "{NO_ERRORS}\n   Compiling a v1\nerror: failed to download `b`\n\nCaused by:\n  no\n{STDOUT}{{}}\n"
         );
-        let told = diagnostic(&message);
-        assert_eq!(told.message, "failed to download `b`\n\nCaused by:\n  no");
-        assert!(told.help[0].contains("no network"));
+        let diagnostic = diagnostic(&message);
+        assert_eq!(
+            diagnostic.message,
+            "failed to download `b`\n\nCaused by:\n  no"
+        );
+        assert!(diagnostic.help[0].contains("no network"));
     }
 }

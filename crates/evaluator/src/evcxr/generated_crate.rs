@@ -35,7 +35,7 @@ pub(super) struct NamespaceParts<'a> {
     /// The items, with imports that are repeated at every evaluation.
     pub(super) items: &'a str,
     /// The wrapper code; `None` if the cell has no code that would show it.
-    pub(super) modes: Option<WrapperCode>,
+    pub(super) wrapper: Option<WrapperCode>,
     /// The variables at the start, and whether each is mutable.
     pub(super) variables: BTreeMap<&'a str, bool>,
 }
@@ -95,11 +95,11 @@ impl GeneratedCrate {
         let has_code = !code.trim_start().starts_with(NO_CODE);
         Some(NamespaceParts {
             items,
-            modes: has_code.then(|| WrapperCode {
+            wrapper: has_code.then(|| WrapperCode {
                 question_mark,
                 is_async: code.contains(ASYNC),
             }),
-            variables: function.lines().filter_map(loaded).collect(),
+            variables: function.lines().filter_map(loaded_variable).collect(),
         })
     }
 }
@@ -132,7 +132,7 @@ pub(super) fn build_folder() -> Option<PathBuf> {
 }
 
 /// The variable that a line takes from the store, and whether it is mutable.
-pub(super) fn loaded(line: &str) -> Option<(&str, bool)> {
+pub(super) fn loaded_variable(line: &str) -> Option<(&str, bool)> {
     let (name, rest) = line.strip_prefix("let ")?.split_once(" = ")?;
     rest.starts_with("evcxr_variable_store.take_variable::<")
         .then(|| match name.strip_prefix("mut ") {
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_compile_has_read_is_known() {
+    fn dep_info_lists_other_files_and_variables() {
         assert!(!reads_outside(
             "/x/notebook.d: src/lib.rs\n\n/x/libnotebook.so: src/lib.rs\n\nsrc/lib.rs:\n"
         ));
@@ -167,12 +167,12 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_is_taken_apart() {
-        let emitted = |source: &str| GeneratedCrate {
+    fn source_is_split_into_parts() {
+        let generated = |source: &str| GeneratedCrate {
             source: source.to_owned(),
             ..GeneratedCrate::default()
         };
-        let with_code = emitted(
+        let with_code = generated(
             "fn f() {}\nuse a::*;\n            struct EvcxrUserCodeError {}\nimpl\nmod evcxr_internal_runtime {\nx\n}\n\
              #[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_7(\nmut evcxr_variable_store: X\n\
              let mut a = evcxr_variable_store.take_variable::<u8>(stringify!(a));\n\
@@ -181,12 +181,12 @@ mod tests {
         let parts = with_code.parts().unwrap();
         assert_eq!(parts.items, "fn f() {}\nuse a::*;");
         assert_eq!(parts.variables, BTreeMap::from([("a", true), ("b", false)]));
-        assert!(parts.modes.unwrap().question_mark);
-        let items = emitted(
+        assert!(parts.wrapper.unwrap().question_mark);
+        let items = generated(
             "fn f() {}\nuse a::*;\n#[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_7(\n\
              mut x: *mut std::os::raw::c_void) -> *mut std::os::raw::c_void {x}\n}\n",
         );
-        assert_eq!(items.parts().unwrap().modes, None);
+        assert_eq!(items.parts().unwrap().wrapper, None);
         assert_eq!(items.parts().unwrap().items.trim_end(), parts.items);
     }
 }

@@ -12,14 +12,18 @@ pub(super) fn explain(diagnostics: &mut [Diagnostic], cell: &str) {
         let Some(help) = help(diagnostic, cell) else {
             continue;
         };
-        let is_astray = |told: &String| ASTRAY.iter().any(|astray| told.starts_with(astray));
-        diagnostic.help.retain(|told| !is_astray(told));
+        let is_misleading = |help: &String| {
+            MISLEADING
+                .iter()
+                .any(|beginning| help.starts_with(beginning))
+        };
+        diagnostic.help.retain(|help| !is_misleading(help));
         diagnostic.help.insert(0, help.to_owned());
     }
 }
 
-/// The beginnings of what rustc advises as to such lines, and what leads nowhere.
-const ASTRAY: [&str; 14] = [
+/// The beginnings of rustc's advice about such lines, which is of no use.
+const MISLEADING: [&str; 14] = [
     "use `!` to invoke the macro",
     "consider inserting whitespace here",
     "maybe write a path separator here",
@@ -76,17 +80,17 @@ fn with_types(help: &str) -> String {
 fn help(diagnostic: &Diagnostic, cell: &str) -> Option<&'static str> {
     let primary = diagnostic.spans.iter().find(|span| span.primary)?;
     let line = cell.lines().nth(primary.start_line.checked_sub(1)?)?;
-    let from_there: String = line
+    let rest: String = line
         .chars()
         .skip(primary.start_column.checked_sub(1)?)
         .collect();
-    let is_of_name = |c: char| c.is_alphanumeric() || c == '_';
-    let behind = from_there.trim_start_matches(is_of_name);
-    let word = &from_there[..from_there.len() - behind.len()];
-    let before = &line[..line.len() - from_there.len()];
+    let is_name = |c: char| c.is_alphanumeric() || c == '_';
+    let following = rest.trim_start_matches(is_name);
+    let word = &rest[..rest.len() - following.len()];
+    let before = &line[..line.len() - rest.len()];
     // rustc itself suggests it at the end of a statement.
-    let is_told = |help: &String| help.contains("introduce a new binding");
-    if diagnostic.help.iter().any(is_told) {
+    let is_suggested = |help: &String| help.contains("introduce a new binding");
+    if diagnostic.help.iter().any(is_suggested) {
         return None;
     }
     match diagnostic.code.as_deref() {
@@ -94,14 +98,14 @@ fn help(diagnostic: &Diagnostic, cell: &str) -> Option<&'static str> {
         None if diagnostic.message.starts_with("negative integers") => {
             Some("`v.last()` is the last value of a list, if there is one: `v.last().unwrap()`")
         }
-        None => syntax(line.trim_start(), word == "f" && behind.starts_with('"')),
-        Some("E0425") if idioms::is_named_argument(before, behind) => {
+        None => syntax(line.trim_start(), word == "f" && following.starts_with('"')),
+        Some("E0425") if idioms::is_named_argument(before, following) => {
             Some("arguments have no names: they are passed in their order")
         }
         Some("E0425") if before.ends_with('!') && before.contains('=') => Some(
             "a line that begins with `!` is for the shell; `std::process::Command::new(\"ls\").output()?` has what a program prints",
         ),
-        Some("E0423" | "E0425" | "E0433") => name(word, behind.trim_start()),
+        Some("E0423" | "E0425" | "E0433") => name(word, following.trim_start()),
         Some("E0614") if line.contains("**") => {
             Some("`x.pow(3)` raises an integer to a power, `x.powi(3)` and `x.powf(0.5)` a float")
         }
@@ -114,7 +118,7 @@ fn help(diagnostic: &Diagnostic, cell: &str) -> Option<&'static str> {
         Some("E0277") if is_question(cell) => Some(
             "`?v` shows the documentation of a variable; behind a value, `?` ends the cell with its error",
         ),
-        Some("E0277") if is_of_two_kinds(&diagnostic.message) => {
+        Some("E0277") if mixes_integer_and_float(&diagnostic.message) => {
             Some("integers and floats do not mix: write `2.0`, or `x as f64`")
         }
         _ => idioms::help(diagnostic, word, before),
@@ -128,7 +132,7 @@ fn is_question(cell: &str) -> bool {
 }
 
 /// Returns true if an error is about an operator between an integer and a float.
-fn is_of_two_kinds(message: &str) -> bool {
+fn mixes_integer_and_float(message: &str) -> bool {
     let verbs = [
         "compare",
         "add",
@@ -283,8 +287,8 @@ fn is_slice(line: &str) -> bool {
         .skip(1)
         .filter_map(|rest| rest.split_once(']'));
     indices.any(|(index, _)| {
-        let is_of_index = |c: char| c.is_ascii_digit() || matches!(c, ':' | '-' | ' ');
-        index.contains(':') && index.chars().all(is_of_index)
+        let is_index = |c: char| c.is_ascii_digit() || matches!(c, ':' | '-' | ' ');
+        index.contains(':') && index.chars().all(is_index)
     })
 }
 
@@ -412,18 +416,18 @@ const LIBRARIES: Words = &[
 ];
 
 /// Help for a name that is nowhere, and what stands behind it.
-fn name(name: &str, behind: &str) -> Option<&'static str> {
+fn name(name: &str, following: &str) -> Option<&'static str> {
     const CHANGES: [&str; 5] = ["+=", "-=", "*=", "/=", "%="];
-    let next = behind.chars().next();
+    let next = following.chars().next();
     match (name, next) {
         ("exit" | "quit", _) => Some("`:quit` ends the kernel"),
         ("Out" | "In", Some('[')) => {
             Some("values of earlier cells are not kept: name one with `let`")
         }
-        (_, Some('=')) if !behind.starts_with("==") && !behind.starts_with("=>") => {
+        (_, Some('=')) if !following.starts_with("==") && !following.starts_with("=>") => {
             Some("a variable is declared with `let`: `let mut x = 5;` if it is to change")
         }
-        _ if CHANGES.iter().any(|change| behind.starts_with(change)) => {
+        _ if CHANGES.iter().any(|change| following.starts_with(change)) => {
             Some("a variable is declared before it changes: `let mut x = 0;`")
         }
         (_, Some('(')) => among(FUNCTIONS, name),
@@ -437,7 +441,7 @@ mod tests {
     use super::*;
     use phalanx_protocol::failure::DiagnosticSpan;
 
-    fn told(cell: &str, code: Option<&str>, column: usize) -> String {
+    fn help_for(cell: &str, code: Option<&str>, column: usize) -> String {
         let mut diagnostics = [Diagnostic {
             message: "no".to_owned(),
             code: code.map(str::to_owned),
@@ -458,7 +462,7 @@ mod tests {
     }
 
     #[test]
-    fn habits_of_python_are_answered() {
+    fn python_syntax_is_answered_with_rust() {
         for (cell, code, column, part) in [
             ("größe = 5", Some("E0425"), 1, "`let mut x = 5;`"),
             ("n += 1", Some("E0425"), 1, "before it changes"),
@@ -490,14 +494,14 @@ mod tests {
             ("for i in range(10):", None, 19, "0..10 {"),
             ("x is None", None, 3, "is_none"),
         ] {
-            let help = told(cell, code, column);
+            let help = help_for(cell, code, column);
             assert!(help.contains(part), "{cell}: {help:?}");
         }
     }
 
     #[test]
-    fn types_stand_for_parameters() {
-        for (help, told) in [
+    fn type_parameters_are_replaced_in_advice() {
+        for (help, expected) in [
             (
                 "consider specifying the generic argument: `None::<T>`",
                 "consider specifying the generic argument: `None::<f64>`, for instance",
@@ -512,12 +516,12 @@ mod tests {
             ),
             ("use `Vec<T>` here", "use `Vec<T>` here"),
         ] {
-            assert_eq!(with_types(help), told);
+            assert_eq!(with_types(help), expected);
         }
     }
 
     #[test]
-    fn rust_is_left_alone() {
+    fn rust_code_gets_no_help() {
         for (cell, code, column) in [
             ("distence == 5", Some("E0425"), 1),
             ("compute(1)", Some("E0425"), 1),
@@ -525,7 +529,7 @@ mod tests {
             ("v[1, 2] = 3;", None, 4),
             ("*n", Some("E0614"), 1),
         ] {
-            assert_eq!(told(cell, code, column), "", "{cell}");
+            assert_eq!(help_for(cell, code, column), "", "{cell}");
         }
     }
 }

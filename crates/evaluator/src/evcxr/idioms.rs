@@ -244,8 +244,8 @@ mod tests {
                 "part of the list",
             ),
         ] {
-            let told = of(code, message, word, before).unwrap_or_default();
-            assert!(told.contains(expected), "{message}: {told}");
+            let help = of(code, message, word, before).unwrap_or_default();
+            assert!(help.contains(expected), "{message}: {help}");
         }
         let own = "engines cannot call `fn(f64) -> Own {f}`";
         assert_eq!(of("E0277", own, "f", "lv.map_sync("), None);

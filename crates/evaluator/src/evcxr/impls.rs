@@ -104,7 +104,7 @@ struct ImplPart {
 
 fn parts(block: &ast::Impl) -> Vec<ImplPart> {
     let head: String = head(block.syntax());
-    let start = usize::from(begin(block.syntax()));
+    let start = usize::from(start_of(block.syntax()));
     let name = |of: &str| {
         let mut hasher = DefaultHasher::new();
         (&head, of).hash(&mut hasher);
@@ -112,7 +112,7 @@ fn parts(block: &ast::Impl) -> Vec<ImplPart> {
     };
     let items = block.assoc_item_list().into_iter();
     let items: Vec<_> = items.flat_map(|list| list.assoc_items()).collect();
-    let is_split = block.trait_().is_none()
+    let can_be_split = block.trait_().is_none()
         && items.len() > 1
         && items.iter().all(|item| name_of(item).is_some())
         && block.attrs().all(|attribute| {
@@ -122,7 +122,7 @@ fn parts(block: &ast::Impl) -> Vec<ImplPart> {
                 HARMLESS.contains(&path.as_str())
             })
         });
-    if !is_split {
+    if !can_be_split {
         let only = match (block.trait_(), items.as_slice()) {
             (None, [only]) => name_of(only),
             _ => None,
@@ -135,9 +135,9 @@ fn parts(block: &ast::Impl) -> Vec<ImplPart> {
             text,
         }];
     }
-    let parts = items.iter().enumerate().map(|(at, item)| {
+    let parts = items.iter().enumerate().map(|(index, item)| {
         let name = name(&name_of(item).unwrap_or_default());
-        let (offset, text) = match at {
+        let (offset, text) = match index {
             0 => (start, marker(&name)),
             _ => (
                 usize::from(item.syntax().text_range().start()),
@@ -160,7 +160,7 @@ fn name_of(item: &ast::AssocItem) -> Option<String> {
 }
 
 /// The offset at which an item begins, after the comments before it.
-fn begin(item: &SyntaxNode) -> ra_ap_syntax::TextSize {
+fn start_of(item: &SyntaxNode) -> ra_ap_syntax::TextSize {
     let mut children = item.children_with_tokens();
     let first = children.find(|child| match child {
         NodeOrToken::Token(token) => !token.kind().is_trivia(),
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn a_block_is_named_by_what_it_is_for() {
+    fn names_depend_on_head_and_method() {
         let one = names("impl T for S { fn n(&self) -> i32 { 1 } }");
         assert_eq!(
             one,
@@ -216,13 +216,13 @@ mod tests {
     }
 
     #[test]
-    fn two_of_the_same_in_one_cell_are_both_compiled() {
+    fn equal_blocks_of_one_cell_have_different_names() {
         let twice = additions("impl T for S {} impl T for S {}");
         assert_ne!(twice[0].1, twice[1].1);
     }
 
     #[test]
-    fn the_blocks_of_a_type_go_with_it() {
+    fn blocks_become_stale_with_their_type() {
         let mut impls = Impls::default();
         impls.add("struct S; impl S { fn a() {} } impl T for S {}");
         impls.add("impl S { fn b() {} }");
@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn methods_get_blocks_of_their_own_where_they_stand() {
+    fn methods_get_separate_blocks() {
         let source = "impl<T> S<T> {\n    fn a() {}\n    fn b() {}\n}";
         let mut text = source.to_owned();
         let before = "fn cell() {\n".len();

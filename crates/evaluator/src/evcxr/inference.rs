@@ -26,8 +26,8 @@ use std::process::{Command, Stdio};
 /// The folder of the compiled crate, relative to that of evcxr's.
 const FOLDER: &str = "target/phalanx-inference";
 
-/// The function that variables are passed to, and those that find out more about some types.
-const LENT: &str = "__phalanx_types::lent::<";
+/// The function that variables are passed to, and the module with it and those that check types.
+const PROBE: &str = "__phalanx_types::lent::<";
 const FUNCTIONS: &str = "mod __phalanx_types {\n\
     #[inline(never)] pub fn lent<const N: usize, T: ?Sized>(_: &T) {}\n\
     pub fn is<T: ?Sized>(_: &T) {}\n\
@@ -63,8 +63,8 @@ pub(super) fn infer(
     variables: &[UntypedVariable],
 ) -> Option<Vec<VariableType>> {
     let folder = build_folder()?;
-    let crate_of = |asked: &dyn Fn(usize) -> Option<String>| {
-        let source = lending(&cell.source, variables, asked);
+    let source_with = |function_of: &dyn Fn(usize) -> Option<String>| {
+        let source = with_probes(&cell.source, variables, function_of);
         let cell = AnalyzedCell {
             source,
             ..cell.clone()
@@ -73,27 +73,29 @@ pub(super) fn infer(
     };
     let rustc = Rustc::of(&folder, &cell.source)?;
     let object = rustc.compile(
-        &crate_of(&|at| Some(format!("lent::<{at}, _>"))),
+        &source_with(&|index| Some(format!("lent::<{index}, _>"))),
         "obj",
         &OPTIONS,
     )?;
     let names_of = names(&fs::read(object).ok()?);
     let mut candidates: Vec<Candidates> = (0..variables.len())
-        .map(|at| Candidates::of(names_of.get(&at).map(String::as_str)))
+        .map(|index| Candidates::of(names_of.get(&index).map(String::as_str)))
         .collect();
-    let most = candidates.iter().map(Candidates::count).max().unwrap_or(0);
+    let count = candidates.iter().map(Candidates::count).max().unwrap_or(0);
     let compiles = |candidates: &[Candidates], choice: usize| {
-        let asked = |at: usize| match candidates.get(at)? {
+        let function_of = |index: usize| match candidates.get(index)? {
             Candidates::Uncertain(sources) => Some(format!("is::<{}>", nth(sources, choice)?)),
             Candidates::Certain(_) => None,
         };
-        rustc.compile(&crate_of(&asked), "metadata", &[]).is_some()
+        rustc
+            .compile(&source_with(&function_of), "metadata", &[])
+            .is_some()
     };
-    let mut choice = (0..most).find(|choice| compiles(&candidates, *choice));
-    if choice.is_none() && most > 0 {
+    let mut choice = (0..count).find(|choice| compiles(&candidates, *choice));
+    if choice.is_none() && count > 0 {
         let uncertain = (0..).zip(&mut candidates);
-        let uncertain = uncertain.filter_map(|(at, candidates)| match candidates {
-            Candidates::Uncertain(sources) => Some((at, names_of.get(&at)?, sources)),
+        let uncertain = uncertain.filter_map(|(index, candidates)| match candidates {
+            Candidates::Uncertain(sources) => Some((index, names_of.get(&index)?, sources)),
             Candidates::Certain(_) => None,
         });
         let mut uncertain: Vec<_> = uncertain.collect();
@@ -101,12 +103,16 @@ pub(super) fn infer(
             .iter()
             .flat_map(|(_, name, _)| unknown_paths(name));
         let paths: BTreeSet<&str> = paths.collect();
-        let asked = |at: usize| {
-            let is_uncertain = uncertain.iter().any(|(uncertain, ..)| *uncertain == at);
-            is_uncertain.then(|| public_paths::ASKED.to_owned())
+        let function_of = |index: usize| {
+            let is_uncertain = uncertain.iter().any(|(uncertain, ..)| *uncertain == index);
+            is_uncertain.then(|| public_paths::REJECTED.to_owned())
         };
-        let asking = format!("{}{}", crate_of(&asked), public_paths::asking(&paths));
-        let public = public_paths::found(&paths, &rustc.messages(&asking)?);
+        let probes = format!(
+            "{}{}",
+            source_with(&function_of),
+            public_paths::probes(&paths)
+        );
+        let public = public_paths::public_paths(&paths, &rustc.messages(&probes)?);
         for (_, name, sources) in &mut uncertain {
             let named = with_paths(name, |path| {
                 public.get(path).map_or(path, String::as_str).to_owned()
@@ -155,14 +161,14 @@ pub(super) fn misfits(items: &str, redefined: &[String]) -> Vec<EarlierItem> {
 
 /// The source of a cell whose variables are passed to the functions, each directly after its
 /// statement.
-fn lending(
+fn with_probes(
     source: &str,
     variables: &[UntypedVariable],
     function: &dyn Fn(usize) -> Option<String>,
 ) -> String {
     let mut text = source.to_owned();
-    for (at, variable) in variables.iter().enumerate().rev() {
-        if let (Some(end), Some(function)) = (variable.value_end(), function(at)) {
+    for (index, variable) in variables.iter().enumerate().rev() {
+        if let (Some(end), Some(function)) = (variable.value_end(), function(index)) {
             let name = &variable.name;
             text.insert_str(end, &format!(" __phalanx_types::{function}(&{name});"));
         }
@@ -225,8 +231,8 @@ fn is_known(name: &str) -> bool {
 
 /// The other paths in a type's name.
 fn unknown_paths(name: &str) -> impl Iterator<Item = &str> {
-    let is_of_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
-    let paths = name.split(move |c| !is_of_path(c));
+    let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+    let paths = name.split(move |c| !is_path(c));
     paths.filter(|path| {
         path.contains("::") && !path.starts_with("crate::") && !crate::type_names::is_public(path)
     })
@@ -239,7 +245,7 @@ fn with_closures(name: &str) -> String {
     let mut rest = name;
     while let Some((before, after)) = rest.split_once(CLOSURE) {
         let path = before.rfind(|c: char| !(c.is_alphanumeric() || "_:".contains(c)));
-        text.push_str(&before[..path.map_or(0, |at| at + 1)]);
+        text.push_str(&before[..path.map_or(0, |index| index + 1)]);
         text.push_str("impl Fn");
         rest = after.split_once('}').map_or("", |(_, rest)| rest);
     }
@@ -261,7 +267,7 @@ fn names(object: &[u8]) -> BTreeMap<usize, String> {
     };
     let symbols = file.symbols().filter_map(|symbol| {
         let demangled = format!("{:#}", rustc_demangle::demangle(symbol.name().ok()?));
-        let (_, arguments) = demangled.split_once(LENT)?;
+        let (_, arguments) = demangled.split_once(PROBE)?;
         let (number, name) = arguments.strip_suffix('>')?.split_once(", ")?;
         Some((number.parse().ok()?, replace_cell_crate(name, "crate::")))
     });
@@ -320,8 +326,8 @@ impl<'a> Rustc<'a> {
             source_in(self.folder),
             self.folder.join(FOLDER).join(product),
         );
-        fs::write(&file, self.session.refer(source)).ok()?;
-        let mut command = self.call.of_other(&file, product, &made, &self.session);
+        fs::write(&file, self.session.with_reference(source)).ok()?;
+        let mut command = self.call.command_for(&file, product, &made, &self.session);
         command.current_dir(self.folder).stdout(Stdio::null());
         Some((command, made))
     }
@@ -338,10 +344,10 @@ mod tests {
     use super::*;
 
     #[test]
-    fn variables_are_lent_behind_their_statements() {
+    fn variables_are_passed_after_their_statements() {
         let source = "let a = f();\nlet (b, mut ü) = g(); let d; d = 1; a";
-        let text = lending(source, &untyped(source), &|at| {
-            (at != 1).then(|| format!("lent::<{at}, _>"))
+        let text = with_probes(source, &untyped(source), &|index| {
+            (index != 1).then(|| format!("lent::<{index}, _>"))
         });
         assert_eq!(
             text,
@@ -351,7 +357,7 @@ mod tests {
     }
 
     #[test]
-    fn the_names_in_symbols_become_sources() {
+    fn names_in_symbols_become_source() {
         let certain = |name: &str| match Candidates::of(Some(name)) {
             Candidates::Certain(ty) => ty,
             Candidates::Uncertain(sources) => panic!("{sources:?}"),

@@ -47,8 +47,8 @@ pub(super) struct ItemMacro {
 
 /// The macro calls of a cell that make items; `items` is the source of earlier cells.
 pub(super) fn calls(source: &str, items: &str) -> Vec<ItemMacro> {
-    let (nodes, place) = statements(source);
-    let mut found = Vec::new();
+    let (nodes, cell_offset) = statements(source);
+    let mut calls = Vec::new();
     for node in nodes {
         let Some(call) = call(&node) else { continue };
         let path = call.path();
@@ -74,8 +74,8 @@ pub(super) fn calls(source: &str, items: &str) -> Vec<ItemMacro> {
             true => call.syntax().text_range().end(),
             false => end,
         };
-        if let (Some(start), Some(end)) = (place(start.into()), place(end.into())) {
-            found.push(ItemMacro {
+        if let (Some(start), Some(end)) = (cell_offset(start.into()), cell_offset(end.into())) {
+            calls.push(ItemMacro {
                 range: start..end,
                 key: format!("{name}_{}", first.unwrap_or_default().replace("r#", "")),
                 defines,
@@ -84,7 +84,7 @@ pub(super) fn calls(source: &str, items: &str) -> Vec<ItemMacro> {
             });
         }
     }
-    found
+    calls
 }
 
 /// The texts that wrap calls for evcxr, with their offsets.
@@ -136,7 +136,7 @@ pub(super) fn revealed(source: &str) -> Option<String> {
         if !whole.starts_with(OPEN) || !whole.ends_with(CLOSE) {
             continue;
         }
-        let Some(body) = whole.find(BODY).map(|at| at + BODY.len()) else {
+        let Some(body) = whole.find(BODY).map(|offset| offset + BODY.len()) else {
             continue;
         };
         let end = range.end - CLOSE.len()..range.end;
@@ -205,12 +205,12 @@ fn begins_item(tokens: &[SyntaxToken]) -> bool {
 /// The names that follow the keywords of items.
 fn defined(tokens: &[SyntaxToken]) -> Vec<String> {
     let names = tokens.windows(3).filter_map(|window| {
-        let [keyword, name, behind] = window else {
+        let [keyword, name, third] = window else {
             return None;
         };
         let name = match (keyword.kind(), name.text()) {
             // `lazy_static!`
-            (SyntaxKind::STATIC_KW, "ref" | "mut") => behind,
+            (SyntaxKind::STATIC_KW, "ref" | "mut") => third,
             (
                 SyntaxKind::ENUM_KW
                 | SyntaxKind::FN_KW
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn calls_that_make_items_are_told_by_their_input_or_their_definition() {
+    fn item_macros_are_detected_by_input_or_definition() {
         let local = "thread_local! { static T: Cell<i32> = Cell::new(1); }";
         assert_eq!(keys(local, ""), ["thread_local_T"]);
         let lazy = "lazy_static::lazy_static! {\n  /// Why.\n  #[allow(x)]\n  static ref N: u8 = 1;\n}\nf()";
@@ -286,7 +286,7 @@ mod tests {
     }
 
     #[test]
-    fn a_call_is_in_its_place_again() {
+    fn revealed_calls_keep_their_offsets() {
         let source = "// ä\nthread_local! {\n    static T: u8 = 1;\n}\nlet a: u8 = 1;";
         let hidden = PreparedSource::typed(source, &super::super::source::CellSetting::default());
         assert!(

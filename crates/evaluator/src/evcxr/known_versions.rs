@@ -84,9 +84,9 @@ pub(super) fn add(base: &str, dependencies: &[&str], locks: &Path) -> String {
 fn is_wanted(package: &LockedPackage, lock: &KnownLock, dependencies: &[&str]) -> bool {
     let mut known = lock.dependencies.iter().map(String::as_str);
     let known = known.find(|line| depends_on(line, &package.name));
-    let mut wanted = dependencies.iter();
-    match wanted.find(|line| depends_on(line, &package.name)) {
-        Some(wanted) => known == Some(*wanted),
+    let mut required = dependencies.iter();
+    match required.find(|line| depends_on(line, &package.name)) {
+        Some(required) => known == Some(*required),
         None => !known.is_some_and(|line| RESTRICTIONS.iter().any(|mark| line.contains(mark))),
     }
 }
@@ -157,7 +157,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_lock_is_kept_with_what_it_was_made_for() {
+    fn lock_file_lists_its_dependencies() {
         let lines = ["a = \"1\"".to_owned(), "b = \"2\"".to_owned()];
         let kept = with_dependencies("# cargo\nversion = 4\n", &lines);
         assert_eq!(kept, "#: a = \"1\"\n#: b = \"2\"\n# cargo\nversion = 4\n");
@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn a_dependency_may_have_another_name() {
+    fn renamed_dependencies_are_recognised() {
         assert!(depends_on("csv = \"1\"", "csv"));
         assert!(depends_on(
             "frames = { package = \"polars\", version = \"1\" }",

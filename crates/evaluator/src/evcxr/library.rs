@@ -37,17 +37,17 @@ pub(super) fn write(cache: &Path) -> io::Result<PathBuf> {
     std::fs::create_dir_all(&libraries)?;
     // Written to a temporary folder and renamed, so that two kernels starting at once cannot see an
     // incomplete one.
-    let aside = tempfile::Builder::new()
+    let temporary = tempfile::Builder::new()
         .prefix("new-")
         .tempdir_in(&libraries)?;
     for (name, sources, manifest) in &packages {
-        let package = aside.path().join(name);
+        let package = temporary.path().join(name);
         std::fs::create_dir_all(package.join("src"))?;
         sources.extract(package.join("src"))?;
         std::fs::write(package.join("Cargo.toml"), manifest)?;
     }
-    std::fs::write(aside.path().join(LOCK_FILE), lock)?;
-    match std::fs::rename(aside.path(), &folder) {
+    std::fs::write(temporary.path().join(LOCK_FILE), lock)?;
+    match std::fs::rename(temporary.path(), &folder) {
         Ok(()) => Ok(package),
         // Another process was faster.
         Err(_) if folder.is_dir() => Ok(package),
@@ -150,16 +150,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_library_is_written_once_and_whole() {
+    fn library_is_written_once_and_completely() {
         let cache = tempfile::tempdir().unwrap();
         let package = write(cache.path()).unwrap();
         assert!(package.join("src/lib.rs").is_file());
         assert!(package.join("../protocol/src/host.rs").is_file());
         assert!(package.join("..").join(LOCK_FILE).is_file());
         assert_eq!(write(cache.path()).unwrap(), package);
-        let left = std::fs::read_dir(cache.path().join("library"))
+        let count = std::fs::read_dir(cache.path().join("library"))
             .unwrap()
             .count();
-        assert_eq!(left, 1, "nothing but the library is left");
+        assert_eq!(count, 1, "nothing but the library is left");
     }
 }

@@ -7,7 +7,7 @@ use serde_json::Value;
 const CLOSURE: &str = "`{closure@";
 
 /// The traits with which rustc determines the parameters of a function.
-const OF_FUNCTIONS: [&str; 4] = [
+const FUNCTION_TRAITS: [&str; 4] = [
     "IntoFunction<",
     ": Argument<",
     ": MapItem<",
@@ -22,17 +22,17 @@ pub(super) fn rewrite(mut diagnostic: Diagnostic, error: &Value) -> Diagnostic {
     {
         diagnostic.message = format!("{before}this closure{after}");
     }
-    let said = |words: &[&str]| {
+    let mentions = |words: &[&str]| {
         let children = error["children"].as_array().into_iter().flatten();
         let mut messages = children.filter_map(|child| child["message"].as_str());
         messages.any(|message| words.iter().any(|word| message.contains(word)))
     };
     match diagnostic.code.as_deref() {
-        Some("E0282" | "E0283" | "E0284") if said(&OF_FUNCTIONS) => Diagnostic {
+        Some("E0282" | "E0283" | "E0284") if mentions(&FUNCTION_TRAITS) => Diagnostic {
             message: "how this function takes what it is given cannot be told".to_owned(),
             // A single mistake that rustc reports in several ways.
             code: Some("E0283".to_owned()),
-            spans: unlabelled(diagnostic.spans),
+            spans: without_labels(diagnostic.spans),
             help: vec![
                 "a function of `&str`, `&[u8]` or `&Path` is given in a closure that owns: `|s: String| count(&s)`".to_owned(),
                 "a closure's parameters need their types: `|x: f64| …`".to_owned(),
@@ -46,8 +46,8 @@ pub(super) fn rewrite(mut diagnostic: Diagnostic, error: &Value) -> Diagnostic {
                     "`task!` copies what it captures, and `{}` cannot be copied",
                     ty.unwrap_or("this type")
                 ),
-                spans: unlabelled(diagnostic.spans),
-                help: vec![match said(&["#[derive(Clone)]"]) {
+                spans: without_labels(diagnostic.spans),
+                help: vec![match mentions(&["#[derive(Clone)]"]) {
                     true => "derive what it needs: `#[derive(Clone, Serialize, Deserialize)]`".to_owned(),
                     false => "capture a part of it that is `Clone`, and that serde reads and writes".to_owned(),
                 }],
@@ -57,7 +57,7 @@ pub(super) fn rewrite(mut diagnostic: Diagnostic, error: &Value) -> Diagnostic {
         _ if diagnostic.message.starts_with("implementation of `Deserialize` is not general") => {
             Diagnostic {
                 message: "what functions of engines give back, and what is inside what they are given, is owned".to_owned(),
-                spans: unlabelled(diagnostic.spans),
+                spans: without_labels(diagnostic.spans),
                 help: vec!["`String` instead of `&str`, `Vec<T>` instead of `&[T]`".to_owned()],
                 ..diagnostic
             }
@@ -73,7 +73,7 @@ fn is_captured(error: &Value) -> bool {
     macros.any(|name| name.ends_with("__task!"))
 }
 
-fn unlabelled(mut spans: Vec<DiagnosticSpan>) -> Vec<DiagnosticSpan> {
+fn without_labels(mut spans: Vec<DiagnosticSpan>) -> Vec<DiagnosticSpan> {
     for span in &mut spans {
         span.label.clear();
     }
@@ -83,13 +83,13 @@ fn unlabelled(mut spans: Vec<DiagnosticSpan>) -> Vec<DiagnosticSpan> {
 /// Removes errors that are only consequences of another one.
 pub(super) fn without_consequences(diagnostics: &mut Vec<Diagnostic>) {
     let has = |words: &str| diagnostics.iter().any(|d| d.message.contains(words));
-    let (travels, called) = (has("values of type `"), has("engines cannot call"));
+    let (is_unsendable, is_uncallable) = (has("values of type `"), has("engines cannot call"));
     diagnostics.retain(|diagnostic| {
         let message = &diagnostic.message;
         let of_serde = message.starts_with("the trait bound `") && message.contains(": serde::");
         let of_method = message.starts_with("the method `") && message.contains("`Scatter<");
-        let of_given = message.contains("` cannot be given for the parameters `");
-        !(travels && (of_serde || of_method) || called && of_given)
+        let of_arguments = message.contains("` cannot be given for the parameters `");
+        !(is_unsendable && (of_serde || of_method) || is_uncallable && of_arguments)
     });
 }
 
@@ -99,7 +99,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn of(message: &str, code: &str) -> Diagnostic {
+    fn error(message: &str, code: &str) -> Diagnostic {
         Diagnostic {
             code: Some(code.to_owned()),
             ..plain(message.to_owned())
@@ -107,53 +107,53 @@ mod tests {
     }
 
     #[test]
-    fn closures_are_not_named_by_their_place() {
+    fn closures_are_named_without_their_position() {
         let message = "engines cannot call `{closure@src/lib.rs:147:17: 147:19}`";
-        let told = rewrite(of(message, "E0277"), &json!({}));
-        assert_eq!(told.message, "engines cannot call this closure");
+        let diagnostic = rewrite(error(message, "E0277"), &json!({}));
+        assert_eq!(diagnostic.message, "engines cannot call this closure");
     }
 
     #[test]
-    fn a_function_of_texts_is_given_by_one_that_owns() {
+    fn functions_of_references_get_a_closure_that_owns() {
         let note = "cannot satisfy `<for<'a> fn(&'a str) -> usize {count} as phalanx::IntoFunction<(_,), _>>::Output == _`";
-        let error = json!({"children": [{"message": note}]});
-        let needed = || of("type annotations needed", "E0284");
-        assert!(rewrite(needed(), &error).help[0].contains("|s: String| count(&s)"));
+        let details = json!({"children": [{"message": note}]});
+        let needed = || error("type annotations needed", "E0284");
+        assert!(rewrite(needed(), &details).help[0].contains("|s: String| count(&s)"));
         assert_eq!(rewrite(needed(), &json!({})), needed());
     }
 
     #[test]
-    fn what_task_cannot_copy_is_told() {
+    fn captures_that_cannot_be_cloned_are_explained() {
         let message = "the method `to_owned` exists for struct `Größe`, but its trait bounds were not satisfied";
-        let error = |name: &str| {
+        let details = |name: &str| {
             json!({
                 "spans": [{"expansion": {"macro_decl_name": name}}],
                 "children": [{"message": "consider annotating `Größe` with `#[derive(Clone)]`"}],
             })
         };
-        let found = rewrite(of(message, "E0599"), &error("$crate::__task!"));
+        let diagnostic = rewrite(error(message, "E0599"), &details("$crate::__task!"));
         assert_eq!(
-            found.message,
+            diagnostic.message,
             "`task!` copies what it captures, and `Größe` cannot be copied"
         );
-        assert!(found.help[0].contains("#[derive(Clone, Serialize, Deserialize)]"));
-        let found = rewrite(of(message, "E0599"), &error("other!"));
-        assert_eq!(found.message, message);
+        assert!(diagnostic.help[0].contains("#[derive(Clone, Serialize, Deserialize)]"));
+        let diagnostic = rewrite(error(message, "E0599"), &details("other!"));
+        assert_eq!(diagnostic.message, message);
     }
 
     #[test]
-    fn types_that_do_not_travel_are_told_of_once() {
+    fn consequences_of_an_error_are_removed() {
         let mut all = vec![
-            of("values of type `N` cannot be sent to engines", "E0277"),
-            of(
+            error("values of type `N` cannot be sent to engines", "E0277"),
+            error(
                 "the trait bound `N: serde::Serialize` is not satisfied",
                 "E0277",
             ),
-            of(
+            error(
                 "the method `wait` exists for struct `Scatter<List<N>, Many>`, but …",
                 "E0599",
             ),
-            of("mismatched types", "E0308"),
+            error("mismatched types", "E0308"),
         ];
         without_consequences(&mut all);
         assert_eq!(all.len(), 2);

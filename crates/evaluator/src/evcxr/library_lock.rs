@@ -45,20 +45,20 @@ fn roots() -> Vec<&'static str> {
 fn reduced(lock: &str, roots: &[&str]) -> Option<String> {
     let mut lock: LockFile = toml::from_str(lock).ok()?;
     let mut reached = BTreeSet::new();
-    let mut open: Vec<String> = roots.iter().map(|root| (*root).to_owned()).collect();
-    while let Some(wanted) = open.pop() {
-        let (name, version) = wanted.split_once(' ').unwrap_or((&wanted, ""));
-        for (at, package) in lock.package.iter().enumerate() {
-            let is_wanted =
+    let mut pending: Vec<String> = roots.iter().map(|root| (*root).to_owned()).collect();
+    while let Some(dependency) = pending.pop() {
+        let (name, version) = dependency.split_once(' ').unwrap_or((&dependency, ""));
+        for (index, package) in lock.package.iter().enumerate() {
+            let matches =
                 package.name == name && (version.is_empty() || package.version == version);
-            if is_wanted && reached.insert(at) {
-                open.extend(package.dependencies.iter().cloned());
+            if matches && reached.insert(index) {
+                pending.extend(package.dependencies.iter().cloned());
             }
         }
     }
     let packages = std::mem::take(&mut lock.package).into_iter().enumerate();
     lock.package = packages
-        .filter(|(at, _)| reached.contains(at))
+        .filter(|(index, _)| reached.contains(index))
         .map(|(_, package)| package)
         .collect();
     toml::to_string(&lock).ok()
@@ -69,11 +69,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_library_has_the_versions_of_the_workspace() {
+    fn versions_are_those_of_the_workspace() {
         let lock: LockFile = toml::from_str(&contents()).unwrap();
         let version = |name: &str| {
-            let mut found = lock.package.iter().filter(|package| package.name == name);
-            found.next().map(|package| package.version.clone())
+            let mut packages = lock.package.iter().filter(|package| package.name == name);
+            packages.next().map(|package| package.version.clone())
         };
         for name in ["serde_json", "serde_core", "chrono", "data-encoding"] {
             let all = format!(
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn one_of_several_versions_is_kept_if_one_alone_is_reached() {
+    fn unreachable_versions_are_removed() {
         let lock = r#"
             version = 4
             [[package]]
@@ -104,12 +104,12 @@ mod tests {
             name = "c"
             version = "1.0.0"
         "#;
-        let kept: LockFile = toml::from_str(&reduced(lock, &["a"]).unwrap()).unwrap();
-        let kept: Vec<_> = kept
+        let packages: LockFile = toml::from_str(&reduced(lock, &["a"]).unwrap()).unwrap();
+        let packages: Vec<_> = packages
             .package
             .iter()
             .map(|p| (&*p.name, &*p.version))
             .collect();
-        assert_eq!(kept, [("a", "1.0.0"), ("b", "2.0.0")]);
+        assert_eq!(packages, [("a", "1.0.0"), ("b", "2.0.0")]);
     }
 }

@@ -49,8 +49,8 @@ impl Linker {
         let program = toolchain.join("lib/rustlib").join(target).join(PROGRAM);
         let maps = fs::read_to_string("/proc/self/maps").ok()?;
         let system = std::env::current_dir().ok()?.join(SYSTEM);
-        let found = Self { program, system };
-        (found.program.is_file() && found.name_libraries(&maps).is_ok()).then_some(found)
+        let linker = Self { program, system };
+        (linker.program.is_file() && linker.name_libraries(&maps).is_ok()).then_some(linker)
     }
 
     /// Creates the folder of the system's libraries.
@@ -60,10 +60,10 @@ impl Linker {
         let folder = library.parent().unwrap_or(library);
         fs::create_dir_all(&self.system)?;
         let loader = mapped(maps, |name| name.starts_with(LOADER));
-        let place = self.system.join(C_LIBRARY.0);
-        let _ = fs::remove_file(&place);
+        let script_path = self.system.join(C_LIBRARY.0);
+        let _ = fs::remove_file(&script_path);
         // Created as a new file, so as not to write through a link to the library itself.
-        fs::File::create_new(place)?.write_all(script(library, loader).as_bytes())?;
+        fs::File::create_new(script_path)?.write_all(script(library, loader).as_bytes())?;
         for (name, library) in SHARED {
             let library = folder.join(library).canonicalize()?;
             let link = self.system.join(name);
@@ -92,7 +92,7 @@ impl Linker {
     }
 
     /// Returns true if rustc's messages show that linking has failed.
-    pub(super) fn is_at_fault(messages: &[u8]) -> bool {
+    pub(super) fn is_link_error(messages: &[u8]) -> bool {
         let messages = String::from_utf8_lossy(messages);
         messages.contains("linking with `") || messages.contains("could not exec the linker")
     }
@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_c_library_is_found_among_mappings() {
+    fn c_library_is_found_in_mappings() {
         let maps = "7f0 r-xp 00000000 fe:00 1 /usr/lib/x/libm.so.6\n7f1 rw-p 0 00:00 0\n\
                     7f2 r-xp 00000000 fe:00 2                 /usr/lib/x/libc.so.6\n";
         let library = Path::new("/usr/lib/x/libc.so.6");
@@ -132,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn variables_of_threads_are_found_by_the_loader() {
+    fn script_refers_to_the_loader() {
         let maps = fs::read_to_string("/proc/self/maps").unwrap();
         let loader = mapped(&maps, |name| name.starts_with(LOADER)).unwrap();
         let text = script(Path::new("/lib/libc.so.6"), Some(loader));
@@ -140,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn a_toolchain_without_a_linker_has_none() {
+    fn toolchain_without_a_linker_is_detected() {
         let arguments = ["--target".to_owned(), "x".to_owned()];
         assert_eq!(Linker::find("/nowhere/bin/rustc", &arguments), None);
     }

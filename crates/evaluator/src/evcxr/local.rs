@@ -2,7 +2,6 @@
 //! outcome.
 
 use super::compile_cache::{CompileCache, NamespaceShape};
-use super::conditions;
 use super::definitions::Definitions;
 use super::dependencies::{self, Externs, RebuiltCrates};
 use super::diagnostics;
@@ -15,7 +14,7 @@ use super::inference;
 use super::prelude::LastExpression;
 use super::relay::{Relay, RelayAnswers};
 use super::returns;
-use super::source::{self, CellSetting, PreparedSource, declared, prepare};
+use super::source::{CellSetting, PreparedSource, declared, prepare};
 use super::statics::Statics;
 use super::syntax;
 use super::types::Types;
@@ -39,7 +38,7 @@ pub(super) struct Local {
     pub(super) relay: Relay,
     pub(super) toolchain: Toolchain,
     context: Context,
-    pub(super) shown: LastExpression,
+    pub(super) display: LastExpression,
     /// The folder of the `phalanx` library.
     pub(super) library: PathBuf,
     pub(super) definitions: Definitions,
@@ -64,7 +63,7 @@ pub(super) struct Dependencies {
 
 impl Dependencies {
     /// Records the result of a build.
-    fn note(&mut self) {
+    fn record_build(&mut self) {
         let (externs, changes) = dependencies::changes(&self.externs);
         self.externs = externs;
         self.rebuilt.crates.extend(changes.crates);
@@ -88,8 +87,8 @@ impl Evaluate for Local {
         self.toolchain.clone()
     }
 
-    fn answer(&mut self, work: EvaluatorRequest) -> Result<EvaluatorReply, Failure> {
-        match work {
+    fn answer(&mut self, request: EvaluatorRequest) -> Result<EvaluatorReply, Failure> {
+        match request {
             EvaluatorRequest::Evaluate { source, .. } => self.evaluate(&source),
             other => Err(EvcxrError::Request {
                 evaluator: "local evaluator",
@@ -113,7 +112,7 @@ impl Local {
             relay,
             toolchain,
             context: Context::Fresh(context),
-            shown: LastExpression::default(),
+            display: LastExpression::default(),
             library,
             definitions: Definitions::default(),
             impls: Impls::default(),
@@ -140,48 +139,42 @@ impl Local {
     }
 
     fn evaluate(&mut self, source: &str) -> Result<EvaluatorReply, Failure> {
-        let answer = if source.starts_with(':') && !source.starts_with("::") {
+        let reply = if source.starts_with(':') && !source.starts_with("::") {
             self.command(source)
         } else {
             self.cell(source)
         };
         // A cell may have added a dependency too.
-        self.types.follow();
-        answer
+        self.types.update();
+        reply
     }
 
     fn cell(&mut self, source: &str) -> Result<EvaluatorReply, Failure> {
-        let source: &str = &source::ended(source);
-        if let Some(failure) = syntax::errors(source) {
-            return Err(failure);
-        }
-        let source: &str = &conditions::resolved(source);
-        let with_call = source::call_of_main(source).map(|call| format!("{source}{call}"));
-        let source = with_call.as_deref().unwrap_or(source);
+        let source: &str = &syntax::checked(source)?;
         self.build_dependencies()?;
         if dependencies::awaits(source) && !generated_crate::depends_on(dependencies::TOKIO.0) {
             let (name, config) = dependencies::TOKIO;
             self.add_dependency(&format!(":dep {name} = {config}"))?;
             // Variables of this cell may have its types.
-            self.types.follow();
+            self.types.update();
         }
         let before = self.variables()?;
-        let mut answering = RelayAnswers::Run;
-        if let Some(cell) = self.compile_cache.recall(&self.shape, source) {
+        let mut answers = RelayAnswers::Run;
+        if let Some(cell) = self.compile_cache.get(&self.shape, source) {
             let outcome = self.relay.run(cell).map_err(EvcxrError::Kernel)?;
-            if leaves_no_trace(&outcome, source) {
+            if keeps_shape(&outcome, source) {
                 return Ok(EvaluatorReply::Evaluated(Evaluated {
                     variables: variables::shown(&before),
                     ..Evaluated::default()
                 }));
             }
-            answering = RelayAnswers::Ended(outcome);
+            answers = RelayAnswers::Ended(outcome);
         }
         let dropped = self.dropped(source, &before);
-        self.forget(&dropped.names)?;
-        let (prepared, result) = self.execute_as_fits(source, &dropped, answering)?;
+        self.remove(&dropped.names)?;
+        let (prepared, result) = self.execute_first_that_compiles(source, &dropped, answers)?;
         let outcome = self.relay.outcome();
-        let (cell, emitted) = (self.relay.last(), self.relay.emitted());
+        let (cell, emitted) = (self.relay.last(), self.relay.generated());
         let redefined = self.definitions.redefined(source);
         if result.is_ok() {
             self.definitions.add(source);
@@ -190,11 +183,11 @@ impl Local {
             self.runs += 1;
         }
         if !matches!(outcome, None | Some(Outcome::Abandoned { .. })) {
-            self.forget(&self.relay.unkept())?;
+            self.remove(&self.relay.unkept())?;
         }
         if matches!(outcome, None | Some(Outcome::Abandoned { .. })) && result.is_err() {
             // The cell did not compile, or has had no effect: the variables still exist.
-            self.know(&dropped.names)?;
+            self.declare(&dropped.names)?;
         } else {
             self.dependencies.rebuilt = RebuiltCrates::default();
         }
@@ -202,7 +195,7 @@ impl Local {
         let after = self.variables()?;
         let ran = outcome.as_ref().filter(|_| result.is_ok());
         let redefined = ran.map(|_| redefined).unwrap_or_default();
-        self.remember(source, ran, cell, &emitted, &after);
+        self.record(source, ran, cell, &emitted, &after);
         let command_output = match result {
             Ok(outputs) => bundle(outputs),
             // The kernel ran the cell, so it has the outcome.
@@ -241,7 +234,7 @@ impl Local {
         let nothing = (NOTHING.to_owned(), Outcome::Completed);
         let building = DryRun::building_dependencies(self.definitions.globs());
         self.dry_run(building, nothing)?;
-        self.dependencies.note();
+        self.dependencies.record_build();
         Ok(())
     }
 
@@ -259,7 +252,7 @@ impl Local {
         }
         let outputs = result.map_err(|error| diagnostics::failure(error, &prepared))?;
         drop(building);
-        self.dependencies.note();
+        self.dependencies.record_build();
         Ok(outputs)
     }
 
@@ -271,13 +264,13 @@ impl Local {
     }
 
     /// Evaluates a cell, in the first form that compiles.
-    fn execute_as_fits(
+    fn execute_first_that_compiles(
         &mut self,
         source: &str,
         dropped: &DroppedVariables,
-        answering: RelayAnswers,
+        answers: RelayAnswers,
     ) -> Result<(PreparedSource, Result<EvalOutputs, Error>), Failure> {
-        let types = self.types.of(source, &self.shape, &dropped.names);
+        let types = self.types.resolve(source, &self.shape, &dropped.names);
         let stale_impls = self.impls.stale(source);
         let statics = self.statics(source);
         let shape = self.shape.clone();
@@ -288,7 +281,7 @@ impl Local {
             let result = self.execute(&enabling, completed)?;
             result.map_err(|error| diagnostics::failure(error, &enabling))?;
         }
-        let mut surroundings = CellSetting {
+        let mut setting = CellSetting {
             types: &types,
             disputed: &[],
             items: shape.items(),
@@ -297,20 +290,20 @@ impl Local {
         };
         let complete =
             |prepared: PreparedSource| prepared.dropping(dropped.clone()).sharing(&statics);
-        let prepared = complete(prepare(source, &surroundings));
-        let result = self.execute(&prepared, answering.clone())?;
+        let prepared = complete(prepare(source, &setting));
+        let result = self.execute(&prepared, answers.clone())?;
         let disputed = diagnostics::disputed_types(&result, &prepared);
         if !disputed.is_empty() {
             // The user sees the error of the original code, or of a variable that is not kept.
-            surroundings.disputed = &disputed;
-            let without = complete(prepare(source, &surroundings));
-            let result = self.execute(&without, answering)?;
+            setting.disputed = &disputed;
+            let without = complete(prepare(source, &setting));
+            let result = self.execute(&without, answers)?;
             return Ok((without, result));
         }
-        let plain = complete(PreparedSource::typed(source, &surroundings));
+        let plain = complete(PreparedSource::typed(source, &setting));
         if diagnostics::is_shown_by_value(&result) && plain.text != prepared.text {
             // `evcxr_display` takes the type by value, but is called with a reference.
-            if let Ok(outputs) = self.execute(&plain, answering)? {
+            if let Ok(outputs) = self.execute(&plain, answers)? {
                 return Ok((plain, Ok(outputs)));
             }
         }
@@ -330,52 +323,52 @@ impl Local {
     }
 
     /// Makes evcxr remove variables that are to be dropped.
-    fn forget(&mut self, dropped: &[String]) -> Result<(), Failure> {
+    fn remove(&mut self, dropped: &[String]) -> Result<(), Failure> {
         if dropped.is_empty() {
             return Ok(());
         }
-        self.dry_run(DryRun::begin(), dry_run::forgetting(dropped))
+        self.dry_run(DryRun::begin(), dry_run::removing(dropped))
     }
 
     /// Restores variables in evcxr that were not dropped after all.
-    fn know(&mut self, dropped: &[String]) -> Result<(), Failure> {
+    fn declare(&mut self, dropped: &[String]) -> Result<(), Failure> {
         let shape = &self.shape;
         let declarations = dropped.iter().filter_map(|name| shape.declaration(name));
         let declarations = declarations.collect::<Vec<_>>();
         if declarations.is_empty() {
             return Ok(());
         }
-        self.dry_run(DryRun::begin(), dry_run::knowing(&declarations))
+        self.dry_run(DryRun::begin(), dry_run::declaring(&declarations))
     }
 
     fn dry_run(
         &mut self,
-        begun: io::Result<DryRun>,
+        dry_run: io::Result<DryRun>,
         (text, outcome): (String, Outcome),
     ) -> Result<(), Failure> {
         let prepared = PreparedSource::unchanged(&text);
-        let _dry_run = begun.map_err(EvcxrError::NotWritable)?;
+        let _dry_run = dry_run.map_err(EvcxrError::NotWritable)?;
         let result = self.execute(&prepared, RelayAnswers::Assume(outcome))?;
         result.map_err(|error| diagnostics::failure(error, &prepared))?;
         Ok(())
     }
 
-    /// Records the effects of a cell on the namespace; `ran` is its outcome, if it compiled.
-    fn remember(
+    /// Records the effects of a cell on the namespace; `outcome` is `None` if it did not compile.
+    fn record(
         &mut self,
         source: &str,
-        ran: Option<&Outcome>,
+        outcome: Option<&Outcome>,
         cell: Option<CompiledCell>,
-        emitted: &GeneratedCrate,
+        generated: &GeneratedCrate,
         after: &VariableTypes,
     ) {
-        let shape = match ran {
-            Some(_) => self.shape.after(emitted, source, after),
+        let shape = match outcome {
+            Some(_) => self.shape.after(generated, source, after),
             None => self.shape.after_failure(after),
         };
-        if let (Some(Outcome::Completed), Some(cell)) = (ran, cell) {
+        if let (Some(Outcome::Completed), Some(cell)) = (outcome, cell) {
             let shapes = (&self.shape, &shape);
-            self.compile_cache.remember(shapes, source, emitted, cell);
+            self.compile_cache.insert(shapes, source, generated, cell);
         }
         self.shape = shape;
     }
@@ -387,9 +380,9 @@ impl Local {
     pub(super) fn execute(
         &mut self,
         source: &PreparedSource,
-        answering: RelayAnswers,
+        answers: RelayAnswers,
     ) -> Result<Result<EvalOutputs, Error>, Failure> {
-        self.relay.expect(answering, source);
+        self.relay.expect(answers, source);
         Ok(self.context()?.execute(&source.text))
     }
 }
@@ -397,7 +390,7 @@ impl Local {
 /// Returns true if a cell that had been run in this shape before, and compiled to the same code,
 /// has left the namespace unchanged: always, unless it declares variables and ended before storing
 /// them.
-pub(super) fn leaves_no_trace(outcome: &Outcome, source: &str) -> bool {
+pub(super) fn keeps_shape(outcome: &Outcome, source: &str) -> bool {
     match outcome {
         Outcome::Completed | Outcome::Abandoned { .. } => true,
         Outcome::Panicked(_) | Outcome::Errored { .. } | Outcome::Returned => {

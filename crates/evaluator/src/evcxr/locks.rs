@@ -39,11 +39,11 @@ const LIBRARY: &str = "phalanx = { path = ";
 /// The lock file of one call of cargo.
 pub(super) struct Lock {
     /// The file that cargo uses.
-    used: PathBuf,
-    /// The file that is kept.
-    kept: PathBuf,
+    active: PathBuf,
+    /// The file that is kept between sessions.
+    stored: PathBuf,
     /// If this is a trial, the contents to be restored when it is over.
-    before: Option<Option<Vec<u8>>>,
+    restore_to: Option<Option<Vec<u8>>>,
     /// The lines of the manifest with the dependencies.
     dependencies: Vec<String>,
     /// If the file has versions of other sets, the contents without them.
@@ -60,22 +60,22 @@ impl Lock {
             return None;
         }
         let manifest = fs::read_to_string(path).ok()?;
-        let used = env::var_os(COPY_VAR).map_or(folder.join("Cargo.lock"), PathBuf::from);
+        let active = env::var_os(COPY_VAR).map_or(folder.join("Cargo.lock"), PathBuf::from);
         Some(Self::begin(
             &manifest,
-            used,
+            active,
             &cache_folder().ok()?.join(FOLDER),
         ))
     }
 
-    fn begin(manifest: &str, used: PathBuf, locks: &Path) -> Self {
-        let kept = locks.join(format!("{:016x}.lock", key(manifest)));
-        let found = fs::read(&used).ok();
+    fn begin(manifest: &str, active: PathBuf, locks: &Path) -> Self {
+        let stored = locks.join(format!("{:016x}.lock", key(manifest)));
+        let found = fs::read(&active).ok();
         let dependencies = dependencies(manifest);
-        let kept_versions = fs::read_to_string(&kept).ok();
-        let kept_versions = kept_versions.map(|kept| known_versions::lock(&kept).to_owned());
+        let stored_versions = fs::read_to_string(&stored).ok();
+        let stored_versions = stored_versions.map(|text| known_versions::lock(&text).to_owned());
         let mut without_others = None;
-        let known = kept_versions.map(String::into_bytes).or_else(|| {
+        let known = stored_versions.map(String::into_bytes).or_else(|| {
             // A session keeps its versions; the first set starts with those of the library.
             let has_library = found.as_deref().is_some_and(names_library);
             let base = match has_library {
@@ -91,25 +91,25 @@ impl Lock {
             && found.as_ref() != Some(&known)
         {
             // Otherwise cargo queries the index, as for unknown packages.
-            let _ = fs::write(&used, known);
+            let _ = fs::write(&active, known);
         }
-        let before = manifest.contains(TRIAL).then_some(found);
+        let restore_to = manifest.contains(TRIAL).then_some(found);
         Self {
-            used,
-            kept,
-            before,
+            active,
+            stored,
+            restore_to,
             dependencies: dependencies.into_iter().map(str::to_owned).collect(),
             without_others,
         }
     }
 
-    /// Waits until no other evaluator is building the same dependencies; the turn ends when the
-    /// returned file is closed. The builds of one are then reused by the next.
+    /// Locks the build of these dependencies, once no other evaluator is building them; closing the
+    /// returned file unlocks it. The builds of one evaluator are then reused by the next.
     ///
     /// # Errors
     /// If the file cannot be written.
-    pub(super) fn take_turn(&self) -> io::Result<fs::File> {
-        let path = self.kept.with_extension("turn");
+    pub(super) fn lock_build(&self) -> io::Result<fs::File> {
+        let path = self.stored.with_extension("turn");
         fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
         let file = fs::File::create(path)?;
         file.lock()?;
@@ -124,7 +124,7 @@ impl Lock {
     pub(super) fn give_way(&mut self, errors: &str) -> io::Result<bool> {
         match self.without_others.take() {
             Some(base) if errors.contains(CONFLICT) => {
-                fs::write(&self.used, base)?;
+                fs::write(&self.active, base)?;
                 Ok(true)
             }
             other => {
@@ -143,26 +143,26 @@ impl Lock {
             // If the versions cannot be kept, they are queried again.
             let _ = self.keep();
         }
-        match self.before {
-            Some(Some(before)) => fs::write(&self.used, before),
-            Some(None) if self.used.exists() => fs::remove_file(&self.used),
+        match self.restore_to {
+            Some(Some(content)) => fs::write(&self.active, content),
+            Some(None) if self.active.exists() => fs::remove_file(&self.active),
             _ => Ok(()),
         }
     }
 
     fn keep(&self) -> io::Result<()> {
-        let found = fs::read_to_string(&self.used)?;
+        let found = fs::read_to_string(&self.active)?;
         let found = known_versions::with_dependencies(&found, &self.dependencies);
-        if fs::read_to_string(&self.kept).is_ok_and(|kept| kept == found) {
+        if fs::read_to_string(&self.stored).is_ok_and(|stored| stored == found) {
             return Ok(());
         }
-        let folder = self.kept.parent().unwrap_or(Path::new("."));
+        let folder = self.stored.parent().unwrap_or(Path::new("."));
         fs::create_dir_all(folder)?;
         forget_oldest(folder)?;
         // Written to a temporary file and renamed, since other sessions read it.
-        let aside = tempfile::NamedTempFile::new_in(folder)?;
-        fs::write(aside.path(), found)?;
-        aside.persist(&self.kept)?;
+        let temporary = tempfile::NamedTempFile::new_in(folder)?;
+        fs::write(temporary.path(), found)?;
+        temporary.persist(&self.stored)?;
         Ok(())
     }
 }
@@ -213,10 +213,10 @@ fn dependencies(manifest: &str) -> Vec<&str> {
 
 /// The manifest path in the arguments.
 fn manifest_path(arguments: &[OsString]) -> Option<PathBuf> {
-    let at = arguments
+    let index = arguments
         .iter()
         .position(|argument| argument == OsStr::new("--manifest-path"))?;
-    arguments.get(at + 1).map(PathBuf::from)
+    arguments.get(index + 1).map(PathBuf::from)
 }
 
 #[cfg(test)]
@@ -228,18 +228,18 @@ mod tests {
     }
 
     #[test]
-    fn a_set_of_dependencies_finds_the_versions_it_had() {
+    fn versions_of_a_set_of_dependencies_are_restored() {
         let folder = tempfile::tempdir().unwrap();
-        let (used, locks) = (folder.path().join("Cargo.lock"), folder.path().join("l"));
-        let begin = |manifest: &str| Lock::begin(manifest, used.clone(), &locks);
-        let read = || fs::read_to_string(&used).unwrap_or_default();
+        let (active, locks) = (folder.path().join("Cargo.lock"), folder.path().join("l"));
+        let begin = |manifest: &str| Lock::begin(manifest, active.clone(), &locks);
+        let read = || fs::read_to_string(&active).unwrap_or_default();
 
         let one = manifest("ctx", "a = \"1\"\nb = \"1\"");
         let lock = begin(&one);
-        fs::write(&used, "a and b").unwrap();
+        fs::write(&active, "a and b").unwrap();
         lock.end(true).unwrap();
         // evcxr starts each session without a lock file.
-        fs::write(&used, "nothing").unwrap();
+        fs::write(&active, "nothing").unwrap();
         begin(&manifest("ctx", "")).end(true).unwrap();
         assert_eq!(read(), "nothing");
         begin(&manifest("ctx", "b = \"1\"\na = \"1\""))
@@ -249,7 +249,7 @@ mod tests {
 
         let trial = manifest("evcxr_dummy_validate_dep", "c = \"1\"");
         let lock = begin(&trial);
-        fs::write(&used, "c").unwrap();
+        fs::write(&active, "c").unwrap();
         lock.end(true).unwrap();
         assert_eq!(
             read(),
@@ -263,39 +263,46 @@ mod tests {
 
         let failed = manifest("ctx", "d = \"1\"");
         let lock = begin(&failed);
-        fs::write(&used, "half").unwrap();
+        fs::write(&active, "half").unwrap();
         lock.end(false).unwrap();
         begin(&one).end(true).unwrap();
-        fs::write(&used, "other").unwrap();
+        fs::write(&active, "other").unwrap();
         begin(&failed);
         assert_eq!(read(), "other");
     }
 
     #[test]
-    fn the_library_is_built_from_the_versions_it_was_tested_with() {
+    fn library_is_built_with_its_tested_versions() {
         let folder = tempfile::tempdir().unwrap();
-        let (used, locks) = (folder.path().join("Cargo.lock"), folder.path().join("l"));
+        let (active, locks) = (folder.path().join("Cargo.lock"), folder.path().join("l"));
         let library = folder.path().join("library");
         fs::create_dir_all(library.join("phalanx")).unwrap();
         fs::write(library.join(LOCK_FILE), "tested").unwrap();
         let path = library.join("phalanx");
-        let ours = format!("phalanx = {{ path = {path:?} }}");
-        fs::write(&used, "name = \"ctx\"").unwrap();
-        let lock = Lock::begin(&manifest("ctx", &ours), used.clone(), &locks);
-        assert_eq!(fs::read_to_string(&used).unwrap(), "tested");
+        let library_dependency = format!("phalanx = {{ path = {path:?} }}");
+        fs::write(&active, "name = \"ctx\"").unwrap();
+        let lock = Lock::begin(
+            &manifest("ctx", &library_dependency),
+            active.clone(),
+            &locks,
+        );
+        assert_eq!(fs::read_to_string(&active).unwrap(), "tested");
         let resolved = "name = \"phalanx\", and what cargo made of it";
-        fs::write(&used, resolved).unwrap();
+        fs::write(&active, resolved).unwrap();
         lock.end(true).unwrap();
-        let more = manifest("ctx", &format!("{ours}\nrand = \"0.9\""));
-        Lock::begin(&more, used.clone(), &locks);
-        let kept = fs::read_to_string(&used).unwrap();
-        assert_eq!(kept, resolved, "a session goes on with the versions it has");
+        let more = manifest("ctx", &format!("{library_dependency}\nrand = \"0.9\""));
+        Lock::begin(&more, active.clone(), &locks);
+        let versions = fs::read_to_string(&active).unwrap();
+        assert_eq!(
+            versions, resolved,
+            "a session goes on with the versions it has"
+        );
     }
 
     #[test]
-    fn a_new_set_gets_the_versions_that_were_built_for_others() {
+    fn new_set_gets_versions_built_for_others() {
         let folder = tempfile::tempdir().unwrap();
-        let (used, locks) = (folder.path().join("Cargo.lock"), folder.path().join("l"));
+        let (active, locks) = (folder.path().join("Cargo.lock"), folder.path().join("l"));
         let package = |name: &str, version: &str| {
             format!(
                 "\n[[package]]\nname = \"{name}\"\nversion = \"{version}\"\nsource = \"registry+x\"\nchecksum = \"1\"\ndependencies = [\n \"libc\",\n]\n"
@@ -303,26 +310,26 @@ mod tests {
         };
         let base = "version = 4\n\n[[package]]\nname = \"phalanx\"\n".to_owned();
         let resolve = |dependencies: &str, packages: &[(&str, &str)]| {
-            let lock = Lock::begin(&manifest("ctx", dependencies), used.clone(), &locks);
+            let lock = Lock::begin(&manifest("ctx", dependencies), active.clone(), &locks);
             let packages = packages
                 .iter()
                 .map(|(name, version)| package(name, version));
-            fs::write(&used, base.clone() + &packages.collect::<String>()).unwrap();
+            fs::write(&active, base.clone() + &packages.collect::<String>()).unwrap();
             lock.end(true).unwrap();
         };
         resolve("frames = \"*\"", &[("frames", "0.5.1"), ("libc", "0.2.1")]);
         resolve("old = \"=1.0.0\"", &[("old", "1.0.0"), ("libc", "0.2.0")]);
 
         // Another session.
-        fs::write(&used, &base).unwrap();
+        fs::write(&active, &base).unwrap();
         Lock::begin(
             &manifest("ctx", "frames = \"*\"\nold = \"*\""),
-            used.clone(),
+            active.clone(),
             &locks,
         );
-        let seeded = fs::read_to_string(&used).unwrap();
+        let seeded = fs::read_to_string(&active).unwrap();
         assert!(seeded.starts_with(&base), "{seeded}");
-        for (name, version, is_there) in [
+        for (name, version, is_present) in [
             // The version of the same requirement, and what was built with it.
             ("frames", "0.5.1", true),
             ("libc", "0.2.1", true),
@@ -333,7 +340,7 @@ mod tests {
             let entry = format!("name = \"{name}\"\nversion = \"{version}\"\n");
             assert_eq!(
                 seeded.contains(&entry),
-                is_there,
+                is_present,
                 "{name} {version}: {seeded}"
             );
         }
@@ -342,10 +349,10 @@ mod tests {
             "cargo resolves these: {seeded}"
         );
         // The same set again has the lock as cargo wrote it.
-        Lock::begin(&manifest("ctx", "frames = \"*\""), used.clone(), &locks);
-        let again = fs::read_to_string(&used).unwrap();
+        Lock::begin(&manifest("ctx", "frames = \"*\""), active.clone(), &locks);
+        let repeated = fs::read_to_string(&active).unwrap();
         assert_eq!(
-            again,
+            repeated,
             base.clone() + &package("frames", "0.5.1") + &package("libc", "0.2.1")
         );
     }

@@ -81,12 +81,12 @@ fn import_into(module: &ast::Module, macros: &[String]) -> Option<(usize, String
     let is_used = |name: &&String| {
         let defined = format!("macro_rules! {name} ");
         let mut calls = inside.match_indices(name.as_str());
-        let is_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
+        let is_name_part = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
         !inside.contains(&defined)
             && !inside.contains(&format!("use crate::{name};"))
             && calls.any(|(at, _)| {
                 inside[at + name.len()..].trim_start().starts_with('!')
-                    && !inside[..at].ends_with(is_part)
+                    && !inside[..at].ends_with(is_name_part)
             })
     };
     let imports: String = macros
@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn modules_import_the_macros_that_they_use() {
+    fn modules_import_the_macros_they_use() {
         let source = "macro_rules! sq { ($x:expr) => { $x * $x } }\nmod m {\n    fn f() { sq!(1) } mod n { fn g() { sq ! (2) } }\n}\n\
                       mod o { fn h() { not_sq!(1); a::sq!(2) } }\npub extern \"C\" fn run_user_code_1(\n}\n";
         let text = importable(source).unwrap();
@@ -112,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn macros_are_imported_on_their_line() {
+    fn imports_do_not_move_lines() {
         let source = "fn f() { größe!() }\nmacro_rules! größe { () => {} }\n#[macro_export]\nmacro_rules! n { () => {} }\n\
                       #[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_1(\nmacro_rules! inner {}\n}\n";
         let text = importable(source).unwrap();

@@ -47,7 +47,7 @@ impl LastExpression {
     /// [`super::source`]. It is implemented for references, so that any other `evcxr_display` takes
     /// precedence.
     pub(super) fn items(&self) -> String {
-        let wanted = trait_of(&self.format);
+        let format_trait = trait_of(&self.format);
         let value = if self.types {
             let format = format!(": {{}} = {}", self.format);
             format!("{format:?}, phalanx::__cell::short(std::any::type_name::<T>()), self")
@@ -58,7 +58,7 @@ impl LastExpression {
             "{ATTRIBUTE}\n\
              use phalanx::__cell::eprintln;\n\
              trait __PhalanxShown {{ fn evcxr_display(&self); }}\n\
-             impl<T: std::fmt::{wanted} + ?Sized> __PhalanxShown for &T {{\n    \
+             impl<T: std::fmt::{format_trait} + ?Sized> __PhalanxShown for &T {{\n    \
              fn evcxr_display(&self) {{ phalanx::__cell::show(std::any::type_name::<T>(), format_args!({value})) }}\n}}"
         )
     }
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_prelude_follows_what_evcxr_was_told() {
+    fn items_follow_the_format_and_types_options() {
         let shown = LastExpression::default();
         assert!(shown.items().contains("T: std::fmt::Debug + ?Sized"));
         let shown = shown.with_answer("Output format: <{:#.3}>\nTypes: true\n");
@@ -133,8 +133,8 @@ mod tests {
     }
 
     #[test]
-    fn every_format_has_its_trait() {
-        for (format, wanted) in [
+    fn formats_have_their_traits() {
+        for (format, expected) in [
             ("{:?}", "Debug"),
             ("{:#?}", "Debug"),
             ("{}", "Display"),
@@ -143,7 +143,7 @@ mod tests {
             ("{{:?}} {}", "Display"),
             ("{:", "Display"),
         ] {
-            assert_eq!(trait_of(format), wanted, "{format}");
+            assert_eq!(trait_of(format), expected, "{format}");
         }
     }
 }

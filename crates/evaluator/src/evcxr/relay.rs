@@ -47,7 +47,7 @@ enum ToRelay {
 
 /// The main function of the relay process; does not return.
 pub(super) fn relay_main() -> ! {
-    let code = match carry() {
+    let code = match forward_lines() {
         Ok(()) => 0,
         Err(error) => {
             eprintln!("relay: {error}");
@@ -57,7 +57,7 @@ pub(super) fn relay_main() -> ! {
     std::process::exit(code)
 }
 
-fn carry() -> io::Result<()> {
+fn forward_lines() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let path = std::env::var_os(SOCKET_VAR).ok_or_else(|| io::Error::other("no evaluator"))?;
     let mut stream = UnixStream::connect(path)?;
@@ -130,9 +130,9 @@ struct RelayShared {
 }
 
 struct RelayState {
-    answering: RelayAnswers,
+    answers: RelayAnswers,
     cell: PreparedSource,
-    emitted: GeneratedCrate,
+    generated: GeneratedCrate,
     last: Option<CompiledCell>,
     /// The variables that the last cell does not store.
     unkept: UnkeptVariables,
@@ -149,9 +149,9 @@ impl Relay {
             link: Arc::clone(link),
             interrupt: interrupt.clone(),
             state: Mutex::new(RelayState {
-                answering: RelayAnswers::Assume(Outcome::Completed),
+                answers: RelayAnswers::Assume(Outcome::Completed),
                 cell: PreparedSource::unchanged(""),
-                emitted: GeneratedCrate::default(),
+                generated: GeneratedCrate::default(),
                 last: None,
                 unkept: UnkeptVariables::default(),
                 outcome: None,
@@ -179,9 +179,9 @@ impl Relay {
     }
 
     /// Sets the replies for the runs of the next cell.
-    pub(super) fn expect(&self, answering: RelayAnswers, cell: &PreparedSource) {
+    pub(super) fn expect(&self, answers: RelayAnswers, cell: &PreparedSource) {
         let mut state = self.shared.state();
-        state.answering = answering;
+        state.answers = answers;
         state.cell = cell.clone();
         state.last = None;
         state.unkept = UnkeptVariables::default();
@@ -210,8 +210,8 @@ impl Relay {
     }
 
     /// The crate that evcxr generated for it.
-    pub(super) fn emitted(&self) -> GeneratedCrate {
-        self.shared.state().emitted.clone()
+    pub(super) fn generated(&self) -> GeneratedCrate {
+        self.shared.state().generated.clone()
     }
 
     /// The outcome of the last run.
@@ -231,10 +231,10 @@ impl RelayShared {
             match message {
                 FromRelay::Started { pid } => self.interrupt.spare(pid),
                 FromRelay::Line(line) => {
-                    let answer = self.answer(&line)?;
-                    let over = matches!(answer, ToRelay::Exit);
-                    send(&mut stream, &answer)?;
-                    if over {
+                    let reply = self.answer(&line)?;
+                    let is_last = matches!(reply, ToRelay::Exit);
+                    send(&mut stream, &reply)?;
+                    if is_last {
                         break;
                     }
                 }
@@ -248,38 +248,38 @@ impl RelayShared {
             return Err(io::Error::other(format!("unexpected line {line:?}")));
         };
         let library = PathBuf::from(library);
-        let emitted = GeneratedCrate::read(&library);
+        let generated = GeneratedCrate::read(&library);
         let folder = generated_crate::build_folder().unwrap_or_default();
         let unkept = UnkeptVariables::read(&folder);
         // Used to find the location of a panic, which otherwise remains unknown.
-        let _ = std::fs::write(library.with_extension("rs"), &emitted.source);
-        let (answering, cell) = {
+        let _ = std::fs::write(library.with_extension("rs"), &generated.source);
+        let (answers, cell) = {
             let mut state = self.state();
             let cell = CompiledCell {
                 artifact: library,
                 entry: entry.to_owned(),
                 has_result: state.cell.has_result(),
-                lines: source::line_map(&emitted.source, &state.cell.text),
+                lines: source::line_map(&generated.source, &state.cell.text),
                 dropped: state.cell.dropped.clone(),
                 unkept: unkept.variables(),
             };
-            state.emitted = emitted;
+            state.generated = generated;
             state.unkept = unkept;
-            let next = match &state.answering {
+            let next = match &state.answers {
                 RelayAnswers::Assume(_) => RelayAnswers::Assume(Outcome::Completed),
                 RelayAnswers::Run | RelayAnswers::Ended(_) => RelayAnswers::Run,
             };
-            (std::mem::replace(&mut state.answering, next), cell)
+            (std::mem::replace(&mut state.answers, next), cell)
         };
-        let outcome = match answering {
+        let outcome = match answers {
             RelayAnswers::Run => self.link.run(cell.clone())?,
             RelayAnswers::Ended(outcome) | RelayAnswers::Assume(outcome) => outcome,
         };
         let mut state = self.state();
         state.last = Some(cell);
-        let words = in_evcxrs_words(&outcome);
+        let reply = to_relay(&outcome);
         state.outcome = Some(outcome);
-        Ok(words)
+        Ok(reply)
     }
 }
 
@@ -290,7 +290,7 @@ fn load_and_run(line: &str) -> Option<(&str, &str)> {
 }
 
 /// Converts an outcome into the lines that evcxr expects.
-fn in_evcxrs_words(outcome: &Outcome) -> ToRelay {
+fn to_relay(outcome: &Outcome) -> ToRelay {
     let mut lines = match outcome {
         Outcome::Completed => Vec::new(),
         Outcome::Panicked(_) => vec!["EVCXR_PANIC_NOTIFICATION".to_owned()],

@@ -16,8 +16,8 @@ const BOXED: &str = "phalanx::__cell::boxed";
 
 /// Returns true if a cell contains a `return` that is only valid in a cell with `?`.
 pub(super) fn are_fallible(source: &str) -> bool {
-    let returns = all(source).0;
-    let has_value = |found: &ast::ReturnExpr| found.expr().is_some();
+    let returns = cell_returns(source).0;
+    let has_value = |expression: &ast::ReturnExpr| expression.expr().is_some();
     !returns.is_empty()
         && (returns.iter().any(has_value) || source.contains('?') || source.contains(".await"))
 }
@@ -25,23 +25,26 @@ pub(super) fn are_fallible(source: &str) -> bool {
 /// The texts that rewrite the returns of a cell, with their offsets; `fallible` is true if it is
 /// compiled as one with `?`.
 pub(super) fn additions(source: &str, fallible: bool) -> Vec<(usize, String)> {
-    let (returns, place) = all(source);
+    let (returns, cell_offset) = cell_returns(source);
     let names: Vec<String> = declared(source).into_keys().collect();
-    let told = format!("phalanx::__cell::returned(&{names:?});");
+    let notification = format!("phalanx::__cell::returned(&{names:?});");
     let mut additions = Vec::new();
-    for found in returns {
-        let Some(keyword) = found.return_token() else {
+    for expression in returns {
+        let Some(keyword) = expression.return_token() else {
             continue;
         };
-        let mut add = |at: TextRange, text: String| {
-            additions.extend(place(at.end().into()).map(|place| (place, text)));
+        let mut add = |range: TextRange, text: String| {
+            additions.extend(cell_offset(range.end().into()).map(|offset| (offset, text)));
         };
-        match found.expr() {
-            None if fallible => add(keyword.text_range(), format!(" {{ {told} Ok(()) }}")),
-            None => add(keyword.text_range(), format!(" {{ {told} }}")),
+        match expression.expr() {
+            None if fallible => add(
+                keyword.text_range(),
+                format!(" {{ {notification} Ok(()) }}"),
+            ),
+            None => add(keyword.text_range(), format!(" {{ {notification} }}")),
             Some(value) => {
                 let (open, close) = match is_ok(&value) {
-                    true => (format!(" {{ {told}"), " }"),
+                    true => (format!(" {{ {notification}"), " }"),
                     // An error is reported like that of a `?`.
                     false if is_open(&value) => (format!(" Ok({BOXED}("), ")?)"),
                     false => (" Ok((".to_owned(), ")?)"),
@@ -55,16 +58,16 @@ pub(super) fn additions(source: &str, fallible: bool) -> Vec<(usize, String)> {
 }
 
 /// The returns of a cell, and a conversion from their offsets to those of the cell.
-fn all(
+fn cell_returns(
     source: &str,
 ) -> (
     Vec<ast::ReturnExpr>,
     impl Fn(usize) -> Option<usize> + use<>,
 ) {
-    let (statements, place) = statements(source);
+    let (statements, cell_offset) = statements(source);
     let has_any = source.contains("return");
     let statements = statements.iter().filter(|_| has_any);
-    (statements.flat_map(returns).collect(), place)
+    (statements.flat_map(returns).collect(), cell_offset)
 }
 
 /// Returns true for `Ok(…)`.
@@ -131,49 +134,49 @@ fn is_conversion(function: &ast::Expr) -> bool {
 
 /// The returns in a statement that belong to the cell itself.
 fn returns(statement: &SyntaxNode) -> Vec<ast::ReturnExpr> {
-    let mut found = Vec::new();
+    let mut expressions = Vec::new();
     let mut nodes = vec![statement.clone()];
     while let Some(node) = nodes.pop() {
         if ast::Item::can_cast(node.kind()) || node.kind() == SyntaxKind::CLOSURE_EXPR {
             continue;
         }
         let block = ast::BlockExpr::cast(node.clone());
-        let is_apart =
+        let is_separate =
             |block: ast::BlockExpr| block.async_token().is_some() || block.const_token().is_some();
-        if block.is_some_and(is_apart) {
+        if block.is_some_and(is_separate) {
             continue;
         }
         nodes.extend(node.children());
-        found.extend(ast::ReturnExpr::cast(node));
+        expressions.extend(ast::ReturnExpr::cast(node));
     }
-    found
+    expressions
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn made(source: &str) -> String {
+    fn rewritten(source: &str) -> String {
         let mut text = source.to_owned();
         let mut additions = additions(source, are_fallible(source));
         additions.sort_by_key(|(offset, _)| *offset);
         for (offset, addition) in additions.iter().rev() {
             text.insert_str(*offset, addition);
         }
-        text.replace("phalanx::__cell::returned", "told")
+        text.replace("phalanx::__cell::returned", "notify")
     }
 
     #[test]
-    fn the_returns_of_a_cell_are_told() {
+    fn returns_notify_the_runtime() {
         for (source, expected) in [
             (
                 "let ä = 1; if a { return; } b",
-                "let ä = 1; if a { return { told(&[\"ä\"]); }; } b",
+                "let ä = 1; if a { return { notify(&[\"ä\"]); }; } b",
             ),
-            ("f()?; return;", "f()?; return { told(&[]); Ok(()) };"),
+            ("f()?; return;", "f()?; return { notify(&[]); Ok(()) };"),
             (
                 "match a { 1 => return Ok(()), _ => return f(1) };",
-                "match a { 1 => return { told(&[]); Ok(()) }, _ => return Ok(( f(1))?) };",
+                "match a { 1 => return { notify(&[]); Ok(()) }, _ => return Ok(( f(1))?) };",
             ),
             (
                 "return Err(\"x\".into());",
@@ -188,19 +191,19 @@ mod tests {
                 "return Ok(( Err(Error::new(\"x\".into())))?);",
             ),
         ] {
-            assert_eq!(made(source), expected);
+            assert_eq!(rewritten(source), expected);
         }
     }
 
     #[test]
-    fn those_of_functions_are_not_the_cells() {
+    fn returns_of_functions_closures_and_async_blocks_stay() {
         for source in [
             "fn f() { return; } f()",
             "let f = |x: i32| { if x > 1 { return 2; } x };",
             "let f = async { return 1; };",
             "let returned = 1;",
         ] {
-            assert_eq!(made(source), source);
+            assert_eq!(rewritten(source), source);
         }
     }
 }

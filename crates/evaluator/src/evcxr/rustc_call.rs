@@ -90,14 +90,14 @@ fn installed(program: &str) -> Option<SystemTime> {
 }
 
 /// Removes all but the newest files in a folder.
-fn remove_oldest(folder: &Path, kept: usize) -> io::Result<()> {
+fn remove_oldest(folder: &Path, limit: usize) -> io::Result<()> {
     let mut files = Vec::new();
     for entry in fs::read_dir(folder)? {
         let entry = entry?;
         files.push((entry.metadata()?.modified()?, entry.path()));
     }
     files.sort();
-    let count = files.len().saturating_sub(kept);
+    let count = files.len().saturating_sub(limit);
     files
         .iter()
         .take(count)
@@ -141,8 +141,8 @@ impl RustcCall {
 
     /// The compilation target.
     pub(super) fn target(&self) -> Option<&str> {
-        let at = self.arguments.iter().position(|word| word == "--target")?;
-        self.arguments.get(at + 1).map(String::as_str)
+        let index = self.arguments.iter().position(|word| word == "--target")?;
+        self.arguments.get(index + 1).map(String::as_str)
     }
 
     /// The build of all dependencies of cells.
@@ -197,8 +197,8 @@ impl RustcCall {
     }
 
     fn folder(&self) -> Option<&str> {
-        let at = self.arguments.iter().position(|word| word == "--out-dir")?;
-        self.arguments.get(at + 1).map(String::as_str)
+        let index = self.arguments.iter().position(|word| word == "--out-dir")?;
+        self.arguments.get(index + 1).map(String::as_str)
     }
 
     pub(super) fn library(&self) -> PathBuf {
@@ -232,7 +232,7 @@ impl RustcCall {
         lean: &LeanCrate,
         session: &Session,
     ) -> io::Result<Option<Report>> {
-        let (output, direct) = self.compile_kept(whole, &lean.source, session)?;
+        let (output, direct) = self.compile_without_unkept(whole, &lean.source, session)?;
         if !output.status.success() {
             return Ok(None);
         }
@@ -241,20 +241,20 @@ impl RustcCall {
             whole: None,
             items: lean.items.clone(),
             variables: lean.variables.clone(),
-            left_out: lean.left_out,
+            omitted: lean.omitted,
             direct,
         }))
     }
 
     /// Compiles the whole crate; returns only if rustc cannot be run.
     fn compile_whole(&self, source: &str, reason: &str, session: &Session) {
-        if let Ok((output, direct)) = self.compile_kept(source, source, session) {
+        if let Ok((output, direct)) = self.compile_without_unkept(source, source, session) {
             let report = Report::whole(reason);
             Report { direct, ..report }.write();
             let awaits = cell().is_some_and(|cell| dependencies::awaits(&cell));
             let told = rustc_messages::for_evcxr(&output.stderr, awaits);
             let _ = io::stderr().write_all(&told);
-            if !output.status.success() && !is_retried(&output.stderr) {
+            if !output.status.success() && !may_be_retried(&output.stderr) {
                 let _ = fs::rename(CELL, FAILED);
             }
             let code = output.status.code();
@@ -265,7 +265,7 @@ impl RustcCall {
 
     /// Compiles a source without storing the variables that rustc does not allow to be stored, and
     /// without items of earlier cells that no longer compile, unless the cell needs them.
-    fn compile_kept(
+    fn compile_without_unkept(
         &self,
         whole: &str,
         plain: &str,
@@ -282,14 +282,14 @@ impl RustcCall {
             let stored = unkept.without(source);
             let text = misfits.without(&stored);
             let compiled = self.compiled(&text, session);
-            let (output, direct) = self.compile_captured(whole, &text, &compiled, session)?;
+            let (output, direct) = self.compile_source(whole, &text, &compiled, session)?;
             let errors = &output.stderr;
             if output.status.success() {
                 unkept.write(folder);
                 misfits.write(whole);
-            } else if unkept.learn(errors) || is_whole && misfits.learn(&compiled, errors) {
+            } else if unkept.add_errors(errors) || is_whole && misfits.learn(&compiled, errors) {
                 continue;
-            } else if source != plain && causes::are_at_fault(errors) {
+            } else if source != plain && causes::is_conversion_error(errors) {
                 source = plain;
                 continue;
             } else if is_whole && misfits.admit(errors) {
@@ -301,18 +301,18 @@ impl RustcCall {
 
     /// The text that rustc is given for a source.
     fn compiled(&self, source: &str, session: &Session) -> String {
-        let called = unit_tests::called(source);
+        let called = unit_tests::with_callable_tests(source);
         let source = called.as_deref().unwrap_or(source);
         let exported = Statics::read(Path::new(".")).exported(source);
         let source = exported.as_deref().unwrap_or(source);
         let noting = cell().and_then(|cell| running_line::noting(source, &cell));
-        session.refer(noting.as_deref().unwrap_or(source))
+        session.with_reference(noting.as_deref().unwrap_or(source))
     }
 
     /// Runs rustc for the text `compiled` of a source, linking directly if that is sufficient;
     /// returns its output, and whether it was. Afterwards the crate is `whole` again, for the
     /// evaluator and for further attempts.
-    fn compile_captured(
+    fn compile_source(
         &self,
         whole: &str,
         source: &str,
@@ -331,7 +331,7 @@ impl RustcCall {
         {
             let mut command = self.command(source, session);
             let output = command.args(linker.arguments()).output()?;
-            if output.status.success() || !Linker::is_at_fault(&output.stderr) {
+            if output.status.success() || !Linker::is_link_error(&output.stderr) {
                 return Ok((output, true));
             }
         }
@@ -368,11 +368,11 @@ impl RustcCall {
     }
 
     /// The call for a crate other than the cell's, in the file `source`, with one product.
-    pub(super) fn of_other(
+    pub(super) fn command_for(
         &self,
         source: &Path,
         product: &str,
-        made: &Path,
+        output: &Path,
         session: &Session,
     ) -> Command {
         let mut command = Command::new(&self.program);
@@ -382,7 +382,7 @@ impl RustcCall {
             match argument.as_str() {
                 SOURCE => command.arg(source),
                 emit if emit.starts_with(EMIT) => {
-                    command.arg(format!("{EMIT}{product}={}", made.display()))
+                    command.arg(format!("{EMIT}{product}={}", output.display()))
                 }
                 other => command.arg(other),
             };
@@ -432,7 +432,7 @@ fn cell() -> Option<String> {
 }
 
 /// Returns true if evcxr may retry a cell because of rustc's errors.
-fn is_retried(messages: &[u8]) -> bool {
+fn may_be_retried(messages: &[u8]) -> bool {
     let messages = String::from_utf8_lossy(messages);
     let code = |code: &&str| messages.contains(&format!("\"code\":\"{code}\""));
     RETRIED.iter().any(code)
@@ -445,7 +445,7 @@ fn lean_crate(source: &str) -> Result<LeanCrate, &'static str> {
     }
     let cell = fs::read_to_string(CELL).map_err(|_| "the cell is not known")?;
     let lean = lean::lean(source, &cell).ok_or("the cell has syntax errors")?;
-    if lean.left_out == 0 {
+    if lean.omitted == 0 {
         return Err("the cell uses all there is");
     }
     Ok(LeanCrate {
@@ -459,7 +459,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_newest_records_are_kept() {
+    fn newest_records_are_kept() {
         let folder = tempfile::tempdir().unwrap();
         let now = SystemTime::now();
         for age in 0..5 {
@@ -469,14 +469,14 @@ mod tests {
             file.set_modified(modified).unwrap();
         }
         remove_oldest(folder.path(), 2).unwrap();
-        let left = fs::read_dir(folder.path()).unwrap().flatten();
-        let mut left: Vec<_> = left.map(|entry| entry.file_name()).collect();
-        left.sort();
-        assert_eq!(left, ["0.json", "1.json"]);
+        let names = fs::read_dir(folder.path()).unwrap().flatten();
+        let mut names: Vec<_> = names.map(|entry| entry.file_name()).collect();
+        names.sort();
+        assert_eq!(names, ["0.json", "1.json"]);
     }
 
     #[test]
-    fn a_call_is_read_as_cargo_prints_it() {
+    fn printed_calls_are_parsed() {
         let printed = "CARGO_PKG_AUTHORS='' LD_LIBRARY_PATH='/a b:/c' /bin/rustc --crate-name ctx \
                        --json=diagnostic-rendered-ansi,artifacts --check-cfg 'cfg(docsrs,test)' --out-dir /x/deps";
         let call = RustcCall::read(printed, Some(7)).unwrap();

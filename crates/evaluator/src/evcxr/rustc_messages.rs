@@ -26,10 +26,10 @@ const MISSING: &str = "E0425";
 /// Converts rustc's messages into the form passed to evcxr. A cell that `awaits` may be retried as
 /// an asynchronous one; for other cells, the errors that suggest it are changed.
 pub(super) fn for_evcxr(messages: &[u8], awaits: bool) -> Vec<u8> {
-    let mut told = Vec::with_capacity(messages.len());
+    let mut output = Vec::with_capacity(messages.len());
     for line in messages.split_inclusive(|byte| *byte == b'\n') {
         let Ok(message) = serde_json::from_slice::<Value>(line) else {
-            told.extend_from_slice(line);
+            output.extend_from_slice(line);
             continue;
         };
         match message["level"].as_str() {
@@ -37,14 +37,14 @@ pub(super) fn for_evcxr(messages: &[u8], awaits: bool) -> Vec<u8> {
             Some("warning") => {}
             Some(level @ ("error" | "note" | "help")) => {
                 let is_error = level.starts_with("error");
-                let given = given(&message, is_error, awaits);
-                told.extend_from_slice(given.to_string().as_bytes());
-                told.push(b'\n');
+                let converted = convert(&message, is_error, awaits);
+                output.extend_from_slice(converted.to_string().as_bytes());
+                output.push(b'\n');
             }
-            _ => told.extend_from_slice(line),
+            _ => output.extend_from_slice(line),
         }
     }
-    told
+    output
 }
 
 /// An error, or a note after one, in its original form.
@@ -52,15 +52,15 @@ pub(super) fn original(error: &Value) -> &Value {
     error.get(ORIGINAL).unwrap_or(error)
 }
 
-fn given(message: &Value, is_error: bool, awaits: bool) -> Value {
-    let mut given = message.clone();
+fn convert(message: &Value, is_error: bool, awaits: bool) -> Value {
+    let mut converted = message.clone();
     let code = message["code"]["code"].as_str().unwrap_or_default();
     let hide = |span: &mut Value| span["file_name"] = Value::from(ELSEWHERE);
-    let spans = given["spans"].as_array_mut().into_iter().flatten();
+    let spans = converted["spans"].as_array_mut().into_iter().flatten();
     let is_hidden =
-        |span: &&mut Value| !is_error || code != MISSING && unkept::variable(span).is_some();
+        |span: &&mut Value| !is_error || code != MISSING && unkept::stored_variable(span).is_some();
     spans.filter(is_hidden).for_each(hide);
-    let children = given["children"].as_array_mut().into_iter().flatten();
+    let children = converted["children"].as_array_mut().into_iter().flatten();
     let children = children.filter(|child| {
         let text = child["message"].as_str().unwrap_or_default();
         !text.contains(SHOWN_BY_VALUE)
@@ -70,10 +70,10 @@ fn given(message: &Value, is_error: bool, awaits: bool) -> Value {
         spans.for_each(hide);
     }
     if code == AWAITS && !awaits {
-        given["code"] = Value::Null;
+        converted["code"] = Value::Null;
     }
-    given[ORIGINAL] = message.clone();
-    given
+    converted[ORIGINAL] = message.clone();
+    converted
 }
 
 #[cfg(test)]
@@ -82,13 +82,13 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn one(message: &Value, awaits: bool) -> Value {
-        let given = for_evcxr(message.to_string().as_bytes(), awaits);
-        serde_json::from_slice(&given).unwrap()
+    fn convert_one(message: &Value, awaits: bool) -> Value {
+        let converted = for_evcxr(message.to_string().as_bytes(), awaits);
+        serde_json::from_slice(&converted).unwrap()
     }
 
     #[test]
-    fn evcxr_looks_at_the_error_alone() {
+    fn only_spans_of_the_error_itself_are_passed() {
         let error = json!({
             "level": "error",
             "code": {"code": "E0277"},
@@ -99,20 +99,20 @@ mod tests {
                 {"level": "note", "message": "`P::evcxr_display` takes ownership of the receiver `self`", "spans": [{"file_name": SOURCE}]},
             ],
         });
-        let given = one(&error, false);
-        assert_eq!(given["spans"][0]["file_name"], SOURCE);
+        let converted = convert_one(&error, false);
+        assert_eq!(converted["spans"][0]["file_name"], SOURCE);
         for (child, file) in [(0, ELSEWHERE), (1, ELSEWHERE), (2, SOURCE)] {
-            assert_eq!(given["children"][child]["spans"][0]["file_name"], file);
+            assert_eq!(converted["children"][child]["spans"][0]["file_name"], file);
         }
-        assert_eq!(original(&given), &error);
+        assert_eq!(original(&converted), &error);
         let note = json!({"level": "note", "message": "the above error", "spans": [{"file_name": SOURCE}]});
-        let given = one(&note, false);
-        assert_eq!(given["spans"][0]["file_name"], ELSEWHERE);
-        assert_eq!(original(&given), &note);
+        let converted = convert_one(&note, false);
+        assert_eq!(converted["spans"][0]["file_name"], ELSEWHERE);
+        assert_eq!(original(&converted), &note);
     }
 
     #[test]
-    fn places_at_which_variables_are_stored_are_not_the_cells() {
+    fn spans_of_stored_variables_are_hidden() {
         let put = "evcxr_variable_store.put_variable::<u8>(stringify!(n), n);";
         let error = |code: &str| {
             json!({
@@ -121,23 +121,23 @@ mod tests {
                 "spans": [{"file_name": SOURCE, "text": [{"text": put}]}],
             })
         };
-        let file = |code: &str| one(&error(code), true)["spans"][0]["file_name"].clone();
+        let file = |code: &str| convert_one(&error(code), true)["spans"][0]["file_name"].clone();
         assert_eq!(file("E0505"), ELSEWHERE);
         assert_eq!(file(MISSING), SOURCE);
     }
 
     #[test]
-    fn only_a_cell_that_awaits_is_tried_as_asynchronous() {
+    fn only_cells_that_await_keep_the_error_of_await() {
         let error = json!({"level": "error", "code": {"code": AWAITS}, "spans": []});
-        assert_eq!(one(&error, true)["code"]["code"], AWAITS);
-        assert_eq!(one(&error, false)["code"], Value::Null);
+        assert_eq!(convert_one(&error, true)["code"]["code"], AWAITS);
+        assert_eq!(convert_one(&error, false)["code"], Value::Null);
     }
 
     #[test]
-    fn warnings_are_left_out_and_other_lines_stay() {
+    fn warnings_are_removed_and_other_lines_kept() {
         let warning = json!({"level": "warning", "spans": []});
         let messages = format!("text\n{warning}\n{{\"reason\":\"x\"}}\n");
-        let given = String::from_utf8(for_evcxr(messages.as_bytes(), true)).unwrap();
-        assert_eq!(given, "text\n{\"reason\":\"x\"}\n");
+        let converted = String::from_utf8(for_evcxr(messages.as_bytes(), true)).unwrap();
+        assert_eq!(converted, "text\n{\"reason\":\"x\"}\n");
     }
 }

@@ -17,8 +17,8 @@ const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
 
 /// The text around the last expression, including one that may be a statement.
-const SHOWN: (&str, &str) = ("&(", ")");
-const SHOWN_BLOCK: (&str, &str) = ("&({ ", " })");
+const WRAPPER: (&str, &str) = ("&(", ")");
+const BLOCK_WRAPPER: (&str, &str) = ("&({ ", " })");
 
 /// A source in the form passed to evcxr, with the mapping to the original.
 #[derive(Clone, Debug, PartialEq)]
@@ -71,8 +71,8 @@ pub(super) struct CellSetting<'a> {
 /// evcxr shows it with `(E).evcxr_display()`. The prelude's trait is implemented for references, so
 /// that types with an `evcxr_display` of their own, as a method or from another trait, keep it; a
 /// value must be a reference to use the prelude's without a second compilation.
-pub(super) fn prepare(source: &str, surroundings: &CellSetting<'_>) -> PreparedSource {
-    let mut prepared = PreparedSource::typed(source, surroundings);
+pub(super) fn prepare(source: &str, setting: &CellSetting<'_>) -> PreparedSource {
+    let mut prepared = PreparedSource::typed(source, setting);
     let Some((expression, range)) = last_expression(&prepared.text) else {
         return prepared;
     };
@@ -82,8 +82,8 @@ pub(super) fn prepare(source: &str, surroundings: &CellSetting<'_>) -> PreparedS
     let (before, rest) = prepared.text.split_at(range.start);
     let (inside, after) = rest.split_at(range.end - range.start);
     let (open, close) = match may_be_statements(&expression) {
-        true => SHOWN_BLOCK,
-        false => SHOWN,
+        true => BLOCK_WRAPPER,
+        false => WRAPPER,
     };
     prepared.inserted.push(insertion(before, open));
     prepared.text = format!("{before}{open}{inside}{close}{after}");
@@ -136,13 +136,13 @@ fn last_expression(source: &str) -> Option<(ast::Expr, Range<usize>)> {
     Some((expression, start..end))
 }
 
-/// A cell with the semicolon that its last statement lacks, if that is a `let`: there is nothing else that it
-/// could mean.
-pub(super) fn ended(source: &str) -> Cow<'_, str> {
+/// A cell with the semicolon that its last statement lacks, if that is a `let`, which cannot mean
+/// anything else.
+pub(super) fn with_semicolon(source: &str) -> Cow<'_, str> {
     let parse =
         |source: &str| SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
     let parsed = parse(source);
-    let end = || {
+    let complete = || {
         let ast::Item::Fn(function) = parsed.tree().items().next()? else {
             return None;
         };
@@ -152,14 +152,14 @@ pub(super) fn ended(source: &str) -> Cow<'_, str> {
         };
         last.initializer()?;
         let end = usize::from(last.syntax().text_range().end()).checked_sub(BEFORE.len())?;
-        let (statement, behind) = (source.get(..end)?, source.get(end..)?);
-        Some(format!("{statement};{behind}"))
+        let (statement, rest) = (source.get(..end)?, source.get(end..)?);
+        Some(format!("{statement};{rest}"))
     };
     if parsed.errors().is_empty() {
         return Cow::Borrowed(source);
     }
-    match end().filter(|ended| parse(ended).errors().is_empty()) {
-        Some(ended) => Cow::Owned(ended),
+    match complete().filter(|source| parse(source).errors().is_empty()) {
+        Some(source) => Cow::Owned(source),
         None => Cow::Borrowed(source),
     }
 }
@@ -200,16 +200,16 @@ pub(super) fn call_of_main(source: &str) -> Option<&'static str> {
 
 /// The line ranges of a cell's items, from 1.
 pub(super) fn item_lines(source: &str) -> Vec<RangeInclusive<usize>> {
-    let behind = start(source);
+    let code_start = start(source);
     let line = |at: usize| {
         let before = source.as_bytes().get(..at).unwrap_or_default();
         before.iter().filter(|byte| **byte == b'\n').count() + 1
     };
     let items = items(source).into_iter().filter_map(|item| {
         let range = item.syntax().text_range();
-        let place = |at: usize| (behind + at).checked_sub(BEFORE.len());
+        let cell_offset = |at: usize| (code_start + at).checked_sub(BEFORE.len());
         let (start, end) = (usize::from(range.start()), usize::from(range.end()));
-        Some(line(place(start)?)..=line(place(end)?))
+        Some(line(cell_offset(start)?)..=line(cell_offset(end)?))
     });
     items.collect()
 }
@@ -242,10 +242,10 @@ fn start(source: &str) -> usize {
 
 /// The ranges of the statements and items of a source, as split by evcxr.
 pub(super) fn segments(source: &str) -> Vec<Range<usize>> {
-    let (nodes, place) = statements(source);
+    let (nodes, cell_offset) = statements(source);
     // The text before the first one is part of it.
     let further = nodes.iter().skip(1);
-    let further = further.filter_map(|node| place(node.text_range().start().into()));
+    let further = further.filter_map(|node| cell_offset(node.text_range().start().into()));
     let starts = nodes.iter().take(1).map(|_| start(source)).chain(further);
     let starts = starts.collect::<Vec<_>>();
     let ends = starts.iter().skip(1).copied().chain([source.len()]);
@@ -259,9 +259,9 @@ pub(super) fn segments(source: &str) -> Vec<Range<usize>> {
 
 /// The `let`s at a cell's top level, and a conversion from their offsets to those of the cell.
 pub(super) fn lets(source: &str) -> (Vec<ast::LetStmt>, impl Fn(usize) -> Option<usize>) {
-    let (statements, place) = statements(source);
-    let found = statements.into_iter().filter_map(ast::LetStmt::cast);
-    (found.collect(), place)
+    let (statements, cell_offset) = statements(source);
+    let lets = statements.into_iter().filter_map(ast::LetStmt::cast);
+    (lets.collect(), cell_offset)
 }
 
 /// The statements of a cell after its commands, and a conversion from their offsets to those of the
@@ -269,15 +269,15 @@ pub(super) fn lets(source: &str) -> (Vec<ast::LetStmt>, impl Fn(usize) -> Option
 pub(super) fn statements(
     source: &str,
 ) -> (Vec<SyntaxNode>, impl Fn(usize) -> Option<usize> + use<>) {
-    let behind = start(source);
-    let source = source.get(behind..).unwrap_or_default();
+    let code_start = start(source);
+    let source = source.get(code_start..).unwrap_or_default();
     let parsed = SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
     let function = parsed.tree().syntax().children().find_map(ast::Fn::cast);
     let body = function.and_then(|function| function.body()?.stmt_list());
     let statements = body.into_iter();
     let statements = statements.flat_map(|body| body.syntax().children().collect::<Vec<_>>());
-    let place = move |at: usize| (behind + at).checked_sub(BEFORE.len());
-    (statements.collect(), place)
+    let cell_offset = move |at: usize| (code_start + at).checked_sub(BEFORE.len());
+    (statements.collect(), cell_offset)
 }
 
 impl PreparedSource {
@@ -306,7 +306,7 @@ impl PreparedSource {
     }
 
     /// Adds types of variables to a source, and names for items that evcxr has no name for.
-    pub(super) fn typed(source: &str, surroundings: &CellSetting<'_>) -> Self {
+    pub(super) fn typed(source: &str, setting: &CellSetting<'_>) -> Self {
         let mut prepared = Self::unchanged(source);
         let CellSetting {
             types,
@@ -314,13 +314,13 @@ impl PreparedSource {
             items,
             stale_impls,
             fallible,
-        } = surroundings;
+        } = setting;
         let (types, unkept) = untyped::additions(source, types, disputed);
         prepared.unkept = unkept;
         let calls = item_macros::calls(source, items);
-        let place = statements(source).1;
+        let cell_offset = statements(source).1;
         let blocks = impls::additions(source).into_iter();
-        let blocks = blocks.filter_map(|(offset, text)| Some((place(offset)?, text)));
+        let blocks = blocks.filter_map(|(offset, text)| Some((cell_offset(offset)?, text)));
         let plain = |(offset, text)| TypeAnnotation {
             offset,
             text,
@@ -337,18 +337,18 @@ impl PreparedSource {
         let mut done = 0;
         for TypeAnnotation {
             offset,
-            text: added,
+            text: addition,
             types_of,
         } in additions
         {
             text.push_str(&source[done..offset]);
-            if !added.is_empty() {
+            if !addition.is_empty() {
                 prepared.inserted.push(Insertion {
                     types_of,
-                    ..insertion(&text, &added)
+                    ..insertion(&text, &addition)
                 });
             }
-            text.push_str(&added);
+            text.push_str(&addition);
             done = offset;
         }
         text.push_str(&source[done..]);
@@ -425,37 +425,37 @@ impl PreparedSource {
 /// unambiguous: equal lines, a part of one line of the source (evcxr puts each statement on a line
 /// of its own), or text around a line of the source (the last expression).
 pub(super) fn line_map(compiled: &str, source: &str) -> Vec<(u32, u32)> {
-    fn places(text: &str) -> HashMap<&str, Option<u32>> {
-        let mut places = HashMap::new();
+    fn unique_lines(text: &str) -> HashMap<&str, Option<u32>> {
+        let mut numbers = HashMap::new();
         for (number, line) in (1..).zip(text.lines()) {
             let line = line.trim();
             if !line.chars().any(char::is_alphanumeric) {
                 continue;
             }
-            let place = places.entry(line).or_insert(Some(number));
-            if *place != Some(number) {
-                *place = None;
+            let entry = numbers.entry(line).or_insert(Some(number));
+            if *entry != Some(number) {
+                *entry = None;
             }
         }
-        places
+        numbers
     }
     /// The only line that satisfies a condition, if it occurs once.
-    fn only(places: &HashMap<&str, Option<u32>>, holds: impl Fn(&str) -> bool) -> Option<u32> {
-        let mut found = places.iter().filter(|(line, _)| holds(line));
-        match (found.next(), found.next()) {
-            (Some((_, place)), None) => *place,
+    fn only(numbers: &HashMap<&str, Option<u32>>, holds: impl Fn(&str) -> bool) -> Option<u32> {
+        let mut matches = numbers.iter().filter(|(line, _)| holds(line));
+        match (matches.next(), matches.next()) {
+            (Some((_, number)), None) => *number,
             _ => None,
         }
     }
-    let (compiled, source) = (places(compiled), places(source));
+    let (compiled, source) = (unique_lines(compiled), unique_lines(source));
     let mut lines = HashMap::new();
-    for (line, place) in &source {
-        let Some(place) = *place else { continue };
+    for (line, number) in &source {
+        let Some(number) = *number else { continue };
         let at = match compiled.get(line) {
             Some(at) => *at,
             None => only(&compiled, |around| around.contains(line)),
         };
-        lines.extend(at.map(|at| (at, place)));
+        lines.extend(at.map(|at| (at, number)));
     }
     for (part, at) in &compiled {
         let Some(at) = at.filter(|at| !lines.contains_key(at)) else {
@@ -465,11 +465,11 @@ pub(super) fn line_map(compiled: &str, source: &str) -> Vec<(u32, u32)> {
             continue;
         }
         // The source is short, and most of the compiled code does not come from it.
-        let Some(place) = only(&source, |line| line.contains(part)) else {
+        let Some(number) = only(&source, |line| line.contains(part)) else {
             continue;
         };
         if only(&compiled, |line| line.contains(part)) == Some(at) {
-            lines.insert(at, place);
+            lines.insert(at, number);
         }
     }
     let mut lines: Vec<_> = lines.into_iter().collect();

@@ -16,32 +16,32 @@ struct RustcSpan<'a> {
 }
 
 /// The spans of a rustc error in the user's source, the primary ones first.
-pub(super) fn places(error: &Value, map: &CellMap<'_>) -> Vec<DiagnosticSpan> {
+pub(super) fn cell_spans(error: &Value, map: &CellMap<'_>) -> Vec<DiagnosticSpan> {
     let spans = error["spans"].as_array().into_iter().flatten();
-    let mut places = Vec::new();
+    let mut cell_spans = Vec::new();
     for span in spans {
         let primary = span["is_primary"] == true;
         let label = span["label"].as_str();
-        let found = written(span).and_then(|span| place(span, map));
-        let call = used(span, map);
-        let own = label.unwrap_or_default().to_owned();
-        let found = match (found, call) {
-            (Some(ends), None) => vec![(ends, own, primary)],
-            (Some(ends), Some(call)) => {
+        let range = source_span(span).and_then(|span| cell_range(span, map));
+        let call = macro_use(span, map);
+        let own_label = label.unwrap_or_default().to_owned();
+        let ranges = match (range, call) {
+            (Some(range), None) => vec![(range, own_label, primary)],
+            (Some(range), Some(call)) => {
                 let label = call.label().to_owned();
-                vec![(ends, own, primary), (call.ends, label, false)]
+                vec![(range, own_label, primary), (call.range, label, false)]
             }
             (None, Some(call)) => {
-                let said = match label {
-                    Some(_) => own,
+                let label = match label {
+                    Some(_) => own_label,
                     None => format!("in what `{}` makes of this", call.name),
                 };
-                vec![(call.ends, said, primary)]
+                vec![(call.range, label, primary)]
             }
             (None, None) => Vec::new(),
         };
-        for ((start, end), label, primary) in found {
-            let place = DiagnosticSpan {
+        for ((start, end), label, primary) in ranges {
+            let span = DiagnosticSpan {
                 start_line: start.0,
                 start_column: start.1,
                 end_line: end.0,
@@ -49,20 +49,21 @@ pub(super) fn places(error: &Value, map: &CellMap<'_>) -> Vec<DiagnosticSpan> {
                 label,
                 primary,
             };
-            if !places.contains(&place) {
-                places.push(place);
+            if !cell_spans.contains(&span) {
+                cell_spans.push(span);
             }
         }
     }
-    places.sort_by_key(|place| !place.primary);
-    places
+    cell_spans.sort_by_key(|span| !span.primary);
+    cell_spans
 }
 
-type SpanEnds = ((usize, usize), (usize, usize));
+/// The first and the last position of a span: line and column, both from 1.
+type SpanRange = ((usize, usize), (usize, usize));
 
 /// The use of a macro in the cell.
 struct MacroUse<'a> {
-    ends: SpanEnds,
+    range: SpanRange,
     name: &'a str,
 }
 
@@ -82,40 +83,40 @@ const DERIVE: &str = "#[derive(";
 
 /// The use in the cell of the macro that generated a span in the notebook's code; `None` for macros
 /// added by Phalanx, and for rustc's desugarings such as `?`.
-fn used<'a>(span: &'a Value, map: &CellMap<'_>) -> Option<MacroUse<'a>> {
-    let mut expansion = &written(span)?["expansion"];
+fn macro_use<'a>(span: &'a Value, map: &CellMap<'_>) -> Option<MacroUse<'a>> {
+    let mut expansion = &source_span(span)?["expansion"];
     loop {
-        let call = written(&expansion["span"])?;
+        let call = source_span(&expansion["span"])?;
         let name = expansion["macro_decl_name"].as_str()?;
         let is_macro = name.ends_with('!') || name.starts_with("#[");
-        let is_ours = name.contains("__") || name.ends_with("unkept!");
+        let is_internal = name.contains("__") || name.ends_with("unkept!");
         if is_macro
-            && !is_ours
-            && let Some(ends) = place(call, map)
+            && !is_internal
+            && let Some(range) = cell_range(call, map)
         {
-            return Some(MacroUse { ends, name });
+            return Some(MacroUse { range, name });
         }
         expansion = &call["expansion"];
     }
 }
 
 /// The range of a span: mapped by the cell's statements, or otherwise by the line's text.
-fn place(span: &Value, map: &CellMap<'_>) -> Option<SpanEnds> {
-    if let Some(ends) = map.range(span) {
-        return Some(ends);
+fn cell_range(span: &Value, map: &CellMap<'_>) -> Option<SpanRange> {
+    if let Some(range) = map.range(span) {
+        return Some(range);
     }
-    let told = parse_span(span)?;
-    let (line, start, end) = same_line(&told, &map.source.text)
+    let reported = parse_span(span)?;
+    let (line, start, end) = same_line(&reported, &map.source.text)
         .map(|(line, start, end)| {
-            let column = |at| map.source.column(line, at);
+            let column = |column| map.source.column(line, column);
             (line, column(start), column(end))
         })
-        .or_else(|| import(&told, &map.source.written))?;
+        .or_else(|| import(&reported, &map.source.written))?;
     Some(((line, start), (line, end)))
 }
 
 /// The span in the cell's source, or that of the macro call it comes from.
-pub(super) fn written(span: &Value) -> Option<&Value> {
+pub(super) fn source_span(span: &Value) -> Option<&Value> {
     let mut span = span;
     while span["file_name"] != FILE {
         span = &span["expansion"]["span"];
@@ -129,22 +130,22 @@ pub(super) fn written(span: &Value) -> Option<&Value> {
 /// The closure named in an error, located by its position in the code that evcxr compiled.
 pub(super) fn closure(error: &Value, map: &CellMap<'_>) -> Option<DiagnosticSpan> {
     let (compiled, source) = (&map.compiled, map.source);
-    let texts = |of: &str, text: &str| {
-        let all = error[of].as_array().into_iter().flatten();
-        let texts = all.filter_map(|one| one[text].as_str());
+    let texts = |list: &str, key: &str| {
+        let entries = error[list].as_array().into_iter().flatten();
+        let texts = entries.filter_map(|entry| entry[key].as_str());
         texts.map(str::to_owned).collect::<Vec<_>>()
     };
     // It depends on the version of rustc which of the two contains it.
     let labels = texts("spans", "label").into_iter();
     let mut messages = labels.chain(texts("children", "message"));
     let [line, start, end] = messages.find_map(|message| {
-        let (_, place) = message.split_once("{closure@")?;
-        let (file, place) = place.split_once('}')?.0.split_once(':')?;
+        let (_, name) = message.split_once("{closure@")?;
+        let (file, position) = name.split_once('}')?.0.split_once(':')?;
         // rustc abbreviates paths.
         if !FILE.ends_with(file) {
             return None;
         }
-        let mut numbers = place.split([':', ' ']).filter(|word| !word.is_empty());
+        let mut numbers = position.split([':', ' ']).filter(|word| !word.is_empty());
         let mut number = || numbers.next()?.parse::<usize>().ok();
         let (line, start) = (number()?, number()?);
         Some([line, start, number().and(number()).unwrap_or_default()])
@@ -154,14 +155,14 @@ pub(super) fn closure(error: &Value, map: &CellMap<'_>) -> Option<DiagnosticSpan
         .nth(line.checked_sub(1)?)
         .unwrap_or_default();
     let (line, start, end) = head(text, start)
-        .filter(|found| end == 0 || *found == end)
+        .filter(|head_end| end == 0 || *head_end == end)
         .and_then(|end| {
-            let told = RustcSpan {
+            let span = RustcSpan {
                 line: text,
                 start,
                 end,
             };
-            same_line(&told, &source.text)
+            same_line(&span, &source.text)
         })
         .or_else(|| only_head(end.checked_sub(start)?, start, &source.text))?;
     Some(DiagnosticSpan {
@@ -177,7 +178,7 @@ pub(super) fn closure(error: &Value, map: &CellMap<'_>) -> Option<DiagnosticSpan
 /// The column at which the head of a closure (`|x: f64|`) that begins at `start` ends.
 fn head(line: &str, start: usize) -> Option<usize> {
     let head = line.chars().enumerate().skip(start.checked_sub(1)?);
-    let bars = head.filter(|(_, c)| *c == '|').map(|(at, _)| at + 2);
+    let bars = head.filter(|(_, c)| *c == '|').map(|(index, _)| index + 2);
     bars.take(2).last()
 }
 
@@ -186,15 +187,16 @@ fn head(line: &str, start: usize) -> Option<usize> {
 fn only_head(len: usize, column: usize, source: &str) -> Option<(usize, usize, usize)> {
     let heads = (1..).zip(source.lines()).flat_map(|(number, line)| {
         let starts = line.chars().enumerate().filter(|(_, c)| *c == '|');
-        let found = starts.filter_map(move |(at, _)| {
-            let end = head(line, at + 1)?;
-            (end - at - 1 == len).then_some((number, at + 1, end))
+        let heads = starts.filter_map(move |(index, _)| {
+            let start = index + 1;
+            let end = head(line, start)?;
+            (end - start == len).then_some((number, start, end))
         });
-        found.collect::<Vec<_>>()
+        heads.collect::<Vec<_>>()
     });
     let heads = heads.collect::<Vec<_>>();
-    let mut there = heads.iter().filter(|(_, at, _)| *at == column);
-    match (heads.as_slice(), there.next(), there.next()) {
+    let mut at_column = heads.iter().filter(|(_, start, _)| *start == column);
+    match (heads.as_slice(), at_column.next(), at_column.next()) {
         ([one], _, _) => Some(*one),
         (_, Some(one), None) => Some(*one),
         _ => None,
@@ -213,24 +215,24 @@ fn parse_span(span: &Value) -> Option<RustcSpan<'_>> {
 }
 
 /// The line (from 1) of the source that equals the reported one, and the columns in it.
-fn same_line(told: &RustcSpan<'_>, source: &str) -> Option<(usize, usize, usize)> {
-    let wanted = told.line.trim();
+fn same_line(span: &RustcSpan<'_>, source: &str) -> Option<(usize, usize, usize)> {
+    let text = span.line.trim();
     let (number, line) = (1..)
         .zip(source.lines())
-        .find(|(_, line)| line.trim() == wanted)?;
-    let indented = |line: &str| line.chars().take_while(|c| c.is_whitespace()).count();
-    let (here, there) = (indented(line), indented(told.line));
-    let column = |at: usize| (at + here).saturating_sub(there).max(1);
-    Some((number, column(told.start), column(told.end)))
+        .find(|(_, line)| line.trim() == text)?;
+    let indent = |line: &str| line.chars().take_while(|c| c.is_whitespace()).count();
+    let (new, old) = (indent(line), indent(span.line));
+    let column = |column: usize| (column + new).saturating_sub(old).max(1);
+    Some((number, column(span.start), column(span.end)))
 }
 
 /// The name in an import of the source that was reported, or the last segment of its path.
-fn import(told: &RustcSpan<'_>, source: &str) -> Option<(usize, usize, usize)> {
-    if !told.line.trim_start().starts_with("use ") {
+fn import(span: &RustcSpan<'_>, source: &str) -> Option<(usize, usize, usize)> {
+    if !span.line.trim_start().starts_with("use ") {
         return None;
     }
-    let length = told.end.checked_sub(told.start)?;
-    let path = told.line.chars().skip(told.start.checked_sub(1)?);
+    let length = span.end.checked_sub(span.start)?;
+    let path = span.line.chars().skip(span.start.checked_sub(1)?);
     let path = path.take(length).collect::<String>();
     let last = path.rsplit("::").next().unwrap_or_default();
     import_of(&path, source).or_else(|| import_of(last, source))
@@ -238,20 +240,20 @@ fn import(told: &RustcSpan<'_>, source: &str) -> Option<(usize, usize, usize)> {
 
 /// The position at which the source imports something, by its local name.
 fn import_of(name: &str, text: &str) -> Option<(usize, usize, usize)> {
-    let (statements, place) = source::statements(text);
+    let (statements, cell_offset) = source::statements(text);
     let imports = statements.into_iter().filter_map(ast::Use::cast);
-    let is_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
+    let is_name_part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '_');
     imports.into_iter().find_map(|import| {
         let range = import.use_token()?.text_range();
-        let start = place(range.start().into())?;
-        let end = place(import.syntax().text_range().end().into())?;
-        let within = text.get(start..end)?;
-        let mut found = within.match_indices(name).filter(|(at, _)| {
-            !is_part(within[..*at].chars().next_back())
-                && !is_part(within[at + name.len()..].chars().next())
+        let start = cell_offset(range.start().into())?;
+        let end = cell_offset(import.syntax().text_range().end().into())?;
+        let import = text.get(start..end)?;
+        let mut names = import.match_indices(name).filter(|(index, _)| {
+            !is_name_part(import[..*index].chars().next_back())
+                && !is_name_part(import[index + name.len()..].chars().next())
         });
-        let (at, _) = found.next()?;
-        let (line, column) = source::position(&text[..start + at]);
+        let (index, _) = names.next()?;
+        let (line, column) = source::position(&text[..start + index]);
         Some((line, column, column + name.chars().count()))
     })
 }
@@ -262,7 +264,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    fn check(line: &str, (start, end): (usize, usize), source: &str, found: Option<[usize; 3]>) {
+    fn check(line: &str, (start, end): (usize, usize), source: &str, expected: Option<[usize; 3]>) {
         let error = json!({"spans": [{
             "file_name": FILE,
             "is_primary": true,
@@ -273,14 +275,14 @@ mod tests {
             ],
         }]});
         let source = PreparedSource::unchanged(source);
-        let places = places(&error, &CellMap::of(&source, String::new()));
-        let place = places.first();
-        let place = place.map(|place| [place.start_line, place.start_column, place.end_column]);
-        assert_eq!(place, found, "{line:?}");
+        let spans = cell_spans(&error, &CellMap::of(&source, String::new()));
+        let span = spans.first();
+        let span = span.map(|span| [span.start_line, span.start_column, span.end_column]);
+        assert_eq!(span, expected, "{line:?}");
     }
 
     #[test]
-    fn places_are_found_by_their_line() {
+    fn spans_are_mapped_by_their_line() {
         let source = "// ü\n  let größe = \"open";
         check("let größe = \"open", (13, 18), source, Some([2, 15, 20]));
         check(
@@ -293,23 +295,23 @@ mod tests {
     }
 
     #[test]
-    fn a_closure_is_found_by_the_place_it_is_named_by() {
-        let error = |place: &str| {
-            let note = format!("while instantiating `fn <{{closure@{place}}} as X<(f64,)>>::f`");
+    fn closures_are_located_by_their_name() {
+        let error = |position: &str| {
+            let note = format!("while instantiating `fn <{{closure@{position}}} as X<(f64,)>>::f`");
             json!({"children": [{"message": "other"}, {"message": note}]})
         };
-        let labelled = |place: &str| {
+        let labelled = |position: &str| {
             let label =
-                format!("evaluation of `X::<{{closure@{place}}}>::{{constant#0}}` failed here");
+                format!("evaluation of `X::<{{closure@{position}}}>::{{constant#0}}` failed here");
             json!({"spans": [{"file_name": "/core/src/panic.rs", "label": label}]})
         };
         let compiled = "generated\n    dv.map_sync(|x: f64| k * x, &xs)\n";
         let source = PreparedSource::unchanged("let dv = all;\ndv.map_sync(|x: f64| k * x, &xs)");
-        for place in ["lib.rs:2:17", "src/lib.rs:2:17: 2:25"] {
-            for error in [error(place), labelled(place)] {
-                let place = closure(&error, &CellMap::of(&source, compiled.to_owned())).unwrap();
+        for position in ["lib.rs:2:17", "src/lib.rs:2:17: 2:25"] {
+            for error in [error(position), labelled(position)] {
+                let span = closure(&error, &CellMap::of(&source, compiled.to_owned())).unwrap();
                 assert_eq!(
-                    (place.start_line, place.start_column, place.end_column),
+                    (span.start_line, span.start_column, span.end_column),
                     (2, 13, 21)
                 );
             }
@@ -317,17 +319,17 @@ mod tests {
         let other = |source| CellMap::of(source, "generated\nsomething else\n".to_owned());
         assert_eq!(closure(&error("lib.rs:2:17"), &other(&source)), None);
         // The file has changed since; the length of the closure identifies it.
-        let place = closure(&error("lib.rs:1:17: 1:25"), &other(&source)).unwrap();
-        assert_eq!([place.start_column, place.end_column], [13, 21]);
+        let span = closure(&error("lib.rs:1:17: 1:25"), &other(&source)).unwrap();
+        assert_eq!([span.start_column, span.end_column], [13, 21]);
         let two = PreparedSource::unchanged("f(|x: f64| k);\n   f(|y: f64| k)");
-        let place = closure(&error("lib.rs:9:6: 9:14"), &other(&two)).unwrap();
-        assert_eq!([place.start_line, place.start_column], [2, 6]);
+        let span = closure(&error("lib.rs:9:6: 9:14"), &other(&two)).unwrap();
+        assert_eq!([span.start_line, span.start_column], [2, 6]);
         assert_eq!(closure(&error("lib.rs:9:8: 9:16"), &other(&two)), None);
         assert_eq!(closure(&error("mod.rs:2:17"), &other(&source)), None);
     }
 
     #[test]
-    fn what_a_macro_makes_is_where_it_is_called() {
+    fn errors_of_library_macros_are_at_the_call() {
         let call = json!({
             "file_name": FILE,
             "text": [{"text": "f(task!([k] || k))", "highlight_start": 3, "highlight_end": 18}],
@@ -338,15 +340,15 @@ mod tests {
             {"file_name": "/x/other.rs", "expansion": null},
         ]});
         let source = PreparedSource::unchanged("1;\nf(task!([k] || k))");
-        let found = places(&error, &CellMap::of(&source, String::new()));
-        let found = found
+        let spans = cell_spans(&error, &CellMap::of(&source, String::new()));
+        let starts = spans
             .iter()
-            .map(|place| [place.start_line, place.start_column]);
-        assert_eq!(found.collect::<Vec<_>>(), [[2, 3]]);
+            .map(|span| [span.start_line, span.start_column]);
+        assert_eq!(starts.collect::<Vec<_>>(), [[2, 3]]);
     }
 
     #[test]
-    fn what_a_macro_of_an_earlier_cell_makes_is_where_it_is_called() {
+    fn errors_of_macros_of_earlier_cells_are_at_the_call() {
         let call = json!({
             "file_name": FILE,
             "text": [{"text": "f(quadrat!(k))", "highlight_start": 3, "highlight_end": 14}],
@@ -358,13 +360,13 @@ mod tests {
             "expansion": {"span": call, "macro_decl_name": "quadrat!"},
         }]});
         let source = PreparedSource::unchanged("1;\nf(quadrat!(k))");
-        let found = places(&error, &CellMap::of(&source, String::new()));
-        assert_eq!([found[0].start_line, found[0].start_column], [2, 3]);
-        assert_eq!(found[0].label, "in what `quadrat!` makes of this");
+        let spans = cell_spans(&error, &CellMap::of(&source, String::new()));
+        assert_eq!([spans[0].start_line, spans[0].start_column], [2, 3]);
+        assert_eq!(spans[0].label, "in what `quadrat!` makes of this");
     }
 
     #[test]
-    fn imports_are_found_by_their_names() {
+    fn imports_are_located_by_name() {
         let source = "let foolish = 1;\nuse a::{\n    größe, foo::bar,\n};";
         check("use a::foo::bar;", (8, 11), source, Some([3, 12, 15]));
         check("use a::größe;", (8, 13), source, Some([3, 5, 10]));

@@ -51,7 +51,7 @@ pub(crate) fn start(
     let command = relay.command().map_err(EvcxrError::Relay)?;
     let begun = generated_crate::build_folder().map(|folder| Session::begin(&folder));
     begun.transpose().map_err(EvcxrError::BuildFolder)?;
-    dry_run::end_any().map_err(EvcxrError::BuildFolder)?;
+    dry_run::remove_leftover().map_err(EvcxrError::BuildFolder)?;
     // evcxr first compiles an expression, with which it checks whether lld works. Nothing else
     // depends on it.
     let is_dry = phalanx_toolchain::find_program("lld").is_none();
@@ -85,7 +85,7 @@ pub(crate) fn start(
     }
     drop(dry_run);
     let shape = NamespaceShape::default().after(
-        &relay.emitted(),
+        &relay.generated(),
         &items.text,
         &variables::all(context.variables_and_types()),
     );

@@ -110,10 +110,13 @@ pub(super) fn defines_any(source: &str, items: &str) -> bool {
 
 /// The path and type of each static that a cell defines.
 fn defined(source: &str, earlier: &str) -> Vec<(String, String)> {
-    let mut found = find(items(source).into_iter(), "");
+    let mut statics = find(items(source).into_iter(), "");
     let calls = item_macros::calls(source, earlier).into_iter();
-    found.extend(calls.filter_map(|call| of_macro(&call.call)));
-    found.into_iter().flat_map(|found| found.statics).collect()
+    statics.extend(calls.filter_map(|call| macro_statics(&call.call)));
+    statics
+        .into_iter()
+        .flat_map(|found| found.statics)
+        .collect()
 }
 
 /// The statics found in a source.
@@ -154,7 +157,7 @@ fn find(items: impl Iterator<Item = ast::Item>, within: &str) -> Vec<FoundStatic
                     all.extend(find(list.items(), &within));
                 }
             }
-            ast::Item::MacroCall(call) if within.is_empty() => all.extend(of_macro(&call)),
+            ast::Item::MacroCall(call) if within.is_empty() => all.extend(macro_statics(&call)),
             _ => {}
         }
     }
@@ -162,7 +165,7 @@ fn find(items: impl Iterator<Item = ast::Item>, within: &str) -> Vec<FoundStatic
 }
 
 /// The statics defined by a call of `thread_local!` or `lazy_static!`.
-fn of_macro(call: &ast::MacroCall) -> Option<FoundStatics> {
+fn macro_statics(call: &ast::MacroCall) -> Option<FoundStatics> {
     let name = call.path()?.segment()?.name_ref()?;
     let name = name.text().to_string();
     let kind = match name.as_str() {
@@ -212,7 +215,7 @@ impl FoundStatics {
             return Vec::new();
         };
         if let StaticKind::Item = self.kind {
-            return vec![(before(&self.node), format!(" {attribute} "))];
+            return vec![(end_of_previous_token(&self.node), format!(" {attribute} "))];
         }
         // The macro's static is private to each cell; this one refers to that of the first.
         let module = format!("phalanx_statics_of_{first}");
@@ -240,15 +243,15 @@ impl FoundStatics {
 }
 
 /// The offset after the last token before an item, ignoring comments.
-fn before(item: &SyntaxNode) -> usize {
+fn end_of_previous_token(item: &SyntaxNode) -> usize {
     let start = usize::from(item.text_range().start());
     let first = item.first_token();
     let mut token = first.and_then(|first| first.prev_token());
-    while let Some(before) = token {
-        if before.kind() != SyntaxKind::WHITESPACE && before.kind() != SyntaxKind::COMMENT {
-            return usize::from(before.text_range().end());
+    while let Some(previous) = token {
+        if previous.kind() != SyntaxKind::WHITESPACE && previous.kind() != SyntaxKind::COMMENT {
+            return usize::from(previous.text_range().end());
         }
-        token = before.prev_token();
+        token = previous.prev_token();
     }
     start
 }
@@ -258,7 +261,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_static_is_exported_under_the_symbol_of_the_cell_that_defines_it() {
+    fn statics_are_exported_under_the_symbol_of_their_cell() {
         let cell = "static N: u8 = 1;\nmod m { pub static mut M: &str = \"\"; }";
         let statics = Statics::default().with(cell, "", 7);
         let generated = "use a::b;\n// why\nstatic N: u8 = 1;\nmod m { pub static mut M: &str = \"\"; }\n\
@@ -282,7 +285,7 @@ mod tests {
     }
 
     #[test]
-    fn what_macros_make_is_referred_to() {
+    fn statics_of_macros_are_exported_by_reference() {
         for (call, ty) in [
             (
                 "thread_local! { static T: Cell<i32> = Cell::new(1); }",

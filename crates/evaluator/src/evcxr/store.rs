@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn nothing_moves_but_the_module() {
+    fn only_the_module_is_replaced() {
         let before = "fn größe() {}\nmod evcxr_internal_runtime {\n// Copyright 2020 The Evcxr Authors.\n// And more.\nstruct Ä {\n}\n}\n\
                       #[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_1(\n}\n";
         let after = shared(before).unwrap();

@@ -2,8 +2,8 @@
 
 use super::cell_map::{CellMap, FILE, Position};
 use super::error_hints;
-use super::generated_crate::{depends_on, loaded};
-use super::spans::written;
+use super::generated_crate::{depends_on, loaded_variable};
+use super::spans::source_span;
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -34,10 +34,10 @@ pub(super) fn help(error: &Value, map: &CellMap<'_>) -> Vec<String> {
     });
     let mut help = Vec::new();
     for child in advising {
-        let said = child["message"]
+        let text = child["message"]
             .as_str()
             .map(|message| suggestion(message, child, map));
-        help.extend(said.filter(|said| !help.contains(said)));
+        help.extend(text.filter(|text| !help.contains(text)));
     }
     help
 }
@@ -75,9 +75,9 @@ fn suggestion(message: &str, child: &Value, map: &CellMap<'_>) -> String {
             }
         }
         [(first, _), rest @ ..] => {
-            let place = |span: &Value| (span["byte_start"].clone(), span["byte_end"].clone());
-            let is_there = |(span, _): &(&Value, _)| place(span) == place(first);
-            match rest.iter().filter(|part| is_there(part)).count() {
+            let byte_range = |span: &Value| (span["byte_start"].clone(), span["byte_end"].clone());
+            let is_alternative = |(span, _): &(&Value, _)| byte_range(span) == byte_range(first);
+            match rest.iter().filter(|part| is_alternative(part)).count() {
                 0 => Vec::new(),
                 same if same == rest.len() => parts.iter().map(|(_, text)| *text).collect(),
                 // Several alternatives with several parts each, which rustc does not assign to each
@@ -91,7 +91,7 @@ fn suggestion(message: &str, child: &Value, map: &CellMap<'_>) -> String {
         let texts = texts.map(|text| format!("`{}`", text.trim()));
         return format!("{message}: {}", texts.collect::<Vec<_>>().join(" or "));
     }
-    match (changed(&parts, map), parts.as_slice()) {
+    match (changed_lines(&parts, map), parts.as_slice()) {
         (Some(line), _) if !line.contains('\n') => format!("{message}: `{line}`"),
         (Some(lines), _) => format!("{message}:\n{lines}"),
         // A single part of a suggestion with several is useless.
@@ -110,8 +110,8 @@ fn is_in(message: &str, text: &str) -> bool {
 /// Adds rustc's labels at the spans of a message to the message.
 fn with_labels(message: &str, child: &Value) -> String {
     let spans = child["spans"].as_array().into_iter().flatten();
-    let elsewhere = spans.filter(|span| span["file_name"] != FILE && is_known(span));
-    let labels = elsewhere.filter_map(|span| span["label"].as_str());
+    let in_libraries = spans.filter(|span| span["file_name"] != FILE && is_known(span));
+    let labels = in_libraries.filter_map(|span| span["label"].as_str());
     let mut text = message.to_owned();
     for (number, label) in labels.take(MAX_LINES).enumerate() {
         let separator = if number == 0 { ":" } else { "" };
@@ -123,8 +123,8 @@ fn with_labels(message: &str, child: &Value) -> String {
 /// Returns false for a span in a crate that only the notebooks' own library depends on.
 fn is_known(span: &Value) -> bool {
     let package = span["file_name"].as_str().and_then(|file| {
-        let (_, of_host) = file.split_once("/registry/src/")?;
-        let (name, _) = of_host.split('/').nth(1)?.rsplit_once('-')?;
+        let (_, path) = file.split_once("/registry/src/")?;
+        let (name, _) = path.split('/').nth(1)?.rsplit_once('-')?;
         Some(name)
     });
     package.is_none_or(depends_on)
@@ -132,12 +132,12 @@ fn is_known(span: &Value) -> bool {
 
 /// The variable of an earlier cell that a suggestion would declare as mutable.
 fn immutable<'a>(span: &Value, text: &str, map: &'a CellMap<'_>) -> Option<&'a str> {
-    let (name, is_mutable) = loaded(map.line(written(span)?)?)?;
+    let (name, is_mutable) = loaded_variable(map.line(source_span(span)?)?)?;
     (!is_mutable && text.trim() == "mut").then_some(name)
 }
 
 /// The lines of the cell that a suggestion changes, after the change.
-fn changed(parts: &[(&Value, &str)], map: &CellMap<'_>) -> Option<String> {
+fn changed_lines(parts: &[(&Value, &str)], map: &CellMap<'_>) -> Option<String> {
     let edits = parts.iter().map(|&(span, text)| {
         let (from, to) = map.inside(span)?;
         Some(Edit { from, to, text })
@@ -221,16 +221,16 @@ mod tests {
         })
     }
 
-    fn said(message: &str, parts: &[Value]) -> String {
+    fn help_text(message: &str, parts: &[Value]) -> String {
         let error = json!({"children": [{"level": "help", "message": message, "spans": parts}]});
         let source = PreparedSource::unchanged(CELL);
         help(&error, &CellMap::of(&source, compiled())).remove(0)
     }
 
     #[test]
-    fn a_suggestion_is_the_line_that_it_makes() {
+    fn suggestions_show_the_changed_lines() {
         assert_eq!(
-            said("clone it", &[part(8, 14, 14, ".clone()")]),
+            help_text("clone it", &[part(8, 14, 14, ".clone()")]),
             "clone it: `let größe = vec![1]; let b = größe.clone();`"
         );
         let parts = [
@@ -240,29 +240,29 @@ mod tests {
             part(2, 19, 19, "'a "),
         ];
         assert_eq!(
-            said("name it", &parts),
+            help_text("name it", &parts),
             "name it:\nfn f<'a>(a: &'a str,\n     b: &'a str) -> &'a str {"
         );
-        assert_eq!(said("remove it", &[part(3, 5, 6, "")]), "remove it");
-        assert_eq!(said("it is", &[part(3, 5, 6, "b")]), "it is: `b`");
+        assert_eq!(help_text("remove it", &[part(3, 5, 6, "")]), "remove it");
+        assert_eq!(help_text("it is", &[part(3, 5, 6, "b")]), "it is: `b`");
     }
 
     #[test]
-    fn what_a_message_says_is_not_said_twice() {
+    fn text_in_the_message_is_not_repeated() {
         let part = |text| [part(8, 9, 14, text)];
         let message = "there is a method `push` with a similar name";
-        assert_eq!(said(message, &part("push")), message);
+        assert_eq!(help_text(message, &part("push")), message);
         assert_eq!(
-            said("import", &part("use a::B;\n\n")),
+            help_text("import", &part("use a::B;\n\n")),
             "import: `use a::B;`"
         );
     }
 
     #[test]
-    fn alternatives_are_told_apart_from_parts() {
+    fn alternatives_are_listed_and_parts_joined() {
         let parts = [part(1, 1, 1, "use a::B;\n"), part(1, 1, 1, "use c::B;\n")];
         assert_eq!(
-            said("import one", &parts),
+            help_text("import one", &parts),
             "import one: `use a::B;` or `use c::B;`"
         );
         let parts = [
@@ -271,26 +271,26 @@ mod tests {
             part(8, 9, 9, "<B as "),
             part(8, 14, 14, ">"),
         ];
-        assert_eq!(said("qualify it", &parts), "qualify it");
+        assert_eq!(help_text("qualify it", &parts), "qualify it");
     }
 
     #[test]
-    fn a_variable_of_an_earlier_cell_is_declared_anew() {
-        let told = said(
+    fn immutable_variables_of_earlier_cells_are_declared_again() {
+        let help = help_text(
             "consider changing this to be mutable",
             &[part(6, 5, 5, "mut ")],
         );
-        assert!(told.contains("`let mut alt = alt;`"), "{told}");
+        assert!(help.contains("`let mut alt = alt;`"), "{help}");
     }
 
     #[test]
-    fn types_that_rustc_points_to_are_listed() {
+    fn labels_of_library_spans_are_listed() {
         let spans = ["`i8` implements `Sum`", "`u8` implements `Sum`"];
         let spans = spans.map(|label| json!({"file_name": "/x.rs", "label": label}));
-        let said = said("the following other types implement trait `Sum<A>`", &spans);
+        let help = help_text("the following other types implement trait `Sum<A>`", &spans);
         let of_library = "/x/registry/src/host-1/unknown-crate-1.2.3/src/lib.rs";
         assert!(!is_known(&json!({"file_name": of_library})));
         assert!(is_known(&json!({"file_name": "/rustlib/src/rust/x.rs"})));
-        assert!(said.ends_with(":\n  `i8` implements `Sum`\n  `u8` implements `Sum`"));
+        assert!(help.ends_with(":\n  `i8` implements `Sum`\n  `u8` implements `Sum`"));
     }
 }

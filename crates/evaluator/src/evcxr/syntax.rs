@@ -8,7 +8,7 @@
 //! to evcxr.
 
 use super::generated_crate::build_folder;
-use super::{habits, source};
+use super::{conditions, habits, source};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
 use ra_ap_syntax::ast::{self, AstNode, HasName};
 use ra_ap_syntax::{Edition, NodeOrToken, SourceFile, SyntaxKind};
@@ -35,7 +35,7 @@ const LEXER: [&str; 8] = [
 const DEFINED_TWICE: [&str; 5] = ["E0428", "E0252", "E0254", "E0255", "E0260"];
 
 /// The parser's text for the end of that function, and its replacement for users.
-const OUR_BRACE: &str = "found `}`";
+const WRAPPER_BRACE: &str = "found `}`";
 const END_OF_CELL: &str = "found the end of the cell";
 
 /// rustc's message about that brace if another bracket has closed the function.
@@ -49,8 +49,25 @@ const OPEN: &str = "unclosed delimiter";
 const LEFT_OPEN: &str = "contains an unclosed delimiter";
 const NOT_CLOSED: &str = "this cell opens a bracket that it does not close";
 
+/// Returns a cell in the form in which it is compiled: terminated, without disabled code, and with
+/// a call of its `main`.
+///
+/// # Errors
+/// If the cell has errors that do not depend on other cells.
+pub(super) fn checked(cell: &str) -> Result<String, Failure> {
+    let cell = source::with_semicolon(cell);
+    if let Some(failure) = errors(&cell) {
+        return Err(failure);
+    }
+    let mut cell = conditions::resolved(&cell).into_owned();
+    if let Some(call) = source::call_of_main(&cell) {
+        cell.push_str(call);
+    }
+    Ok(cell)
+}
+
 /// Returns the errors of a cell that do not depend on other cells, if it has any.
-pub(super) fn errors(cell: &str) -> Option<Failure> {
+fn errors(cell: &str) -> Option<Failure> {
     let code = format!("{BEFORE}{cell}{AFTER}");
     let parsed = SourceFile::parse(&code, Edition::Edition2024);
     let codes: &[&str] = match parsed.errors().is_empty() {
@@ -58,7 +75,7 @@ pub(super) fn errors(cell: &str) -> Option<Failure> {
         true if defines_twice(cell) => &DEFINED_TWICE,
         true => return None,
     };
-    let mut diagnostics = diagnostics(&of_rustc(&code)?, cell, codes);
+    let mut diagnostics = diagnostics(&rustc_messages(&code)?, cell, codes);
     habits::explain(&mut diagnostics, cell);
     (!diagnostics.is_empty()).then_some(Failure::Compile { diagnostics })
 }
@@ -104,7 +121,7 @@ fn imported(tree: &ast::UseTree) -> Option<String> {
 }
 
 /// rustc's messages about a crate, as lines of JSON; `None` if it cannot be run.
-fn of_rustc(code: &str) -> Option<String> {
+fn rustc_messages(code: &str) -> Option<String> {
     let mut rustc = Command::new("rustc")
         .args(["--edition=2024", "--crate-type=lib", "--error-format=json"])
         .args([
@@ -130,21 +147,26 @@ fn diagnostics(messages: &str, cell: &str, codes: &[&str]) -> Vec<Diagnostic> {
     let messages = messages
         .lines()
         .filter_map(|line| serde_json::from_str(line).ok());
-    let mut found: Vec<Diagnostic> = messages
+    let mut diagnostics: Vec<Diagnostic> = messages
         .filter_map(|message| diagnostic(&message, cell, codes))
         .collect();
     // If the brace after the cell closes a bracket of the cell, the unclosed one is the brace
     // before the cell.
-    let is_told = found.iter().any(|told| told.message == NOT_CLOSED);
-    let is_ours = |told: &Diagnostic| told.message.contains(LEFT_OPEN);
-    if is_told {
-        found.retain(|told| !is_ours(told));
+    let is_reported = diagnostics
+        .iter()
+        .any(|diagnostic| diagnostic.message == NOT_CLOSED);
+    let is_about_wrapper = |diagnostic: &Diagnostic| diagnostic.message.contains(LEFT_OPEN);
+    if is_reported {
+        diagnostics.retain(|diagnostic| !is_about_wrapper(diagnostic));
     }
-    for told in found.iter_mut().filter(|told| is_ours(told)) {
+    for diagnostic in diagnostics
+        .iter_mut()
+        .filter(|diagnostic| is_about_wrapper(diagnostic))
+    {
         if let Some(at) = unclosed(cell) {
             let (line, column) = source::position(&cell[..at]);
-            told.message = NOT_CLOSED.to_owned();
-            told.spans = vec![DiagnosticSpan {
+            diagnostic.message = NOT_CLOSED.to_owned();
+            diagnostic.spans = vec![DiagnosticSpan {
                 start_line: line,
                 start_column: column,
                 end_line: line,
@@ -154,7 +176,7 @@ fn diagnostics(messages: &str, cell: &str, codes: &[&str]) -> Vec<Diagnostic> {
             }];
         }
     }
-    found
+    diagnostics
 }
 
 /// The offset of the last bracket of a cell that is unclosed or mismatched.
@@ -190,21 +212,21 @@ fn unclosed(cell: &str) -> Option<usize> {
 fn diagnostic(message: &Value, cell: &str, codes: &[&str]) -> Option<Diagnostic> {
     let code = message["code"]["code"].as_str();
     let spans = message["spans"].as_array()?;
-    let is_meant = code.map_or(codes == LEXER, |code| codes.contains(&code));
-    if message["level"] != "error" || !is_meant || spans.is_empty() {
+    let is_relevant = code.map_or(codes == LEXER, |code| codes.contains(&code));
+    if message["level"] != "error" || !is_relevant || spans.is_empty() {
         return None;
     }
     let last = cell.lines().count().max(1);
-    let is_behind = |span: &Value| line(&span["line_start"]) > last;
+    let is_after_cell = |span: &Value| line(&span["line_start"]) > last;
     let is_inside = |span: &&Value| (1..=last).contains(&line(&span["line_start"]));
     let text = message["message"].as_str()?;
     let is_open = text.contains(UNCLOSED)
         && !text.starts_with(CLOSED)
         && spans.iter().any(|span| is_inside(&span));
-    let text = match spans.iter().any(is_behind) {
+    let text = match spans.iter().any(is_after_cell) {
         true if text.starts_with(CLOSED) => NOT_OPENED.to_owned(),
         true if is_open => NOT_CLOSED.to_owned(),
-        true => text.replace(OUR_BRACE, END_OF_CELL),
+        true => text.replace(WRAPPER_BRACE, END_OF_CELL),
         false => text.to_owned(),
     };
     let children = message["children"].as_array().into_iter().flatten();
@@ -216,7 +238,7 @@ fn diagnostic(message: &Value, cell: &str, codes: &[&str]) -> Option<Diagnostic>
         let is_around = is_open && !is_inside(span) || has_inside && is_before(span);
         !is_around
     });
-    let mut spans: Vec<_> = spans.map(|span| place(span, cell)).collect();
+    let mut spans: Vec<_> = spans.map(|span| cell_span(span, cell)).collect();
     if is_open {
         for span in &mut spans {
             span.label.truncate(span.label.trim_end_matches('.').len());
@@ -237,20 +259,21 @@ fn diagnostic(message: &Value, cell: &str, codes: &[&str]) -> Option<Diagnostic>
 }
 
 /// A span in the cell; text after the cell is mapped to its end.
-fn place(span: &Value, cell: &str) -> DiagnosticSpan {
+fn cell_span(span: &Value, cell: &str) -> DiagnosticSpan {
     let last = cell.lines().count().max(1);
     let width = |line: usize| {
         let text = cell.lines().nth(line.saturating_sub(1)).unwrap_or_default();
         text.trim_end().chars().count()
     };
     let column = |column: &Value| usize::try_from(column.as_u64().unwrap_or(1)).unwrap_or(1);
-    let at = |found: usize, column: usize| match found {
+    let position = |line: usize, column: usize| match line {
         0 => (1, 1),
-        found if found > last => (last, width(last) + 1),
-        found => (found, column),
+        line if line > last => (last, width(last) + 1),
+        line => (line, column),
     };
-    let (start_line, start_column) = at(line(&span["line_start"]), column(&span["column_start"]));
-    let (end_line, end_column) = at(line(&span["line_end"]), column(&span["column_end"]));
+    let (start_line, start_column) =
+        position(line(&span["line_start"]), column(&span["column_start"]));
+    let (end_line, end_column) = position(line(&span["line_end"]), column(&span["column_end"]));
     DiagnosticSpan {
         start_line,
         start_column,
@@ -273,7 +296,7 @@ fn line(line: &Value) -> usize {
 mod tests {
     use super::*;
 
-    fn told(cell: &str) -> Vec<(String, usize, usize)> {
+    fn errors_of(cell: &str) -> Vec<(String, usize, usize)> {
         // Not /dev/null, which rustc would replace if permitted.
         let folder = tempfile::tempdir().unwrap();
         let output = Command::new("rustc")
@@ -296,16 +319,16 @@ mod tests {
         } else {
             &LEXER
         };
-        let found = diagnostics(&messages, cell, codes).into_iter();
-        let place = |found: Diagnostic| {
-            let span = &found.spans[0];
-            (found.message, span.start_line, span.start_column)
+        let diagnostics = diagnostics(&messages, cell, codes).into_iter();
+        let position = |diagnostic: Diagnostic| {
+            let span = &diagnostic.spans[0];
+            (diagnostic.message, span.start_line, span.start_column)
         };
-        found.map(place).collect()
+        diagnostics.map(position).collect()
     }
 
     #[test]
-    fn syntax_errors_are_told_where_they_are() {
+    fn syntax_errors_have_positions_in_the_cell() {
         for (cell, message, line, column) in [
             ("let = ;", "expected pattern, found `=`", 1, 5),
             (
@@ -338,20 +361,20 @@ mod tests {
             ),
         ] {
             let expected = [(message.to_owned(), line, column)];
-            assert_eq!(told(cell), expected, "{cell}");
+            assert_eq!(errors_of(cell), expected, "{cell}");
         }
     }
 
     #[test]
-    fn a_name_that_one_cell_defines_twice_is_told() {
+    fn names_defined_twice_in_a_cell_are_reported() {
         let defined = |name: &str| format!("the name `{name}` is defined multiple times");
         for (cell, name, line) in [
             ("struct S;\nenum S { A }", "S", 2),
             ("use std::cmp::max;\nfn max() {}", "max", 2),
             ("use std::{cmp::max,\n mem::swap as max};", "max", 2),
         ] {
-            assert_eq!(told(cell)[0].0, defined(name), "{cell}");
-            assert_eq!(told(cell)[0].1, line, "{cell}");
+            assert_eq!(errors_of(cell)[0].0, defined(name), "{cell}");
+            assert_eq!(errors_of(cell)[0].1, line, "{cell}");
         }
         for cell in [
             "fn S() {} mod S {}",
@@ -360,14 +383,14 @@ mod tests {
             "use std::fmt::{self, Debug as _, Display as _}; mod m { fn fmt() {} }",
             "struct S { a: u8 }\nimpl S { fn a() {} }\nfn a() {}",
         ] {
-            assert_eq!(told(cell), [], "{cell}");
+            assert_eq!(errors_of(cell), [], "{cell}");
         }
     }
 
     #[test]
-    fn what_is_no_syntax_error_is_evcxrs_business() {
+    fn other_errors_are_left_to_evcxr() {
         for cell in ["undefined()", "f().await", "let a: u8 = \"\";"] {
-            assert_eq!(told(cell), [], "{cell}");
+            assert_eq!(errors_of(cell), [], "{cell}");
         }
         assert_eq!(errors("let größe = vec![1]; größe.len()"), None);
     }

@@ -42,21 +42,21 @@ impl Types {
             interrupt: interrupt.clone(),
             dependencies: Some(Vec::new()),
         };
-        types.follow();
+        types.update();
         types
     }
 
     /// The types of the variables that a cell declares, in a namespace of this shape without the
     /// variables in `dropped`. A cell whose types are all written, or evident from its values, does
     /// not wait.
-    pub(super) fn of(
+    pub(super) fn resolve(
         &mut self,
         source: &str,
         shape: &NamespaceShape,
         dropped: &[String],
     ) -> Vec<VariableType> {
-        let wanted = untyped(source);
-        let evident = wanted.iter().map(|variable| {
+        let unannotated = untyped(source);
+        let evident = unannotated.iter().map(|variable| {
             let ty = InferredType::Known(variable.evident.clone()?);
             Some(VariableType {
                 name: variable.name.clone(),
@@ -71,7 +71,7 @@ impl Types {
         let cell = AnalyzedCell {
             items: vec![shape.items().to_owned()],
             variables: variables
-                .filter(|(name, _)| !dropped.iter().any(|gone| gone == name))
+                .filter(|(name, _)| !dropped.iter().any(|dropped| dropped == name))
                 .map(|(name, ty)| (name.to_owned(), ty.to_owned()))
                 .collect(),
             source: source.to_owned(),
@@ -88,27 +88,27 @@ impl Types {
             }
         };
         let analyzed = ask(PATIENCE);
-        let unknown = unknown(&wanted, analyzed.as_deref().unwrap_or_default());
+        let unknown = unknown(&unannotated, analyzed.as_deref().unwrap_or_default());
         if unknown.is_empty() || interrupt.interrupted() {
             return analyzed.unwrap_or_default();
         }
-        let mut types = inferred(&cell, &wanted, analyzed.as_deref().unwrap_or_default());
+        let mut types = inferred(&cell, &unannotated, analyzed.as_deref().unwrap_or_default());
         if analyzed.is_none()
-            && !self::unknown(&wanted, &types).is_empty()
+            && !self::unknown(&unannotated, &types).is_empty()
             && let Some(analyzed) = ask(LONG_PATIENCE)
         {
-            types = inferred(&cell, &wanted, &complete(types, analyzed));
+            types = inferred(&cell, &unannotated, &complete(types, analyzed));
         }
         types
     }
 
     /// Marks the files of dependencies as changed, which is possible when one is added again.
-    pub(super) fn look_again(&mut self) {
+    pub(super) fn invalidate(&mut self) {
         self.dependencies = None;
     }
 
     /// Makes the analysis process load the current dependencies of evcxr's crate, unless it has.
-    pub(super) fn follow(&mut self) {
+    pub(super) fn update(&mut self) {
         let (Some(client), Some(folder)) = (&mut self.client, build_folder()) else {
             return;
         };
@@ -118,8 +118,11 @@ impl Types {
         if self.dependencies.as_ref() == Some(&dependencies) {
             return;
         }
-        let again = self.dependencies.is_none();
-        if client.notify(&AnalysisRequest::Load { folder, again }) {
+        let is_reload = self.dependencies.is_none();
+        if client.notify(&AnalysisRequest::Load {
+            folder,
+            again: is_reload,
+        }) {
             self.dependencies = Some(dependencies);
         }
     }
@@ -160,19 +163,19 @@ fn inferred(
         return types.to_vec();
     }
     let with_types = || {
-        let with = TypedCell::new(&cell.source, types);
-        let is_asked = |variable: &UntypedVariable| {
-            let offset = with.offset(variable.offset);
-            unknown.iter().any(|asked| asked.offset == offset)
+        let typed = TypedCell::new(&cell.source, types);
+        let is_unknown = |variable: &UntypedVariable| {
+            let offset = typed.offset(variable.offset);
+            unknown.iter().any(|variable| variable.offset == offset)
         };
-        let asked = untyped(&with.source).into_iter().filter(is_asked);
+        let variables = untyped(&typed.source).into_iter().filter(is_unknown);
         let cell = AnalyzedCell {
-            source: with.source.clone(),
+            source: typed.source.clone(),
             ..cell.clone()
         };
-        let found = inference::infer(&cell, &asked.collect::<Vec<_>>())?.into_iter();
+        let found = inference::infer(&cell, &variables.collect::<Vec<_>>())?.into_iter();
         let found = found.map(|ty| VariableType {
-            offset: with.offset(ty.offset),
+            offset: typed.offset(ty.offset),
             ..ty
         });
         Some(found.collect::<Vec<_>>())
@@ -222,7 +225,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_types_of_an_earlier_compile_are_those_of_the_variables_that_were_kept() {
+    fn types_of_an_earlier_compile_apply_to_kept_variables() {
         let source = "let x = 1;\nlet x = name.len();\nlet (y, z) = pair;\nlet w: u8 = 1;";
         let variable = |name: &str, ty: &str| (name.to_owned(), ty.to_owned());
         let left = vec![
@@ -233,13 +236,13 @@ mod tests {
         ];
         let declared = declared(source, &left);
         assert_eq!(declared, left[1..3]);
-        let mut told = known(source, &declared);
-        told.sort_by_key(|variable| variable.offset);
-        let told: Vec<_> = told.into_iter().map(|variable| variable.ty).collect();
+        let mut types = known(source, &declared);
+        types.sort_by_key(|variable| variable.offset);
+        let types: Vec<_> = types.into_iter().map(|variable| variable.ty).collect();
         let known = |ty: &str| InferredType::Known(ty.to_owned());
         let unknown = InferredType::Unknown;
         assert_eq!(
-            told,
+            types,
             [
                 unknown.clone(),
                 known("usize"),

@@ -9,11 +9,11 @@ const CALL: &str = "phalanx::__cell::run_tests(";
 
 /// Attributes of tests, because of which rustc omits them from ordinary crates; without white
 /// space.
-const TESTING: [&str; 4] = ["#[test]", "#[cfg(test)]", "#[ignore", "#[should_panic"];
+const TEST_ATTRIBUTES: [&str; 4] = ["#[test]", "#[cfg(test)]", "#[ignore", "#[should_panic"];
 
 /// Returns a crate's source in which tests are functions callable from the root, if its cell calls
 /// them; `None` otherwise. The number of lines does not change.
-pub(super) fn called(source: &str) -> Option<String> {
+pub(super) fn with_callable_tests(source: &str) -> Option<String> {
     if !source.contains(CALL) {
         return None;
     }
@@ -23,7 +23,10 @@ pub(super) fn called(source: &str) -> Option<String> {
         if let Some(attribute) = ast::Attr::cast(node.clone()) {
             let text = attribute.syntax().text().to_string();
             let words: String = text.split_whitespace().collect();
-            if TESTING.iter().any(|testing| words.starts_with(testing)) {
+            if TEST_ATTRIBUTES
+                .iter()
+                .any(|attribute| words.starts_with(attribute))
+            {
                 let blank = |c: char| if c == '\n' { '\n' } else { ' ' };
                 edits.push((range(&node), text.chars().map(blank).collect()));
             }
@@ -67,11 +70,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tests_are_functions_while_they_are_called() {
+    fn called_tests_are_public_functions() {
         let items = "#[test] fn a() {}\n#[cfg(test)]\nmod m { #[ test ] #[should_panic(expected = \"ä\")] #[inline] fn b() {}\n pub fn c() {} fn d() {} }\n";
-        assert_eq!(called(items), None);
+        assert_eq!(with_callable_tests(items), None);
         let source = format!("{items}{CALL}&[]);");
-        let text = called(&source).unwrap();
+        let text = with_callable_tests(&source).unwrap();
         assert_eq!(text.lines().count(), source.lines().count());
         assert_eq!(text.matches("#[").count(), 1, "{text}");
         for made in [

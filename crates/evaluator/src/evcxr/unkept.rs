@@ -21,11 +21,11 @@ const RECORD: &str = "target/phalanx-unkept.json";
 /// The beginning of a statement that puts a variable into the store.
 const PUT: &str = "evcxr_variable_store.put_variable::<";
 
-/// rustc's labels at the place that requires a borrow to last: the variable that borrows.
-const BORROWING: [&str; 3] = ["borrow later", "requires that", "borrow might be used"];
+/// rustc's labels at the span that requires a borrow to last: the variable that borrows.
+const BORROWING_LABELS: [&str; 3] = ["borrow later", "requires that", "borrow might be used"];
 
-/// rustc's label at the place where a variable that borrows is dropped, around its name.
-const ENDED: (&str, &str) = ("borrow might be used here, when `", "` is dropped");
+/// rustc's label at the span where a variable that borrows is dropped, around its name.
+const DROPPED_LABEL: (&str, &str) = ("borrow might be used here, when `", "` is dropped");
 
 /// The variables that a cell does not store.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -110,7 +110,7 @@ impl UnkeptVariables {
     }
 
     /// Adds the variables in rustc's errors; returns true if any of them is new.
-    pub(super) fn learn(&mut self, messages: &[u8]) -> bool {
+    pub(super) fn add_errors(&mut self, messages: &[u8]) -> bool {
         let messages = String::from_utf8_lossy(messages);
         let count = |unkept: &Self| {
             let lenders = unkept.guards.values().map(BTreeSet::len);
@@ -129,11 +129,11 @@ impl UnkeptVariables {
 
     fn add(&mut self, error: &Value) {
         let spans = error["spans"].as_array().into_iter().flatten();
-        let puts = spans.filter_map(|span| Some((span, variable(span)?)));
+        let puts = spans.filter_map(|span| Some((span, stored_variable(span)?)));
         let puts: Vec<_> = puts.collect();
         let is_borrowing = |span: &Value| {
             let label = span["label"].as_str().unwrap_or_default();
-            BORROWING.iter().any(|words| label.contains(words))
+            BORROWING_LABELS.iter().any(|words| label.contains(words))
         };
         let borrowing = puts.iter().filter(|(span, _)| is_borrowing(span));
         let borrowing: Vec<_> = borrowing.map(|(_, name)| name.clone()).collect();
@@ -141,8 +141,8 @@ impl UnkeptVariables {
         let primary = primary.map(|(_, name)| name.clone());
         let mut guards = error["spans"].as_array().into_iter().flatten();
         let guard = guards.find_map(|span| {
-            let (_, rest) = span["label"].as_str()?.split_once(ENDED.0)?;
-            Some(rest.split_once(ENDED.1)?.0)
+            let (_, rest) = span["label"].as_str()?.split_once(DROPPED_LABEL.0)?;
+            Some(rest.split_once(DROPPED_LABEL.1)?.0)
         });
         match error["code"]["code"].as_str() {
             Some("E0382") => self.moved.extend(primary),
@@ -171,7 +171,7 @@ impl UnkeptVariables {
 }
 
 /// The variable that the statement at a span puts into the store.
-pub(super) fn variable(span: &Value) -> Option<String> {
+pub(super) fn stored_variable(span: &Value) -> Option<String> {
     if span["file_name"] != SOURCE {
         return None;
     }
@@ -201,15 +201,15 @@ mod tests {
         })
     }
 
-    fn learnt(code: &str, spans: Value) -> UnkeptVariables {
+    fn unkept(code: &str, spans: Value) -> UnkeptVariables {
         let message = json!({"level": "error", "code": {"code": code}, "spans": spans});
         let mut unkept = UnkeptVariables::default();
-        unkept.learn(message.to_string().as_bytes());
+        unkept.add_errors(message.to_string().as_bytes());
         unkept
     }
 
     #[test]
-    fn the_variable_that_borrows_is_the_one_that_is_left_out() {
+    fn borrowing_variables_are_not_stored() {
         for spans in [
             json!([
                 span(PUT_TEXT, true, "move out of `text` occurs here"),
@@ -224,7 +224,7 @@ mod tests {
                 ),
             ]),
         ] {
-            let unkept = learnt("E0505", spans);
+            let unkept = unkept("E0505", spans);
             let names: Vec<_> = unkept.names().collect();
             assert_eq!(names, ["words"]);
             let source = format!("a\n  {PUT_TEXT}\n{PUT_WORDS} }}\n");
@@ -235,9 +235,9 @@ mod tests {
     }
 
     #[test]
-    fn a_guard_ends_before_what_it_borrows_from_is_stored() {
+    fn guards_are_dropped_before_their_lenders_are_stored() {
         let ended = "borrow might be used here, when `wörter` is dropped and runs the destructor for type `Ref<'_, u8>`";
-        let unkept = learnt(
+        let unkept = unkept(
             "E0505",
             json!([
                 span(PUT_TEXT, true, "move out of `text` occurs here"),
@@ -252,16 +252,16 @@ mod tests {
     }
 
     #[test]
-    fn what_was_moved_is_told_from_what_cannot_be_kept() {
-        let moved = learnt(
+    fn moved_variables_are_not_errors() {
+        let moved = unkept(
             "E0382",
             json!([span(PUT_TEXT, true, "value used here after move")]),
         );
         assert_eq!(moved.moved, BTreeSet::from(["text".to_owned()]));
         assert!(moved.variables().is_empty());
-        let elsewhere = learnt("E0382", json!([span("f(text);", true, "")]));
+        let elsewhere = unkept("E0382", json!([span("f(text);", true, "")]));
         assert_eq!(elsewhere, UnkeptVariables::default());
-        let of_others = learnt(
+        let from_other_statement = unkept(
             "E0505",
             json!([
                 span(PUT_TEXT, true, "move out of `text` occurs here"),
@@ -272,13 +272,13 @@ mod tests {
                 ),
             ]),
         );
-        assert_eq!(of_others, UnkeptVariables::default());
-        let of_types = learnt("E0308", json!([span(PUT_TEXT, true, "")]));
-        assert_eq!(of_types, UnkeptVariables::default());
+        assert_eq!(from_other_statement, UnkeptVariables::default());
+        let type_error = unkept("E0308", json!([span(PUT_TEXT, true, "")]));
+        assert_eq!(type_error, UnkeptVariables::default());
     }
 
     #[test]
-    fn a_statement_of_several_lines_is_left_out_as_a_whole() {
+    fn statements_of_several_lines_are_removed_completely() {
         let unkept = UnkeptVariables::known(&[UnkeptVariable {
             name: "größe".to_owned(),
             reason: UnkeptReason::Closure,

@@ -53,25 +53,25 @@ pub(super) struct TypeAnnotation {
 
 /// The variables at a cell's top level without type annotations.
 pub(super) fn untyped(source: &str) -> Vec<UntypedVariable> {
-    let (lets, place) = lets(source);
-    let mut found = Vec::new();
+    let (lets, cell_offset) = lets(source);
+    let mut variables = Vec::new();
     for statement in lets {
         let Some(pattern) = statement.pat() else {
             continue;
         };
         let is_whole = matches!(pattern, ast::Pat::IdentPat(_));
-        let is_said = statement
+        let is_annotated = statement
             .ty()
             .is_some_and(|ty| is_whole && is_complete(ty.syntax()));
         // Without an end it does not compile anyway.
-        if is_said || statement.semicolon_token().is_none() {
+        if is_annotated || statement.semicolon_token().is_none() {
             continue;
         }
         let range = range_of(&statement);
-        let (Some(start), Some(end)) = (place(range.start), place(range.end)) else {
+        let (Some(start), Some(end)) = (cell_offset(range.start), cell_offset(range.end)) else {
             continue;
         };
-        let behind = usize::from(pattern.syntax().text_range().end());
+        let pattern_end = usize::from(pattern.syntax().text_range().end());
         let is_plain = is_whole && statement.ty().is_none();
         let value = statement.initializer().filter(|_| is_plain);
         let nodes = pattern.syntax().descendants();
@@ -83,21 +83,21 @@ pub(super) fn untyped(source: &str) -> Vec<UntypedVariable> {
                 let is_free = || source.matches(text.as_str()).count() == 1;
                 evident(value, is_free)
             });
-            let offset = place(usize::from(name.syntax().text_range().start()));
+            let offset = cell_offset(usize::from(name.syntax().text_range().start()));
             if let Some(offset) = offset {
-                found.push(UntypedVariable {
+                variables.push(UntypedVariable {
                     name: text,
                     offset,
                     evident,
                     is_mutable: binding.mut_token().is_some(),
                     statement: start..end,
                     has_value: statement.initializer().is_some(),
-                    pattern: place(behind).filter(|_| is_plain),
+                    pattern: cell_offset(pattern_end).filter(|_| is_plain),
                 });
             }
         }
     }
-    found
+    variables
 }
 
 /// A cell with known types of its variables added, and the mapping to its original offsets.
@@ -113,7 +113,7 @@ impl TypedCell {
         let mut text = String::with_capacity(source.len());
         let (mut inserted, mut done) = (Vec::new(), 0);
         for variable in untyped(source) {
-            if let (Some(at), Ok(ty)) = (variable.pattern, written(&variable, types)) {
+            if let (Some(at), Ok(ty)) = (variable.pattern, source_type(&variable, types)) {
                 text.push_str(&source[done..at]);
                 let start = text.len();
                 text.push_str(": ");
@@ -130,9 +130,9 @@ impl TypedCell {
     }
 
     /// The offset in the cell of a position outside of the added types.
-    pub(super) fn offset(&self, place: usize) -> usize {
-        let before = self.inserted.iter().filter(|range| range.end <= place);
-        place - before.map(ExactSizeIterator::len).sum::<usize>()
+    pub(super) fn offset(&self, offset: usize) -> usize {
+        let before = self.inserted.iter().filter(|range| range.end <= offset);
+        offset - before.map(ExactSizeIterator::len).sum::<usize>()
     }
 }
 
@@ -164,7 +164,7 @@ pub(super) fn additions(
         }
         let known = |variable: &UntypedVariable| match disputed.contains(&variable.name) {
             true => Err(UnkeptReason::Unknown),
-            false => written(variable, types),
+            false => source_type(variable, types),
         };
         if let [only] = declared.as_slice()
             && let Some(offset) = only.pattern
@@ -211,7 +211,7 @@ pub(super) fn additions(
 }
 
 /// The type of a variable in a form that can be written in a `let`.
-fn written(variable: &UntypedVariable, types: &[VariableType]) -> Result<String, UnkeptReason> {
+fn source_type(variable: &UntypedVariable, types: &[VariableType]) -> Result<String, UnkeptReason> {
     let known = types.iter().find(|known| known.offset == variable.offset);
     match known.map(|known| &known.ty) {
         Some(InferredType::Known(ty)) if is_writable(ty) => Ok(ty.clone()),
@@ -276,7 +276,7 @@ mod tests {
     use super::*;
 
     /// A cell with types added, the type of each variable being its name in capitals.
-    fn written(source: &str) -> String {
+    fn with_types(source: &str) -> String {
         let types: Vec<VariableType> = untyped(source)
             .into_iter()
             .map(|variable| VariableType {
@@ -285,15 +285,15 @@ mod tests {
                 offset: variable.offset,
             })
             .collect();
-        let surroundings = super::super::source::CellSetting {
+        let setting = super::super::source::CellSetting {
             types: &types,
             ..Default::default()
         };
-        super::super::source::PreparedSource::typed(source, &surroundings).text
+        super::super::source::PreparedSource::typed(source, &setting).text
     }
 
     #[test]
-    fn types_are_written_where_evcxr_reads_them() {
+    fn types_are_added_in_the_form_evcxr_reads() {
         for (source, typed) in [
             ("let a = f();", "let a: A = f();"),
             ("let mut ü = f(); ü", "let mut ü: Ü = f(); ü"),
@@ -321,12 +321,12 @@ mod tests {
             ("let a = f()", "let a = f()"),
         ] {
             let typed = typed.replace("HIDDEN { ", OPEN);
-            assert_eq!(written(source), typed);
+            assert_eq!(with_types(source), typed);
         }
     }
 
     #[test]
-    fn a_literal_says_its_type() {
+    fn literals_have_evident_types() {
         let evident = |source: &str| untyped(source).remove(0).evident;
         for (source, ty) in [
             ("let a = 1;", "i32"),
@@ -348,23 +348,23 @@ mod tests {
     }
 
     #[test]
-    fn types_that_are_known_help_to_find_the_others() {
+    fn typed_cell_maps_offsets_back() {
         let source = "let größe = 2.0; let n = größe.powi(2); let (a, b) = f(n); let m = g();";
         let known = |name: &str, ty: &str| VariableType {
             name: name.to_owned(),
             offset: source.find(name).unwrap(),
             ty: InferredType::Known(ty.to_owned()),
         };
-        let with = TypedCell::new(source, &[known("größe", "f64"), known("m", "!")]);
-        assert_eq!(with.source, source.replacen("größe", "größe: f64", 1));
-        for variable in untyped(&with.source) {
-            let at = with.offset(variable.offset);
+        let cell = TypedCell::new(source, &[known("größe", "f64"), known("m", "!")]);
+        assert_eq!(cell.source, source.replacen("größe", "größe: f64", 1));
+        for variable in untyped(&cell.source) {
+            let at = cell.offset(variable.offset);
             assert!(source[at..].starts_with(&variable.name), "{variable:?}");
         }
     }
 
     #[test]
-    fn what_cannot_be_written_is_not_kept() {
+    fn variables_with_unnameable_types_are_not_kept() {
         let source = "let a = f(); let b = g(); let c = h(); let (d, e) = i();";
         let types: Vec<VariableType> = [
             InferredType::Known("impl Fn() -> u8".to_owned()),

@@ -28,7 +28,7 @@ pub(super) fn moved(
     after: &VariableTypes,
     outcome: Option<&Outcome>,
 ) -> Vec<String> {
-    let ran = matches!(
+    let has_run = matches!(
         outcome,
         Some(
             Outcome::Completed | Outcome::Panicked(_) | Outcome::Errored { .. } | Outcome::Returned
@@ -36,7 +36,9 @@ pub(super) fn moved(
     );
     let names = before.iter().map(|(name, _)| name);
     names
-        .filter(|name| ran && !is_hidden(name) && !after.iter().any(|(left, _)| left == *name))
+        .filter(|name| {
+            has_run && !is_hidden(name) && !after.iter().any(|(remaining, _)| remaining == *name)
+        })
         .cloned()
         .collect()
 }
@@ -46,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_died_was_not_moved() {
+    fn variables_lost_with_the_runtime_are_not_moved() {
         let variables = |names: &[&str]| {
             let names = names.iter().map(|name| (*name, "u8"));
             shown(&all(names.chain([("phalanx_cell_x", "u8")])))

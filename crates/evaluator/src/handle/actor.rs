@@ -17,14 +17,14 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 
 /// The number of output lines kept in case the process exits.
-const LAST_WORDS: usize = 20;
+const MAX_LAST_WORDS: usize = 20;
 
 /// The time an evaluator has to respond after an interrupt: one that is stopped, or busy with a
 /// step that cannot be interrupted, is killed then. Its successor restores its state.
 const INTERRUPT_LIMIT: Duration = Duration::from_secs(10);
 
 enum Event {
-    Order(Option<HandleRequest>),
+    Request(Option<HandleRequest>),
     Connected(io::Result<UnixStream>),
     Bytes(io::Result<usize>),
     Line(Option<String>),
@@ -52,7 +52,7 @@ pub(super) async fn run(
     _folders: (TemporaryFolder, Option<BuildFolder>),
     listener: UnixListener,
     mut child: Child,
-    mut orders: mpsc::UnboundedReceiver<HandleRequest>,
+    mut requests: mpsc::UnboundedReceiver<HandleRequest>,
     notices: mpsc::UnboundedSender<EvaluatorNotice>,
 ) {
     let lines = child
@@ -73,13 +73,13 @@ pub(super) async fn run(
         deadline: None,
     };
     loop {
-        match actor.next(&mut orders).await {
-            Event::Order(None) => {
+        match actor.next(&mut requests).await {
+            Event::Request(None) => {
                 kill(pid);
                 let _ = actor.child.wait().await;
                 return;
             }
-            Event::Order(Some(HandleRequest::Kill)) | Event::Overdue => kill(pid),
+            Event::Request(Some(HandleRequest::Kill)) | Event::Overdue => kill(pid),
             Event::Gone(status) => {
                 kill(pid);
                 actor.read_rest().await;
@@ -107,7 +107,7 @@ fn kill(pid: Option<u32>) {
 }
 
 impl Actor {
-    async fn next(&mut self, orders: &mut mpsc::UnboundedReceiver<HandleRequest>) -> Event {
+    async fn next(&mut self, requests: &mut mpsc::UnboundedReceiver<HandleRequest>) -> Event {
         let connected = self.socket.is_some();
         let deadline = self.deadline;
         let overdue = async {
@@ -129,7 +129,7 @@ impl Actor {
             }
         };
         tokio::select! {
-            order = orders.recv() => Event::Order(order),
+            request = requests.recv() => Event::Request(request),
             accepted = self.listener.accept(), if !connected => Event::Connected(accepted.map(|(stream, _)| stream)),
             read = reading => Event::Bytes(read),
             line = line => Event::Line(line),
@@ -143,7 +143,7 @@ impl Actor {
 
     async fn handle(&mut self, event: Event) -> io::Result<()> {
         match event {
-            Event::Order(Some(HandleRequest::Request(request))) => {
+            Event::Request(Some(HandleRequest::Request(request))) => {
                 if matches!(request, EvaluatorRequest::Interrupt) {
                     let limit = Instant::now() + INTERRUPT_LIMIT;
                     self.deadline.get_or_insert(limit);
@@ -175,14 +175,14 @@ impl Actor {
                 }
             }
             Event::Line(Some(line)) => {
-                if self.last_words.len() == LAST_WORDS {
+                if self.last_words.len() == MAX_LAST_WORDS {
                     self.last_words.pop_front();
                 }
                 self.last_words.push_back(line.clone());
                 self.notify(EvaluatorNotice::Progress(line));
             }
             Event::Line(None) => self.lines = None,
-            Event::Order(_) | Event::Overdue | Event::Gone(_) => {}
+            Event::Request(_) | Event::Overdue | Event::Gone(_) => {}
         }
         Ok(())
     }
@@ -214,7 +214,7 @@ impl Actor {
                 self.last_words.push_back(line);
             }
         }
-        let skip = self.last_words.len().saturating_sub(LAST_WORDS);
+        let skip = self.last_words.len().saturating_sub(MAX_LAST_WORDS);
         let last_words = self.last_words.iter().skip(skip).map(String::as_str);
         let last_words = without_backtrace(last_words);
         self.notify(EvaluatorNotice::Exited {
@@ -232,8 +232,9 @@ impl Actor {
 /// The last lines of a process without those after a panic's message: the backtrace, and evcxr's
 /// notes for its authors.
 fn without_backtrace<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
-    let is_behind = |line: &&str| line.starts_with("stack backtrace:") || line.starts_with("=====");
-    lines.take_while(|line| !is_behind(line)).collect()
+    let is_internal =
+        |line: &&str| line.starts_with("stack backtrace:") || line.starts_with("=====");
+    lines.take_while(|line| !is_internal(line)).collect()
 }
 
 async fn write_request(write: &mut OwnedWriteHalf, request: &EvaluatorRequest) -> io::Result<()> {
@@ -246,7 +247,7 @@ mod tests {
     use super::without_backtrace;
 
     #[test]
-    fn a_panic_is_told_without_its_backtrace() {
+    fn backtrace_is_removed_from_a_panics_message() {
         let lines = [
             "thread 'main' panicked at src/x.rs:1:2:",
             "index out of bounds",

@@ -160,7 +160,7 @@ impl Evaluator {
                 source,
             })?;
         let pid = child.id();
-        let (requests, commands) = mpsc::unbounded_channel();
+        let (requests, received) = mpsc::unbounded_channel();
         // Unbounded: a few events per request, and cargo's lines.
         let (notices_tx, notices) = mpsc::unbounded_channel();
         // Ends when the handle is dropped or the process exits.
@@ -168,7 +168,7 @@ impl Evaluator {
             (folder, build_folder),
             listener,
             child,
-            commands,
+            received,
             notices_tx,
         ));
         Ok((Self { requests, pid }, notices))

@@ -167,7 +167,7 @@ impl Session {
         source: &str,
     ) -> (String, Option<Outcome>, Result<Evaluated, Failure>) {
         let id = self.id();
-        let began = Instant::now();
+        let started = Instant::now();
         self.evaluator.send(EvaluatorRequest::Evaluate {
             id,
             source: source.to_owned(),
@@ -184,7 +184,7 @@ impl Session {
                 EvaluatorEvent::Answer { result, .. } => {
                     println!(
                         "{:>6.0?} ms  {source:?}",
-                        began.elapsed().as_secs_f64() * 1e3
+                        started.elapsed().as_secs_f64() * 1e3
                     );
                     let evaluated = result.map(|answer| match answer {
                         EvaluatorReply::Evaluated(evaluated) => evaluated,
@@ -206,9 +206,9 @@ impl Session {
 
     /// Evaluates a local cell that must complete; returns the time in milliseconds as well.
     pub async fn timed(&mut self, machine: &mut Machine, source: &str) -> (String, f64) {
-        let began = Instant::now();
+        let started = Instant::now();
         let shown = self.shown(machine, source).await;
-        (shown, began.elapsed().as_secs_f64() * 1e3)
+        (shown, started.elapsed().as_secs_f64() * 1e3)
     }
 
     pub async fn compile(

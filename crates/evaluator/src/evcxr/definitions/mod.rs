@@ -18,7 +18,7 @@ use std::sync::Arc;
 const PRELUDE: [&str; 5] = ["Box", "Option", "Result", "String", "Vec"];
 
 /// Crates whose glob imports shadow none of [`PRELUDE`].
-const TAME: [&str; 4] = ["alloc", "core", "phalanx", "std"];
+const NON_SHADOWING: [&str; 4] = ["alloc", "core", "phalanx", "std"];
 
 /// The types whose names cannot be imported.
 const PRIMITIVE: [&str; 17] = [
@@ -48,7 +48,7 @@ struct Redefinitions {
 
 impl Redefinitions {
     /// Returns true if a glob import may bring a changed name into scope.
-    fn may_bring(&self, glob: &str, name: &str) -> bool {
+    fn may_import(&self, glob: &str, name: &str) -> bool {
         let is_standard = STANDARD_NAMES.iter().any(|(standard, _)| *standard == name);
         match &self.shadowed {
             Some(shadowed) if is_standard => {
@@ -79,7 +79,7 @@ impl Definitions {
             if changes.names.is_empty() && changes.in_items.is_empty() {
                 return Vec::new();
             }
-            self.reaching(changes, variables, false)
+            self.dependent_variables(changes, variables, false)
         };
         let lost = reaching(&changes);
         let globs = self.new_globs_of_crates(&cell);
@@ -108,17 +108,17 @@ impl Definitions {
         find_shadowed: FindShadowed<'_>,
     ) -> DroppedVariables {
         let mut names = self.lost(source, variables, find_shadowed);
-        let holding = self.holding(rebuilt, variables);
-        let rebuilt = rebuilt.crates.iter().filter(|_| !holding.is_empty());
+        let holders = self.holders_of(rebuilt, variables);
+        let rebuilt = rebuilt.crates.iter().filter(|_| !holders.is_empty());
         let rebuilt = rebuilt.cloned().collect();
-        names.extend(holding);
+        names.extend(holders);
         names.sort();
         names.dedup();
         DroppedVariables { names, rebuilt }
     }
 
     /// The variables, given as (name, type), that may hold types of crates.
-    fn holding(
+    fn holders_of(
         &self,
         rebuilt: &dependencies::RebuiltCrates,
         variables: &[(String, String)],
@@ -132,26 +132,26 @@ impl Definitions {
             shadowed: Some(rebuilt.shadowed.clone()),
             unchanged: rebuilt.unchanged.clone(),
         };
-        self.reaching(&changes, variables, true)
+        self.dependent_variables(&changes, variables, true)
     }
 
     /// The variables whose types depend on a change; `types_change` if types change that no item
     /// names.
-    fn reaching(
+    fn dependent_variables(
         &self,
         changes: &Redefinitions,
         variables: &[(String, String)],
         types_change: bool,
     ) -> Vec<String> {
         let redefined = |(name, item): (&String, &Arc<Definition>)| {
-            item.is_type() && self.reaches(name, changes, &mut BTreeSet::new())
+            item.is_type() && self.depends_on(name, changes, &mut BTreeSet::new())
         };
         let types_change = types_change || self.items.iter().any(redefined);
         let is_lost = |ty: &str| {
             let ty = read_type(ty);
             let mut seen = BTreeSet::new();
-            let mut reached = ty.refers.iter();
-            reached.any(|name| self.reaches(name, changes, &mut seen))
+            let mut references = ty.references.iter();
+            references.any(|name| self.depends_on(name, changes, &mut seen))
                 || (types_change && self.erased(&ty, &mut BTreeSet::new()))
         };
         variables
@@ -198,7 +198,7 @@ impl Definitions {
             let mut known = self.items.values();
             let old = known.find_map(|item| item.associated.get(head));
             if let Some(old) = old.filter(|old| old.text != new.text) {
-                changes.names.extend(old.concerns.iter().cloned());
+                changes.names.extend(old.dependents.iter().cloned());
             }
         }
         for (name, item) in &cell.named {
@@ -213,7 +213,7 @@ impl Definitions {
             for (head, associated) in &old.associated {
                 let new = item.associated.get(head);
                 if new.map_or("", |new| &new.text) != associated.text {
-                    changes.names.extend(associated.concerns.iter().cloned());
+                    changes.names.extend(associated.dependents.iter().cloned());
                 }
             }
         }
@@ -229,12 +229,13 @@ impl Definitions {
         changes
     }
 
-    /// The glob imports of crates that a cell adds, except for those of [`TAME`] ones.
+    /// The glob imports of crates that a cell adds, except for those of [`NON_SHADOWING`] ones.
     fn new_globs_of_crates(&self, cell: &CellDefinitions) -> Vec<String> {
         let new = cell.globs.difference(&self.globs);
         let of_crates = new.filter(|glob| {
-            first_name(glob)
-                .is_some_and(|first| !TAME.contains(&first) && !self.is_defined(first, cell))
+            first_name(glob).is_some_and(|first| {
+                !NON_SHADOWING.contains(&first) && !self.is_defined(first, cell)
+            })
         });
         of_crates.cloned().collect()
     }
@@ -245,7 +246,7 @@ impl Definitions {
     }
 
     /// Returns true if the meaning of a name depends on a change.
-    fn reaches(&self, name: &str, changes: &Redefinitions, seen: &mut BTreeSet<String>) -> bool {
+    fn depends_on(&self, name: &str, changes: &Redefinitions, seen: &mut BTreeSet<String>) -> bool {
         if changes.names.contains(name) {
             return true;
         }
@@ -253,27 +254,26 @@ impl Definitions {
             return false;
         }
         match self.items.get(name) {
-            Some(item) => item
-                .refers
-                .iter()
-                .any(|next| changes.in_items.contains(next) || self.reaches(next, changes, seen)),
-            None if PRIMITIVE.contains(&name) || TAME.contains(&name) => false,
+            Some(item) => item.references.iter().any(|next| {
+                changes.in_items.contains(next) || self.depends_on(next, changes, seen)
+            }),
+            None if PRIMITIVE.contains(&name) || NON_SHADOWING.contains(&name) => false,
             None if changes.unchanged.contains(name) => false,
             // Possibly from a glob import of a module of the namespace, or of a crate.
             None => self
                 .globs
                 .iter()
-                .filter(|glob| changes.may_bring(glob, name))
+                .filter(|glob| changes.may_import(glob, name))
                 .filter_map(|glob| first_name(glob))
                 .filter(|first| self.items.contains_key(*first) || changes.names.contains(*first))
-                .any(|first| self.reaches(first, changes, seen)),
+                .any(|first| self.depends_on(first, changes, seen)),
         }
     }
 
     /// Returns true if values of the item may hold values of any type.
     fn erased(&self, item: &Definition, seen: &mut BTreeSet<String>) -> bool {
         item.erased
-            || item.refers.iter().any(|name| {
+            || item.references.iter().any(|name| {
                 seen.insert(name.clone())
                     && self
                         .items

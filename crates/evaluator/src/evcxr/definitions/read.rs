@@ -15,7 +15,7 @@ pub(super) struct Definition {
     /// they refer to are equal.
     pub(super) definition: String,
     /// The names it refers to: the first names of paths, and every name in macro input.
-    pub(super) refers: BTreeSet<String>,
+    pub(super) references: BTreeSet<String>,
     /// The types, traits and constants it defines.
     pub(super) defines: BTreeSet<String>,
     /// True if its values may hold values of any type, which code can downcast to that type.
@@ -29,7 +29,7 @@ pub(super) struct Definition {
 pub(super) struct AssociatedItems {
     pub(super) text: String,
     /// The names that depend on them.
-    pub(super) concerns: BTreeSet<String>,
+    pub(super) dependents: BTreeSet<String>,
 }
 
 /// The items of a cell.
@@ -66,27 +66,29 @@ pub(super) fn read_cell(source: &str) -> CellDefinitions {
                 let named: &mut Definition = items.named.entry(owner).or_default();
                 let known = named.associated.entry(head).or_default();
                 known.text += &associated.text;
-                known.concerns.extend(associated.concerns);
+                known.dependents.extend(associated.dependents);
             }
             _ => {
                 let Some(name) = item_name(&item) else {
                     continue;
                 };
-                let mut read = Definition::default();
-                read.read(item.syntax());
+                let mut definition = Definition::default();
+                definition.read(item.syntax());
                 if !matches!(item, ast::Item::MacroRules(_)) {
                     last = Some(name.clone());
                 }
-                items.named.insert(name, read);
+                items.named.insert(name, definition);
             }
         }
     }
     for call in item_macros::calls(source, "") {
-        let mut read = Definition::default();
-        read.read(call.call.syntax());
-        read.defines.extend(call.defines.iter().cloned());
+        let mut definition = Definition::default();
+        definition.read(call.call.syntax());
+        definition.defines.extend(call.defines.iter().cloned());
         let names = call.defines.into_iter().chain([call.key]);
-        items.named.extend(names.map(|name| (name, read.clone())));
+        items
+            .named
+            .extend(names.map(|name| (name, definition.clone())));
     }
     items
 }
@@ -103,13 +105,13 @@ impl CellDefinitions {
         }
     }
 
-    fn import_tree(&mut self, tree: &ast::UseTree, before: &str) {
+    fn import_tree(&mut self, tree: &ast::UseTree, prefix: &str) {
         let path = tree.path().map(|path| path.syntax().text().to_string());
-        let path = match (path, before) {
-            (None, before) => before.to_owned(),
+        let path = match (path, prefix) {
+            (None, prefix) => prefix.to_owned(),
             (Some(path), "") => path,
-            (Some(path), before) if path == "self" => before.to_owned(),
-            (Some(path), before) => format!("{before}::{path}"),
+            (Some(path), prefix) if path == "self" => prefix.to_owned(),
+            (Some(path), prefix) => format!("{prefix}::{path}"),
         };
         if let Some(list) = tree.use_tree_list() {
             for inner in list.use_trees() {
@@ -122,7 +124,7 @@ impl CellDefinitions {
             let renamed = tree.rename().and_then(|rename| rename.name());
             let name = renamed.map_or_else(|| own.to_owned(), |name| name.text().to_string());
             let item = Definition {
-                refers: first_name(&path)
+                references: first_name(&path)
                     .filter(|first| **first != name)
                     .map(str::to_owned)
                     .into_iter()
@@ -160,12 +162,12 @@ impl Definition {
         match node.kind() {
             SyntaxKind::ATTR if is_harmless(node) => return,
             // Only code evaluated at compile time affects types.
-            SyntaxKind::FN if !decides(node) => return self.read_signature(node),
+            SyntaxKind::FN if !affects_types(node) => return self.read_signature(node),
             SyntaxKind::IMPL => {
                 if let Some(block) = ast::Impl::cast(node.clone()) {
                     let (head, associated) = associated(&block);
                     self.definition += &format!("{head} {{ {} }} ", associated.text);
-                    self.refers.extend(associated.concerns);
+                    self.references.extend(associated.dependents);
                 }
                 return;
             }
@@ -196,7 +198,7 @@ impl Definition {
                     ast::GenericParam::LifetimeParam(_) => None,
                 };
                 if let Some(name) = name {
-                    self.refers.remove(name.text());
+                    self.references.remove(name.text());
                 }
             }
         }
@@ -223,10 +225,10 @@ impl Definition {
     }
 
     fn refer(&mut self, path: &SyntaxNode) {
-        let qualifies = path
+        let is_qualifier = path
             .parent()
             .is_some_and(|parent| parent.kind() == SyntaxKind::PATH);
-        if qualifies {
+        if is_qualifier {
             return;
         }
         let segments = path.descendants().filter(|node| {
@@ -247,7 +249,7 @@ impl Definition {
         let first = names
             .into_iter()
             .find(|name| !matches!(name.as_str(), "crate" | "self" | "super" | "Self"));
-        self.refers.extend(first);
+        self.references.extend(first);
     }
 
     fn define(&mut self, node: &SyntaxNode) {
@@ -274,7 +276,7 @@ impl Definition {
             .parent()
             .is_some_and(|parent| parent.kind() == SyntaxKind::TOKEN_TREE);
         if in_macro && token.kind() == SyntaxKind::IDENT {
-            self.refers.insert(token.text().to_owned());
+            self.references.insert(token.text().to_owned());
             self.erased |= ERASING.contains(&token.text());
         }
     }
@@ -291,18 +293,18 @@ fn is_last(comma: &SyntaxToken) -> bool {
     let in_list = comma
         .parent()
         .is_some_and(|parent| list.contains(&parent.kind()));
-    let mut behind = comma
+    let mut following = comma
         .siblings_with_tokens(ra_ap_syntax::Direction::Next)
         .skip(1);
     in_list
-        && behind.all(|next| match next {
+        && following.all(|next| match next {
             NodeOrToken::Token(token) => token.kind().is_trivia() || token.text() == "}",
             NodeOrToken::Node(_) => false,
         })
 }
 
 /// Returns true if a function can affect types: it is evaluated by the compiler, or contains types.
-fn decides(function: &SyntaxNode) -> bool {
+fn affects_types(function: &SyntaxNode) -> bool {
     let is_const = function
         .children_with_tokens()
         .any(|child| child.kind() == SyntaxKind::CONST_KW);
@@ -346,13 +348,13 @@ fn associated(block: &ast::Impl) -> (String, AssociatedItems) {
     let items = block.assoc_item_list().into_iter();
     for item in items.flat_map(|list| list.assoc_items()) {
         match item {
-            ast::AssocItem::Fn(function) if !decides(function.syntax()) => {}
+            ast::AssocItem::Fn(function) if !affects_types(function.syntax()) => {}
             item => inside.read(item.syntax()),
         }
     }
     let associated = AssociatedItems {
         text: inside.definition,
-        concerns: head.refers,
+        dependents: head.references,
     };
     (head.definition, associated)
 }

@@ -27,7 +27,7 @@ fn lost_if_shadowing(cells: &[&str], variables: &[&str], cell: &str, shadowed: &
 }
 
 #[test]
-fn a_type_that_is_defined_anew_takes_its_variables_along() {
+fn redefinition_drops_variables_of_the_type() {
     let cells = [
         "struct A { x: u64 }",
         "struct B { a: A }\nenum C { X(Vec<B>) }",
@@ -54,7 +54,7 @@ fn a_type_that_is_defined_anew_takes_its_variables_along() {
 }
 
 #[test]
-fn what_stays_as_it_was_costs_nothing() {
+fn unchanged_layouts_drop_no_variables() {
     let cells = ["struct A { x: u64 }\nimpl A { fn f(&self) -> u64 { 1 } }"];
     let check = |cell: &str| assert_eq!(lost(&cells, &["a: A"], cell), "", "{cell}");
     check(cells[0]);
@@ -70,7 +70,7 @@ fn what_stays_as_it_was_costs_nothing() {
 }
 
 #[test]
-fn whatever_decides_about_a_layout_counts() {
+fn changes_of_a_layout_drop_variables() {
     let check = |first: &str, variable: &str, cell: &str| {
         assert_ne!(lost(&[first], &[variable], cell), "", "{cell}");
     };
@@ -143,7 +143,7 @@ fn whatever_decides_about_a_layout_counts() {
 }
 
 #[test]
-fn a_name_that_takes_the_place_of_another_counts() {
+fn shadowing_names_drop_variables() {
     let struct_s = ["struct S { name: String }"];
     assert_eq!(lost(&struct_s, &["s: S"], "struct String(u8);"), "s");
     let module = "mod m { pub struct String(pub u8); }";
@@ -201,7 +201,7 @@ fn what_can_hold_anything_goes_with_any_type() {
 }
 
 #[test]
-fn names_that_are_no_references_do_not_count() {
+fn fields_variants_and_parameters_are_not_references() {
     let cells = ["enum Shape { Circle, Square } struct W<T> { len: usize, t: T }"];
     let variables = ["s: Shape", "w: W<u8>"];
     for cell in [
@@ -215,7 +215,7 @@ fn names_that_are_no_references_do_not_count() {
 }
 
 #[test]
-fn what_holds_types_of_a_crate_that_was_built_anew_goes() {
+fn variables_with_types_of_rebuilt_crates_are_dropped() {
     let mut definitions = Definitions::default();
     for cell in [
         "use dep::prelude::*; use other::*; use anyhow::*;",

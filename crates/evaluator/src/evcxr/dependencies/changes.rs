@@ -27,7 +27,7 @@ pub(crate) fn packages() -> Vec<Package> {
 /// Replaces the libraries of some crates by a placeholder that differs from every library.
 pub(crate) fn replace(externs: &mut Externs, crates: &[String]) {
     for name in crates {
-        externs.insert(name.clone(), LibraryFile::of_another());
+        externs.insert(name.clone(), LibraryFile::placeholder());
     }
 }
 

@@ -72,7 +72,7 @@ fn hash_of_sources(list: &Path) -> io::Result<String> {
 
 impl LibraryFile {
     /// Returns a placeholder that differs from every library.
-    pub(crate) fn of_another() -> Self {
+    pub(crate) fn placeholder() -> Self {
         Self {
             path: PathBuf::new(),
             modified: SystemTime::UNIX_EPOCH,
@@ -150,7 +150,7 @@ mod tests {
     }
 
     #[test]
-    fn a_local_package_is_told_apart_by_its_source() {
+    fn hash_of_a_local_package_depends_on_its_source() {
         let folder = tempfile::tempdir().unwrap();
         let source = folder.path().join("ein Ordner.rs");
         let file = |name: &str, content: &str| {
@@ -158,10 +158,10 @@ mod tests {
             std::fs::write(&path, content).unwrap();
             path
         };
-        let written = source.display().to_string().replace(' ', "\\ ");
+        let escaped = source.display().to_string().replace(' ', "\\ ");
         file(
             "größe-0a1b.d",
-            &format!("/x/libgröße-0a1b.rlib: {written}\n"),
+            &format!("/x/libgröße-0a1b.rlib: {escaped}\n"),
         );
         let library = file("libgröße-0a1b.rlib", "code");
         let built = |package: &str| BuiltCrate {
@@ -187,33 +187,33 @@ mod tests {
     }
 
     #[test]
-    fn the_crates_of_a_target_are_read_and_the_rest_is_passed_on() {
+    fn crates_of_the_target_are_read_and_other_lines_passed_on() {
         let folder = tempfile::tempdir().unwrap();
         let deps = folder.path().join("some-target/debug/deps");
         std::fs::create_dir_all(&deps).unwrap();
-        let (ours, hosts) = (deps.join("libgröße-1.rlib"), folder.path().join("h.rlib"));
-        std::fs::write(&ours, "code").unwrap();
-        std::fs::write(&hosts, "code").unwrap();
+        let (for_target, for_host) = (deps.join("libgröße-1.rlib"), folder.path().join("h.rlib"));
+        std::fs::write(&for_target, "code").unwrap();
+        std::fs::write(&for_host, "code").unwrap();
         let message = r#"{"reason":"compiler-message","message":"größer"}"#;
         let output = [
-            &artifact("a-größe", &ours),
+            &artifact("a-größe", &for_target),
             message,
-            &artifact("host", &hosts),
+            &artifact("host", &for_host),
             "no json",
         ];
         let mut other = Vec::new();
         let crates = read_artifacts(output.join("\n").as_bytes(), "some-target", &mut other);
-        let [found] = &crates.unwrap()[..] else {
+        let [built] = &crates.unwrap()[..] else {
             panic!("one crate is for the target");
         };
-        assert_eq!(found.name, "a_größe");
-        assert_eq!(found.features, ["std"]);
-        assert!(found.file.is_current());
+        assert_eq!(built.name, "a_größe");
+        assert_eq!(built.features, ["std"]);
+        assert!(built.file.is_current());
         assert_eq!(
             String::from_utf8(other).unwrap(),
             format!("{message}\nno json\n")
         );
-        std::fs::write(&ours, "other code").unwrap();
-        assert!(!found.file.is_current());
+        std::fs::write(&for_target, "other code").unwrap();
+        assert!(!built.file.is_current());
     }
 }

@@ -20,26 +20,26 @@ impl Graph {
         Self(nodes.collect())
     }
 
-    /// Returns the packages in `of` and all that depend on them, directly or indirectly.
-    pub(crate) fn dependents<'a>(&'a self, of: BTreeSet<&'a str>) -> BTreeSet<&'a str> {
-        let mut found = of;
+    /// Returns these packages and all that depend on them, directly or indirectly.
+    pub(crate) fn dependents<'a>(&'a self, packages: BTreeSet<&'a str>) -> BTreeSet<&'a str> {
+        let mut dependents = packages;
         loop {
             let depends = |dependencies: &[String]| {
                 let mut dependencies = dependencies.iter();
-                dependencies.any(|package| found.contains(package.as_str()))
+                dependencies.any(|package| dependents.contains(package.as_str()))
             };
-            let more: Vec<&str> = self
+            let next: Vec<&str> = self
                 .0
                 .iter()
                 .filter(|(package, dependencies)| {
-                    !found.contains(package.as_str()) && depends(dependencies)
+                    !dependents.contains(package.as_str()) && depends(dependencies)
                 })
                 .map(|(package, _)| package.as_str())
                 .collect();
-            if more.is_empty() {
-                return found;
+            if next.is_empty() {
+                return dependents;
             }
-            found.extend(more);
+            dependents.extend(next);
         }
     }
 }
@@ -49,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn dependents_are_found_through_others() {
+    fn indirect_dependents_are_included() {
         let package = |name: &str, dependencies: &[&str]| {
             let dependencies = dependencies.iter().map(|name| (*name).to_owned());
             (name.to_owned(), dependencies.collect())

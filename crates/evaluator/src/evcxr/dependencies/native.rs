@@ -68,20 +68,22 @@ fn read(bytes: &[u8]) -> Option<Native> {
         };
         let table = file.elf_symbol_table();
         let section = file.elf_section_table().section(table.section()).ok();
-        let at = section.map(|section| section.sh_offset(file.endian()));
+        let table_offset = section.map(|section| section.sh_offset(file.endian()));
         for (index, symbol) in table.enumerate() {
             let is_shared = matches!(symbol.st_bind(), STB_GLOBAL | STB_WEAK);
             let is_defined = symbol.st_shndx(file.endian()) != SHN_UNDEF;
             let name = symbol.name(file.endian(), table.strings());
-            let (true, Ok(name), Some(at)) = (is_shared && is_defined, name, at) else {
+            let (true, Ok(name), Some(table_offset)) =
+                (is_shared && is_defined, name, table_offset)
+            else {
                 continue;
             };
             native
                 .symbols
                 .extend(str::from_utf8(name).map(str::to_owned));
             if symbol.st_visibility() != STV_DEFAULT {
-                let begin = member.file_range().0 + at + (index.0 * SYMBOL) as u64;
-                native.hidden.push(begin + OTHER);
+                let entry = member.file_range().0 + table_offset + (index.0 * SYMBOL) as u64;
+                native.hidden.push(entry + OTHER);
             }
         }
     }
@@ -112,7 +114,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn the_symbols_of_native_code_are_told_from_rusts() {
+    fn only_symbols_of_native_code_are_exported() {
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);
         let make = |program: &str, arguments: &[&str]| {
@@ -141,15 +143,15 @@ mod tests {
         let library = built("a");
         let hidden = |bytes: &[u8]| super::read(bytes).unwrap().hidden.len();
         assert_eq!(hidden(&fs::read(path("liba.rlib")).unwrap()), 1);
-        let found = symbols(&[&library]).unwrap();
+        let exported = symbols(&[&library]).unwrap();
         assert_eq!(
-            found,
+            exported,
             BTreeSet::from(["hidden".to_owned(), "natives".to_owned()])
         );
         assert_eq!(hidden(&fs::read(path("liba.rlib")).unwrap()), 0);
         assert!(library.file.is_current(), "it counts as the same");
         assert!(
-            version_script(&found).contains("  global:\n    \"hidden\";\n    \"natives\";\n};")
+            version_script(&exported).contains("  global:\n    \"hidden\";\n    \"natives\";\n};")
         );
     }
 }

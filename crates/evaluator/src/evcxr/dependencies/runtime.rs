@@ -60,7 +60,7 @@ fn wait(mut future: std::pin::Pin<&mut dyn Future<Output = ()>>) {
 "#;
 
 /// The beginning and the end of the code with which evcxr enters its own runtime.
-const OWN: (&str, &str) = ("\nlet mut mutex =", ".block_on(async {");
+const EVCXR_RUNTIME: (&str, &str) = ("\nlet mut mutex =", ".block_on(async {");
 
 /// A tokio crate with a multi-threaded runtime.
 #[derive(Debug)]
@@ -81,9 +81,9 @@ impl Runtime {
                 .any(|library| *library == built.file.path)
         };
         let mut usable = crates.iter().filter(usable);
-        let found = usable.clone().find(is_direct).or_else(|| usable.next())?;
+        let tokio = usable.clone().find(is_direct).or_else(|| usable.next())?;
         Some(Self {
-            library: found.file.path.clone(),
+            library: tokio.file.path.clone(),
         })
     }
 
@@ -141,11 +141,14 @@ pub(crate) fn tokio_for(metadata: &[u8], manifest: &str) -> Option<String> {
 
 /// Makes a cell's crate run within the shared library's runtime: instead of evcxr's, or if it
 /// mentions one of `users`, the crates that depend on tokio. The number of lines does not change.
-pub(super) fn inside(source: &str, users: &BTreeSet<String>) -> Option<String> {
+pub(super) fn within_runtime(source: &str, users: &BTreeSet<String>) -> Option<String> {
     let entry = source.rfind(ENTRY)?;
     let function = &source[entry..];
-    if let Some(at) = function.find(OWN.0) {
-        let (begin, end) = (entry + at, entry + at + function[at..].find(OWN.1)?);
+    if let Some(at) = function.find(EVCXR_RUNTIME.0) {
+        let (begin, end) = (
+            entry + at,
+            entry + at + function[at..].find(EVCXR_RUNTIME.1)?,
+        );
         let lines = "\n".repeat(source[begin..end].matches('\n').count());
         let (before, after) = (&source[..begin], &source[end + 1..]);
         return Some(format!("{before}{lines}{DEPENDENCIES}::{after}"));
@@ -153,18 +156,18 @@ pub(super) fn inside(source: &str, users: &BTreeSet<String>) -> Option<String> {
     if !mentions(source, users) {
         return None;
     }
-    at_entry(source, &format!("let _runtime = {DEPENDENCIES}::enter();"))
+    insert_at_entry(source, &format!("let _runtime = {DEPENDENCIES}::enter();"))
 }
 
 /// Makes a cell's crate reference the shared library even if its code does not: otherwise the
 /// linker would omit it, and with it the code that ends a cell. The number of lines does not
 /// change.
-pub(super) fn using(source: &str) -> Option<String> {
-    at_entry(source, &format!("{DEPENDENCIES}::used();"))
+pub(super) fn referencing(source: &str) -> Option<String> {
+    insert_at_entry(source, &format!("{DEPENDENCIES}::used();"))
 }
 
 /// Inserts a statement before a cell's code.
-fn at_entry(source: &str, statement: &str) -> Option<String> {
+fn insert_at_entry(source: &str, statement: &str) -> Option<String> {
     let entry = source.rfind(ENTRY)?;
     let body = entry + source[entry..].find('{')? + 1;
     let (before, after) = source.split_at(body);
@@ -177,13 +180,13 @@ fn mentions(source: &str, users: &BTreeSet<String>) -> bool {
         return false;
     }
     let parsed = SourceFile::parse(source, Edition::Edition2024);
-    let mut wanted = users.clone();
+    let mut relevant = users.clone();
     let mut names = BTreeSet::new();
     for item in parsed.tree().syntax().children() {
         match ast::Use::cast(item.clone()) {
             Some(import) => {
-                if is_of(&import, users) {
-                    wanted.extend(imported(import.syntax()));
+                if imports_any(&import, users) {
+                    relevant.extend(identifiers(import.syntax()));
                     // Any name may come from a glob import.
                     let tokens = import.syntax().descendants_with_tokens();
                     if tokens
@@ -197,18 +200,14 @@ fn mentions(source: &str, users: &BTreeSet<String>) -> bool {
             None => names.extend(identifiers(&item)),
         }
     }
-    names.iter().any(|name| wanted.contains(name))
+    names.iter().any(|name| relevant.contains(name))
 }
 
-fn is_of(import: &ast::Use, users: &BTreeSet<String>) -> bool {
+fn imports_any(import: &ast::Use, users: &BTreeSet<String>) -> bool {
     identifiers(import.syntax()).any(|name| users.contains(&name))
 }
 
-/// The names in an import, including those before `as`.
-fn imported(import: &SyntaxNode) -> impl Iterator<Item = String> {
-    identifiers(import)
-}
-
+/// The identifiers in a node; in an import, including those before `as`.
 fn identifiers(node: &SyntaxNode) -> impl Iterator<Item = String> + use<> {
     let tokens = node.descendants_with_tokens();
     let tokens = tokens.filter_map(|element| element.into_token());
@@ -237,7 +236,7 @@ pub(crate) fn awaits(cell: &str) -> bool {
             .flat_map(|node| node.ancestors());
         // The wrapper around the cell is a function too.
         !around.any(|node| {
-            is_apart(&node) && node.parent().is_some_and(|outer| outer.parent().is_some())
+            is_await_boundary(&node) && node.parent().is_some_and(|outer| outer.parent().is_some())
         })
     };
     awaits.any(is_own) || names.any(is_own)
@@ -245,7 +244,7 @@ pub(crate) fn awaits(cell: &str) -> bool {
 
 /// Returns true for code in which an `.await` does not belong to the cell: it is `async` itself, or
 /// cannot await.
-fn is_apart(node: &SyntaxNode) -> bool {
+fn is_await_boundary(node: &SyntaxNode) -> bool {
     match node.kind() {
         SyntaxKind::BLOCK_EXPR => {
             let mut tokens = node.children_with_tokens();
@@ -267,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_that_awaits_itself_is_told_from_one_that_has_async_code() {
+    fn await_outside_of_async_code_is_detected() {
         for cell in [
             "f().await",
             "let größe = f().await?;",
@@ -293,8 +292,8 @@ mod tests {
     }
 
     #[test]
-    fn dependencies_with_half_of_tokio_get_all_of_it() {
-        let needed = |version: &str, features: &[&str], dependencies: &str| {
+    fn partial_tokio_gets_all_features() {
+        let addition = |version: &str, features: &[&str], dependencies: &str| {
             let metadata = serde_json::json!({
                 "packages": [{
                     "name": "tokio", "version": version, "id": "tokio", "dependencies": [],
@@ -324,7 +323,7 @@ mod tests {
                 Some("tokio = { features = [\"rt\", \"full\"], version = \"1.2\" }"),
             ),
         ] {
-            let found = needed(version, features, dependencies);
+            let found = addition(version, features, dependencies);
             assert_eq!(
                 found.as_deref(),
                 expected,
@@ -334,13 +333,13 @@ mod tests {
     }
 
     #[test]
-    fn a_cell_that_reaches_tokio_runs_inside_its_runtime() {
+    fn cells_that_mention_tokio_enter_its_runtime() {
         let krate = |items: &str, code: &str| {
             format!(
                 "{items}\n#[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_1(\nx: *mut u8) -> *mut u8 {{\n{code}\n}}\n"
             )
         };
-        let entered = inside(&krate("", "tokio::spawn(f());"), &users()).unwrap();
+        let entered = within_runtime(&krate("", "tokio::spawn(f());"), &users()).unwrap();
         assert!(entered.contains("*mut u8 {let _runtime = __phalanx_dependencies::enter();\n"));
         for (items, code, expected) in [
             ("use reqwest::Client as C;", "C::new();", true),
@@ -350,16 +349,20 @@ mod tests {
             ("use std::fmt;", "1 + 1", false),
         ] {
             let source = krate(items, code);
-            assert_eq!(inside(&source, &users()).is_some(), expected, "{source}");
-            assert_eq!(inside(&source, &BTreeSet::new()), None);
+            assert_eq!(
+                within_runtime(&source, &users()).is_some(),
+                expected,
+                "{source}"
+            );
+            assert_eq!(within_runtime(&source, &BTreeSet::new()), None);
         }
     }
 
     #[test]
-    fn evcxrs_own_runtime_is_not_used() {
+    fn evcxrs_runtime_is_replaced() {
         let source = "#[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_1(\n\
                       let mut mutex =\nevcxr_variable_store.lazy_arc(\"x\", || 1); match\nmutex.lock() { a }\n.block_on(async {\nf().await;\n});\n}\n";
-        let rewritten = inside(source, &BTreeSet::new()).unwrap();
+        let rewritten = within_runtime(source, &BTreeSet::new()).unwrap();
         assert!(rewritten.contains("\n\n\n\n__phalanx_dependencies::block_on(async {\nf().await;"));
         assert_eq!(rewritten.lines().count(), source.lines().count());
     }

@@ -101,7 +101,7 @@ impl Session {
     }
 
     /// Marks the libraries as used by a cell; returns true if they were not before.
-    pub(crate) fn take_into_use(&mut self) -> bool {
+    pub(crate) fn mark_used(&mut self) -> bool {
         let before = std::mem::replace(&mut self.used, self.libraries.len());
         before != self.used
     }
@@ -117,29 +117,29 @@ impl Session {
     }
 
     /// Makes a cell's crate refer to the shared library. The number of lines does not change.
-    pub(crate) fn refer(&self, source: &str) -> String {
+    pub(crate) fn with_reference(&self, source: &str) -> String {
         let Some(library) = self.library() else {
             return source.to_owned();
         };
         let inside = match library.has_runtime {
-            true => runtime::inside(source, &self.tokio_users),
+            true => runtime::within_runtime(source, &self.tokio_users),
             false => None,
         };
         let source = inside.unwrap_or_else(|| source.to_owned());
-        let mut source = runtime::using(&source).unwrap_or(source);
+        let mut source = runtime::referencing(&source).unwrap_or(source);
         source.push_str(&library.reference());
         source
     }
 
     /// Returns true if the session is based on this build.
-    pub(crate) fn follows(&self, key: Option<u64>) -> bool {
+    pub(crate) fn is_based_on(&self, key: Option<u64>) -> bool {
         key.is_some() && self.key == key && self.libraries.iter().all(SharedLibrary::is_current)
     }
 
     /// Makes the libraries for a build. `globs` are the glob imports of the namespace, if the
     /// evaluator waits for the result; otherwise a cell is being compiled that was written without
     /// knowledge of the changes.
-    pub(crate) fn follow(
+    pub(crate) fn update(
         &mut self,
         build: &Build<'_>,
         graph: impl FnOnce() -> Graph,
@@ -174,10 +174,10 @@ impl Session {
         }
         if self.key != build.key || build.key.is_none() {
             let current = |library: &&SharedLibrary| library.is_current();
-            let kept = self.libraries.iter().take_while(current).count();
-            self.libraries.truncate(kept.min(self.used));
+            let count = self.libraries.iter().take_while(current).count();
+            self.libraries.truncate(count.min(self.used));
         }
-        if new != self.externs || !self.holds_all(build.crates) {
+        if new != self.externs || !self.contains_all(build.crates) {
             let graph = graph();
             self.extend(build, &externs, &graph);
             let tokio = graph.dependents(Runtime::packages(build.crates));
@@ -194,13 +194,13 @@ impl Session {
         self.key = build.key;
     }
 
-    fn holds_all(&self, crates: &[BuiltCrate]) -> bool {
-        crates.iter().all(|built| self.holds(built))
+    fn contains_all(&self, crates: &[BuiltCrate]) -> bool {
+        crates.iter().all(|built| self.contains(built))
     }
 
-    fn holds(&self, built: &BuiltCrate) -> bool {
+    fn contains(&self, built: &BuiltCrate) -> bool {
         let mut libraries = self.libraries.iter();
-        libraries.any(|library| library.holds(&built.file))
+        libraries.any(|library| library.contains(&built.file))
     }
 
     /// Adds a library with all crates that the others do not contain. If that is not possible, one
@@ -208,7 +208,7 @@ impl Session {
     fn extend(&mut self, build: &Build<'_>, externs: &[(String, PathBuf)], graph: &Graph) {
         let rest = |session: &Self| -> Vec<&BuiltCrate> {
             let crates = build.crates.iter();
-            crates.filter(|built| !session.holds(built)).collect()
+            crates.filter(|built| !session.contains(built)).collect()
         };
         let crates = rest(self);
         if crates.is_empty() || self.add(build, externs, graph, crates).is_ok() {
@@ -218,13 +218,13 @@ impl Session {
         if self.add(build, externs, graph, rest(self)).is_ok() {
             return;
         }
-        let ours: Vec<_> = externs
+        let defaults: Vec<_> = externs
             .iter()
-            .filter(|(name, _)| OURS.contains(&name.as_str()))
+            .filter(|(name, _)| DEFAULT_CRATES.contains(&name.as_str()))
             .cloned()
             .collect();
         // Otherwise the crates are linked into every cell, which only takes longer.
-        let _ = self.add(build, &ours, graph, rest(self));
+        let _ = self.add(build, &defaults, graph, rest(self));
     }
 
     fn add<'a>(
@@ -238,7 +238,7 @@ impl Session {
         // Our own library handles its threads itself.
         let others: Vec<&BuiltCrate> = crates
             .iter()
-            .filter(|built| !is_ours(built))
+            .filter(|built| !is_own_crate(built))
             .copied()
             .collect();
         let starting_threads = threads::starting_threads(&others);
@@ -247,10 +247,10 @@ impl Session {
             .iter()
             .map(|library| &library.starting_threads);
         let all = known.chain([&starting_threads]).flatten();
-        let knowing = graph.dependents(all.map(String::as_str).collect());
+        let thread_dependents = graph.dependents(all.map(String::as_str).collect());
         let knowing_threads = others
             .iter()
-            .filter(|built| knowing.contains(built.package.as_str()))
+            .filter(|built| thread_dependents.contains(built.package.as_str()))
             .map(|built| built.name.as_str())
             .collect();
         let runtime = Runtime::find(build.crates, externs).filter(|runtime| {
@@ -270,17 +270,18 @@ impl Session {
             starting_threads,
             knowing_threads,
         };
-        let made = SharedLibrary::make(build.program, build.arguments, build.folder, ingredients)?;
-        self.libraries.push(made);
+        let library =
+            SharedLibrary::make(build.program, build.arguments, build.folder, ingredients)?;
+        self.libraries.push(library);
         Ok(())
     }
 }
 
 /// The crates that every cell depends on.
-const OURS: [&str; 2] = ["phalanx", "serde"];
+const DEFAULT_CRATES: [&str; 2] = ["phalanx", "serde"];
 
 /// Returns true for the crates that come with Phalanx.
-fn is_ours(built: &BuiltCrate) -> bool {
+fn is_own_crate(built: &BuiltCrate) -> bool {
     matches!(
         built.name.as_str(),
         "phalanx" | "phalanx_segment" | "phalanx_protocol"

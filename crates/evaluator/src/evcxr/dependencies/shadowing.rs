@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_standard_names_are_told_from_others() {
+    fn shadowed_names_do_not_compile() {
         let folder = tempfile::tempdir().unwrap();
         let compiles = |glob: &str, names: &[(&str, &str)]| {
             let source = folder.path().join("code.rs");

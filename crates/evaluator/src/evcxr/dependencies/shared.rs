@@ -36,11 +36,11 @@ const NATIVE: &str = "native.map";
 const ONE_THREAD: &str = "-Clink-arg=-Wl,--threads=1";
 
 /// Exists if the linker supports the option; relative to the folder above.
-const KNOWN: &str = "one-thread";
+const ONE_THREAD_MARKER: &str = "one-thread";
 
 /// Options of a cell's call that are also used for the library, each with its value.
-const TAKEN: [&str; 2] = ["-L", "--target"];
-const TAKEN_FLAGS: [&str; 4] = [
+const COPIED_OPTIONS: [&str; 2] = ["-L", "--target"];
+const COPIED_FLAGS: [&str; 4] = [
     "opt-level=",
     "embed-bitcode=",
     "strip=",
@@ -97,9 +97,9 @@ impl SharedLibrary {
         let name = format!("{SHARED_LIBRARY_PREFIX}{version:016x}");
         let library = folder.join(format!("lib{name}.so"));
         if !library.is_file() {
-            let made = link(program, arguments, &name, &ingredients)?;
+            let linked = link(program, arguments, &name, &ingredients)?;
             let _ = remove_oldest(folder, &ingredients.others);
-            fs::rename(made, &library)?;
+            fs::rename(linked, &library)?;
         }
         let files = ingredients.crates.iter().map(|built| built.file.clone());
         let parent = ingredients.parent.is_some_and(|parent| parent.has_runtime);
@@ -118,7 +118,7 @@ impl SharedLibrary {
     }
 
     /// Returns true if it contains a crate.
-    pub(super) fn holds(&self, library: &LibraryFile) -> bool {
+    pub(super) fn contains(&self, library: &LibraryFile) -> bool {
         self.crates.contains(library)
     }
 
@@ -136,7 +136,10 @@ impl SharedLibrary {
 
 /// The arguments for linking a cell that refers to a shared library through the C compiler.
 pub(crate) fn link_arguments() -> Option<&'static str> {
-    Path::new(WORK).join(KNOWN).exists().then_some(ONE_THREAD)
+    Path::new(WORK)
+        .join(ONE_THREAD_MARKER)
+        .exists()
+        .then_some(ONE_THREAD)
 }
 
 impl Ingredients<'_> {
@@ -197,7 +200,7 @@ fn link(
     let source = work.join("lib.rs");
     fs::write(&source, ingredients.source())?;
     let symbols = native::symbols(&ingredients.crates)?;
-    let exporting = match symbols.is_empty() {
+    let export_option = match symbols.is_empty() {
         true => None,
         false => {
             let script = fs::canonicalize(work)?.join(NATIVE);
@@ -216,12 +219,12 @@ fn link(
             .args(["--emit=link", "-Cprefer-dynamic", "--out-dir", WORK])
             .arg(format!("-Cmetadata={name}"))
             .arg(SEARCH)
-            .args(&exporting)
+            .args(&export_option)
             .args(option);
         for pair in arguments.windows(2) {
             let (option, value) = (pair[0].as_str(), pair[1].as_str());
-            let is_flag = option == "-C" && TAKEN_FLAGS.iter().any(|flag| value.starts_with(flag));
-            if is_flag || TAKEN.contains(&option) {
+            let is_flag = option == "-C" && COPIED_FLAGS.iter().any(|flag| value.starts_with(flag));
+            if is_flag || COPIED_OPTIONS.contains(&option) {
                 command.args([option, value]);
             }
         }
@@ -236,12 +239,12 @@ fn link(
         }
         command.arg(&source).stdin(Stdio::null()).output()
     };
-    let known = work.join(KNOWN);
+    let marker = work.join(ONE_THREAD_MARKER);
     let mut output = attempt(Some(ONE_THREAD))?;
     if output.status.success() {
-        fs::write(known, "")?;
+        fs::write(marker, "")?;
     } else {
-        let _ = fs::remove_file(known);
+        let _ = fs::remove_file(marker);
         output = attempt(None)?;
     }
     if output.status.success() {
@@ -289,7 +292,10 @@ mod tests {
         }
     }
 
-    fn of<'a>(crates: &[&'a BuiltCrate], externs: &'a [(String, PathBuf)]) -> Ingredients<'a> {
+    fn ingredients<'a>(
+        crates: &[&'a BuiltCrate],
+        externs: &'a [(String, PathBuf)],
+    ) -> Ingredients<'a> {
         Ingredients {
             parent: None,
             others: Vec::new(),
@@ -302,18 +308,18 @@ mod tests {
     }
 
     #[test]
-    fn a_library_is_named_by_what_it_is_made_of() {
+    fn version_depends_on_crates_and_not_on_the_folder() {
         let folder = tempfile::tempdir().unwrap();
         let (pool, serde) = (built(folder.path(), "pool"), built(folder.path(), "serde"));
         let externs = [
             ("my_pool".to_owned(), pool.file.path.clone()),
             ("serde".to_owned(), serde.file.path.clone()),
         ];
-        let one = of(&[&pool], &externs);
+        let one = ingredients(&[&pool], &externs);
         assert!(one.source().starts_with(
             "extern crate my_pool as _;\n#[inline(never)]\npub fn used() {}\n#[used]"
         ));
-        let both = of(&[&pool, &serde], &externs);
+        let both = ingredients(&[&pool, &serde], &externs);
         assert_ne!(one.version(), both.version());
         // A copy in another folder is the same library.
         let other = tempfile::tempdir().unwrap();
@@ -327,29 +333,42 @@ mod tests {
             ..pool.clone()
         };
         let copied_externs = [("my_pool".to_owned(), copy)];
-        assert_eq!(of(&[&copied], &copied_externs).version(), one.version());
+        assert_eq!(
+            ingredients(&[&copied], &copied_externs).version(),
+            one.version()
+        );
     }
 
     #[test]
-    fn a_library_that_cannot_be_linked_is_an_error() {
+    fn unlinkable_library_is_an_error() {
         let folder = tempfile::tempdir().unwrap();
         let pool = built(folder.path(), "pool");
-        let made = SharedLibrary::make("/nonexistent", &[], folder.path(), of(&[&pool], &[]));
-        made.unwrap_err();
-        let version = of(&[&pool], &[]).version();
-        let there = folder
+        let library = SharedLibrary::make(
+            "/nonexistent",
+            &[],
+            folder.path(),
+            ingredients(&[&pool], &[]),
+        );
+        library.unwrap_err();
+        let version = ingredients(&[&pool], &[]).version();
+        let existing = folder
             .path()
             .join(format!("lib{SHARED_LIBRARY_PREFIX}{version:016x}.so"));
-        fs::write(&there, "").unwrap();
-        let made = SharedLibrary::make("/nonexistent", &[], folder.path(), of(&[&pool], &[]));
-        let made = made.unwrap();
-        assert!(made.is_current() && made.holds(&pool.file));
+        fs::write(&existing, "").unwrap();
+        let library = SharedLibrary::make(
+            "/nonexistent",
+            &[],
+            folder.path(),
+            ingredients(&[&pool], &[]),
+        );
+        let library = library.unwrap();
+        assert!(library.is_current() && library.contains(&pool.file));
         fs::write(&pool.file.path, "built anew").unwrap();
-        assert!(!made.is_current());
+        assert!(!library.is_current());
     }
 
     #[test]
-    fn the_oldest_make_room_unless_they_are_in_use() {
+    fn oldest_unused_libraries_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let path = |number: usize| {
             folder

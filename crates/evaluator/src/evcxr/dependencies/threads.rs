@@ -55,7 +55,7 @@ mod tests {
     use std::process::Command;
 
     #[test]
-    fn a_crate_that_starts_threads_is_told_from_one_that_does_not() {
+    fn crates_that_start_threads_are_detected() {
         let folder = tempfile::tempdir().unwrap();
         let library = |name: &str, source: &str| {
             let path = folder.path().join(format!("{name}.rs"));

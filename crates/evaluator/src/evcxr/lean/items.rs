@@ -1,6 +1,7 @@
 //! The items of a crate, with the information that reachability depends on.
 
 use super::names;
+use phalanx_analysis::item_name;
 use ra_ap_syntax::ast::{self, AstNode, HasModuleItem, HasName, HasVisibility};
 use ra_ap_syntax::{NodeOrToken, SyntaxKind, SyntaxNode, TextRange};
 use std::collections::BTreeSet;
@@ -88,20 +89,7 @@ impl LeanItem {
         let node = item.syntax();
         let mut mentions = BTreeSet::new();
         names::add_names(node, &mut mentions);
-        let name = match item {
-            ast::Item::Const(item) => item.name(),
-            ast::Item::Enum(item) => item.name(),
-            ast::Item::Fn(item) => item.name(),
-            ast::Item::MacroRules(item) => item.name(),
-            ast::Item::Module(item) => item.name(),
-            ast::Item::Static(item) => item.name(),
-            ast::Item::Struct(item) => item.name(),
-            ast::Item::Trait(item) => item.name(),
-            ast::Item::TypeAlias(item) => item.name(),
-            ast::Item::Union(item) => item.name(),
-            _ => None,
-        };
-        let name = name.map(|name| names::plain(name.text()).to_owned());
+        let name = item_name(item).map(|name| names::plain(&name).to_owned());
         let name = name.or_else(|| imported_macro(item));
         let kind = match (item, &name) {
             _ if !has_harmless_attributes(item) => match derives(item) {

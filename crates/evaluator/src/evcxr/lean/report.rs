@@ -24,7 +24,7 @@ pub(crate) struct Report {
     pub(crate) items: BTreeSet<String>,
     pub(crate) variables: BTreeSet<String>,
     /// The number of omitted items and variables.
-    pub(crate) left_out: usize,
+    pub(crate) omitted: usize,
     /// True if the cell was linked directly, only to libraries that a runtime has loaded.
     pub(crate) direct: bool,
 }
@@ -71,7 +71,7 @@ impl fmt::Display for Report {
                 "compiled lean\nvariables: {}\nitems: {}\nleft out: {} items and variables",
                 list(&self.variables),
                 list(&self.items),
-                self.left_out
+                self.omitted
             )?,
         }
         let to = match self.direct {

@@ -17,7 +17,7 @@ fn dropped() -> DroppedVariables {
 }
 
 #[test]
-fn the_last_expression_becomes_a_reference() {
+fn last_expression_becomes_a_reference() {
     check("1 + 1", "&(1 + 1)", true);
     check("let x: u8 = 1;\nx", "let x: u8 = 1;\n&(x)", true);
     check("\"größe\"  // why", "&(\"größe\")  // why", true);
@@ -32,7 +32,7 @@ fn the_last_expression_becomes_a_reference() {
 }
 
 #[test]
-fn what_shows_nothing_or_is_a_reference_stays() {
+fn cells_without_value_and_references_are_unchanged() {
     check("let x: u8 = 1;", "let x: u8 = 1;", false);
     check("&v", "&v", true);
     check("fn f() {}", "fn f() {}", false);
@@ -42,7 +42,7 @@ fn what_shows_nothing_or_is_a_reference_stays() {
 }
 
 #[test]
-fn columns_find_their_way_back() {
+fn columns_are_mapped_to_the_source() {
     let prepared = prepare("let x: u8 = 1; ü(x)", &CellSetting::default());
     assert_eq!(prepared.text, "let x: u8 = 1; &(ü(x))");
     assert_eq!(prepared.column(1, 5), 5);
@@ -52,29 +52,29 @@ fn columns_find_their_way_back() {
 }
 
 #[test]
-fn dropping_variables_moves_nothing_for_the_user() {
+fn dropping_variables_does_not_change_columns() {
     let prepared = prepare("let x = 1; f(x)", &CellSetting::default()).dropping(dropped());
     assert!(prepared.text.contains(r#"&["a"]"#), "{}", prepared.text);
-    for (user, what) in [(1, "let x"), (5, "x = 1"), (12, "f(x)"), (14, "x)")] {
-        let at = prepared.text.rfind(what).unwrap() + 1;
-        assert_eq!(prepared.column(1, at), user, "{what}");
+    for (user, part) in [(1, "let x"), (5, "x = 1"), (12, "f(x)"), (14, "x)")] {
+        let at = prepared.text.rfind(part).unwrap() + 1;
+        assert_eq!(prepared.column(1, at), user, "{part}");
     }
     let second_line = prepare("// why\n\nx", &CellSetting::default()).dropping(dropped());
     assert!(second_line.text.starts_with("// why\n\n{"));
 }
 
 #[test]
-fn declared_variables_are_found_in_every_pattern() {
+fn variables_of_all_patterns_are_declared() {
     let source = ":opt 1\nlet mut a = 1; let (b, mut c) = f(); let S { d, e: [mut f, ..] } = g();\nlet a = 2; { let inner = 1; }";
-    let found = declared(source);
-    let found = found
+    let declared = declared(source);
+    let declared = declared
         .iter()
         .map(|(name, mutable)| format!("{name}{}", u8::from(*mutable)));
-    assert_eq!(found.collect::<Vec<_>>().join(" "), "a0 b0 c1 d0 f1");
+    assert_eq!(declared.collect::<Vec<_>>().join(" "), "a0 b0 c1 d0 f1");
 }
 
 #[test]
-fn lines_are_found_where_they_are_unmistakable() {
+fn unambiguous_lines_are_mapped() {
     let compiled = "generated\nlet a = 1;\nx\n}\nx\n  panic!(\"no\")\n}\n";
     let source = "let a = 1;\nx\n\npanic!(\"no\")\n}";
     assert_eq!(line_map(compiled, source), [(2, 1), (6, 4)]);
@@ -84,7 +84,7 @@ fn lines_are_found_where_they_are_unmistakable() {
 }
 
 #[test]
-fn a_cell_of_items_runs_its_main() {
+fn cell_of_items_runs_its_main() {
     for (cell, call) in [
         ("fn main() { f() }\nfn f() {}", Some("\nmain();")),
         (
@@ -108,7 +108,7 @@ fn a_cell_of_items_runs_its_main() {
 }
 
 #[test]
-fn a_let_at_the_end_needs_no_semicolon() {
+fn let_at_the_end_needs_no_semicolon() {
     for (source, with) in [
         ("let x = 5", "let x = 5;"),
         ("let x = 5 // five\n", "let x = 5; // five\n"),
@@ -122,6 +122,6 @@ fn a_let_at_the_end_needs_no_semicolon() {
         ("let x = ", "let x = "),
         ("x = 5", "x = 5"),
     ] {
-        assert_eq!(ended(source), with, "{source}");
+        assert_eq!(with_semicolon(source), with, "{source}");
     }
 }
