@@ -28,8 +28,8 @@ RECONNECT_MS = 5
 # Seconds a kernel is given to get ready in the background before its first cells, as a person does.
 WARM_UP = 10
 
-# What must be reached, from the design: ours at most this, or at most this part of the peer's.
-WANTED = {
+# The largest acceptable values: absolute, or relative to the peer's.
+TARGETS = {
     "launch to kernel_info reply": (0.3, "s"),
     "launch to the first result": (1.0, "s"),
     "launch to the first inferred let": (3.0, "s"),
@@ -82,7 +82,7 @@ CELLS = {
 }
 
 
-# Each prints how many seconds one repeat took, in its own words for ours and for ipyparallel.
+# Calls as code for Phalanx and for ipyparallel: the number of repeats, and one repeat.
 CALLS = {
     "no-op apply_sync, one engine": (
         1000,
@@ -120,8 +120,7 @@ CALLS = {
         'all.push("pushed", &large)?;',
         "all_engines.push({'pushed': large}, block=True)",
     ),
-    # The peer has one kind of data for both.
-    # That it is made is not part of it.
+    # The peer has one kind of data for both. Creating the data is not measured.
     "push 100 MB to 4 engines, Shared": (
         1,
         'let fresh = Shared::new(large.clone());\nlet began = std::time::Instant::now();\nall.push("shared", &fresh)?;',
@@ -192,25 +191,25 @@ class Kernel:
         self.manager = KernelManager(kernel_name=name, kernel_spec_manager=specs)
         # What a kernel logs is not part of the table.
         self.log = tempfile.TemporaryFile()
-        began = time.perf_counter()
+        started = time.perf_counter()
         self.manager.start_kernel(stdout=self.log, stderr=self.log)
         self.client = self.manager.client(context=self.context)
         self.client.start_channels()
         self.client.kernel_info(reply=True, timeout=60)
-        self.ready_after = time.perf_counter() - began
+        self.ready_after = time.perf_counter() - started
         self.pid = self.manager.provisioner.pid
         self.client.wait_for_ready(timeout=60)
 
     def run(self, code, shown=None):
         """Seconds from sending a cell until its reply and the end of its output are here."""
-        began = time.perf_counter()
+        started = time.perf_counter()
         self.printed = ""
         msg_id = self.client.execute(code)
         self._until_idle(msg_id, code, shown)
         reply = self.client.get_shell_msg(timeout=CELL_TIMEOUT)
         while reply["parent_header"].get("msg_id") != msg_id:
             reply = self.client.get_shell_msg(timeout=CELL_TIMEOUT)
-        took = time.perf_counter() - began
+        took = time.perf_counter() - started
         if reply["content"]["status"] != "ok":
             content = reply["content"]
             raise SystemExit(f"{self.name}: cell `{code}` failed: {content.get('ename')}: {content.get('evalue')}")
@@ -247,18 +246,18 @@ class Kernel:
 
 @contextmanager
 def kernel(*arguments):
-    started = Kernel(*arguments)
+    running = Kernel(*arguments)
     try:
-        yield started
+        yield running
     finally:
-        started.stop()
+        running.stop()
 
 
 def median(seconds):
     return statistics.median(seconds) if seconds else None
 
 
-def in_turn(kernels, cell, repeats):
+def interleaved_medians(kernels, cell, repeats):
     """Medians of a cell on several kernels, interleaved so that all see the same machine."""
     taken = {kernel.name: [] for kernel in kernels}
     for i in range(repeats):
@@ -286,8 +285,8 @@ class Table:
         missed = 0
         for name, (ours, peer, unit) in self.rows.items():
             ratio = f"{ours / peer:7.2f}" if peer else " " * 7
-            wanted, reached = verdict(name, ours, peer)
-            missed += reached is False
+            wanted, is_met = compare(name, ours, peer)
+            missed += is_met is False
             print(f"{name:34} {shown(ours, unit):>10} {shown(peer, unit):>10}  {ratio}  {wanted}")
         print(f"\nPeers: {', '.join(peers)}. Medians; each repeat is a cell not seen before, but for those said to be run again.")
         if missed:
@@ -304,19 +303,19 @@ def shown(value, unit):
     return f"{value:.2f} s" if value >= 1 else f"{value * 1000:.1f} ms"
 
 
-def verdict(name, ours, peer):
-    if name not in WANTED:
+def compare(name, ours, peer):
+    if name not in TARGETS:
         return "", None
-    limit, unit = WANTED[name]
+    limit, unit = TARGETS[name]
     if unit == "of peer":
         if not peer:
             return f"≤ {limit} of peer", None
-        reached = ours <= limit * peer
+        is_met = ours <= limit * peer
         text = f"≤ {limit} of peer"
     else:
-        reached = ours <= limit
+        is_met = ours <= limit
         text = f"≤ {shown(limit, unit)}"
-    return f"{text}  {'reached' if reached else 'NOT REACHED'}", reached
+    return f"{text}  {'reached' if is_met else 'NOT REACHED'}", is_met
 
 
 def measure_cells(table, phalanx, peer, repeats):
@@ -334,15 +333,15 @@ def measure_cells(table, phalanx, peer, repeats):
             if not label.startswith("let"):
                 kernel.run(cell(-1 if label == "println" else 7))
     for label, cell in CELLS.items():
-        medians = in_turn(kernels, cell, repeats)
+        medians = interleaved_medians(kernels, cell, repeats)
         table.add(label, medians["phalanx"], medians.get(name))
     for kernel in kernels:
         kernel.run("\n".join(f"let v{i} = vec![{i}; {i + 1}];" for i in range(10)))
-    medians = in_turn(kernels, lambda i: f"{i} + 2", repeats)
+    medians = interleaved_medians(kernels, lambda i: f"{i} + 2", repeats)
     table.add("expression, 10 variables stored", medians["phalanx"], medians.get(name))
     for kernel in kernels:
         kernel.run("40 + 2")
-    medians = in_turn(kernels, lambda _: "40 + 2", repeats)
+    medians = interleaved_medians(kernels, lambda _: "40 + 2", repeats)
     table.add("an unchanged cell again", medians["phalanx"], medians.get(name))
 
 
@@ -382,7 +381,7 @@ def measure_px(table, phalanx, python, repeats):
 
 
 class Shown:
-    """What a cell has shown: bytes of the messages' content, and the text as it stands in the end."""
+    """The output of a cell: the size of the messages' content in bytes, and the final text."""
 
     def __init__(self):
         self.size = 0
@@ -393,8 +392,8 @@ class Shown:
             return
         content = message["content"]
         self.size += len(json.dumps(content, ensure_ascii=False).encode())
-        place = content.get("transient", {}).get("display_id", len(self.texts))
-        self.texts[place] = content.get("text") or content.get("data", {}).get("text/plain", "")
+        display_id = content.get("transient", {}).get("display_id", len(self.texts))
+        self.texts[display_id] = content.get("text") or content.get("data", {}).get("text/plain", "")
 
     def lines(self):
         return sum(text.count("a line of a flood") for text in self.texts.values())
@@ -486,12 +485,12 @@ def processes_of(pid):
             parents[int(process.name)] = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
         except OSError:
             pass
-    found = set()
-    more = {pid}
-    while more:
-        found |= more
-        more = {process for process, parent in parents.items() if parent in found} - found
-    return found
+    processes = set()
+    added = {pid}
+    while added:
+        processes |= added
+        added = {process for process, parent in parents.items() if parent in processes} - processes
+    return processes
 
 
 def memory(processes):
@@ -518,8 +517,8 @@ def measure_launch(table, names, specs, repeats):
     taken = {name: [] for name in names}
     for _ in range(repeats):
         for name in names:
-            with kernel(name, specs) as started:
-                taken[name].append(started.ready_after)
+            with kernel(name, specs) as running:
+                taken[name].append(running.ready_after)
     peer = median(taken[names[1]]) if len(names) > 1 else None
     table.add("launch to kernel_info reply", median(taken[names[0]]), peer)
 

@@ -37,16 +37,16 @@ def measure_growth(table, median, kernel, names, specs, repeats):
     for size in SIZES:
         taken = {}
         for name in names:
-            with kernel(name, specs) as started:
-                started.run("let n = 1u64;")
+            with kernel(name, specs) as running:
+                running.run("let n = 1u64;")
                 for i in range(size):
-                    started.run(f"let v{i}: Vec<u64> = vec![{i}; 3];")
-                    started.run(ITEMS.format(i=i))
+                    running.run(f"let v{i}: Vec<u64> = vec![{i}; 3];")
+                    running.run(ITEMS.format(i=i))
                 if size == 0:
-                    started.run(ITEMS.format(i=0))
+                    running.run(ITEMS.format(i=0))
                 for label, cell in GROWN.items():
-                    started.run(cell(1000, max(size - 1, 0)))
-                    times = [started.run(cell(i, max(size - 1, 0))) for i in range(repeats)]
+                    running.run(cell(1000, max(size - 1, 0)))
+                    times = [running.run(cell(i, max(size - 1, 0))) for i in range(repeats)]
                     taken[label, name] = median(times)
         for label in GROWN:
             ours = taken[label, names[0]]
@@ -63,14 +63,14 @@ def measure_session_start(table, median, kernel, names, specs, repeats, engines)
     result, let = {}, {}
     for _ in range(repeats):
         for name in names:
-            began = time.perf_counter()
-            with kernel(name, specs) as started:
-                started.run("20 + 22")
-                result.setdefault(name, []).append(time.perf_counter() - began)
+            started_at = time.perf_counter()
+            with kernel(name, specs) as running:
+                running.run("20 + 22")
+                result.setdefault(name, []).append(time.perf_counter() - started_at)
                 if name == "phalanx":
-                    table.note_memory("first result", started.pid)
-                started.run("let first = vec![1].len();")
-                let.setdefault(name, []).append(time.perf_counter() - began)
+                    table.note_memory("first result", running.pid)
+                running.run("let first = vec![1].len();")
+                let.setdefault(name, []).append(time.perf_counter() - started_at)
     peer = names[1] if len(names) > 1 else None
     for label, taken in (("launch to the first result", result), ("launch to the first inferred let", let)):
         table.add(label, median(taken[names[0]]), median(taken[peer]) if peer else None)
@@ -78,10 +78,10 @@ def measure_session_start(table, median, kernel, names, specs, repeats, engines)
         return
     px = []
     for _ in range(repeats):
-        with kernel("phalanx", specs) as started:
+        with kernel("phalanx", specs) as running:
             # A person reads, and starts a cluster then.
             time.sleep(5)
-            started.run("%cluster start -n 4")
-            px.append(started.run("%px 20 + 22"))
-            table.note_memory("first %px", started.pid)
+            running.run("%cluster start -n 4")
+            px.append(running.run("%px 20 + 22"))
+            table.note_memory("first %px", running.pid)
     table.add("first %px, 5 s after launch", median(px))

@@ -40,12 +40,12 @@ WIDTHS = (1100, 1800)
 MAX_HEIGHT = 16_000
 
 
-def listed(readme):
+def notebook_names(readme):
     """The notebooks of the README, in its order."""
     return list(dict.fromkeys(LINK.findall(readme.read_text())))
 
 
-def executed(path):
+def run_notebook(path):
     """The notebook with its outputs, executed in a folder of its own; and what was not as meant."""
     notebook = nbformat.read(path, as_version=4)
     with tempfile.TemporaryDirectory(prefix="notebooks-") as folder:
@@ -59,12 +59,12 @@ def executed(path):
     notebook.metadata.pop("widgets", None)
     for cell in notebook.cells:
         if cell.cell_type == "code":
-            outputs = ([output, *captured(output, client.widget_state)] for output in cell.outputs)
+            outputs = ([output, *captured_outputs(output, client.widget_state)] for output in cell.outputs)
             cell.outputs = list(itertools.chain.from_iterable(outputs))
     return notebook, faults
 
 
-def captured(output, states):
+def captured_outputs(output, states):
     """What areas of a widget have captured, which the page shows below it."""
     models = [output.get("data", {}).get(WIDGET, {}).get("model_id")]
     while models:
@@ -74,33 +74,33 @@ def captured(output, states):
 
 
 def exporter():
-    made = HTMLExporter(
+    result = HTMLExporter(
         template_file=str(TEMPLATE / "page.html.j2"),
         extra_template_basedirs=[str(TEMPLATE)],
         embed_images=True,
     )
-    made.exclude_anchor_links = True
+    result.exclude_anchor_links = True
     # As JupyterLab does: text that came in parts is one text.
-    made.register_preprocessor(CoalesceStreamsPreprocessor(), enabled=True)
-    return made
+    result.register_preprocessor(CoalesceStreamsPreprocessor(), enabled=True)
+    return result
 
 
-def overwritten(text):
+def apply_carriage_returns(text):
     """Text with its carriage returns applied, as JupyterLab shows it."""
     lines = (ERASED.sub("", line).rstrip("\r").split("\r") for line in text.split("\n"))
     # A bar that is erased at its end stays as it was.
     return "\n".join(next(filter(None, reversed(parts)), "") for parts in lines)
 
 
-def page(notebook, name, title, around):
+def page(notebook, name, title, neighbours):
     """A notebook as HTML; `around` are the pages before and after it."""
     for cell in notebook.cells:
         for output in cell.get("outputs", []):
             if "data" in output and len(output["data"]) > 1:
                 output["data"].pop(WIDGET, None)
             if "text" in output:
-                output["text"] = overwritten(output["text"])
-    before, after = around
+                output["text"] = apply_carriage_returns(output["text"])
+    before, after = neighbours
     links = {"name": name, "title": title, "before": before, "after": after}
     body, _ = exporter().from_notebook_node(notebook, resources={"gallery": links})
     body = LINK_TO_PAGE.sub(r'href="\1.html"', body).replace(DOCUMENT, 'href="../')
@@ -155,41 +155,41 @@ def main():
     arguments = parser.parse_args()
 
     readme = arguments.notebooks / "README.md"
-    names = listed(readme)
+    names = notebook_names(readme)
     if unknown := [name for name in arguments.only if name not in names]:
         raise SystemExit(f"{readme} does not list {', '.join(unknown)}")
     titles = {name: title_of(arguments.notebooks / f"{name}.ipynb") for name in names}
     arguments.output.mkdir(parents=True, exist_ok=True)
-    chosen = arguments.only or names
-    there = [name for name in names if name in chosen or (arguments.output / f"{name}.html").exists()]
-    made, left = [], []
-    for at, name in enumerate(there):
-        if name not in chosen:
+    selected = arguments.only or names
+    existing = [name for name in names if name in selected or (arguments.output / f"{name}.html").exists()]
+    written, failures = [], []
+    for index, name in enumerate(existing):
+        if name not in selected:
             continue
         print(f"\n======== {name}", flush=True)
-        notebook, faults = executed(arguments.notebooks / f"{name}.ipynb")
+        notebook, faults = run_notebook(arguments.notebooks / f"{name}.ipynb")
         if faults:
-            left.append(f"{name}: {'; '.join(faults)}")
+            failures.append(f"{name}: {'; '.join(faults)}")
             continue
-        around = [
-            {"name": there[other], "title": titles[there[other]]} if 0 <= other < len(there) else None
-            for other in (at - 1, at + 1)
+        neighbours = [
+            {"name": existing[other], "title": titles[existing[other]]} if 0 <= other < len(existing) else None
+            for other in (index - 1, index + 1)
         ]
         file = arguments.output / f"{name}.html"
-        file.write_text(page(notebook, name, html.escape(titles[name]), around))
-        made.append(file)
+        file.write_text(page(notebook, name, html.escape(titles[name]), neighbours))
+        written.append(file)
     shutil.copy(TEMPLATE / "style.css", arguments.output / "style.css")
     pages = {name for name in names if (arguments.output / f"{name}.html").exists()}
     (arguments.output / "index.html").write_text(index(readme, pages))
     if arguments.pictures:
-        pictures(arguments.pictures, [arguments.output / "index.html", *made], arguments.chromium)
+        pictures(arguments.pictures, [arguments.output / "index.html", *written], arguments.chromium)
         if arguments.lab:
-            sources = [arguments.notebooks / f"{page.stem}.ipynb" for page in made]
-            left += lab_pictures.take(sources, arguments.pictures, arguments.chromium)
+            sources = [arguments.notebooks / f"{page.stem}.ipynb" for page in written]
+            failures += lab_pictures.take(sources, arguments.pictures, arguments.chromium)
         print(lab_pictures.contact_sheet(arguments.pictures))
-    print(f"\n{len(made)} pages in {arguments.output}")
-    print(*left, sep="\n", file=sys.stderr)
-    return 1 if left else 0
+    print(f"\n{len(written)} pages in {arguments.output}")
+    print(*failures, sep="\n", file=sys.stderr)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nbformat
 from lab import expect, opened, run_all
-from run_notebook import MEANT_TO_FAIL
+from run_notebook import FAILURE_TAG
 
 # The last one stays chosen.
 THEMES = {"dark": "JupyterLab Dark", "light": "JupyterLab Light"}
@@ -70,7 +70,7 @@ def errors_notebook(path):
     notebook.metadata.kernelspec = {"name": "phalanx", "display_name": "Rust (Phalanx)", "language": "rust"}
     for title, source in ERRORS.items():
         notebook.cells.append(nbformat.v4.new_markdown_cell(f"**{title}**"))
-        notebook.cells.append(nbformat.v4.new_code_cell(source, metadata={"tags": [MEANT_TO_FAIL]}))
+        notebook.cells.append(nbformat.v4.new_code_cell(source, metadata={"tags": [FAILURE_TAG]}))
     nbformat.write(notebook, path)
 
 
@@ -110,22 +110,22 @@ def photograph(notebook, folder, chromium):
 
 
 def take(notebooks, folder, chromium):
-    """Pictures of these notebooks and of the errors; answers those that did not run to their end."""
+    """Pictures of these notebooks and of the errors; returns the failures."""
     folder.mkdir(parents=True, exist_ok=True)
-    left = []
-    with tempfile.TemporaryDirectory(prefix="pictures-") as place:
-        errors = Path(place) / "error_messages.ipynb"
+    failures = []
+    with tempfile.TemporaryDirectory(prefix="pictures-") as folder_of_copies:
+        errors = Path(folder_of_copies) / "error_messages.ipynb"
         errors_notebook(errors)
         for notebook in [*notebooks, errors]:
             # Each in a folder of its own: JupyterLab opens again what was open there.
-            copy = Path(place) / notebook.stem / notebook.name
+            copy = Path(folder_of_copies) / notebook.stem / notebook.name
             copy.parent.mkdir()
             shutil.copy(notebook, copy)
             try:
                 photograph(copy, folder, chromium)
             except Exception as error:
-                left.append(f"{copy.stem} in JupyterLab: {re.split('Call log', str(error))[0].strip()}")
-    return left
+                failures.append(f"{copy.stem} in JupyterLab: {re.split('Call log', str(error))[0].strip()}")
+    return failures
 
 
 SHEET = """<!DOCTYPE html>
@@ -155,10 +155,10 @@ def main():
     parser.add_argument("--chromium", required=True, help="the browser's program")
     parser.add_argument("--pictures", type=Path, required=True, help="a folder")
     arguments = parser.parse_args()
-    left = take(arguments.notebooks, arguments.pictures, arguments.chromium)
+    failures = take(arguments.notebooks, arguments.pictures, arguments.chromium)
     print(contact_sheet(arguments.pictures))
-    print(*left, sep="\n", file=sys.stderr)
-    return 1 if left else 0
+    print(*failures, sep="\n", file=sys.stderr)
+    return 1 if failures else 0
 
 
 if __name__ == "__main__":

@@ -19,7 +19,7 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 CELL_TIMEOUT = 600
 # Seconds until the kernel must have answered.
 STARTUP_TIMEOUT = 60
-MEANT_TO_FAIL = "raises-exception"
+FAILURE_TAG = "raises-exception"
 
 ANSI = re.compile(r"\x1b\[[0-9;]*m")
 TAGS = re.compile(r"<[^>]*>")
@@ -82,7 +82,7 @@ def failed(cell):
 
 
 async def execute(client, notebook, paint):
-    """Prints as it goes; answers the faults."""
+    """Executes and prints the cells in turn; returns their number and the faults."""
     faults = []
     count = 0
     async with client.async_setup_kernel():
@@ -94,8 +94,8 @@ async def execute(client, notebook, paint):
                 continue
             count += 1
             print("\n" + paint("36", indented(cell.source, f"[{count}]")), flush=True)
-            meant = MEANT_TO_FAIL in cell.metadata.get("tags", [])
-            began = time.monotonic()
+            must_fail = FAILURE_TAG in cell.metadata.get("tags", [])
+            started = time.monotonic()
             try:
                 await client.async_execute_cell(cell, index)
             except CellExecutionError:
@@ -104,13 +104,13 @@ async def execute(client, notebook, paint):
                 faults.append(f"cell {count}: {error}")
             for output in cell.outputs:
                 print(output_text(output, paint))
-            notes = [f"{time.monotonic() - began:.2f} s"]
+            notes = [f"{time.monotonic() - started:.2f} s"]
             if updates := client.updates.get(index):
                 notes.append(f"{updates} updates in place")
-            if meant:
+            if must_fail:
                 notes.append("failed as meant" if failed(cell) else "DID NOT FAIL")
                 if not failed(cell):
-                    faults.append(f"cell {count} is tagged {MEANT_TO_FAIL} and did not fail")
+                    faults.append(f"cell {count} is tagged {FAILURE_TAG} and did not fail")
             print(paint("2", f"    ({', '.join(notes)})"), flush=True)
             if faults:
                 break
@@ -131,17 +131,17 @@ def main():
         resources={"metadata": {"path": str(arguments.notebook.resolve().parent)}},
     )
     paint = Paint(sys.stdout)
-    began = time.monotonic()
+    started = time.monotonic()
     try:
         count, faults = asyncio.run(execute(client, notebook, paint))
     finally:
         if arguments.output:
             nbformat.write(notebook, arguments.output)
-    took = time.monotonic() - began
+    seconds = time.monotonic() - started
     if faults:
         print(f"\n{arguments.notebook.name}: {'; '.join(faults)}", file=sys.stderr)
         return 1
-    print(f"\n{arguments.notebook.name}: all {count} cells did as they are meant to, in {took:.1f} s")
+    print(f"\n{arguments.notebook.name}: all {count} cells did as they are meant to, in {seconds:.1f} s")
     return 0
 
 

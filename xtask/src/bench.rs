@@ -32,7 +32,7 @@ pub fn bench(workspace: &Workspace, options: &BenchOptions) -> Result<ExitCode> 
     let python = lab::prepare(workspace)?;
     let peer = match find_peer(workspace) {
         None if options.peers => Some(install_peer(workspace)?),
-        found => found,
+        installed => installed,
     };
     let mut command = python.command("python");
     command.arg(workspace.path("xtask/python/bench.py"));
@@ -71,9 +71,10 @@ fn scale(workspace: &Workspace, options: &BenchOptions) -> Result<ExitCode> {
 }
 
 fn find_peer(workspace: &Workspace) -> Option<PathBuf> {
-    let kept = workspace.build("peers/bin").join(PEER.0);
-    kept.is_file()
-        .then_some(kept)
+    let installed = workspace.build("peers/bin").join(PEER.0);
+    installed
+        .is_file()
+        .then_some(installed)
         .or_else(|| exec::which(&[PEER.0]))
 }
 

@@ -17,7 +17,7 @@ pub fn build(workspace: &Workspace) -> Result<()> {
     if !workspace.binaries().join("phalanx").exists() {
         eprintln!("Building evcxr and rust-analyzer too, which takes minutes the first time.");
     }
-    forget_other_checkouts(workspace)?;
+    clean_after_other_checkout(workspace)?;
     exec::run(
         exec::cargo(workspace)
             .arg("build")
@@ -31,16 +31,16 @@ pub fn build(workspace: &Workspace) -> Result<()> {
 ///
 /// Cargo compares modification times, and would use another checkout's package that was built later
 /// into the same folder.
-fn forget_other_checkouts(workspace: &Workspace) -> Result<()> {
+fn clean_after_other_checkout(workspace: &Workspace) -> Result<()> {
     let marker = workspace.build("checkout.txt");
-    let here = workspace.path("").display().to_string();
-    if fs::read_to_string(&marker).is_ok_and(|last| last == here) {
+    let root = workspace.path("").display().to_string();
+    if fs::read_to_string(&marker).is_ok_and(|last| last == root) {
         return Ok(());
     }
     if workspace.binaries().exists() {
         exec::run(exec::cargo(workspace).args(["clean", "--release", "--locked", "--workspace"]))?;
     }
     fs::create_dir_all(workspace.build(""))
-        .and_then(|()| fs::write(&marker, here))
+        .and_then(|()| fs::write(&marker, root))
         .with_context(|| format!("cannot write {}", marker.display()))
 }

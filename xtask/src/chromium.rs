@@ -9,8 +9,8 @@ const PACKAGES: [&str; 2] = ["chromium", "fonts-dejavu-core"];
 /// Returns the browser, after installing it on a disposable machine; otherwise prints the reason
 /// and the command that installs it.
 pub fn find_or_install() -> Option<PathBuf> {
-    if let Some(found) = find() {
-        return Some(found);
+    if let Some(program) = find() {
+        return Some(program);
     }
     if let Err(error) = debian::install(&PACKAGES) {
         eprintln!("No Chromium, so the tests that need one are skipped: {error:#}");

@@ -153,23 +153,26 @@ impl Command {
 mod tests {
     use super::*;
 
-    fn parsed(arguments: &[&str]) -> Result<Command> {
+    fn parse_args(arguments: &[&str]) -> Result<Command> {
         parse_from(lexopt::Parser::from_args(arguments))
     }
 
     #[test]
-    fn commands_and_their_options() {
-        assert_eq!(parsed(&[]).unwrap(), Command::Help);
-        assert_eq!(parsed(&["dist"]).unwrap(), Command::Dist);
-        assert_eq!(parsed(&["tour"]).unwrap(), Command::Run { notebook: None });
+    fn commands_are_parsed_with_their_options() {
+        assert_eq!(parse_args(&[]).unwrap(), Command::Help);
+        assert_eq!(parse_args(&["dist"]).unwrap(), Command::Dist);
         assert_eq!(
-            parsed(&["run", "a.ipynb"]).unwrap(),
+            parse_args(&["tour"]).unwrap(),
+            Command::Run { notebook: None }
+        );
+        assert_eq!(
+            parse_args(&["run", "a.ipynb"]).unwrap(),
             Command::Run {
                 notebook: Some("a.ipynb".into())
             }
         );
         assert_eq!(
-            parsed(&["gallery", "plots", "--pictures", "p", "--lab"]).unwrap(),
+            parse_args(&["gallery", "plots", "--pictures", "p", "--lab"]).unwrap(),
             Command::Gallery(gallery::GalleryOptions {
                 only: vec!["plots".into()],
                 pictures: Some("p".into()),
@@ -177,20 +180,20 @@ mod tests {
             })
         );
         assert_eq!(
-            parsed(&["test", "tour"]).unwrap(),
+            parse_args(&["test", "tour"]).unwrap(),
             Command::Test {
                 filter: Some("tour".into())
             }
         );
         assert_eq!(
-            parsed(&["lab", "--no-browser", "--port", "9000"]).unwrap(),
+            parse_args(&["lab", "--no-browser", "--port", "9000"]).unwrap(),
             Command::Lab(lab::LabOptions {
                 browser: false,
                 port: Some(9000)
             })
         );
         assert_eq!(
-            parsed(&["bench", "--scale"]).unwrap(),
+            parse_args(&["bench", "--scale"]).unwrap(),
             Command::Bench(bench::BenchOptions {
                 scale: true,
                 ..bench::BenchOptions::default()
@@ -199,11 +202,11 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_command_is_refused_by_name() {
-        let words = |arguments: &[&str]| parsed(arguments).unwrap_err().to_string();
-        assert!(words(&["lap"]).contains("no command `lap`"));
-        assert!(words(&["run"]).contains("cargo xtask run NOTEBOOK"));
-        assert!(words(&["tidy", "--peers"]).contains("--peers"));
-        assert!(words(&["test", "a", "b"]).contains('b'));
+    fn unknown_arguments_are_named_in_the_error() {
+        let error_message = |arguments: &[&str]| parse_args(arguments).unwrap_err().to_string();
+        assert!(error_message(&["lap"]).contains("no command `lap`"));
+        assert!(error_message(&["run"]).contains("cargo xtask run NOTEBOOK"));
+        assert!(error_message(&["tidy", "--peers"]).contains("--peers"));
+        assert!(error_message(&["test", "a", "b"]).contains('b'));
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 /// # Errors
 /// Returns an error on any other machine, with the command to run, or if the installation fails.
 pub fn install(packages: &[&str]) -> Result<()> {
-    if !(is_root() && is_throw_away()) {
+    if !(is_root() && is_disposable()) {
         bail!("sudo apt-get install {}", packages.join(" "));
     }
     let apt = || {
@@ -30,11 +30,11 @@ pub fn install(packages: &[&str]) -> Result<()> {
 
 /// Returns true for root, the owner of `/proc/self`.
 pub fn is_root() -> bool {
-    std::fs::metadata("/proc/self").is_ok_and(|us| us.uid() == 0)
+    std::fs::metadata("/proc/self").is_ok_and(|metadata| metadata.uid() == 0)
 }
 
 /// Returns true in continuous integration, which sets `CI`, and in a container.
-fn is_throw_away() -> bool {
+fn is_disposable() -> bool {
     env::var_os("CI").is_some()
         || ["/.dockerenv", "/run/.containerenv"]
             .iter()

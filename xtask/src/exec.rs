@@ -15,12 +15,12 @@ use std::process::Command;
 pub fn command(program: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(program);
     for (name, _) in env::vars_os() {
-        if name.to_str().is_some_and(is_cargos) {
+        if name.to_str().is_some_and(is_set_by_cargo) {
             command.env_remove(name);
         }
     }
     if let Some(paths) = env::var_os("LD_LIBRARY_PATH") {
-        match without_cargos(&paths) {
+        match without_cargo_folders(&paths) {
             Some(rest) => command.env("LD_LIBRARY_PATH", rest),
             None => command.env_remove("LD_LIBRARY_PATH"),
         };
@@ -52,23 +52,23 @@ pub fn run(command: &mut Command) -> Result<()> {
     announce(command);
     let status = command
         .status()
-        .with_context(|| format!("cannot start `{}`", shown(command)))?;
+        .with_context(|| format!("cannot start `{}`", command_line(command)))?;
     if !status.success() {
-        bail!("`{}` failed: {status}", shown(command));
+        bail!("`{}` failed: {status}", command_line(command));
     }
     Ok(())
 }
 
 /// Prints the command that is about to run on stderr.
 pub fn announce(command: &Command) {
-    let line = shown(command);
+    let line = command_line(command);
     match std::io::stderr().is_terminal() {
         true => eprintln!("\x1b[2m$ {line}\x1b[0m"),
         false => eprintln!("$ {line}"),
     }
 }
 
-fn shown(command: &Command) -> String {
+fn command_line(command: &Command) -> String {
     let program = Path::new(command.get_program());
     let name = program.file_name().unwrap_or(program.as_os_str());
     std::iter::once(name)
@@ -98,8 +98,8 @@ pub fn path_with(first: &[PathBuf]) -> Result<OsString> {
     env::join_paths(all).context("a folder with a colon in its name cannot be on the PATH")
 }
 
-fn is_cargos(name: &str) -> bool {
-    let ours = [
+fn is_set_by_cargo(name: &str) -> bool {
+    let prefixes = [
         "CARGO_PKG_",
         "CARGO_MANIFEST_",
         "CARGO_BIN_NAME",
@@ -111,12 +111,12 @@ fn is_cargos(name: &str) -> bool {
         "RUSTUP_TOOLCHAIN",
         "RUST_RECURSION_COUNT",
     ];
-    name == "CARGO" || ours.iter().any(|start| name.starts_with(start))
+    name == "CARGO" || prefixes.iter().any(|start| name.starts_with(start))
 }
 
 /// Removes cargo's folders from a PATH; `None` if nothing is left.
-fn without_cargos(paths: &OsStr) -> Option<OsString> {
-    let cargos = |folder: &Path| {
+fn without_cargo_folders(paths: &OsStr) -> Option<OsString> {
+    let is_cargo_folder = |folder: &Path| {
         folder.ends_with("deps")
             || folder.ends_with("debug")
             || folder.ends_with("release")
@@ -126,7 +126,7 @@ fn without_cargos(paths: &OsStr) -> Option<OsString> {
             || (folder.ends_with("lib") && folder.join("rustlib").is_dir())
     };
     let rest: Vec<_> = env::split_paths(paths)
-        .filter(|folder| !folder.as_os_str().is_empty() && !cargos(folder))
+        .filter(|folder| !folder.as_os_str().is_empty() && !is_cargo_folder(folder))
         .collect();
     if rest.is_empty() {
         return None;
@@ -139,18 +139,18 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_toolchains_libraries_are_not_handed_on() {
+    fn library_folders_of_cargo_are_removed() {
         let sysroot = "/rust/lib/rustlib/x86_64-unknown-linux-gnu/lib";
-        let given = format!("/checkout/target/debug/deps:{sysroot}:/opt/mpi/lib");
+        let path = format!("/checkout/target/debug/deps:{sysroot}:/opt/mpi/lib");
         assert_eq!(
-            without_cargos(OsStr::new(&given)).as_deref(),
+            without_cargo_folders(OsStr::new(&path)).as_deref(),
             Some(OsStr::new("/opt/mpi/lib"))
         );
-        assert_eq!(without_cargos(OsStr::new(sysroot)), None);
+        assert_eq!(without_cargo_folders(OsStr::new(sysroot)), None);
     }
 
     #[test]
-    fn a_failing_program_is_named() {
+    fn error_names_the_failed_program() {
         let error = run(command("false").arg("--why")).unwrap_err();
         assert!(
             error.to_string().contains("`false --why` failed"),

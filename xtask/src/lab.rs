@@ -14,7 +14,7 @@ pub const TOUR: &str = "notebooks/tour.ipynb";
 pub struct LabOptions {
     /// True to open a browser, false to only print the address.
     pub browser: bool,
-    /// The port; chosen by JupyterLab if not given.
+    /// The port; by default, JupyterLab chooses one.
     pub port: Option<u16>,
 }
 

@@ -23,7 +23,7 @@ pub enum Purpose {
 /// # Errors
 /// Returns an error if a requirement is missing and cannot be installed.
 pub fn ensure(workspace: &Workspace, purpose: Purpose) -> Result<()> {
-    linker().map_err(described)?;
+    linker().map_err(with_remedy)?;
     for folder in folders(workspace, purpose) {
         ensure_toolchain(&folder)?;
     }
@@ -47,23 +47,23 @@ fn folders(workspace: &Workspace, purpose: Purpose) -> Vec<PathBuf> {
 /// Checks the toolchain that compiles cells in a folder, and adds the standard library's source.
 fn ensure_toolchain(folder: &Path) -> Result<()> {
     let toolchain = ActiveToolchain::find_by(folder, &|program| exec::command(program));
-    let ready = toolchain.and_then(|toolchain| {
+    let result = toolchain.and_then(|toolchain| {
         toolchain.check_release()?;
         toolchain.ensure_library_source(|line| eprintln!("{line}"))?;
         toolchain.check()
     });
-    ready
-        .map_err(described)
+    result
+        .map_err(with_remedy)
         .with_context(|| format!("cells cannot be compiled in {}", folder.display()))
 }
 
 /// Checks a tool of the toolchain that builds the workspace, and adds it.
 fn ensure_component(workspace: &Workspace, program: &str, component: &'static str) -> Result<()> {
-    let works = |program: &str| {
+    let is_installed = |program: &str| {
         let version = exec::cargo(workspace).args([program, "--version"]).output();
         version.is_ok_and(|output| output.status.success())
     };
-    if works(program) {
+    if is_installed(program) {
         return Ok(());
     }
     let Some(choice) = rustup::choice(&workspace.path("")) else {
@@ -75,7 +75,7 @@ fn ensure_component(workspace: &Workspace, program: &str, component: &'static st
         "Installing {component} for {} (rustup component add {component})",
         choice.name
     );
-    rustup::add_component(component, &choice.name).map_err(described)
+    rustup::add_component(component, &choice.name).map_err(with_remedy)
 }
 
 fn ensure_python() -> Result<()> {
@@ -95,6 +95,6 @@ fn ensure_python() -> Result<()> {
     bail!("Python 3.10 or newer with its venv module is needed, and Debian's is older")
 }
 
-fn described(error: ToolchainError) -> anyhow::Error {
+fn with_remedy(error: ToolchainError) -> anyhow::Error {
     anyhow::anyhow!("{error}\nto mend it: {}", error.remedy())
 }

@@ -67,10 +67,10 @@ impl Python {
         Self::make(workspace, &RELEASE_TOOLS)
     }
 
-    /// Makes the environment for ipyparallel's tests, unless it is there already.
+    /// Creates the environment for ipyparallel's tests, unless it exists.
     ///
     /// # Errors
-    /// When Python or pip fails.
+    /// Returns an error if Python or pip fails.
     pub fn prepare_suite(workspace: &Workspace) -> Result<Self> {
         Self::make(workspace, &SUITE)
     }
@@ -80,10 +80,12 @@ impl Python {
             folder: workspace.build(kind.folder),
             path: workspace.binaries(),
         };
-        let wanted = fs::read_to_string(workspace.path(kind.requirements))
+        let requirements = fs::read_to_string(workspace.path(kind.requirements))
             .with_context(|| format!("cannot read {}", kind.requirements))?;
-        let done = python.folder.join("requirements-installed.txt");
-        if fs::read_to_string(&done).is_ok_and(|have| have == wanted) && python.works(kind) {
+        let marker = python.folder.join("requirements-installed.txt");
+        if fs::read_to_string(&marker).is_ok_and(|installed| installed == requirements)
+            && python.works(kind)
+        {
             return Ok(python);
         }
         eprintln!(
@@ -105,7 +107,8 @@ impl Python {
         let home = python.folder.join("home");
         fs::create_dir_all(&home).with_context(|| format!("cannot make {}", home.display()))?;
         // Written last, so that an interrupted installation is repeated.
-        fs::write(&done, wanted).with_context(|| format!("cannot write {}", done.display()))?;
+        fs::write(&marker, requirements)
+            .with_context(|| format!("cannot write {}", marker.display()))?;
         Ok(python)
     }
 

@@ -12,7 +12,7 @@ const SITES: [(&str, &[&str]); 3] = [
 /// Installs what is missing on a disposable machine; otherwise the tests that need it print the
 /// command.
 pub fn install() {
-    let missing = SITES.iter().filter(|(program, _)| !is_here(program));
+    let missing = SITES.iter().filter(|(program, _)| !is_installed(program));
     let packages: Vec<&str> = missing
         .flat_map(|(_, packages)| packages.iter().copied())
         .collect();
@@ -25,7 +25,7 @@ pub fn install() {
 }
 
 /// Returns true for a program on the PATH or in `sbin`, which the PATH of ordinary users lacks.
-fn is_here(program: &str) -> bool {
+fn is_installed(program: &str) -> bool {
     let daemon = std::path::Path::new("/usr/sbin").join(program);
     daemon.exists() || exec::which(&[program]).is_some()
 }

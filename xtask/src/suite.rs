@@ -1,14 +1,15 @@
-//! `cargo xtask suite`: ipyparallel's own tests with our controller, and a table of what came of them.
+//! `cargo xtask suite`: ipyparallel's own tests with our controller, and a table of the results.
 
 use crate::{binaries, exec, python::Python, sites, workspace::Workspace};
 use anyhow::{Context, Result};
 use std::fs;
 use std::process::ExitCode;
 
-/// Runs the modules whose names contain `only`, or all; those with failures again with ipyparallel's controller.
+/// Runs the modules whose names contain `only`, or all, and those with failures again with
+/// ipyparallel's controller.
 ///
 /// # Errors
-/// When something it needs could not be set up.
+/// Returns an error if a requirement cannot be set up.
 pub fn suite(workspace: &Workspace, only: Option<&str>) -> Result<ExitCode> {
     binaries::build(workspace)?;
     sites::install();

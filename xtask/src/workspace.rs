@@ -47,14 +47,14 @@ impl Workspace {
 /// A build folder outside of the checkout saves a fresh clone from building evcxr (minutes), so one
 /// is used if the user has named or created it; see the help text.
 fn build_folder(root: &Path, variable: impl Fn(&str) -> Option<PathBuf>) -> PathBuf {
-    let named = ["PHALANX_BUILD_DIR", "CARGO_TARGET_DIR"];
-    if let Some(folder) = named.into_iter().find_map(&variable) {
+    let variables = ["PHALANX_BUILD_DIR", "CARGO_TARGET_DIR"];
+    if let Some(folder) = variables.into_iter().find_map(&variable) {
         return root.join(folder);
     }
     let cache = variable("XDG_CACHE_HOME").or_else(|| Some(variable("HOME")?.join(".cache")));
     cache
         .map(|cache| cache.join("phalanx/target"))
-        .filter(|kept| kept.is_dir())
+        .filter(|folder| folder.is_dir())
         .unwrap_or_else(|| root.join("target"))
 }
 
@@ -70,7 +70,7 @@ mod tests {
     }
 
     #[test]
-    fn the_build_folder_is_the_named_one_else_in_the_checkout() {
+    fn build_folder_is_set_by_variables_or_in_the_checkout() {
         assert_eq!(
             folder(&[("PHALANX_BUILD_DIR", "/kept"), ("CARGO_TARGET_DIR", "/t")]),
             Path::new("/kept")
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn a_kept_folder_is_used_once_it_exists() {
+    fn cache_folder_is_used_if_it_exists() {
         let cache = env::temp_dir().join(format!("xtask-kept-{}", std::process::id()));
         std::fs::create_dir_all(cache.join("phalanx/target")).unwrap();
         let found = folder(&[("XDG_CACHE_HOME", cache.to_str().unwrap())]);

@@ -72,7 +72,7 @@ fn write_sums(folder: &Path, files: &[&Path]) -> Result<PathBuf> {
 
 fn report(wheel: &Path, archive: &Path, sums: &Path) -> Result<()> {
     let name = archive::root_name();
-    for (file, use_it) in [
+    for (file, usage) in [
         (
             wheel,
             "pip install FILE, in the environment of Jupyter".to_owned(),
@@ -88,14 +88,14 @@ fn report(wheel: &Path, archive: &Path, sums: &Path) -> Result<()> {
         let size = fs::metadata(file)
             .with_context(|| format!("cannot read {}", file.display()))?
             .len();
-        println!("{} ({})\n    {use_it}", file.display(), shown(size));
+        println!("{} ({})\n    {usage}", file.display(), format_size(size));
     }
     Ok(())
 }
 
 /// Formats a size in a readable unit.
 #[expect(clippy::cast_precision_loss, reason = "one decimal is shown")]
-fn shown(bytes: u64) -> String {
+fn format_size(bytes: u64) -> String {
     match bytes {
         0..1_000 => format!("{bytes} bytes"),
         1_000..1_000_000 => format!("{:.1} kB", bytes as f64 / 1e3),
@@ -108,14 +108,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_have_their_unit() {
-        assert_eq!(shown(999), "999 bytes");
-        assert_eq!(shown(1_500), "1.5 kB");
-        assert_eq!(shown(42_440_000), "42.4 MB");
+    fn sizes_are_formatted_with_units() {
+        assert_eq!(format_size(999), "999 bytes");
+        assert_eq!(format_size(1_500), "1.5 kB");
+        assert_eq!(format_size(42_440_000), "42.4 MB");
     }
 
     #[test]
-    fn sums_are_those_that_sha256sum_checks() {
+    fn sums_can_be_checked_by_sha256sum() {
         let folder = std::env::temp_dir().join(format!("xtask-sums-{}", std::process::id()));
         fs::create_dir_all(&folder).unwrap();
         let file = folder.join("a.whl");
@@ -130,11 +130,11 @@ mod tests {
                 .unwrap()
                 .success()
         };
-        let right = check(&folder);
+        let unchanged_passes = check(&folder);
         fs::write(&file, "b").unwrap();
-        let wrong = check(&folder);
+        let changed_passes = check(&folder);
         fs::remove_dir_all(&folder).unwrap();
         assert!(text.ends_with("  a.whl\n"), "{text}");
-        assert!(right && !wrong);
+        assert!(unchanged_passes && !changed_passes);
     }
 }

@@ -48,10 +48,10 @@ pub fn audit(tools: &Python, wheel: &Path) -> Result<()> {
     command.arg("show").arg(wheel).stderr(Stdio::inherit());
     exec::announce(&command);
     let output = command.output().context("cannot start auditwheel")?;
-    let said = String::from_utf8_lossy(&output.stdout);
-    ensure!(output.status.success(), "auditwheel failed: {said}");
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    ensure!(output.status.success(), "auditwheel failed: {stdout}");
     // The output is wrapped.
-    let words = said.split_whitespace().collect::<Vec<_>>().join(" ");
+    let words = stdout.split_whitespace().collect::<Vec<_>>().join(" ");
     let Some((_, tag)) = words.split_once("following platform tag: \"") else {
         bail!("auditwheel does not say which platform the wheel is for: {words}");
     };
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn the_wheels_promise_is_what_is_linked_against() {
+    fn wheel_tag_is_the_linked_glibc() {
         let glibc = GLIBC.replace('.', "_");
         assert_eq!(MANYLINUX, format!("manylinux_{glibc}_x86_64"));
     }

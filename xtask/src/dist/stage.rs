@@ -50,7 +50,7 @@ impl Stage {
         fs::write(folder.join(THIRD_PARTY), third_party::licences(workspace)?)
             .with_context(|| format!("cannot write {THIRD_PARTY}"))?;
         stage.add_all(&workspace.path("kernelspec"), KERNELSPEC)?;
-        stage.find_program()?;
+        stage.set_program()?;
         for folder in ["", "/static"] {
             let from = workspace.path(format!("labextension{folder}"));
             stage.add_all(&from, &format!("{LAB_EXTENSION}{folder}"))?;
@@ -75,7 +75,7 @@ impl Stage {
     }
 
     /// Sets the kernelspec's program to the one under the same prefix.
-    fn find_program(&self) -> Result<()> {
+    fn set_program(&self) -> Result<()> {
         let file = self.folder.join(KERNELSPEC).join("kernel.json");
         let cannot = || format!("cannot adapt {}", file.display());
         let text = fs::read_to_string(&file).with_context(cannot)?;

@@ -29,22 +29,22 @@ pub fn licences(workspace: &Workspace) -> Result<String> {
         .args(["--filter-platform", TARGET])
         .output()
         .context("cannot start cargo metadata")?;
-    let said = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "cargo metadata failed: {said}");
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    ensure!(output.status.success(), "cargo metadata failed: {stderr}");
     let metadata: Value = serde_json::from_slice(&output.stdout)?;
-    let wanted = reachable(&metadata);
+    let dependencies = reachable(&metadata);
     let (mut texts, mut others) = (BTreeMap::<_, BTreeSet<_>>::new(), BTreeSet::new());
     for package in array(&metadata["packages"]) {
         // Packages of the workspace have no source.
-        if package["source"].is_null() || !wanted.contains(text(&package["id"])) {
+        if package["source"].is_null() || !dependencies.contains(text(&package["id"])) {
             continue;
         }
         let name = format!("{} {}", text(&package["name"]), text(&package["version"]));
-        let found = licence_files(Path::new(text(&package["manifest_path"])))?;
-        if found.is_empty() {
+        let files = licence_files(Path::new(text(&package["manifest_path"])))?;
+        if files.is_empty() {
             others.insert(format!("{name}: {}", text(&package["license"])));
         }
-        for licence in found {
+        for licence in files {
             texts.entry(licence).or_default().insert(name.clone());
         }
     }
@@ -76,8 +76,8 @@ fn reachable(metadata: &Value) -> BTreeSet<&str> {
     let programs = array(&metadata["packages"])
         .filter(|package| PACKAGES.contains(&text(&package["name"])))
         .map(|package| text(&package["id"]));
-    let (mut reached, mut waiting) = (BTreeSet::new(), programs.collect::<Vec<_>>());
-    while let Some(id) = waiting.pop() {
+    let (mut reached, mut pending) = (BTreeSet::new(), programs.collect::<Vec<_>>());
+    while let Some(id) = pending.pop() {
         if !reached.insert(id) {
             continue;
         }
@@ -85,7 +85,7 @@ fn reachable(metadata: &Value) -> BTreeSet<&str> {
         for dependency in dependencies.into_iter().flatten() {
             // A normal dependency has no kind.
             if array(&dependency["dep_kinds"]).any(|kind| kind["kind"].is_null()) {
-                waiting.push(text(&dependency["pkg"]));
+                pending.push(text(&dependency["pkg"]));
             }
         }
     }
@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_crate_of_the_programs_is_named() {
+    fn licences_name_the_crates_of_the_programs() {
         let licences = licences(&Workspace::find().unwrap()).unwrap();
         for name in ["evcxr 0.", "zeromq 0.", "tokio 1.", "serde_json 1."] {
             assert!(licences.contains(name), "{name}");

@@ -41,7 +41,7 @@ const KNOWN: [(&str, &[&str]); 5] = [
     ),
 ];
 
-/// The imports between the top modules of one crate, with the place of the first of each.
+/// The imports between the top modules of one crate, with the position of the first of each.
 type Imports<'a> = BTreeMap<&'a str, BTreeMap<String, (&'a File, usize)>>;
 
 /// Reports imports by which a module depends on one that depends on it.
@@ -79,13 +79,13 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
 /// Returns the tokens before a file's own `#[cfg(test)] mod`.
 fn before_tests(tokens: &[Token]) -> &[Token] {
     const TESTS: [&str; 8] = ["#", "[", "cfg", "(", "test", ")", "]", "mod"];
-    let starts = |window: &[Token]| {
+    let is_test_module = |window: &[Token]| {
         window
             .iter()
             .zip(TESTS)
             .all(|(token, text)| token.text == text)
     };
-    let end = tokens.windows(TESTS.len()).position(starts);
+    let end = tokens.windows(TESTS.len()).position(is_test_module);
     &tokens[..end.unwrap_or(tokens.len())]
 }
 
@@ -102,7 +102,7 @@ fn circles(package: &str, imports: &Imports) -> Vec<Finding> {
             let is_known = KNOWN.iter().any(|(known, modules)| {
                 *known == package && modules.contains(module) && modules.contains(&other.as_str())
             });
-            if !is_known && reaches(imports, other, module) {
+            if !is_known && depends_on(imports, other, module) {
                 let message = format!("`{module}` imports `{other}`, which depends on `{module}`");
                 findings.push(file.finding(*line, message));
             }
@@ -112,16 +112,16 @@ fn circles(package: &str, imports: &Imports) -> Vec<Finding> {
 }
 
 /// Returns true if `from` imports `to`, directly or through others.
-fn reaches(imports: &Imports, from: &str, to: &str) -> bool {
+fn depends_on(imports: &Imports, from: &str, to: &str) -> bool {
     let mut seen = BTreeSet::from([from]);
-    let mut open = vec![from];
-    while let Some(module) = open.pop() {
+    let mut pending = vec![from];
+    while let Some(module) = pending.pop() {
         for next in imports.get(module).into_iter().flat_map(BTreeMap::keys) {
             if next == to {
                 return true;
             }
             if seen.insert(next) {
-                open.push(next);
+                pending.push(next);
             }
         }
     }
@@ -130,15 +130,11 @@ fn reaches(imports: &Imports, from: &str, to: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::messages;
     use super::*;
 
-    fn messages(files: &[(&str, &str)]) -> Vec<String> {
-        let findings = check(&Tree::of(files));
-        findings.iter().map(Finding::to_string).collect()
-    }
-
     #[test]
-    fn a_circle_of_three_modules_is_reported_at_each_import() {
+    fn circles_are_reported_at_each_import() {
         let circle = [
             ("crates/x/src/a.rs", "use crate::b::B;"),
             ("crates/x/src/b/mod.rs", "fn f() { crate::c::g(); }"),
@@ -146,7 +142,7 @@ mod tests {
             ("crates/x/src/d.rs", "use super::a;"),
         ];
         assert_eq!(
-            messages(&circle),
+            messages(check, &circle),
             [
                 "crates/x/src/a.rs:1: `a` imports `b`, which depends on `a`",
                 "crates/x/src/b/mod.rs:1: `b` imports `c`, which depends on `b`",
@@ -157,7 +153,7 @@ mod tests {
 
     #[test]
     fn modules_within_a_folder_and_tests_may_import_each_other() {
-        let fine = [
+        let allowed = [
             ("crates/x/src/a/one.rs", "use crate::a::two;"),
             ("crates/x/src/a/two.rs", "use crate::a::one;"),
             ("crates/x/src/a/tests.rs", "use crate::b;"),
@@ -169,6 +165,6 @@ mod tests {
             ("crates/x/src/d.rs", "use crate::c;"),
             ("crates/x/src/lib.rs", "use crate::b;"),
         ];
-        assert_eq!(messages(&fine), [""; 0]);
+        assert_eq!(messages(check, &allowed), [""; 0]);
     }
 }

@@ -29,13 +29,15 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
 fn check_file(file: &File) -> Vec<Finding> {
     let lines: Vec<&str> = file.text.lines().collect();
     let mut findings = Vec::new();
-    for (at, token) in file.tokens.iter().enumerate() {
+    for (index, token) in file.tokens.iter().enumerate() {
         let next = |offset: usize| {
-            let token = file.tokens.get(at + offset);
+            let token = file.tokens.get(index + offset);
             token.map_or("", |token| token.text.as_str())
         };
         let before = |offset: usize| {
-            let token = at.checked_sub(offset).and_then(|at| file.tokens.get(at));
+            let token = index
+                .checked_sub(offset)
+                .and_then(|index| file.tokens.get(index));
             token.map_or("", |token| token.text.as_str())
         };
         if token.is_name && UNFINISHED.contains(&token.text.as_str()) && next(1) == "!" {
@@ -59,16 +61,16 @@ fn check_file(file: &File) -> Vec<Finding> {
                     format!("`unsafe` belongs in one of {}", UNSAFE.join(" ")),
                 ));
             } else if matches!(next(1), "{" | "impl")
-                && !said_above(&lines, token.line, REASON_WITHIN, "SAFETY:")
+                && !has_comment_above(&lines, token.line, REASON_WITHIN, "SAFETY:")
             {
                 findings.push(file.finding(token.line, "`unsafe` without a `// SAFETY:` comment"));
             }
         }
     }
     for path in paths(&file.tokens) {
-        let bare = [["tokio", "spawn"].as_slice(), &["tokio", "task", "spawn"]];
-        let bare = bare.iter().any(|start| path.starts_with(start)) && !is_test(file);
-        if bare && !said_above(&lines, path.line, END_WITHIN, "// Ends ") {
+        let spawns = [["tokio", "spawn"].as_slice(), &["tokio", "task", "spawn"]];
+        let is_bare = spawns.iter().any(|start| path.starts_with(start)) && !is_test(file);
+        if is_bare && !has_comment_above(&lines, path.line, END_WITHIN, "// Ends ") {
             findings.push(file.finding(
                 path.line,
                 "a task has an owner: spawn it into a JoinSet, or say above what ends it (`// Ends when …`)",
@@ -84,7 +86,7 @@ fn is_test(file: &File) -> bool {
 }
 
 /// Returns true if the line, or one of `within` lines above it, contains these words.
-fn said_above(lines: &[&str], line: usize, within: usize, words: &str) -> bool {
+fn has_comment_above(lines: &[&str], line: usize, within: usize, words: &str) -> bool {
     let first = line.saturating_sub(within + 1);
     lines[first..line.min(lines.len())]
         .iter()
@@ -93,12 +95,8 @@ fn said_above(lines: &[&str], line: usize, within: usize, words: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::messages;
     use super::*;
-
-    fn messages(path: &str, source: &str) -> Vec<String> {
-        let findings = check(&Tree::of(&[(path, source)]));
-        findings.iter().map(Finding::to_string).collect()
-    }
 
     #[test]
     fn unfinished_code_is_found() {
@@ -108,35 +106,55 @@ mod tests {
             "fn f() { dbg!(1); }",
             "#[test]\n#[ignore = \"slow\"]\nfn f() {}",
         ] {
-            assert_eq!(messages("kernel/src/a.rs", source).len(), 1, "{source}");
+            assert_eq!(
+                messages(check, &[("kernel/src/a.rs", source)]).len(),
+                1,
+                "{source}"
+            );
         }
         assert_eq!(
-            messages("kernel/src/a.rs", "// todo!()\nlet todo = \"dbg!\";"),
+            messages(
+                check,
+                &[("kernel/src/a.rs", "// todo!()\nlet todo = \"dbg!\";")]
+            ),
             [""; 0]
         );
     }
 
     #[test]
-    fn a_bare_task_says_what_ends_it() {
-        let bare = messages("kernel/src/a.rs", "fn f() {\n    tokio::spawn(g());\n}");
+    fn bare_spawn_needs_a_comment() {
+        let bare = messages(
+            check,
+            &[("kernel/src/a.rs", "fn f() {\n    tokio::spawn(g());\n}")],
+        );
         assert!(bare[0].contains("JoinSet"), "{bare:?}");
-        let said = "fn f() {\n    // Ends when the handle is dropped.\n    tokio::spawn(g());\n}";
-        assert_eq!(messages("kernel/src/a.rs", said), [""; 0]);
+        let commented =
+            "fn f() {\n    // Ends when the handle is dropped.\n    tokio::spawn(g());\n}";
+        assert_eq!(messages(check, &[("kernel/src/a.rs", commented)]), [""; 0]);
         assert_eq!(
-            messages("kernel/src/a.rs", "fn f() { tasks.spawn(g()); }"),
+            messages(
+                check,
+                &[("kernel/src/a.rs", "fn f() { tasks.spawn(g()); }")]
+            ),
             [""; 0]
         );
     }
 
     #[test]
-    fn unsafe_has_its_places_and_its_reason() {
+    fn unsafe_needs_an_allowed_folder_and_a_reason() {
         let reasoned = "// SAFETY: the child is ours.\nunsafe { fork() }";
-        assert_eq!(messages("crates/sys/src/a.rs", reasoned), [""; 0]);
-        let bare = messages("crates/sys/src/a.rs", "unsafe { fork() }");
+        assert_eq!(
+            messages(check, &[("crates/sys/src/a.rs", reasoned)]),
+            [""; 0]
+        );
+        let bare = messages(check, &[("crates/sys/src/a.rs", "unsafe { fork() }")]);
         assert!(bare[0].contains("SAFETY"), "{bare:?}");
-        let misplaced = messages("kernel/src/a.rs", reasoned);
+        let misplaced = messages(check, &[("kernel/src/a.rs", reasoned)]);
         assert!(misplaced[0].contains("crates/sys/"), "{misplaced:?}");
         let named = "pub type F = unsafe extern \"C\" fn();";
-        assert_eq!(messages("crates/protocol/src/a.rs", named), [""; 0]);
+        assert_eq!(
+            messages(check, &[("crates/protocol/src/a.rs", named)]),
+            [""; 0]
+        );
     }
 }

@@ -28,12 +28,12 @@ struct Index<'a> {
 impl<'a> Index<'a> {
     fn of(tree: &'a Tree) -> Self {
         let files: HashSet<&str> = tree.paths.iter().map(String::as_str).collect();
-        let above = |path: &'a str| {
+        let parents = |path: &'a str| {
             path.match_indices('/')
-                .map(|(at, _)| &path[..at])
+                .map(|(index, _)| &path[..index])
                 .collect::<Vec<_>>()
         };
-        let folders = files.iter().flat_map(|path| above(path)).collect();
+        let folders = files.iter().flat_map(|path| parents(path)).collect();
         Self { files, folders }
     }
 
@@ -44,7 +44,7 @@ impl<'a> Index<'a> {
 
     /// Returns true for text that must be a path of the checkout: it starts with a top folder, or
     /// ends like a source file.
-    fn is_meant(&self, text: &str) -> bool {
+    fn is_path(&self, text: &str) -> bool {
         let Some((top, _)) = text.split_once('/') else {
             return false;
         };
@@ -69,7 +69,7 @@ fn check_document(file: &File, tree: &Tree, index: &Index<'_>) -> Vec<Finding> {
         let paths: Vec<&str> = spans
             .iter()
             .copied()
-            .filter(|text| index.is_meant(text))
+            .filter(|text| index.is_path(text))
             .collect();
         for path in paths.iter().copied().chain(links) {
             if !index.exists(path) {
@@ -77,8 +77,8 @@ fn check_document(file: &File, tree: &Tree, index: &Index<'_>) -> Vec<Finding> {
             }
         }
         if line.starts_with('|') && !paths.is_empty() {
-            let within = |source: &File| paths.iter().any(|path| is_below(&source.path, path));
-            let sources: Vec<&File> = tree.rust().filter(|file| within(file)).collect();
+            let is_in_row = |source: &File| paths.iter().any(|path| is_below(&source.path, path));
+            let sources: Vec<&File> = tree.rust().filter(|file| is_in_row(file)).collect();
             for name in spans.into_iter().flat_map(type_names) {
                 if !sources.iter().any(|source| names(source, name)) {
                     let message = format!("no file of this row has `{name}`");
@@ -99,9 +99,9 @@ fn links(line: &str) -> impl Iterator<Item = &str> {
         .filter(|target| !target.is_empty())
 }
 
-fn is_below(path: &str, place: &str) -> bool {
-    let place = place.trim_end_matches('/');
-    let rest = path.strip_prefix(place);
+fn is_below(path: &str, folder: &str) -> bool {
+    let folder = folder.trim_end_matches('/');
+    let rest = path.strip_prefix(folder);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
@@ -127,25 +127,24 @@ fn names(file: &File, name: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::messages;
     use super::*;
 
-    fn messages(files: &[(&str, &str)]) -> Vec<String> {
-        let findings = check(&Tree::of(files));
-        findings.iter().map(Finding::to_string).collect()
-    }
-
     #[test]
-    fn documents_name_files_and_folders_that_exist() {
-        let found = messages(&[
-            (
-                "ARCHITECTURE.md",
-                "`kernel/src/a.rs` in `kernel/src/` then `kernel/src/gone.rs`, `kernel/old/`,\n\
+    fn missing_paths_are_reported() {
+        let found = messages(
+            check,
+            &[
+                (
+                    "ARCHITECTURE.md",
+                    "`kernel/src/a.rs` in `kernel/src/` then `kernel/src/gone.rs`, `kernel/old/`,\n\
                  `a/{b}.rs`, `and/or`, `~/.local`, `~/.config/a.toml`, `gone/c.rs`",
-            ),
-            ("docs/a.md", "![a](docs/a.png) and [b](https://b.c/d)"),
-            ("kernel/README.md", "`kernel/src/gone.rs`"),
-            ("kernel/src/a.rs", ""),
-        ]);
+                ),
+                ("docs/a.md", "![a](docs/a.png) and [b](https://b.c/d)"),
+                ("kernel/README.md", "`kernel/src/gone.rs`"),
+                ("kernel/src/a.rs", ""),
+            ],
+        );
         assert_eq!(
             found,
             [
@@ -158,26 +157,29 @@ mod tests {
     }
 
     #[test]
-    fn code_is_not_looked_at() {
+    fn code_blocks_are_ignored() {
         let text = "```console\n$ cat kernel/src/gone.rs `kernel/src/gone.rs`\n```\n`kernel/src`";
         assert_eq!(
-            messages(&[("README.md", text), ("kernel/src/a.rs", "")]),
+            messages(check, &[("README.md", text), ("kernel/src/a.rs", "")]),
             [""; 0]
         );
     }
 
     #[test]
-    fn a_rows_types_are_in_a_rows_files() {
+    fn types_must_be_in_the_files_of_their_row() {
         let text = "| 1 | `Event::Asked`, `Gone`, `MOST`, `rustc` | `kernel/src/` |\n\
                     | 2 | `Gone` | nothing |";
-        let found = messages(&[
-            ("ARCHITECTURE.md", text),
-            (
-                "kernel/src/a.rs",
-                "enum Event { Asked } // Gone is a comment",
-            ),
-            ("crates/b.rs", "struct Gone;"),
-        ]);
+        let found = messages(
+            check,
+            &[
+                ("ARCHITECTURE.md", text),
+                (
+                    "kernel/src/a.rs",
+                    "enum Event { Asked } // Gone is a comment",
+                ),
+                ("crates/b.rs", "struct Gone;"),
+            ],
+        );
         assert_eq!(found, ["ARCHITECTURE.md:1: no file of this row has `Gone`"]);
     }
 }

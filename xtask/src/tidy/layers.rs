@@ -10,7 +10,7 @@ struct Layer {
     /// The places that may name them; the rule applies to places in `within`.
     only: &'static [&'static str],
     within: &'static [&'static str],
-    why: &'static str,
+    reason: &'static str,
 }
 
 const LAYERS: [Layer; 3] = [
@@ -18,13 +18,13 @@ const LAYERS: [Layer; 3] = [
         paths: &[&["evcxr"], &["salsa"]],
         only: &["crates/evaluator/"],
         within: &[""],
-        why: "only crates/evaluator knows evcxr",
+        reason: "only crates/evaluator knows evcxr",
     },
     Layer {
         paths: &[&["zeromq"]],
         only: &["crates/transport/"],
         within: &[""],
-        why: "only crates/transport touches ZeroMQ",
+        reason: "only crates/transport touches ZeroMQ",
     },
     Layer {
         paths: &[
@@ -39,12 +39,12 @@ const LAYERS: [Layer; 3] = [
         ],
         only: &[],
         within: &["crates/protocol/"],
-        why: "crates/protocol does no I/O",
+        reason: "crates/protocol does no I/O",
     },
 ];
 
 /// The types of texts for users, and the file that constructs each.
-const DOORS: [(&str, &str); 2] = [
+const SOLE_BUILDERS: [(&str, &str); 2] = [
     // The text.
     ("ErrorReport", "kernel/src/report/error.rs"),
     // The message that contains it.
@@ -57,25 +57,25 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
     for file in tree.rust().filter(|file| !file.is_in(&["xtask/"])) {
         for path in paths(&file.tokens) {
             for layer in &LAYERS {
-                let here = file.is_in(layer.within) || layer.within == [""];
-                let named = layer.paths.iter().any(|start| path.starts_with(start));
-                if here && named && !file.is_in(layer.only) {
+                let applies = file.is_in(layer.within) || layer.within == [""];
+                let is_restricted = layer.paths.iter().any(|start| path.starts_with(start));
+                if applies && is_restricted && !file.is_in(layer.only) {
                     let name = path.parts.join("::");
-                    findings.push(file.finding(path.line, format!("`{name}`: {}", layer.why)));
+                    findings.push(file.finding(path.line, format!("`{name}`: {}", layer.reason)));
                 }
             }
         }
-        for three in file.tokens.windows(3) {
-            let [before, name, after] = three else {
+        for window in file.tokens.windows(3) {
+            let [before, name, after] = window else {
                 continue;
             };
-            for (door_of, door) in DOORS {
+            for (type_name, builder) in SOLE_BUILDERS {
                 // Excludes signatures, declarations and `impl`s.
-                let built = name.text == door_of
+                let is_constructed = name.text == type_name
                     && after.text == "{"
                     && ![">", "struct", "impl", "for"].contains(&before.text.as_str());
-                if built && file.path.starts_with("kernel/src/") && file.path != door {
-                    let message = format!("only {door} builds an `{door_of}`");
+                if is_constructed && file.path.starts_with("kernel/src/") && file.path != builder {
+                    let message = format!("only {builder} builds an `{type_name}`");
                     findings.push(file.finding(name.line, message));
                 }
             }
@@ -86,16 +86,12 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::messages;
     use super::*;
 
-    fn messages(path: &str, source: &str) -> Vec<String> {
-        let findings = check(&Tree::of(&[(path, source)]));
-        findings.iter().map(Finding::to_string).collect()
-    }
-
     #[test]
-    fn imports_outside_their_layer_are_found() {
-        for (path, source, found) in [
+    fn imports_outside_their_layer_are_reported() {
+        for (path, source, expected) in [
             ("kernel/src/a.rs", "use evcxr::EvalContext;", "evcxr"),
             (
                 "engine/src/a.rs",
@@ -114,16 +110,16 @@ mod tests {
                 "error.rs builds",
             ),
         ] {
-            let messages = messages(path, source);
+            let messages = messages(check, &[(path, source)]);
             assert!(
-                !messages.is_empty() && messages[0].contains(found),
+                !messages.is_empty() && messages[0].contains(expected),
                 "{source}: {messages:?}"
             );
         }
     }
 
     #[test]
-    fn imports_in_their_layer_are_not() {
+    fn imports_in_their_layer_pass() {
         for (path, source) in [
             ("crates/evaluator/src/a.rs", "use evcxr::EvalContext;"),
             ("crates/transport/src/a.rs", "use zeromq::RouterSocket;"),
@@ -135,9 +131,9 @@ mod tests {
                 "kernel/src/a.rs",
                 "fn f() -> ErrorReport { Backend::Evcxr; }",
             ),
-            (DOORS[0].1, "let e = ErrorReport { ename };"),
+            (SOLE_BUILDERS[0].1, "let e = ErrorReport { ename };"),
         ] {
-            assert_eq!(messages(path, source), [""; 0], "{source}");
+            assert_eq!(messages(check, &[(path, source)]), [""; 0], "{source}");
         }
     }
 }

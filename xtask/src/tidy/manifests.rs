@@ -53,33 +53,32 @@ fn check_manifest(file: &File) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::messages;
     use super::*;
 
-    fn messages(path: &str, text: &str) -> Vec<String> {
-        let findings = check(&Tree::of(&[(path, text)]));
-        findings.iter().map(Finding::to_string).collect()
-    }
-
     #[test]
-    fn versions_are_in_the_root() {
+    fn versions_outside_of_the_root_are_reported() {
         let text = "[dependencies]\nserde = { workspace = true }\nbytes.workspace = true\nhex = \"0.4\"\n[lib]\nname = \"x\"";
-        let found = messages("engine/Cargo.toml", text);
+        let found = messages(check, &[("engine/Cargo.toml", text)]);
         assert_eq!(found.len(), 1);
         assert!(
             found[0].starts_with("engine/Cargo.toml:4: `hex`"),
             "{found:?}"
         );
         assert_eq!(
-            messages("Cargo.toml", "[dependencies]\nhex = \"0.4\""),
+            messages(check, &[("Cargo.toml", "[dependencies]\nhex = \"0.4\"")]),
             [""; 0]
         );
     }
 
     #[test]
-    fn some_dependencies_have_one_owner() {
+    fn restricted_dependencies_have_one_owner() {
         let text = "[dev-dependencies]\nzeromq = { workspace = true }";
-        let found = messages("kernel/Cargo.toml", text);
+        let found = messages(check, &[("kernel/Cargo.toml", text)]);
         assert!(found[0].contains("only crates/transport"), "{found:?}");
-        assert_eq!(messages("crates/transport/Cargo.toml", text), [""; 0]);
+        assert_eq!(
+            messages(check, &[("crates/transport/Cargo.toml", text)]),
+            [""; 0]
+        );
     }
 }

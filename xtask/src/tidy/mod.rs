@@ -96,3 +96,10 @@ fn findings(tree: &Tree) -> Vec<Finding> {
     ]
     .concat()
 }
+
+/// Returns the findings of a check in files of these contents.
+#[cfg(test)]
+fn messages(check: fn(&Tree) -> Vec<Finding>, files: &[(&str, &str)]) -> Vec<String> {
+    let findings = check(&Tree::of(files));
+    findings.iter().map(Finding::to_string).collect()
+}

@@ -40,7 +40,7 @@ fn faults(notebook: &Value) -> Vec<String> {
         faults.push(format!("metadata `{key}` is a frontend's own: remove it"));
     }
     let mut ids = BTreeSet::new();
-    for (at, cell) in notebook["cells"]
+    for (index, cell) in notebook["cells"]
         .as_array()
         .into_iter()
         .flatten()
@@ -48,14 +48,14 @@ fn faults(notebook: &Value) -> Vec<String> {
     {
         let id = cell["id"].as_str().unwrap_or_default();
         if id.is_empty() || !ids.insert(id.to_owned()) {
-            faults.push(format!("cell {at} has no id of its own"));
+            faults.push(format!("cell {index} has no id of its own"));
         }
         let outputs = cell["outputs"]
             .as_array()
             .is_some_and(|outputs| !outputs.is_empty());
         if outputs || !cell["execution_count"].is_null() {
             faults.push(format!(
-                "cell {at} has outputs: clear them before committing"
+                "cell {index} has outputs: clear them before committing"
             ));
         }
     }
@@ -75,7 +75,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clean_notebook_passes() {
+    fn clean_notebook_passes() {
         let clean = r#"{"metadata": {"kernelspec": {"name": "phalanx"}}, "cells": [
             {"cell_type": "code", "id": "a", "source": "1", "outputs": [], "execution_count": null},
             {"cell_type": "markdown", "id": "b", "source": "text"}]}"#;
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_frontend_saved_is_found() {
+    fn additions_by_a_frontend_are_reported() {
         let saved = r#"{"metadata": {"kernelspec": {"name": "rust"}, "path": "x"}, "cells": [
             {"id": "a", "outputs": [{}]}, {"id": "a"}, {"id": "c", "execution_count": 3}]}"#;
         let found = messages(saved);

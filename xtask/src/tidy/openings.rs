@@ -55,22 +55,21 @@ fn question_word(text: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::messages;
     use super::*;
 
-    fn messages(path: &str, source: &str) -> Vec<String> {
-        let findings = check(&Tree::of(&[(path, source)]));
-        findings.iter().map(Finding::to_string).collect()
-    }
-
     #[test]
-    fn questions_are_found_where_a_comment_opens() {
+    fn question_at_the_start_of_a_comment_is_reported() {
         for word in QUESTION_WORDS {
             let source = format!("struct A;\n    /// {word} it is.\nfn f() {{}}");
-            let found = messages("kernel/src/a.rs", &source);
+            let found = messages(check, &[("kernel/src/a.rs", &source)]);
             assert_eq!(found.len(), 1, "{word}: {found:?}");
             assert!(found[0].starts_with("kernel/src/a.rs:2: "), "{found:?}");
         }
-        assert_eq!(messages("kernel/src/a.rs", "//! Whether it is.").len(), 1);
+        assert_eq!(
+            messages(check, &[("kernel/src/a.rs", "//! Whether it is.")]).len(),
+            1
+        );
     }
 
     #[test]
@@ -83,7 +82,11 @@ mod tests {
             "//// Which is none either.",
             "let text = \"/// Which.\";",
         ] {
-            assert_eq!(messages("kernel/src/a.rs", source), [""; 0], "{source}");
+            assert_eq!(
+                messages(check, &[("kernel/src/a.rs", source)]),
+                [""; 0],
+                "{source}"
+            );
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{Finding, Tree};
 
 /// The largest length of a file, in lines.
-const LONGEST: usize = 800;
+const MAX_LINES: usize = 800;
 /// The largest length of nine files in ten, in lines.
 const P90: usize = 400;
 
@@ -23,8 +23,8 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
     };
     let mut findings: Vec<_> = lengths
         .iter()
-        .filter(|(length, _)| *length > LONGEST)
-        .map(|entry| too_long(entry, LONGEST))
+        .filter(|(length, _)| *length > MAX_LINES)
+        .map(|entry| too_long(entry, MAX_LINES))
         .collect();
     // The p90 of n files is the length that at most n / 10 of them exceed.
     let longer = lengths.iter().filter(|(length, _)| *length > P90);
@@ -37,18 +37,18 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
 mod tests {
     use super::*;
 
-    fn found(lengths: &[usize]) -> usize {
+    fn findings_for(lengths: &[usize]) -> usize {
         let mut tree = Tree::default();
-        for (at, length) in lengths.iter().enumerate() {
-            tree.add(&format!("kernel/src/f{at}.rs"), "\n".repeat(*length));
+        for (index, length) in lengths.iter().enumerate() {
+            tree.add(&format!("kernel/src/f{index}.rs"), "\n".repeat(*length));
         }
         check(&tree).len()
     }
 
     #[test]
-    fn lengths_have_limits() {
-        assert_eq!(found(&[801, 1, 1, 1, 1, 1, 1, 1, 1, 1]), 1);
-        assert_eq!(found(&[800, 1, 1, 1, 1, 1, 1, 1, 1, 1]), 0);
-        assert_eq!(found(&[500, 500, 1, 1, 1, 1, 1, 1, 1, 1]), 1);
+    fn long_files_are_reported() {
+        assert_eq!(findings_for(&[801, 1, 1, 1, 1, 1, 1, 1, 1, 1]), 1);
+        assert_eq!(findings_for(&[800, 1, 1, 1, 1, 1, 1, 1, 1, 1]), 0);
+        assert_eq!(findings_for(&[500, 500, 1, 1, 1, 1, 1, 1, 1, 1]), 1);
     }
 }

@@ -31,11 +31,11 @@ impl Path {
 
 /// Splits source into tokens.
 pub fn tokens(source: &str) -> Vec<Token> {
-    let (mut at, mut line) = (0, 1);
+    let (mut index, mut line) = (0, 1);
     let mut tokens = Vec::new();
     for token in tokenize(source, FrontmatterAllowed::No) {
-        let text = &source[at..at + token.len as usize];
-        at += token.len as usize;
+        let text = &source[index..index + token.len as usize];
+        index += token.len as usize;
         let is_name = matches!(token.kind, TokenKind::Ident | TokenKind::RawIdent);
         let blank = matches!(
             token.kind,
@@ -56,20 +56,20 @@ pub fn tokens(source: &str) -> Vec<Token> {
 /// Returns every path of several names, and every imported single name.
 pub fn paths(tokens: &[Token]) -> Vec<Path> {
     let mut paths = Vec::new();
-    let mut at = 0;
-    while at < tokens.len() {
-        let imported = at > 0 && matches!(tokens[at - 1].text.as_str(), "use" | "crate");
-        if !tokens[at].is_name || tokens[at].text == "use" {
-            at += 1;
+    let mut index = 0;
+    while index < tokens.len() {
+        let imported = index > 0 && matches!(tokens[index - 1].text.as_str(), "use" | "crate");
+        if !tokens[index].is_name || tokens[index].text == "use" {
+            index += 1;
             continue;
         }
-        let found = paths.len();
-        let end = read_path(tokens, at, &mut Vec::new(), &mut paths);
-        let single = paths[found..].iter().all(|path| path.parts.len() < 2);
+        let first = paths.len();
+        let end = read_path(tokens, index, &mut Vec::new(), &mut paths);
+        let single = paths[first..].iter().all(|path| path.parts.len() < 2);
         if single && !imported {
-            paths.truncate(found);
+            paths.truncate(first);
         }
-        at = end.max(at + 1);
+        index = end.max(index + 1);
     }
     paths
 }
@@ -77,26 +77,26 @@ pub fn paths(tokens: &[Token]) -> Vec<Path> {
 /// Parses a path or a `use` tree from a token on; returns the position after it.
 fn read_path(
     tokens: &[Token],
-    mut at: usize,
+    mut index: usize,
     prefix: &mut Vec<String>,
     paths: &mut Vec<Path>,
 ) -> usize {
-    let line = tokens.get(at).map_or(0, |token| token.line);
+    let line = tokens.get(index).map_or(0, |token| token.line);
     let depth = prefix.len();
     while let Some(token) = tokens
-        .get(at)
+        .get(index)
         .filter(|token| token.is_name || token.text == "*")
     {
         prefix.push(token.text.clone());
-        at += 1;
-        if !is_separator(tokens, at) {
+        index += 1;
+        if !is_separator(tokens, index) {
             break;
         }
-        at += 2;
-        if tokens.get(at).is_some_and(|token| token.text == "{") {
-            at = read_group(tokens, at + 1, prefix, paths);
+        index += 2;
+        if tokens.get(index).is_some_and(|token| token.text == "{") {
+            index = read_group(tokens, index + 1, prefix, paths);
             prefix.truncate(depth);
-            return at;
+            return index;
         }
     }
     if prefix.len() > depth {
@@ -106,29 +106,29 @@ fn read_path(
         });
     }
     prefix.truncate(depth);
-    at
+    index
 }
 
 /// Parses the branches of a `use` tree up to its closing brace.
 fn read_group(
     tokens: &[Token],
-    mut at: usize,
+    mut index: usize,
     prefix: &mut Vec<String>,
     paths: &mut Vec<Path>,
 ) -> usize {
-    while let Some(token) = tokens.get(at) {
+    while let Some(token) = tokens.get(index) {
         match token.text.as_str() {
-            "}" => return at + 1,
-            "," => at += 1,
-            "as" => at += 2,
-            _ => at = read_path(tokens, at, prefix, paths).max(at + 1),
+            "}" => return index + 1,
+            "," => index += 1,
+            "as" => index += 2,
+            _ => index = read_path(tokens, index, prefix, paths).max(index + 1),
         }
     }
-    at
+    index
 }
 
-fn is_separator(tokens: &[Token], at: usize) -> bool {
-    matches!(tokens.get(at..at + 2), Some([a, b]) if a.text == ":" && b.text == ":")
+fn is_separator(tokens: &[Token], index: usize) -> bool {
+    matches!(tokens.get(index..index + 2), Some([a, b]) if a.text == ":" && b.text == ":")
 }
 
 #[cfg(test)]
@@ -141,7 +141,7 @@ mod tests {
     }
 
     #[test]
-    fn use_trees_are_written_out() {
+    fn use_trees_are_expanded() {
         assert_eq!(
             shown("use std::{fs, io::{self, Read as R}, net::*};"),
             ["std::fs", "std::io::self", "std::io::Read", "std::net::*"]

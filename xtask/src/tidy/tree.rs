@@ -31,7 +31,7 @@ impl Tree {
     /// # Errors
     /// Returns an error if git fails or a file cannot be read.
     pub fn read(workspace: &Workspace) -> Result<Self> {
-        let listed = exec::command("git")
+        let output = exec::command("git")
             .current_dir(workspace.path(""))
             .args([
                 "ls-files",
@@ -42,14 +42,14 @@ impl Tree {
             ])
             .output()
             .context("cannot start git")?;
-        if !listed.status.success() {
+        if !output.status.success() {
             bail!(
                 "git ls-files failed: {}",
-                String::from_utf8_lossy(&listed.stderr)
+                String::from_utf8_lossy(&output.stderr)
             );
         }
         let mut tree = Self::default();
-        for path in String::from_utf8_lossy(&listed.stdout).split_terminator('\0') {
+        for path in String::from_utf8_lossy(&output.stdout).split_terminator('\0') {
             let full = workspace.path(path);
             // Deleted but not committed yet, or a picture.
             if !full.exists() {
@@ -100,10 +100,10 @@ impl Tree {
 
 impl File {
     /// Returns true if the file is in one of these folders, or is one of these files.
-    pub fn is_in(&self, places: &[&str]) -> bool {
-        places.iter().any(|place| match place.strip_suffix('/') {
-            Some(_) => self.path.starts_with(place),
-            None => self.path == *place,
+    pub fn is_in(&self, paths: &[&str]) -> bool {
+        paths.iter().any(|path| match path.strip_suffix('/') {
+            Some(_) => self.path.starts_with(path),
+            None => self.path == *path,
         })
     }
 

@@ -33,7 +33,7 @@ fn public_types(tokens: &[Token]) -> Vec<(&str, usize)> {
     let mut types = Vec::new();
     let mut depth = 0_usize;
     let mut is_public = false;
-    for (at, token) in tokens.iter().enumerate() {
+    for (index, token) in tokens.iter().enumerate() {
         match token.text.as_str() {
             "{" => depth += 1,
             "}" => {
@@ -43,7 +43,7 @@ fn public_types(tokens: &[Token]) -> Vec<(&str, usize)> {
             ";" => is_public = false,
             "pub" if depth == 0 => is_public = true,
             keyword if depth == 0 && is_public && KEYWORDS.contains(&keyword) => {
-                let name = tokens.get(at + 1).filter(|next| next.is_name);
+                let name = tokens.get(index + 1).filter(|next| next.is_name);
                 types.extend(name.map(|name| (name.text.as_str(), name.line)));
                 is_public = false;
             }
@@ -55,21 +55,17 @@ fn public_types(tokens: &[Token]) -> Vec<(&str, usize)> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::messages;
     use super::*;
 
-    fn messages(files: &[(&str, &str)]) -> Vec<String> {
-        let findings = check(&Tree::of(files));
-        findings.iter().map(Finding::to_string).collect()
-    }
-
     #[test]
-    fn a_public_type_has_its_name_for_itself() {
-        let twice = [
+    fn duplicate_public_types_are_reported() {
+        let duplicate = [
             ("crates/a/src/one.rs", "pub struct Task;"),
             ("crates/a/src/two.rs", "mod b;\npub(crate) enum Task {}"),
         ];
         assert_eq!(
-            messages(&twice),
+            messages(check, &duplicate),
             [
                 "crates/a/src/two.rs:2: `Task` is a type of crates/a/src/one.rs too: name its subject"
             ]
@@ -77,8 +73,8 @@ mod tests {
     }
 
     #[test]
-    fn other_crates_private_types_and_associated_types_do_not_count() {
-        let apart = [
+    fn types_of_other_crates_and_private_types_pass() {
+        let allowed = [
             ("crates/a/src/one.rs", "pub struct Task;"),
             ("crates/b/src/one.rs", "pub struct Task;"),
             (
@@ -90,6 +86,6 @@ mod tests {
                 "#[cfg(a)] pub trait Two {} #[cfg(not(a))] pub trait Two {}",
             ),
         ];
-        assert_eq!(messages(&apart), [""; 0]);
+        assert_eq!(messages(check, &allowed), [""; 0]);
     }
 }

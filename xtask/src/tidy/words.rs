@@ -40,9 +40,9 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.files.iter().filter(|file| !file.is_in(&EXEMPT)) {
         for (number, line) in (1..).zip(file.text.lines()) {
-            for (word, why) in UNWANTED {
+            for (word, reason) in UNWANTED {
                 if line.contains(word) {
-                    findings.push(file.finding(number, format!("`{word}`: {why}")));
+                    findings.push(file.finding(number, format!("`{word}`: {reason}")));
                 }
             }
         }
@@ -52,22 +52,18 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::messages;
     use super::*;
 
-    fn messages(files: &[(&str, &str)]) -> Vec<String> {
-        let findings = check(&Tree::of(files));
-        findings.iter().map(Finding::to_string).collect()
-    }
-
     #[test]
-    fn every_unwanted_word_is_found() {
+    fn unwanted_words_are_reported() {
         for (word, _) in UNWANTED {
             let text = format!("fine\nsee {word}x");
-            let found = messages(&[("docs/a.md", &text)]);
+            let found = messages(check, &[("docs/a.md", &text)]);
             assert!(found[0].starts_with("docs/a.md:2"), "{word}: {found:?}");
         }
         assert_eq!(
-            messages(&[("Cargo.lock", concat!("crates", ".io"))]),
+            messages(check, &[("Cargo.lock", concat!("crates", ".io"))]),
             [""; 0]
         );
     }
