@@ -34,17 +34,17 @@ def programs(system, folder):
     binaries.mkdir(parents=True)
     for name in PROGRAMS[system]:
         script = binaries / name
-        words = [sys.executable, __file__, system, str(folder), name]
-        script.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
+        command = [sys.executable, __file__, system, str(folder), name]
+        script.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n')
         script.chmod(0o755)
     path = os.environ["PATH"]
     os.environ["PATH"] = f"{binaries}:{path}"
     try:
         yield folder
         queue = Queue(folder)
-        left = [job for job in queue.jobs() if queue.alive(job)]
-        if left:
-            raise RuntimeError(f"jobs are left: {left}")
+        remaining = [job for job in queue.jobs() if queue.alive(job)]
+        if remaining:
+            raise RuntimeError(f"jobs are left: {remaining}")
     finally:
         os.environ["PATH"] = path
 
@@ -159,11 +159,11 @@ def spooled(folder, text):
     return script
 
 
-def script_of(words, taken):
+def script_of(arguments, allowed):
     """The script of a command line whose options are all among those that are taken."""
-    *given, script = words
-    if not set(given) <= set(taken):
-        raise Refused(f"options of the user: {given}")
+    *options, script = arguments
+    if not set(options) <= set(allowed):
+        raise Refused(f"options of the user: {options}")
     return Path(script).read_text()
 
 
@@ -171,30 +171,30 @@ def is_name(name):
     return re.fullmatch(r"[A-Za-z][\w.-]*", name)
 
 
-def pbs_submit(queue, words):
-    text = script_of(words, [])
+def pbs_submit(queue, arguments):
+    text = script_of(arguments, [])
     parser = options("qsub", "-N", "-J", "-j", "-o", "-q")
     parser.add_argument("-l", action="append", default=[])
-    given = parser.parse_args(directives(text, "#PBS"))
-    if given.j != "oe" or not is_name(given.N):
+    options_given = parser.parse_args(directives(text, "#PBS"))
+    if options_given.j != "oe" or not is_name(options_given.N):
         raise Refused("qsub: illegal -j or -N value")
-    first, last = map(int, given.J.split("-")) if given.J else (0, 0)
-    if given.J and first >= last:
+    first, last = map(int, options_given.J.split("-")) if options_given.J else (0, 0)
+    if options_given.J and first >= last:
         raise Refused("qsub: illegal -J value")
     script = spooled(queue.folder, text)
 
     def start(number, index):
         variables = {"PBS_JOBID": f"{number}.head", "PBS_ENVIRONMENT": "PBS_BATCH"}
-        if given.J:
+        if options_given.J:
             variables["PBS_ARRAY_INDEX"] = str(index)
-        return started(["/bin/sh", script], variables, open(given.o, "w"), "/")
+        return started(["/bin/sh", script], variables, open(options_given.o, "w"), "/")
 
     number = queue.submit(start, range(first, last + 1))
-    print(f"{number}[].head" if given.J else f"{number}.head")
+    print(f"{number}[].head" if options_given.J else f"{number}.head")
 
 
-def pbs_number(queue, program, words):
-    [name] = words
+def pbs_number(queue, program, arguments):
+    [name] = arguments
     number = int(re.fullmatch(r"(\d+)(\[\])?\.head", name).group(1))
     if queue.elements(number) is None:
         raise Refused(f"{program}: Unknown Job Id {name}", 153)
@@ -203,36 +203,36 @@ def pbs_number(queue, program, words):
     return number, name
 
 
-def pbs_state(queue, words):
-    number, name = pbs_number(queue, "qstat", words)
+def pbs_state(queue, arguments):
+    number, name = pbs_number(queue, "qstat", arguments)
     held = None in queue.elements(number).values()
     print("Job id            Name             User              Time Use S Queue")
     print("----------------  ---------------- ----------------  -------- - -----")
     print(f"{name:17} phalanx          me                       0 {'Q' if held else 'R'} workq")
 
 
-def pbs_delete(queue, words):
-    number, _ = pbs_number(queue, "qdel", words)
+def pbs_delete(queue, arguments):
+    number, _ = pbs_number(queue, "qdel", arguments)
     queue.end(number, GRACE["pbs"])
 
 
-def sge_submit(queue, words):
-    text = script_of(words, ["-terse"])
+def sge_submit(queue, arguments):
+    text = script_of(arguments, ["-terse"])
     parser = options("qsub", "-N", "-S", "-t", "-j", "-o", "-q")
     parser.add_argument("-l", action="append", default=[])
-    given = parser.parse_args(directives(text, "#$"))
-    first, last = map(int, given.t.split("-"))
-    if first < 1 or first > last or given.j != "y" or not is_name(given.N):
+    options_given = parser.parse_args(directives(text, "#$"))
+    first, last = map(int, options_given.t.split("-"))
+    if first < 1 or first > last or options_given.j != "y" or not is_name(options_given.N):
         raise Refused("Unable to run job: invalid option.\nExiting.")
     script = spooled(queue.folder, text)
 
     def start(number, index):
         variables = {"JOB_ID": str(number), "SGE_TASK_ID": str(index)}
-        return started([given.S, script], variables, open(given.o, "w"), "/")
+        return started([options_given.S, script], variables, open(options_given.o, "w"), "/")
 
     number = queue.submit(start, range(first, last + 1))
     # What -terse makes of "Your job-array 1.1-2:1 ("phalanx-x") has been submitted".
-    print(f"{number}.{given.t}:1")
+    print(f"{number}.{options_given.t}:1")
 
 
 def sge_number(queue, name):
@@ -242,8 +242,8 @@ def sge_number(queue, name):
     return number
 
 
-def sge_state(queue, words):
-    option, name = words
+def sge_state(queue, arguments):
+    option, name = arguments
     if option != "-j":
         raise Refused(f'error: ERROR! invalid option argument "{option}"')
     number = sge_number(queue, name)
@@ -255,8 +255,8 @@ def sge_state(queue, words):
         print('scheduling info:            queue instance "all.q@n1" dropped because it is full')
 
 
-def sge_delete(queue, words):
-    [name] = words
+def sge_delete(queue, arguments):
+    [name] = arguments
     number = int(name)
     if not queue.alive(number):
         raise Refused(f'denied: job "{number}" does not exist')
@@ -264,22 +264,22 @@ def sge_delete(queue, words):
     print(f"me has registered the job {number} for deletion")
 
 
-def lsf_submit(queue, words):
-    if words:
-        raise Refused(f"{words[0]}: Bad argument. Job not submitted.", 255)
+def lsf_submit(queue, arguments):
+    if arguments:
+        raise Refused(f"{arguments[0]}: Bad argument. Job not submitted.", 255)
     text = sys.stdin.read()
-    given = options("bsub", "-J", "-o", "-q", "-W").parse_args(directives(text, "#BSUB"))
-    name, first, last = re.fullmatch(r"(.+)\[(\d+)-(\d+)\]", given.J).groups()
+    options_given = options("bsub", "-J", "-o", "-q", "-W").parse_args(directives(text, "#BSUB"))
+    name, first, last = re.fullmatch(r"(.+)\[(\d+)-(\d+)\]", options_given.J).groups()
     if not is_name(name) or not 1 <= int(first) <= int(last):
         raise Refused("Bad job array. Job not submitted.", 255)
     script = spooled(queue.folder, text)
 
     def start(number, index):
         variables = {"LSB_JOBID": str(number), "LSB_JOBINDEX": str(index)}
-        return started(["/bin/sh", script], variables, open(given.o, "w"), "/")
+        return started(["/bin/sh", script], variables, open(options_given.o, "w"), "/")
 
     number = queue.submit(start, range(int(first), int(last) + 1))
-    queue_name = f"queue <{given.q}>" if given.q else "default queue <normal>"
+    queue_name = f"queue <{options_given.q}>" if options_given.q else "default queue <normal>"
     print(f"Job <{number}> is submitted to {queue_name}.")
 
 
@@ -289,18 +289,18 @@ def lsf_number(queue, name):
     return int(name)
 
 
-def lsf_state(queue, words):
-    *given, name = words
-    if given != ["-noheader", "-o", "stat pend_reason"]:
-        raise Refused(f"bjobs: illegal option -- {given}", 255)
+def lsf_state(queue, arguments):
+    *options, name = arguments
+    if options != ["-noheader", "-o", "stat pend_reason"]:
+        raise Refused(f"bjobs: illegal option -- {options}", 255)
     number = lsf_number(queue, name)
     alive = queue.alive(number)
     for index, pid in queue.elements(number).items():
         print("PEND Job slot limit reached;" if pid is None else "RUN -" if index in alive else "EXIT -")
 
 
-def lsf_kill(queue, words):
-    [name] = words
+def lsf_kill(queue, arguments):
+    [name] = arguments
     number = lsf_number(queue, name)
     if not queue.alive(number):
         raise Refused(f"Job <{name}>: Job has already finished", 255)
@@ -316,42 +316,42 @@ def condor_words(text):
     return [re.sub(r"'((?:[^']|'')*)'", lambda quoted: quoted.group(1).replace("''", "'"), word) for word in words]
 
 
-def condor_submit(queue, words):
-    text = script_of(words, ["-terse"])
+def condor_submit(queue, arguments):
+    text = script_of(arguments, ["-terse"])
     *lines, last = [line for line in text.splitlines() if line.strip() and not line.startswith("#")]
-    given = dict(re.split(r"\s*=\s*", line, maxsplit=1) for line in lines)
+    options_given = dict(re.split(r"\s*=\s*", line, maxsplit=1) for line in lines)
     count = int(re.fullmatch(r"queue (\d+)", last).group(1))
-    unknown = given.keys() - {
+    unknown = options_given.keys() - {
         "universe", "batch_name", "executable", "arguments", "environment", "should_transfer_files", "output", "error", "log",
     }  # fmt: skip
-    if unknown or given["universe"] != "vanilla" or given["should_transfer_files"] != "NO":
+    if unknown or options_given["universe"] != "vanilla" or options_given["should_transfer_files"] != "NO":
         raise Refused(f"ERROR: Failed to parse command file {sorted(unknown)}")
-    if not os.access(given["executable"], os.X_OK):
-        raise Refused(f"ERROR: Executable file {given['executable']} is not executable")
+    if not os.access(options_given["executable"], os.X_OK):
+        raise Refused(f"ERROR: Executable file {options_given['executable']} is not executable")
 
     def start(number, process):
         def expanded(name):
-            return given[name].replace("$(Process)", str(process)).replace("$(Cluster)", str(number))
+            return options_given[name].replace("$(Process)", str(process)).replace("$(Cluster)", str(number))
 
         variables = dict(word.split("=", 1) for word in condor_words(expanded("environment")))
-        command = [given["executable"], *condor_words(expanded("arguments"))]
-        return started(command, variables, open(expanded("output"), "w"), Path(words[-1]).parent)
+        command = [options_given["executable"], *condor_words(expanded("arguments"))]
+        return started(command, variables, open(expanded("output"), "w"), Path(arguments[-1]).parent)
 
     number = queue.submit(start, range(count))
     print(f"{number}.0 - {number}.{count - 1}")
 
 
-def condor_state(queue, words):
-    name, *asked = words
-    if asked != ["-af", "JobStatus", "HoldReason"]:
-        raise Refused(f"Error: invalid arguments {asked}")
+def condor_state(queue, arguments):
+    name, *fields = arguments
+    if fields != ["-af", "JobStatus", "HoldReason"]:
+        raise Refused(f"Error: invalid arguments {fields}")
     elements = queue.elements(int(name)) or {}
     for index in queue.alive(int(name)):
         print("1 undefined" if elements[index] is None else "2 undefined")
 
 
-def condor_remove(queue, words):
-    [name] = words
+def condor_remove(queue, arguments):
+    [name] = arguments
     if not queue.alive(int(name)):
         raise Refused(f"Couldn't find/remove all jobs in cluster {name}")
     print(f"All jobs in cluster {name} have been marked for removal")
@@ -367,10 +367,10 @@ ACTIONS = {
 
 
 def main():
-    system, folder, program, *words = sys.argv[1:]
+    system, folder, program, *arguments = sys.argv[1:]
     actions = dict(zip(PROGRAMS[system], ACTIONS[system], strict=True))
     try:
-        actions[program](Queue(Path(folder)), words)
+        actions[program](Queue(Path(folder)), arguments)
     except Refused as refused:
         print(refused, file=sys.stderr)
         sys.exit(refused.status)

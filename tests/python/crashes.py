@@ -1,6 +1,6 @@
 """Cells that bring their process down, one after the other, with a variable that has to outlive them all.
 
-Prints, as JSON, what each cost: how it ended, what is left, and milliseconds from an interrupt to idle.
+Prints, as JSON, how each ended, the remaining variables, and the milliseconds from an interrupt to idle.
 """
 
 import json
@@ -72,32 +72,32 @@ class User:
                 outputs.append(content["data"]["text/plain"])
 
         self.client.execute_interactive(code, output_hook=keep, timeout=CELL_TIMEOUT)
-        took = interrupted and 1000 * (time.monotonic() - interrupted)
-        return outputs, took
+        milliseconds = interrupted and 1000 * (time.monotonic() - interrupted)
+        return outputs, milliseconds
 
     def after(self, code, interrupt_at=None):
-        outputs, took = self.run(code, interrupt_at)
+        outputs, milliseconds = self.run(code, interrupt_at)
         kept, _ = self.run("kept")
-        return {"outputs": outputs, "kept": kept, "milliseconds": took}
+        return {"outputs": outputs, "kept": kept, "milliseconds": milliseconds}
 
 
 def runtimes(pid):
     """The processes that hold the variables of a kernel's cells."""
-    found = []
+    runtimes = []
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = (process / "cmdline").read_bytes().split(b"\0")
+            command = (process / "cmdline").read_bytes().split(b"\0")
             parent = int((process / "stat").read_text().rsplit(")", 1)[1].split()[1])
         except OSError:
             continue
-        if b"runtime" in words[1:2] and (parent == pid or any(parent == other for other in found)):
-            found.append(int(process.name))
-    return found
+        if b"runtime" in command[1:2] and (parent == pid or any(parent == other for other in runtimes)):
+            runtimes.append(int(process.name))
+    return runtimes
 
 
 @contextmanager
 def memory_group(limit):
-    """A memory cgroup of either version of them; an OSError says why there is none."""
+    """A memory cgroup, version 1 or 2; raises an OSError with the reason if there is none."""
     name = f"phalanx-test-{os.getpid()}"
     if (CGROUPS / "cgroup.controllers").exists():
         folder, file = CGROUPS / name, "memory.max"
@@ -129,20 +129,20 @@ def exhausted(user):
 
 
 def main():
-    answers = {}
+    results = {}
     with running() as kernel:
         user = User(kernel)
         user.run(KEPT)
         for name, cell in CRASHES.items():
-            answers[name] = user.after(cell)
+            results[name] = user.after(cell)
         for name, cell in INTERRUPTED.items():
-            answers[name] = user.after(cell, interrupt_at="begun")
-        answers["memory"] = exhausted(user)
-        answers["redefined"] = [user.run(cell)[0] for cell in REDEFINED]
-        answers["pools"] = user.run(POOLS)[0]
-        answers["with pools"] = user.after("std::process::abort()")
-        answers["lost threads"] = user.after(WAITS_FOR_A_LOST_THREAD, interrupt_at="begun")
-    print(json.dumps(answers))
+            results[name] = user.after(cell, interrupt_at="begun")
+        results["memory"] = exhausted(user)
+        results["redefined"] = [user.run(cell)[0] for cell in REDEFINED]
+        results["pools"] = user.run(POOLS)[0]
+        results["with pools"] = user.after("std::process::abort()")
+        results["lost threads"] = user.after(WAITS_FOR_A_LOST_THREAD, interrupt_at="begun")
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

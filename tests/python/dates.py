@@ -1,7 +1,7 @@
 """Stock clients compute with the dates of our engines and controller; a stock hub keeps records of our
 engines' and our kernel's tasks.
 
-Prints, as JSON, what came out.
+Prints the results as JSON.
 """
 
 import argparse
@@ -51,15 +51,15 @@ def are_dates(record):
 def cells_of_others(client):
     """The records of other clients' cells, once the hub has them: it notes what came of a task after its client."""
 
-    def is_meant(record):
+    def has_ended(record):
         is_cell = record["header"]["msg_type"] == "execute_request"
         return is_cell and record["client_uuid"] != client.session.session and record["completed"]
 
     deadline = time.monotonic() + TIMEOUT
     while True:
-        found = [record for record in client.db_query({"msg_id": {"$ne": ""}}) if is_meant(record)]
-        if found or time.monotonic() > deadline:
-            return found
+        records = [record for record in client.db_query({"msg_id": {"$ne": ""}}) if has_ended(record)]
+        if records or time.monotonic() > deadline:
+            return records
         time.sleep(0.05)
 
 
@@ -108,9 +108,9 @@ def main():
     parser.add_argument("engine", type=Path, help="the engine's program")
     parser.add_argument("folder", type=Path, help="for the connection files")
     arguments = parser.parse_args()
-    ours = dict(on_our_controller(arguments.phalanx, arguments.engine, arguments.folder))
+    own = dict(on_our_controller(arguments.phalanx, arguments.engine, arguments.folder))
     stock = dict(on_a_stock_controller(arguments.engine, arguments.folder))
-    print(json.dumps({"ours": ours, "stock": stock}))
+    print(json.dumps({"ours": own, "stock": stock}))
 
 
 if __name__ == "__main__":

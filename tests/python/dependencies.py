@@ -143,16 +143,16 @@ def run(kernel, code):
 
 
 def session(shape, magic):
-    answers = {}
+    results = {}
     with running() as kernel:
         if magic:
             run(kernel, "%cluster start -n 1")
         for name, code in CELLS:
             code = code.replace("SHAPE", str(shape))
             code = code if code.startswith(":dep") else magic + code
-            answers[name] = run(kernel, code)
-            print(f"{name}: {answers[name]}", file=sys.stderr, flush=True)
-    return answers
+            results[name] = run(kernel, code)
+            print(f"{name}: {results[name]}", file=sys.stderr, flush=True)
+    return results
 
 
 def main():

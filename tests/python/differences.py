@@ -1,7 +1,7 @@
-"""Notebooks that cannot share the engines of another one, or not all of what it has left there, and are told why.
+"""Notebooks that cannot share the engines of another one, or not all of what it has left there: the messages they get.
 
 The first has run cells with a package; the others have another build of the notebooks' library and another version of
-the package, or another rustc (`--toolchain`). Prints, as JSON, what each is told.
+the package, or another rustc (`--toolchain`). Prints the messages as JSON.
 """
 
 import argparse
@@ -47,7 +47,7 @@ def plain(text):
     return "\n".join(line.rpartition("\r")[2].strip() for line in text.splitlines()).strip()
 
 
-def told(cells, **environment):
+def run_cells(cells, **environment):
     """What the last cell shows in a new notebook with this environment, and whether it fails."""
     with running(env={**os.environ, **environment}) as kernel:
         kernel.run(f"%cluster connect {NAME}")
@@ -68,15 +68,15 @@ def differ(arguments):
         first.run(DEFINES)
         first.run(MOVES)
         if arguments.toolchain:
-            yield "rustc", told([USES], RUSTUP_TOOLCHAIN=arguments.toolchain)
+            yield "rustc", run_cells([USES], RUSTUP_TOOLCHAIN=arguments.toolchain)
             return
-        yield "library", told([USES], PHALANX_CACHE_DIR=str(folder / "cache"))
-        yield "same", told([own, USES_VALUE])
-        yield "panic", told([own, PANICS])
-        yield "moved", told([own, USES_MOVED])
+        yield "library", run_cells([USES], PHALANX_CACHE_DIR=str(folder / "cache"))
+        yield "same", run_cells([own, USES_VALUE])
+        yield "panic", run_cells([own, PANICS])
+        yield "moved", run_cells([own, USES_MOVED])
         # In this order: the second case's cell runs, and the namespace is one of the other package then.
-        yield "package's variable", told([other, USES_VALUE])
-        yield "package", told([other, USES])
+        yield "package's variable", run_cells([other, USES_VALUE])
+        yield "package", run_cells([other, USES])
         # Nobody has taken anything from the first.
         yield "first", plain("".join(first.run(USES)))
 
@@ -88,15 +88,15 @@ def main():
     parser.add_argument("--toolchain", help="another toolchain of rustup, and nothing else")
     arguments = parser.parse_args()
 
-    def run(*words):
-        subprocess.run([arguments.phalanx, "cluster", *words], check=True, capture_output=True, timeout=TIMEOUT)
+    def run(*command):
+        subprocess.run([arguments.phalanx, "cluster", *command], check=True, capture_output=True, timeout=TIMEOUT)
 
     run("start", "-n", "1", "--daemonize", "--cluster-id", NAME)
     try:
-        seen = dict(differ(arguments))
+        messages = dict(differ(arguments))
     finally:
         run("stop", NAME)
-    print(json.dumps(seen))
+    print(json.dumps(messages))
 
 
 if __name__ == "__main__":

@@ -11,18 +11,10 @@ from queue import Empty
 
 import psutil
 from jupyter_client.manager import KernelManager
+from processes import wait_until
 
 # Seconds within which whatever is waited for has happened.
 TIMEOUT = 60
-
-
-def until(happened, what, timeout=TIMEOUT):
-    began = time.monotonic()
-    while not happened():
-        if time.monotonic() - began > timeout:
-            raise TimeoutError(what)
-        time.sleep(0.02)
-    return time.monotonic() - began
 
 
 class Cluster:
@@ -138,10 +130,10 @@ class Notebook:
         return self.ended(self.send(code))
 
     def sees(self, engines, timeout=TIMEOUT):
-        until(lambda: f"{engines} engine" in self.run("%cluster status"), f"{engines} engines are seen", timeout)
+        wait_until(lambda: f"{engines} engine" in self.run("%cluster status"), f"{engines} engines are seen", timeout)
 
     def child(self, word):
         """The notebook's process of that role."""
         kernel = psutil.Process(self.manager.provisioner.process.pid)
-        found = [child for child in kernel.children(recursive=True) if word in child.cmdline()]
-        return found[0]
+        matching = [child for child in kernel.children(recursive=True) if word in child.cmdline()]
+        return matching[0]

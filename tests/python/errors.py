@@ -28,15 +28,15 @@ FAILING = [
 
 def error(client, code):
     """The name and the text of the error that a cell is answered with."""
-    found = []
+    errors = []
 
     def keep(message):
         if message["msg_type"] == "error":
             content = message["content"]
-            found.append([content["ename"], COLOURS.sub("", "\n".join(content["traceback"]))])
+            errors.append([content["ename"], COLOURS.sub("", "\n".join(content["traceback"]))])
 
     client.execute_interactive(code, output_hook=keep, timeout=CELL_TIMEOUT)
-    return found
+    return errors
 
 
 with running() as kernel:

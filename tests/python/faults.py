@@ -17,23 +17,24 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
-from echo_cluster import TIMEOUT, Cluster, Notebook, until
+from echo_cluster import TIMEOUT, Cluster, Notebook
+from processes import wait_until
 
 # The network of the engines on another "machine".
 HOST, GUEST = "10.213.7.1", "10.213.7.2"
 
 
 class Skipped(Exception):
-    """Something a fault needs is not there."""
+    """A requirement of a fault is missing."""
 
 
-def words(text):
-    """The last line of what was shown that says something."""
+def last_line(text):
+    """The last line of a text that is not empty."""
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     return next((line for line in reversed(lines) if "Error" in line or "lost" in line), lines[-1] if lines else "")
 
 
-def kept(notebook, engines):
+def check_variables(notebook, engines):
     """The engines that still have their variable."""
     shown = notebook.run("%px --no-stream show kept")
     return f"{shown.count('42')} of {engines} engines have their variables"
@@ -53,15 +54,15 @@ def two_engines(arguments, folder):
 def an_engine_is_killed(cluster, notebook):
     cell = notebook.send("%%px\nprint begun\nsleep 30")
     first(notebook, cell, "begun", 2)
-    began = time.monotonic()
+    started = time.monotonic()
     cluster.engines[0].kill()
     # The other sleeps on: the failure is shown when it happens.
     seen = first(notebook, cell, "EngineError")
-    noticed = time.monotonic() - began
+    noticed = time.monotonic() - started
     notebook.manager.interrupt_kernel()
     notebook.ended(cell)
     notebook.sees(1)
-    return noticed, words(seen), "its cell and its variables; " + kept(notebook, 1)
+    return noticed, last_line(seen), "its cell and its variables; " + check_variables(notebook, 1)
 
 
 def first(notebook, cell, word, times=1, timeout=TIMEOUT):
@@ -83,56 +84,56 @@ def a_runtime_is_killed(cluster, notebook):
     engine = psutil.Process(cluster.engines[0].pid)
     # The snapshots beside it are younger.
     runtime = min(engine.children()[0].children(), key=psutil.Process.create_time)
-    began = time.monotonic()
+    started = time.monotonic()
     runtime.kill()
     seen = notebook.ended(cell)
-    noticed = time.monotonic() - began
-    return noticed, words(seen), "its cell; " + kept(notebook, 2)
+    noticed = time.monotonic() - started
+    return noticed, last_line(seen), "its cell; " + check_variables(notebook, 2)
 
 
 def an_engine_is_stopped(cluster, notebook):
     cell = notebook.send("%%px\nsleep 0.1")
     notebook.ended(cell)
     os.kill(cluster.engines[0].pid, signal.SIGSTOP)
-    began = time.monotonic()
+    started = time.monotonic()
     seen = notebook.run("%%px\nprint on")
-    noticed = time.monotonic() - began
+    noticed = time.monotonic() - started
     os.kill(cluster.engines[0].pid, signal.SIGCONT)
     notebook.sees(2)
-    return noticed, words(seen), "the cell it was sent; once it goes on, " + kept(notebook, 2)
+    return noticed, last_line(seen), "the cell it was sent; once it goes on, " + check_variables(notebook, 2)
 
 
 def the_controller_is_killed(cluster, notebook):
     cell = notebook.send("%%px\nprint begun\nsleep 8\nprint done")
     first(notebook, cell, "begun", 2)
-    began = time.monotonic()
+    started = time.monotonic()
     cluster.controller.kill()
     cluster.controller.wait()
     time.sleep(2)
     cluster.start()
     seen = notebook.ended(cell)
-    took = time.monotonic() - began
+    seconds = time.monotonic() - started
     notebook.sees(2)
-    return took, words(seen), "what ran; restarted on its database and ports after 2 s, " + kept(notebook, 2)
+    return seconds, last_line(seen), "what ran; restarted on its database and ports after 2 s, " + check_variables(notebook, 2)
 
 
 def the_controller_is_stopped(cluster, notebook):
     cluster.controller.send_signal(signal.SIGSTOP)
-    began = time.monotonic()
+    started = time.monotonic()
     cell = notebook.send("%%px\nprint on")
     time.sleep(5)
     cluster.controller.send_signal(signal.SIGCONT)
     seen = notebook.ended(cell)
-    took = time.monotonic() - began
-    return took, words(seen), "nothing (stopped for 5 s); " + kept(notebook, 2)
+    seconds = time.monotonic() - started
+    return seconds, last_line(seen), "nothing (stopped for 5 s); " + check_variables(notebook, 2)
 
 
 def the_evaluator_is_killed(cluster, notebook):
     notebook.run("let here = 1")
-    began = time.monotonic()
+    started = time.monotonic()
     notebook.child("evaluator").kill()
     seen = notebook.run("show here")
-    return time.monotonic() - began, words(seen), "nothing: the next cell starts another; " + kept(notebook, 2)
+    return time.monotonic() - started, last_line(seen), "nothing: the next cell starts another; " + check_variables(notebook, 2)
 
 
 def the_evaluator_is_stopped(cluster, notebook):
@@ -141,20 +142,20 @@ def the_evaluator_is_stopped(cluster, notebook):
     evaluator.suspend()
     cell = notebook.send("show here")
     time.sleep(1)
-    began = time.monotonic()
+    started = time.monotonic()
     notebook.manager.interrupt_kernel()
     seen = notebook.ended(cell)
-    noticed = time.monotonic() - began
+    noticed = time.monotonic() - started
     after = notebook.run("show here")
-    return noticed, words(seen), f"the cell; the next one shows {words(after)!r}"
+    return noticed, last_line(seen), f"the cell; the next one shows {last_line(after)!r}"
 
 
 def half_open_connections(arguments, folder):
     """Connections that never say a word, from one address."""
-    wanted = 20_000
+    requested = 20_000
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    count = min(wanted, hard - 1000)
+    count = min(requested, hard - 1000)
     with Cluster(arguments.phalanx, folder, [f"--ping={arguments.ping}"]) as cluster:
         cluster.engine()
         notebook = cluster.notebook(1)
@@ -168,17 +169,17 @@ def half_open_connections(arguments, folder):
                 each.settimeout(5)
                 each.connect(("127.0.0.1", port))
                 silent.append(each)
-            began = time.monotonic()
+            started = time.monotonic()
             other = Notebook(arguments.phalanx, folder / "other")
             cluster.stack.callback(other.end)
             seen = other.run(f"%cluster connect {cluster.files['client']}")
-            took = time.monotonic() - began
-            more = (psutil.Process(cluster.controller.pid).memory_info().rss - before) >> 20
-            lost = f"nothing with {count} of them: +{more} MiB; " + kept(notebook, 1)
+            seconds = time.monotonic() - started
+            added = (psutil.Process(cluster.controller.pid).memory_info().rss - before) >> 20
+            lost = f"nothing with {count} of them: +{added} MiB; " + check_variables(notebook, 1)
         finally:
             for each in silent:
                 each.close()
-        return took, words(seen), lost
+        return seconds, last_line(seen), lost
 
 
 def few_descriptors(arguments, folder):
@@ -190,14 +191,14 @@ def few_descriptors(arguments, folder):
         notebook.run("%px let kept = 42")
         port = json.loads(cluster.files["client"].read_text())["registration"]
         silent = [socket.create_connection(("127.0.0.1", port)) for _ in range(2000)]
-        began = time.monotonic()
+        started = time.monotonic()
         other = Notebook(arguments.phalanx, folder / "other")
         cluster.stack.callback(other.end)
         seen = other.run(f"%cluster connect {cluster.files['client']}")
-        took = time.monotonic() - began
+        seconds = time.monotonic() - started
         for each in silent:
             each.close()
-        return took, words(seen), "nothing; " + kept(notebook, 4)
+        return seconds, last_line(seen), "nothing; " + check_variables(notebook, 4)
 
 
 @contextmanager
@@ -220,12 +221,12 @@ def a_full_disk(arguments, folder):
             cluster.engine()
             notebook = cluster.notebook(1)
             notebook.run("%px let kept = 42")
-            began = time.monotonic()
+            started = time.monotonic()
             large = "%%px --no-stream\nprint " + "x" * 200_000
-            noticed = until(lambda: notebook.run(large) and "disk" in cluster.log(), "the disk is full")
+            noticed = wait_until(lambda: notebook.run(large) and "disk" in cluster.log(), "the disk is full")
             seen = notebook.run("%px print on")
             line = next(line for line in cluster.log().splitlines() if "disk" in line)
-            return noticed, words(seen), f"records of tasks, which the log says ({line.split('WARN')[-1].strip()[:80]}); {kept(notebook, 1)}"
+            return noticed, last_line(seen), f"records of tasks, which the log says ({line.split('WARN')[-1].strip()[:80]}); {check_variables(notebook, 1)}"
 
 
 @contextmanager
@@ -233,7 +234,7 @@ def another_host(name="phalanx-faults"):
     """A network namespace that is linked to this one."""
     if os.geteuid() != 0:
         raise Skipped("needs root, to make another host of a network namespace")
-    ip = lambda *words: subprocess.run(["ip", *words], check=True, capture_output=True, text=True)
+    ip = lambda *arguments: subprocess.run(["ip", *arguments], check=True, capture_output=True, text=True)
     try:
         ip("netns", "add", name)
     except (OSError, subprocess.CalledProcessError) as error:
@@ -261,24 +262,24 @@ def a_cut_link(seconds):
             notebook = cluster.notebook(1)
             notebook.run("%px let kept = 42")
             link("down")
-            began = time.monotonic()
+            started = time.monotonic()
             cell = notebook.send("%%px\nprint on")
             seen = None
             try:
                 seen = notebook.ended(cell, timeout=seconds)
-                noticed = time.monotonic() - began
+                noticed = time.monotonic() - started
             except TimeoutError:
                 pass
-            time.sleep(max(0, began + seconds - time.monotonic()))
+            time.sleep(max(0, started + seconds - time.monotonic()))
             link("up")
             healed = time.monotonic()
             if seen is None:
                 seen = notebook.ended(cell, timeout=3 * TIMEOUT)
-                noticed = time.monotonic() - began
+                noticed = time.monotonic() - started
             notebook.sees(1, 3 * TIMEOUT)
             back = time.monotonic() - healed
             work = notebook.run("%%px\nprint on")
-            return noticed, words(seen), f"back {back:.1f} s after the link; shows {words(work)!r}; {kept(notebook, 1)}"
+            return noticed, last_line(seen), f"back {back:.1f} s after the link; shows {last_line(work)!r}; {check_variables(notebook, 1)}"
 
     return cut
 
@@ -321,11 +322,11 @@ def main():
 
     faults = SHORT | (LONG if arguments.long else {})
     rows, failed = {}, False
-    for place, (name, make) in enumerate(faults.items()):
+    for number, (name, make) in enumerate(faults.items()):
         if arguments.only not in name:
             continue
         try:
-            seconds, seen, lost = make(arguments, arguments.folder / f"fault{place}")
+            seconds, seen, lost = make(arguments, arguments.folder / f"fault{number}")
             rows[name] = {"seconds": round(seconds, 2), "seen": seen, "lost": lost}
         except Skipped as reason:
             rows[name] = {"skipped": str(reason)}

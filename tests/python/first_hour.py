@@ -150,8 +150,8 @@ def shown(answer):
     """The lines of an answer that say something: no frames of source, no empty ones."""
     lines = [line.strip() for line in answer.split("\n")]
     frame = re.compile(r"(\d+ *)?[│|╭╰┬─·]|--> |\[\d+\]:")
-    said = [re.sub(r"^= ", "", line) for line in lines if line and not frame.match(line)]
-    return said[:LINES]
+    messages = [re.sub(r"^= ", "", line) for line in lines if line and not frame.match(line)]
+    return messages[:LINES]
 
 
 def cell(lines):
@@ -170,9 +170,9 @@ def code(text):
     return "<br>".join(f"{ticks}{line}{ticks}" for line in lines)
 
 
-def document(answers):
+def document(outputs):
     parts = [HEAD.format(set_up=SET_UP)]
-    for title, rows in answers.items():
+    for title, rows in outputs.items():
         parts.append(f"\n## {title}\n\n| you type | you get |\n|---|---|\n")
         parts += [f"| {code(typed)} | {cell(shown(answer))} |\n" for typed, answer in rows]
     return "".join(parts)
@@ -193,7 +193,7 @@ def main():
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         del os.environ[name]
     os.environ.update(PIP_NO_INDEX="1", PIP_CONFIG_FILE=os.devnull, PIP_DISABLE_PIP_VERSION_CHECK="1")
-    answers, astray = {}, []
+    outputs, misleading = {}, []
     with tempfile.TemporaryDirectory() as folder:
         os.chdir(folder)
         Path("data.csv").write_text("a,b\n1,2\n")
@@ -205,11 +205,11 @@ def main():
                     if typed.startswith("!pip"):
                         # What pip says depends on the network.
                         answer = answer.strip().split("\n")[-1]
-                    answers.setdefault(title, []).append((typed, answer))
+                    outputs.setdefault(title, []).append((typed, answer))
                     if part not in answer:
-                        astray.append([typed, part, answer])
+                        misleading.append([typed, part, answer])
         os.chdir("/")
-    text = document(answers)
+    text = document(outputs)
     if arguments.write:
         path.write_text(text)
     document_there = path.read_text()
@@ -217,7 +217,7 @@ def main():
     changed = [line for line in now if line not in there] + [line for line in there if line not in now]
     typed = [code(typed) for rows in ROWS.values() for typed, _ in rows]
     missing = [each for each in typed if f"| {each} |" not in document_there]
-    print(json.dumps({"astray": astray, "missing": missing, "changed": changed, "rows": len(typed)}))
+    print(json.dumps({"misleading": misleading, "missing": missing, "changed": changed, "rows": len(typed)}))
     return 0
 
 

@@ -22,7 +22,7 @@ import psutil
 
 from kernel import running
 from notebooks import crate
-from processes import process
+from processes import process, wait_until
 
 # Seconds for one command or one wait.
 TIMEOUT = 120
@@ -46,26 +46,26 @@ SQUARES = sum(x * x for x in range(40))
 
 
 class Hour:
-    """What happens, and what of it is otherwise than it should be."""
+    """The observations, and those that are not as expected."""
 
     def __init__(self):
-        self.began = time.monotonic()
+        self.started = time.monotonic()
         self.wrong = []
-        self.meant = {}
+        self.expected_errors = {}
 
-    def begins(self, what):
-        """Says on stderr what comes next, and when."""
-        print(f"{time.monotonic() - self.began:6.1f} s: {what}", file=sys.stderr, flush=True)
+    def log(self, what):
+        """Logs the next step on stderr, with the time."""
+        print(f"{time.monotonic() - self.started:6.1f} s: {what}", file=sys.stderr, flush=True)
 
-    def expect(self, what, found, wanted):
-        if found != wanted:
-            self.wrong.append(f"{what}: {found!r} in place of {wanted!r}")
+    def expect(self, what, actual, expected):
+        if actual != expected:
+            self.wrong.append(f"{what}: {actual!r} in place of {expected!r}")
 
-    def means(self, what, shown, *words):
-        """An error that is meant says these words."""
+    def expect_error(self, what, shown, *parts):
+        """Checks that an expected error contains these words."""
         plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
-        self.meant[what] = plain.strip().splitlines()[-1] if plain.strip() else ""
-        missing = [word for word in words if word not in plain]
+        self.expected_errors[what] = plain.strip().splitlines()[-1] if plain.strip() else ""
+        missing = [part for part in parts if part not in plain]
         if missing:
             self.wrong.append(f"{what}: no {missing} in {plain!r}")
 
@@ -74,14 +74,6 @@ def on_engines(kernel, cell):
     """What a cell prints on each engine, without labels, colours and bars."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", "".join(kernel.run(cell)))
     return [part.strip() for part in re.split(r"\[stdout:\d+\]", text)[1:]]
-
-
-def until(happened, what):
-    deadline = time.monotonic() + TIMEOUT
-    while not happened():
-        if time.monotonic() > deadline:
-            raise TimeoutError(what)
-        time.sleep(0.05)
 
 
 def connected():
@@ -113,7 +105,7 @@ def python_work(hour, client, number):
 
 
 def together(hour, first, second, client, number):
-    hour.begins(f"round {number}")
+    hour.log(f"round {number}")
     with ThreadPoolExecutor(3) as pool:
         work = [
             pool.submit(rust_work, hour, first, "a", number),
@@ -126,16 +118,16 @@ def together(hour, first, second, client, number):
 
 def errors(hour, first, second, client):
     """Errors that are meant cost those who made them, and nobody else."""
-    hour.begins("errors")
+    hour.log("errors")
     shown = first.fails('%%px\nlet list: Vec<u64> = vec![];\nprintln!("{}", list[turn() as usize]);')
-    hour.means("a panic", shown, "index out of bounds", "In[")
+    hour.expect_error("a panic", shown, "index out of bounds", "In[")
     hour.expect("after a panic", on_engines(second, '%%px\nprintln!("{sample:?}");'), [
         'Sample { value: 1.5, label: "ä" }'
     ] * 2)  # fmt: skip
     try:
         client[PYTHON].apply_async(lambda: 1 / 0).get(TIMEOUT)
     except ipyparallel.error.CompositeError as error:
-        hour.means("a Python error", str(error), "ZeroDivisionError")
+        hour.expect_error("a Python error", str(error), "ZeroDivisionError")
     else:
         hour.wrong.append("a Python error was none")
     with ThreadPoolExecutor(1) as pool:
@@ -144,38 +136,38 @@ def errors(hour, first, second, client):
             first.fails,
             f'%%px\nstd::fs::write({json.dumps(str(begun))}, "")?;\nstd::thread::sleep(std::time::Duration::from_secs(600));',
         )
-        until(begun.exists, "the long cell runs")
+        wait_until(begun.exists, "the long cell runs", TIMEOUT)
         first.manager.interrupt_kernel()
-        hour.means("an interrupt", sleeping.result(TIMEOUT), "nterrupt")
+        hour.expect_error("an interrupt", sleeping.result(TIMEOUT), "nterrupt")
     shown = second.fails("%%px\nlet x: u64 = sample;")
-    hour.means("a compile error", shown, "mismatched types")
+    hour.expect_error("a compile error", shown, "mismatched types")
     hour.expect("after an interrupt", "".join(second.run(MAP)).strip(), str(SQUARES))
 
 
 def python_leaves(hour, client):
     """A client that has left finds the results of its tasks when it comes back."""
-    hour.begins("a client leaves")
+    hour.log("a client leaves")
     waits = client.load_balanced_view().map_async(lambda x: x + 1, range(30), chunksize=1)
     msg_ids = list(waits.msg_ids)
-    until(lambda: set(msg_ids) <= set(client.hub_history()), "the controller has all tasks")
+    wait_until(lambda: set(msg_ids) <= set(client.hub_history()), "the controller has all tasks", TIMEOUT)
     client.close()
     client = connected()
-    found = [value for part in client.get_result(msg_ids).get(TIMEOUT) for value in part]
-    hour.expect("results of a client that left", found, list(range(1, 31)))
+    actual = [value for part in client.get_result(msg_ids).get(TIMEOUT) for value in part]
+    hour.expect("results of a client that left", actual, list(range(1, 31)))
     return client
 
 
 def an_engine_is_killed(hour, first, second, client):
     """Engine 1 is started again, empty, by the cluster's daemon; the notebooks define anew what they need there."""
-    hour.begins("an engine is killed")
+    hour.log("an engine is killed")
     uuid = client._engines[1]
     pid = int(on_engines(first, '%%px\nprintln!("{}", std::process::id());')[1])
     engine = next(each for each in psutil.Process(pid).parents() if "--file" in each.cmdline())
     engine.send_signal(signal.SIGKILL)
-    until(lambda: client.ids == RUST + PYTHON and client._engines[1] != uuid, "engine 1 is started again")
-    until(lambda: "4 engines" in "".join(first.run("%cluster status")), "a notebook sees it")
+    wait_until(lambda: client.ids == RUST + PYTHON and client._engines[1] != uuid, "engine 1 is started again", TIMEOUT)
+    wait_until(lambda: "4 engines" in "".join(first.run("%cluster status")), "a notebook sees it", TIMEOUT)
     shown = first.fails('%%px\nprintln!("{sample:?}");')
-    hour.means("variables that an engine has lost", shown, "sample")
+    hour.expect_error("variables that an engine has lost", shown, "sample")
     shown = "".join(second.run('%%px -t 0\nprintln!("{}", sample.value);'))
     hour.expect("the engine that lived", "1.5" in shown.split(), True)
     first.run("%cluster restart")
@@ -185,9 +177,9 @@ def an_engine_is_killed(hour, first, second, client):
 
 @contextmanager
 def cluster(phalanx):
-    def run(*words):
+    def run(*parts):
         return subprocess.run(
-            [phalanx, "cluster", *words], check=True, capture_output=True, text=True, timeout=TIMEOUT
+            [phalanx, "cluster", *parts], check=True, capture_output=True, text=True, timeout=TIMEOUT
         ).stdout
 
     run("start", "-n", "2", "--daemonize", "--profile", NAME, "--cluster-id", NAME)
@@ -256,8 +248,8 @@ def main():
     arguments = parser.parse_args()
     hour = Hour()
     work(hour, arguments)
-    hour.begins("the end")
-    print(json.dumps({"wrong": hour.wrong, "meant": hour.meant, "seconds": round(time.monotonic() - hour.began)}))
+    hour.log("the end")
+    print(json.dumps({"wrong": hour.wrong, "expected_errors": hour.expected_errors, "seconds": round(time.monotonic() - hour.started)}))
 
 
 if __name__ == "__main__":

@@ -8,22 +8,14 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import ipyparallel
+from processes import wait_until
 from traitlets.config import Config
 
 # Seconds for one command or one wait.
 TIMEOUT = 60
-
-
-def until(happened, what):
-    deadline = time.monotonic() + TIMEOUT
-    while not happened():
-        if time.monotonic() > deadline:
-            raise TimeoutError(what)
-        time.sleep(0.05)
 
 
 def run(*command):
@@ -55,11 +47,11 @@ def found_by_ipyparallel(phalanx):
     yield "ids", client.ids
     uuid = client._engines[0]
     os.kill(cluster.engines["phalanx"].launchers["0"].pid, signal.SIGKILL)
-    until(lambda: client.ids == [0, 1] and client._engines[0] != uuid, "engine 0 is started again")
+    wait_until(lambda: client.ids == [0, 1] and client._engines[0] != uuid, "engine 0 is started again")
     yield "revived", client.ids
     client.close()
     cluster.stop_cluster_sync()
-    until(lambda: json.loads(run(phalanx, "cluster", "list", "--output", "json")) == [], "the cluster ends")
+    wait_until(lambda: json.loads(run(phalanx, "cluster", "list", "--output", "json")) == [], "the cluster ends")
     security = Path(os.environ["IPYTHONDIR"]) / "profile_ours/security"
     yield "left", [path.name for path in security.iterdir()]
 
@@ -70,11 +62,11 @@ def main():
     parser.add_argument("engine", type=Path, help="the engine's program")
     arguments = parser.parse_args()
 
-    seen = {
+    results = {
         "started": list(started_by_ipyparallel(arguments.phalanx, arguments.engine)),
         "found": dict(found_by_ipyparallel(arguments.phalanx)),
     }
-    print(json.dumps(seen))
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """A stock ipyparallel Client and stock Python engines on our controller.
 
-Prints, as JSON, what came back from each of the things its users do.
+Prints, as JSON, the results of everything its users do.
 """
 
 import argparse
@@ -43,12 +43,12 @@ def uses(client):
     yield "gather", list(everyone.gather("part", block=False).get(TIMEOUT))
     yield "sum", sum(everyone.apply_async(operator.mul, 21, 1).get(TIMEOUT))
 
-    ran = everyone.execute("print('said'); a + 1", silent=False, block=False)
-    ran.get(TIMEOUT)
-    ran.wait_for_output(TIMEOUT)
-    yield "stdout", ran.stdout
-    yield "status", ran.status
-    yield "results", [reply.execute_result["data"]["text/plain"] for reply in ran.get()]
+    result = everyone.execute("print('said'); a + 1", silent=False, block=False)
+    result.get(TIMEOUT)
+    result.wait_for_output(TIMEOUT)
+    yield "stdout", result.stdout
+    yield "status", result.status
+    yield "results", [reply.execute_result["data"]["text/plain"] for reply in result.get()]
 
     try:
         everyone.execute("1 / 0", block=False).get(TIMEOUT)
@@ -62,8 +62,8 @@ def uses(client):
     with balanced.temp_flags(label="labelled"):
         task = balanced.apply_async(lambda: 42)
     task.get(TIMEOUT)
-    found = client.db_query({"label": {"$glob": "label*"}}, keys=["label"])
-    yield "records", [record["label"] for record in found if record["msg_id"] in task.msg_ids]
+    records = client.db_query({"label": {"$glob": "label*"}}, keys=["label"])
+    yield "records", [record["label"] for record in records if record["msg_id"] in task.msg_ids]
     yield "resubmitted", client.resubmit(task.msg_ids).get(TIMEOUT)
     client.purge_hub_results("all")
     yield "history", client.hub_history()

@@ -16,21 +16,21 @@ class Kernel:
         self.client = client
 
     def run(self, code):
-        """Runs a cell; answers its outputs as text, one item each. A failing cell ends the program."""
+        """Runs a cell; returns its outputs as text, one item each. A failing cell ends the program."""
         status, outputs = self.tried(code)
         if status != "ok":
             sys.exit(f"cell failed: {code}\n" + "\n".join(outputs))
         return outputs
 
     def fails(self, code):
-        """Runs a cell that is to fail; answers what it shows. One that does not fail ends the program."""
+        """Runs a cell that must fail; returns its text. A cell that does not fail ends the program."""
         status, outputs = self.tried(code)
         if status == "ok":
             sys.exit(f"cell did not fail: {code}\n" + "\n".join(outputs))
         return "\n".join(outputs)
 
     def tried(self, code):
-        """Runs a cell; answers its status and its outputs."""
+        """Runs a cell; returns its status and its outputs."""
         outputs = []
 
         def keep(message):

@@ -28,9 +28,9 @@ def main():
         # All that `ps` shows to every user of the machine.
         lines = [" ".join(process.cmdline()) for process in family]
     logs = {"cluster": cluster.log(), "kernel": (cluster.folder / "kernel.log").read_text(errors="replace")}
-    found = [line for line in lines if any(key in line for key in keys)]
-    found += [name for name, log in logs.items() if any(key in log for key in keys)]
-    print(json.dumps({"found": found, "processes": len(lines), "logged": all(logs.values())}))
+    findings = [line for line in lines if any(key in line for key in keys)]
+    findings += [name for name, log in logs.items() if any(key in log for key in keys)]
+    print(json.dumps({"found": findings, "processes": len(lines), "logged": all(logs.values())}))
 
 
 if __name__ == "__main__":

@@ -41,12 +41,12 @@ def start_server(folder):
     if os.geteuid() == 0:
         command.append("--allow-root")
     server = subprocess.Popen(command, cwd=folder, stderr=subprocess.PIPE, text=True)
-    said = []
+    lines = []
     for line in server.stderr:
-        said.append(line)
-        if found := ADDRESS.search(line):
-            return server, found[1]
-    raise SystemExit("JupyterLab did not start:\n" + "".join(said))
+        lines.append(line)
+        if match := ADDRESS.search(line):
+            return server, match[1]
+    raise SystemExit("JupyterLab did not start:\n" + "".join(lines))
 
 
 def stop_server(server):

@@ -98,9 +98,9 @@ def slide(hands):
 
 def watch_bar(hands):
     hands.start(2)
-    seen = []
+    values = []
     for _ in range(3):
-        known = seen[-1] if seen else 0
+        known = values[-1] if values else 0
         value = hands.page.wait_for_function(
             """known => {
                 const bar = document.querySelector(".jp-OutputArea-output [role=progressbar]");
@@ -110,11 +110,11 @@ def watch_bar(hands):
             arg=known,
             timeout=CELL_TIMEOUT,
         ).json_value()
-        seen.append(value)
-        if len(seen) == 2:
+        values.append(value)
+        if len(values) == 2:
             hands.picture("bar")
     expect(hands.output(2)).to_contain_text("60/60")
-    return seen
+    return values
 
 
 def stop(hands):
@@ -147,9 +147,9 @@ def complete(hands):
             if attempt == COMPLETIONS - 1:
                 raise
     hands.picture("completion")
-    found = completer.inner_text()
+    text = completer.inner_text()
     hands.page.keyboard.press("Escape")
-    return found
+    return text
 
 
 def sort(hands):
@@ -217,7 +217,7 @@ def main():
         arguments.pictures.mkdir(parents=True, exist_ok=True)
     with opened(arguments.notebook, arguments.chromium, width=1200, height=1000) as page:
         hands = Hands(page, arguments.pictures)
-        seen = {
+        results = {
             "slider": slide(hands),
             "bar": watch_bar(hands),
             "error": misspell(hands),
@@ -227,7 +227,7 @@ def main():
             "reloaded": reload(hands),
             "stop": stop(hands),
         }
-    print(json.dumps(seen))
+    print(json.dumps(results))
     return 0
 
 

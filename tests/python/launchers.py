@@ -27,7 +27,7 @@ println!("{squares:?}");
 
 
 def numbered(outputs):
-    """The engines that have said hello, in order."""
+    """The engines that have printed a greeting, in order."""
     lines = "".join(outputs).splitlines()
     return sorted(int(line.split()[-1]) for line in lines if line.startswith("hello from"))
 
@@ -49,8 +49,8 @@ def notebook(start):
 def daemon(phalanx, start):
     """A cluster that outlives the command that starts it, from its start to its end."""
 
-    def run(*words):
-        command = [phalanx, "cluster", *words]
+    def run(*arguments):
+        command = [phalanx, "cluster", *arguments]
         return subprocess.run(command, check=True, capture_output=True, text=True, timeout=TIMEOUT).stdout
 
     run("start", *start.split(), "--daemonize", "--cluster-id", "daemon")
@@ -74,7 +74,7 @@ WAITS = {
 
 
 def held(system, folder):
-    """Whether a cluster whose job waits for ever is given up with the reason; the job is cancelled."""
+    """Returns true if a cluster whose job is held fails with the reason, and the job is cancelled."""
     profiles = folder / "clusters.toml"
     profiles.write_text(f'[cluster.held]\nlauncher = "{system}"\nn = 2\ntimeout = 2\n')
     os.environ["PHALANX_CLUSTERS"] = str(profiles)
@@ -102,9 +102,9 @@ def mpi(folder, mark):
 def slurm(folder, mark):
     with sites.slurm(folder / "site"):
         yield
-        left = sites.jobs()
-        if left:
-            raise RuntimeError(f"jobs are left: {left}")
+        remaining = sites.jobs()
+        if remaining:
+            raise RuntimeError(f"jobs are left: {remaining}")
 
 
 def batch(system):
@@ -133,10 +133,10 @@ def main():
     if arguments.launcher == "ssh":
         start += " --hosts node1,node2"
     with SITES[arguments.launcher](arguments.folder, arguments.mark):
-        seen = {"notebook": dict(notebook(start)), "daemon": dict(daemon(arguments.phalanx, start))}
+        results = {"notebook": dict(notebook(start)), "daemon": dict(daemon(arguments.phalanx, start))}
         if arguments.launcher in WAITS:
-            seen["held"] = held(arguments.launcher, arguments.folder)
-    print(json.dumps(seen))
+            results["held"] = held(arguments.launcher, arguments.folder)
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Rust and Python engines in one cluster, used by a notebook and by a stock client.
 
-On our controller and on ipyparallel's own. Prints, as JSON, what came back.
+On our controller and on ipyparallel's own. Prints the results as JSON.
 """
 
 import argparse
@@ -66,18 +66,18 @@ def main():
     parser.add_argument("folder", type=Path, help="for the connection files")
     arguments = parser.parse_args()
 
-    seen = {}
+    results = {}
     controller, files = start_controller(arguments.phalanx, arguments.folder)
     try:
-        seen["ours"] = dict(with_engines(arguments, files, "ours"))
+        results["ours"] = dict(with_engines(arguments, files, "ours"))
     finally:
         controller.terminate()
         controller.wait(timeout=TIMEOUT)
     profile = arguments.folder / "profile"
     command = [sys.executable, "-m", "ipyparallel.controller", "--ip=127.0.0.1", f"--ping={PING}"]
     with process([*command, f"--profile-dir={profile}"], stderr=subprocess.DEVNULL):
-        seen["stock"] = dict(with_engines(arguments, stock_files(profile), "stock"))
-    print(json.dumps(seen))
+        results["stock"] = dict(with_engines(arguments, stock_files(profile), "stock"))
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -102,9 +102,9 @@ def main():
             with process(python):
                 client.wait_for_engines(3, timeout=JOIN_TIMEOUT, interactive=False)
                 connect = f"%cluster connect {files['client']}"
-                seen = dict(uses(arguments.folder, connect, client, 2))
+                results = dict(uses(arguments.folder, connect, client, 2))
             client.close()
-    print(json.dumps(seen))
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ sys.stdin.read()
 
 
 class Memory(threading.Thread):
-    """The most memory that a process has, from now until it is asked."""
+    """The largest memory of a process from now until it is read."""
 
     def __init__(self, pid):
         super().__init__(daemon=True)
@@ -58,18 +58,18 @@ class Memory(threading.Thread):
 @contextmanager
 def stopped(file, results):
     """A client that has submitted so many tasks and reads no more."""
-    words = [file, results, RESULT_BYTES]
+    values = [file, results, RESULT_BYTES]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
-    with process([sys.executable, "-c", CLIENT, *map(str, words)], **pipes) as client:
+    with process([sys.executable, "-c", CLIENT, *map(str, values)], **pipes) as client:
         client.stdout.readline()
         client.send_signal(signal.SIGSTOP)
         yield
 
 
 def seconds(work):
-    began = time.monotonic()
+    started = time.monotonic()
     work()
-    return round(time.monotonic() - began, 2)
+    return round(time.monotonic() - started, 2)
 
 
 def small_tasks(client):
@@ -96,12 +96,12 @@ def idle(client):
     return not queue["unassigned"] and not any(queue[engine]["tasks"] for engine in client.ids)
 
 
-def says(log, words):
-    """Whether the controller's log says so, or does within the time limit."""
+def log_contains(log, text):
+    """Returns true if the controller's log contains a text, or does within the time limit."""
     deadline = time.monotonic() + TIMEOUT
-    while words not in log.read_text() and time.monotonic() < deadline:
+    while text not in log.read_text() and time.monotonic() < deadline:
         time.sleep(0.1)
-    return words in log.read_text()
+    return text in log.read_text()
 
 
 def uses(files, controller, log):
@@ -117,12 +117,12 @@ def uses(files, controller, log):
             time.sleep(0.1)
         yield (
             "results",
-            {"MiB": memory.taken(), "tasks": tasks, "said": says(log, "does not read its messages")},
+            {"MiB": memory.taken(), "tasks": tasks, "logged": log_contains(log, "does not read its messages")},
         )
     with stopped(files["client"], 0):
         memory = Memory(controller.pid)
-        took = seconds(lambda: output(client))
-        yield "output", {"MiB": memory.taken(), "output": took, "said": says(log, "it does not read")}
+        seconds_taken = seconds(lambda: output(client))
+        yield "output", {"MiB": memory.taken(), "output": seconds_taken, "logged": log_contains(log, "it does not read")}
     client.close()
 
 
@@ -140,8 +140,8 @@ def main():
     with path.open("w") as log, process(command, stderr=log, **options) as controller:
         controller.stdout.readline()
         with process(engine), process(engine):
-            seen = dict(uses(files, controller, path))
-    print(json.dumps(seen))
+            results = dict(uses(files, controller, path))
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

@@ -10,12 +10,11 @@ import json
 import os
 import signal
 import subprocess
-import time
 from pathlib import Path
 
 import ipyparallel
 from kernel import running
-from processes import process
+from processes import process, wait_until
 
 # Seconds within which whatever is waited for has happened.
 TIMEOUT = 60
@@ -24,13 +23,6 @@ PING = 250
 
 KEPT = "%%px\nlet kept = 42;"
 SHOW = '%%px\nprintln!("kept {kept}");'
-
-
-def until(happened, what):
-    deadline = time.monotonic() + TIMEOUT
-    while not happened():
-        if time.monotonic() > deadline:
-            raise TimeoutError(what)
 
 
 class Cluster:
@@ -69,7 +61,7 @@ def kept(kernel):
         shown[:] = [text for text in kernel.run(SHOW) if "kept" in text]
         return bool(shown)
 
-    until(is_shown, "the variable is shown")
+    wait_until(is_shown, "the variable is shown")
     return shown
 
 
@@ -77,13 +69,13 @@ def an_engine_is_stopped(kernel, client, engine):
     uuid = client._engines[0]
     os.kill(engine.pid, signal.SIGSTOP)
     kernel.run("%%px --noblock -o lost\nlet other = 7;")
-    until(lambda: client.ids == [], "the engine is missed")
-    until(lambda: sees(kernel, 0), "the notebook misses it")
+    wait_until(lambda: client.ids == [], "the engine is missed")
+    wait_until(lambda: sees(kernel, 0), "the notebook misses it")
     failed = 'println!("{}", lost.wait().is_ok() && lost.get().is_err());'
     yield "failed", kernel.run(failed)
     os.kill(engine.pid, signal.SIGCONT)
-    until(lambda: client.ids == [0], "the engine is back")
-    until(lambda: sees(kernel, 1), "the notebook sees it")
+    wait_until(lambda: client.ids == [0], "the engine is back")
+    wait_until(lambda: sees(kernel, 1), "the notebook sees it")
     yield "same", client._engines[0] == uuid
     yield "kept", kept(kernel)
 
@@ -100,13 +92,13 @@ def the_controller_is_stopped(kernel, cluster, engine):
 def the_controller_is_killed(kernel, cluster):
     cluster.controller.kill()
     cluster.controller.wait(timeout=TIMEOUT)
-    until(lambda: sees(kernel, 1), "the notebook has what it saw")
+    wait_until(lambda: sees(kernel, 1), "the notebook has what it saw")
     cluster.start()
     client = cluster.connected()
     yield "ids", client.ids
     client.close()
     # It is asked for its engines as soon as it is there, when there may be none yet.
-    until(lambda: sees(kernel, 1), "the notebook sees the engine")
+    wait_until(lambda: sees(kernel, 1), "the notebook sees the engine")
     yield "kept", kept(kernel)
 
 
@@ -125,13 +117,13 @@ def main():
             client = cluster.connected()
             kernel.run(f"%cluster connect {cluster.files['client']}")
             kernel.run(KEPT)
-            seen = {
+            results = {
                 "engine stopped": dict(an_engine_is_stopped(kernel, client, engine)),
                 "controller stopped": dict(the_controller_is_stopped(kernel, cluster, engine)),
             }
             client.close()
-            seen["controller killed"] = dict(the_controller_is_killed(kernel, cluster))
-        print(json.dumps(seen))
+            results["controller killed"] = dict(the_controller_is_killed(kernel, cluster))
+        print(json.dumps(results))
     finally:
         cluster.end()
 

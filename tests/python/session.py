@@ -1,6 +1,6 @@
 """A notebook's user: types when asked, reads much output, asks while a cell runs.
 
-Prints, as JSON, what came back.
+Prints the results as JSON.
 """
 
 import json
@@ -49,7 +49,7 @@ class User:
         self.client = client
 
     def run(self, code, answers=()):
-        """Runs a cell and answers its questions; what it printed, in how many messages, and the prompts."""
+        """Runs a cell and answers its prompts; returns its text, the number of messages, and the prompts."""
         answers, prompts, texts = list(answers), [], []
 
         def answer(message):
@@ -76,8 +76,8 @@ class User:
                 break
         matches = []
         while not matches:
-            asked = self.client.complete(code)
-            matches = self.reply(asked)["matches"]
+            request = self.client.complete(code)
+            matches = self.reply(request)["matches"]
         self.client.control_channel.send(self.client.session.msg("interrupt_request", {}))
         return matches, self.reply(busy)["ename"]
 

@@ -5,12 +5,10 @@ import shutil
 import socket
 import subprocess
 import tempfile
-import time
 from contextlib import contextmanager
 from pathlib import Path
 
-# Seconds until a daemon must be there, or be gone.
-TIMEOUT = 60
+from processes import wait_until
 
 SSHD = """\
 Port {port}
@@ -66,14 +64,6 @@ PartitionName=debug Nodes=ALL Default=YES MaxTime=INFINITE State=UP OverSubscrib
 """
 
 
-def until(happened, what):
-    deadline = time.monotonic() + TIMEOUT
-    while not happened():
-        if time.monotonic() > deadline:
-            raise TimeoutError(what)
-        time.sleep(0.05)
-
-
 def free_ports(count):
     """Ports that nobody listens on just now."""
     sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
@@ -89,7 +79,7 @@ def ended(pid_file):
         return
     pid = int(pid_file.read_text())
     os.kill(pid, 15)
-    until(lambda: not Path(f"/proc/{pid}").exists(), f"{pid_file} ends")
+    wait_until(lambda: not Path(f"/proc/{pid}").exists(), f"{pid_file} ends")
 
 
 @contextmanager
@@ -159,7 +149,7 @@ def slurm(folder):
                 answer = subprocess.run(["sinfo", "-h", "-o", "%T%D"], capture_output=True, text=True)
                 return answer.stdout.strip() == "idle2"
 
-            until(idle, "both nodes are idle")
+            wait_until(idle, "both nodes are idle")
             yield folder
         finally:
             for pid in reversed(pids):

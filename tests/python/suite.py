@@ -43,16 +43,16 @@ def modules(only):
 
 
 def end_of_run(value):
-    """Ends what a run has left, and tells how much that was."""
-    left = 0
+    """Ends the processes that a run has left; returns their number."""
+    remaining = 0
     for process in psutil.process_iter():
         try:
             if process.environ().get(MARK) == value:
                 process.kill()
-                left += 1
+                remaining += 1
         except psutil.Error:
             pass
-    return left
+    return remaining
 
 
 @contextmanager
@@ -98,12 +98,12 @@ def run(module, controller, folder):
         except subprocess.TimeoutExpired:
             os.killpg(started.pid, signal.SIGKILL)
             started.wait()
-        left = end_of_run(mark)
-    return counted(folder / "results.xml", left)
+        remaining = end_of_run(mark)
+    return count_results(folder / "results.xml", remaining)
 
 
-def counted(results, left):
-    counts = {"passed": 0, "failed": {}, "skipped": 0, "left": left}
+def count_results(results, remaining):
+    counts = {"passed": 0, "failed": {}, "skipped": 0, "left": remaining}
     if not results.exists():
         return counts | {"failed": {"(module)": "did not come to its end"}}
     for case in ElementTree.parse(results).iter("testcase"):
@@ -139,22 +139,22 @@ def main():
     arguments = parser.parse_args()
 
     ours = [str(arguments.phalanx.resolve()), "controller"]
-    seen = {}
+    results = {}
     if not arguments.json:
         print("| module | our controller | ipyparallel's |\n|---|---|---|", flush=True)
     for module in modules(arguments.only):
         folder = arguments.folder / module
         site = SITES.get(module, nullcontext)
         with site(folder / "site"):
-            row = seen[module] = {"ours": run(module, ours, folder / "ours"), "theirs": None}
+            row = results[module] = {"ours": run(module, ours, folder / "ours"), "theirs": None}
             if arguments.theirs == "all" or (arguments.theirs == "failed" and row["ours"]["failed"]):
                 row["theirs"] = run(module, None, folder / "theirs")
         if not arguments.json:
             print(f"| `{module}` | {shown(row['ours'])} | {shown(row['theirs'])} |", flush=True)
     if arguments.json:
-        print(json.dumps(seen))
+        print(json.dumps(results))
         return
-    for module, row in seen.items():
+    for module, row in results.items():
         for whose in ("ours", "theirs"):
             for name, reason in (row[whose] or {"failed": {}})["failed"].items():
                 print(f"{whose}: {module}::{name}: {reason}")

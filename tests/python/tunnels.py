@@ -10,6 +10,7 @@ from pathlib import Path
 
 import sites
 from kernel import running
+from processes import wait_until
 
 # Seconds until a process must have ended.
 TIMEOUT = 30
@@ -28,8 +29,8 @@ def distant(folder, kind):
 
 def tunnels():
     """The processes of `ssh` that forward ports."""
-    found = subprocess.run(["pgrep", "-f", "^[^ ]*ssh .*-N -T"], capture_output=True, text=True)
-    return found.stdout.split()
+    output = subprocess.run(["pgrep", "-f", "^[^ ]*ssh .*-N -T"], capture_output=True, text=True)
+    return output.stdout.split()
 
 
 def main():
@@ -51,16 +52,16 @@ def main():
         try:
             with running() as kernel:
                 kernel.run(f"%cluster connect {distant(folder, 'client')}")
-                sites.until(lambda: "1 engine" in kernel.run("%cluster status")[0], "the engine is there")
+                wait_until(lambda: "1 engine" in kernel.run("%cluster status")[0], "the engine is there")
                 # Without the bar that a slow machine shows.
                 shown = [text for text in kernel.run(SHOW) if text.startswith("[stdout")]
-                seen = {"shown": shown, "tunnels": len(tunnels())}
+                results = {"shown": shown, "tunnels": len(tunnels())}
         finally:
             for process in (engine, controller):
                 process.terminate()
                 process.wait(timeout=TIMEOUT)
-    seen["left"] = tunnels()
-    print(json.dumps(seen))
+    results["left"] = tunnels()
+    print(json.dumps(results))
 
 
 if __name__ == "__main__":

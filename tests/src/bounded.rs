@@ -35,14 +35,14 @@ impl Finished {
 /// Panics if it cannot be started or exceeds the time limit, which kills its group.
 #[must_use]
 pub fn run(command: &mut Command, limit: Duration) -> Finished {
-    let shown = format!("{command:?}");
+    let command_text = format!("{command:?}");
     let child = command
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
         .spawn()
-        .unwrap_or_else(|error| panic!("cannot start {shown}: {error}"));
+        .unwrap_or_else(|error| panic!("cannot start {command_text}: {error}"));
     let group = Pid::from_child(&child);
     // A single message; the waiting thread ends with the group at the latest.
     let (sender, receiver) = mpsc::channel();
@@ -51,15 +51,15 @@ pub fn run(command: &mut Command, limit: Duration) -> Finished {
         Ok(output) => output,
         Err(_) => {
             kill_process_group(group, Signal::KILL).ok();
-            let printed = receiver.recv_timeout(limit);
-            panic!("{shown} did not end within {limit:?}: {printed:#?}");
+            let output = receiver.recv_timeout(limit);
+            panic!("{command_text} did not end within {limit:?}: {output:#?}");
         }
     };
     let Output {
         status,
         stdout,
         stderr,
-    } = output.unwrap_or_else(|error| panic!("cannot wait for {shown}: {error}"));
+    } = output.unwrap_or_else(|error| panic!("cannot wait for {command_text}: {error}"));
     Finished {
         code: status.code(),
         stdout: String::from_utf8_lossy(&stdout).into_owned(),
@@ -72,7 +72,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_program_printed_is_kept() {
+    fn output_and_exit_code_are_returned() {
         let finished = run(
             Command::new("sh").args(["-c", "echo out; echo err >&2; exit 3"]),
             Duration::from_secs(10),
@@ -89,7 +89,7 @@ mod tests {
 
     #[test]
     #[should_panic(expected = "did not end within")]
-    fn a_program_that_does_not_end_is_ended() {
+    fn program_is_killed_at_the_time_limit() {
         let endless = &mut Command::new("sh");
         let _ = run(
             endless.args(["-c", "while :; do :; done"]),

@@ -51,9 +51,13 @@ impl<'a> Environment<'a> {
             ]);
             run(&mut python, LIMIT).succeeded().stdout
         };
-        let theirs = packages(sandbox.command(prepared, prepared.python()));
-        let ours = packages(environment.command("python"));
-        fs::write(Path::new(ours.trim()).join("jupyter.pth"), theirs).unwrap();
+        let private_packages = packages(sandbox.command(prepared, prepared.python()));
+        let own_packages = packages(environment.command("python"));
+        fs::write(
+            Path::new(own_packages.trim()).join("jupyter.pth"),
+            private_packages,
+        )
+        .unwrap();
         environment
     }
 

@@ -30,9 +30,9 @@ pub type Ready = Box<dyn FnOnce()>;
 ///
 /// ```
 /// use phalanx_tests::prepared::Prepared;
-/// phalanx_tests::cases! { a_kernel_starts(prepared: Prepared) }
+/// phalanx_tests::cases! { kernel_starts(prepared: Prepared) }
 ///
-/// fn a_kernel_starts(prepared: Prepared) {
+/// fn kernel_starts(prepared: Prepared) {
 ///     assert!(prepared.binary("phalanx").exists());
 /// }
 /// ```
@@ -43,7 +43,7 @@ macro_rules! cases {
         pub const CASES: &[$crate::harness::Case] = &[$($crate::harness::Case {
             name: concat!(module_path!(), "::", stringify!($name)),
             start: || {
-                $(let $argument = $crate::harness::needed::<$need>()?;)*
+                $(let $argument = $crate::harness::require::<$need>()?;)*
                 Ok(Box::new(move || $name($($argument),*)))
             },
         }),*];
@@ -54,7 +54,7 @@ macro_rules! cases {
 ///
 /// # Errors
 /// Returns the reason why it is missing.
-pub fn needed<N: Need>() -> Result<N, &'static str> {
+pub fn require<N: Need>() -> Result<N, &'static str> {
     N::find().ok_or(N::WITHOUT)
 }
 
@@ -85,25 +85,25 @@ struct Arguments {
 }
 
 impl Arguments {
-    fn parse(mut words: impl Iterator<Item = String>) -> Self {
+    fn parse(mut arguments: impl Iterator<Item = String>) -> Self {
         let mut parsed = Self::default();
-        while let Some(word) = words.next() {
-            let (name, value) = match word.split_once('=') {
+        while let Some(argument) = arguments.next() {
+            let (name, value) = match argument.split_once('=') {
                 Some((name, value)) if name.starts_with("--") => (name, Some(value.to_owned())),
-                _ => (word.as_str(), None),
+                _ => (argument.as_str(), None),
             };
             match name {
                 "--exact" => parsed.exact = true,
                 "--list" => parsed.list = true,
-                "--skip" => parsed.skips.extend(value.or_else(|| words.next())),
+                "--skip" => parsed.skips.extend(value.or_else(|| arguments.next())),
                 "--test-threads" => {
-                    let threads = value.or_else(|| words.next());
+                    let threads = value.or_else(|| arguments.next());
                     parsed.threads = threads.and_then(|threads| threads.parse().ok());
                 }
-                "--color" | "--format" => drop(value.or_else(|| words.next())),
+                "--color" | "--format" => drop(value.or_else(|| arguments.next())),
                 // Other options are ignored: output is never captured.
                 option if option.starts_with('-') => {}
-                _ => parsed.filters.push(word),
+                _ => parsed.filters.push(argument),
             }
         }
         parsed
@@ -114,13 +114,13 @@ impl Arguments {
             true => name == part,
             false => name.contains(part.as_str()),
         };
-        let wanted = self.filters.is_empty() || self.filters.iter().any(is_named);
-        wanted && !self.skips.iter().any(is_named)
+        let is_selected = self.filters.is_empty() || self.filters.iter().any(is_named);
+        is_selected && !self.skips.iter().any(is_named)
     }
 
     fn threads(&self) -> usize {
-        let asked = || std::env::var("RUST_TEST_THREADS").ok()?.parse().ok();
-        let threads = self.threads.or_else(asked);
+        let from_environment = || std::env::var("RUST_TEST_THREADS").ok()?.parse().ok();
+        let threads = self.threads.or_else(from_environment);
         threads.unwrap_or_else(|| thread::available_parallelism().map_or(1, usize::from))
     }
 }
@@ -141,13 +141,13 @@ pub fn main(files: &[&[Case]]) -> ExitCode {
         }
         return ExitCode::SUCCESS;
     }
-    let (began, filtered) = (Instant::now(), total - selected.len());
+    let (started, filtered) = (Instant::now(), total - selected.len());
     println!("\nrunning {} tests", selected.len());
     let verdicts = run(selected, arguments.threads());
     let count = |verdict| {
         verdicts
             .iter()
-            .filter(|(_, found)| *found == verdict)
+            .filter(|(_, other)| *other == verdict)
             .count()
     };
     let failed = count(Verdict::Failed);
@@ -155,7 +155,7 @@ pub fn main(files: &[&[Case]]) -> ExitCode {
         println!("\nfailures:");
         for (name, _) in verdicts
             .iter()
-            .filter(|(_, found)| *found == Verdict::Failed)
+            .filter(|(_, verdict)| *verdict == Verdict::Failed)
         {
             println!("    {name}");
         }
@@ -165,7 +165,7 @@ pub fn main(files: &[&[Case]]) -> ExitCode {
         if failed == 0 { "ok" } else { "FAILED" },
         count(Verdict::Passed),
         count(Verdict::Skipped),
-        began.elapsed().as_secs_f64(),
+        started.elapsed().as_secs_f64(),
     );
     match failed {
         0 => ExitCode::SUCCESS,
@@ -182,13 +182,14 @@ fn path(case: &Case) -> &'static str {
 
 fn run(cases: VecDeque<Case>, threads: usize) -> Vec<(&'static str, Verdict)> {
     // Locked to take a case or to add a verdict.
-    let (left, verdicts) = (Mutex::new(cases), Mutex::new(Vec::new()));
+    let (pending, verdicts) = (Mutex::new(cases), Mutex::new(Vec::new()));
     let next = || {
-        left.lock()
+        pending
+            .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .pop_front()
     };
-    let work = || {
+    let run_pending = || {
         while let Some(case) = next() {
             let name = path(&case);
             let verdict = perform(name, &case);
@@ -198,7 +199,7 @@ fn run(cases: VecDeque<Case>, threads: usize) -> Vec<(&'static str, Verdict)> {
     };
     thread::scope(|scope| {
         for _ in 0..threads.max(1) {
-            scope.spawn(work);
+            scope.spawn(run_pending);
         }
     });
     let mut verdicts = verdicts
@@ -211,15 +212,15 @@ fn run(cases: VecDeque<Case>, threads: usize) -> Vec<(&'static str, Verdict)> {
 /// Runs a case on a thread named after it, and prints its line.
 fn perform(name: &str, case: &Case) -> Verdict {
     let start = case.start;
-    let named = thread::Builder::new().name(name.to_owned());
-    let ran = named.spawn(move || match start() {
+    let builder = thread::Builder::new().name(name.to_owned());
+    let handle = builder.spawn(move || match start() {
         Err(reason) => Err(Some(reason.to_owned())),
         Ok(case) => catch_unwind(AssertUnwindSafe(case)).map_err(|panic| {
             let skipped = panic.downcast::<Skipped>();
             skipped.ok().map(|skipped| skipped.0)
         }),
     });
-    let (verdict, line) = match ran.map(thread::JoinHandle::join) {
+    let (verdict, line) = match handle.map(thread::JoinHandle::join) {
         Ok(Ok(Ok(()))) => (Verdict::Passed, "ok".to_owned()),
         Ok(Ok(Err(Some(reason)))) => (Verdict::Skipped, format!("ignored, {reason}")),
         Ok(Ok(Err(None)) | Err(_)) | Err(_) => (Verdict::Failed, "FAILED".to_owned()),
@@ -257,21 +258,25 @@ mod tests {
     crate::cases! { passes() fails() needs(never: Never) skips() }
 
     #[test]
-    fn a_case_without_what_it_needs_is_skipped() {
+    fn case_without_its_requirement_is_skipped() {
         let verdicts = run(CASES.iter().copied().collect(), 2);
-        let found: Vec<_> = verdicts.iter().map(|(_, verdict)| *verdict).collect();
+        let verdicts: Vec<_> = verdicts.iter().map(|(_, verdict)| *verdict).collect();
         // Sorted by name.
         use Verdict::{Failed, Passed, Skipped};
-        assert_eq!(found, [Failed, Skipped, Passed, Skipped]);
+        assert_eq!(verdicts, [Failed, Skipped, Passed, Skipped]);
         assert_eq!(path(&CASES[0]), "harness::tests::passes");
     }
 
     #[test]
-    fn the_command_line_is_libtests() {
+    fn command_line_is_that_of_libtest() {
         let parse = |line: &str| Arguments::parse(line.split(' ').map(str::to_owned));
-        let some = parse("tour --skip lab --test-threads 1 --nocapture -Zunstable");
-        assert_eq!(some.threads(), 1);
-        assert!(some.selects("tour::runs") && !some.selects("tour::lab") && !some.selects("x"));
+        let filtered = parse("tour --skip lab --test-threads 1 --nocapture -Zunstable");
+        assert_eq!(filtered.threads(), 1);
+        assert!(
+            filtered.selects("tour::runs")
+                && !filtered.selects("tour::lab")
+                && !filtered.selects("x")
+        );
         let exact = parse("--exact tour::runs --test-threads=3");
         assert!(exact.selects("tour::runs") && !exact.selects("tour::runs_twice"));
         assert_eq!(exact.threads, Some(3));

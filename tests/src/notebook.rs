@@ -24,13 +24,13 @@ pub struct Executed {
 /// # Panics
 /// Panics if the file cannot be written.
 #[must_use]
-pub fn write(place: &Sandbox, name: &str, sources: &[&str]) -> PathBuf {
+pub fn write(sandbox: &Sandbox, name: &str, sources: &[&str]) -> PathBuf {
     let cells: Vec<_> = sources
         .iter()
         .enumerate()
-        .map(|(at, source)| {
+        .map(|(index, source)| {
             json!({
-                "cell_type": "code", "id": format!("cell-{at}"), "metadata": {},
+                "cell_type": "code", "id": format!("cell-{index}"), "metadata": {},
                 "execution_count": null, "outputs": [], "source": source,
             })
         })
@@ -40,7 +40,7 @@ pub fn write(place: &Sandbox, name: &str, sources: &[&str]) -> PathBuf {
         "metadata": {"kernelspec": {"name": "phalanx", "display_name": "Rust (Phalanx)"}},
         "nbformat": 4, "nbformat_minor": 5,
     });
-    let path = place.path(name);
+    let path = sandbox.path(name);
     fs::write(&path, notebook.to_string()).expect("the notebook can be written");
     path
 }
@@ -50,9 +50,9 @@ pub fn write(place: &Sandbox, name: &str, sources: &[&str]) -> PathBuf {
 /// # Panics
 /// Panics if the time limit is exceeded or no executed notebook is written.
 #[must_use]
-pub fn execute(place: &Sandbox, prepared: &Prepared, notebook: &Path) -> Executed {
-    let output = place.path("executed.ipynb");
-    let mut command = place.command(prepared, prepared.python());
+pub fn execute(sandbox: &Sandbox, prepared: &Prepared, notebook: &Path) -> Executed {
+    let output = sandbox.path("executed.ipynb");
+    let mut command = sandbox.command(prepared, prepared.python());
     command
         .arg(checkout("xtask/python/run_notebook.py"))
         .arg(notebook)
@@ -67,8 +67,8 @@ pub fn execute(place: &Sandbox, prepared: &Prepared, notebook: &Path) -> Execute
 /// Panics if it fails, exceeds the time limit, or leaves processes or files behind.
 #[must_use]
 pub fn example(prepared: &Prepared, name: &str) -> Executed {
-    let place = Sandbox::new();
-    let executed = execute(&place, prepared, &checkout("notebooks").join(name));
+    let sandbox = Sandbox::new();
+    let executed = execute(&sandbox, prepared, &checkout("notebooks").join(name));
     let finished = &executed.finished;
     assert_eq!(finished.code, Some(0), "{name}: {finished:#?}");
     executed
@@ -104,9 +104,12 @@ impl Executed {
     ///
     /// # Panics
     /// Panics if they do not.
-    pub fn says(&self, cell: &str, what: &str) {
+    pub fn assert_contains(&self, cell: &str, part: &str) {
         let text = self.lines(cell).join("\n");
-        assert!(text.contains(what), "{cell} does not say `{what}`: {text}");
+        assert!(
+            text.contains(part),
+            "{cell} does not contain `{part}`: {text}"
+        );
     }
 
     /// Returns the outputs of the cell with this id.
@@ -142,7 +145,7 @@ impl Outputs<'_> {
         let mut all = String::new();
         let mut last = None;
         for output in self.all {
-            let text = joined(output.get("text").unwrap_or(&output["data"]["text/plain"]));
+            let text = join_text(output.get("text").unwrap_or(&output["data"]["text/plain"]));
             if text.starts_with("%px: ") && text.ends_with(']') {
                 continue;
             }
@@ -160,7 +163,7 @@ impl Outputs<'_> {
     #[must_use]
     pub fn html(&self) -> Vec<String> {
         let html = self.all.iter().map(|output| &output["data"]["text/html"]);
-        html.filter(|html| !html.is_null()).map(joined).collect()
+        html.filter(|html| !html.is_null()).map(join_text).collect()
     }
 
     /// Returns `ename`, `evalue` and the traceback of the cell's error.
@@ -182,7 +185,7 @@ impl Outputs<'_> {
 }
 
 /// Joins text, which the notebook format stores as a string or as a list of lines.
-fn joined(text: &Value) -> String {
+fn join_text(text: &Value) -> String {
     match text {
         Value::Array(lines) => lines.iter().filter_map(Value::as_str).collect(),
         other => other.as_str().unwrap_or_default().to_owned(),
@@ -205,7 +208,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn outputs_are_read_without_colours() {
+    fn escape_sequences_are_removed_from_outputs() {
         let all = [
             json!({"output_type": "stream", "name": "stdout", "text": ["a\n", "b\n"]}),
             json!({"output_type": "display_data", "data": {"text/html": "<b>x</b>", "text/plain": "\u{1b}[0;34mOut[0:1]: \u{1b}[0m4"}}),

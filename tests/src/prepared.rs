@@ -29,8 +29,8 @@ impl Need for Prepared {
         "our programs and Python's clients are prepared by `cargo xtask test`";
 
     fn find() -> Option<Self> {
-        let found = path("PHALANX_TEST_BIN").zip(path("PHALANX_TEST_PYTHON"));
-        found.map(|(binaries, python)| Self { binaries, python })
+        let paths = path("PHALANX_TEST_BIN").zip(path("PHALANX_TEST_PYTHON"));
+        paths.map(|(binaries, python)| Self { binaries, python })
     }
 }
 
@@ -110,7 +110,7 @@ impl Need for Openssh {
         "no OpenSSH on this machine: apt-get install openssh-server openssh-client";
 
     fn find() -> Option<Self> {
-        installed(&["ssh", "sshd", "ssh-keygen"]).then_some(Self)
+        are_installed(&["ssh", "sshd", "ssh-keygen"]).then_some(Self)
     }
 }
 
@@ -125,7 +125,7 @@ impl Need for Slurm {
     fn find() -> Option<Self> {
         let programs = ["sbatch", "slurmctld", "slurmd", "munged", "runuser"];
         let is_root = rustix::process::geteuid().is_root();
-        (is_root && installed(&programs)).then_some(Self)
+        (is_root && are_installed(&programs)).then_some(Self)
     }
 }
 
@@ -137,7 +137,7 @@ impl Need for Mpi {
     const WITHOUT: &'static str = "no mpiexec on this machine: apt-get install openmpi-bin";
 
     fn find() -> Option<Self> {
-        installed(&["mpiexec"]).then_some(Self)
+        are_installed(&["mpiexec"]).then_some(Self)
     }
 }
 
@@ -149,11 +149,11 @@ impl Need for Mounts {
     const WITHOUT: &'static str = "file systems are mounted by root alone";
 
     fn find() -> Option<Self> {
-        unshares(&["--mount"]).then_some(Self)
+        can_unshare(&["--mount"]).then_some(Self)
     }
 }
 
-/// The right to make hosts of network namespaces, and the program that links them.
+/// The permission to create network namespaces as hosts, and the program that links them.
 #[derive(Clone, Copy, Debug)]
 pub struct Networks;
 
@@ -163,7 +163,7 @@ impl Need for Networks {
 
     fn find() -> Option<Self> {
         let is_root = rustix::process::geteuid().is_root();
-        (is_root && installed(&["ip"]) && unshares(&["--net", "--uts"])).then_some(Self)
+        (is_root && are_installed(&["ip"]) && can_unshare(&["--net", "--uts"])).then_some(Self)
     }
 }
 
@@ -175,9 +175,9 @@ impl Need for Toolchain {
     const WITHOUT: &'static str = "no other toolchain: rustup toolchain install nightly";
 
     fn find() -> Option<Self> {
-        let listed = Command::new("rustup").args(["toolchain", "list"]).output();
-        let listed = String::from_utf8(listed.ok()?.stdout).ok()?;
-        let mut names = listed
+        let output = Command::new("rustup").args(["toolchain", "list"]).output();
+        let output = String::from_utf8(output.ok()?.stdout).ok()?;
+        let mut names = output
             .lines()
             .filter_map(|line| line.split_whitespace().next());
         let other = names.find(|name| name.starts_with("nightly") || name.starts_with("beta"))?;
@@ -193,22 +193,22 @@ impl Need for UserNamespaces {
     const WITHOUT: &'static str = "this machine allows no user namespaces";
 
     fn find() -> Option<Self> {
-        unshares(&["--user", "--uts"]).then_some(Self)
+        can_unshare(&["--user", "--uts"]).then_some(Self)
     }
 }
 
-fn installed(programs: &[&str]) -> bool {
+fn are_installed(programs: &[&str]) -> bool {
     let folders = ["/usr/bin", "/usr/sbin", "/bin", "/sbin"];
-    let is_here = |program: &&str| {
+    let exists = |program: &&str| {
         let mut paths = folders.iter().map(|folder| Path::new(folder).join(program));
         paths.any(|path| path.exists())
     };
-    programs.iter().all(is_here)
+    programs.iter().all(exists)
 }
 
-fn unshares(what: &[&str]) -> bool {
+fn can_unshare(options: &[&str]) -> bool {
     let mut probe = Command::new("unshare");
-    probe.args(what).arg("true").stderr(Stdio::null());
+    probe.args(options).arg("true").stderr(Stdio::null());
     probe.status().is_ok_and(|status| status.success())
 }
 

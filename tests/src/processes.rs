@@ -27,8 +27,8 @@ pub struct Marked {
 
 impl Mark {
     /// Returns all running processes with the mark.
-    pub fn bearers(&self) -> Vec<Marked> {
-        let wanted = format!("{}={}", self.name, self.value);
+    pub fn marked_processes(&self) -> Vec<Marked> {
+        let variable = format!("{}={}", self.name, self.value);
         let Ok(entries) = fs::read_dir("/proc") else {
             return Vec::new();
         };
@@ -39,12 +39,12 @@ impl Mark {
                 // Unreadable for other users' processes and those that have ended; empty for
                 // zombies.
                 let environment = fs::read(entry.path().join("environ")).ok()?;
-                let marked = environment
+                let is_marked = environment
                     .split(|byte| *byte == 0)
-                    .any(|variable| variable == wanted.as_bytes());
+                    .any(|entry| entry == variable.as_bytes());
                 let words = fs::read(entry.path().join("cmdline")).ok()?;
                 let command = String::from_utf8_lossy(&words).replace('\0', " ");
-                marked.then(|| Marked {
+                is_marked.then(|| Marked {
                     pid,
                     command: command.trim().to_owned(),
                 })
@@ -55,26 +55,29 @@ impl Mark {
     /// Waits for all processes with the mark to end; kills and returns those left at the time
     /// limit.
     #[must_use]
-    pub fn left_behind(&self, grace: Duration) -> Vec<Marked> {
+    pub fn wait_or_kill(&self, grace: Duration) -> Vec<Marked> {
         let deadline = Instant::now() + grace;
         loop {
-            let bearers = self.bearers();
-            let Some(first) = bearers.first() else {
-                return bearers;
+            let marked_processes = self.marked_processes();
+            let Some(first) = marked_processes.first() else {
+                return marked_processes;
             };
-            if !ends_before(first.pid, deadline) {
-                let left = self.bearers();
-                for pid in left.iter().filter_map(|bearer| Pid::from_raw(bearer.pid)) {
+            if !wait_for_end(first.pid, deadline) {
+                let remaining = self.marked_processes();
+                for pid in remaining
+                    .iter()
+                    .filter_map(|process| Pid::from_raw(process.pid))
+                {
                     kill_process(pid, Signal::KILL).ok();
                 }
-                return left;
+                return remaining;
             }
         }
     }
 }
 
 /// Waits for a process to end; returns false at the deadline.
-fn ends_before(pid: i32, deadline: Instant) -> bool {
+fn wait_for_end(pid: i32, deadline: Instant) -> bool {
     let Some(pid) = Pid::from_raw(pid) else {
         return true;
     };
@@ -82,13 +85,13 @@ fn ends_before(pid: i32, deadline: Instant) -> bool {
     let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {
         return true;
     };
-    let left = deadline.saturating_duration_since(Instant::now());
-    let left = Timespec {
-        tv_sec: i64::try_from(left.as_secs()).unwrap_or(i64::MAX),
-        tv_nsec: left.subsec_nanos().into(),
+    let timeout = deadline.saturating_duration_since(Instant::now());
+    let timeout = Timespec {
+        tv_sec: i64::try_from(timeout.as_secs()).unwrap_or(i64::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
     };
     let mut descriptors = [PollFd::new(&process, PollFlags::IN)];
-    matches!(poll(&mut descriptors, Some(&left)), Ok(1..))
+    matches!(poll(&mut descriptors, Some(&timeout)), Ok(1..))
 }
 
 #[cfg(test)]
@@ -121,23 +124,23 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_ends_in_time_is_not_left_behind() {
+    fn ended_process_does_not_remain() {
         let mark = mark("ends");
         let mut child = marked_cat(&mark);
-        let found = mark.bearers();
+        let found = mark.marked_processes();
         drop(child.stdin.take());
         child.wait().unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].command, "cat");
-        assert_eq!(mark.left_behind(Duration::from_secs(5)), []);
+        assert_eq!(mark.wait_or_kill(Duration::from_secs(5)), []);
     }
 
     #[test]
-    fn a_process_that_stays_is_named_and_killed() {
+    fn remaining_process_is_reported_and_killed() {
         let mark = mark("stays");
         let mut child = marked_cat(&mark);
-        let left = mark.left_behind(Duration::from_millis(10));
-        assert_eq!(left.len(), 1);
+        let remaining = mark.wait_or_kill(Duration::from_millis(10));
+        assert_eq!(remaining.len(), 1);
         assert!(!child.wait().unwrap().success());
     }
 }

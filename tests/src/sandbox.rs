@@ -31,10 +31,7 @@ impl Sandbox {
     /// # Panics
     /// Panics if the folder cannot be created.
     #[must_use]
-    #[expect(
-        clippy::new_without_default,
-        reason = "a place is made, with effect on the disk"
-    )]
+    #[expect(clippy::new_without_default, reason = "creates a folder on the disk")]
     pub fn new() -> Self {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let number = COUNT.fetch_add(1, Ordering::Relaxed);
@@ -43,7 +40,7 @@ impl Sandbox {
         Self {
             folder,
             mark: Mark {
-                name: "PHALANX_TEST_PLACE",
+                name: "PHALANX_TEST_SANDBOX",
                 value: format!("{}-{number}", std::process::id()),
             },
         }
@@ -81,8 +78,8 @@ impl Sandbox {
     /// # Panics
     /// Panics if some do not end within the time limit.
     pub fn wait_for_processes(&self) {
-        let left = self.mark.left_behind(GRACE);
-        assert!(left.is_empty(), "processes do not end: {left:#?}");
+        let remaining = self.mark.wait_or_kill(GRACE);
+        assert!(remaining.is_empty(), "processes do not end: {remaining:#?}");
     }
 
     /// Returns our temporary files that still exist.
@@ -95,16 +92,19 @@ impl Sandbox {
 
     /// Returns the mark as `VARIABLE=VALUE`, for a process with a cleared environment.
     #[must_use]
-    pub fn marking(&self) -> String {
+    pub fn mark_variable(&self) -> String {
         format!("{}={}", self.mark.name, self.mark.value)
     }
 }
 
 impl Drop for Sandbox {
     fn drop(&mut self) {
-        let left = self.mark.left_behind(GRACE);
+        let remaining = self.mark.wait_or_kill(GRACE);
         if !std::thread::panicking() {
-            assert!(left.is_empty(), "the test left processes behind: {left:#?}");
+            assert!(
+                remaining.is_empty(),
+                "the test left processes behind: {remaining:#?}"
+            );
             let files = self.files();
             assert!(files.is_empty(), "the test left files behind: {files:?}");
         }

@@ -18,25 +18,25 @@ pub struct Script<'a> {
     command: Command,
     limit: Duration,
     /// Checked on drop, after the script has ended.
-    place: Sandbox,
+    sandbox: Sandbox,
 }
 
 impl<'a> Script<'a> {
-    pub(crate) fn new(prepared: &'a Prepared, place: Sandbox, name: &str) -> Self {
-        let mut command = place.command(prepared, prepared.python());
+    pub(crate) fn new(prepared: &'a Prepared, sandbox: Sandbox, name: &str) -> Self {
+        let mut command = sandbox.command(prepared, prepared.python());
         command.arg(checkout("tests/python").join(name));
         Self {
             prepared,
             command,
             limit: LIMIT,
-            place,
+            sandbox,
         }
     }
 
     /// Returns the sandbox.
     #[must_use]
-    pub fn place(&self) -> &Sandbox {
-        &self.place
+    pub fn sandbox(&self) -> &Sandbox {
+        &self.sandbox
     }
 
     /// Adds an argument.
@@ -56,14 +56,14 @@ impl<'a> Script<'a> {
     /// Adds the path of the sandbox.
     #[must_use]
     pub fn folder(self) -> Self {
-        let folder = self.place.path("");
+        let folder = self.sandbox.path("");
         self.arg(folder)
     }
 
     /// Adds the sandbox's mark, for processes with a cleared environment.
     #[must_use]
     pub fn mark(self) -> Self {
-        let mark = self.place.marking();
+        let mark = self.sandbox.mark_variable();
         self.arg("--mark").arg(mark)
     }
 
@@ -89,10 +89,10 @@ impl<'a> Script<'a> {
     /// Panics if it fails, exceeds the time limit, leaves processes or files behind, or prints
     /// something else.
     #[must_use]
-    pub fn seen(self) -> (Value, String) {
+    pub fn run_json(self) -> (Value, String) {
         let finished = self.run().succeeded();
-        let seen = serde_json::from_str(finished.stdout.trim());
-        let seen = seen.unwrap_or_else(|error| panic!("{error}: {finished:#?}"));
-        (seen, finished.stderr)
+        let output = serde_json::from_str(finished.stdout.trim());
+        let output = output.unwrap_or_else(|error| panic!("{error}: {finished:#?}"));
+        (output, finished.stderr)
     }
 }

@@ -47,10 +47,10 @@ pub fn test(workspace: &Workspace, filter: Option<&str>) -> Result<ExitCode> {
         );
         count += check("tidy", tidy::check(workspace));
     }
-    let built = binaries::build(workspace);
-    let ready = built.is_ok();
-    count += check("build", built);
-    if ready {
+    let build = binaries::build(workspace);
+    let is_built = build.is_ok();
+    count += check("build", build);
+    if is_built {
         if filter.is_none() {
             count += check("clippy", clippy(workspace));
             count += check("documentation", documentation(workspace));
@@ -145,19 +145,19 @@ fn run_tests(workspace: &Workspace, filter: Option<&str>) -> Result<Count> {
         command.env("PHALANX_TEST_CHROMIUM", browser);
     }
     sites::install();
-    let mut count = counted(&mut command)?;
-    count += check("no process is left behind", nothing_left(&mark));
+    let mut count = count_results(&mut command)?;
+    count += check("no process is left behind", check_processes(&mark));
     Ok(count)
 }
 
-fn nothing_left(mark: &Mark) -> Result<()> {
-    let left = mark.left_behind(GRACE);
-    ensure!(left.is_empty(), "still running: {left:?}");
+fn check_processes(mark: &Mark) -> Result<()> {
+    let remaining = mark.wait_or_kill(GRACE);
+    ensure!(remaining.is_empty(), "still running: {remaining:?}");
     Ok(())
 }
 
 /// Runs `cargo test`, passes on its output and adds up the results.
-fn counted(command: &mut Command) -> Result<Count> {
+fn count_results(command: &mut Command) -> Result<Count> {
     exec::announce(command);
     let mut child = command
         .stdout(Stdio::piped())
@@ -170,7 +170,7 @@ fn counted(command: &mut Command) -> Result<Count> {
         let line = String::from_utf8_lossy(&line);
         println!("{line}");
         std::io::stdout().flush().ok();
-        if let Some(result) = closing_line(&line) {
+        if let Some(result) = parse_result_line(&line) {
             count += result;
         }
     }
@@ -183,13 +183,13 @@ fn counted(command: &mut Command) -> Result<Count> {
 }
 
 /// Parses `test result: ok. 3 passed; 0 failed; 1 ignored; …`.
-fn closing_line(line: &str) -> Option<Count> {
+fn parse_result_line(line: &str) -> Option<Count> {
     let (_, counts) = line.strip_prefix("test result: ")?.split_once(". ")?;
     let mut count = Count::default();
     for part in counts.split("; ") {
-        let (number, what) = part.split_once(' ')?;
+        let (number, kind) = part.split_once(' ')?;
         let Ok(number) = number.parse() else { continue };
-        match what {
+        match kind {
             "passed" => count.passed = number,
             "failed" => count.failed = number,
             "ignored" => count.skipped = number,
@@ -204,21 +204,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn cargos_closing_lines_are_read() {
+    fn result_lines_are_parsed() {
         let line = "test result: FAILED. 12 passed; 2 failed; 1 ignored; 0 measured; 3 filtered out; finished in 0.31s";
         let expected = Count {
             passed: 12,
             failed: 2,
             skipped: 1,
         };
-        assert_eq!(closing_line(line), Some(expected));
-        assert_eq!(closing_line("running 3 tests"), None);
+        assert_eq!(parse_result_line(line), Some(expected));
+        assert_eq!(parse_result_line("running 3 tests"), None);
     }
 
     #[test]
-    fn a_test_run_that_fails_without_a_closing_line_counts_as_failed() {
+    fn failed_run_without_a_result_line_counts_as_failed() {
         let script = "echo 'test result: ok. 1 passed; 0 failed; 0 ignored'; exit 101";
-        let count = counted(exec::command("sh").args(["-c", script])).unwrap();
+        let count = count_results(exec::command("sh").args(["-c", script])).unwrap();
         assert_eq!((count.passed, count.failed), (1, 1));
     }
 }

@@ -13,7 +13,7 @@ use std::process::Command;
 use std::time::Duration;
 
 phalanx_tests::cases! {
-    the_standard_librarys_source_is_added_where_it_is_missing(prepared: Prepared)
+    missing_library_source_is_installed(prepared: Prepared)
 }
 
 /// Time limit for copying a toolchain and for a notebook, whose first cell builds the library.
@@ -25,24 +25,24 @@ const NO_SERVER: &str = "http://127.0.0.1:9";
 /// A simulated machine: rustup with one minimal toolchain, an empty cache folder, our program not
 /// on the PATH.
 struct Machine<'a> {
-    place: &'a Sandbox,
+    sandbox: &'a Sandbox,
     prepared: &'a Prepared,
 }
 
 impl<'a> Machine<'a> {
     /// Copies the user's default toolchain; skips the case without rustup.
-    fn new(place: &'a Sandbox, prepared: &'a Prepared) -> Self {
-        let machine = Self { place, prepared };
-        let Some(toolchain) = default_toolchain(place) else {
+    fn new(sandbox: &'a Sandbox, prepared: &'a Prepared) -> Self {
+        let machine = Self { sandbox, prepared };
+        let Some(toolchain) = default_toolchain(sandbox) else {
             skip("no rustup on this machine: https://rustup.rs");
         };
         let name = toolchain.file_name().expect("a toolchain has a name");
-        let copy = place.path("rustup/toolchains").join(name);
+        let copy = sandbox.path("rustup/toolchains").join(name);
         fs::create_dir_all(&copy).unwrap();
         let rustup = toolchain.ancestors().nth(2).expect("rustup's folder");
         fs::copy(
             rustup.join("settings.toml"),
-            place.path("rustup/settings.toml"),
+            sandbox.path("rustup/settings.toml"),
         )
         .unwrap();
         for entry in fs::read_dir(&toolchain).unwrap().flatten() {
@@ -64,11 +64,11 @@ impl<'a> Machine<'a> {
     }
 
     fn command(&self, program: impl AsRef<Path>) -> Command {
-        let mut command = self.place.command(self.prepared, program);
+        let mut command = self.sandbox.command(self.prepared, program);
         command
-            .env("RUSTUP_HOME", self.place.path("rustup"))
-            .env("PHALANX_CACHE_DIR", self.place.path("a cache für alle"))
-            .env("VIRTUAL_ENV", self.place.path("environment"))
+            .env("RUSTUP_HOME", self.sandbox.path("rustup"))
+            .env("PHALANX_CACHE_DIR", self.sandbox.path("a cache für alle"))
+            .env("VIRTUAL_ENV", self.sandbox.path("environment"))
             .env("PATH", path_without(self.prepared));
         command
     }
@@ -79,8 +79,8 @@ impl<'a> Machine<'a> {
     }
 
     fn execute(&self, cells: &[&str], variables: &[(&str, &str)]) -> Executed {
-        let notebook = write(self.place, "bare.ipynb", cells);
-        let output = self.place.path("executed.ipynb");
+        let notebook = write(self.sandbox, "bare.ipynb", cells);
+        let output = self.sandbox.path("executed.ipynb");
         let mut command = self.command(self.prepared.python());
         command
             .arg(checkout("xtask/python/run_notebook.py"))
@@ -93,12 +93,12 @@ impl<'a> Machine<'a> {
 }
 
 /// Returns the folder of the toolchain that rustup selects outside of the checkout.
-fn default_toolchain(place: &Sandbox) -> Option<PathBuf> {
+fn default_toolchain(sandbox: &Sandbox) -> Option<PathBuf> {
     let mut rustup = Command::new("rustup");
     rustup
         .args(["which", "rustc"])
         .env_remove("RUSTUP_TOOLCHAIN")
-        .current_dir(place.path(""));
+        .current_dir(sandbox.path(""));
     let output = rustup
         .output()
         .ok()
@@ -115,9 +115,9 @@ fn path_without(prepared: &Prepared) -> OsString {
     std::env::join_paths(folders).unwrap()
 }
 
-fn the_standard_librarys_source_is_added_where_it_is_missing(prepared: Prepared) {
-    let place = Sandbox::new();
-    let machine = Machine::new(&place, &prepared);
+fn missing_library_source_is_installed(prepared: Prepared) {
+    let sandbox = Sandbox::new();
+    let machine = Machine::new(&sandbox, &prepared);
     let installed = machine
         .phalanx(&["install", "--no-build", "--user"])
         .succeeded();

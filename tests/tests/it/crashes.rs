@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 phalanx_tests::cases! {
-    a_crash_costs_one_cell(prepared: Prepared)
+    crash_ends_only_its_cell(prepared: Prepared)
 }
 
 /// Time limit; two dependencies are built.
@@ -16,9 +16,9 @@ fn texts(answer: &Value) -> String {
     outputs.filter_map(Value::as_str).collect()
 }
 
-fn a_crash_costs_one_cell(prepared: Prepared) {
-    let (answers, _) = prepared.script("crashes.py").within(LIMIT).seen();
-    let kept = json!(["[1, 2, 3]"]);
+fn crash_ends_only_its_cell(prepared: Prepared) {
+    let (answers, _) = prepared.script("crashes.py").within(LIMIT).run_json();
+    let variables = json!(["[1, 2, 3]"]);
     for (crash, status) in [
         ("segfault", "signal 11 (SIGSEGV)"),
         ("abort", "signal 6 (SIGABRT)"),
@@ -27,12 +27,12 @@ fn a_crash_costs_one_cell(prepared: Prepared) {
         ("kill -9", "signal 9 (SIGKILL)"),
         ("with pools", "signal 6 (SIGABRT)"),
     ] {
-        let told = texts(&answers[crash]["outputs"]);
+        let text = texts(&answers[crash]["outputs"]);
         let expected = format!(
             "RuntimeDied: the cell ended its process ({status}); every variable from before it is kept"
         );
-        assert!(told.ends_with(&expected), "{crash}: {told}");
-        assert_eq!(answers[crash]["kept"], kept, "{crash}");
+        assert!(text.ends_with(&expected), "{crash}: {text}");
+        assert_eq!(answers[crash]["kept"], variables, "{crash}");
     }
     for interrupted in ["busy loop", "sleep", "lost threads"] {
         let answer = &answers[interrupted];
@@ -40,18 +40,18 @@ fn a_crash_costs_one_cell(prepared: Prepared) {
             "{interrupted}: {:.0} ms from interrupt to idle",
             answer["milliseconds"].as_f64().unwrap()
         );
-        let told = texts(&answer["outputs"]);
-        assert!(told.starts_with("begun\n"), "{answer}");
+        let text = texts(&answer["outputs"]);
+        assert!(text.starts_with("begun\n"), "{answer}");
         // Notices about restarted threads of a pool may precede it.
-        assert!(told.contains("\nInterrupted: "), "{answer}");
-        assert_eq!(answer["kept"], kept, "{interrupted}");
+        assert!(text.contains("\nInterrupted: "), "{answer}");
+        assert_eq!(answer["kept"], variables, "{interrupted}");
     }
     match answers["memory"]["skipped"].as_str() {
         Some(reason) => println!("memory: not tried: {reason}"),
         None => {
-            let told = texts(&answers["memory"]["outputs"]);
-            assert!(told.contains("signal 9"), "{told}");
-            assert_eq!(answers["memory"]["kept"], kept);
+            let text = texts(&answers["memory"]["outputs"]);
+            assert!(text.contains("signal 9"), "{text}");
+            assert_eq!(answers["memory"]["kept"], variables);
         }
     }
 
@@ -63,6 +63,6 @@ fn a_crash_costs_one_cell(prepared: Prepared) {
     );
 
     assert!(texts(&answers["pools"]).ends_with("499500"), "{answers}");
-    let told = texts(&answers["with pools"]["outputs"]);
-    assert!(told.contains("has no threads of earlier cells"), "{told}");
+    let text = texts(&answers["with pools"]["outputs"]);
+    assert!(text.contains("has no threads of earlier cells"), "{text}");
 }

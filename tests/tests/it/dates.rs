@@ -5,23 +5,23 @@ use serde_json::json;
 use std::time::Duration;
 
 phalanx_tests::cases! {
-    stock_clients_and_a_stock_hub_compute_with_our_dates(prepared: Prepared)
+    stock_clients_and_hub_can_use_our_dates(prepared: Prepared)
 }
 
 /// Time limit for both controllers and a kernel.
 const LIMIT: Duration = Duration::from_secs(900);
 
-fn stock_clients_and_a_stock_hub_compute_with_our_dates(prepared: Prepared) {
-    let (seen, said) = prepared
+fn stock_clients_and_hub_can_use_our_dates(prepared: Prepared) {
+    let (output, stderr) = prepared
         .script("dates.py")
         .within(LIMIT)
         .program("phalanx")
         .program("phalanx-engine")
         .folder()
-        .seen();
+        .run_json();
     let expected = json!({
         "ours": {"durations": true, "records": [true]},
         "stock": {"kernel": [true], "stock": [true], "complaints": []},
     });
-    assert_eq!(seen, expected, "{said}");
+    assert_eq!(output, expected, "{stderr}");
 }

@@ -4,14 +4,14 @@ use phalanx_tests::prepared::Prepared;
 use std::time::Duration;
 
 phalanx_tests::cases! {
-    a_dependency_costs_what_it_changes(prepared: Prepared)
+    dependency_affects_only_dependent_state(prepared: Prepared)
 }
 
 /// Time limit; some thirty crates are built.
 const LIMIT: Duration = Duration::from_secs(1200);
 
-fn a_dependency_costs_what_it_changes(prepared: Prepared) {
-    let (answers, _) = prepared.script("dependencies.py").within(LIMIT).seen();
+fn dependency_affects_only_dependent_state(prepared: Prepared) {
+    let (answers, _) = prepared.script("dependencies.py").within(LIMIT).run_json();
     // Consecutive lines are built together.
     let built = answers["local"]["dependencies"].as_str().unwrap();
     assert_eq!(built.matches("[built]\n").count(), 1, "{built}");

@@ -4,19 +4,19 @@ use phalanx_tests::prepared::{Prepared, Toolchain};
 use std::time::Duration;
 
 phalanx_tests::cases! {
-    another_library_or_package_is_told_in_words(prepared: Prepared)
-    another_rustc_is_told_in_words(prepared: Prepared, other: Toolchain)
+    different_library_or_package_is_explained(prepared: Prepared)
+    different_rustc_is_explained(prepared: Prepared, other: Toolchain)
 }
 
 /// Longest time for it: the notebooks' library is built for each of the differences.
 const LIMIT: Duration = Duration::from_secs(900);
 
-fn another_library_or_package_is_told_in_words(prepared: Prepared) {
+fn different_library_or_package_is_explained(prepared: Prepared) {
     let script = prepared.script("differences.py").within(LIMIT);
-    let (seen, said) = script.program("phalanx").folder().seen();
+    let (output, stderr) = script.program("phalanx").folder().run_json();
     let check = |case: &str, status: &str, words: &[&str]| {
-        let (found, text) = (&seen[case][0], seen[case][1].as_str().unwrap());
-        assert_eq!(found, status, "{case}: {text}\n{said}");
+        let (actual, text) = (&output[case][0], output[case][1].as_str().unwrap());
+        assert_eq!(actual, status, "{case}: {text}\n{stderr}");
         let missing = words.iter().find(|word| !text.contains(**word));
         assert_eq!(missing, None, "{case}: {text}");
     };
@@ -36,20 +36,23 @@ fn another_library_or_package_is_told_in_words(prepared: Prepared) {
     check("package", "ok", &["dropped", "`alpha`", "`value`", "42"]);
     let rebuilt = "the crate that defines the type of `value` was rebuilt";
     check("package's variable", "error", &[rebuilt]);
-    assert!(seen["first"].as_str().unwrap().ends_with("42"), "{seen:#}");
+    assert!(
+        output["first"].as_str().unwrap().ends_with("42"),
+        "{output:#}"
+    );
 }
 
-fn another_rustc_is_told_in_words(prepared: Prepared, Toolchain(other): Toolchain) {
+fn different_rustc_is_explained(prepared: Prepared, Toolchain(other): Toolchain) {
     let script = prepared.script("differences.py").within(LIMIT);
     let script = script.program("phalanx").folder().arg("--toolchain");
-    let (seen, said) = script.arg(&other).seen();
-    let text = seen["rustc"][1].as_str().unwrap();
+    let (output, stderr) = script.arg(&other).run_json();
+    let text = output["rustc"][1].as_str().unwrap();
     for word in [
         "rustc 1.",
         "for another notebook",
         "RUSTUP_TOOLCHAIN",
         "%cluster restart",
     ] {
-        assert!(text.contains(word), "{word}: {text}\n{said}");
+        assert!(text.contains(word), "{word}: {text}\n{stderr}");
     }
 }

@@ -4,8 +4,8 @@ use phalanx_tests::prepared::{Prepared, checkout};
 use std::time::Duration;
 
 phalanx_tests::cases! {
-    a_compile_error_is_told_at_its_place_in_the_users_words(prepared: Prepared)
-    habits_of_python_lead_to_rust(prepared: Prepared)
+    compile_errors_have_positions_in_the_cell(prepared: Prepared)
+    python_syntax_is_answered_with_rust(prepared: Prepared)
 }
 
 /// Time limit.
@@ -28,7 +28,7 @@ const EXPECTED: [(usize, usize, &str); 7] = [
 ];
 
 /// Parts of internal names that must not be shown.
-const OURS: [&str; 5] = [
+const INTERNAL_NAMES: [&str; 5] = [
     "evcxr",
     "lib.rs",
     "phalanx::__",
@@ -36,9 +36,9 @@ const OURS: [&str; 5] = [
     "cannot be kept",
 ];
 
-fn a_compile_error_is_told_at_its_place_in_the_users_words(prepared: Prepared) {
-    let (seen, _) = prepared.script("errors.py").within(LIMIT).seen();
-    let shown = seen["shown"].as_array().expect("cells");
+fn compile_errors_have_positions_in_the_cell(prepared: Prepared) {
+    let (output, _) = prepared.script("errors.py").within(LIMIT).run_json();
+    let shown = output["shown"].as_array().expect("cells");
     assert_eq!(shown.len(), 2 * EXPECTED.len());
     for (cell, (line, column, words)) in shown.iter().zip(EXPECTED.iter().cycle()) {
         let code = cell[0].as_str().expect("a cell");
@@ -48,25 +48,28 @@ fn a_compile_error_is_told_at_its_place_in_the_users_words(prepared: Prepared) {
         };
         let text = error[1].as_str().expect("a traceback");
         assert_eq!(error[0], "CompileError", "{code}: {text}");
-        let at = format!("]:{}:{column}\n", line + magic);
-        assert!(text.contains(&at) && text.contains(words), "{code}: {text}");
+        let position = format!("]:{}:{column}\n", line + magic);
         assert!(
-            !OURS.iter().any(|ours| text.contains(ours)),
+            text.contains(&position) && text.contains(words),
+            "{code}: {text}"
+        );
+        assert!(
+            !INTERNAL_NAMES.iter().any(|name| text.contains(name)),
             "{code}: {text}"
         );
     }
-    assert_eq!(seen["after"], "1");
+    assert_eq!(output["after"], "1");
 }
 
-fn habits_of_python_lead_to_rust(prepared: Prepared) {
+fn python_syntax_is_answered_with_rust(prepared: Prepared) {
     let script = prepared.script("first_hour.py");
     let script = script.arg(checkout("docs/first-hour.md")).within(LIMIT);
-    let (seen, _) = script.seen();
-    let list = |key: &str| seen[key].as_array().expect("a list").clone();
+    let (output, _) = script.run_json();
+    let list = |key: &str| output[key].as_array().expect("a list").clone();
     assert_eq!(
-        list("astray"),
+        list("misleading"),
         [] as [serde_json::Value; 0],
-        "answers that lead nowhere"
+        "misleading help"
     );
     // The answers contain rustc's words, which differ from release to release.
     assert_eq!(
@@ -74,5 +77,5 @@ fn habits_of_python_lead_to_rust(prepared: Prepared) {
         [] as [serde_json::Value; 0],
         "not in docs/first-hour.md"
     );
-    assert!(seen["rows"].as_u64() >= Some(30));
+    assert!(output["rows"].as_u64() >= Some(30));
 }

@@ -5,15 +5,15 @@ use phalanx_tests::prepared::{Networks, Prepared};
 use std::time::Duration;
 
 phalanx_tests::cases! {
-    a_fault_is_noticed_and_costs_what_it_has_to(prepared: Prepared)
-    a_link_that_is_cut_for_a_while_costs_nothing(prepared: Prepared, networks: Networks)
+    fault_is_detected_and_affects_only_its_tasks(prepared: Prepared)
+    short_network_failure_loses_nothing(prepared: Prepared, networks: Networks)
 }
 
 /// Time limit.
 const LIMIT: Duration = Duration::from_secs(600);
 
 /// The table of `tests/python/faults.py`, without the cases of its `--long`, which take minutes.
-fn a_fault_is_noticed_and_costs_what_it_has_to(prepared: Prepared) {
+fn fault_is_detected_and_affects_only_its_tasks(prepared: Prepared) {
     let (seen, _) = prepared
         .script("faults.py")
         .within(LIMIT)
@@ -22,7 +22,7 @@ fn a_fault_is_noticed_and_costs_what_it_has_to(prepared: Prepared) {
         .arg("--json")
         .arg("--ping")
         .arg("250")
-        .seen();
+        .run_json();
     let mut skipped = Vec::new();
     for (fault, row) in seen.as_object().unwrap() {
         if let Some(reason) = row["skipped"].as_str() {
@@ -48,8 +48,8 @@ fn a_fault_is_noticed_and_costs_what_it_has_to(prepared: Prepared) {
 }
 
 /// One of those that take minutes: an engine on another host of a network, which cannot be reached for 20 s.
-fn a_link_that_is_cut_for_a_while_costs_nothing(prepared: Prepared, _: Networks) {
-    let (seen, said) = prepared
+fn short_network_failure_loses_nothing(prepared: Prepared, _: Networks) {
+    let (seen, stderr) = prepared
         .script("faults.py")
         .within(LIMIT)
         .program("phalanx")
@@ -58,12 +58,12 @@ fn a_link_that_is_cut_for_a_while_costs_nothing(prepared: Prepared, _: Networks)
         .arg("--long")
         .arg("--only")
         .arg("cut for 20 s")
-        .seen();
+        .run_json();
     let row = &seen["a link that is cut for 20 s"];
     if let Some(reason) = row["skipped"].as_str() {
         skip(reason);
     }
-    assert_eq!(row["seen"], "on", "{row}\n{said}");
+    assert_eq!(row["seen"], "on", "{row}\n{stderr}");
     let lost = row["lost"].as_str().unwrap();
     assert!(
         lost.contains("1 of 1 engines have their variables"),

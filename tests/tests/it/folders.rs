@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 phalanx_tests::cases! {
-    a_folder_that_cannot_be_used_is_named_with_what_moves_it(prepared: Prepared, mounts: Mounts)
+    unusable_folder_is_named_with_its_variable(prepared: Prepared, mounts: Mounts)
 }
 
 /// Time limit of a cell; none of them builds anything.
@@ -26,20 +26,20 @@ struct Case<'a> {
     /// The variable that sets the folder.
     variable: &'a str,
     /// Parts of the messages of the cell and of `phalanx doctor`.
-    said: &'a [&'a str],
+    expected: &'a [&'a str],
 }
 
-fn a_folder_that_cannot_be_used_is_named_with_what_moves_it(prepared: Prepared, _: Mounts) {
+fn unusable_folder_is_named_with_its_variable(prepared: Prepared, _: Mounts) {
     let cases = [
         Case {
             options: "size=900m,noexec",
             variable: "PHALANX_CACHE_DIR",
-            said: &["mounted `noexec`", "set PHALANX_CACHE_DIR"],
+            expected: &["mounted `noexec`", "set PHALANX_CACHE_DIR"],
         },
         Case {
             options: "size=1m",
             variable: "PHALANX_CACHE_DIR",
-            said: &[
+            expected: &[
                 "MiB are needed",
                 "make room there, or set PHALANX_CACHE_DIR",
             ],
@@ -47,28 +47,28 @@ fn a_folder_that_cannot_be_used_is_named_with_what_moves_it(prepared: Prepared, 
         Case {
             options: "size=900m,ro",
             variable: "PHALANX_CACHE_DIR",
-            said: &["Read-only file system", "set PHALANX_CACHE_DIR"],
+            expected: &["Read-only file system", "set PHALANX_CACHE_DIR"],
         },
         Case {
             options: "size=900m,ro",
             variable: "HOME",
-            said: &["cache folder", "set PHALANX_CACHE_DIR"],
+            expected: &["cache folder", "set PHALANX_CACHE_DIR"],
         },
         Case {
             options: "size=64k",
             variable: "TMPDIR",
-            said: &[
+            expected: &[
                 "folder of temporary files",
                 "make room there, or set TMPDIR",
             ],
         },
     ];
     for case in cases {
-        let place = Sandbox::new();
-        let folder = place.path("mounted");
+        let sandbox = Sandbox::new();
+        let folder = sandbox.path("mounted");
         std::fs::create_dir(&folder).unwrap();
         let command = |program: &Path| {
-            let mut command = place.command(&prepared, "unshare");
+            let mut command = sandbox.command(&prepared, "unshare");
             command
                 .args(["--mount", "sh", "-c", MOUNTED, "sh", case.options])
                 .arg(&folder)
@@ -82,8 +82,8 @@ fn a_folder_that_cannot_be_used_is_named_with_what_moves_it(prepared: Prepared, 
         let doctor = bounded::run(command(&prepared.binary("phalanx")).arg("doctor"), LIMIT);
         let line = doctor.stdout.split_once("wrong  folders: ");
         let (_, line) = line.unwrap_or_else(|| panic!("{}: {doctor:#?}", case.variable));
-        let notebook = write(&place, "folder.ipynb", &["1 + 1"]);
-        let output = place.path("executed.ipynb");
+        let notebook = write(&sandbox, "folder.ipynb", &["1 + 1"]);
+        let output = sandbox.path("executed.ipynb");
         let mut execute = command(prepared.python());
         execute
             .arg(checkout("xtask/python/run_notebook.py"))
@@ -94,7 +94,7 @@ fn a_folder_that_cannot_be_used_is_named_with_what_moves_it(prepared: Prepared, 
         let (ename, evalue, traceback) = executed.cell("cell-0").error().expect("an error");
         assert_eq!(ename, "EnvironmentError", "{evalue}");
         assert!(evalue.contains(folder.to_str().unwrap()), "{evalue}");
-        for part in case.said {
+        for part in case.expected {
             assert!(traceback.contains(part), "{part} in {traceback}");
             assert!(line.contains(part), "{part} in {line}");
         }
@@ -107,8 +107,8 @@ fn rust_folders() -> Vec<(&'static str, OsString)> {
         .map(PathBuf::from)
         .unwrap_or_default();
     let folder = |name, default: &str| {
-        let named = std::env::var_os(name);
-        (name, named.unwrap_or_else(|| home.join(default).into()))
+        let value = std::env::var_os(name);
+        (name, value.unwrap_or_else(|| home.join(default).into()))
     };
     vec![
         folder("RUSTUP_HOME", ".rustup"),

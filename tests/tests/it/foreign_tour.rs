@@ -8,7 +8,7 @@ use phalanx_tests::sandbox::Sandbox;
 use std::time::Duration;
 
 phalanx_tests::cases! {
-    evcxrs_tour_runs_as_it_is(prepared: Prepared)
+    evcxrs_tour_runs_unchanged(prepared: Prepared)
 }
 
 /// Time limit of the tour, which builds image and tokio.
@@ -17,10 +17,10 @@ const LIMIT: Duration = Duration::from_secs(1500);
 /// The exit code if the port required by the tour is in use.
 const PORT_TAKEN: i32 = 77;
 
-fn evcxrs_tour_runs_as_it_is(prepared: Prepared) {
-    let place = Sandbox::new();
-    let output = place.path("executed.ipynb");
-    let mut command = place.command(&prepared, prepared.python());
+fn evcxrs_tour_runs_unchanged(prepared: Prepared) {
+    let sandbox = Sandbox::new();
+    let output = sandbox.path("executed.ipynb");
+    let mut command = sandbox.command(&prepared, prepared.python());
     command
         .arg(checkout("tests/python/foreign_tour.py"))
         .arg(checkout("tests/samples/evcxr_jupyter_tour.json"))
@@ -54,7 +54,7 @@ fn evcxrs_tour_runs_as_it_is(prepared: Prepared) {
     let image = tour.cell("cell-15").all.iter();
     let mut image = image.filter(|output| !output["data"]["image/png"].is_null());
     assert!(image.next().is_some(), "{:#?}", tour.cell("cell-15"));
-    for (cell, ename, said) in [
+    for (cell, ename, message) in [
         (16, "CompileError", "mismatched types"),
         (18, "Error", "invalid port"),
     ] {
@@ -63,7 +63,7 @@ fn evcxrs_tour_runs_as_it_is(prepared: Prepared) {
             .error()
             .expect("it fails");
         assert_eq!(is, ename);
-        assert!(evalue.contains(said), "{evalue}");
+        assert!(evalue.contains(message), "{evalue}");
     }
     // No other cell fails.
     let failed = (1..=22).filter(|cell| tour.cell(&format!("cell-{cell}")).error().is_some());

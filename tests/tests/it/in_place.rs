@@ -12,15 +12,15 @@ phalanx_tests::cases! {
 const LIMIT: Duration = Duration::from_secs(300);
 
 fn ipyparallel_starts_our_programs_and_finds_our_clusters(prepared: Prepared) {
-    let (seen, said) = prepared
+    let (output, stderr) = prepared
         .script("in_place.py")
         .within(LIMIT)
         .program("phalanx")
         .program("phalanx-engine")
-        .seen();
+        .run_json();
     let expected = json!({
         "started": [[0, 1], [0, 1]],
         "found": {"listed": ["x"], "ids": [0, 1], "revived": [0, 1], "left": []},
     });
-    assert_eq!(seen, expected, "{said}");
+    assert_eq!(output, expected, "{stderr}");
 }

@@ -10,7 +10,7 @@ use std::process::Command;
 use std::time::Duration;
 
 phalanx_tests::cases! {
-    jupyter_installs_the_kernelspec_folder_as_it_is(prepared: Prepared)
+    jupyter_installs_the_kernelspec_folder(prepared: Prepared)
     phalanx_installs_itself_into_the_python_environment(prepared: Prepared)
 }
 
@@ -24,10 +24,10 @@ fn listed(mut jupyter: Command) -> Value {
     list["kernelspecs"].clone()
 }
 
-fn jupyter_installs_the_kernelspec_folder_as_it_is(prepared: Prepared) {
-    let place = Sandbox::new();
+fn jupyter_installs_the_kernelspec_folder(prepared: Prepared) {
+    let sandbox = Sandbox::new();
     let jupyter = || {
-        let mut jupyter = place.command(&prepared, prepared.python_program("jupyter"));
+        let mut jupyter = sandbox.command(&prepared, prepared.python_program("jupyter"));
         // The environment has a kernelspec of the same name.
         jupyter.env("JUPYTER_PREFER_ENV_PATH", "0");
         jupyter
@@ -42,7 +42,7 @@ fn jupyter_installs_the_kernelspec_folder_as_it_is(prepared: Prepared) {
     let phalanx = &listed(jupyter())["phalanx"];
     let folder = phalanx["resource_dir"].as_str().expect("it is listed");
     assert!(
-        folder.starts_with(place.path("").to_str().unwrap()),
+        folder.starts_with(sandbox.path("").to_str().unwrap()),
         "{folder}"
     );
     assert_eq!(phalanx["spec"]["argv"][0], "phalanx");
@@ -54,14 +54,14 @@ fn jupyter_installs_the_kernelspec_folder_as_it_is(prepared: Prepared) {
 }
 
 fn phalanx_installs_itself_into_the_python_environment(prepared: Prepared) {
-    let place = Sandbox::new();
-    let environment = place.path("environment");
+    let sandbox = Sandbox::new();
+    let environment = sandbox.path("environment");
     let venv = ["-m", "venv", "--without-pip"];
-    let mut make = place.command(&prepared, prepared.python());
+    let mut make = sandbox.command(&prepared, prepared.python());
     let _ = run(make.args(venv).arg(&environment), LIMIT).succeeded();
     // `--sys-prefix` refers to the activated environment; Jupyter belongs to another one.
     let in_it = |program| {
-        let mut command = place.command(&prepared, program);
+        let mut command = sandbox.command(&prepared, program);
         command
             .env("VIRTUAL_ENV", &environment)
             .env("JUPYTER_PATH", environment.join("share/jupyter"));

@@ -5,19 +5,19 @@ use serde_json::json;
 use std::time::Duration;
 
 phalanx_tests::cases! {
-    a_stock_client_and_stock_engines_work_on_our_controller(prepared: Prepared)
+    stock_client_and_engines_work_with_our_controller(prepared: Prepared)
 }
 
 /// Time limit for the start and all requests.
 const LIMIT: Duration = Duration::from_secs(300);
 
-fn a_stock_client_and_stock_engines_work_on_our_controller(prepared: Prepared) {
-    let (seen, _) = prepared
+fn stock_client_and_engines_work_with_our_controller(prepared: Prepared) {
+    let (output, _) = prepared
         .script("ipyparallel_client.py")
         .within(LIMIT)
         .program("phalanx")
         .folder()
-        .seen();
+        .run_json();
     let squares: Vec<_> = (0..20).map(|x| x * x).collect();
     let expected = json!({
         "ids": [0, 1],
@@ -36,5 +36,5 @@ fn a_stock_client_and_stock_engines_work_on_our_controller(prepared: Prepared) {
         "resubmitted": [42],
         "history": [],
     });
-    assert_eq!(seen, expected);
+    assert_eq!(output, expected);
 }

@@ -8,26 +8,26 @@ use std::fs;
 use std::time::Duration;
 
 phalanx_tests::cases! {
-    a_file_is_run_and_unknown_arguments_are_ignored(prepared: Prepared)
+    file_is_run_and_unknown_arguments_are_ignored(prepared: Prepared)
 }
 
 /// Time limit of a file.
 const LIMIT: Duration = Duration::from_secs(120);
 
-fn a_file_is_run_and_unknown_arguments_are_ignored(prepared: Prepared) {
-    let place = Sandbox::new();
+fn file_is_run_and_unknown_arguments_are_ignored(prepared: Prepared) {
+    let sandbox = Sandbox::new();
     // The echo backend, since Jupyter waits for output for ten seconds only.
     let spec = json!({
         "argv": [prepared.binary("phalanx"), "kernel", "--echo", "--connection-file", "{connection_file}"],
         "display_name": "Phalanx without rustc",
         "language": "rust",
     });
-    let folder = place.path("jupyter/data/kernels/phalanx-echo");
+    let folder = sandbox.path("jupyter/data/kernels/phalanx-echo");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("kernel.json"), spec.to_string()).unwrap();
-    let file = place.path("größe.rs");
+    let file = sandbox.path("größe.rs");
     fs::write(&file, "print first\nprint größe\n").unwrap();
-    let mut command = place.command(&prepared, prepared.python_program("jupyter"));
+    let mut command = sandbox.command(&prepared, prepared.python_program("jupyter"));
     command.args(["run", "--kernel=phalanx-echo"]).arg(&file);
     let finished = run(&mut command, LIMIT).succeeded();
     assert!(finished.stdout.contains("first\ngröße\n"), "{finished:#?}");

@@ -4,13 +4,13 @@ use phalanx_tests::prepared::Prepared;
 use std::time::Duration;
 
 phalanx_tests::cases! {
-    the_kernel_conforms(prepared: Prepared)
+    kernel_conforms_to_the_protocol(prepared: Prepared)
 }
 
 /// Time limit for all of them.
 const LIMIT: Duration = Duration::from_secs(1200);
 
-fn the_kernel_conforms(prepared: Prepared) {
+fn kernel_conforms_to_the_protocol(prepared: Prepared) {
     let finished = prepared
         .script("kernel_test.py")
         .within(LIMIT)

@@ -5,7 +5,7 @@ use serde_json::json;
 
 phalanx_tests::cases! {
     engines_are_started_through_ssh(prepared: Prepared, ssh: Openssh)
-    a_connection_file_with_a_server_opens_a_tunnel(prepared: Prepared, ssh: Openssh)
+    connection_file_with_a_server_opens_a_tunnel(prepared: Prepared, ssh: Openssh)
     engines_are_started_by_slurm(prepared: Prepared, slurm: Slurm)
     engines_are_started_by_mpi(prepared: Prepared, mpi: Mpi)
     engines_are_started_by_pbs(prepared: Prepared)
@@ -17,7 +17,7 @@ phalanx_tests::cases! {
 /// Starts, uses, changes and stops clusters with a launcher; `held` is true where its jobs can be made to wait.
 fn check(prepared: &Prepared, launcher: &str, held: bool) {
     let script = prepared.script("launchers.py").arg(launcher);
-    let (seen, said) = script.program("phalanx").folder().mark().seen();
+    let (output, stderr) = script.program("phalanx").folder().mark().run_json();
     let mut expected = json!({
         "notebook": {
             "started": "Started 2 engines",
@@ -37,19 +37,19 @@ fn check(prepared: &Prepared, launcher: &str, held: bool) {
     if held {
         expected["held"] = json!(true);
     }
-    assert_eq!(seen, expected, "{said}");
+    assert_eq!(output, expected, "{stderr}");
 }
 
 fn engines_are_started_through_ssh(prepared: Prepared, _: Openssh) {
     check(&prepared, "ssh", false);
 }
 
-fn a_connection_file_with_a_server_opens_a_tunnel(prepared: Prepared, _: Openssh) {
+fn connection_file_with_a_server_opens_a_tunnel(prepared: Prepared, _: Openssh) {
     let script = prepared.script("tunnels.py").program("phalanx");
-    let (seen, said) = script.program("phalanx-engine").folder().mark().seen();
+    let (output, stderr) = script.program("phalanx-engine").folder().mark().run_json();
     let expected =
         json!({"shown": ["[stdout:0] \nthrough the tunnel\n"], "tunnels": 2, "left": []});
-    assert_eq!(seen, expected, "{said}");
+    assert_eq!(output, expected, "{stderr}");
 }
 
 fn engines_are_started_by_slurm(prepared: Prepared, _: Slurm) {

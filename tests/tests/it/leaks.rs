@@ -19,42 +19,42 @@ phalanx_tests::cases! {
 /// Time limit for starting engines and ending everything.
 const LIMIT: Duration = Duration::from_secs(120);
 
-fn nothing_outlives_a_kernel_that_ends_by(prepared: &Prepared, way: &str) {
-    let place = Sandbox::new();
+fn check_that_nothing_outlives_a_kernel(prepared: &Prepared, signal: &str) {
+    let sandbox = Sandbox::new();
     let spec = json!({
         "argv": [prepared.binary("phalanx"), "kernel", "--echo", "--connection-file", "{connection_file}"],
         "display_name": "Phalanx without rustc",
         "language": "rust",
         "interrupt_mode": "message",
     });
-    let folder = place.path("jupyter/data/kernels/phalanx-echo");
+    let folder = sandbox.path("jupyter/data/kernels/phalanx-echo");
     fs::create_dir_all(&folder).unwrap();
     fs::write(folder.join("kernel.json"), spec.to_string()).unwrap();
-    let end_by = |way: &str| {
-        let mut command = place.command(prepared, prepared.python());
-        command.arg(checkout("tests/python/leaks.py")).arg(way);
+    let end_by = |signal: &str| {
+        let mut command = sandbox.command(prepared, prepared.python());
+        command.arg(checkout("tests/python/leaks.py")).arg(signal);
         let _ = run(&mut command, LIMIT).succeeded();
     };
-    end_by(way);
-    if way == "kill" {
+    end_by(signal);
+    if signal == "kill" {
         // Its temporary files are removed by the next kernel.
-        place.wait_for_processes();
+        sandbox.wait_for_processes();
         end_by("shutdown");
     }
 }
 
 fn nothing_outlives_a_kernel_that_is_shut_down(prepared: Prepared) {
-    nothing_outlives_a_kernel_that_ends_by(&prepared, "shutdown");
+    check_that_nothing_outlives_a_kernel(&prepared, "shutdown");
 }
 
 fn nothing_outlives_a_kernel_that_is_terminated(prepared: Prepared) {
-    nothing_outlives_a_kernel_that_ends_by(&prepared, "terminate");
+    check_that_nothing_outlives_a_kernel(&prepared, "terminate");
 }
 
 fn nothing_outlives_a_kernel_that_is_killed(prepared: Prepared) {
-    nothing_outlives_a_kernel_that_ends_by(&prepared, "kill");
+    check_that_nothing_outlives_a_kernel(&prepared, "kill");
 }
 
 fn nothing_outlives_a_kernel_whose_server_is_gone(prepared: Prepared) {
-    nothing_outlives_a_kernel_that_ends_by(&prepared, "abandon");
+    check_that_nothing_outlives_a_kernel(&prepared, "abandon");
 }

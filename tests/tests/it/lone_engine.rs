@@ -7,35 +7,32 @@ use serde_json::Value;
 use std::time::Duration;
 
 phalanx_tests::cases! {
-    an_engine_in_an_empty_folder_runs_a_cell_that_uses_a_crate(prepared: Prepared, namespaces: UserNamespaces)
+    engine_without_rust_runs_a_cell_that_uses_a_crate(prepared: Prepared, namespaces: UserNamespaces)
 }
 
 /// Time limit for the cluster, the registration and the cells.
 const LIMIT: Duration = Duration::from_secs(1200);
 
-fn an_engine_in_an_empty_folder_runs_a_cell_that_uses_a_crate(
-    prepared: Prepared,
-    _: UserNamespaces,
-) {
-    let place = Sandbox::new();
-    let folder = place.path("far");
+fn engine_without_rust_runs_a_cell_that_uses_a_crate(prepared: Prepared, _: UserNamespaces) {
+    let sandbox = Sandbox::new();
+    let folder = sandbox.path("far");
     std::fs::create_dir(&folder).unwrap();
-    let mut command = place.command(&prepared, prepared.python());
+    let mut command = sandbox.command(&prepared, prepared.python());
     command
         .arg(checkout("tests/python/lone_engine.py"))
         .arg(prepared.binary("phalanx-engine"))
         .arg(&folder)
-        .args(["--mark", &place.marking()]);
+        .args(["--mark", &sandbox.mark_variable()]);
     let finished = run(&mut command, LIMIT).succeeded();
     let seen: Value = serde_json::from_str(&finished.stdout).expect("JSON");
-    let said = seen["outputs"].to_string();
-    assert!(said.contains("42"), "{said}");
-    assert!(said.contains("variables 0"), "{said}");
+    let outputs = seen["outputs"].to_string();
+    assert!(outputs.contains("42"), "{outputs}");
+    assert!(outputs.contains("variables 0"), "{outputs}");
     // The standard library was sent as well, so nothing is loaded from a toolchain.
-    assert!(said.contains("loaded "), "{said}");
+    assert!(outputs.contains("loaded "), "{outputs}");
     assert!(
-        !said.contains("rustlib") && !said.contains(".rustup"),
-        "{said}"
+        !outputs.contains("rustlib") && !outputs.contains(".rustup"),
+        "{outputs}"
     );
     // Only the expected files are left in the engine's folder.
     assert_eq!(

@@ -5,7 +5,7 @@ use phalanx_tests::prepared::checkout;
 use std::fs;
 
 phalanx_tests::cases! {
-    every_member_has_its_row_and_what_the_rows_name_is_there()
+    table_lists_all_members_and_existing_names()
 }
 
 /// The public members of ipyparallel's AsyncResult (`client/asyncresult.py`).
@@ -176,7 +176,7 @@ const SECTIONS: [(&str, &[&str], &str, &[&str]); 4] = [
     ),
 ];
 
-fn every_member_has_its_row_and_what_the_rows_name_is_there() {
+fn table_lists_all_members_and_existing_names() {
     let page = fs::read_to_string(checkout("docs/asyncresult.md")).expect("the page");
     for (title, members, variable, files) in SECTIONS {
         let (_, section) = page.split_once(&format!("{title}\n")).expect(title);
@@ -201,12 +201,12 @@ fn every_member_has_its_row_and_what_the_rows_name_is_there() {
             .map(|path| fs::read_to_string(path).expect("the library's source"))
             .collect();
         for [python, rust] in rows {
-            let calls = rust.match_indices(variable).filter(|(at, _)| {
-                let before = rust[..*at].chars().next_back();
+            let calls = rust.match_indices(variable).filter(|(index, _)| {
+                let before = rust[..*index].chars().next_back();
                 !before.is_some_and(char::is_alphanumeric)
             });
-            for (at, _) in calls {
-                let call = &rust[at + variable.len()..];
+            for (index, _) in calls {
+                let call = &rust[index + variable.len()..];
                 let call = call.strip_prefix("clone().").unwrap_or(call);
                 let name = words(call).next().unwrap_or_default();
                 let known = name == "await"

@@ -12,13 +12,13 @@ phalanx_tests::cases! {
 const LIMIT: Duration = Duration::from_secs(900);
 
 fn rust_and_python_engines_work_side_by_side(prepared: Prepared) {
-    let (seen, said) = prepared
+    let (output, stderr) = prepared
         .script("mixed.py")
         .within(LIMIT)
         .program("phalanx")
         .program("phalanx-engine")
         .folder()
-        .seen();
+        .run_json();
     let squares: Vec<u64> = (0..20).map(|x| x * x).collect();
     let used = json!({
         "notebook": ["[0]", format!("{squares:?}"), "[42]"],
@@ -26,7 +26,7 @@ fn rust_and_python_engines_work_side_by_side(prepared: Prepared) {
         "balanced": true,
         "direct": [42],
     });
-    let mut ours = used.clone();
-    ours["alone"] = json!(["ImpossibleDependency", true]);
-    assert_eq!(seen, json!({"ours": ours, "stock": used}), "{said}");
+    let mut expected = used.clone();
+    expected["alone"] = json!(["ImpossibleDependency", true]);
+    assert_eq!(output, json!({"ours": expected, "stock": used}), "{stderr}");
 }

@@ -9,14 +9,14 @@ phalanx_tests::cases! {
 }
 
 fn nbclient_stops_at_a_cell_that_panics(prepared: Prepared) {
-    let place = Sandbox::new();
+    let sandbox = Sandbox::new();
     let cells = [
         "let x = 41;",
         "let y = x + 1;\nprintln!(\"y is {y}\");\npanic!(\"stop at {y}\");",
         "println!(\"never reached\");",
     ];
-    let notebook = write(&place, "fails.ipynb", &cells);
-    let executed = execute(&place, &prepared, &notebook);
+    let notebook = write(&sandbox, "fails.ipynb", &cells);
+    let executed = execute(&sandbox, &prepared, &notebook);
     assert_eq!(executed.finished.code, Some(1), "{:#?}", executed.finished);
     let (ename, evalue, traceback) = executed.cell("cell-1").error().expect("an error");
     assert_eq!(ename, "Panic");

@@ -14,13 +14,13 @@ phalanx_tests::cases! {
 const LIMIT: Duration = Duration::from_secs(900);
 
 fn notebooks_with_different_dependencies_use_engines_in_turns(prepared: Prepared) {
-    let (seen, said) = prepared
+    let (output, stderr) = prepared
         .script("notebooks.py")
         .within(LIMIT)
         .program("phalanx")
         .program("phalanx-engine")
         .folder()
-        .seen();
+        .run_json();
     let both = |text: &str| json!([text, text]);
     let size = |value: &str| format!("Größe {{ wert: {value}, label: \"ä\" }}");
     let more = "[Value(1), Value(2)]";
@@ -36,7 +36,7 @@ fn notebooks_with_different_dependencies_use_engines_in_turns(prepared: Prepared
         "left": both(&size("2.5")),
         "third": both(&format!("{} [1, 2, 3] {more} 100", size("2.5"))),
     });
-    assert_eq!(seen, expected, "{said}");
+    assert_eq!(output, expected, "{stderr}");
 }
 
 fn dependencies_come_with_the_cells_that_use_them(prepared: Prepared) {

@@ -5,27 +5,25 @@ use serde_json::json;
 use std::time::Duration;
 
 phalanx_tests::cases! {
-    engines_keep_their_variables_when_processes_stop_or_the_controller_is_killed(prepared: Prepared)
+    engines_keep_variables_when_other_processes_end(prepared: Prepared)
 }
 
 /// Time limit.
 const LIMIT: Duration = Duration::from_secs(900);
 
-fn engines_keep_their_variables_when_processes_stop_or_the_controller_is_killed(
-    prepared: Prepared,
-) {
-    let (seen, said) = prepared
+fn engines_keep_variables_when_other_processes_end(prepared: Prepared) {
+    let (output, stderr) = prepared
         .script("recovery.py")
         .within(LIMIT)
         .program("phalanx")
         .program("phalanx-engine")
         .folder()
-        .seen();
-    let kept = json!(["[stdout:0] \nkept 42\n"]);
+        .run_json();
+    let outputs = json!(["[stdout:0] \nkept 42\n"]);
     let expected = json!({
-        "engine stopped": {"failed": ["true\n"], "same": true, "kept": kept},
-        "controller stopped": {"kept": kept},
-        "controller killed": {"ids": [0], "kept": kept},
+        "engine stopped": {"failed": ["true\n"], "same": true, "kept": outputs},
+        "controller stopped": {"kept": outputs},
+        "controller killed": {"ids": [0], "kept": outputs},
     });
-    assert_eq!(seen, expected, "{said}");
+    assert_eq!(output, expected, "{stderr}");
 }

@@ -5,14 +5,14 @@ use serde_json::json;
 use std::time::Duration;
 
 phalanx_tests::cases! {
-    a_session_answers_reads_prints_and_completes(prepared: Prepared)
+    session_executes_reads_input_and_completes(prepared: Prepared)
 }
 
 /// Time limit.
 const LIMIT: Duration = Duration::from_secs(900);
 
-fn a_session_answers_reads_prints_and_completes(prepared: Prepared) {
-    let (answers, _) = prepared.script("session.py").within(LIMIT).seen();
+fn session_executes_reads_input_and_completes(prepared: Prepared) {
+    let (answers, _) = prepared.script("session.py").within(LIMIT).run_json();
     let plain = json!(["", false]);
     assert_eq!(
         answers["reads"],

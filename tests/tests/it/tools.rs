@@ -9,8 +9,8 @@ use std::process::Command;
 use std::time::Duration;
 
 phalanx_tests::cases! {
-    tools_for_cells_do_what_ipython_users_expect(prepared: Prepared)
-    a_notebook_becomes_a_program_that_prints_the_same(prepared: Prepared)
+    tools_for_cells_behave_as_in_ipython(prepared: Prepared)
+    notebook_is_converted_to_an_equivalent_program(prepared: Prepared)
 }
 
 /// Time limit for building and running an exported program.
@@ -23,8 +23,8 @@ let rows: Vec<Row> = (0..100_000).map(|n| Row { name: format!(\"row {n}\"), n })
 phalanx::table(&rows)?;
 phalanx::table(&rows[..2])?;";
 
-fn tools_for_cells_do_what_ipython_users_expect(prepared: Prepared) {
-    let place = Sandbox::new();
+fn tools_for_cells_behave_as_in_ipython(prepared: Prepared) {
+    let sandbox = Sandbox::new();
     let cells = [
         ROWS,
         "%%writefile made.rs\nfn made(x: u32) -> u32 { x + 1 }\nlet one = made(0);",
@@ -45,8 +45,8 @@ fn tools_for_cells_do_what_ipython_users_expect(prepared: Prepared) {
         // A notebook ends at an error.
         "#[inline(never)]\nfn inner() { panic!(\"no luck\") }\n#[inline(never)]\nfn outer() { inner() }\nouter();",
     ];
-    let notebook = write(&place, "tools.ipynb", &cells);
-    let executed = execute(&place, &prepared, &notebook);
+    let notebook = write(&sandbox, "tools.ipynb", &cells);
+    let executed = execute(&sandbox, &prepared, &notebook);
     let text = |cell: usize| executed.cell(&format!("cell-{cell}")).text();
     assert!(
         text(0).contains("[100,000 rows × 2 columns]"),
@@ -93,20 +93,20 @@ fn tools_for_cells_do_what_ipython_users_expect(prepared: Prepared) {
     }
 }
 
-fn a_notebook_becomes_a_program_that_prints_the_same(prepared: Prepared) {
-    let place = Sandbox::new();
+fn notebook_is_converted_to_an_equivalent_program(prepared: Prepared) {
+    let sandbox = Sandbox::new();
     let cells = [
         "fn square(x: u32) -> u32 { x * x }\nlet a = square(3);",
         "println!(\"a is {a}\");\na + 1",
         "%%px\nlet here = 1;",
         "(1..=a).map(square).filter(|x| x % 2 == 0).collect::<Vec<_>>()",
     ];
-    let notebook = write(&place, "my notebook.ipynb", &cells);
-    let folder = place.path("program");
-    let mut export = place.command(&prepared, prepared.binary("phalanx"));
+    let notebook = write(&sandbox, "my notebook.ipynb", &cells);
+    let folder = sandbox.path("program");
+    let mut export = sandbox.command(&prepared, prepared.binary("phalanx"));
     export.arg("export").arg(&notebook).arg("-o").arg(&folder);
-    let said = run(&mut export, LIMIT).succeeded().stdout;
-    assert!(said.contains("Left out, as a comment: %%px"), "{said}");
+    let output = run(&mut export, LIMIT).succeeded().stdout;
+    assert!(output.contains("Left out, as a comment: %%px"), "{output}");
     let mut program = Command::new("cargo");
     program.args(["run", "--quiet"]).current_dir(&folder);
     let printed = run(&mut program, LIMIT).succeeded().stdout;

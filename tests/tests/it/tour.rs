@@ -4,24 +4,24 @@ use phalanx_tests::notebook::{Executed, example};
 use phalanx_tests::prepared::Prepared;
 
 phalanx_tests::cases! {
-    the_tour_shows_what_it_tells(prepared: Prepared)
+    tour_shows_its_results(prepared: Prepared)
 }
 
-fn the_tour_shows_what_it_tells(prepared: Prepared) {
+fn tour_shows_its_results(prepared: Prepared) {
     let tour = example(&prepared, "tour.ipynb");
 
-    let kept = tour.cell("kept").text();
-    assert!(kept.contains("1000000 points"), "{kept}");
+    let points = tour.cell("kept").text();
+    assert!(points.contains("1000000 points"), "{points}");
     assert!(tour.cell("convergence").html()[0].contains("<table"));
 
     engines_answer_under_their_labels(&tour);
-    an_async_result_tells_and_shows_again(&tour);
+    async_result_is_displayed_again(&tour);
 
     let bar = tour.cell("slow");
     assert!(bar.html()[0].contains("4/4"), "{bar:#?}");
     assert!(tour.finished.stdout.contains("updates in place"));
 
-    a_panic_is_one_engines(&tour);
+    panic_affects_one_engine(&tour);
     engines_may_differ(&tour);
 }
 
@@ -45,7 +45,7 @@ fn engines_answer_under_their_labels(tour: &Executed) {
     }
 }
 
-fn an_async_result_tells_and_shows_again(tour: &Executed) {
+fn async_result_is_displayed_again(tour: &Executed) {
     let metadata = tour.cell("metadata-of").text();
     for engine in 0..4 {
         assert!(
@@ -65,31 +65,31 @@ fn an_async_result_tells_and_shows_again(tour: &Executed) {
         let shown_at_once = if id == "by-order" { 2 } else { 8 };
         assert_eq!(shown.html().len(), shown_at_once, "{id}: {shown:#?}");
     }
-    let order = |id: &str| -> Vec<bool> {
+    let has_progress_bar = |id: &str| -> Vec<bool> {
         let html = tour.cell(id).html();
         html.iter().map(|html| html.contains("<progress")).collect()
     };
     // Two displays per engine: grouped by engine, or the first ones of all engines first.
-    assert_eq!(order("by-engine"), [true, false].repeat(4));
-    assert_eq!(order("by-order"), [true, false]);
+    assert_eq!(has_progress_bar("by-engine"), [true, false].repeat(4));
+    assert_eq!(has_progress_bar("by-order"), [true, false]);
     let row = &tour.cell("by-order").html()[0];
     assert_eq!(row.matches("<figure").count(), 4, "{row}");
 }
 
-fn a_panic_is_one_engines(tour: &Executed) {
+fn panic_affects_one_engine(tour: &Executed) {
     let panic = tour.cell("panic");
     let (_, evalue, traceback) = panic.error().expect("the cell fails");
-    let said = format!("{}\n{evalue}\n{traceback}", panic.text());
+    let output = format!("{}\n{evalue}\n{traceback}", panic.text());
     assert!(
-        said.contains("the matrix on engine 2 is singular"),
-        "{said}"
+        output.contains("the matrix on engine 2 is singular"),
+        "{output}"
     );
     for engine in [0, 1, 3] {
         let result = format!("Out[{engine}:");
         assert!(panic.text().contains(&result), "{panic:#?}");
         assert!(
-            !said.contains(&format!("matrix on engine {engine}")),
-            "{said}"
+            !output.contains(&format!("matrix on engine {engine}")),
+            "{output}"
         );
     }
 }

@@ -12,7 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 phalanx_tests::cases! {
-    a_wheel_is_the_whole_installation(prepared: Prepared, wheel: Wheel)
+    wheel_is_a_complete_installation(prepared: Prepared, wheel: Wheel)
 }
 
 /// Time limit of the notebook, which may build the notebooks' library first.
@@ -21,9 +21,9 @@ const LIMIT: Duration = Duration::from_secs(900);
 /// A cell that shows the path of the program that runs it.
 const PROGRAM: &str = "std::fs::read_link(\"/proc/self/exe\").unwrap()";
 
-fn a_wheel_is_the_whole_installation(prepared: Prepared, Wheel(wheel): Wheel) {
-    let place = Sandbox::new();
-    let environment = Environment::new(&place, &prepared);
+fn wheel_is_a_complete_installation(prepared: Prepared, Wheel(wheel): Wheel) {
+    let sandbox = Sandbox::new();
+    let environment = Environment::new(&sandbox, &prepared);
     environment.install(&wheel);
 
     let mut list = environment.command("python");
@@ -39,7 +39,7 @@ fn a_wheel_is_the_whole_installation(prepared: Prepared, Wheel(wheel): Wheel) {
     let local = format!("println!(\"{{}}\", {PROGRAM}.display());");
     let engines = format!("%%px\nprintln!(\"{{}}\", {PROGRAM}.display());");
     let cells = [local.as_str(), "%cluster start -n 2", engines.as_str()];
-    let notebook = write(&place, "installed.ipynb", &cells);
+    let notebook = write(&sandbox, "installed.ipynb", &cells);
     let executed = execute(&environment, &notebook);
     assert_eq!(executed.finished.code, Some(0), "{:#?}", executed.finished);
     let text = |id| executed.cell(id).text();
@@ -54,7 +54,7 @@ fn a_wheel_is_the_whole_installation(prepared: Prepared, Wheel(wheel): Wheel) {
         assert!(shown.windows(2).any(|two| two == expected), "{shown:?}");
     }
 
-    there_is_nothing_left_to_install(&place, &environment, &folder);
+    check_install_is_complete(&sandbox, &environment, &folder);
 }
 
 /// Executes a notebook with nbclient.
@@ -67,11 +67,11 @@ fn execute(environment: &Environment<'_>, notebook: &Path) -> Executed {
     Executed::read(run(&mut jupyter, LIMIT), notebook)
 }
 
-fn there_is_nothing_left_to_install(place: &Sandbox, environment: &Environment<'_>, folder: &Path) {
+fn check_install_is_complete(sandbox: &Sandbox, environment: &Environment<'_>, folder: &Path) {
     let mut install = environment.command("phalanx");
-    let said = run(install.arg("install"), LIMIT).succeeded().stdout;
-    assert!(said.contains("installed already"), "{said}");
-    assert!(said.contains(folder.to_str().unwrap()), "{said}");
-    let second = place.path("jupyter/data/kernels/phalanx");
-    assert!(!second.exists(), "{said}");
+    let output = run(install.arg("install"), LIMIT).succeeded().stdout;
+    assert!(output.contains("installed already"), "{output}");
+    assert!(output.contains(folder.to_str().unwrap()), "{output}");
+    let second = sandbox.path("jupyter/data/kernels/phalanx");
+    assert!(!second.exists(), "{output}");
 }
