@@ -26,7 +26,6 @@ mod jupyter_run;
 mod kernel_test;
 mod keys;
 mod lab;
-mod lab_parallel;
 mod launchers;
 mod leaks;
 mod lone_engine;
@@ -67,7 +66,6 @@ fn main() -> ExitCode {
         kernel_test::CASES,
         keys::CASES,
         lab::CASES,
-        lab_parallel::CASES,
         launchers::CASES,
         leaks::CASES,
         lone_engine::CASES,

@@ -45,7 +45,7 @@ fn dependencies_come_with_the_cells_that_use_them(prepared: Prepared) {
         .within(LIMIT)
         .program("phalanx")
         .folder()
-        .seen();
+        .run_json();
     let expected = [
         ("a defines", "Value(1) 1.5"),
         ("b takes over", "Value(1) 1.5"),
