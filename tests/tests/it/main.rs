@@ -36,6 +36,7 @@ mod notebooks;
 mod parallel_magics;
 mod readers;
 mod recovery;
+mod rustdoc;
 mod session;
 mod tools;
 mod tour;
@@ -76,6 +77,7 @@ fn main() -> ExitCode {
         parallel_magics::CASES,
         readers::CASES,
         recovery::CASES,
+        rustdoc::CASES,
         session::CASES,
         tools::CASES,
         tour::CASES,

@@ -1,8 +1,8 @@
 //! Every example in the library's documentation runs as a cell.
 
 use phalanx_tests::notebook::{Executed, execute, write};
-use phalanx_tests::place::Place;
 use phalanx_tests::prepared::{Prepared, checkout};
+use phalanx_tests::sandbox::Sandbox;
 use std::fs;
 use std::path::Path;
 
@@ -16,11 +16,12 @@ const EXAMPLE: &str = "```no_run";
 
 /// The exported items without an example: hidden ones, those defined by the protocol, and those
 /// that show a file of the reader.
-const WITHOUT: [&str; 6] = [
+const WITHOUT: [&str; 7] = [
     "Spread",
-    "With",
+    "WithCaptures",
     "MimeBundle",
-    "SchedulingMetadata",
+    "TaskMetadata",
+    "Parameters",
     "png",
     "jpeg",
 ];
@@ -28,7 +29,7 @@ const WITHOUT: [&str; 6] = [
 /// An example in a doc comment.
 struct Example {
     /// Its file and first line.
-    place: String,
+    position: String,
     /// The documented item; empty for a module.
     item: String,
     /// The visible lines.
@@ -59,15 +60,15 @@ fn of_file(file: &Path) -> Vec<Example> {
     let lines: Vec<&str> = text.lines().collect();
     let mut examples = Vec::new();
     let mut open: Option<Example> = None;
-    for (at, line) in lines.iter().enumerate() {
+    for (index, line) in lines.iter().enumerate() {
         let Some(comment) = comment(line) else {
             continue;
         };
         match &mut open {
             None if comment == EXAMPLE => {
                 open = Some(Example {
-                    place: format!("{}:{}", file.display(), at + 1),
-                    item: item(&lines[at..]),
+                    position: format!("{}:{}", file.display(), index + 1),
+                    item: item(&lines[index..]),
                     source: String::new(),
                 });
             }
@@ -108,8 +109,8 @@ fn item(lines: &[&str]) -> String {
                 )
             }),
             "macro_rules" => words.next(),
-            // `IntSlider, Kind::control(…)`, in the macro that declares widgets.
-            name if line.contains(", Kind") => Some(name),
+            // `IntSlider, WidgetKind::control(…)`, in the macro that declares widgets.
+            name if line.contains(", WidgetKind") => Some(name),
             _ => None,
         }
     });
@@ -139,10 +140,10 @@ fn exported() -> Vec<String> {
 
 fn every_exported_item_has_an_example() {
     let examples = examples();
-    let lacks = |name: &String| {
+    let is_missing = |name: &String| {
         !WITHOUT.contains(&name.as_str()) && !examples.iter().any(|example| example.item == *name)
     };
-    let missing: Vec<String> = exported().into_iter().filter(lacks).collect();
+    let missing: Vec<String> = exported().into_iter().filter(is_missing).collect();
     assert!(missing.is_empty(), "without an example: {missing:?}");
 }
 
@@ -151,15 +152,15 @@ fn every_example_runs_as_a_cell(prepared: Prepared) {
     assert!(examples.len() > 50, "{} examples", examples.len());
     let mut sources = vec!["%cluster start -n 2"];
     sources.extend(examples.iter().map(|example| example.source.as_str()));
-    let place = Place::new();
-    let notebook = write(&place, "examples.ipynb", &sources);
-    let executed: Executed = execute(&place, &prepared, &notebook);
-    for (at, example) in (1..).zip(&examples) {
-        let outputs = executed.cell(&format!("cell-{at}"));
-        let place = &example.place;
+    let sandbox = Sandbox::new();
+    let notebook = write(&sandbox, "examples.ipynb", &sources);
+    let executed: Executed = execute(&sandbox, &prepared, &notebook);
+    for (number, example) in (1..).zip(&examples) {
+        let outputs = executed.cell(&format!("cell-{number}"));
+        let position = &example.position;
         assert!(
             outputs.executed && outputs.error().is_none(),
-            "the example of {place} fails: {:#?}\n{}",
+            "the example of {position} fails: {:#?}\n{}",
             outputs.error(),
             example.source
         );
