@@ -9,7 +9,7 @@
 //! | [`display()`], [`html`], [`svg`], [`markdown`], … | rich values, any number per cell, updated in place through [`DisplayHandle`] |
 //! | [`input()`], [`password`] | a line from the user |
 //! | [`table()`] | tables; arrays and data frames are shown as tables automatically |
-//! | [`parameter`] | the notebook's parameters, as papermill passes them |
+//! | [`parameter()`] | the notebook's parameters, as papermill passes them |
 //! | [`progress()`] | progress bars for loops |
 //! | [`widgets`] | sliders, buttons, progress bars, …, changed by users and by code |
 //! | [`Client`], [`Cluster`] | the session's engines, and the hub's records |
