@@ -161,7 +161,13 @@ impl Lineages {
         let mut failure = known.explain(failure);
         if let Failure::Compile { diagnostics } = &mut failure {
             for error in diagnostics {
-                let name = missing_name(error).filter(|name| !known.knows(name));
+                // Help that names the missing name is the evaluator's explanation.
+                let is_explained = |name: &str| {
+                    let name = format!("`{name}`");
+                    error.help.iter().any(|help| help.contains(&name))
+                };
+                let name = missing_name(error);
+                let name = name.filter(|name| !known.knows(name) && !is_explained(name));
                 let why = name.and_then(|name| {
                     let cell = self.defining(name)?;
                     Some(format!("`{name}` is a variable of {cell}, which these engines have not run, or had run before they were restarted"))
