@@ -22,8 +22,12 @@ fn frontends_and_tools_run_notebooks(
     let sandbox = Sandbox::new();
     let environment = Environment::new(&sandbox, &prepared);
     environment.install(&wheel);
+    // Templates, themes and other extensions of these tools, which are data of their packages.
+    let packages = prepared.python_program("").join("..").join("share/jupyter");
     let mut command = environment.command("python");
     command
+        .env("JUPYTER_PATH", &packages)
+        .env("JUPYTERLAB_DIR", packages.join("lab"))
         .arg(checkout("tests/python/frontends.py"))
         .arg("--chromium")
         .arg(chromium);

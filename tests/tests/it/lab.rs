@@ -25,7 +25,7 @@ fn run_all_cells_in_jupyterlab_shows_values_and_html(
         "let x = 41;",
         "println!(\"x is {x}\");\nx + 1",
         "phalanx::html(\"<b>bold</b> <i>words</i>\")?;",
-        "!echo magic\n%who\n!(x == 41)",
+        "!echo magic\n%who\nx == 42",
     ];
     let (outputs, directives) = run_all_cells(&prepared, &chromium, &cells);
     assert_eq!(outputs[0], "");
