@@ -83,7 +83,7 @@ fn frontends_and_tools_run_notebooks(
 
     let dashboard = text("/voila/text");
     assert!(
-        dashboard.contains("bold") && !dashboard.contains("IntSlider"),
+        dashboard.contains("bold") && !dashboard.contains("use phalanx"),
         "{dashboard}"
     );
 }
