@@ -163,7 +163,7 @@ def main():
     selected = arguments.only or names
     existing = [name for name in names if name in selected or (arguments.output / f"{name}.html").exists()]
     written, failures = [], []
-    for index, name in enumerate(existing):
+    for position, name in enumerate(existing):
         if name not in selected:
             continue
         print(f"\n======== {name}", flush=True)
@@ -173,7 +173,7 @@ def main():
             continue
         neighbours = [
             {"name": existing[other], "title": titles[existing[other]]} if 0 <= other < len(existing) else None
-            for other in (index - 1, index + 1)
+            for other in (position - 1, position + 1)
         ]
         file = arguments.output / f"{name}.html"
         file.write_text(page(notebook, name, html.escape(titles[name]), neighbours))
