@@ -13,7 +13,6 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -21,7 +20,7 @@ from pathlib import Path
 import ipyparallel
 import psutil
 
-from processes import process
+from processes import PeakMemory, process
 
 TIMEOUT = 120
 LARGE, LARGE_BYTES = 100, 50 << 20
@@ -43,24 +42,6 @@ for _ in range(count):
 print("submitted", flush=True)
 sys.stdin.read()
 """
-
-
-class Memory(threading.Thread):
-    """The most memory that a process has, from now until it is asked."""
-
-    def __init__(self, pid):
-        super().__init__(daemon=True)
-        self.process, self.most, self.over = psutil.Process(pid), 0, threading.Event()
-        self.start()
-
-    def run(self):
-        while not self.over.wait(0.02):
-            self.most = max(self.most, self.process.memory_info().rss)
-
-    def taken(self):
-        self.over.set()
-        self.join()
-        return self.most >> 20
 
 
 @contextmanager
@@ -158,7 +139,7 @@ def uses(files, controller):
     client.wait_for_engines(2, timeout=TIMEOUT, interactive=False)
     yield "alone", {"tasks": seconds(lambda: small_tasks(client))}
     with flooding(files["client"], LARGE, LARGE_BYTES) as flood:
-        memory = Memory(controller.pid)
+        memory = PeakMemory(controller.pid)
         count = full(client)
         flooded = seconds(lambda: small_tasks(client))
         flood.send_signal(signal.SIGSTOP)
@@ -176,14 +157,14 @@ def uses(files, controller):
         }
     client.abort(block=False)
     with flooding(files["client"], MANY, 1) as flood:
-        memory = Memory(controller.pid)
+        memory = PeakMemory(controller.pid)
         before = psutil.Process(controller.pid).memory_info().rss >> 20
         waiting(client, lambda count: count >= MANY)
         flooded = seconds(lambda: small_tasks(client))
         flood.kill()
         killed = seconds(lambda: small_tasks(client))
         yield "many", {"MiB": memory.taken(), "before": before, "tasks": flooded, "killed": killed}
-    memory = Memory(controller.pid)
+    memory = PeakMemory(controller.pid)
     connections = hostile(files["client"])
     yield "hostile", {"tasks": seconds(lambda: small_tasks(client)), "MiB": memory.taken()}
     for connection in connections:

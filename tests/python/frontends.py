@@ -15,6 +15,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+import lab
 import nbformat
 import pexpect
 from jupyter_client import KernelManager
@@ -25,14 +26,6 @@ LIMIT = 600
 # Seconds for a page to show something.
 PAGE_LIMIT = 120
 ADDRESS = re.compile(r"(http://127\.0\.0\.1:\d+)/(?:tree\S*token=(\w+))?")
-CHROMIUM_OPTIONS = [
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 
 
 def code(source, *tags):
@@ -148,7 +141,7 @@ def page_of(chromium):
     sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
     with sync_playwright() as playwright, tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         browser = playwright.chromium.launch_persistent_context(
-            profile, executable_path=chromium, args=[*CHROMIUM_OPTIONS, *sandbox]
+            profile, executable_path=chromium, args=[*lab.QUIET, *sandbox]
         )
         page = browser.pages[0]
         page.set_default_timeout(PAGE_LIMIT * 1000)

@@ -2,8 +2,11 @@
 
 import signal
 import subprocess
+import threading
 import time
 from contextlib import contextmanager
+
+import psutil
 
 # Seconds until a process that was asked to end has ended.
 END_TIMEOUT = 60
@@ -31,3 +34,21 @@ def wait_until(happened, what, timeout=WAIT_TIMEOUT):
             raise TimeoutError(what)
         time.sleep(0.02)
     return time.monotonic() - started
+
+
+class PeakMemory(threading.Thread):
+    """The largest memory of a process, in MiB, from now until it is read."""
+
+    def __init__(self, pid):
+        super().__init__(daemon=True)
+        self.process, self.most, self.over = psutil.Process(pid), 0, threading.Event()
+        self.start()
+
+    def run(self):
+        while not self.over.wait(0.02):
+            self.most = max(self.most, self.process.memory_info().rss)
+
+    def taken(self):
+        self.over.set()
+        self.join()
+        return self.most >> 20

@@ -10,15 +10,13 @@ import os
 import signal
 import subprocess
 import sys
-import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
 
 import ipyparallel
-import psutil
 
-from processes import process
+from processes import PeakMemory, process
 
 TIMEOUT = 120
 RESULTS, RESULT_BYTES = 400, 4 << 20
@@ -35,24 +33,6 @@ for result in results:
 print("submitted", flush=True)
 sys.stdin.read()
 """
-
-
-class Memory(threading.Thread):
-    """The largest memory of a process from now until it is read."""
-
-    def __init__(self, pid):
-        super().__init__(daemon=True)
-        self.process, self.most, self.over = psutil.Process(pid), 0, threading.Event()
-        self.start()
-
-    def run(self):
-        while not self.over.wait(0.02):
-            self.most = max(self.most, self.process.memory_info().rss)
-
-    def taken(self):
-        self.over.set()
-        self.join()
-        return self.most >> 20
 
 
 @contextmanager
@@ -109,7 +89,7 @@ def uses(files, controller, log):
     client.wait_for_engines(2, timeout=TIMEOUT, interactive=False)
     yield "alone", {"tasks": seconds(lambda: small_tasks(client)), "output": seconds(lambda: output(client))}
     with stopped(files["client"], RESULTS):
-        memory = Memory(controller.pid)
+        memory = PeakMemory(controller.pid)
         # Behind the other's tasks, in turns with them.
         tasks = seconds(lambda: small_tasks(client))
         deadline = time.monotonic() + TIMEOUT
@@ -120,7 +100,7 @@ def uses(files, controller, log):
             {"MiB": memory.taken(), "tasks": tasks, "logged": log_contains(log, "does not read its messages")},
         )
     with stopped(files["client"], 0):
-        memory = Memory(controller.pid)
+        memory = PeakMemory(controller.pid)
         seconds_taken = seconds(lambda: output(client))
         yield "output", {"MiB": memory.taken(), "output": seconds_taken, "logged": log_contains(log, "it does not read")}
     client.close()

@@ -18,7 +18,7 @@ cargo xtask COMMAND
                                  to docs/gallery; with pictures of each page, light and dark, narrow and wide;
                                  --lab runs them in JupyterLab too, with the worst errors, for pictures of that
   test [FILTER]                  format, tidy, clippy and every test; with FILTER only the tests it matches
-  suite [MODULE]                 ipyparallel's own tests with our controller, and a table of what came of them
+  suite [MODULE]                 ipyparallel's own tests with our controller, with a table of the results
   bench [--peers] [--quick] [--growth] [--scale]
                                  our figures beside the peers', measured in one run
                                  (--peers first installs evcxr_jupyter, which takes minutes;

@@ -110,7 +110,7 @@ impl Targets {
     /// Returns the targeted engines out of the connected ones, which are sorted by id.
     ///
     /// # Errors
-    /// When an engine is named that does not exist, or none is meant.
+    /// If an engine is named that does not exist, or none is meant.
     pub fn resolve(&self, live: &[EngineId]) -> Result<Vec<EngineId>, TargetError> {
         let one = |id: i64| {
             let found = if id < 0 {

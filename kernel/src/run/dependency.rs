@@ -115,7 +115,7 @@ fn culprit(failure: &Failure, all: &[ResolvedDependency]) -> usize {
 /// Returns the line of `[dependencies]` for a `:dep`, or a name alone.
 ///
 /// # Errors
-/// When it names a crate that is not there, or is malformed.
+/// If it names a crate that is not there, or is malformed.
 pub(crate) fn dependency_spec(
     argument: &str,
     environment: &Environment,

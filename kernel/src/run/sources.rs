@@ -59,7 +59,7 @@ impl CellSources {
         match &mut fault.failure {
             Failure::Compile { diagnostics } => {
                 let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
-                // What it defines is in no library, and other cells do not see it.
+                // Its definitions are in no library, and other cells do not see them.
                 let failed = cells.remove(CellName::Own(count));
                 for error in diagnostics {
                     cells.explain(error, failed.as_ref());

@@ -135,7 +135,7 @@ mod tests {
         assert_eq!(fill(&mut shares, "b", 10), ROOM / 4 / 10);
         assert_eq!(fill(&mut shares, "c", 10), ROOM / 8 / 10);
         assert!(shares.taken() < ROOM);
-        // What others have left is room for those that wait.
+        // The room of tasks that ended is for clients that wait.
         for _ in 0..ROOM / 4 / 10 {
             shares.remove(b"b", 10);
         }

@@ -380,7 +380,7 @@ mod tests {
         assert!(lock.give_way(conflict).unwrap());
         assert_eq!(fs::read_to_string(&used).unwrap(), base);
         assert!(!lock.give_way(conflict).unwrap(), "it is the set's own");
-        // What a set has been resolved to is not questioned.
+        // The versions to which a set was resolved stay.
         fs::write(&used, base).unwrap();
         assert!(!begin("a = \"1\"").give_way(conflict).unwrap());
     }

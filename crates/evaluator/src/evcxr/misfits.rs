@@ -354,7 +354,7 @@ mod tests {
         assert!(misfits.learn(&source(), &error("no method named `gone`", "gone")));
         let left = misfits.without(&source()).into_owned();
         assert_eq!(left, source().replace(OLD, &" ".repeat(OLD.len())));
-        // What the cell itself has wrong stays, as does the code around it.
+        // Errors of the cell itself stay, as does the code around it.
         for place in ["wrong", "call"] {
             assert!(
                 !misfits.learn(&source(), &error("no function", place)),
