@@ -25,7 +25,11 @@ fn client_that_does_not_read_affects_only_itself(prepared: Prepared) {
         .run_json();
     for (case, work) in [("results", "tasks"), ("output", "output")] {
         let row = &output[case];
-        assert_eq!(row["logged"], true, "{case}: {output}\n{stderr}");
+        // Output may fit into the buffers of sockets, so that nothing is dropped or logged.
+        assert!(
+            row["logged"] == true || case == "output",
+            "{case}: {output}\n{stderr}"
+        );
         assert!(
             row["MiB"].as_u64().unwrap() < MAX_MEBIBYTES,
             "{case}: {output}"
