@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `shape.rs` | the shape of the result, made of the values of tasks |
 //! | `handle.rs` | the part that does not depend on the type of the values |
-//! | `ends.rs` | tasks in the order in which they end |
+//! | `named.rs` | bookkeeping of the AsyncResults that variables name |
+//! | `finished.rs` | tasks in the order in which they end |
 //! | `outcomes.rs` | serialized outcomes of tasks |
 //! | `parts.rs` | handles on several results |
 //! | `arrivals.rs`, `iter.rs` | items as they arrive |

@@ -3,7 +3,7 @@
 //!
 //! | file | what |
 //! |---|---|
-//! | `rows.rs`, `cell.rs` | rows and cells of any value that serde can serialize |
+//! | `rows.rs`, `cell.rs`, `reader.rs` | rows and cells of any value that serde can serialize |
 //! | `formats.rs` | CSV, and JSON with its schema |
 //! | `debug.rs` | tables in the debug texts of `ndarray`, `nalgebra` and `polars` |
 

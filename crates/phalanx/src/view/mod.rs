@@ -9,6 +9,7 @@
 //! | `scatter.rs` | items distributed over engines |
 //! | `balanced.rs` | [`LoadBalancedView`]: each task on the engine the scheduler chooses |
 //! | `map.rs` | maps on both kinds of view |
+//! | `imap.rs` | a map over an input that is read as needed |
 //! | `wrappers.rs` | functions bound to a view |
 //! | `submit.rs` | the request that all submissions are sent as |
 
