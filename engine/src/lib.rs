@@ -6,6 +6,7 @@
 //! | [`config`] | [`EngineConfig`]; the reasons for an engine's end |
 //! | `machine` | the decisions of an engine; pure |
 //! | `server` | the actor around the machine |
+//! | `about` | the handshake: the engine's artifacts, machine and C library |
 //! | `link`, `wire` | connections to the controller, and messages on them |
 //! | `artifacts` | artifacts by hash |
 //! | `runtime` | the runtime process, restarted when it ends |

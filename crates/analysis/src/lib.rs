@@ -11,7 +11,7 @@
 //! | [`handle`] | the kernel's handle on the process |
 //! | [`client`] | a blocking client, for evaluators |
 //! | `analysis` | the loaded crate, time limits, and recovery from panics of rust-analyzer |
-//! | `project` | the files of a crate and its dependencies, from cargo and the disk |
+//! | `project`, `manifest` | the files of a crate and its dependencies, from cargo and the disk |
 //! | `scaffold` | the file generated for a cell |
 //! | `types`, `completion`, `inspection` | queries |
 

@@ -10,8 +10,9 @@
 //! | [`result`] | [`AsyncResult`]: the records of the tasks of one submission |
 //! | [`render`] | outputs of several engines in the form a notebook shows; pure |
 //! | `state` | the decisions of the client about engines, artifacts and tasks; pure |
-//! | `record` | the hub's record of a task |
-//! | `shared` | the state that handles share with the actor |
+//! | `engine` | [`Engine`]: an engine that has joined, and the client's events |
+//! | `record`, `hub_result` | the hub's record of a task, and AsyncResults of such tasks |
+//! | `request`, `shared` | requests of handles to the actor, and the state they share with it |
 //! | `recovery` | the state of tasks after a lost connection |
 //! | `wire`, `connect`, `actor` | messages, sockets, and the event loop |
 

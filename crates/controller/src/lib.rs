@@ -7,9 +7,11 @@
 //! | [`scheduler`] | load-balanced tasks: a pure state machine |
 //! | `direct` | pending direct requests |
 //! | `broadcast` | broadcasts, with separate or combined replies |
-//! | `stored` | messages that are kept, in little memory |
+//! | `stored`, `hash` | messages that are kept, in little memory; hash maps for ids |
 //! | `records` | records of tasks for clients' queries: in memory or in SQLite |
-//! | `earlier`, `error` | connection files of an earlier controller; errors in starting |
+//! | `controller`, `config` | [`Controller`], the handle on a running one, and its settings |
+//! | `earlier`, `stale` | connection files of a controller that is replaced, and of killed ones |
+//! | `error` | errors in starting |
 //! | `server` | the state that combines them, also pure, and the sockets and the event loop |
 //! | [`cli`] | `phalanx controller` |
 //! | [`ipython`] | the folders of IPython's profiles, and ipyparallel's cluster file |

@@ -5,6 +5,7 @@
 //! | [`wire`] | frames to signed messages and back: [`SigningKey`], [`RawMessage`], [`Envelope`], [`Session`] |
 //! | [`socket`] | [`Socket`]: ROUTER, DEALER, PUB and SUB over `tcp://`, `ipc://` and `memory://` |
 //! | [`connection`] | connection files: Jupyter's, and those of ipyparallel's clients and engines |
+//! | `deadline`, `log` | optional deadlines; warnings that peers cannot flood |
 //!
 //! ```
 //! use phalanx_transport::{

@@ -11,6 +11,8 @@
 //! | `history/` | the cells of this and earlier sessions |
 //! | `usage.rs` | processor time and memory of the kernel's processes |
 //! | `connection.rs` | the kernel's address and its announcement to frontends |
+//! | `comms.rs` | the actor's part for widgets and other comms |
+//! | `error.rs` | requests that cannot be served, with their texts |
 //! | `actor.rs` | the actor around the session |
 
 mod actor;

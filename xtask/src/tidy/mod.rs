@@ -12,6 +12,7 @@
 //! | [`type_names`] | public types of one name in a crate |
 //! | [`circles`] | modules of a crate that import each other |
 //! | [`notebooks`] | notebooks without outputs and paths |
+//! | [`tree`], [`source`] | the committed files, and Rust source as tokens, for all checks |
 //!
 //! Every check is a function from a [`Tree`] to its findings, tested with a failing sample.
 
