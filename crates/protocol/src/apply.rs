@@ -96,7 +96,8 @@ impl Default for Dependency {
     }
 }
 
-/// A request to the session's cluster client.
+/// A request about the session's cluster, its engines and the hub, other than a call. Without a
+/// reply named here, it is [`HostReply::Done`](crate::host::HostReply::Done).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub enum ClientRequest {
     /// Requests the ids of the engines; the reply is
@@ -163,7 +164,8 @@ pub enum ClientRequest {
         /// The keys; `None` for all but the buffers.
         keys: Option<Vec<String>>,
     },
-    /// Requests the results of tasks of any session; the reply is the AsyncResult.
+    /// Requests the results of tasks of any session; the reply is
+    /// [`HostReply::Tasks`](crate::host::HostReply::Tasks).
     GetResult {
         /// The tasks.
         tasks: Vec<MsgId>,

@@ -89,7 +89,7 @@ pub enum CellRequest {
     /// Calls a function on engines; the reply is [`HostReply::AsyncResult`], or
     /// [`HostReply::Values`] with `wait`.
     Apply(Box<Apply>),
-    /// A request about the cluster.
+    /// A request about the cluster; [`ClientRequest`] names the replies.
     Client(Box<ClientRequest>),
     /// Reports that no variable names these AsyncResults any more; the reply is
     /// [`HostReply::Done`].
@@ -97,7 +97,7 @@ pub enum CellRequest {
         /// Their ids.
         results: Vec<AsyncResultId>,
     },
-    /// A query about AsyncResults held by the kernel.
+    /// A query about AsyncResults held by the kernel; [`AsyncResultQuery`] names the replies.
     AsyncResult {
         /// The ranges of tasks, treated as one: counted from 0, range by range.
         of: Vec<TaskRange>,
@@ -155,7 +155,7 @@ pub enum AsyncResultQuery {
         /// The timeout in seconds; `None` for no limit.
         timeout: Option<f64>,
     },
-    /// Shows outputs as they arrive, until all have arrived or another call ends it.
+    /// Shows outputs as they arrive, until all have arrived; the reply is [`HostReply::Done`].
     StreamOutput,
     /// Waits until every task is done; the reply is [`HostReply::Ready`].
     Wait {
@@ -229,7 +229,7 @@ pub enum HostReply {
     Values(Vec<Option<Result<EngineOf, RemoteFailure>>>),
     /// The ids of the engines.
     Engines(Vec<EngineId>),
-    /// The reply of the hub.
+    /// The reply to a query about tasks, of the hub or of the kernel, in the form of ipyparallel's.
     Json(serde_json::Value),
     /// Requests the library to print [`place_marker`] with this number.
     Place(u64),
@@ -237,7 +237,7 @@ pub enum HostReply {
     Ready(bool),
     /// The line the user typed; `None` at the end of the input.
     Input(Option<String>),
-    /// The AsyncResult of a magic.
+    /// The AsyncResult of what was submitted: by a magic, a call, source or a resubmission.
     AsyncResult(AsyncResultId),
     /// The requested tasks, in order.
     Tasks(Vec<TaskRange>),
@@ -249,7 +249,8 @@ pub enum HostReply {
     CommState(Option<Map<String, Value>>),
     /// Binary values, each with its path in the state (keys and indices).
     CommBuffers(Vec<(Vec<Value>, Buffer)>),
-    /// The request failed; the owner reports the failure when the cell ends with [`MAGIC_FAILED`].
+    /// The request failed. For a magic, whose caller ends the cell with [`MAGIC_FAILED`], the owner
+    /// reports this failure in place of that panic.
     Failed(Failure),
 }
 

@@ -109,7 +109,8 @@ number_id! {
     RunId(u64)
 }
 number_id! {
-    /// Identifies an AsyncResult held by the kernel; counts up from 1.
+    /// Identifies an AsyncResult; counts up from 1. The kernel numbers those it holds, for the
+    /// library; each client of a controller numbers its own apart from that.
     AsyncResultId(u64)
 }
 

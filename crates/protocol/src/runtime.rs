@@ -50,7 +50,8 @@ pub enum RuntimeRequest {
         /// Identifies this run in markers and replies.
         run: RunId,
     },
-    /// The owner has opened the references in the oldest reply that contained any.
+    /// Reports that the owner has opened the file that a reply referred to, so that the runtime
+    /// closes it; such replies are reported in their order.
     Taken,
     /// Enables or disables snapshots.
     Snapshots {
