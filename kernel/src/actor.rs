@@ -1,4 +1,5 @@
-//! Handles to the kernel's actors: tasks that own state and serve requests.
+//! The request channels by which handles reach the kernel's actors: tasks that own state and serve
+//! requests. The actors themselves are beside what they own (`actor.rs` in several folders).
 
 use phalanx_protocol::failure::{Failure, FailureKind};
 use tokio::sync::{mpsc, oneshot};

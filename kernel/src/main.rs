@@ -3,6 +3,8 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
+    // First: evcxr starts this program again as its runtime, as cargo and as rustc. In those
+    // processes this does not return.
     phalanx_evaluator::hook();
     phalanx_kernel::cli::main()
 }

@@ -54,7 +54,7 @@ pub enum DirectiveKind {
         /// The rest of the cell.
         body: RustText,
     },
-    /// A command for evcxr, from its `:` on.
+    /// A `:` command, the kernel's own or one for evcxr, from its `:` on.
     Command(String),
     /// A shell line, without its `!`.
     Shell(String),
@@ -63,7 +63,7 @@ pub enum DirectiveKind {
 /// Rust text of a cell, as passed to an evaluator.
 #[derive(Clone, Debug, PartialEq)]
 pub struct RustText {
-    /// The text, with magics lowered to calls; it has the lines of the cell.
+    /// The text, in which calls of the library stand for magics; its lines are those of the cell.
     pub source: String,
     /// The map from the text to the cell.
     pub map: SourceMap,

@@ -145,7 +145,9 @@ impl KernelSpec {
     }
 }
 
-/// Installs the kernelspec and prints its location.
+/// Installs the kernelspec, whose command is this program, and the extension for JupyterLab; prints
+/// the location, and builds the library that the first cell needs. Does only the last if a package
+/// has installed the kernelspec.
 pub(super) fn install(args: &InstallArgs, backend: Option<Backend>) -> anyhow::Result<()> {
     if args.is_plain()
         && let Some((spec, folder)) = packaged_kernelspec()

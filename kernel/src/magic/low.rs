@@ -11,7 +11,7 @@ use phalanx_protocol::host::GroupBy;
 use phalanx_protocol::parallel::Signal;
 use std::ops::Range;
 
-/// A magic as typed, and its set.
+/// A magic as typed, and the set of magics it belongs to, which has defaults of its own.
 #[derive(Clone, Debug, PartialEq)]
 pub struct TypedMagic {
     /// The suffix of its set; empty for the built-in magics.
@@ -20,7 +20,7 @@ pub struct TypedMagic {
     pub low: LineMagic,
 }
 
-/// A line magic, or the first line of a cell magic.
+/// The content of a magic's line, of a line magic or the first line of a cell magic.
 #[derive(Clone, Debug, PartialEq)]
 pub enum LineMagic {
     /// `%px CODE` or `%%px`.

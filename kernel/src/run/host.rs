@@ -56,7 +56,8 @@ fn interrupted() -> RawReply {
     without_frames(HostReply::Failed(Failure::Interrupted { lost: Vec::new() }))
 }
 
-/// Calls a function on engines; where the library waits, the reply has the outcomes.
+/// Calls a function on engines; the reply has the AsyncResult, or the outcomes if the library
+/// waits.
 async fn call(
     services: &Services,
     context: &CellContext,
@@ -89,6 +90,7 @@ async fn outcomes(result: &TaskSelection, tasks: Range<usize>, wait: bool) -> Ra
     if wait {
         result.wait(None).await;
     }
+    // An outcome of a cell includes what it has shown, which may arrive after its end.
     result.wait_complete(tasks.clone()).await;
     placed(values(result, tasks)).await
 }

@@ -47,8 +47,8 @@ impl States {
         self.table().states.insert(engine.clone(), next);
     }
 
-    /// Corrects the state of an engine, if no other cell was sent since the one that should have
-    /// led to `expected`.
+    /// Records the state to which a cell has led, where `expected` was assumed; ignored if a
+    /// further cell was sent since, which ends in a state of its own.
     pub fn learn(&self, engine: &EngineUuid, expected: &StateId, true_state: StateId) {
         let mut table = self.table();
         if table.states.get(engine) == Some(expected) {

@@ -40,7 +40,7 @@ pub struct Fanout {
     pub watchers: TaskTracker,
 }
 
-/// A source for engines.
+/// A source to compile for engines and run there: a user's cell or one of our own.
 #[derive(Clone, Copy, Debug)]
 pub struct EngineSource<'a> {
     /// The name of its AsyncResult.
@@ -63,7 +63,8 @@ pub struct Submitted {
 }
 
 impl Fanout {
-    /// Compiles a cell for the engines of a plan and submits it.
+    /// Compiles a cell for the engines of a plan and submits it by [`run`](Self::run); stores the
+    /// result.
     ///
     /// Nothing runs unless the cell compiles for all engines.
     ///
@@ -99,7 +100,8 @@ impl Fanout {
         })
     }
 
-    /// Compiles a source for engines and submits it; the result is not stored.
+    /// Compiles a source once for each state of the engines, and submits it with a task that
+    /// supervises it; returns without waiting for it to run. The result is not stored.
     ///
     /// # Errors
     /// Returns the errors of [`submit`](Self::submit).

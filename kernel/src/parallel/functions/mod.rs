@@ -103,7 +103,7 @@ pub async fn apply(
     let result = client.submit(Submission {
         name: apply.name,
         tasks,
-        // Only cells can be refused.
+        // Calls are refused for lack of artifacts alone, which the client sends itself.
         refused: mpsc::unbounded_channel().0,
     });
     Ok(parallel.results().hold_items(result, labels, apply.sizes))

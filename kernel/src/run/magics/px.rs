@@ -108,7 +108,8 @@ pub(super) async fn px(
     };
     let id = submitted.held.id;
     services.sets().submitted(&suffix, id);
-    // Captured now: its state is to be that before the variable is stored.
+    // Formatted now, since it says `pending` or `finished`: the engines may finish while the
+    // variable is stored and the cell runs locally.
     let handle = handle(&submitted);
     finish(
         services,
@@ -126,7 +127,8 @@ pub(super) async fn px(
     Ok(id)
 }
 
-/// Sets the notebook's loggers on the engines of a plan; a failure is only logged.
+/// Sends the engines of a plan a cell that sets the notebook's loggers, if they lack them. A
+/// failure is only logged, and the engines count as having them.
 async fn set_loggers(
     services: &Services,
     context: &CellContext,
@@ -144,7 +146,8 @@ async fn set_loggers(
         source: &code,
         binds: None,
     };
-    // Not awaited: engines run it before the cell, which is sent after it.
+    // Compiled and sent here. Its end is not awaited: an engine runs it before the cell, which is
+    // sent after it.
     let set = services
         .parallel()
         .fanout()
@@ -214,7 +217,8 @@ async fn submit(
     submitted
 }
 
-/// Completes a submitted cell: stores the variable, runs it locally, shows the outputs.
+/// Completes a submitted cell: stores the variable and runs it locally, as the plan says, and shows
+/// the engines' outputs until their end, unless it returns at once.
 async fn finish(
     services: &Services,
     context: &CellContext,

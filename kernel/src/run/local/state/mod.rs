@@ -338,6 +338,7 @@ impl LocalState {
             }
             Phase::Orphaned(running) if running == run => {
                 current.outcomes.push(outcome);
+                // The evaluator has died: `Local::evaluate` takes this for an empty answer.
                 self.finish(Ok(EvaluatorReply::Added), commands);
             }
             _ => {}
