@@ -135,7 +135,8 @@ pub struct FunctionCall {
     pub args: Payload,
 }
 
-/// Commands of the handle to the actor. Unbounded, since each is caused by an action of the user.
+/// Commands of the handle to the actor, one for each method of [`Runtime`]. Unbounded, since each
+/// is caused by an action of the user.
 #[derive(Debug)]
 pub(crate) enum RuntimeCommand {
     Set(Setting),

@@ -84,7 +84,9 @@ impl LoadedLibrary {
 /// A library whose functions are called.
 struct CalledLibrary {
     library: ManuallyDrop<Library>,
+    /// Its load address.
     base: usize,
+    /// The function that flushes the library's stdout, after each call.
     end: Option<LibraryHook>,
 }
 
@@ -247,6 +249,7 @@ impl LoadedCells {
                 .map_err(|error| self.not_loaded.clone().unwrap_or(error))?;
             let base = super::call::base(&library)?;
             self.introduce(&library, artifact)?;
+            // A second handle: a run of the same cell decides by it if it needs a copy.
             let loaded = open(artifact, RTLD_NOW | RTLD_LOCAL)?;
             self.loaded
                 .entry(artifact.to_owned())

@@ -69,10 +69,12 @@ struct Runner {
     control: Control,
     cells: LoadedCells,
     snapshots: Snapshots,
+    /// The last run that may have changed the namespace.
     last: Option<RunId>,
     /// The files of returned values that the owner may not have opened yet.
     given: VecDeque<OwnedFd>,
     page: Arc<SharedPage>,
+    /// The numbers of bytes written to the pipes, and the runs that the owner has recalled.
     written: ByteCounter,
     /// True if the snapshot, if any, is out of date.
     is_stale: bool,
@@ -110,7 +112,8 @@ impl Runner {
                 entry,
             } => {
                 if self.protect()? == Process::Snapshot {
-                    // The cell has already run, in the process that has exited.
+                    // This is the snapshot, and it was woken: the process it was taken of has run
+                    // the cell, or died of it. It serves the next request instead.
                     return Ok(());
                 }
                 let ran = self.guard(|cells| cells.run(&artifact, &entry));
@@ -267,10 +270,13 @@ impl Runner {
     }
 }
 
-/// The process in which a function returns.
+/// The process in which [`Runner::take_snapshot`] returns: like a fork, it returns in both, in the
+/// second one much later.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Process {
+    /// The process that has called it.
     Same,
+    /// The snapshot, which has taken over after the end of the other process.
     Snapshot,
 }
 

@@ -1,7 +1,7 @@
-//! The decisions of a runtime's owner, without I/O and without a clock: event in, commands out.
+//! The decisions of a runtime's owner, without a clock and without waiting: event in, commands out.
 //!
-//! Decisions that depend on what the process has sent and written by now read it through a
-//! [`ProcessPort`].
+//! Their only I/O is through a [`ProcessPort`], since some depend on what the process has sent and
+//! written by now: reads that return at once, and the words shared with the process.
 
 mod calls;
 mod event;
