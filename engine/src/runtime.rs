@@ -1,4 +1,4 @@
-//! The runtime of an engine: at most one, restarted when it ends.
+//! The runtime process of an engine: none, one that is starting, or one that runs.
 
 use crate::machine::{EngineEvent, no_stdin, not_on_engines};
 use crate::vitals::WatchedProcess;
@@ -14,7 +14,8 @@ use tokio::task::JoinHandle;
 
 type RuntimeStart = JoinHandle<Result<(Runtime, mpsc::Receiver<RuntimeEvent>), StartError>>;
 
-/// The slot of the runtime.
+/// The place of the engine's runtime. It passes requests on to one that runs, and ignores them
+/// otherwise.
 pub(crate) struct RuntimeSlot {
     config: RuntimeConfig,
     watched: WatchedProcess,

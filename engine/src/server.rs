@@ -95,6 +95,7 @@ pub async fn run(
     Ok(server.serve().await)
 }
 
+/// The loop around the machine, which also keeps the contact with the controller.
 struct Server {
     config: EngineConfig,
     session: Session,

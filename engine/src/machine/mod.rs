@@ -86,7 +86,8 @@ enum RuntimeState {
     Failed,
 }
 
-/// The running cell or call.
+/// The cell or call whose turn has come: its artifacts are being found, it waits for the runtime,
+/// or it runs. Prefetched calls are of this type too.
 #[derive(Debug)]
 struct Current {
     request: IncomingRequest,
@@ -95,8 +96,11 @@ struct Current {
     started: Now,
     /// The paths of the artifacts, once found.
     artifacts: Option<Vec<PathBuf>>,
+    /// True once it was sent to the runtime.
     running: bool,
+    /// True if the user has interrupted it, or cleared the namespace under it.
     interrupted: bool,
+    /// True if its process is being killed to clear the namespace: its end leaves the empty state.
     clear: bool,
     /// True if it was aborted after it was prefetched.
     dropped: bool,
