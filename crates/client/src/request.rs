@@ -47,8 +47,8 @@ pub(crate) enum Request {
         engine: EngineId,
         done: oneshot::Sender<Lineage>,
     },
-    /// Sends a query to the controller; answered with its reply, or dropped if the controller is
-    /// lost.
+    /// Sends a query to the controller, whose content `hub.rs` encodes and whose reply it decodes;
+    /// answered with the reply, or dropped if the controller is lost.
     Query {
         msg_type: &'static str,
         content: Value,

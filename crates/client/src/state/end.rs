@@ -8,7 +8,8 @@ use phalanx_protocol::host::TaskStatus;
 use phalanx_protocol::id::{EngineId, MsgId};
 use phalanx_protocol::payload::Payload;
 
-/// The end of a task before it is recorded.
+/// The end of a task as its reply says, or as the state decides without one; [`TaskEnd`] is the
+/// form that is recorded.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum UnrecordedEnd {
     Ok {

@@ -65,10 +65,12 @@ pub(crate) struct OutgoingMessage {
 /// The content of a message to an engine.
 #[derive(Clone, Debug)]
 pub(crate) enum OutgoingContent {
-    /// Over mux, or to the scheduler: a task, with some of its artifacts (by position) as buffers.
+    /// Over mux, or to the scheduler: a task.
     Work {
         work: Box<EngineTask>,
+        /// True if the paths of its artifacts are sent, for engines on this machine.
         by_path: bool,
+        /// The positions of the artifacts that are sent as buffers.
         buffers: Vec<usize>,
         /// The way its arguments are sent, if they are large and the engine is on another machine.
         data: Option<ArgumentRoute>,

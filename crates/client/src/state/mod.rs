@@ -35,7 +35,9 @@ pub(crate) const RECOVERY_INTERVAL: Duration = Duration::from_secs(2);
 /// A client's state.
 #[derive(Debug)]
 pub(crate) struct State {
+    /// The prefix of the ids of messages.
     session: String,
+    /// The number of messages sent, for their ids.
     sent: u64,
     engines: Engines,
     artifacts: ArtifactCaches,
@@ -46,7 +48,7 @@ pub(crate) struct State {
     asked: HashMap<MsgId, (EngineUuid, Ticket)>,
     /// The time after which a lost connection is given up.
     unreachable: Duration,
-    /// The deadline for restoring the connection.
+    /// The deadline for restoring the connection; `None` while there is one.
     link: Option<Instant>,
     /// The time of the next query about lost tasks.
     recovery: Option<Instant>,
@@ -107,7 +109,8 @@ impl State {
         commands
     }
 
-    /// Releases large arguments on other machines whose last task has ended.
+    /// Releases large arguments on other machines whose last task has ended, according to the
+    /// commands of this event; may add commands.
     fn free(&mut self, now: Now, commands: &mut Vec<Command>) {
         let mut seen = 0;
         while !self.data.is_empty() && seen < commands.len() {
@@ -377,7 +380,7 @@ impl State {
         }));
     }
 
-    /// Ends a task that no engine can run.
+    /// Ends a task in failure, since no engine can run it.
     fn refuse(
         &mut self,
         msg_id: MsgId,

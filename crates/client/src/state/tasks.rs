@@ -57,17 +57,26 @@ pub(crate) struct TaskRoute {
     pub sent: bool,
 }
 
+/// A task between its submission and its last output. It is removed once it has ended and its
+/// output is complete.
 #[derive(Debug)]
 struct SentTask {
     key: TaskKey,
+    /// The engine it is on, once known.
     engine: Option<EngineId>,
     uuid: Option<EngineUuid>,
     work: EngineTask,
+    /// The number of times it was sent before and refused for lack of artifacts.
     attempt: u32,
+    /// False while it is held, since another message carries its artifacts.
     sent: bool,
+    /// True once its end is recorded, by a reply or in place of one.
     ended: bool,
+    /// True once `idle` has arrived for it, before its reply.
     idle: bool,
+    /// True once its engine has left: a reply or output may still be in transit.
     engine_left: bool,
+    /// The time at which a reply or output that is in transit is given up.
     deadline: Option<Instant>,
 }
 
