@@ -8,7 +8,8 @@ use std::fs;
 const PAGE_CONFIG: &str = r#"{"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": true}}
 "#;
 
-/// Installs the kernelspec `phalanx` into the environment.
+/// Installs the kernelspec `phalanx` into the environment, by `phalanx install`, which also builds
+/// the library that every cell uses.
 ///
 /// # Errors
 /// Returns an error if `phalanx install` fails.

@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 /// Checks for the oldest Python supported by the packages of `requirements.txt`.
 const PYTHON_CHECK: &str = "import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 10))";
 
-/// The purpose of the machine.
+/// The use for which the requirements are checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Notebooks in the checkout's folder.
+    /// Notebooks in the checkout's folder, as for `lab`.
     Notebooks,
-    /// Checks of the sources, and notebooks in any folder.
+    /// Checks of the sources, and notebooks in any folder, as for `test`.
     Tests,
 }
 
