@@ -51,8 +51,9 @@ struct ContextInner {
     interrupted: CancellationToken,
     /// Cancelled by the second interrupt: the user does not wait for running requests to stop.
     insisted: CancellationToken,
-    /// Cancelled when the code whose calls are being served has ended.
+    /// Cancelled when the cell has failed, so that its calls need no replies any more.
     abandoned: CancellationToken,
+    /// The tasks that serve calls of the cell's code.
     calls: TaskTracker,
     timer: Timer,
     /// The failure of a magic in the running Rust text. Locked for an assignment.
@@ -144,8 +145,9 @@ impl CellContext {
         &self.0.abandoned
     }
 
-    /// Stops the calls of a failed cell, so that it publishes nothing after its end: at once, or
-    /// after an interrupt once the engines have stopped, within a time limit.
+    /// Stops what still serves calls of a failed cell, so that nothing is published after its end.
+    /// Those of an interrupted cell may end by themselves first, within a time limit, since they
+    /// stop the engines. Those of a successful cell continue.
     pub async fn settle(&self, failed: bool) {
         if !failed {
             // A thread that outlives the cell may still make calls.

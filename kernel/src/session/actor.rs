@@ -44,7 +44,7 @@ pub(super) struct SessionActor {
     pub(super) channels: Channels,
     pub(super) services: Services,
     pub(super) comms: Comms,
-    /// The cells under way.
+    /// The contexts of the cells that [`Session`] knows as running, to interrupt them.
     running: HashMap<CellId, CellContext>,
     history: History,
     usage: Usage,
@@ -320,7 +320,7 @@ impl SessionActor {
             None
         };
         if asks {
-            // Not tracked: an interrupted cell has nothing to stop here.
+            // Not tracked: in an interrupted cell it never ends by itself, and `settle` would wait.
             self.tasks.spawn(served);
         } else {
             self.tasks.spawn(calls.track_future(served));

@@ -446,7 +446,7 @@ impl Session {
         commands.push(SessionCommand::Exit);
     }
 
-    /// Publishes `busy` at the start of a request.
+    /// Opens a request: publishes `busy`.
     fn open(from: &Requester, commands: &mut Vec<SessionCommand>) {
         commands.push(SessionCommand::Publish(
             from.clone(),
@@ -454,7 +454,7 @@ impl Session {
         ));
     }
 
-    /// Sends the reply and publishes `idle` at the end of a request.
+    /// Closes a request: sends the reply, if it has one, and publishes `idle`.
     fn close(
         &self,
         from: Requester,

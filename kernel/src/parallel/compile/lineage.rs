@@ -33,7 +33,7 @@ pub(super) struct StateOrigin {
 #[error("nothing is known of the cells that led to state {0}")]
 pub(super) struct UnknownState(pub(super) StateId);
 
-/// All known states.
+/// All known states. A name like `a~panicked` is known if `a` is: see [`StateId::after`].
 #[derive(Debug)]
 pub(super) struct Lineages {
     origins: HashMap<StateId, StateOrigin>,
@@ -224,7 +224,8 @@ impl Lineages {
         if let Some(origin) = self.origins.get(state) {
             return Some(origin.clone());
         }
-        // The same cell with the same base, but another outcome than assumed.
+        // The state is `next~panicked` or the like: the cell that was assumed to lead to `next` has
+        // ended otherwise, so that the state has the same base and source.
         unfinished().into_iter().find_map(|outcome| {
             let assumed = self.origins.iter().find(|(next, origin)| {
                 state.as_str().starts_with(next.as_str())
