@@ -62,9 +62,11 @@ pub(crate) struct Actor {
 
 /// The waiters for results, tickets and queries.
 struct Waiting {
+    /// The AsyncResults with tasks whose output is not complete.
     results: HashMap<AsyncResultId, TrackedResult>,
     tickets: HashMap<Ticket, oneshot::Sender<()>>,
     lineages: HashMap<Ticket, oneshot::Sender<Lineage>>,
+    /// The number of tickets issued.
     issued: u64,
     /// Queries by the msg_id of their request.
     queries: HashMap<String, oneshot::Sender<Envelope>>,
@@ -352,7 +354,7 @@ impl Actor {
                 }
             }
             Command::Answered(ticket) => {
-                // The remaining ticket has no reply.
+                // Still there if the engine has left or sent no lineage: its caller gets an error.
                 waiting.lineages.remove(&ticket);
                 if let Some(done) = waiting.tickets.remove(&ticket) {
                     // The caller may have stopped waiting.
