@@ -2,9 +2,9 @@
 
 use crate::stored::{SplitBatch, StoredMessage};
 use bytes::Bytes;
+use phalanx_protocol::date;
 use phalanx_protocol::id::MsgId;
 use phalanx_protocol::parallel::{BATCH, ReplyMetadata};
-use phalanx_transport::wire::Header;
 use phalanx_transport::{RawMessage, SigningKey, WireError};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -36,11 +36,12 @@ pub(super) fn split(
         content: message.content.clone(),
         buffers: artifacts.to_vec(),
     };
+    header.remove("msg_id");
+    let others = OtherMembers::of("header", &header)?;
     let mut memory = PartsBuffer::default();
     let mut ends = Vec::with_capacity(args.len());
     for (id, args) in ids.iter().zip(args) {
-        header.insert("msg_id".to_owned(), Value::from(id.as_str()));
-        let header = memory.json("header", &header)?;
+        let header = memory.object("msg_id", id.as_str(), &others);
         ends.push([header.end, memory.copy(args).end]);
     }
     let batch = SplitBatch {
@@ -96,8 +97,9 @@ pub(super) fn replies(
     message: &RawMessage,
     metadata: &ReplyMetadata,
 ) -> Result<Vec<(MsgId, RawMessage)>, WireError> {
-    let mut header: Header = read("header", &message.header)?;
-    let mut of_one = ReplyMetadata {
+    let mut header: Map<String, Value> = read("header", &message.header)?;
+    header.remove("date");
+    let of_one = ReplyMetadata {
         started: None,
         dependencies_met: true,
         engine: metadata.engine.clone(),
@@ -109,14 +111,17 @@ pub(super) fn replies(
         engine_info: None,
         phalanx_batch: Vec::new(),
     };
+    let of_all = written("metadata", &of_one)?;
+    let mut of_all: Map<String, Value> = read("metadata", &of_all)?;
+    of_all.remove("started");
+    let other_header = OtherMembers::of("header", &header)?;
+    let other_metadata = OtherMembers::of("metadata", &of_all)?;
     let mut memory = PartsBuffer::default();
     let content = memory.copy(&message.content);
     let mut parts = Vec::with_capacity(message.buffers.len());
     for (ended, value) in metadata.phalanx_batch.iter().zip(&message.buffers) {
-        header.date = ended.completed;
-        of_one.started = Some(ended.started);
-        let header = memory.json("header", &header)?;
-        let metadata = memory.json("metadata", &of_one)?;
+        let header = memory.object("date", &date::to_text(&ended.completed), &other_header);
+        let metadata = memory.object("started", &date::to_text(&ended.started), &other_metadata);
         parts.push((ended, header, metadata, memory.copy(value)));
     }
     let memory = memory.into_bytes();
@@ -150,15 +155,35 @@ impl PartsBuffer {
         start..self.0.len()
     }
 
-    fn json<T: Serialize>(
-        &mut self,
-        part: &'static str,
-        value: &T,
-    ) -> Result<Range<usize>, WireError> {
+    /// Writes an object as JSON: a member with a text, then the others.
+    fn object(&mut self, name: &str, text: &str, others: &OtherMembers) -> Range<usize> {
         let start = self.0.len();
-        serde_json::to_writer(&mut self.0, value)
-            .map_err(|error| WireError::Malformed { part, error })?;
-        Ok(start..self.0.len())
+        self.0.push(b'{');
+        self.string(name);
+        self.0.push(b':');
+        self.string(text);
+        self.0.extend_from_slice(&others.0);
+        self.0.push(b'}');
+        start..self.0.len()
+    }
+
+    fn string(&mut self, text: &str) {
+        // Serializing a text to memory does not fail.
+        let _ = serde_json::to_writer(&mut self.0, text);
+    }
+}
+
+/// The members that many objects have in common, as JSON, each with a comma before it. Serialized
+/// once, since that takes longer than everything else that is done for a small task.
+struct OtherMembers(Vec<u8>);
+
+impl OtherMembers {
+    /// Serializes the members of an object.
+    fn of(part: &'static str, members: &Map<String, Value>) -> Result<Self, WireError> {
+        let object = written(part, members)?;
+        let inner = &object[1..object.len() - 1];
+        let comma: &[u8] = if inner.is_empty() { b"" } else { b"," };
+        Ok(Self([comma, inner].concat()))
     }
 }
 
@@ -176,6 +201,7 @@ fn written<T: Serialize>(part: &'static str, value: &T) -> Result<Bytes, WireErr
 mod tests {
     use super::*;
     use phalanx_transport::Session;
+    use phalanx_transport::wire::Header;
 
     #[test]
     fn what_is_taken_apart_is_put_together_for_the_engine() {
