@@ -210,6 +210,10 @@ async fn cells_follow_one_that_failed_unseen() {
     assert_eq!(text.matches("1\n").count(), 2, "{text}");
     let outputs = frontend.ok("%%px\nlost old\nprint again").await;
     assert_eq!(stream(&outputs, "stdout").matches("again\n").count(), 2);
+    // It fails while the next one is being compiled.
+    frontend.ok("%%px --noblock\nsleep 0.2\npanic late").await;
+    let outputs = frontend.ok("%%px\ncompile-sleep 0.6\nprint then").await;
+    assert_eq!(stream(&outputs, "stdout").matches("then\n").count(), 2);
     frontend.stop().await;
 }
 

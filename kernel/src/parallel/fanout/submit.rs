@@ -115,7 +115,12 @@ impl Fanout {
         let engines = targets(client, ids)?;
         self.adopt(client, ids, context).await?;
         let source: Arc<str> = work.source.into();
-        let compiled = self.compile_all(&engines, &source, context).await?;
+        let bases: Vec<StateId> = engines
+            .iter()
+            .map(|engine| self.states.of(engine))
+            .collect();
+        let based: Vec<_> = engines.iter().zip(bases).collect();
+        let compiled = self.compile_all(&based, &source, context).await?;
         let cells = compiled.values().filter_map(|made| made.cell.as_ref());
         let mut names = BTreeSet::new();
         let mut rebuilt = BTreeSet::new();
@@ -144,8 +149,9 @@ impl Fanout {
         let (refused_tx, refused) = mpsc::unbounded_channel();
         let mut cells = Vec::with_capacity(engines.len());
         let mut sent = Vec::with_capacity(engines.len());
-        for engine in &engines {
-            let Some(compilation) = compiled.get(&self.states.of(engine)) else {
+        // An engine whose state has changed since refuses the cell and gets another compilation.
+        for (engine, base) in &based {
+            let Some(compilation) = compiled.get(base) else {
                 continue;
             };
             self.states.expect(&engine.uuid, compilation.next.clone());
@@ -173,17 +179,16 @@ impl Fanout {
         Ok(result)
     }
 
-    /// Compiles a cell once for each state of the engines.
+    /// Compiles a cell once for each state of the engines. Every state has a compilation.
     async fn compile_all(
         &self,
-        engines: &[Engine],
+        engines: &[(&Engine, StateId)],
         source: &Arc<str>,
         context: &CellContext,
     ) -> Result<HashMap<StateId, Compilation>, Failure> {
         let mut compiled = HashMap::new();
-        for engine in engines {
-            let base = self.states.of(engine);
-            if compiled.contains_key(&base) {
+        for (engine, base) in engines {
+            if compiled.contains_key(base) {
                 continue;
             }
             let task = CompileTask {
@@ -201,10 +206,10 @@ impl Fanout {
             };
             let compilation = match compilation {
                 Ok(compilation) => compilation,
-                Err(failure) => return Err(self.of_some(failure, engines, &base).await),
+                Err(failure) => return Err(self.of_some(failure, engines, base).await),
             };
             fits(engine, &compilation)?;
-            compiled.insert(base, compilation);
+            compiled.insert(base.clone(), compilation);
         }
         Ok(compiled)
     }
@@ -212,10 +217,14 @@ impl Fanout {
 
 impl Fanout {
     /// Adds the affected engines to the failure of a name that only other engines have.
-    async fn of_some(&self, failure: Failure, engines: &[Engine], base: &StateId) -> Failure {
-        let (these, others): (Vec<&Engine>, Vec<&Engine>) = engines
-            .iter()
-            .partition(|engine| self.states.of(engine) == *base);
+    async fn of_some(
+        &self,
+        failure: Failure,
+        engines: &[(&Engine, StateId)],
+        base: &StateId,
+    ) -> Failure {
+        let (these, others): (Vec<_>, Vec<_>) =
+            engines.iter().partition(|(_, state)| state == base);
         let Failure::Compile { mut diagnostics } = failure else {
             return failure;
         };
@@ -227,7 +236,10 @@ impl Fanout {
         if let Some((unresolved, name)) = named.next()
             && self.know(&others, &name).await
         {
-            let ids: Vec<String> = these.iter().map(|engine| engine.id.to_string()).collect();
+            let ids: Vec<String> = these
+                .iter()
+                .map(|(engine, _)| engine.id.to_string())
+                .collect();
             let (noun, verb) = match ids.len() {
                 1 => ("engine", "has"),
                 _ => ("engines", "have"),
@@ -241,11 +253,10 @@ impl Fanout {
     }
 
     /// Returns true if one of these engines has the name.
-    async fn know(&self, engines: &[&Engine], name: &str) -> bool {
-        for engine in engines {
-            let state = self.states.of(engine);
+    async fn know(&self, engines: &[&(&Engine, StateId)], name: &str) -> bool {
+        for (_, state) in engines {
             let variables = self.compiler.variables(state.clone()).await;
-            let sources = self.compiler.sources(state).await;
+            let sources = self.compiler.sources(state.clone()).await;
             if variables.iter().any(|known| known == name)
                 || sources.iter().any(|source| occurs(source, name))
             {
