@@ -87,6 +87,11 @@ pub async fn apply(
         keep: false,
         pushes: apply.pushes.clone(),
     };
+    let labels = match &apply.placement {
+        ApplyPlacement::Engines(engines) if engines.len() == 1 => Labels::None,
+        _ => Labels::Engines,
+    };
+    let tasks = tasks(apply.placement, metadata, &artifacts, apply.label, &args)?;
     for (engine, pushed) in engines
         .iter()
         .flat_map(|id| apply.pushes.iter().map(move |p| (id, p)))
@@ -95,11 +100,6 @@ pub async fn apply(
             parallel.functions().names().pushed(&engine.uuid, pushed);
         }
     }
-    let labels = match &apply.placement {
-        ApplyPlacement::Engines(engines) if engines.len() == 1 => Labels::None,
-        _ => Labels::Engines,
-    };
-    let tasks = tasks(apply.placement, metadata, &artifacts, apply.label, &args)?;
     let result = client.submit(Submission {
         name: apply.name,
         tasks,

@@ -6,7 +6,7 @@ use crate::parallel::Parallel;
 use crate::parallel::fanout::EngineSource;
 use phalanx_client::Client;
 use phalanx_protocol::failure::Failure;
-use phalanx_protocol::id::{EngineId, EngineUuid};
+use phalanx_protocol::id::{EngineId, EngineUuid, StateId};
 use std::collections::HashSet;
 
 /// Copies the names and expressions that functions refer to, so that they are found on these
@@ -49,15 +49,12 @@ pub(super) async fn publish(
         }
         let source = format!("phalanx::__cell::publish({reference:?}, &({reference}));");
         let ids: Vec<EngineId> = behind.iter().map(|(id, _)| *id).collect();
-        run(parallel, context, client, &ids, &source, None)
+        let copied = run(parallel, context, client, &ids, &source, None)
             .await
             .map_err(|failure| not_published(reference, failure))?;
-        for engine in client.engines() {
-            if ids.contains(&engine.id) {
-                let state = fanout.states.of(&engine);
-                let mut names = parallel.functions().names();
-                names.copied(&engine.uuid, reference, state);
-            }
+        let mut names = parallel.functions().names();
+        for (engine, state) in copied {
+            names.copied(&engine, reference, state);
         }
     }
     Ok(())
@@ -126,7 +123,7 @@ async fn bind(
     for ty in phalanx_evaluator::type_sources(type_name) {
         let source = format!("let mut {name}: {ty} = phalanx::__cell::pushed({name:?});");
         match run(parallel, context, client, engines, &source, Some(name)).await {
-            Ok(()) => return Ok(()),
+            Ok(_) => return Ok(()),
             Err(failure @ Failure::Compile { .. }) => {
                 first.get_or_insert_with(|| not_bound(name, &ty, failure));
             }
@@ -136,7 +133,7 @@ async fn bind(
     first.map_or(Ok(()), Err)
 }
 
-/// Runs a cell of our own and waits for it.
+/// Runs a cell of our own and waits for it. Returns the states to which it leads, by engine.
 async fn run(
     parallel: &Parallel,
     context: &CellContext,
@@ -144,7 +141,7 @@ async fn run(
     engines: &[EngineId],
     source: &str,
     binds: Option<&str>,
-) -> Result<(), Failure> {
+) -> Result<Vec<(EngineUuid, StateId)>, Failure> {
     let fanout = parallel.fanout();
     let work = EngineSource {
         name: "phalanx",
@@ -152,6 +149,13 @@ async fn run(
         binds,
     };
     let result = fanout.run(client, work, engines, context).await?;
+    // Read now: other cells may be sent while this one runs.
+    let states = client
+        .engines()
+        .into_iter()
+        .filter(|engine| engines.contains(&engine.id))
+        .map(|engine| (engine.uuid.clone(), fanout.states.of(&engine)))
+        .collect();
     tokio::select! {
         _ = result.wait(None) => {}
         () = context.interrupted().cancelled() => {
@@ -160,7 +164,7 @@ async fn run(
     }
     match result.failure() {
         Some(failure) => Err(failure),
-        None => Ok(()),
+        None => Ok(states),
     }
 }
 
