@@ -43,9 +43,11 @@ pub struct Logging {
 #[derive(Debug, PartialEq)]
 pub struct MissingLoggers {
     /// The engines.
-    pub engines: Vec<EngineId>,
+    pub engines: Vec<(EngineId, EngineUuid)>,
     /// The code they have to run.
     pub code: String,
+    /// The number of steps they have run after that.
+    steps: usize,
 }
 
 impl Logging {
@@ -66,8 +68,8 @@ impl Logging {
         self.steps.push(code.to_owned());
     }
 
-    /// Returns the steps that these engines have not run, and records them as run.
-    pub fn lacking(&mut self, engines: &[(EngineId, EngineUuid)]) -> Option<MissingLoggers> {
+    /// Returns the steps that these engines have not run.
+    pub fn lacking(&self, engines: &[(EngineId, EngineUuid)]) -> Option<MissingLoggers> {
         let steps = self.steps.len();
         let known = |uuid| self.engines.get(uuid).copied().unwrap_or_default();
         let behind = engines.iter().filter(|(_, uuid)| known(uuid) < steps);
@@ -75,13 +77,18 @@ impl Logging {
         // Running a step again is harmless.
         let first = behind.iter().map(|(_, uuid)| known(uuid)).min()?;
         let code = self.steps[first..].join("\n");
-        for (_, uuid) in &behind {
-            self.engines.insert(uuid.clone(), steps);
-        }
         Some(MissingLoggers {
-            engines: behind.into_iter().map(|(id, _)| id).collect(),
+            engines: behind,
             code,
+            steps,
         })
+    }
+
+    /// Records the steps that were sent to their engines.
+    pub fn sent(&mut self, missing: MissingLoggers) {
+        for (_, uuid) in missing.engines {
+            self.engines.insert(uuid, missing.steps);
+        }
     }
 
     /// Resets the state after everything was cleared, including the dependencies.
@@ -221,14 +228,17 @@ mod tests {
         logging.added(["log"]);
         let lacking = logging.lacking(&[engine(0)]).unwrap();
         assert_eq!(
-            (lacking.engines, lacking.code.as_str()),
-            (vec![EngineId(0)], LOG)
+            (lacking.engines.as_slice(), lacking.code.as_str()),
+            (&[engine(0)][..], LOG)
         );
+        // Until they have been sent, they are missing.
+        assert_eq!(logging.lacking(&[engine(0)]).as_ref(), Some(&lacking));
+        logging.sent(lacking);
         assert_eq!(logging.lacking(&[engine(0)]), None);
         logging.shows("level");
         logging.restarted();
         let lacking = logging.lacking(&[engine(0), engine(1)]).unwrap();
-        assert_eq!(lacking.engines, [EngineId(0), EngineId(1)]);
+        assert_eq!(lacking.engines, [engine(0), engine(1)]);
         assert_eq!(lacking.code, format!("{LOG}\nlevel"));
     }
 }

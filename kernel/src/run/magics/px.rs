@@ -11,7 +11,6 @@ use crate::parallel::fanout::{self, EngineSource, FanoutError, Submitted};
 use crate::parallel::functions;
 use crate::report::{Fault, FaultSource};
 use crate::run::error::CellError;
-use crate::run::logging::MissingLoggers;
 use crate::run::{Services, body, cell};
 use phalanx_client::Client;
 use phalanx_protocol::failure::Failure;
@@ -128,7 +127,7 @@ pub(super) async fn px(
 }
 
 /// Sends the engines of a plan a cell that sets the notebook's loggers, if they lack them. A
-/// failure is only logged, and the engines count as having them.
+/// failure is only logged; the next cell tries again.
 async fn set_loggers(
     services: &Services,
     context: &CellContext,
@@ -138,12 +137,13 @@ async fn set_loggers(
 ) {
     engines.retain(|(id, _)| plan.targets.contains(id));
     let lacking = services.logging().lacking(&engines);
-    let Some(MissingLoggers { engines, code }) = lacking else {
+    let Some(missing) = lacking else {
         return;
     };
+    let engines: Vec<EngineId> = missing.engines.iter().map(|(id, _)| *id).collect();
     let work = EngineSource {
         name: fanout::NAME,
-        source: &code,
+        source: &missing.code,
         binds: None,
     };
     // Compiled and sent here. Its end is not awaited: an engine runs it before the cell, which is
@@ -153,8 +153,9 @@ async fn set_loggers(
         .fanout()
         .run(client, work, &engines, context)
         .await;
-    if let Err(failure) = set {
-        tracing::warn!(?failure, "no default logger could be set on engines");
+    match set {
+        Ok(_) => services.logging().sent(missing),
+        Err(failure) => tracing::warn!(?failure, "no default logger could be set on engines"),
     }
 }
 
