@@ -2,7 +2,7 @@
 
 use phalanx_protocol::runtime::Setting;
 use std::collections::BTreeMap;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::process::Command;
@@ -73,18 +73,35 @@ impl Environment {
         folder.into_iter().chain(variables).collect()
     }
 
-    /// Sets the folder and variables of a command.
+    /// Sets the folder and variables of a command. It finds `phalanx`, wherever that is installed.
     pub fn surround(&self, command: &mut Command) {
         let changed = self.changed();
         if let Some(folder) = &changed.folder {
             command.current_dir(folder);
         }
         command.envs(&changed.variables);
+        let path = changed.variables.get("PATH").map(OsString::from);
+        let path = path.or_else(|| std::env::var_os("PATH"));
+        if let Ok(program) = std::env::current_exe()
+            && let Some(path) = program.parent().and_then(|own| extended(path, own))
+        {
+            command.env("PATH", path);
+        }
     }
 
     fn changed(&self) -> MutexGuard<'_, EnvironmentChanges> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns a search path with a folder at its end; `None` if it contains the folder, or cannot.
+fn extended(path: Option<OsString>, folder: &Path) -> Option<OsString> {
+    let mut folders: Vec<PathBuf> = path.iter().flat_map(std::env::split_paths).collect();
+    if folders.iter().any(|known| known == folder) {
+        return None;
+    }
+    folders.push(folder.to_owned());
+    std::env::join_paths(folders).ok()
 }
 
 fn resolve(path: &str, folder: &Path, home: Option<&Path>) -> PathBuf {
@@ -117,6 +134,16 @@ mod tests {
             assert_eq!(resolve(path, folder, home), Path::new(resolved), "{path}");
         }
         assert_eq!(resolve("~", folder, None), Path::new("/a/b/~"));
+    }
+
+    #[test]
+    fn a_search_path_is_extended_at_its_end_and_once() {
+        let extended = |path: Option<&str>| extended(path.map(OsString::from), Path::new("/own"));
+        assert_eq!(extended(Some("/a:/b")), Some("/a:/b:/own".into()));
+        assert_eq!(extended(Some("/own:/b")), None);
+        assert_eq!(extended(None), Some("/own".into()));
+        // A folder with a colon cannot be part of a path.
+        assert_eq!(super::extended(None, Path::new("/a:b")), None);
     }
 
     #[test]

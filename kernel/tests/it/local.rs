@@ -248,6 +248,9 @@ fn child_with_argument(parent: u32, argument: &str) -> u32 {
 async fn shell_lines_stream_and_can_be_interrupted() {
     let mut frontend = Frontend::start().await;
     assert_eq!(frontend.ok("!echo one; echo two >&2").await.len(), 2);
+    // The kernel's own program is found, wherever it is installed.
+    let version = frontend.ok("!phalanx --version").await;
+    assert!(version[0].starts_with("stdout: phalanx "), "{version:?}");
     let id = frontend.send_execute("!echo begun; sleep 600").await;
     frontend.wait_for(&id, "stdout: begun\n").await;
     frontend.ask_control("interrupt_request", json!({})).await;
