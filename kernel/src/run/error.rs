@@ -142,7 +142,7 @@ pub(super) enum CellError {
         last_words: String,
     },
     /// The frontend does not answer questions.
-    #[error("whoever runs this cell takes no questions")]
+    #[error("this frontend does not support input requests")]
     NoInput,
     /// The kernel has forgotten an AsyncResult, or never had it.
     #[error("the kernel does not hold AsyncResult {0} any more")]
