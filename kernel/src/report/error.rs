@@ -5,6 +5,7 @@
 use super::colours::{ERROR, HELP};
 use super::fault::{Fault, FaultSource};
 use super::snippet;
+use super::wrap::wrap_message;
 use phalanx_client::render::{composite_text, remote_text, summary_text};
 use phalanx_protocol::failure::{Diagnostic, Failure, Panic, RemoteFailure, TRACEBACK_LIMIT};
 use phalanx_protocol::id::EngineId;
@@ -121,13 +122,21 @@ pub fn elsewhere(failure: Failure, name: &str, text: &str) -> Failure {
     }
 }
 
+/// Reports a failure by a message of ours.
 fn plain(ename: &str, message: &str, hint: Option<&str>) -> ErrorReport {
-    let mut traceback = vec![format!("{ERROR}{ename}{ERROR:#}: {message}")];
-    traceback.extend(hint.map(hint_line));
+    let title = ename.chars().count() + ": ".len();
+    let mut report = unwrapped(ename, &wrap_message(message, title, 0));
+    report.evalue = message.to_owned();
+    report.traceback.extend(hint.map(hint_line));
+    report
+}
+
+/// Reports a failure by a message that is shown unchanged, as it may be the user's.
+fn unwrapped(ename: &str, message: &str) -> ErrorReport {
     ErrorReport {
         ename: ename.to_owned(),
         evalue: message.to_owned(),
-        traceback,
+        traceback: vec![format!("{ERROR}{ename}{ERROR:#}: {message}")],
     }
 }
 
@@ -174,6 +183,8 @@ fn engines(ids: &[EngineId]) -> String {
 }
 
 fn hint_line(hint: &str) -> String {
+    let label = "help: ".len();
+    let hint = wrap_message(hint, label, label);
     format!("{HELP}help{HELP:#}: {hint}")
 }
 
@@ -230,7 +241,7 @@ fn located_error(
     at: Option<&str>,
     place: Option<&FaultSource>,
 ) -> ErrorReport {
-    let mut report = plain(ename, message, None);
+    let mut report = unwrapped(ename, message);
     if let Some(at) = at.and_then(|at| location(at, place)) {
         report.traceback.push(at);
     }

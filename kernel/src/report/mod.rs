@@ -10,6 +10,7 @@
 //! | `snippet.rs` | source lines with marked errors |
 //! | `output.rs` | outputs as iopub messages |
 //! | `terminal.rs` | progress bars in consoles |
+//! | `wrap.rs` | lines that are broken between words |
 
 mod colours;
 mod error;
@@ -19,6 +20,7 @@ pub mod output;
 mod page;
 mod snippet;
 mod terminal;
+mod wrap;
 
 pub use error::{ErrorReport, elsewhere, last_lines, line_of, report};
 pub use fault::{Fault, FaultSource};

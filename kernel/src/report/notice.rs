@@ -1,5 +1,6 @@
 //! Notices to the user while a cell runs.
 
+use super::wrap::wrap_message;
 use phalanx_protocol::evaluator::{DroppedVariables, UnkeptReason, UnkeptVariable};
 use std::time::Duration;
 
@@ -44,8 +45,15 @@ pub struct LeftOutCell {
     pub why: String,
 }
 
-/// Formats a notice as a line for stderr.
+/// Formats a notice for stderr.
 pub fn notice(notice: &Notice) -> String {
+    wrap_message(&line(notice), 0, INDENT)
+}
+
+/// The indentation of a notice's further lines.
+const INDENT: usize = 2;
+
+fn line(notice: &Notice) -> String {
     let (what, names) = match notice {
         Notice::Allocator => {
             let text = "`#[global_allocator]` has no effect in a cell: all cells share the allocator of the \
@@ -143,12 +151,12 @@ mod tests {
             rebuilt: Vec::new(),
         };
         assert_eq!(
-            notice(&Notice::Dropped(dropped.clone())),
+            line(&Notice::Dropped(dropped.clone())),
             "dropped, because this cell defines their types anew: `a`, `b`\n"
         );
         dropped.rebuilt = vec!["serde_json".to_owned()];
         assert_eq!(
-            notice(&Notice::Dropped(dropped)),
+            line(&Notice::Dropped(dropped)),
             "dropped, because `serde_json` was built anew: `a`, `b`\n"
         );
         let misfit = Notice::Misfit {
@@ -157,7 +165,7 @@ mod tests {
             redefined: "M".to_owned(),
         };
         assert_eq!(
-            notice(&misfit),
+            line(&misfit),
             "`impl Count for Vec<M>` of In[4] does not fit `M` any more: change it, and run that cell again\n"
         );
         let left_out = LeftOutCell {
@@ -166,7 +174,7 @@ mod tests {
             why: "cannot find `x`".to_owned(),
         };
         assert_eq!(
-            notice(&Notice::LeftOut(left_out)),
+            line(&Notice::LeftOut(left_out)),
             "not taken over from In[4] of another notebook, because it does not compile here (cannot find `x`): \
              `fn f`, `a`\n"
         );
@@ -179,7 +187,7 @@ mod tests {
             reason,
         });
         assert_eq!(
-            notice(&Notice::Unkept(unkept.to_vec())),
+            line(&Notice::Unkept(unkept.to_vec())),
             "not kept for later cells: `f` (a closure; keep it as `Box<dyn Fn(…) -> …>`), \
              `words` (it borrows from another value; keep a copy (`.to_owned()`, `.cloned()`))\n"
         );

@@ -1,11 +1,9 @@
 //! Pages of help, as text for a console and as HTML.
 
+use super::wrap::{WIDTH, wrap};
 use phalanx_protocol::look::{INDENT, escape};
 use phalanx_protocol::output::MimeBundle;
 use std::fmt::Write as _;
-
-/// The width of text, in characters.
-const WIDTH: usize = 88;
 
 /// The largest width of a list's left column; the explanation of a longer entry is placed below it.
 const MAX_LEFT: usize = 30;
@@ -45,7 +43,7 @@ impl PageWriter {
     #[must_use]
     pub fn paragraph(mut self, prose: &str) -> Self {
         self.gap();
-        for line in wrapped(prose, WIDTH) {
+        for line in wrap(prose, WIDTH, WIDTH) {
             let _ = writeln!(self.text, "{line}");
         }
         let _ = write!(self.html, "<p>{}</p>", marked(prose));
@@ -69,7 +67,8 @@ impl PageWriter {
         );
         for (left, right) in entries {
             let indent = " ".repeat(left_width + 4);
-            let lines = wrapped(right, WIDTH - indent.len());
+            let width = WIDTH - indent.len();
+            let lines = wrap(right, width, width);
             let mut lines = lines.iter();
             let first = match left.chars().count() {
                 width if width <= left_width => lines.next().map_or("", String::as_str),
@@ -102,25 +101,6 @@ impl PageWriter {
             self.text.push('\n');
         }
     }
-}
-
-/// Wraps prose at `width` characters; a longer word takes a line of its own.
-fn wrapped(prose: &str, width: usize) -> Vec<String> {
-    let mut lines = vec![String::new()];
-    for word in prose.split_whitespace() {
-        if let Some(line) = lines.last_mut() {
-            let length = line.chars().count();
-            if length == 0 || length + 1 + word.chars().count() <= width {
-                if length > 0 {
-                    line.push(' ');
-                }
-                line.push_str(word);
-                continue;
-            }
-        }
-        lines.push(word.to_owned());
-    }
-    lines
 }
 
 /// Converts prose to HTML, with text between backticks as code.

@@ -2,6 +2,7 @@
 
 use super::FaultSource;
 use super::colours::{EMPHASIS, ERROR, LINES, renderer};
+use super::wrap::{WIDTH, wrap};
 use annotate_snippets::{Annotation, AnnotationKind, Group, Level, Renderer, Snippet};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan};
 use std::ops::Range;
@@ -22,7 +23,14 @@ pub(super) fn without_colours(diagnostic: &Diagnostic, place: &FaultSource) -> S
 }
 
 fn shown(diagnostic: &Diagnostic, place: &FaultSource, renderer: &Renderer) -> String {
-    let title = Level::ERROR.primary_title(diagnostic.message.as_str());
+    // In rustc's format, the further lines of a title are indented like the first one.
+    let label = diagnostic.code.as_ref().map_or(0, |code| code.len() + 2) + "error: ".len();
+    let width = WIDTH.saturating_sub(label);
+    let message = match label + diagnostic.message.chars().count() > WIDTH {
+        true => wrap(&diagnostic.message, width, width).join("\n"),
+        false => diagnostic.message.clone(),
+    };
+    let title = Level::ERROR.primary_title(message);
     let title = match &diagnostic.code {
         Some(code) => title.id(code.as_str()),
         None => title,
@@ -41,8 +49,8 @@ fn shown(diagnostic: &Diagnostic, place: &FaultSource, renderer: &Renderer) -> S
     renderer.render(&[group])
 }
 
-/// Characters of a line of help; what is longer would be broken by the frontend, inside of words.
-const WIDTH: usize = 78;
+/// The width of a line of help in characters, without the margin that rustc's format has.
+const HELP_WIDTH: usize = WIDTH - 10;
 
 /// Help whose first line is broken between words, not in code; the others are code.
 fn in_lines(help: &str) -> String {
@@ -50,26 +58,7 @@ fn in_lines(help: &str) -> String {
         Some((prose, code)) => (prose, Some(code)),
         None => (help, None),
     };
-    let mut words: Vec<String> = Vec::new();
-    for part in prose.split(' ') {
-        match words.last_mut() {
-            Some(open) if open.matches('`').count() % 2 == 1 => {
-                open.push(' ');
-                open.push_str(part);
-            }
-            _ => words.push(part.to_owned()),
-        }
-    }
-    let mut lines: Vec<String> = Vec::new();
-    for word in words {
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= WIDTH => {
-                line.push(' ');
-                line.push_str(&word);
-            }
-            _ => lines.push(word),
-        }
-    }
+    let mut lines = wrap(prose, HELP_WIDTH, HELP_WIDTH);
     lines.extend(code.map(str::to_owned));
     lines.join("\n")
 }
