@@ -29,12 +29,12 @@ pub(super) fn rewrite(mut diagnostic: Diagnostic, error: &Value) -> Diagnostic {
     };
     match diagnostic.code.as_deref() {
         Some("E0282" | "E0283" | "E0284") if mentions(&FUNCTION_TRAITS) => Diagnostic {
-            message: "how this function takes what it is given cannot be told".to_owned(),
+            message: "cannot infer the parameter types of this function".to_owned(),
             // A single mistake that rustc reports in several ways.
             code: Some("E0283".to_owned()),
             spans: without_labels(diagnostic.spans),
             help: vec![
-                "a function of `&str`, `&[u8]` or `&Path` is given in a closure that owns: `|s: String| count(&s)`".to_owned(),
+                "call a function of `&str`, `&[u8]` or `&Path` from a closure with an owned parameter: `|s: String| count(&s)`".to_owned(),
                 "a closure's parameters need their types: `|x: f64| …`".to_owned(),
             ],
             ..diagnostic
@@ -48,15 +48,15 @@ pub(super) fn rewrite(mut diagnostic: Diagnostic, error: &Value) -> Diagnostic {
                 ),
                 spans: without_labels(diagnostic.spans),
                 help: vec![match mentions(&["#[derive(Clone)]"]) {
-                    true => "derive what it needs: `#[derive(Clone, Serialize, Deserialize)]`".to_owned(),
-                    false => "capture a part of it that is `Clone`, and that serde reads and writes".to_owned(),
+                    true => "derive the traits: `#[derive(Clone, Serialize, Deserialize)]`".to_owned(),
+                    false => "capture a part of it that implements `Clone`, `Serialize` and `Deserialize`".to_owned(),
                 }],
                 ..diagnostic
             }
         }
         _ if diagnostic.message.starts_with("implementation of `Deserialize` is not general") => {
             Diagnostic {
-                message: "what functions of engines give back, and what is inside what they are given, is owned".to_owned(),
+                message: "results of functions on engines, and what their arguments contain, must be owned".to_owned(),
                 spans: without_labels(diagnostic.spans),
                 help: vec!["`String` instead of `&str`, `Vec<T>` instead of `&[T]`".to_owned()],
                 ..diagnostic

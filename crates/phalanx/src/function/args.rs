@@ -30,11 +30,11 @@ use std::fmt;
 /// ```
 #[cfg(not(rust_analyzer))]
 #[diagnostic::on_unimplemented(
-    message = "values of type `{Self}` cannot travel to engines and back",
+    message = "values of type `{Self}` cannot be sent to engines and back",
     label = "this is neither serialised nor deserialised by serde",
-    note = "derive what it needs for a type of your own: `#[derive(Serialize, Deserialize)]`",
+    note = "for a type of your own, derive serde's traits: `#[derive(Serialize, Deserialize)]`",
     note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.17\", features = [\"serde\"] }}`",
-    note = "what functions give back is owned: `String` instead of `&str`, `Vec<T>` instead of `&[T]`"
+    note = "results must be owned: `String` instead of `&str`, `Vec<T>` instead of `&[T]`"
 )]
 pub trait Transferable: Serialize + DeserializeOwned + 'static {}
 
@@ -64,7 +64,7 @@ impl<T> Transferable for T {}
 #[diagnostic::on_unimplemented(
     message = "values of type `{Self}` cannot be sent to engines",
     label = "this is not serialised by serde",
-    note = "derive what it needs for a type of your own: `#[derive(Serialize, Deserialize)]`",
+    note = "for a type of your own, derive serde's traits: `#[derive(Serialize, Deserialize)]`",
     note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.17\", features = [\"serde\"] }}`"
 )]
 pub trait SerializableArg: Serialize {}

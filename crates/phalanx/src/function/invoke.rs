@@ -48,10 +48,10 @@ pub struct WithCaptures<F, C>(F, C);
 /// ```
 #[diagnostic::on_unimplemented(
     message = "engines cannot call `{Self}`",
-    label = "not a function with parameters and result that can travel",
-    note = "parameters and result are types that serde reads and writes: of one of your own, `#[derive(Serialize, Deserialize)]`; other crates often need their `serde` feature",
-    note = "up to four parameters may borrow (`xs: &[f64]`), and the result is owned; a closure's parameters need their types: `|x: f64| …`",
-    note = "a closure that captures variables names them: `task!([k] |x: f64| k * x)`"
+    label = "not a function whose parameters and result can be sent",
+    note = "parameters and result must implement serde's traits: for a type of your own, `#[derive(Serialize, Deserialize)]`; types of other crates often need their `serde` feature",
+    note = "up to four parameters may borrow (`xs: &[f64]`), but the result must be owned; a closure's parameters need their types: `|x: f64| …`",
+    note = "variables that a closure captures must be named: `task!([k] |x: f64| k * x)`"
 )]
 pub trait IntoFunction<P, M = ()> {
     /// The return type.

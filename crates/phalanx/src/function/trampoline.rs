@@ -112,7 +112,7 @@ pub(super) fn captures_nothing<F>() {
     const {
         assert!(
             size_of::<F>() == 0,
-            "this closure captures variables, which do not travel by themselves: name them with task!, as in `task!([k] |x: f64| k * x)`"
+            "this closure captures variables: name them with task!, as in `task!([k] |x: f64| k * x)`"
         );
     }
 }
