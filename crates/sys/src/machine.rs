@@ -1,7 +1,14 @@
 //! The machine on which this process runs.
 
+use std::sync::OnceLock;
+
 /// Returns the host name, by which processes on other machines identify it.
 pub fn host_name() -> String {
-    let system = rustix::system::uname();
-    system.nodename().to_string_lossy().into_owned()
+    // Part of every message to an engine, so that a system call each time would be noticeable.
+    static NAME: OnceLock<String> = OnceLock::new();
+    let name = NAME.get_or_init(|| {
+        let system = rustix::system::uname();
+        system.nodename().to_string_lossy().into_owned()
+    });
+    name.clone()
 }
