@@ -103,8 +103,8 @@ fn close(number: RawFd) {
 /// Replaces the file of a descriptor by a copy of another one.
 fn replace(number: RawFd, with: &OwnedFd, flags: DupFlags) -> io::Result<()> {
     // SAFETY: ownership is given back below, so the descriptor is not closed here.
-    let mut place = unsafe { OwnedFd::from_raw_fd(number) };
-    let replaced = dup3(with, &mut place, flags);
-    let _ = place.into_raw_fd();
+    let mut target = unsafe { OwnedFd::from_raw_fd(number) };
+    let replaced = dup3(with, &mut target, flags);
+    let _ = target.into_raw_fd();
     Ok(replaced?)
 }

@@ -27,7 +27,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn another_file_at_the_path_is_another_file() {
+    fn a_replaced_file_has_another_identity() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("cell.so");
         assert_eq!(FileIdentity::of(&path), None);

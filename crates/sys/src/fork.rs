@@ -60,9 +60,9 @@ pub fn fork() -> io::Result<Forked<Pid>> {
 pub fn fork_sibling() -> io::Result<Forked<Sibling>> {
     // glibc stores the id of each thread at an address where the kernel has to set it for the
     // child, as in glibc's own fork; `abort` depends on it.
-    let mut id_place: *mut c_int = std::ptr::null_mut();
-    // SAFETY: the call stores a pointer to `id_place`.
-    let found = unsafe { libc::prctl(libc::PR_GET_TID_ADDRESS, &raw mut id_place) };
+    let mut id_address: *mut c_int = std::ptr::null_mut();
+    // SAFETY: the call stores a pointer to `id_address`.
+    let found = unsafe { libc::prctl(libc::PR_GET_TID_ADDRESS, &raw mut id_address) };
     if found != 0 {
         return Err(io::Error::last_os_error());
     }
@@ -86,9 +86,9 @@ pub fn fork_sibling() -> io::Result<Forked<Sibling>> {
     let mut pidfd: c_int = -1;
     let none: c_ulong = 0;
     #[cfg(target_arch = "x86_64")]
-    let (fourth, fifth) = (id_place as c_ulong, none);
+    let (fourth, fifth) = (id_address as c_ulong, none);
     #[cfg(not(target_arch = "x86_64"))]
-    let (fourth, fifth) = (none, id_place as c_ulong);
+    let (fourth, fifth) = (none, id_address as c_ulong);
     // SAFETY: memory is not shared and no stack is given, so the child continues with a copy of
     // this one, as after a fork. The pointers are valid: one is a local variable, the other is the
     // C library's address of this thread's id.

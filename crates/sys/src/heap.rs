@@ -24,7 +24,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_free_between_what_is_in_use_is_given_back() {
+    fn free_memory_between_used_blocks_is_returned_to_the_system() {
         let many = || (0..200_000).map(|_| vec![1u8; 1000]);
         let (kept, free): (Vec<_>, Vec<_>) = many().enumerate().partition(|(n, _)| n % 100 == 0);
         drop(free);

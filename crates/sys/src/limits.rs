@@ -48,14 +48,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_limit_is_raised_as_far_as_the_system_lets_it() {
+    fn the_limit_is_raised_to_the_hard_limit() {
         raise_open_files();
         let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
         assert_eq!(current, maximum);
     }
 
     #[test]
-    fn an_error_at_the_limit_says_what_to_do() {
+    fn an_error_at_the_limit_has_a_hint() {
         let reached = io::Error::from(Errno::MFILE);
         assert!(describe(&reached).contains("open files; raise the limit"));
         let other = io::Error::from(Errno::CONNREFUSED);

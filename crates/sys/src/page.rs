@@ -50,7 +50,7 @@ impl SharedPage {
         let length = size_of::<[AtomicU32; WORDS]>();
         let access = ProtFlags::READ | ProtFlags::WRITE;
         // SAFETY: the kernel chooses an unused address.
-        let place = unsafe {
+        let address = unsafe {
             mmap(
                 std::ptr::null_mut(),
                 length,
@@ -61,7 +61,7 @@ impl SharedPage {
             )
         }?;
         Ok(Self {
-            words: place.cast(),
+            words: address.cast(),
         })
     }
 
@@ -92,7 +92,7 @@ mod tests {
     use std::sync::atomic::Ordering;
 
     #[test]
-    fn what_one_writes_the_other_reads() {
+    fn writes_are_visible_to_other_processes() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("page");
         let mine = SharedPage::create(&path).unwrap();

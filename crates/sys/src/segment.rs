@@ -20,10 +20,10 @@ const ALIGN: usize = 64;
 
 /// The largest number of other processes' files that this process keeps open; further ones are
 /// mapped, up to ten times as many.
-const MOST_HELD: usize = 256;
+const MAX_OPEN: usize = 256;
 
 /// The number of files currently open.
-static HELD: AtomicUsize = AtomicUsize::new(0);
+static OPEN_FILES: AtomicUsize = AtomicUsize::new(0);
 
 /// Writes bytes to a new file and returns a reference to it.
 ///
@@ -57,7 +57,7 @@ pub fn hold(all: Vec<Payload>) -> io::Result<Vec<Payload>> {
                 Some(file) => Arc::clone(file),
                 None => {
                     let file = phalanx_segment::open(&reference)?;
-                    if HELD.load(Ordering::Relaxed) >= MOST_HELD {
+                    if OPEN_FILES.load(Ordering::Relaxed) >= MAX_OPEN {
                         return resolve(payload).map(Payload::Inline);
                     }
                     let file = CountedFile::new(file);
@@ -164,14 +164,14 @@ struct CountedFile(File);
 
 impl CountedFile {
     fn new(file: File) -> Arc<Self> {
-        HELD.fetch_add(1, Ordering::Relaxed);
+        OPEN_FILES.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self(file))
     }
 }
 
 impl Drop for CountedFile {
     fn drop(&mut self) {
-        HELD.fetch_sub(1, Ordering::Relaxed);
+        OPEN_FILES.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -201,33 +201,33 @@ mod tests {
     }
 
     #[test]
-    fn what_is_placed_is_read_through_its_reference() {
+    fn a_segment_is_read_through_its_reference() {
         let bytes = large();
-        let placed = create(&bytes).unwrap();
-        assert_eq!(placed.frame().len(), REFERENCE);
-        assert!(!is_out_of_reach(&placed));
-        let read = resolve(sent(&placed)).unwrap();
+        let segment = create(&bytes).unwrap();
+        assert_eq!(segment.frame().len(), REFERENCE);
+        assert!(!is_out_of_reach(&segment));
+        let read = resolve(sent(&segment)).unwrap();
         // A mapping does not need the owner any more.
-        drop(placed);
+        drop(segment);
         assert_eq!(read, bytes);
     }
 
     #[test]
-    fn what_is_held_outlives_its_owner() {
-        let placed = create(&large()).unwrap();
+    fn a_mapping_outlives_its_owner() {
+        let segment = create(&large()).unwrap();
         let plain = Payload::Inline(Bytes::from_static(b"plain"));
-        let kept = hold(vec![sent(&placed), plain.clone()]).unwrap();
-        let copy = sent(&placed);
-        drop(placed);
+        let kept = hold(vec![sent(&segment), plain.clone()]).unwrap();
+        let copy = sent(&segment);
+        drop(segment);
         assert!(is_out_of_reach(copy.segment().unwrap()) && resolve(copy).is_err());
         assert_eq!(resolve(kept[0].clone()).unwrap(), large());
         assert_eq!(kept[1], plain);
     }
 
     #[test]
-    fn another_file_under_the_same_number_is_not_taken() {
-        let placed = create(b"one").unwrap();
-        let mut reference = placed.reference().clone();
+    fn a_reused_descriptor_number_is_detected() {
+        let segment = create(b"one").unwrap();
+        let mut reference = segment.reference().clone();
         for change in [
             |r: &mut SegmentRef| r.inode += 1,
             |r: &mut SegmentRef| r.len += 1,
@@ -246,13 +246,13 @@ mod tests {
     }
 
     #[test]
-    fn more_than_a_process_keeps_open_is_mapped() {
-        let placed: Vec<_> = (0..MOST_HELD)
+    fn more_segments_than_the_descriptor_limit_can_be_mapped() {
+        let segments: Vec<_> = (0..MAX_OPEN)
             .map(|number| create(&[number as u8; 3]).unwrap())
             .collect();
-        let held = hold(placed.iter().map(sent).collect()).unwrap();
+        let held = hold(segments.iter().map(sent).collect()).unwrap();
         assert_eq!(held[7], Payload::Inline(Bytes::from_static(&[7; 3])));
-        drop(placed);
+        drop(segments);
         assert_eq!(resolve(held[200].clone()).unwrap(), [200; 3][..]);
     }
 
@@ -318,7 +318,7 @@ mod tests {
     }
 
     #[test]
-    fn arguments_come_with_the_captures_that_are_elsewhere() {
+    fn arguments_include_captures_stored_in_other_segments() {
         // The captures, followed at 64 by the arguments of a task: its own byte, then the position
         // of the captures.
         let word = |number: u64| number.to_le_bytes();
@@ -326,24 +326,24 @@ mod tests {
         file.resize(64, 0);
         let own = [&word(18)[..], &word(1), &[7, ELSEWHERE], &word(0), &word(8)].concat();
         file.extend_from_slice(&own);
-        let placed = create(&file).unwrap();
+        let segment = create(&file).unwrap();
         let reference = SegmentRef {
             offset: 64,
             len: own.len() as u64,
-            ..placed.reference().clone()
+            ..segment.reference().clone()
         };
         let whole = resolve_arguments(made(&reference).into()).unwrap();
         let found = elsewhere(&whole).unwrap();
         let (from, len) = (found.from as usize, found.len as usize);
         assert_eq!(whole[from..from + len], b"captures"[..]);
         assert_eq!(whole[16], 7);
-        let plain = resolve_arguments(placed.into()).unwrap();
+        let plain = resolve_arguments(segment.into()).unwrap();
         assert_eq!(plain, file);
     }
 
     #[test]
-    fn nothing_can_be_placed_too() {
-        let placed = create(b"").unwrap();
-        assert_eq!(resolve(placed.into()).unwrap(), Bytes::new());
+    fn an_empty_segment_can_be_created() {
+        let segment = create(b"").unwrap();
+        assert_eq!(resolve(segment.into()).unwrap(), Bytes::new());
     }
 }

@@ -102,7 +102,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_folder_that_is_being_made_is_left_alone() {
+    fn a_folder_being_created_is_not_removed() {
         let parent = tempfile::tempdir().unwrap();
         let done = std::sync::atomic::AtomicBool::new(false);
         let removed = std::thread::scope(|scope| {

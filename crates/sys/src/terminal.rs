@@ -5,18 +5,18 @@ use std::ffi::c_int;
 use std::mem::MaybeUninit;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-static STDERR_LOOKS_LIKE_ONE: AtomicBool = AtomicBool::new(false);
+static STDERR_IS_TERMINAL: AtomicBool = AtomicBool::new(false);
 
 /// Makes `isatty` report stderr as a terminal in this process. Programs it starts are not affected.
 pub fn imitate_on_stderr() {
-    STDERR_LOOKS_LIKE_ONE.store(true, Ordering::Relaxed);
+    STDERR_IS_TERMINAL.store(true, Ordering::Relaxed);
 }
 
 /// Replaces the C library's function: a program's own symbols take precedence over those of
 /// libraries, even for the libraries of cells, which are loaded later.
 #[unsafe(no_mangle)]
 extern "C" fn isatty(fd: c_int) -> c_int {
-    if fd == libc::STDERR_FILENO && STDERR_LOOKS_LIKE_ONE.load(Ordering::Relaxed) {
+    if fd == libc::STDERR_FILENO && STDERR_IS_TERMINAL.load(Ordering::Relaxed) {
         return 1;
     }
     let mut attributes = MaybeUninit::<libc::termios>::uninit();
@@ -31,7 +31,7 @@ mod tests {
     use std::io::IsTerminal;
 
     #[test]
-    fn stderr_is_one_to_the_standard_library_and_a_file_is_none() {
+    fn terminal_detection_of_the_standard_library_can_be_overridden() {
         let file = std::fs::File::open("/proc/self/stat").unwrap();
         assert!(!file.is_terminal());
         imitate_on_stderr();

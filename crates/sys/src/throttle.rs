@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_said_often_is_said_a_few_times_and_counted() {
+    fn repeated_messages_are_logged_a_few_times_and_then_counted() {
         let throttle = Throttle::new();
         let now = Instant::now();
         let said = (0..1000).filter_map(|_| throttle.pass_at(now)).count();
