@@ -18,7 +18,7 @@ const FILES: u64 = 512;
 const SILENT: usize = 200;
 
 #[tokio::test]
-async fn the_oldest_silent_connections_make_room_for_others() {
+async fn the_oldest_silent_connections_are_dropped_for_new_ones() {
     let Rlimit { maximum, .. } = getrlimit(Resource::Nofile);
     let current = Some(FILES);
     setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();

@@ -55,7 +55,7 @@ async fn raw(socket: &Socket, socket_type: &str, identity: &str) -> TcpStream {
 
 /// Without the guard, zeromq allocates the announced length and the process aborts.
 #[tokio::test]
-async fn a_hostile_length_ends_its_connection_and_nothing_else() {
+async fn an_excessive_length_ends_only_its_connection() {
     let mut router = bind(SocketKind::Router).await;
     let honest = connect(SocketKind::Dealer, &router, "honest").await;
     let mut hostile = raw(&router, "DEALER", "hostile").await;
@@ -77,7 +77,7 @@ async fn a_hostile_length_ends_its_connection_and_nothing_else() {
 
 /// zeromq's XPUB writes each message to one subscriber after the other and waits for each of them.
 #[tokio::test]
-async fn a_subscriber_that_does_not_read_is_cut_off_and_the_others_get_everything() {
+async fn a_subscriber_that_does_not_read_is_disconnected_and_the_others_receive_everything() {
     const MESSAGES: usize = 150;
     let mut publisher = bind(SocketKind::Pub).await;
     let mut idle = raw(&publisher, "SUB", "idle").await;
@@ -108,7 +108,7 @@ async fn a_subscriber_that_does_not_read_is_cut_off_and_the_others_get_everythin
 
 /// zeromq queues 100,000 messages of any size for such a peer, then blocks for all of them.
 #[tokio::test]
-async fn a_peer_that_does_not_read_is_refused_more_and_the_others_are_served() {
+async fn sends_to_a_peer_that_does_not_read_fail_and_the_others_are_served() {
     let mut router = bind(SocketKind::Router).await;
     let _idle = raw(&router, "DEALER", "idle").await;
     until(&mut router, Event::Connected("idle".into())).await;
@@ -136,7 +136,7 @@ async fn a_peer_that_does_not_read_is_refused_more_and_the_others_are_served() {
 /// zeromq's XPUB keeps its connections open after a drop, so that closing would take its whole time
 /// limit.
 #[tokio::test]
-async fn a_publisher_closes_as_soon_as_everything_has_left() {
+async fn a_publisher_closes_once_everything_is_sent() {
     let mut publisher = bind(SocketKind::Pub).await;
     let mut subscriber = connect(SocketKind::Sub, &publisher, "subscriber").await;
     until(&mut publisher, Event::Subscribed(Bytes::new())).await;
@@ -149,7 +149,7 @@ async fn a_publisher_closes_as_soon_as_everything_has_left() {
 
 /// Each one costs a descriptor that a peer may need.
 #[tokio::test]
-async fn a_connection_that_says_nothing_or_half_is_closed() {
+async fn a_connection_without_a_complete_handshake_is_closed() {
     let endpoint: Endpoint = "tcp://127.0.0.1:0".parse().unwrap();
     let options = SocketOptions::default().greeting_limit(Duration::from_millis(200));
     let mut router = Socket::bind(SocketKind::Router, &endpoint, options)

@@ -5,7 +5,7 @@
 use phalanx_transport::{Socket, SocketKind, SocketOptions, socket};
 
 #[tokio::test(flavor = "multi_thread")]
-async fn the_folder_of_open_sockets_can_be_left() {
+async fn files_of_open_sockets_can_be_removed() {
     let endpoint = "tcp://127.0.0.1:0".parse().unwrap();
     let options = SocketOptions::default();
     let router = Socket::bind(SocketKind::Router, &endpoint, options)

@@ -9,15 +9,15 @@ use std::time::Duration;
 /// Far beyond the duration of any step.
 const LIMIT: Duration = Duration::from_secs(60);
 
-struct Place {
+struct TestEndpoints {
     _folder: tempfile::TempDir,
     endpoints: Vec<Endpoint>,
 }
 
 /// Returns a free endpoint of each transport.
-fn places(test: &str) -> Place {
+fn test_endpoints(test: &str) -> TestEndpoints {
     let folder = tempfile::tempdir().unwrap();
-    Place {
+    TestEndpoints {
         endpoints: vec![
             "tcp://127.0.0.1:0".parse().unwrap(),
             Endpoint::Ipc(folder.path().join("socket")),
@@ -64,9 +64,9 @@ async fn connect(kind: SocketKind, to: &Socket, name: &str) -> Socket {
 }
 
 #[tokio::test]
-async fn messages_go_to_the_named_peer_and_back() {
-    for place in places("messages").endpoints.iter() {
-        let mut router = bind(SocketKind::Router, place).await;
+async fn messages_are_routed_by_identity() {
+    for endpoint in test_endpoints("messages").endpoints.iter() {
+        let mut router = bind(SocketKind::Router, endpoint).await;
         let mut a = connect(SocketKind::Dealer, &router, "a").await;
         let mut b = connect(SocketKind::Dealer, &router, "b").await;
         a.send(frames(&["from a", ""])).await.unwrap();
@@ -87,9 +87,9 @@ async fn messages_go_to_the_named_peer_and_back() {
 }
 
 #[tokio::test]
-async fn what_a_peer_sent_comes_before_its_end() {
-    for place in places("ends").endpoints.iter() {
-        let mut router = bind(SocketKind::Router, place).await;
+async fn messages_of_a_peer_precede_its_disconnection() {
+    for endpoint in test_endpoints("ends").endpoints.iter() {
+        let mut router = bind(SocketKind::Router, endpoint).await;
         let peer = connect(SocketKind::Dealer, &router, "peer").await;
         for n in 0..500 {
             peer.send(frames(&[&n.to_string()])).await.unwrap();
@@ -109,9 +109,9 @@ async fn what_a_peer_sent_comes_before_its_end() {
 }
 
 #[tokio::test]
-async fn a_dropped_socket_is_gone_for_its_peer() {
-    for place in places("dropped").endpoints.iter() {
-        let mut router = bind(SocketKind::Router, place).await;
+async fn a_dropped_socket_disconnects_its_peer() {
+    for endpoint in test_endpoints("dropped").endpoints.iter() {
+        let mut router = bind(SocketKind::Router, endpoint).await;
         let peer = connect(SocketKind::Dealer, &router, "peer").await;
         until(&mut router, |event| matches!(event, Event::Connected(_))).await;
         drop(peer);
@@ -121,9 +121,9 @@ async fn a_dropped_socket_is_gone_for_its_peer() {
 }
 
 #[tokio::test]
-async fn close_returns_once_everything_has_left() {
-    for place in places("close").endpoints.iter() {
-        let mut router = bind(SocketKind::Router, place).await;
+async fn close_returns_once_everything_is_sent() {
+    for endpoint in test_endpoints("close").endpoints.iter() {
+        let mut router = bind(SocketKind::Router, endpoint).await;
         let large = Bytes::from(vec![7; 30_000_000]);
         let peer = connect(SocketKind::Dealer, &router, "peer").await;
         let reader = tokio::spawn(async move {
@@ -138,8 +138,8 @@ async fn close_returns_once_everything_has_left() {
 
 #[tokio::test]
 async fn a_closed_socket_refuses_and_its_port_is_free() {
-    for place in places("refuses").endpoints.iter() {
-        let router = bind(SocketKind::Router, place).await;
+    for endpoint in test_endpoints("refuses").endpoints.iter() {
+        let router = bind(SocketKind::Router, endpoint).await;
         let (sender, _receiver) = router.split();
         sender.close(LIMIT).await.unwrap();
         assert_eq!(
@@ -151,9 +151,9 @@ async fn a_closed_socket_refuses_and_its_port_is_free() {
 
 /// zeromq's DEALER does not reconnect when its peer restarts.
 #[tokio::test]
-async fn a_dealer_finds_its_router_again_and_nothing_sent_meanwhile_is_lost() {
-    for place in places("again").endpoints.iter() {
-        let mut router = bind(SocketKind::Router, place).await;
+async fn a_dealer_reconnects_without_loss_of_messages() {
+    for endpoint in test_endpoints("again").endpoints.iter() {
+        let mut router = bind(SocketKind::Router, endpoint).await;
         let endpoint = router.endpoint().clone();
         let mut dealer = connect(SocketKind::Dealer, &router, "dealer").await;
         until(&mut router, |event| matches!(event, Event::Connected(_))).await;
@@ -171,10 +171,10 @@ async fn a_dealer_finds_its_router_again_and_nothing_sent_meanwhile_is_lost() {
 
 /// zeromq's PUB drops messages beyond 100,000 in one burst.
 #[tokio::test]
-async fn a_burst_is_published_whole() {
+async fn a_burst_is_published_completely() {
     const BURST: usize = 150_000;
-    for place in places("burst").endpoints.iter() {
-        let mut publisher = bind(SocketKind::Pub, place).await;
+    for endpoint in test_endpoints("burst").endpoints.iter() {
+        let mut publisher = bind(SocketKind::Pub, endpoint).await;
         let mut subscriber = connect(SocketKind::Sub, &publisher, "subscriber").await;
         until(&mut publisher, |event| {
             matches!(event, Event::Subscribed(_))
@@ -197,9 +197,9 @@ async fn a_burst_is_published_whole() {
 }
 
 #[tokio::test]
-async fn publishers_connect_to_a_bound_subscriber_too() {
-    for place in places("reverse").endpoints.iter() {
-        let mut subscriber = bind(SocketKind::Sub, place).await;
+async fn publishers_can_connect_to_a_bound_subscriber() {
+    for endpoint in test_endpoints("reverse").endpoints.iter() {
+        let mut subscriber = bind(SocketKind::Sub, endpoint).await;
         let mut publisher = connect(SocketKind::Pub, &subscriber, "publisher").await;
         until(&mut publisher, |event| {
             matches!(event, Event::Subscribed(_))
@@ -212,9 +212,9 @@ async fn publishers_connect_to_a_bound_subscriber_too() {
 }
 
 #[tokio::test]
-async fn the_same_name_again_takes_over() {
-    for place in places("same").endpoints.iter() {
-        let mut router = bind(SocketKind::Router, place).await;
+async fn a_second_peer_of_the_same_identity_replaces_the_first() {
+    for endpoint in test_endpoints("same").endpoints.iter() {
+        let mut router = bind(SocketKind::Router, endpoint).await;
         let first = connect(SocketKind::Dealer, &router, "same").await;
         first.send(frames(&["first"])).await.unwrap();
         soon(router.recv_message()).await.unwrap();
@@ -230,7 +230,7 @@ async fn the_same_name_again_takes_over() {
 }
 
 #[tokio::test]
-async fn where_nobody_listens_is_an_error_that_names_it() {
+async fn connecting_to_an_unused_endpoint_fails_with_its_name() {
     let folder = tempfile::tempdir().unwrap();
     for endpoint in [
         "tcp://127.0.0.1:1".parse().unwrap(),
@@ -246,9 +246,9 @@ async fn where_nobody_listens_is_an_error_that_names_it() {
 }
 
 #[tokio::test]
-async fn a_port_in_use_is_an_error_that_names_it() {
-    for place in places("taken").endpoints.iter() {
-        let first = bind(SocketKind::Router, place).await;
+async fn binding_a_used_port_fails_with_its_name() {
+    for endpoint in test_endpoints("taken").endpoints.iter() {
+        let first = bind(SocketKind::Router, endpoint).await;
         let error = Socket::bind(
             SocketKind::Router,
             first.endpoint(),
@@ -266,7 +266,7 @@ async fn a_port_in_use_is_an_error_that_names_it() {
 /// With `zeromq`, peers that connect and leave at the same time can block all threads of a runtime
 /// forever.
 #[test]
-fn peers_that_come_and_go_at_once_stop_nothing() {
+fn peers_that_disconnect_at_once_do_no_harm() {
     const ROUNDS: usize = 1000;
     const PEERS: usize = 6;
 
@@ -310,5 +310,5 @@ fn peers_that_come_and_go_at_once_stop_nothing() {
     // A blocked runtime cannot be waited for.
     ours.shutdown_background();
     theirs.shutdown_background();
-    assert_eq!(ended, Ok(()), "the sockets stand still");
+    assert_eq!(ended, Ok(()), "the sockets are blocked");
 }

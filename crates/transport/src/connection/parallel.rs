@@ -87,7 +87,7 @@ impl LocalSockets {
 }
 
 /// The interface of a file whose ports can only be reached by Unix sockets.
-pub const NOWHERE: &str = "ipc:///nonexistent/phalanx";
+pub const UNREACHABLE_INTERFACE: &str = "ipc:///nonexistent/phalanx";
 
 /// Formats an endpoint as a target of `ssh`; `None` unless it is a TCP endpoint.
 fn target(endpoint: &Endpoint) -> Option<String> {
@@ -206,7 +206,7 @@ macro_rules! connection_file {
                     ssh: String::new(),
                     // Prevents direct connections: another program may listen on the same port
                     // here.
-                    interface: NOWHERE.to_owned(),
+                    interface: UNREACHABLE_INTERFACE.to_owned(),
                     phalanx_sockets: Some(tunnel.sockets()),
                     ..self.clone()
                 };
@@ -339,7 +339,7 @@ mod tests {
     }
 
     #[test]
-    fn an_engine_file_may_lack_what_has_a_default() {
+    fn an_engine_file_may_omit_keys_with_defaults() {
         let file = EngineConnectionFile::from_json(
             r#"{"interface": "tcp://127.0.0.1", "registration": 1, "control": 2, "mux": 3, "task": 4,
                 "iopub": 5, "hb_ping": 6, "hb_pong": 7, "broadcast": [8, 9], "key": "", "more": 1}"#,
@@ -349,7 +349,7 @@ mod tests {
     }
 
     #[test]
-    fn what_we_do_not_have_is_named() {
+    fn unsupported_settings_are_reported() {
         for (from, to, named) in [
             (
                 "\"curve_serverkey\": null",
@@ -391,7 +391,7 @@ mod tests {
     }
 
     #[test]
-    fn peers_of_this_machine_take_the_socket_behind_the_port() {
+    fn local_peers_use_the_unix_socket_of_a_port() {
         let mut file = ClientConnectionFile::from_json(CLIENT).unwrap();
         let network = file.endpoint(file.mux).unwrap();
         assert!(matches!(network, Endpoint::Tcp { .. }));

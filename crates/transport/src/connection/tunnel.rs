@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_port_has_a_socket_of_its_own() {
+    fn every_port_has_its_own_socket() {
         let targets = [(5, "127.0.0.1:5".to_owned()), (6, "[::1]:6".to_owned())];
         let args = arguments("me@login:2222", &targets.into(), Path::new("/t"));
         let args = args.join(" ");

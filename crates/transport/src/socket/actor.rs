@@ -62,7 +62,7 @@ pub(crate) async fn run<D: Driver>(
                 }
             }
             frames = queue.recv(), if !unsent && driver.ready() => match frames {
-                Some(frames) => hand_over(&mut driver, frames, &gauges).await,
+                Some(frames) => deliver(&mut driver, frames, &gauges).await,
                 None => unsent = true,
             },
             command = commands.recv(), if !unheld => match command {
@@ -75,14 +75,14 @@ pub(crate) async fn run<D: Driver>(
         }
     }
     while let Ok(frames) = queue.try_recv() {
-        hand_over(&mut driver, frames, &gauges).await;
+        deliver(&mut driver, frames, &gauges).await;
     }
 }
 
-async fn hand_over<D: Driver>(driver: &mut D, frames: Frames, gauges: &SendQueueGauges) {
+async fn deliver<D: Driver>(driver: &mut D, frames: Frames, gauges: &SendQueueGauges) {
     let peer = frames.first().cloned().unwrap_or_default();
     if driver.send(frames).await == SendOutcome::NoPeer {
-        tracing::debug!(peer = %RoutingId(peer.clone()), "a message for a peer that is not there");
+        tracing::debug!(peer = %RoutingId(peer.clone()), "a message for an unknown peer");
         gauges.forget(&peer);
     }
 }
@@ -97,7 +97,7 @@ async fn close<D: Driver>(
     queue.close();
     let drained = async {
         while let Some(frames) = queue.recv().await {
-            hand_over(&mut driver, frames, gauges).await;
+            deliver(&mut driver, frames, gauges).await;
         }
     };
     let drained = tokio::time::timeout_at(end, drained).await.is_ok();

@@ -226,14 +226,14 @@ impl SendQueueGauges {
 mod tests {
     use super::*;
 
-    const MOST: Backlog = Backlog {
+    const LIMIT: Backlog = Backlog {
         messages: 100,
         bytes: 1000,
     };
 
     #[tokio::test]
     async fn a_message_counts_until_its_last_copy_is_dropped() {
-        let gauge = SendQueueGauge::new(MOST);
+        let gauge = SendQueueGauge::new(LIMIT);
         let mut frames = vec![Bytes::from_static(b"a"), Bytes::new()];
         gauge.track(&mut frames);
         let copy = frames.clone();
@@ -245,14 +245,14 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn room_is_refused_by_messages_and_by_bytes_but_never_to_the_only_message() {
-        let gauge = SendQueueGauge::new(MOST);
-        assert!(gauge.room(MOST.bytes * 2, Duration::ZERO).await);
-        let mut large = vec![Bytes::from(vec![0; MOST.bytes])];
+    async fn the_limits_apply_to_messages_and_bytes_but_not_to_a_single_message() {
+        let gauge = SendQueueGauge::new(LIMIT);
+        assert!(gauge.room(LIMIT.bytes * 2, Duration::ZERO).await);
+        let mut large = vec![Bytes::from(vec![0; LIMIT.bytes])];
         gauge.track(&mut large);
         assert!(!gauge.room(1, Duration::ZERO).await);
         drop(large);
-        let many: Vec<Frames> = (0..MOST.messages)
+        let many: Vec<Frames> = (0..LIMIT.messages)
             .map(|_| {
                 let mut frames = vec![Bytes::new()];
                 gauge.track(&mut frames);
@@ -265,7 +265,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn nothing_more_is_read_while_enough_bytes_wait_for_their_reader() {
+    async fn reading_pauses_while_too_many_bytes_are_unread() {
         let unread = UnreadBytes::new(1000);
         let large = Event::Message(vec![Bytes::from(vec![0; 1000])]);
         unread.room().await;

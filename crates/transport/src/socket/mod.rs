@@ -394,7 +394,7 @@ pub fn ran_out_of_files() -> bool {
 }
 
 /// Evaluates an expression with the driver for a kind and an endpoint, on the driver's thread. The
-/// only place that selects drivers.
+/// only code that selects drivers.
 macro_rules! with_driver {
     ($kind:expr, $endpoint:expr, $options:expr, |$driver:ident| $then:expr) => {
         match ($endpoint, $kind) {

@@ -267,7 +267,7 @@ mod tests {
     }
 
     #[test]
-    fn one_changed_byte_is_noticed() {
+    fn a_changed_byte_fails_verification() {
         let (key, mut frames) = recorded();
         frames[6] = Bytes::from_static(
             br#"{"status": "ok", "execution_count": 2, "user_expressions": {}, "payload": []}"#,
@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn jupyter_messages_survive_the_way_there_and_back() {
+    fn jupyter_messages_round_trip() {
         let session = Session::new("user", SigningKey::sha256("secret"));
         let request = session.envelope(
             "execute_request",
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn broken_parts_are_named() {
+    fn malformed_parts_are_reported() {
         let key = SigningKey::sha256("");
         let parts = ["{}", "{}", "{}", "{}"].map(|part| Bytes::from_static(part.as_bytes()));
         let headless = RawMessage::sign(vec![], parts, vec![], &key).into_frames();

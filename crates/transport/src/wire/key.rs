@@ -70,7 +70,7 @@ enum Digest {
 }
 
 /// The size of the longest signature (SHA-512), in bytes.
-const LONGEST: usize = 64;
+const MAX_SIGNATURE: usize = 64;
 
 impl fmt::Debug for SigningKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -135,7 +135,7 @@ impl SigningKey {
 
     /// Returns true if the signature of a message is valid; compares in constant time.
     pub fn verifies(&self, message: &RawMessage) -> bool {
-        let mut buffer = [0; LONGEST];
+        let mut buffer = [0; MAX_SIGNATURE];
         let signature = decode_hex(&message.signature, &mut buffer);
         let (parts, signature) = (message.signed_parts(), signature.unwrap_or_default());
         match &self.digest {
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn every_scheme_verifies_its_own_and_nothing_else() {
+    fn every_scheme_verifies_only_its_own_signatures() {
         let keys = [Scheme::Sha256, Scheme::Sha384, Scheme::Sha512].map(SigningKey::fresh);
         for (i, key) in keys.iter().enumerate() {
             let signed = message(key);

@@ -179,7 +179,7 @@ mod tests {
     }
 
     #[test]
-    fn parts_come_back_as_they_were() {
+    fn parts_round_trip() {
         let whole = frames(&[
             "a",
             "b",
@@ -201,7 +201,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_message_is_refused() {
+    fn malformed_messages_are_refused() {
         let none = RawMessage::split(frames(&["a", "b"]));
         assert!(matches!(none, Err(WireError::NoDelimiter(2))));
         let short = RawMessage::split(frames(&["<IDS|MSG>", "s", "h", "p", "m"]));

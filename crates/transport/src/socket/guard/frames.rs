@@ -75,7 +75,7 @@ impl FrameChecker {
         while let Some((&first, rest)) = bytes.split_first() {
             match &mut self.state {
                 State::Greeting { seen } => {
-                    if !greets(*seen, first) {
+                    if !is_greeting_byte(*seen, first) {
                         return Err(RefusalReason::Greeting);
                     }
                     *seen += 1;
@@ -151,13 +151,13 @@ impl FrameChecker {
 }
 
 /// Returns true if a greeting may have this byte at this position.
-fn greets(place: usize, byte: u8) -> bool {
+fn is_greeting_byte(position: usize, byte: u8) -> bool {
     const MECHANISM: &[u8; 20] = b"NULL\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0";
-    match place {
+    match position {
         0 => byte == 0xff,
         9 => byte == 0x7f,
         10 => byte >= 3,
-        12..32 => byte == MECHANISM[place - 12],
+        12..32 => byte == MECHANISM[position - 12],
         _ => true,
     }
 }
@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn announced_lengths_are_checked_however_the_bytes_are_cut() {
+    fn announced_lengths_are_checked_for_any_split_of_the_bytes() {
         let ready = [&[IS_COMMAND, 5][..], b"READY"].concat();
         let small = [&[MORE, 2][..], b"id", &[0, 0]].concat();
         let halves = [long(MORE, 600), vec![7; 600], long(0, 500)].concat();
@@ -224,9 +224,9 @@ mod tests {
 
     #[test]
     fn other_greetings_are_refused() {
-        for (place, byte) in [(0, b'G'), (9, 0), (10, 1), (12, b'C')] {
+        for (position, byte) in [(0, b'G'), (9, 0), (10, 1), (12, b'C')] {
             let mut other = greeting();
-            other[place] = byte;
+            other[position] = byte;
             let mut checker = FrameChecker::new(FrameLimits { message: 1000 });
             assert_eq!(checker.check(&other), Err(RefusalReason::Greeting));
         }

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn the_identity_is_read_however_the_bytes_are_cut() {
+    fn the_identity_is_read_for_any_split_of_the_bytes() {
         for cut in [1, 3, 70, 1000] {
             for long in [true, false] {
                 let properties: [(&str, &[u8]); 2] =
@@ -188,7 +188,7 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_without_an_identity_is_given_one() {
+    fn a_peer_without_an_identity_is_assigned_one() {
         let none: [(&str, &[u8]); 1] = [("Socket-Type", b"REQ")];
         let empty: [(&str, &[u8]); 2] = [("Identity", b""), ("Socket-Type", b"REQ")];
         for properties in [&none[..], &empty] {
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_a_handshake_is_refused() {
+    fn malformed_handshakes_are_refused() {
         let long: [(&str, &[u8]); 1] = [("Identity", &[1; 256])];
         let cut = [&[IS_COMMAND, 9][..], READY, &[200, 1, 2]].concat();
         for stream in [

@@ -8,14 +8,15 @@
 mod frames;
 mod handshake;
 mod listener;
+mod pending_handshakes;
 mod pump;
-mod waiting_room;
 
 use super::paused::PausedPeers;
 use super::{BindError, Endpoint, SocketKind};
 use crate::warn_rarely;
 use frames::FrameLimits;
 use listener::Listener;
+use pending_handshakes::PendingHandshake;
 use phalanx_sys::limits;
 use phalanx_sys::temporary::TemporaryFolder;
 use pump::{PeerLimits, Pump};
@@ -25,7 +26,6 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
-use waiting_room::WaitingPlace;
 
 /// The size of a subscriber's buffer, in bytes. If it is full and nothing is read for
 /// [`STALL_LIMIT`], the subscriber is disconnected.
@@ -177,7 +177,7 @@ async fn accept(listener: Listener, path: PathBuf, options: GuardOptions, pumps:
             inner: path.clone(),
             limits,
             patience,
-            place: address.map(WaitingPlace::enter),
+            pending: address.map(PendingHandshake::enter),
             paused: options.paused.clone(),
         };
         drop(pumps.spawn(pump.run(peer)));

@@ -12,30 +12,30 @@ use std::sync::{Mutex, PoisonError};
 use tokio_util::sync::CancellationToken;
 
 /// The share of the process's file limit for such connections of one address: 1/8.
-const PART: u64 = 8;
+const ADDRESS_FRACTION: u64 = 8;
 /// The bounds of the resulting number.
 const MIN_WAITING: u64 = 32;
 const MAX_WAITING: u64 = 4096;
 
-static WAITING: Mutex<Option<WaitingRoom>> = Mutex::new(None);
+static PENDING: Mutex<Option<PendingHandshakes>> = Mutex::new(None);
 
 #[derive(Debug)]
-struct WaitingRoom {
+struct PendingHandshakes {
     limit: usize,
     next: u64,
     waiting: HashMap<IpAddr, VecDeque<(u64, CancellationToken)>>,
 }
 
-/// A connection's place in the waiting room; released on drop.
+/// A connection without a handshake, counted until it is dropped.
 #[derive(Debug)]
-pub(super) struct WaitingPlace {
+pub(super) struct PendingHandshake {
     address: IpAddr,
     number: u64,
-    /// Cancelled when a newer connection takes the place.
-    pub lost: CancellationToken,
+    /// Cancelled when a newer connection replaces this one.
+    pub replaced: CancellationToken,
 }
 
-impl WaitingRoom {
+impl PendingHandshakes {
     fn new(limit: usize) -> Self {
         Self {
             limit,
@@ -44,7 +44,7 @@ impl WaitingRoom {
         }
     }
 
-    fn enter(&mut self, address: IpAddr) -> WaitingPlace {
+    fn enter(&mut self, address: IpAddr) -> PendingHandshake {
         let waiting = self.waiting.entry(address).or_default();
         if waiting.len() >= self.limit
             && let Some((_, oldest)) = waiting.pop_front()
@@ -52,12 +52,12 @@ impl WaitingRoom {
             oldest.cancel();
         }
         self.next += 1;
-        let lost = CancellationToken::new();
-        waiting.push_back((self.next, lost.clone()));
-        WaitingPlace {
+        let replaced = CancellationToken::new();
+        waiting.push_back((self.next, replaced.clone()));
+        PendingHandshake {
             address,
             number: self.next,
-            lost,
+            replaced,
         }
     }
 
@@ -76,24 +76,24 @@ impl WaitingRoom {
     }
 }
 
-impl WaitingPlace {
-    /// Returns a place for a connection from this address.
+impl PendingHandshake {
+    /// Counts a connection from this address.
     pub fn enter(address: IpAddr) -> Self {
-        let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
-        let room = waiting.get_or_insert_with(|| {
+        let mut waiting = PENDING.lock().unwrap_or_else(PoisonError::into_inner);
+        let pending = waiting.get_or_insert_with(|| {
             let files = limits::open_files().unwrap_or(u64::MAX);
-            let limit = (files / PART).clamp(MIN_WAITING, MAX_WAITING);
-            WaitingRoom::new(usize::try_from(limit).unwrap_or(usize::MAX))
+            let limit = (files / ADDRESS_FRACTION).clamp(MIN_WAITING, MAX_WAITING);
+            PendingHandshakes::new(usize::try_from(limit).unwrap_or(usize::MAX))
         });
-        room.enter(address)
+        pending.enter(address)
     }
 }
 
-impl Drop for WaitingPlace {
+impl Drop for PendingHandshake {
     fn drop(&mut self) {
-        let mut waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(room) = waiting.as_mut() {
-            room.leave(&self.address, self.number);
+        let mut waiting = PENDING.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(pending) = waiting.as_mut() {
+            pending.leave(&self.address, self.number);
         }
     }
 }
@@ -103,21 +103,24 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_oldest_connection_of_an_address_makes_room_for_another() {
-        let mut room = WaitingRoom::new(2);
+    fn the_oldest_pending_connection_of_an_address_is_dropped_for_a_new_one() {
+        let mut pending = PendingHandshakes::new(2);
         let [here, there] = [1, 2].map(|last| IpAddr::from([127, 0, 0, last]));
-        let places: Vec<_> = (0..3).map(|_| room.enter(here)).collect();
-        let other = room.enter(there);
-        let lost: Vec<_> = places.iter().map(|p| p.lost.is_cancelled()).collect();
+        let connections: Vec<_> = (0..3).map(|_| pending.enter(here)).collect();
+        let other = pending.enter(there);
+        let lost: Vec<_> = connections
+            .iter()
+            .map(|p| p.replaced.is_cancelled())
+            .collect();
         assert_eq!(lost, [true, false, false]);
-        assert!(!other.lost.is_cancelled());
-        // A connection that has completed its handshake releases its place.
-        room.leave(&here, places[1].number);
-        let fourth = room.enter(here);
-        assert!(!places[2].lost.is_cancelled() && !fourth.lost.is_cancelled());
-        for place in places.into_iter().chain([other, fourth]) {
-            room.leave(&place.address, place.number);
+        assert!(!other.replaced.is_cancelled());
+        // A connection that has completed its handshake is no longer counted.
+        pending.leave(&here, connections[1].number);
+        let fourth = pending.enter(here);
+        assert!(!connections[2].replaced.is_cancelled() && !fourth.replaced.is_cancelled());
+        for connection in connections.into_iter().chain([other, fourth]) {
+            pending.leave(&connection.address, connection.number);
         }
-        assert!(room.waiting.is_empty());
+        assert!(pending.waiting.is_empty());
     }
 }

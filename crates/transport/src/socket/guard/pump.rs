@@ -4,7 +4,7 @@ use super::super::paused::PausedPeers;
 use super::frames::{FrameChecker, FrameLimits, RefusalReason};
 use super::handshake::HandshakeReader;
 use super::listener::{GuardedPeer, PeerReader, PeerWriter};
-use super::waiting_room::WaitingPlace;
+use super::pending_handshakes::PendingHandshake;
 use crate::warn_rarely;
 use bytes::{Buf, Bytes, BytesMut};
 use std::path::PathBuf;
@@ -41,9 +41,9 @@ enum Ended {
     Refused(#[from] RefusalReason),
     #[error("it does not read")]
     Stalled,
-    #[error("it does not say what it is")]
+    #[error("it does not complete the handshake")]
     Silent,
-    #[error("too many of its address do not say what they are")]
+    #[error("too many connections of its address have not completed the handshake")]
     Crowded,
     #[error("{0}")]
     Broken(#[from] std::io::Error),
@@ -56,8 +56,8 @@ pub(super) struct Pump {
     pub inner: PathBuf,
     pub limits: FrameLimits,
     pub patience: PeerLimits,
-    /// Its place among the connections without a handshake.
-    pub place: Option<WaitingPlace>,
+    /// Its entry among the connections without a handshake.
+    pub pending: Option<PendingHandshake>,
     /// The peers that are not read, if single peers can be paused.
     pub paused: Option<Arc<PausedPeers>>,
 }
@@ -65,15 +65,15 @@ pub(super) struct Pump {
 /// The deadline of a peer's handshake.
 struct GreetingDeadline {
     until: Instant,
-    place: Option<WaitingPlace>,
+    pending: Option<PendingHandshake>,
 }
 
 impl GreetingDeadline {
-    /// Waits until the deadline or the loss of the place; returns the reason.
+    /// Waits until the deadline or until a newer connection replaces this one; returns the reason.
     async fn missing(&self) -> Ended {
         let crowded = async {
-            match &self.place {
-                Some(place) => place.lost.cancelled().await,
+            match &self.pending {
+                Some(pending) => pending.replaced.cancelled().await,
                 None => std::future::pending().await,
             }
         };
@@ -90,14 +90,14 @@ impl Pump {
         match self.pass_on(peer).await {
             Ok(()) => {}
             Err(Ended::Broken(error)) => tracing::debug!(%error, "a connection is broken"),
-            Err(reason) => warn_rarely!(%reason, "a peer is cut off"),
+            Err(reason) => warn_rarely!(%reason, "a peer is disconnected"),
         }
     }
 
     async fn pass_on(self, peer: GuardedPeer) -> Result<(), Ended> {
         let greeting = GreetingDeadline {
             until: Instant::now() + self.patience.greeting,
-            place: self.place,
+            pending: self.pending,
         };
         let (mut from_peer, to_peer) = peer.into_split();
         // A peer that never sends anything costs only a descriptor.

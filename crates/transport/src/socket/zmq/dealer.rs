@@ -10,7 +10,7 @@ use zeromq::{DealerSocket, Socket, SocketEvent, SocketSend, ZmqError};
 /// The first and the longest delay between two attempts to reconnect.
 const BACKOFF: [Duration; 2] = [Duration::from_millis(20), Duration::from_secs(2)];
 /// Time limit of an attempt, since the peer may have moved to another address.
-const ATTEMPT: Duration = Duration::from_secs(2);
+const ATTEMPT_LIMIT: Duration = Duration::from_secs(2);
 
 /// A DEALER that reconnects, unlike zeromq's.
 pub(crate) struct Dealer {
@@ -76,7 +76,7 @@ impl Driver for Dealer {
                 tokio::time::sleep(self.pause).await;
                 self.pause = (self.pause * 2).min(BACKOFF[1]);
                 let attempt = super::connect(&mut self.socket, &endpoint);
-                let attempt = tokio::time::timeout(ATTEMPT, attempt).await;
+                let attempt = tokio::time::timeout(ATTEMPT_LIMIT, attempt).await;
                 self.connected = matches!(attempt, Ok(Ok(())));
                 if let (false, Some(otherwise)) = (self.connected, &mut self.otherwise) {
                     self.endpoint = Some(std::mem::replace(otherwise, endpoint));
