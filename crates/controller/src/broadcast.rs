@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_is_not_lost_behind_a_later_reply() {
+    fn an_error_is_not_replaced_by_a_later_reply() {
         let (mut broadcast, id) = (Broadcast::default(), MsgId::new("1"));
         broadcast.collect(id.clone(), two());
         let failed = json!({"status": "error", "ename": "E"});

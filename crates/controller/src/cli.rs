@@ -16,7 +16,7 @@ pub struct ServerArgs {
     /// Host name or address under which others reach this machine.
     #[arg(long)]
     pub location: Option<String>,
-    /// Ports to listen on, such as 10101-10120; others are chosen where they are used up or taken.
+    /// Ports to listen on, such as 10101-10120; if none of them is free, another port is chosen.
     #[arg(long, value_parser = ports, default_value = "")]
     pub ports: Ports,
     /// SSH server through which clients reach this machine: user@host:port.
@@ -25,10 +25,11 @@ pub struct ServerArgs {
     /// SSH server through which engines reach this machine.
     #[arg(long, value_name = "SERVER", default_value = "")]
     pub enginessh: String,
-    /// An IPython profile, by name or folder; $IPP_PROFILE_DIR is one too.
+    /// An IPython profile, by name or folder; by default that of $IPP_PROFILE_DIR.
     #[command(flatten)]
     pub profile: ProfileArgs,
-    /// Folder for ipcontroller-client.json and ipcontroller-engine.json; without it the profile's, or this one.
+    /// Folder for ipcontroller-client.json and ipcontroller-engine.json; by default the profile's, or the
+    /// working folder.
     #[arg(long)]
     pub folder: Option<PathBuf>,
     /// The path of the file for clients, if not in the folder.
@@ -57,8 +58,8 @@ pub struct ServerArgs {
     /// Load-balanced tasks an engine may have at once; 0 for any number.
     #[arg(long, default_value_t = 1)]
     pub hwm: usize,
-    /// Seconds a Rust client that has lost its connection has to come back before its tasks that have not begun
-    /// are dropped; those of Python clients, and of views that are `detached()`, run.
+    /// Seconds that a Rust client has to restore a lost connection before its tasks that have not begun are
+    /// dropped; tasks of Python clients and of `detached()` views are kept.
     #[arg(long, value_name = "SECONDS", default_value_t = 600)]
     pub client_timeout: u64,
     /// The store of task records for get_result, db_query and resubmit.
@@ -77,7 +78,7 @@ pub struct ServerArgs {
     /// The file of `--db sqlite`; without it tasks.db in the folder.
     #[arg(long)]
     pub db_file: Option<PathBuf>,
-    /// MiB of tasks that `--db memory` keeps; the oldest are forgotten.
+    /// MiB of tasks that `--db memory` keeps; the oldest are dropped.
     #[arg(long, default_value_t = 64)]
     pub db_memory: usize,
     /// The messages to log: DEBUG, INFO, WARN, ERROR, or a number of Python's from 10 to 50.
@@ -128,7 +129,7 @@ fn log_level(text: &str) -> Result<LogLevel, String> {
             Ok(20..30) => tracing::Level::INFO,
             Ok(30..40) => tracing::Level::WARN,
             Ok(_) => tracing::Level::ERROR,
-            Err(_) => return Err(format!("`{text}` is not a level of importance")),
+            Err(_) => return Err(format!("`{text}` is not a log level")),
         },
     };
     Ok(LogLevel(level))
@@ -289,7 +290,7 @@ mod tests {
     }
 
     #[test]
-    fn ipcontrollers_options_are_taken() {
+    fn options_of_ipcontroller_are_accepted() {
         let config = config(
             "--profile-dir=/p --cluster-id=x --nodb --restore --ports=10101-10103,10200 --ssh=me@login --enginessh=login:22",
         );
@@ -309,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_port_or_level_is_refused() {
+    fn malformed_ports_and_levels_are_refused() {
         for text in ["0", "5-3", "70000", "x"] {
             assert!(ports(text).is_err(), "{text}");
         }

@@ -26,10 +26,9 @@ pub struct ControllerConfig {
     /// The maximum number of load-balanced tasks on an engine; 0 for no limit. Several very short
     /// tasks of one submission are sent together and count as one.
     pub hwm: usize,
-    /// The size, in bytes, of load-balanced tasks that have not ended, to be shared by all clients.
-    /// One whose tasks take more than is left is not read until some of them have ended, so that
-    /// further ones stay with it: a single client has half of it, two a third each. Beyond twice
-    /// this size no client's tasks are read.
+    /// The size, in bytes, of load-balanced tasks that have not ended, shared by all clients. A
+    /// client whose tasks take more than what is left is not read until some of them have ended: a
+    /// single client has half of it, two a third each. Beyond twice this size no client is read.
     pub queued_bytes: usize,
     /// The time a client that has lost its connection has to reconnect before its tasks that have
     /// not started are aborted.

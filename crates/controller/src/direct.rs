@@ -110,7 +110,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_request_is_answered_once_by_the_engine_or_at_its_end() {
+    fn every_request_is_answered_once_by_its_engine_or_when_that_ends() {
         let (a, b) = (EngineUuid::new("a"), EngineUuid::new("b"));
         let mut direct = PendingRequests::default();
         for (engine, id, route) in [

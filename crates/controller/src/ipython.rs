@@ -15,7 +15,7 @@ pub const CLUSTER_ID_ENVIRONMENT: &str = "IPP_CLUSTER_ID";
 /// The options that select a profile; the names are ipyparallel's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct ProfileArgs {
-    /// An IPython profile: files stand where `ipp.Client(profile=…)` and `ipcluster list` look.
+    /// An IPython profile, in which `ipp.Client(profile=…)` and `ipcluster list` find the files.
     #[arg(long, value_name = "NAME")]
     pub profile: Option<String>,
     /// The folder of an IPython profile.
@@ -149,7 +149,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_profile_is_named_or_its_folder_is() {
+    fn a_profile_is_given_by_name_or_by_folder() {
         let variables = |name: &str| (name == "HOME").then(|| OsString::from("/me"));
         let profile = |profile: Option<&str>, folder: Option<&str>| {
             let args = ProfileArgs {
@@ -165,7 +165,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_file_has_what_ipyparallel_reads() {
+    fn a_cluster_file_has_the_keys_that_ipyparallel_reads() {
         let folder = tempfile::tempdir().unwrap();
         let profile = IpythonProfile(folder.path().to_owned());
         profile

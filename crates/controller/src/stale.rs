@@ -16,15 +16,15 @@ struct FileOwner {
 pub(crate) fn remove(folder: &Path, except: &[PathBuf]) {
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     for path in entries.map(|entry| entry.path()) {
-        if is_named_like_one(&path) && !except.contains(&path) && is_stale(&path) {
-            tracing::info!(file = %path.display(), "the file of a controller that was killed goes");
+        if has_connection_file_name(&path) && !except.contains(&path) && is_stale(&path) {
+            tracing::info!(file = %path.display(), "removing the connection file of a controller that was killed");
             // Another controller may be removing it.
             let _ = std::fs::remove_file(path);
         }
     }
 }
 
-fn is_named_like_one(path: &Path) -> bool {
+fn has_connection_file_name(path: &Path) -> bool {
     let name = path.file_name().and_then(|name| name.to_str());
     name.is_some_and(|name| {
         name.starts_with("ipcontroller")
@@ -51,7 +51,7 @@ mod tests {
     use phalanx_transport::ClientConnectionFile;
 
     #[tokio::test]
-    async fn files_that_lead_nowhere_go() {
+    async fn connection_files_of_ended_controllers_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let live = Controller::start(ControllerConfig::default())
             .await

@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_comes_back_as_it_was() {
+    fn a_stored_message_round_trips() {
         let large = vec![0; SMALL];
         for identities in [&[][..], &["client"], &["client", "", "more"]] {
             for buffers in [&[][..], &[""], &["a", "", "bc"]] {
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_of_a_batch_share_what_they_have_in_common() {
+    fn tasks_of_a_batch_share_their_common_parts() {
         let mut common = message(&["client"], &["code"]);
         common.header = Bytes::new();
         let batch = SplitBatch {

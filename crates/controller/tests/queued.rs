@@ -45,7 +45,7 @@ fn batch(session: &Session, count: usize) -> Envelope {
 }
 
 #[tokio::test]
-async fn a_hundred_thousand_tasks_that_wait_take_little_memory() {
+async fn a_hundred_thousand_waiting_tasks_use_little_memory() {
     for together in TOGETHER {
         let controller = Controller::start(ControllerConfig::default())
             .await

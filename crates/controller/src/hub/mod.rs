@@ -117,7 +117,7 @@ impl Hub {
     }
 
     /// Returns true if a peer is a registered engine or has a pending registration.
-    pub fn knows(&self, uuid: &EngineUuid) -> bool {
+    pub fn contains(&self, uuid: &EngineUuid) -> bool {
         self.peers.contains_key(uuid)
     }
 

@@ -43,7 +43,7 @@ impl Case {
 }
 
 #[test]
-fn an_engine_has_joined_once_it_is_seen_everywhere_and_heard_in_whatever_order() {
+fn an_engine_has_joined_once_connected_on_every_channel_and_seen_on_iopub_in_any_order() {
     let mut all: Vec<HubEvent> = CHANNELS.map(|channel| Connected(channel, uuid("a"))).into();
     all.extend([Register(uuid("a"), None), Published(uuid("a"))]);
     for first in 0..all.len() {
@@ -65,7 +65,7 @@ fn an_engine_has_joined_once_it_is_seen_everywhere_and_heard_in_whatever_order()
 }
 
 #[test]
-fn one_missing_channel_keeps_it_from_joining() {
+fn an_engine_with_a_missing_channel_does_not_join() {
     for missing in CHANNELS {
         let mut case = Case::new();
         case.event(Register(uuid("a"), None));
@@ -84,7 +84,7 @@ fn one_missing_channel_keeps_it_from_joining() {
 }
 
 #[test]
-fn an_engine_that_is_not_heard_joins_at_the_second_heartbeat() {
+fn an_engine_not_seen_on_iopub_joins_at_the_second_heartbeat() {
     let mut case = Case::new();
     case.event(Register(uuid("a"), None));
     case.events(CHANNELS.map(|channel| Connected(channel, uuid("a"))));
@@ -96,7 +96,7 @@ fn an_engine_that_is_not_heard_joins_at_the_second_heartbeat() {
 }
 
 #[test]
-fn ids_count_up_and_a_wanted_one_is_given_when_it_is_free() {
+fn ids_count_up_and_a_requested_id_is_assigned_if_free() {
     let mut case = Case::new();
     case.joined("a");
     case.joined("b");
@@ -132,7 +132,7 @@ fn a_uuid_registers_once() {
 }
 
 #[test]
-fn an_engine_whose_process_ends_has_left_at_once_and_once() {
+fn an_engine_whose_process_ends_leaves_at_once_and_only_once() {
     let mut case = Case::new();
     case.joined("a");
     case.joined("b");
@@ -146,7 +146,7 @@ fn an_engine_whose_process_ends_has_left_at_once_and_once() {
 }
 
 #[test]
-fn one_lost_connection_may_be_made_again() {
+fn a_lost_connection_may_be_restored() {
     for made_again in [true, false] {
         let mut case = Case::new();
         case.joined("a");
@@ -179,7 +179,7 @@ fn an_engine_that_does_not_return_heartbeats_has_left() {
 }
 
 #[test]
-fn an_engine_that_was_silent_is_one_again_with_its_next_heartbeat() {
+fn an_engine_returns_with_its_next_heartbeat() {
     let mut case = Case::new();
     case.joined("a");
     let left = case.events((0..=MAX_MISSES + 1).map(|_| Beat));
@@ -197,7 +197,7 @@ fn an_engine_that_was_silent_is_one_again_with_its_next_heartbeat() {
 }
 
 #[test]
-fn an_engine_that_was_silent_and_has_ended_is_forgotten() {
+fn a_missed_engine_that_ends_is_removed() {
     let mut case = Case::new();
     case.joined("a");
     case.events((0..=MAX_MISSES + 1).map(|_| Beat));
@@ -207,7 +207,7 @@ fn an_engine_that_was_silent_and_has_ended_is_forgotten() {
 }
 
 #[test]
-fn an_engine_that_has_lost_us_comes_back_under_its_id() {
+fn an_engine_that_registers_again_keeps_its_id() {
     let mut case = Case::new();
     case.joined("a");
     let back = case.event(Register(uuid("a"), Some(EngineId(0))));
@@ -226,7 +226,7 @@ fn an_engine_that_has_lost_us_comes_back_under_its_id() {
 }
 
 #[test]
-fn a_registration_that_is_never_completed_is_forgotten_without_a_word() {
+fn an_incomplete_registration_is_removed_without_a_notification() {
     let mut case = Case::new();
     case.event(Register(uuid("a"), None));
     case.now += REGISTRATION_LIMIT;
@@ -238,7 +238,7 @@ fn a_registration_that_is_never_completed_is_forgotten_without_a_word() {
 }
 
 #[test]
-fn peers_that_go_before_they_registered_leave_nothing_behind() {
+fn peers_that_leave_before_they_register_leave_no_state() {
     let mut case = Case::new();
     case.events([Connected(Mux, uuid("a")), Disconnected(Mux, uuid("a"))]);
     assert!(case.hub.peers.is_empty());

@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_give_way_and_nothing_is_counted_twice() {
+    fn the_oldest_records_are_dropped_and_bytes_are_counted_once() {
         let (mut memory, ids) = memory(10);
         assert_eq!(history(&mut memory), ids);
         for id in &ids[3..6] {
@@ -276,7 +276,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_published_counts() {
+    fn published_outputs_count_towards_the_limit() {
         let (mut memory, ids) = memory(2);
         let text = "x".repeat(LIMIT);
         memory.change(RecordChange::Published(
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[test]
-    fn buffers_come_only_when_wanted() {
+    fn buffers_are_returned_only_on_request() {
         let (mut memory, ids) = memory(1);
         memory.change(replied(&ids[0], 5));
         for buffers in [true, false] {
@@ -302,7 +302,7 @@ mod tests {
     }
 
     #[test]
-    fn purged_tasks_are_gone_and_their_bytes_free() {
+    fn purged_tasks_are_removed_and_their_bytes_released() {
         let (mut memory, ids) = memory(3);
         memory.change(replied(&ids[0], 5));
         memory.ask(RecordQuery::Purge(vec![Filter::ended()]));

@@ -99,14 +99,14 @@ impl Filter {
             _ => None,
         };
         let mut tests = self.0.iter().enumerate();
-        let (place, mut ids) = tests.find_map(|(place, test)| Some((place, names(test)?)))?;
+        let (index, mut ids) = tests.find_map(|(index, test)| Some((index, names(test)?)))?;
         ids.sort();
         ids.dedup();
         let others = self
             .0
             .iter()
             .enumerate()
-            .filter(|(other, _)| *other != place);
+            .filter(|(other, _)| *other != index);
         Some((ids, Self(others.map(|(_, test)| test.clone()).collect())))
     }
 
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn tasks_that_are_named_are_looked_up_and_not_searched_for() {
+    fn queries_by_id_are_looked_up_without_a_search() {
         let parse = |query: Value| Filter::parse(query.as_object().unwrap()).unwrap();
         let others = parse(json!({"queue": "task"}));
         for (names, ids) in [
@@ -364,7 +364,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_asked_is_named() {
+    fn unsupported_queries_are_refused_with_the_reason() {
         for (query, error) in [
             (json!({"nonsense": 1}), BadQuery::Key("nonsense".to_owned())),
             (

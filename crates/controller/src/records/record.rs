@@ -396,7 +396,7 @@ mod tests {
     use phalanx_transport::SigningKey;
 
     #[test]
-    fn a_copy_has_the_parts_and_leaves_large_buffers_out() {
+    fn a_stored_copy_has_the_parts_without_large_buffers() {
         let parts = ["{\"a\":1}", "", "{}", "c"].map(|part| Bytes::from_static(part.as_bytes()));
         let buffers = vec![Bytes::from_static(b"12"), Bytes::from_static(b"3")];
         let message = RawMessage::sign(vec![], parts, buffers.clone(), &SigningKey::sha256(""));
@@ -414,7 +414,7 @@ mod tests {
     }
 
     #[test]
-    fn text_is_kept_up_to_a_limit_and_says_so() {
+    fn text_is_truncated_at_a_limit_with_a_note() {
         let mut output = TaskOutput::default();
         for _ in 0..3 {
             PublishedOutput::Stdout("é".repeat(MAX_TEXT / 3)).add_to(&mut output);
@@ -428,7 +428,7 @@ mod tests {
     }
 
     #[test]
-    fn every_key_is_known_by_its_name() {
+    fn every_key_is_parsed_from_its_name() {
         for key in RecordKey::ALL {
             assert_eq!(RecordKey::of(key.as_str()), Some(key));
         }

@@ -26,7 +26,7 @@ const BACKLOG: usize = 64 << 20;
 /// The maximum number of changes per transaction.
 const TRANSACTION: usize = 10_000;
 /// The time to wait for another process that has locked the database.
-const BUSY: Duration = Duration::from_secs(5);
+const LOCK_TIMEOUT: Duration = Duration::from_secs(5);
 /// The version of the tables below, stored in the database's header.
 const VERSION: i64 = 1;
 
@@ -80,7 +80,7 @@ pub enum OpenError {
 #[derive(Debug)]
 pub struct Sqlite {
     /// Unbounded, since the backlog is limited by its size in bytes.
-    orders: std::sync::mpsc::Sender<SqliteRequest>,
+    requests: std::sync::mpsc::Sender<SqliteRequest>,
     answers: mpsc::UnboundedReceiver<(QueryTicket, RecordAnswer)>,
     backlog: Arc<Backlog>,
     ended: oneshot::Receiver<()>,
@@ -149,7 +149,7 @@ impl Sqlite {
             });
         }
         database.answer_all(unanswered).map_err(failed)?;
-        let (orders, received) = std::sync::mpsc::channel();
+        let (requests, received) = std::sync::mpsc::channel();
         // Unbounded: one answer per query.
         let (answer, answers) = mpsc::unbounded_channel();
         let backlog = Arc::new(Backlog::default());
@@ -165,7 +165,7 @@ impl Sqlite {
         });
         thread.map_err(refused)?;
         Ok(Self {
-            orders,
+            requests,
             answers,
             backlog,
             ended,
@@ -176,12 +176,12 @@ impl Sqlite {
         let size = size(&change);
         self.backlog.bytes.fetch_add(size, Ordering::AcqRel);
         // The thread lives as long as the handle.
-        let _ = self.orders.send(SqliteRequest::Change(change, size));
+        let _ = self.requests.send(SqliteRequest::Change(change, size));
     }
 
     pub fn ask(&mut self, ticket: QueryTicket, query: RecordQuery) {
         // As above.
-        let _ = self.orders.send(SqliteRequest::Ask(ticket, query));
+        let _ = self.requests.send(SqliteRequest::Ask(ticket, query));
     }
 
     pub async fn next(&mut self) -> Option<(QueryTicket, RecordAnswer)> {
@@ -200,15 +200,15 @@ impl Sqlite {
     }
 
     pub async fn close(self) {
-        drop(self.orders);
+        drop(self.requests);
         // An error means that the thread has ended.
         let _ = self.ended.await;
     }
 }
 
 fn size(change: &RecordChange) -> usize {
-    const LITTLE: usize = 256;
-    LITTLE
+    const OVERHEAD: usize = 256;
+    OVERHEAD
         + match change {
             RecordChange::Submitted(_, task) => task.request.size(),
             RecordChange::Replied { reply, .. } => reply.size(),
@@ -229,7 +229,7 @@ struct SqliteConnection {
 impl SqliteConnection {
     fn open(path: &Path) -> rusqlite::Result<Self> {
         let connection = Connection::open(path)?;
-        connection.busy_timeout(BUSY)?;
+        connection.busy_timeout(LOCK_TIMEOUT)?;
         connection.pragma_update(None, "journal_mode", "WAL")?;
         connection.pragma_update(None, "synchronous", "NORMAL")?;
         let empty: i64 =
@@ -273,12 +273,12 @@ impl SqliteConnection {
 
     fn serve(
         &mut self,
-        orders: &std::sync::mpsc::Receiver<SqliteRequest>,
+        requests: &std::sync::mpsc::Receiver<SqliteRequest>,
         answers: &mpsc::UnboundedSender<(QueryTicket, RecordAnswer)>,
         backlog: &Backlog,
     ) {
-        while let Ok(first) = orders.recv() {
-            let rest = std::iter::from_fn(|| orders.try_recv().ok());
+        while let Ok(first) = requests.recv() {
+            let rest = std::iter::from_fn(|| requests.try_recv().ok());
             let batch: Vec<_> = std::iter::once(first)
                 .chain(rest.take(TRANSACTION - 1))
                 .collect();
@@ -354,7 +354,7 @@ impl SqliteConnection {
     /// Answers a query while changes cannot be stored.
     fn answer_without(&self, query: RecordQuery, error: &str) -> RecordAnswer {
         if let RecordQuery::Purge(_) = query {
-            return RecordAnswer::Failed(format!("nothing is forgotten: {error}"));
+            return RecordAnswer::Failed(format!("no record is deleted: {error}"));
         }
         match answer(&self.connection, query.clone()) {
             Ok(answer) => checked(&query, answer, Some(error)),
@@ -553,23 +553,23 @@ fn one(database: &Connection, id: &MsgId) -> rusqlite::Result<Option<(MsgId, Tas
 
 /// Reads a record without its buffers from a row of [`COLUMNS`].
 fn read(row: &Row<'_>) -> rusqlite::Result<(MsgId, TaskRecord)> {
-    let text = |place: usize| row.get::<_, Option<String>>(place);
-    let bytes = |place: usize| {
-        row.get::<_, Option<Vec<u8>>>(place)
+    let text = |column: usize| row.get::<_, Option<String>>(column);
+    let bytes = |column: usize| {
+        row.get::<_, Option<Vec<u8>>>(column)
             .map(|b| b.map(Bytes::from))
     };
-    let value = |place: usize| {
-        let text = row.get::<_, Option<String>>(place)?;
+    let value = |column: usize| {
+        let text = row.get::<_, Option<String>>(column)?;
         Ok::<_, rusqlite::Error>(text.and_then(|text| serde_json::from_str(&text).ok()))
     };
-    let parts = |place: usize| -> rusqlite::Result<Option<MessageParts>> {
-        let Some(header) = bytes(place)? else {
+    let parts = |column: usize| -> rusqlite::Result<Option<MessageParts>> {
+        let Some(header) = bytes(column)? else {
             return Ok(None);
         };
         Ok(Some(MessageParts {
             header,
-            metadata: bytes(place + 1)?.unwrap_or_default(),
-            content: bytes(place + 2)?.unwrap_or_default(),
+            metadata: bytes(column + 1)?.unwrap_or_default(),
+            content: bytes(column + 2)?.unwrap_or_default(),
             buffers: None,
         }))
     };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 /// The approximate duration of the tasks in one message to an engine: long compared with the
 /// transport of a message, short compared with what users notice.
-const ENOUGH: Duration = Duration::from_millis(4);
+const BATCH_DURATION: Duration = Duration::from_millis(4);
 
 /// The maximum number of tasks in one message to an engine.
 const MAX_TASKS: usize = 256;
@@ -43,7 +43,7 @@ impl BatchPace {
     /// The number of tasks to send to an engine in one message.
     pub fn at_once(&self) -> usize {
         let Some(mean) = self.mean else { return 1 };
-        let enough = ENOUGH.as_nanos() / mean.as_nanos().max(1);
+        let enough = BATCH_DURATION.as_nanos() / mean.as_nanos().max(1);
         let limit = MAX_TASKS.min(self.largest * GROWTH).max(1);
         usize::try_from(enough).unwrap_or(limit).clamp(1, limit)
     }
@@ -66,7 +66,7 @@ mod tests {
     }
 
     #[test]
-    fn short_tasks_go_in_more_and_more_at_once_and_long_ones_alone() {
+    fn batches_of_short_tasks_grow_and_long_tasks_are_sent_alone() {
         let mut pace = BatchPace::default();
         assert_eq!(pace.at_once(), 1);
         for (count, next) in [(1, 4), (4, 16), (16, 64), (64, 256), (256, 256)] {

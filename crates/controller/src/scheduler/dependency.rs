@@ -7,7 +7,7 @@ use phalanx_protocol::parallel::Dependency;
 use std::collections::VecDeque;
 
 /// The number of finished tasks that are kept for dependencies on them.
-const REMEMBERED: usize = 1 << 16;
+const MAX_FINISHED: usize = 1 << 16;
 
 /// The finished tasks and their outcomes.
 #[derive(Debug, Default)]
@@ -28,14 +28,14 @@ impl FinishedTasks {
         if self.by_id.insert(id.clone(), ending).is_none() {
             self.order.push_back(id);
         }
-        if self.order.len() > REMEMBERED
+        if self.order.len() > MAX_FINISHED
             && let Some(oldest) = self.order.pop_front()
         {
             self.by_id.remove(&oldest);
         }
     }
 
-    pub fn knows(&self, id: &MsgId) -> bool {
+    pub fn contains(&self, id: &MsgId) -> bool {
         self.by_id.contains_key(id)
     }
 
@@ -124,7 +124,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_twelve_combinations_of_ipyparallel_s_dependencies() {
+    fn all_twelve_combinations_of_dependency_options_behave_as_in_ipyparallel() {
         let mut ended = FinishedTasks::default();
         for (id, ok) in [("ok", true), ("ok2", true), ("failed", false)] {
             let engine = Some(EngineUuid::new(id));

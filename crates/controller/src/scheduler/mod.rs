@@ -37,13 +37,13 @@ use ready::ReadyTasks;
 use share::ClientShares;
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
-use task::{SchedulerEntry, TaskConditions, TaskNo, TaskPlace};
+use task::{SchedulerEntry, TaskConditions, TaskNo, TaskState};
 
 /// The time tasks wait for an engine after the last one has left, since it may be restarted.
 pub const WITHOUT_ENGINES: Duration = Duration::from_secs(10);
 
 /// The number of tasks for which capacity is kept while there are none.
-const FEW: usize = 1024;
+const MIN_CAPACITY: usize = 1024;
 
 #[derive(Debug)]
 struct Worker {
@@ -62,7 +62,7 @@ pub struct Scheduler {
     hwm: usize,
     workers: Vec<Worker>,
     /// The index of each worker.
-    places: HashMap<EngineUuid, usize>,
+    indices: HashMap<EngineUuid, usize>,
     /// The indices of workers that can take a task.
     free: BTreeSet<usize>,
     tasks: HashMap<TaskNo, Box<SchedulerEntry>>,
@@ -90,7 +90,7 @@ impl Scheduler {
             scheme,
             hwm: if scheme == Scheme::Pure { 0 } else { hwm },
             workers: Vec::new(),
-            places: HashMap::default(),
+            indices: HashMap::default(),
             free: BTreeSet::new(),
             tasks: HashMap::default(),
             by_id: HashMap::default(),
@@ -110,7 +110,7 @@ impl Scheduler {
 
     /// The tasks that wait for an engine or for other tasks, oldest first.
     pub fn waiting(&self) -> Vec<MsgId> {
-        let waits = |record: &SchedulerEntry| record.place != TaskPlace::Running;
+        let waits = |record: &SchedulerEntry| record.state != TaskState::Running;
         let waiting = self.tasks.iter().filter(|(_, record)| waits(record));
         let waiting = waiting.map(|(no, record)| (*no, record.task.id.clone()));
         let mut waiting: Vec<_> = waiting.collect();
@@ -141,7 +141,7 @@ impl Scheduler {
 
     /// The tasks on an engine, oldest first.
     pub fn running_on(&self, engine: &EngineUuid) -> Vec<MsgId> {
-        let worker = self.places.get(engine).map(|place| &self.workers[*place]);
+        let worker = self.indices.get(engine).map(|index| &self.workers[*index]);
         let mut running: Vec<_> = worker.into_iter().flat_map(|w| &w.running).collect();
         running.sort();
         let id = |no: &TaskNo| Some(self.tasks.get(no)?.task.id.clone());
@@ -150,8 +150,8 @@ impl Scheduler {
 
     /// The number of tasks on an engine.
     pub fn load_of(&self, engine: &EngineUuid) -> usize {
-        let place = self.places.get(engine);
-        place.map_or(0, |place| self.workers[*place].running.len())
+        let index = self.indices.get(engine);
+        index.map_or(0, |index| self.workers[*index].running.len())
     }
 
     /// Adds a task.
@@ -161,7 +161,7 @@ impl Scheduler {
             task = task.without_conditions();
         }
         let known =
-            |id: &MsgId| *id != task.id && (self.ended.knows(id) || self.by_id.contains_key(id));
+            |id: &MsgId| *id != task.id && (self.ended.contains(id) || self.by_id.contains_key(id));
         if self.by_id.contains_key(&task.id) || !task.depends_on().all(known) {
             out.push(SchedulerCommand::Fail(task, FailReason::InvalidDependency));
             return out;
@@ -190,9 +190,9 @@ impl Scheduler {
         let mut out = Vec::new();
         self.had_workers = true;
         self.abandoned = None;
-        let place = self.workers.len();
-        self.places.insert(uuid.clone(), place);
-        self.free.insert(place);
+        let index = self.workers.len();
+        self.indices.insert(uuid.clone(), index);
+        self.free.insert(index);
         self.workers.push(Worker {
             uuid,
             runs,
@@ -207,20 +207,20 @@ impl Scheduler {
     /// fail.
     pub fn left(&mut self, uuid: &EngineUuid, now: Instant) -> Vec<SchedulerCommand> {
         let mut out = Vec::new();
-        let Some(place) = self.places.remove(uuid) else {
+        let Some(index) = self.indices.remove(uuid) else {
             return out;
         };
         let mut lost: Vec<_> = self
             .workers
-            .swap_remove(place)
+            .swap_remove(index)
             .running
             .into_iter()
             .collect();
-        if let Some(moved) = self.workers.get(place) {
-            self.places.insert(moved.uuid.clone(), place);
+        if let Some(moved) = self.workers.get(index) {
+            self.indices.insert(moved.uuid.clone(), index);
         }
         self.free.remove(&self.workers.len());
-        self.update_free(place);
+        self.update_free(index);
         lost.sort();
         for no in lost {
             let Some(record) = self.tasks.get_mut(&no) else {
@@ -256,11 +256,11 @@ impl Scheduler {
         reply: Frames,
     ) -> Option<Vec<SchedulerCommand>> {
         let no = *self.by_id.get(id)?;
-        let place = *self.places.get(engine)?;
-        if !self.workers[place].running.remove(&no) {
+        let index = *self.indices.get(engine)?;
+        if !self.workers[index].running.remove(&no) {
             return None;
         }
-        self.update_free(place);
+        self.update_free(index);
         let record = self.tasks.get_mut(&no)?;
         let mut out = Vec::new();
         let ok = verdict == ReplyVerdict::Ok;
@@ -289,14 +289,14 @@ impl Scheduler {
     /// Handles the successful end of several tasks of a batch, whose replies the caller has; `None`
     /// if the engine has none of them.
     pub fn ended(&mut self, engine: &EngineUuid, ended: &[End]) -> Option<Vec<SchedulerCommand>> {
-        let place = *self.places.get(engine)?;
-        let worker = &mut self.workers[place];
+        let index = *self.indices.get(engine)?;
+        let worker = &mut self.workers[index];
         let nos = ended.iter().filter_map(|end| self.by_id.get(&end.msg_id));
         let nos: Vec<_> = nos
             .copied()
             .filter(|no| worker.running.remove(no))
             .collect();
-        self.update_free(place);
+        self.update_free(index);
         let first = self.tasks.get(nos.first()?)?;
         if let Some(pace) = first
             .task
@@ -339,7 +339,7 @@ impl Scheduler {
             return Vec::new();
         }
         let lost = |record: &SchedulerEntry| {
-            record.place != TaskPlace::Running
+            record.state != TaskState::Running
                 && !record.task.detached
                 && record.task.client() == client
         };
@@ -389,7 +389,7 @@ impl Scheduler {
 
     fn waits(&self, no: TaskNo) -> bool {
         let record = self.tasks.get(&no);
-        record.is_some_and(|record| record.place != TaskPlace::Running)
+        record.is_some_and(|record| record.state != TaskState::Running)
     }
 
     /// Reconsiders a task whose dependencies may have changed.
@@ -397,7 +397,7 @@ impl Scheduler {
         let Some(record) = self.tasks.get(&no) else {
             return;
         };
-        if record.place != TaskPlace::Blocked {
+        if record.state != TaskState::Blocked {
             return;
         }
         let TaskConditions { after, follow, .. } = record.task.conditions();
@@ -408,14 +408,14 @@ impl Scheduler {
             self.make_ready(no, out);
         } else {
             let ended = &self.ended;
-            let open = record.task.depends_on().filter(|id| !ended.knows(id));
+            let open = record.task.depends_on().filter(|id| !ended.contains(id));
             self.blocked.insert(no, open);
         }
     }
 
     fn make_ready(&mut self, no: TaskNo, out: &mut Vec<SchedulerCommand>) {
         if let Some(record) = self.tasks.get_mut(&no) {
-            record.place = TaskPlace::Ready;
+            record.state = TaskState::Ready;
             self.ready.insert(no, record);
             self.fail_if_impossible(no, out);
         }
@@ -449,8 +449,8 @@ impl Scheduler {
         if self.tasks.is_empty() {
             self.abandoned = None;
             // The capacity for a hundred thousand tasks takes a hundred megabytes.
-            self.tasks.shrink_to(FEW);
-            self.by_id.shrink_to(FEW);
+            self.tasks.shrink_to(MIN_CAPACITY);
+            self.by_id.shrink_to(MIN_CAPACITY);
         }
         Some(record)
     }
@@ -482,23 +482,23 @@ impl Scheduler {
             let free = &self.free;
             let (workers, tasks) = (&self.workers, &self.tasks);
             let (ended, ready) = (&self.ended, &self.ready);
-            let may = |no: TaskNo, place: usize| {
+            let may = |no: TaskNo, index: usize| {
                 let record = tasks.get(&no);
-                let Worker { uuid, runs, .. } = &workers[place];
+                let Worker { uuid, runs, .. } = &workers[index];
                 record.is_some_and(|record| record.may_run_on(uuid, *runs, ended))
             };
-            let first = ready.first(|no| free.iter().any(|place| may(no, *place)));
+            let first = ready.first(|no| free.iter().any(|index| may(no, *index)));
             let Some(no) = first else { return };
-            let places: Vec<usize> = free
+            let indices: Vec<usize> = free
                 .iter()
                 .copied()
-                .filter(|place| may(no, *place))
+                .filter(|index| may(no, *index))
                 .collect();
-            let candidate = |place: &usize| Candidate {
-                load: workers[*place].running.len(),
-                last: workers[*place].last,
+            let candidate = |index: &usize| Candidate {
+                load: workers[*index].running.len(),
+                last: workers[*index].last,
             };
-            let candidates: Vec<_> = places.iter().map(candidate).collect();
+            let candidates: Vec<_> = indices.iter().map(candidate).collect();
             let random = self.next_random();
             let Some(chosen) = self.scheme.choose(&candidates, random) else {
                 return;
@@ -506,14 +506,14 @@ impl Scheduler {
             if let Some(record) = self.tasks.get(&no) {
                 self.ready.served(record.task.client());
             }
-            self.run(no, places[chosen], out);
-            self.run_along(no, places[chosen], out);
+            self.run(no, indices[chosen], out);
+            self.run_along(no, indices[chosen], out);
         }
     }
 
     /// Assigns more small tasks of the same batch to an engine that was just assigned one, up to
     /// its share of the waiting ones.
-    fn run_along(&mut self, no: TaskNo, place: usize, out: &mut Vec<SchedulerCommand>) {
+    fn run_along(&mut self, no: TaskNo, index: usize, out: &mut Vec<SchedulerCommand>) {
         let batch = self.tasks.get(&no).and_then(|record| record.task.batch);
         let Some(pace) = batch.and_then(|batch| self.paces.get(&batch)).copied() else {
             return;
@@ -531,7 +531,7 @@ impl Scheduler {
                 .and_then(|record| self.ready.alike(record).0);
             match next {
                 Some(next) if self.tasks.get(&next).is_some_and(|r| r.task.batch == batch) => {
-                    self.run(next, place, out);
+                    self.run(next, index, out);
                 }
                 _ => return,
             }
@@ -539,31 +539,31 @@ impl Scheduler {
     }
 
     /// Updates whether the worker with this index, if it exists, can take a task.
-    fn update_free(&mut self, place: usize) {
-        let worker = self.workers.get(place);
+    fn update_free(&mut self, index: usize) {
+        let worker = self.workers.get(index);
         let room = worker.is_some_and(|w| self.hwm == 0 || w.running.len() < self.hwm);
         match room {
-            true => self.free.insert(place),
-            false => self.free.remove(&place),
+            true => self.free.insert(index),
+            false => self.free.remove(&index),
         };
     }
 
-    fn run(&mut self, no: TaskNo, place: usize, out: &mut Vec<SchedulerCommand>) {
-        let (worker, Some(record)) = (&mut self.workers[place], self.tasks.get_mut(&no)) else {
+    fn run(&mut self, no: TaskNo, index: usize, out: &mut Vec<SchedulerCommand>) {
+        let (worker, Some(record)) = (&mut self.workers[index], self.tasks.get_mut(&no)) else {
             return;
         };
         self.ready.remove(no, record);
         self.assignments += 1;
         worker.last = self.assignments;
         worker.running.insert(no);
-        record.place = TaskPlace::Running;
+        record.state = TaskState::Running;
         out.push(SchedulerCommand::Run {
             task: record.task.id.clone(),
             engine: worker.uuid.clone(),
             request: record.task.request.clone(),
             batch: record.task.batch,
         });
-        self.update_free(place);
+        self.update_free(index);
     }
 
     /// Answers a ready task that no engine can run, unless one that joins later could.
@@ -572,7 +572,7 @@ impl Scheduler {
             return;
         };
         let may = |worker: &Worker| record.may_run_on(&worker.uuid, worker.runs, &self.ended);
-        if record.place != TaskPlace::Ready || self.workers.iter().any(may) {
+        if record.state != TaskState::Ready || self.workers.iter().any(may) {
             return;
         }
         let alive = |uuid: &EngineUuid| self.workers.iter().any(|worker| worker.uuid == *uuid);

@@ -68,7 +68,7 @@ fn least(
 ) -> Option<usize> {
     among
         .into_iter()
-        .min_by_key(|place| key(&candidates[*place]))
+        .min_by_key(|index| key(&candidates[*index]))
 }
 
 /// A random index, weighted by 1 / (1 + load).
@@ -76,10 +76,10 @@ fn weighted(candidates: &[Candidate], random: u64) -> Option<usize> {
     let weights = candidates.iter().map(|c| 1.0 / (1.0 + c.load as f64));
     let total: f64 = weights.clone().sum();
     let mut left = total * (random as f64 / u64::MAX as f64);
-    for (place, weight) in weights.enumerate() {
+    for (index, weight) in weights.enumerate() {
         left -= weight;
         if left <= 0.0 {
-            return Some(place);
+            return Some(index);
         }
     }
     Some(candidates.len() - 1)
@@ -113,7 +113,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_scheme_chooses_as_its_name_says() {
+    fn each_scheme_chooses_as_its_name_describes() {
         let candidate = |load, last| Candidate { load, last };
         let three = [candidate(2, 1), candidate(1, 3), candidate(1, 2)];
         assert_eq!(Scheme::Leastload.choose(&three, 0), Some(2));

@@ -8,10 +8,10 @@ use crate::hash::{HashMap, HashSet};
 use bytes::Bytes;
 
 /// The fraction of the room that a client may always take.
-const LEAST: usize = 64;
+const MIN_FRACTION: usize = 64;
 /// The factor by which the room may be exceeded, by messages that are on their way to the
 /// controller or by very many clients, before no client at all is read.
-const EXCESS: usize = 2;
+const MAX_EXCESS: usize = 2;
 
 /// The memory that tasks take, by their clients.
 #[derive(Debug)]
@@ -56,12 +56,14 @@ impl ClientShares {
 
     /// Returns true while any client may be read.
     pub fn has_room(&self) -> bool {
-        self.taken < self.room.saturating_mul(EXCESS)
+        self.taken < self.room.saturating_mul(MAX_EXCESS)
     }
 
     /// The memory that one client may take.
     fn share(&self) -> usize {
-        self.room.saturating_sub(self.taken).max(self.room / LEAST)
+        self.room
+            .saturating_sub(self.taken)
+            .max(self.room / MIN_FRACTION)
     }
 
     /// Adds a client's task.
@@ -129,7 +131,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_comes_later_finds_room() {
+    fn later_clients_find_room() {
         let mut shares = ClientShares::new(ROOM);
         assert_eq!(fill(&mut shares, "a", 10), ROOM / 2 / 10 + 1);
         assert_eq!(fill(&mut shares, "b", 10), ROOM / 4 / 10);
@@ -164,10 +166,10 @@ mod tests {
     }
 
     #[test]
-    fn a_huge_task_leaves_others_a_little_and_all_of_them_are_bounded() {
+    fn a_huge_task_leaves_other_clients_a_share_and_the_sum_is_bounded() {
         let mut shares = ClientShares::new(ROOM);
         assert_eq!(fill(&mut shares, "huge", ROOM), 1);
-        assert_eq!(fill(&mut shares, "small", 10), ROOM / LEAST / 10 + 1);
+        assert_eq!(fill(&mut shares, "small", 10), ROOM / MIN_FRACTION / 10 + 1);
         assert!(shares.has_room());
         shares.add(b"another", ROOM);
         assert!(!shares.has_room());

@@ -233,7 +233,7 @@ pub(super) struct TaskNo(pub u64);
 #[derive(Debug)]
 pub(super) struct SchedulerEntry {
     pub task: BalancedTask,
-    pub place: TaskPlace,
+    pub state: TaskState,
     pub deadline: Option<Instant>,
     /// The engines on which it was tried, if any.
     pub tried: Option<Box<TriedEngines>>,
@@ -253,7 +253,7 @@ pub(super) struct TriedEngines {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum TaskPlace {
+pub(super) enum TaskState {
     Blocked,
     Ready,
     Running,
@@ -263,7 +263,7 @@ impl SchedulerEntry {
     pub fn new(task: BalancedTask, deadline: Option<Instant>) -> Self {
         Self {
             task,
-            place: TaskPlace::Blocked,
+            state: TaskState::Blocked,
             deadline,
             tried: None,
         }

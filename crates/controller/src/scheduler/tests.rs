@@ -146,7 +146,7 @@ fn retries(retries: u32) -> SchedulingMetadata {
 }
 
 #[test]
-fn tasks_go_to_the_engine_with_the_fewest_and_wait_at_the_high_water_mark() {
+fn tasks_go_to_the_least_loaded_engine_and_wait_at_the_high_water_mark() {
     let mut case = Case::new(2, &["a", "b"]);
     assert_eq!(case.submit("1"), ["run 1 on a"]);
     assert_eq!(case.submit("2"), ["run 2 on b"]);
@@ -173,7 +173,7 @@ fn without_engines_tasks_wait_for_one() {
 }
 
 #[test]
-fn a_failed_task_is_tried_on_another_engine_and_then_answered() {
+fn a_failed_task_is_retried_on_another_engine_and_then_answered() {
     let mut case = Case::new(1, &["a", "b"]);
     case.submit_with("1", retries(5));
     assert_eq!(case.reply("a", "1", ReplyVerdict::Failed), ["run 1 on b"]);
@@ -185,7 +185,7 @@ fn a_failed_task_is_tried_on_another_engine_and_then_answered() {
 }
 
 #[test]
-fn an_engine_s_reply_to_a_task_it_does_not_have_is_nobody_s() {
+fn a_reply_of_another_engine_than_the_assigned_one_is_ignored() {
     let mut case = Case::new(1, &["a", "b"]);
     case.submit("1");
     let nobody = case
@@ -195,7 +195,7 @@ fn an_engine_s_reply_to_a_task_it_does_not_have_is_nobody_s() {
 }
 
 #[test]
-fn unmet_dependencies_cost_no_retry_and_end_when_all_engines_refused() {
+fn unmet_dependencies_use_no_retry_and_fail_once_all_engines_have_refused() {
     let mut case = Case::new(1, &["a", "b"]);
     case.submit("1");
     let lacks = |what: &str| ReplyVerdict::Unmet(what.to_owned());
@@ -217,7 +217,7 @@ fn unmet_dependencies_cost_no_retry_and_end_when_all_engines_refused() {
 }
 
 #[test]
-fn tasks_that_some_engine_could_run_are_not_refused_by_those_they_are_not_for() {
+fn a_task_fails_once_all_its_targets_have_unmet_dependencies() {
     let mut case = Case::new(1, &["a", "b", "c"]);
     let metadata = SchedulingMetadata {
         targets: vec![engine("a"), engine("b")],
@@ -231,7 +231,7 @@ fn tasks_that_some_engine_could_run_are_not_refused_by_those_they_are_not_for() 
 }
 
 #[test]
-fn an_engine_that_wants_a_task_sent_otherwise_tells_its_client() {
+fn a_refused_task_is_tried_elsewhere_and_then_returned() {
     let mut case = Case::new(1, &["a", "b"]);
     case.submit("1");
     assert_eq!(case.reply("a", "1", ReplyVerdict::Refused), ["run 1 on b"]);
@@ -242,7 +242,7 @@ fn an_engine_that_wants_a_task_sent_otherwise_tells_its_client() {
 }
 
 #[test]
-fn the_tasks_of_an_engine_that_dies_fail_or_are_tried_again() {
+fn tasks_of_a_dead_engine_fail_or_are_retried() {
     let mut case = Case::new(2, &["a", "b"]);
     case.submit("1");
     case.submit("2");
@@ -264,7 +264,7 @@ fn the_tasks_of_an_engine_that_dies_fail_or_are_tried_again() {
 }
 
 #[test]
-fn a_task_never_waits_for_ever_when_every_engine_has_failed() {
+fn a_task_ends_when_every_engine_has_failed_it() {
     let mut case = Case::new(1, &["a"]);
     case.submit_with("1", retries(3));
     assert_eq!(case.left("a"), ["fail 1: EngineDied(EngineUuid(\"a\"))"]);
@@ -275,7 +275,7 @@ fn a_task_never_waits_for_ever_when_every_engine_has_failed() {
 }
 
 #[test]
-fn tasks_that_the_last_engine_leaves_behind_wait_for_another_only_so_long() {
+fn after_the_last_engine_has_left_tasks_wait_for_a_limited_time() {
     let after = |ids| SchedulingMetadata {
         after: on(ids),
         ..SchedulingMetadata::default()
@@ -289,7 +289,7 @@ fn tasks_that_the_last_engine_leaves_behind_wait_for_another_only_so_long() {
     assert_eq!(
         case.left("a"),
         ["fail 1: EngineDied(EngineUuid(\"a\"))"],
-        "another is there"
+        "another engine is left"
     );
     assert_eq!(case.after(WITHOUT_ENGINES), [""; 0]);
     assert_eq!(case.left("b"), ["fail 2: EngineDied(EngineUuid(\"b\"))"]);
@@ -319,7 +319,7 @@ fn tasks_that_the_last_engine_leaves_behind_wait_for_another_only_so_long() {
 }
 
 #[test]
-fn an_engine_that_is_started_again_in_time_takes_what_waited() {
+fn an_engine_that_restarts_in_time_runs_the_waiting_tasks() {
     let mut case = Case::new(1, &["a"]);
     case.submit("1");
     case.submit("2");
@@ -334,7 +334,7 @@ fn an_engine_that_is_started_again_in_time_takes_what_waited() {
 }
 
 #[test]
-fn before_the_first_engine_tasks_wait_as_long_as_it_takes() {
+fn before_the_first_engine_tasks_wait_without_a_limit() {
     let mut case = Case::new(1, &[]);
     case.submit("1");
     assert_eq!(case.after(WITHOUT_ENGINES * 100), [""; 0]);
@@ -348,7 +348,7 @@ fn runs(names: std::ops::Range<u32>, engine: &str) -> Vec<String> {
 }
 
 #[test]
-fn small_tasks_of_a_batch_go_several_at_once_and_long_ones_alone() {
+fn short_tasks_of_a_message_are_batched_and_long_ones_sent_alone() {
     let mut case = Case::new(1, &["a", "b"]);
     let described = case.submit_batch(1, 0..100);
     assert_eq!(described, ["run 0 on a", "run 1 on b"]);
@@ -380,7 +380,7 @@ fn small_tasks_of_a_batch_go_several_at_once_and_long_ones_alone() {
 }
 
 #[test]
-fn tasks_of_different_messages_do_not_go_together() {
+fn tasks_of_different_messages_are_not_batched() {
     let mut case = Case::new(1, &["a"]);
     case.submit_batch(1, 0..4);
     case.submit("4");
@@ -395,7 +395,7 @@ fn tasks_of_different_messages_do_not_go_together() {
 }
 
 #[test]
-fn targets_are_kept_to() {
+fn tasks_run_only_on_their_targets() {
     let targets = |name: &str| SchedulingMetadata {
         targets: vec![engine(name)],
         ..SchedulingMetadata::default()
@@ -418,7 +418,7 @@ fn targets_are_kept_to() {
 }
 
 #[test]
-fn tasks_run_after_what_they_depend_on() {
+fn tasks_run_after_their_dependencies() {
     let after = |ids| SchedulingMetadata {
         after: on(ids),
         ..SchedulingMetadata::default()
@@ -445,7 +445,7 @@ fn tasks_run_after_what_they_depend_on() {
 }
 
 #[test]
-fn tasks_follow_to_the_engine_of_what_they_depend_on() {
+fn follow_runs_a_task_on_the_engine_of_its_dependencies() {
     let follow = |ids| SchedulingMetadata {
         follow: on(ids),
         ..SchedulingMetadata::default()
@@ -478,7 +478,7 @@ fn a_task_that_waits_too_long_times_out() {
 }
 
 #[test]
-fn only_tasks_that_wait_can_be_aborted_here() {
+fn only_waiting_tasks_can_be_aborted_by_the_scheduler() {
     let mut case = Case::new(1, &["a"]);
     case.submit("1");
     case.submit("2");
@@ -518,7 +518,7 @@ fn an_older_task_for_a_busy_engine_does_not_hold_up_the_others() {
 }
 
 #[test]
-fn a_chain_of_dependencies_ends_at_once_when_it_breaks() {
+fn a_failed_dependency_fails_the_whole_chain_at_once() {
     let mut case = Case::new(1, &["a"]);
     case.submit("0");
     for n in 1..100 {
@@ -537,7 +537,7 @@ fn a_chain_of_dependencies_ends_at_once_when_it_breaks() {
 }
 
 #[test]
-fn the_pure_scheme_knows_no_conditions() {
+fn the_pure_scheme_supports_no_conditions() {
     let mut case = Case {
         scheduler: Scheduler::new(Scheme::Pure, 1, ROOM, 1),
         now: Instant::now(),
@@ -565,7 +565,7 @@ fn rust() -> SchedulingMetadata {
 }
 
 #[test]
-fn tasks_run_on_engines_of_their_language() {
+fn tasks_run_only_on_engines_of_their_language() {
     let mut case = Case::new(1, &["python"]);
     case.joined_as("rust", Language::Rust);
     assert_eq!(case.submit_with("1", rust()), ["run 1 on rust"]);
@@ -616,7 +616,7 @@ fn a_task_does_not_wait_for_all_those_of_another_client() {
 }
 
 #[test]
-fn a_turn_of_small_tasks_is_a_message() {
+fn the_fair_queue_takes_one_message_of_small_tasks_per_turn() {
     let mut case = Case::new(1, &[]);
     case.joined_as("a", Language::Rust);
     for name in 0..20 {
@@ -635,7 +635,7 @@ fn a_turn_of_small_tasks_is_a_message() {
 }
 
 #[test]
-fn a_client_that_has_gone_loses_what_has_not_begun_unless_it_said_to_keep_it() {
+fn waiting_tasks_of_a_client_that_left_are_dropped_unless_retained() {
     let mut case = Case::new(1, &[]);
     case.joined_as("a", Language::Rust);
     for (client, name) in [("gone", "1"), ("gone", "2"), ("other", "3"), ("gone", "4")] {
@@ -655,7 +655,7 @@ fn a_client_that_has_gone_loses_what_has_not_begun_unless_it_said_to_keep_it() {
 }
 
 #[test]
-fn a_deadline_beyond_all_times_is_none() {
+fn a_deadline_that_overflows_is_none() {
     let mut case = Case::new(1, &[]);
     for timeout in [1e10, 1e19, 1e300] {
         let metadata = SchedulingMetadata {

@@ -204,7 +204,7 @@ mod tests {
     use phalanx_transport::wire::Header;
 
     #[test]
-    fn what_is_taken_apart_is_put_together_for_the_engine() {
+    fn batches_are_split_and_rebuilt_for_the_engine() {
         let key = SigningKey::sha256("secret");
         let session = Session::new("client", key.clone());
         let ids = ["a", "b", "c"].map(MsgId::new);
@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn a_batch_without_arguments_for_all_has_only_those_that_have_some() {
+    fn tasks_without_arguments_are_left_out_of_a_batch() {
         let key = SigningKey::sha256("");
         let session = Session::new("client", key.clone());
         let mut sent = session.envelope("apply_request", json!({}), None);

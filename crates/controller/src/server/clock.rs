@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn time_in_which_the_process_stood_does_not_count() {
+    fn time_while_the_process_was_stopped_does_not_count() {
         const TICK: Duration = Duration::from_millis(250);
         let start = Instant::now();
         let mut clock = Clock::new(start, TICK);

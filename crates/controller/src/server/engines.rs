@@ -70,8 +70,8 @@ impl ServerState {
         self.clock.tick(self.now);
         self.hub_event(HubEvent::Tick);
         self.drop_tasks_of_absent_clients();
-        self.takes_batches.retain(|uuid| self.hub.knows(uuid));
-        self.vitals.retain(|uuid, _| self.hub.knows(uuid));
+        self.takes_batches.retain(|uuid| self.hub.contains(uuid));
+        self.vitals.retain(|uuid, _| self.hub.contains(uuid));
         let commands = self.scheduler.tick(self.now);
         self.perform(commands);
     }

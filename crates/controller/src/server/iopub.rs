@@ -68,7 +68,7 @@ impl IopubRelay {
                             continue;
                         };
                         let listened = listens.load(Ordering::Acquire);
-                        for each in look(&message, listened).into_iter().flatten() {
+                        for each in facts(&message, listened).into_iter().flatten() {
                             // The server may have ended.
                             let _ = seen.send(each).await;
                         }
@@ -104,23 +104,23 @@ impl IopubRelay {
 fn admit(frames: Frames, session: &Session) -> Option<RawMessage> {
     let topic = peer_name(frames.first());
     RawMessage::verify(frames, session.key())
-        .map_err(|error| warn_rarely!(%topic, %error, "output that is no message of ours"))
+        .map_err(|error| warn_rarely!(%topic, %error, "output that is not a signed message"))
         .ok()
 }
 
-/// Finds the publishing engine, with `who`, and output that belongs to a record.
-fn look(message: &RawMessage, who: bool) -> [Option<PublicationFact>; 2] {
+/// Finds the publishing engine, if `with_engine` is set, and output that belongs to a record.
+fn facts(message: &RawMessage, with_engine: bool) -> [Option<PublicationFact>; 2] {
     let topic = message.identities.first();
     // Most messages only report the start or end of a task; in ours and ipykernel's, the topic
     // shows it.
     let status = topic.is_some_and(|topic| topic.ends_with(b".status"));
-    if status && !who {
+    if status && !with_engine {
         return [None, None];
     }
     let Ok(header) = serde_json::from_slice::<Header>(&message.header) else {
         return [None, None];
     };
-    let engine = who
+    let engine = with_engine
         .then(|| engine_uuid(header.session.as_bytes()))
         .flatten();
     let published = recorded(&header.msg_type, message);
@@ -142,10 +142,10 @@ fn recorded(msg_type: &str, message: &RawMessage) -> Option<(MsgId, PublishedOut
     let text = |content: &Value, field: &str| content[field].as_str().map(str::to_owned);
     let published = match msg_type {
         "stream" => {
-            let said = text(&content, "text")?;
+            let text = text(&content, "text")?;
             match content["name"].as_str()? {
-                "stdout" => PublishedOutput::Stdout(said),
-                _ => PublishedOutput::Stderr(said),
+                "stdout" => PublishedOutput::Stdout(text),
+                _ => PublishedOutput::Stderr(text),
             }
         }
         "execute_input" => PublishedOutput::Input(text(&content, "code")?),

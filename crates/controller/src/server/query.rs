@@ -170,7 +170,7 @@ impl ServerState {
                 return Ok(());
             }
             "shutdown_request" => {
-                tracing::info!("a client asks the controller to end");
+                tracing::info!("a client has requested the end of the controller");
                 self.out.push(ServerCommand::End);
                 ("shutdown_reply", json!({"status": "ok"}))
             }

@@ -228,7 +228,7 @@ impl ServerState {
             if self.direct.take(&engine, &id).is_none() {
                 // A reply was sent on the engine's behalf when it counted as left, or it replies
                 // twice.
-                return tracing::debug!(%engine, task = %id, "a reply that comes too late");
+                return tracing::debug!(%engine, task = %id, "a late reply");
             }
             if port == ServerSocket::MuxEngine {
                 self.noted(&engine, &message);
@@ -293,10 +293,10 @@ impl ServerState {
             return;
         };
         let Ok(id) = HeaderFields::of(&message.parent_header).map(|parent| parent.id()) else {
-            return warn_rarely!(%engine, "a reply to nothing");
+            return warn_rarely!(%engine, "a reply to an unknown request");
         };
         if self.direct.take(&engine, &id).is_none() {
-            return tracing::debug!(%engine, task = %id, "a reply that comes too late");
+            return tracing::debug!(%engine, task = %id, "a late reply");
         }
         self.noted(&engine, &message);
         message.identities.remove(0);

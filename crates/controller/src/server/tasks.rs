@@ -100,7 +100,7 @@ impl ServerState {
     /// Handles the successful tasks of a batch; the reply is relayed unchanged.
     fn batch_reply(&mut self, engine: &EngineUuid, message: RawMessage, metadata: &ReplyMetadata) {
         let Some(commands) = self.scheduler.ended(engine, &metadata.phalanx_batch) else {
-            return warn_rarely!(%engine, "replies that come too late");
+            return warn_rarely!(%engine, "late replies");
         };
         match batch::replies(&message, metadata) {
             Ok(replies) => {
@@ -125,7 +125,7 @@ impl ServerState {
             .and_then(|name| engine_uuid(name));
         let parent = HeaderFields::of(&message.parent_header).map(|parent| parent.id());
         let (Some(engine), Ok(id)) = (engine, parent) else {
-            return warn_rarely!("a reply to nothing");
+            return warn_rarely!("a reply to an unknown request");
         };
         if message.identities.len() < 2 {
             return warn_rarely!(%engine, "a reply that names no client");
@@ -162,7 +162,7 @@ impl ServerState {
                 }
                 self.perform(commands);
             }
-            None => warn_rarely!(%engine, task = %id, "a reply that comes too late"),
+            None => warn_rarely!(%engine, task = %id, "a late reply"),
         }
     }
 
@@ -227,7 +227,7 @@ impl ServerState {
     fn send_batch(&mut self, batch: EngineBatch) {
         match batch::merge(&batch.tasks, self.session.key()) {
             Some(Ok(request)) => self.run(&batch.engine, request),
-            Some(Err(error)) => tracing::error!(%error, "tasks do not serialise"),
+            Some(Err(error)) => tracing::error!(%error, "tasks could not be serialized"),
             None => {}
         }
     }

@@ -41,16 +41,16 @@ impl Case {
 
     fn join(&mut self, engine: &str) -> Vec<String> {
         let content = json!({"uuid": engine, "id": null});
-        let mut said = self.receive(
+        let mut sent = self.receive(
             ServerSocket::Registration,
             &[engine],
             "registration_request",
             content,
         );
-        said.extend(self.connect(engine));
-        let heard = ServerEvent::Published(PublicationFact::Engine(EngineUuid::new(engine)));
-        said.extend(self.event(heard));
-        said
+        sent.extend(self.connect(engine));
+        let published = ServerEvent::Published(PublicationFact::Engine(EngineUuid::new(engine)));
+        sent.extend(self.event(published));
+        sent
     }
 
     fn connect(&mut self, engine: &str) -> Vec<String> {
@@ -61,8 +61,8 @@ impl Case {
             ServerSocket::Pong,
         ];
         let connected = |port| ServerEvent::Socket(port, Event::Connected(RoutingId::from(engine)));
-        let said = ports.map(connected).map(|event| self.event(event));
-        said.concat()
+        let sent = ports.map(connected).map(|event| self.event(event));
+        sent.concat()
     }
 
     fn gone(&mut self, engine: &str) -> Vec<String> {
@@ -73,8 +73,8 @@ impl Case {
             ServerSocket::Pong,
         ];
         let gone = |port| ServerEvent::Socket(port, Event::Disconnected(RoutingId::from(engine)));
-        let said = ports.map(gone).map(|event| self.event(event));
-        said.concat()
+        let sent = ports.map(gone).map(|event| self.event(event));
+        sent.concat()
     }
 
     fn event(&mut self, event: ServerEvent) -> Vec<String> {
@@ -159,20 +159,20 @@ impl Case {
         let to = message.identities.first();
         let to = to.map(|name| String::from_utf8_lossy(name).replace('\0', ""));
         let parent = message.parent_header.map(|parent| parent.msg_id);
-        let said = ["ename", "status", "uuid"].map(|key| message.content[key].as_str());
-        let said = said.into_iter().flatten().next();
+        let fields = ["ename", "status", "uuid"].map(|key| message.content[key].as_str());
+        let field = fields.into_iter().flatten().next();
         let words = [
             to,
             Some(message.header.msg_type),
             parent,
-            said.map(str::to_owned),
+            field.map(str::to_owned),
         ];
         Some(words.into_iter().flatten().collect::<Vec<_>>().join(" "))
     }
 }
 
 #[test]
-fn a_request_is_answered_once_whether_its_engine_answers_or_ends_first() {
+fn a_request_is_answered_once_by_its_engine_or_when_that_ends() {
     let mut case = Case::with(&["a"]);
     let by = ["client", "a"];
     assert_eq!(
@@ -201,7 +201,7 @@ fn a_request_is_answered_once_whether_its_engine_answers_or_ends_first() {
     let late = case.reply(ServerSocket::MuxEngine, "a", "2");
     assert_eq!(
         late, [""; 0],
-        "it was on the way when its engine was given up"
+        "it was in transit when its engine was marked as missed"
     );
     assert_eq!(
         case.request(ServerSocket::MuxClient, &by, "4", "apply_request"),
@@ -210,7 +210,7 @@ fn a_request_is_answered_once_whether_its_engine_answers_or_ends_first() {
 }
 
 #[test]
-fn the_end_of_an_engine_is_announced_after_the_replies_given_in_its_place() {
+fn the_end_of_an_engine_is_announced_after_the_replies_on_its_behalf() {
     let mut case = Case::with(&["a", "b"]);
     case.request(
         ServerSocket::MuxClient,
@@ -233,7 +233,7 @@ fn the_end_of_an_engine_is_announced_after_the_replies_given_in_its_place() {
 }
 
 #[test]
-fn an_engine_that_does_not_read_is_no_reason_to_wait() {
+fn an_engine_that_does_not_read_does_not_block_the_controller() {
     let mut case = Case::with(&["a"]);
     case.request(
         ServerSocket::MuxClient,
@@ -249,7 +249,7 @@ fn an_engine_that_does_not_read_is_no_reason_to_wait() {
 }
 
 #[test]
-fn a_silent_engine_is_told_what_it_need_not_begin_and_comes_back_with_a_heartbeat() {
+fn tasks_of_a_missed_engine_are_aborted_and_it_returns_with_a_heartbeat() {
     let mut case = Case::with(&["a"]);
     case.request(
         ServerSocket::MuxClient,
@@ -258,13 +258,13 @@ fn a_silent_engine_is_told_what_it_need_not_begin_and_comes_back_with_a_heartbea
         "apply_request",
     );
     case.request(ServerSocket::TaskClient, &["client"], "2", "apply_request");
-    let mut said = Vec::new();
+    let mut sent = Vec::new();
     // It had returned the one before the first.
     for _ in 0..MAX_MISSES + 2 {
-        said.extend(case.event(ServerEvent::Beat));
+        sent.extend(case.event(ServerEvent::Beat));
     }
     assert_eq!(
-        said,
+        sent,
         [
             "ControlEngine: a abort_request",
             "MuxClient: client apply_reply 1 EngineError",
@@ -295,7 +295,7 @@ fn a_silent_engine_is_told_what_it_need_not_begin_and_comes_back_with_a_heartbea
 }
 
 #[test]
-fn an_engine_that_registers_again_under_its_id_has_lost_what_was_on_the_way() {
+fn an_engine_that_registers_again_has_lost_the_messages_in_transit() {
     let mut case = Case::with(&["a"]);
     case.request(
         ServerSocket::MuxClient,
@@ -320,7 +320,7 @@ fn an_engine_that_registers_again_under_its_id_has_lost_what_was_on_the_way() {
 }
 
 #[test]
-fn an_engine_whose_connection_breaks_has_time_to_make_it_again() {
+fn an_engine_has_time_to_restore_a_lost_connection() {
     let mut case = Case::with(&["a"]);
     case.request(
         ServerSocket::MuxClient,
@@ -336,12 +336,12 @@ fn an_engine_whose_connection_breaks_has_time_to_make_it_again() {
     assert_eq!(case.after(RECONNECT_LIMIT, ServerEvent::Tick), [""; 0]);
     case.event(ServerEvent::Socket(ServerSocket::MuxEngine, broken));
     // The clock stops while the process is stopped, so time advances in small steps.
-    let mut said = Vec::new();
+    let mut sent = Vec::new();
     for _ in 0..50 {
-        said.extend(case.after(RECONNECT_LIMIT / 40, ServerEvent::Tick));
+        sent.extend(case.after(RECONNECT_LIMIT / 40, ServerEvent::Tick));
     }
     assert_eq!(
-        said,
+        sent,
         [
             "ControlEngine: a abort_request",
             "MuxClient: client apply_reply 1 EngineError",
@@ -350,7 +350,7 @@ fn an_engine_whose_connection_breaks_has_time_to_make_it_again() {
 }
 
 #[test]
-fn a_task_that_waits_is_aborted_here_and_one_that_runs_by_its_engine() {
+fn a_waiting_task_is_aborted_by_the_controller_and_a_running_one_by_its_engine() {
     let mut case = Case::with(&["a"]);
     assert_eq!(
         case.request(ServerSocket::TaskClient, &["client"], "1", "apply_request"),
@@ -366,10 +366,14 @@ fn a_task_that_waits_is_aborted_here_and_one_that_runs_by_its_engine() {
             content,
         )
     };
-    let said = abort(&mut case, "2");
-    assert_eq!(said[0], "TaskClient: client apply_reply 2 aborted");
-    assert!(said[1].starts_with("Control: a gets"), "{said:?}");
-    assert_eq!(abort(&mut case, "1").len(), 1, "only its engine is asked");
+    let sent = abort(&mut case, "2");
+    assert_eq!(sent[0], "TaskClient: client apply_reply 2 aborted");
+    assert!(sent[1].starts_with("Control: a gets"), "{sent:?}");
+    assert_eq!(
+        abort(&mut case, "1").len(),
+        1,
+        "only its engine receives the abort"
+    );
     assert_eq!(
         case.reply(ServerSocket::TaskEngine, "a", "1"),
         ["TaskClient: client apply_reply 1 ok"]
@@ -377,7 +381,7 @@ fn a_task_that_waits_is_aborted_here_and_one_that_runs_by_its_engine() {
 }
 
 #[test]
-fn the_engines_of_a_coalescing_broadcast_give_one_reply_even_if_one_ends() {
+fn a_coalescing_broadcast_has_one_reply_even_if_an_engine_ends() {
     let mut case = Case::with(&["a", "b"]);
     let mut message = case.client.envelope("apply_request", json!({}), None);
     message.header.msg_id = "1".to_owned();
@@ -402,7 +406,7 @@ fn the_engines_of_a_coalescing_broadcast_give_one_reply_even_if_one_ends() {
 }
 
 #[test]
-fn a_client_that_does_not_come_back_loses_what_has_not_begun() {
+fn waiting_tasks_of_a_client_that_does_not_return_are_dropped() {
     for returns in [true, false] {
         let mut case = Case::with(&["a"]);
         case.state.client_timeout = Duration::from_millis(1500);
@@ -423,15 +427,15 @@ fn a_client_that_does_not_come_back_loses_what_has_not_begun() {
                 Event::Connected(client),
             ));
         }
-        let said = case.after(second, ServerEvent::Tick);
+        let sent = case.after(second, ServerEvent::Tick);
         let recalled = ["ControlEngine: a abort_request"];
-        assert_eq!(said, if returns { &[][..] } else { &recalled });
+        assert_eq!(sent, if returns { &[][..] } else { &recalled });
     }
 }
 
 /// Anybody can connect and disconnect, under any identity.
 #[test]
-fn few_clients_without_tasks_are_remembered() {
+fn only_a_limited_number_of_idle_clients_is_remembered() {
     let mut case = Case::with(&["a"]);
     let task = case.client.envelope("apply_request", json!({}), None);
     case.sent(ServerSocket::TaskClient, &["busy"], task);
@@ -444,18 +448,18 @@ fn few_clients_without_tasks_are_remembered() {
 }
 
 #[test]
-fn a_controller_that_is_told_to_end_says_so_after_its_reply() {
+fn a_shutdown_is_announced_after_its_reply() {
     let mut case = Case::with(&["a"]);
-    let said = case.receive(
+    let sent = case.receive(
         ServerSocket::Registration,
         &["client"],
         "shutdown_request",
         json!({}),
     );
-    assert_eq!(said[0], "end");
+    assert_eq!(sent[0], "end");
     assert!(
-        said[1].starts_with("Registration: client shutdown_reply"),
-        "{said:?}"
+        sent[1].starts_with("Registration: client shutdown_reply"),
+        "{sent:?}"
     );
     assert_eq!(
         case.event(ServerEvent::Ending),
@@ -464,7 +468,7 @@ fn a_controller_that_is_told_to_end_says_so_after_its_reply() {
 }
 
 #[test]
-fn what_was_recorded_and_is_sent_again_does_nothing() {
+fn replayed_messages_are_ignored() {
     let mut case = Case::with(&["a"]);
     let by: [&[&str]; 4] = [&["client", "a"], &["client", "a"], &["client"], &["client"]];
     let ports = [
@@ -490,7 +494,7 @@ fn what_was_recorded_and_is_sent_again_does_nothing() {
 }
 
 #[test]
-fn nothing_that_is_not_signed_leads_to_anything() {
+fn unsigned_messages_are_ignored() {
     let mut case = Case::with(&["a"]);
     let forger = SigningKey::sha256("guessed");
     let mut request = case.client.envelope("apply_request", json!({}), None);
@@ -507,7 +511,7 @@ fn nothing_that_is_not_signed_leads_to_anything() {
 }
 
 #[test]
-fn what_an_engine_refuses_is_no_failure_of_it() {
+fn a_refused_task_does_not_count_as_failed() {
     let mut case = Case::with(&["a"]);
     for (id, reason) in [("1", json!({"kind": "state_mismatch"})), ("2", Value::Null)] {
         let by = ["client", "a"];

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use std::borrow::Cow;
 
-/// The number of bytes shown of an error's message.
-const MAX_WORDS: usize = 300;
+/// The number of characters shown of an error's message.
+const MAX_MESSAGE_CHARS: usize = 300;
 
 /// The state of one engine.
 #[derive(Debug, Default)]
@@ -35,7 +35,7 @@ struct ReplyReason {
 }
 
 impl Status<'_> {
-    /// Returns true if work has failed. What an engine refuses, its client sends again in another form.
+    /// Returns true if the task has failed; one that is refused is sent again by its client.
     fn is_failure(&self) -> bool {
         let extension = self.phalanx.as_ref();
         self.status == "error" && extension.is_none_or(|extension| extension.reason.is_none())
@@ -57,7 +57,7 @@ impl ServerState {
         let message = RawMessage::verify(frames, self.session.key()).and_then(Envelope::parse);
         if let Ok(message) = message
             && let Ok(vitals) = message.content::<Vitals>()
-            && self.hub.knows(&engine)
+            && self.hub.contains(&engine)
         {
             self.vitals.entry(engine).or_default().reported = Some(vitals);
         }
@@ -76,7 +76,7 @@ impl ServerState {
         known.failed += 1;
         known.last_error = Some(LastError {
             ename: words.ename.into_owned(),
-            evalue: words.evalue.chars().take(MAX_WORDS).collect(),
+            evalue: words.evalue.chars().take(MAX_MESSAGE_CHARS).collect(),
             received: chrono::Utc::now(),
         });
     }

@@ -44,7 +44,7 @@ async fn a_single_task_does_not_wait_for_a_hundred_thousand_of_another_client() 
 }
 
 #[tokio::test]
-async fn a_client_that_has_gone_loses_what_has_not_begun_and_nothing_else() {
+async fn only_the_waiting_tasks_of_a_client_that_left_are_dropped() {
     let config = ControllerConfig {
         client_timeout: Duration::ZERO,
         ..ControllerConfig::default()
@@ -81,7 +81,7 @@ async fn a_client_that_has_gone_loses_what_has_not_begun_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn while_no_more_tasks_are_taken_everything_else_is_answered() {
+async fn other_requests_are_answered_while_task_intake_is_paused() {
     const TASKS: u64 = 100;
     let task = "x".repeat(100_000);
     let config = ControllerConfig {
@@ -104,7 +104,7 @@ async fn while_no_more_tasks_are_taken_everything_else_is_answered() {
 
 /// A client that fills the room for tasks, whatever its connection, leaves some to others.
 #[tokio::test]
-async fn a_client_that_fills_the_room_waits_alone() {
+async fn a_client_that_exceeds_its_share_is_paused_alone() {
     const SIZE: usize = 100_000;
     const ROOM: usize = 40;
     const TASKS: usize = 100;
@@ -137,7 +137,7 @@ async fn a_client_that_fills_the_room_waits_alone() {
 
 /// A client that is paused when it ends is noticed, and what it has sent is received.
 #[tokio::test]
-async fn a_paused_client_that_ends_is_not_forgotten() {
+async fn the_end_of_a_paused_client_is_noticed() {
     const SIZE: usize = 100_000;
     for route in [Route::Network, Route::Unix, Route::Memory] {
         let config = ControllerConfig {

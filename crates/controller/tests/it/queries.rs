@@ -30,7 +30,7 @@ fn is_ok(answer: &Envelope) -> bool {
 }
 
 #[tokio::test]
-async fn results_are_there_for_other_clients_too() {
+async fn results_are_available_to_other_clients() {
     for cluster in clusters("results").await {
         let mut client = cluster.client().await;
         let _engine = cluster.engine("a").await;
@@ -66,7 +66,7 @@ async fn results_are_there_for_other_clients_too() {
 }
 
 #[tokio::test]
-async fn records_are_found_by_what_they_say() {
+async fn records_are_found_by_their_fields() {
     for cluster in clusters("records").await {
         let mut client = cluster.client().await;
         let _engine = cluster.engine("a").await;
@@ -155,7 +155,7 @@ async fn tasks_run_again_under_new_ids() {
 }
 
 #[tokio::test]
-async fn queues_are_counted_or_named() {
+async fn queue_status_counts_or_lists_tasks() {
     for cluster in clusters("queues").await {
         let mut client = cluster.client().await;
         let _engine = cluster.engine("a").await;
@@ -188,7 +188,7 @@ async fn queues_are_counted_or_named() {
 }
 
 #[tokio::test]
-async fn what_is_not_kept_still_reaches_whoever_asked_for_it() {
+async fn results_that_are_not_recorded_still_reach_their_client() {
     let config = ControllerConfig {
         database: TaskDatabase::Memory { bytes: 0 },
         ..ControllerConfig::default()
@@ -202,7 +202,7 @@ async fn what_is_not_kept_still_reaches_whoever_asked_for_it() {
     assert_eq!(
         (parent, is_ok(&answer)),
         (done.clone(), true),
-        "whoever asked for it has it"
+        "its client has received it"
     );
     let content = json!({"msg_ids": [done]});
     let answer = client.ask("result_request", content).await;
@@ -211,7 +211,7 @@ async fn what_is_not_kept_still_reaches_whoever_asked_for_it() {
 
 /// The limit for one message is a quarter of the limit for all records.
 #[tokio::test]
-async fn what_is_too_large_to_be_kept_is_told_to_be() {
+async fn requests_for_records_that_were_too_large_are_refused_with_the_reason() {
     const MIB: usize = 1 << 20;
     let config = ControllerConfig {
         database: TaskDatabase::Memory { bytes: 4 * MIB },
@@ -229,10 +229,10 @@ async fn what_is_too_large_to_be_kept_is_told_to_be() {
     let again = client
         .ask("resubmit_request", json!({"msg_ids": [large]}))
         .await;
-    let told = again.content["evalue"].as_str().unwrap();
+    let message = again.content["evalue"].as_str().unwrap();
     assert!(
-        told.contains("its arguments are more than 1 MiB: submit it anew"),
-        "{told}"
+        message.contains("its arguments are more than 1 MiB: submit it anew"),
+        "{message}"
     );
     let again = client
         .ask("resubmit_request", json!({"msg_ids": [small]}))
@@ -291,7 +291,7 @@ async fn a_database_outlives_its_controller() {
 }
 
 #[tokio::test]
-async fn unknown_queries_are_answered_as_such() {
+async fn unknown_queries_are_answered_with_an_error() {
     for cluster in clusters("bogus").await {
         let mut client = cluster.client().await;
         let answer = client.ask("bogus_request", json!({})).await;

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 
 /// Its output is complete, although the client waited only for the notification.
 #[tokio::test]
-async fn the_first_cell_right_after_registration_loses_nothing() {
+async fn the_first_cell_after_registration_loses_no_output() {
     for cluster in clusters("first").await {
         let mut client = cluster.client().await;
         for round in 0..100 {
@@ -29,7 +29,7 @@ async fn the_first_cell_right_after_registration_loses_nothing() {
 }
 
 #[tokio::test]
-async fn whatever_an_engine_had_is_answered_when_it_ends() {
+async fn tasks_of_an_engine_are_answered_when_it_ends() {
     for cluster in clusters("ends").await {
         let mut client = cluster.client().await;
         let engine = cluster.engine("victim").await;
@@ -79,7 +79,7 @@ async fn whatever_an_engine_had_is_answered_when_it_ends() {
 }
 
 #[tokio::test]
-async fn a_request_for_an_engine_that_is_not_there_is_answered() {
+async fn a_request_for_an_unknown_engine_is_answered_with_an_error() {
     for cluster in clusters("nobody").await {
         let mut client = cluster.client().await;
         let id = client.run("nobody", "x").await;
@@ -128,7 +128,7 @@ async fn a_peer_that_sends_nonsense_does_not_fill_the_log() {
 }
 
 #[tokio::test]
-async fn forged_messages_reach_nobody() {
+async fn forged_messages_are_not_relayed() {
     for cluster in clusters("forged").await {
         let mut client = cluster.client().await;
         let _engine = cluster.engine("a").await;
@@ -146,7 +146,7 @@ async fn forged_messages_reach_nobody() {
 }
 
 #[tokio::test]
-async fn tasks_are_balanced_tried_again_and_end() {
+async fn tasks_are_balanced_and_retried() {
     for cluster in clusters("tasks").await {
         let mut client = cluster.client().await;
         let _engines = [cluster.engine("a").await, cluster.engine("b").await];
@@ -185,7 +185,7 @@ async fn tasks_are_balanced_tried_again_and_end() {
 /// The number of tasks waiting here is bounded; the others wait at the client until there is an
 /// engine.
 #[tokio::test]
-async fn a_flood_of_tasks_waits_with_the_client() {
+async fn excess_tasks_wait_in_the_client() {
     const SIZE: usize = 10_000;
     const MOST: usize = 20;
     const TASKS: usize = 100;
@@ -219,7 +219,7 @@ async fn a_flood_of_tasks_waits_with_the_client() {
 }
 
 #[tokio::test]
-async fn a_broadcast_comes_back_as_many_or_as_one() {
+async fn a_broadcast_is_answered_by_many_replies_or_one() {
     for cluster in clusters("broadcast").await {
         let mut client = cluster.client().await;
         let _engines = [cluster.engine("a").await, cluster.engine("b").await];
@@ -258,7 +258,7 @@ async fn a_uuid_registers_once() {
 }
 
 #[tokio::test]
-async fn a_subscriber_that_comes_late_learns_who_is_there() {
+async fn a_late_subscriber_receives_the_registered_engines() {
     for cluster in clusters("late").await {
         let mut early = cluster.client().await;
         let _engine = cluster.engine("a").await;
@@ -268,7 +268,7 @@ async fn a_subscriber_that_comes_late_learns_who_is_there() {
 }
 
 #[tokio::test]
-async fn ending_tells_the_clients_and_takes_the_files_along() {
+async fn shutdown_notifies_the_clients_and_removes_the_files() {
     for asked in [true, false] {
         for cluster in clusters("ending").await {
             let mut client = cluster.client().await;

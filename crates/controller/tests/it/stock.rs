@@ -13,7 +13,7 @@ const STOCK_LIMIT: Duration = Duration::from_secs(120);
 const SCRIPT: &str = include_str!("stock.py");
 
 #[tokio::test]
-async fn a_stock_client_and_stock_engines_work_and_die() {
+async fn a_stock_client_and_stock_engines_work_and_their_end_is_noticed() {
     let Ok(python) = std::env::var(PYTHON) else {
         eprintln!("SKIPPED: {PYTHON} does not name a Python with ipyparallel");
         return;

@@ -46,7 +46,7 @@ async fn records(store: &mut Sqlite, query: Value) -> Vec<(MsgId, TaskRecord)> {
 }
 
 #[tokio::test]
-async fn records_outlive_their_controller_and_nothing_stays_pending() {
+async fn records_outlive_their_controller_and_no_task_stays_pending() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tasks.db");
     let engine = EngineUuid::new("e");
@@ -110,7 +110,7 @@ async fn records_outlive_their_controller_and_nothing_stays_pending() {
 }
 
 #[tokio::test]
-async fn a_disk_that_does_not_keep_up_is_noticed_and_waited_for() {
+async fn a_full_backlog_has_no_room_until_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
     let mut store = Sqlite::open(&folder.path().join("tasks.db"), unanswered).unwrap();
     store.backlog.bytes.store(BACKLOG, Ordering::Release);
@@ -132,7 +132,7 @@ async fn a_disk_that_does_not_keep_up_is_noticed_and_waited_for() {
 }
 
 #[test]
-fn what_is_no_database_of_ours_is_refused() {
+fn foreign_files_and_databases_are_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tasks.db");
     std::fs::write(&path, "no database").unwrap();
@@ -159,7 +159,7 @@ fn what_is_no_database_of_ours_is_refused() {
 
 /// To SQLite, a database that must not grow behaves as one on a full disk.
 #[test]
-fn what_a_full_disk_does_not_keep_is_not_answered_as_if_it_were() {
+fn records_lost_to_a_full_disk_are_reported_as_missing() {
     let folder = tempfile::tempdir().unwrap();
     let mut database = SqliteConnection::open(&folder.path().join("tasks.db")).unwrap();
     let [kept, lost] = ["kept", "lost"].map(MsgId::new);
