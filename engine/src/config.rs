@@ -43,7 +43,7 @@ impl EngineConfig {
                 args: vec![OsString::from("runtime")],
                 env: Vec::new(),
                 // The engine refuses these requests.
-                input: StdinSource::Asks,
+                input: StdinSource::Owner,
             },
             parent: None,
             unreachable: UNREACHABLE,

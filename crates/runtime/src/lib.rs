@@ -26,7 +26,7 @@ const PAGE_FILE: &str = "page";
 /// The word by which the owner requests the cell to stop.
 const STOP_WORD: usize = 0;
 /// The word by which a cell indicates that it polls [`STOP_WORD`].
-const ASKED_WORD: usize = 1;
+const POLLED_WORD: usize = 1;
 /// The word in which the runtime's processes count the snapshots they take.
 const SNAPSHOTS_WORD: usize = 2;
 /// The word with the last run up to which the owner has recalled calls that have not started.

@@ -31,7 +31,7 @@ fn abandoned(status: &str) -> Outcome {
 }
 
 #[tokio::test]
-async fn arguments_and_values_of_any_size_come_whole() {
+async fn arguments_and_values_of_any_size_arrive_complete() {
     let mut session = Session::start().await;
     for size in [0, 1, 1 << 16, 5 << 20] {
         let args: Vec<u8> = (0..size).map(|byte| byte as u8).collect();
@@ -59,7 +59,7 @@ async fn a_call_that_changes_nothing_needs_no_new_snapshot() {
 }
 
 #[tokio::test]
-async fn a_call_that_brings_its_process_down_costs_nothing_but_the_call() {
+async fn a_call_that_kills_its_process_loses_only_the_call() {
     let mut session = Session::start().await;
     session.run("let cell = 1").await;
     session.call("let pushed = 2", Vec::new()).await;
@@ -81,7 +81,7 @@ async fn a_call_that_brings_its_process_down_costs_nothing_but_the_call() {
 }
 
 #[tokio::test]
-async fn an_interrupt_stops_a_call_and_costs_nothing_else() {
+async fn an_interrupt_stops_only_the_call() {
     let mut session = Session::start().await;
     session.call("let kept = 1", Vec::new()).await;
     let id = session.submit_call("write on\nspin", Vec::new());
@@ -93,7 +93,7 @@ async fn an_interrupt_stops_a_call_and_costs_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_process_that_dies_with_half_of_its_arguments_unread_holds_nothing_up() {
+async fn a_process_that_dies_while_reading_arguments_blocks_nothing() {
     let mut session = Session::start().await;
     let initial = snapshot(&session, None).await;
     session.run("let kept = 1").await;
@@ -113,7 +113,7 @@ async fn a_process_that_dies_with_half_of_its_arguments_unread_holds_nothing_up(
 }
 
 #[tokio::test]
-async fn what_each_of_many_calls_prints_is_its_own() {
+async fn the_output_of_each_call_is_attributed_to_it() {
     let mut session = Session::start().await;
     for round in 0..200 {
         let script = "print-input\nreturn 1";
@@ -205,7 +205,7 @@ async fn calls_that_are_sent_ahead_keep_their_output_and_their_order() {
 }
 
 #[tokio::test]
-async fn what_was_sent_ahead_of_a_crash_comes_back() {
+async fn calls_sent_ahead_are_returned_after_a_crash() {
     let mut session = Session::start().await;
     for crash in ["abort", "fault", "exit 0"] {
         session.call("let kept = 1", Vec::new()).await;
@@ -224,7 +224,7 @@ async fn what_was_sent_ahead_of_a_crash_comes_back() {
 }
 
 #[tokio::test]
-async fn calls_that_have_not_begun_can_be_taken_back() {
+async fn calls_that_have_not_begun_can_be_recalled() {
     let mut session = Session::start().await;
     // So that an interrupt only requests the cell to stop.
     session.runtime.set_snapshots(false);

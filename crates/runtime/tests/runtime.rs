@@ -26,7 +26,7 @@ async fn cells_share_variables_and_their_output_is_complete() {
 }
 
 #[tokio::test]
-async fn a_display_stands_between_the_text_around_it() {
+async fn a_display_keeps_its_position_within_text() {
     let mut session = Session::start().await;
     let (outputs, _) = session.run("print a\nhtml <b>\nprint c").await;
     assert_eq!(outputs[0], stdout("a\n"));
@@ -35,7 +35,7 @@ async fn a_display_stands_between_the_text_around_it() {
 }
 
 #[tokio::test]
-async fn a_panic_costs_nothing_but_the_cell() {
+async fn a_panic_loses_no_variable() {
     let mut session = Session::start().await;
     session.run("let kept = 1").await;
     let (_, outcome) = session.run("write half\npanic boom").await;
@@ -44,7 +44,7 @@ async fn a_panic_costs_nothing_but_the_cell() {
 }
 
 #[tokio::test]
-async fn without_a_snapshot_the_end_of_the_process_is_told_with_its_signal() {
+async fn without_a_snapshot_the_end_of_the_process_is_reported_with_its_signal() {
     for (script, status) in [("abort", "signal 6 (SIGABRT)"), ("exit 3", "exit status 3")] {
         let mut session = Session::start().await;
         session.runtime.set_snapshots(false);
@@ -92,7 +92,7 @@ async fn dropping_the_handle_ends_the_process() {
 }
 
 #[tokio::test]
-async fn much_text_arrives_whole_and_in_few_messages() {
+async fn much_text_arrives_complete_and_in_few_messages() {
     let mut session = Session::start().await;
     let script: String = (0..20_000).map(|line| format!("print {line}\n")).collect();
     let (outputs, _) = session.run(&script).await;
@@ -101,7 +101,7 @@ async fn much_text_arrives_whole_and_in_few_messages() {
 }
 
 #[tokio::test]
-async fn a_program_that_is_not_there_or_no_runtime_is_named() {
+async fn a_missing_or_wrong_program_is_reported() {
     let missing = RuntimeConfig {
         program: "/no/such/program".into(),
         args: Vec::new(),
@@ -122,7 +122,7 @@ async fn a_program_that_is_not_there_or_no_runtime_is_named() {
 }
 
 #[tokio::test]
-async fn what_was_printed_before_a_host_call_comes_before_it() {
+async fn text_printed_before_a_host_call_precedes_it() {
     let mut session = Session::start().await;
     let id = session.submit("print before\neprint also\nmagic %cluster status\nprint after");
     let mut before = String::new();

@@ -19,7 +19,7 @@ fn abandoned(status: &str) -> Outcome {
 }
 
 #[tokio::test]
-async fn whatever_a_cell_does_to_its_process_costs_nothing_but_the_cell() {
+async fn a_cell_that_kills_its_process_loses_only_its_changes() {
     let mut session = Session::start().await;
     session.run("let kept = 1 2 3").await;
     for (crash, status) in [
@@ -44,7 +44,7 @@ async fn whatever_a_cell_does_to_its_process_costs_nothing_but_the_cell() {
 }
 
 #[tokio::test]
-async fn an_interrupt_stops_a_busy_cell_and_nothing_when_there_is_none() {
+async fn an_interrupt_stops_a_busy_cell_and_is_ignored_without_one() {
     let mut session = Session::start().await;
     session.run("let kept = 1").await;
     session.runtime.interrupt();
@@ -61,7 +61,7 @@ async fn an_interrupt_stops_a_busy_cell_and_nothing_when_there_is_none() {
 }
 
 #[tokio::test]
-async fn a_process_that_is_killed_while_it_is_idle_costs_nothing() {
+async fn a_process_killed_while_idle_loses_nothing() {
     let mut session = Session::start().await;
     for round in 0..3 {
         session.run(&format!("let kept = {round}")).await;
@@ -83,7 +83,7 @@ async fn a_process_that_is_killed_while_it_is_idle_costs_nothing() {
 }
 
 #[tokio::test]
-async fn a_message_that_was_half_written_spoils_nothing() {
+async fn an_incomplete_message_of_a_dead_process_is_dropped() {
     let mut session = Session::start().await;
     let half = "write before \x1b]phalanx;pla\nabort";
     let (outputs, outcome) = session.run(half).await;
@@ -100,7 +100,7 @@ async fn a_message_that_was_half_written_spoils_nothing() {
 }
 
 #[tokio::test]
-async fn what_is_closed_is_closed_though_a_snapshot_sleeps() {
+async fn snapshots_keep_no_closed_file_open() {
     let mut session = Session::start().await;
     session.run("open line").await;
     let (outputs, outcome) = session.run("close line").await;
@@ -111,7 +111,7 @@ async fn what_is_closed_is_closed_though_a_snapshot_sleeps() {
 }
 
 #[tokio::test]
-async fn files_that_an_abandoned_cell_closed_answer_with_an_error() {
+async fn files_closed_by_an_abandoned_cell_return_errors() {
     let mut session = Session::start().await;
     session.run("open line\nopen other").await;
     // The opened files get the descriptors of the closed ones.
@@ -126,7 +126,7 @@ async fn files_that_an_abandoned_cell_closed_answer_with_an_error() {
 }
 
 #[tokio::test]
-async fn commands_of_cells_are_waited_for_as_ever() {
+async fn child_processes_of_cells_can_be_awaited() {
     let mut session = Session::start().await;
     for _ in 0..2 {
         let (outputs, outcome) = session.run("wait echo out").await;
@@ -139,7 +139,7 @@ async fn commands_of_cells_are_waited_for_as_ever() {
 }
 
 #[tokio::test]
-async fn what_an_abandoned_cell_has_started_ends_with_it() {
+async fn child_processes_of_an_abandoned_cell_end_with_it() {
     let mut session = Session::start().await;
     // In a session of its own, so that no signal to a process group reaches it.
     let start = |path: PathBuf| {
@@ -160,7 +160,7 @@ async fn what_an_abandoned_cell_has_started_ends_with_it() {
 }
 
 #[tokio::test]
-async fn a_cell_that_looks_is_given_time_to_stop() {
+async fn a_cell_that_polls_for_interrupts_is_given_time_to_stop() {
     let mut session = Session::start().await;
     let script = format!(
         "let partial = 1\nuntil-interrupted {}",
@@ -175,7 +175,7 @@ async fn a_cell_that_looks_is_given_time_to_stop() {
 }
 
 #[tokio::test]
-async fn threads_that_wait_are_told_of_when_they_are_gone() {
+async fn idle_threads_lost_in_a_failover_are_reported() {
     let mut session = Session::start().await;
     session.run("let kept = 1\nrest pool-0\nrest pool-1").await;
     assert_eq!(session.run("show kept").await.0, [stdout("1\n")]);
@@ -188,7 +188,7 @@ async fn threads_that_wait_are_told_of_when_they_are_gone() {
 }
 
 #[tokio::test]
-async fn with_threads_at_work_the_user_is_told_once_what_a_crash_costs() {
+async fn with_busy_threads_a_notice_about_the_missing_snapshot_is_shown_once() {
     let mut session = Session::start().await;
     session.run("let kept = 1\nwork pool-0").await;
     let (outputs, _) = session.run("show kept").await;
@@ -206,7 +206,7 @@ async fn with_threads_at_work_the_user_is_told_once_what_a_crash_costs() {
 }
 
 #[tokio::test]
-async fn whoever_of_its_processes_is_killed_none_is_left() {
+async fn when_any_of_its_processes_is_killed_all_end() {
     for victim in ["owner", "supervisor"] {
         let mut session = Session::start().await;
         let path = session.file("child");
@@ -231,7 +231,7 @@ async fn whoever_of_its_processes_is_killed_none_is_left() {
 }
 
 #[tokio::test]
-async fn much_output_before_a_crash_arrives_whole() {
+async fn much_output_before_a_crash_arrives_complete() {
     let mut session = Session::start().await;
     let lines: String = (0..20_000).map(|line| format!("print {line}\n")).collect();
     let (outputs, outcome) = session.run(&format!("{lines}abort")).await;
@@ -247,7 +247,7 @@ fn shows(outputs: &[Output], what: &str) -> bool {
 }
 
 #[tokio::test]
-async fn an_interrupt_that_meets_the_end_of_a_cell_loses_nothing() {
+async fn an_interrupt_at_the_end_of_a_cell_loses_nothing() {
     let mut session = Session::start().await;
     session.run("let kept = 1").await;
     for round in 0..300 {

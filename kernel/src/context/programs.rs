@@ -81,7 +81,7 @@ impl Programs {
             program: self.phalanx.clone(),
             args: vec!["runtime".into()],
             env: Vec::new(),
-            input: StdinSource::Asks,
+            input: StdinSource::Owner,
         }
     }
 }
@@ -90,10 +90,7 @@ fn is_twin(backend: Backend) -> bool {
     match backend {
         #[cfg(feature = "echo")]
         Backend::Echo => true,
-        #[allow(
-            unreachable_patterns,
-            reason = "which backends there are is a matter of features"
-        )]
+        #[allow(unreachable_patterns, reason = "the backends depend on the features")]
         _ => false,
     }
 }

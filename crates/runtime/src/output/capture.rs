@@ -52,9 +52,9 @@ pub(crate) struct Capture {
     last_batch: Option<Instant>,
     /// A value that may be the cell's result, or be followed by further representations.
     bundle: Option<MimeBundle>,
-    /// Outputs whose markers have not been read yet.
-    places: BTreeMap<u64, Output>,
-    next_place: u64,
+    /// Outputs whose markers have not been read yet, by number.
+    unmarked: BTreeMap<u64, Output>,
+    next_marker: u64,
     captured: Vec<CapturedOutput>,
 }
 
@@ -88,7 +88,7 @@ impl CapturedRun {
     fn locate(&self, location: String) -> String {
         let found = location
             .strip_prefix(COMPILED)
-            .and_then(|place| place.split_once(':'))
+            .and_then(|position| position.split_once(':'))
             .and_then(|(line, column)| {
                 let at = line.parse::<u32>().ok()?;
                 let (_, line) = self.lines.iter().find(|(compiled, _)| *compiled == at)?;
@@ -121,10 +121,10 @@ impl Capture {
     }
 
     /// Holds an output until its marker is read; returns the number of the marker.
-    pub(crate) fn place(&mut self, output: Output) -> u64 {
-        self.next_place += 1;
-        self.places.insert(self.next_place, output);
-        self.next_place
+    pub(crate) fn hold_for_marker(&mut self, output: Output) -> u64 {
+        self.next_marker += 1;
+        self.unmarked.insert(self.next_marker, output);
+        self.next_marker
     }
 
     /// Adds bytes of one pipe.
@@ -300,8 +300,8 @@ impl Capture {
         match token {
             OutputToken::Text(_) => {}
             OutputToken::Content { mime, body } => self.content(mime, &body),
-            OutputToken::Place(place) => {
-                if let Some(output) = self.places.remove(&place) {
+            OutputToken::Position(number) => {
+                if let Some(output) = self.unmarked.remove(&number) {
                     self.flush();
                     self.output(output);
                 }
@@ -496,7 +496,7 @@ impl Capture {
             }
         }
         self.flush();
-        for output in std::mem::take(&mut self.places).into_values() {
+        for output in std::mem::take(&mut self.unmarked).into_values() {
             self.output(output);
         }
         self.run = None;
@@ -536,13 +536,13 @@ fn located(run: Option<&CapturedRun>, text: &str) -> String {
     let mut parts = text.split(PANICKED);
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| {
-        let is_place = |c: char| c.is_ascii_digit() || c == ':';
-        let end = part.find(|c| !is_place(c)).unwrap_or(part.len());
-        let place = part[..end].trim_end_matches(':');
-        let location = run.map(|run| run.locate(format!("{COMPILED}{place}")));
+        let is_position = |c: char| c.is_ascii_digit() || c == ':';
+        let end = part.find(|c| !is_position(c)).unwrap_or(part.len());
+        let position = part[..end].trim_end_matches(':');
+        let location = run.map(|run| run.locate(format!("{COMPILED}{position}")));
         let location = location.filter(|location| !location.starts_with(COMPILED));
         let location = location.as_deref().unwrap_or("another cell");
-        format!("{text}panicked at {location}{}", &part[place.len()..])
+        format!("{text}panicked at {location}{}", &part[position.len()..])
     })
 }
 

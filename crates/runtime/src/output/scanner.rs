@@ -25,7 +25,7 @@ pub(super) enum OutputToken {
     /// A variable's type no longer exists.
     VariableLost(String),
     /// The position of the output with this number.
-    Place(u64),
+    Position(u64),
     /// `evcxr_input` requests a line, which it then reads from stdin.
     InputRequest { prompt: String, password: bool },
     /// A report of the panic hook.
@@ -41,9 +41,9 @@ const BEGIN_CONTENT: &[u8] = b"EVCXR_BEGIN_CONTENT ";
 const END_CONTENT: &[u8] = b"EVCXR_END_CONTENT";
 const PANICKED: &[u8] = b"EVCXR_PANIC_NOTIFICATION\n";
 const ERRORED: &[u8] = b"EVCXR_ERROR_OCCURRED\n";
-const LOST: &[u8] = b"EVCXR_VARIABLE_CHANGED_TYPE:";
-const ASKS: &[u8] = b"EVCXR_INPUT_REQUEST:";
-const ASKS_PASSWORD: &[u8] = b"EVCXR_INPUT_REQUEST_PASSWORD:";
+const VARIABLE_LOST: &[u8] = b"EVCXR_VARIABLE_CHANGED_TYPE:";
+const INPUT_REQUEST: &[u8] = b"EVCXR_INPUT_REQUEST:";
+const PASSWORD_REQUEST: &[u8] = b"EVCXR_INPUT_REQUEST_PASSWORD:";
 const OURS: &[u8] = MARKER_START.as_bytes();
 const END_PANIC: &[u8] = b"\x1b]phalanx;end-panic\x07";
 const END_ERROR: &[u8] = b"\x1b]phalanx;end-error\x07";
@@ -145,7 +145,7 @@ fn evcxr(bytes: &[u8]) -> ScannedToken {
             ScannedToken::Marker(_, length) => return ScannedToken::Marker(token, length),
         }
     }
-    for word in [LOST, ASKS, ASKS_PASSWORD] {
+    for word in [VARIABLE_LOST, INPUT_REQUEST, PASSWORD_REQUEST] {
         match starts(bytes, word) {
             ScannedToken::Nothing => {}
             ScannedToken::Partial => return ScannedToken::Partial,
@@ -169,12 +169,12 @@ fn evcxr(bytes: &[u8]) -> ScannedToken {
 
 /// The token of a line with one of these words and a value.
 fn named(word: &[u8], value: String) -> OutputToken {
-    if word == LOST {
+    if word == VARIABLE_LOST {
         return OutputToken::VariableLost(value);
     }
     OutputToken::InputRequest {
         prompt: value,
-        password: word == ASKS_PASSWORD,
+        password: word == PASSWORD_REQUEST,
     }
 }
 
@@ -228,7 +228,7 @@ fn ours(bytes: &[u8]) -> ScannedToken {
     let length = start + inside.len() + 1;
     match inside.split_once(';') {
         Some(("place", number)) => number.parse().map_or(ScannedToken::Nothing, |number| {
-            ScannedToken::Marker(OutputToken::Place(number), length)
+            ScannedToken::Marker(OutputToken::Position(number), length)
         }),
         Some(("end", number)) => number.parse().map_or(ScannedToken::Nothing, |number| {
             ScannedToken::Marker(OutputToken::End(RunId(number)), length)
@@ -307,7 +307,7 @@ mod tests {
         merge(&mut tokens, cut.finish());
         let mut merged = Vec::new();
         merge(&mut merged, expected);
-        assert_eq!(tokens, merged, "cut at every byte");
+        assert_eq!(tokens, merged, "split at every byte");
         merged
     }
 
@@ -344,12 +344,12 @@ mod tests {
     }
 
     #[test]
-    fn our_markers() {
+    fn markers_are_recognized() {
         assert_eq!(
             scan("a\x1b]phalanx;place;7\x07b\x1b]phalanx;end;3\x07"),
             [
                 text("a"),
-                OutputToken::Place(7),
+                OutputToken::Position(7),
                 text("b"),
                 OutputToken::End(RunId(3))
             ]
@@ -372,7 +372,7 @@ mod tests {
     }
 
     #[test]
-    fn what_only_looks_like_a_marker_is_text() {
+    fn text_that_resembles_a_marker_is_text() {
         for input in [
             "EVCXR_NONSENSE\n",
             "\x1b[31mred\x1b[0m",
@@ -385,7 +385,7 @@ mod tests {
     }
 
     #[test]
-    fn other_words() {
+    fn evcxrs_messages_are_recognized() {
         assert_eq!(
             scan("EVCXR_VARIABLE_CHANGED_TYPE:größe\nEVCXR_ERROR_OCCURRED\n"),
             [

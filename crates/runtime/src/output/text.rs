@@ -17,7 +17,7 @@ impl TextDecoder {
             used += chunk.valid().len();
             let invalid = chunk.invalid();
             let at_end = used + invalid.len() == self.rest.len();
-            if at_end && could_go_on(invalid) {
+            if at_end && is_incomplete(invalid) {
                 break;
             }
             used += invalid.len();
@@ -41,7 +41,7 @@ impl TextDecoder {
 }
 
 /// Returns true if the bytes are the beginning of a character.
-fn could_go_on(bytes: &[u8]) -> bool {
+fn is_incomplete(bytes: &[u8]) -> bool {
     matches!(std::str::from_utf8(bytes), Err(error) if error.error_len().is_none())
 }
 
@@ -50,7 +50,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn characters_cut_in_two_come_out_whole() {
+    fn split_characters_are_joined() {
         let mut decoder = TextDecoder::default();
         let mut text = String::new();
         for byte in "aü€😀".bytes() {
@@ -61,7 +61,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_utf8_is_replaced_and_nothing_else_lost() {
+    fn bytes_that_are_not_utf8_are_replaced() {
         let mut decoder = TextDecoder::default();
         assert_eq!(decoder.push(b"a\xffb\xe2\x82"), "a\u{fffd}b");
         assert_eq!(decoder.push(b"c"), "\u{fffd}c");

@@ -353,7 +353,7 @@ async fn receive(control: &mut Wire, expects_value: bool) -> OwnerEvent {
     received.unwrap_or_else(|error| {
         let is_malformed = error.kind() != io::ErrorKind::UnexpectedEof;
         if is_malformed {
-            tracing::error!(%error, "the runtime sent something that is no reply");
+            tracing::error!(%error, "the runtime sent a malformed reply");
         }
         OwnerEvent::ControlLost { is_malformed }
     })
@@ -395,6 +395,6 @@ async fn woken(waking: &mut Option<Wire>) -> io::Result<u32> {
 
 async fn serve(stream: UnixStream, calls: mpsc::Sender<ReceivedCall>) {
     if let Err(error) = host::serve(stream, calls).await {
-        tracing::debug!(%error, "a host call broke off");
+        tracing::debug!(%error, "a host call failed");
     }
 }

@@ -1,4 +1,4 @@
-//! The exit of a process in words.
+//! The exit status of a process as text.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;

@@ -44,7 +44,7 @@ pub enum StdinSource {
     /// No input: stdin is at its end.
     Nothing,
     /// The owner's replies to [`CellRequest::Input`] and [`CellRequest::ReadLine`].
-    Asks,
+    Owner,
 }
 
 /// The reason why a runtime did not start.

@@ -1,5 +1,4 @@
-//! The port through which decisions read a runtime process, on its pipes, its control socket and
-//! the shared page.
+//! The [`ProcessPort`] of a runtime process: its pipes, its control socket and the shared page.
 
 use super::start::StartedRuntime;
 use super::state::ProcessPort;
@@ -19,7 +18,7 @@ use tokio::net::unix::pipe::Receiver;
 pub(super) const READ: usize = 1 << 16;
 
 /// The maximum number of consecutive reads of a pipe: more than its capacity.
-const MOST_READS: usize = 256;
+const MAX_READS: usize = 256;
 
 impl StartedRuntime {
     /// Reads a pipe, during which the process does not trust the number of bytes read by now.
@@ -53,7 +52,7 @@ impl ProcessPort for StartedRuntime {
 
     fn drain_pipe(&mut self, name: StreamName, bytes: &mut Vec<u8>) {
         // A process started by an earlier cell may write without end.
-        for _ in 0..MOST_READS {
+        for _ in 0..MAX_READS {
             // Directly from the descriptor: the poller may not have been notified yet of bytes
             // written before a known event.
             let count = self.counted(name, |pipe, buffer| {

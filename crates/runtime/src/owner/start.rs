@@ -56,7 +56,7 @@ pub(super) async fn start(config: &RuntimeConfig) -> Result<StartedRuntime, Star
     let host = UnixListener::bind(&host_path).map_err(StartError::Folder)?;
     let (stdin, theirs) = match config.input {
         StdinSource::Nothing => (Stdin::none(), Stdio::null()),
-        StdinSource::Asks => {
+        StdinSource::Owner => {
             let (stdin, theirs) = Stdin::create(folder.path()).map_err(StartError::Folder)?;
             (stdin, theirs.into())
         }

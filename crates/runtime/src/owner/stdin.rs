@@ -232,7 +232,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn reads_are_told_from_other_calls() {
+    fn reads_and_other_system_calls_are_distinguished() {
         let read = READS[0];
         let line = format!("{read} 0x3 0x7ffe 0x2000 0x0 0x0 0x0 0x7ffd 0x7f00\n");
         assert_eq!(read_descriptor(&line), Some(3));
@@ -287,7 +287,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn the_next_cell_gets_neither_the_rest_nor_the_end_of_the_last() {
+    async fn unread_input_and_its_end_do_not_reach_the_next_cell() {
         let folder = tempfile::tempdir().unwrap();
         let (mut stdin, theirs) = Stdin::create(folder.path()).unwrap();
         let mut theirs = File::from(theirs);

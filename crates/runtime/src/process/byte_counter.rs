@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 /// The lowest descriptor for our own copies; lower ones are left to cells.
-const LEAST_DESCRIPTOR: i32 = 64;
+const MIN_DESCRIPTOR: i32 = 64;
 
 /// Counts the bytes written: those that the owner has read, plus those still in the pipes.
 pub(super) struct ByteCounter {
@@ -21,7 +21,7 @@ pub(super) struct ByteCounter {
 
 impl ByteCounter {
     pub(super) fn new(page: Arc<SharedPage>) -> io::Result<Self> {
-        let copy = |pipe: BorrowedFd<'_>| fcntl_dupfd_cloexec(pipe, LEAST_DESCRIPTOR);
+        let copy = |pipe: BorrowedFd<'_>| fcntl_dupfd_cloexec(pipe, MIN_DESCRIPTOR);
         let pipes = [
             copy(rustix::stdio::stdout())?,
             copy(rustix::stdio::stderr())?,

@@ -80,17 +80,17 @@ pub(super) fn loaded_after(library: &Library) -> Vec<(PathBuf, usize)> {
 }
 
 fn link_map(library: &Library) -> Result<&'static LinkMap, String> {
-    let mut place: *mut LinkMap = std::ptr::null_mut();
+    let mut entry: *mut LinkMap = std::ptr::null_mut();
     // SAFETY: the handle is that of a library that is never unloaded, and for this request the
     // loader stores one pointer at the given address.
     let failed = unsafe {
         let handle = std::ptr::read(library).into_raw();
-        libc::dlinfo(handle, libc::RTLD_DI_LINKMAP, (&raw mut place).cast())
+        libc::dlinfo(handle, libc::RTLD_DI_LINKMAP, (&raw mut entry).cast())
     };
     // SAFETY: null, or the loader's entry for the library, which lives as long as the library.
-    match unsafe { place.as_ref() } {
+    match unsafe { entry.as_ref() } {
         Some(found) if failed == 0 => Ok(found),
-        _ => Err("the loader does not know where the library is".to_owned()),
+        _ => Err("the loader does not report the library's address".to_owned()),
     }
 }
 

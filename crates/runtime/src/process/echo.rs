@@ -2,7 +2,7 @@
 //!
 //! There is one instruction per line; the evaluator's echo twin has already rejected invalid ones.
 
-use crate::{ASKED_WORD, STOP_WORD};
+use crate::{POLLED_WORD, STOP_WORD};
 use phalanx_protocol::comm::CommRequest;
 use phalanx_protocol::frame::{self, Decoder};
 use phalanx_protocol::host::{
@@ -123,9 +123,9 @@ impl Namespace {
             "return-input" => self.output = std::mem::take(&mut self.input),
             // In a file, which belongs to the caller.
             "return-placed" => {
-                let placed = phalanx_sys::segment::create(&self.input)?;
-                self.output = placed.frame().to_vec();
-                std::mem::forget(placed);
+                let segment = phalanx_sys::segment::create(&self.input)?;
+                self.output = segment.frame().to_vec();
+                std::mem::forget(segment);
             }
             "pid" => writeln!(out, "{}", std::process::id())?,
             "sleep" => std::thread::sleep(Duration::from_secs_f64(rest.parse().unwrap_or(0.0))),
@@ -163,7 +163,7 @@ impl Namespace {
                 writeln!(out, "{}", std::hint::black_box(&filled).len())?;
             }
             "until-interrupted" => {
-                self.page.words()[ASKED_WORD].store(1, Ordering::SeqCst);
+                self.page.words()[POLLED_WORD].store(1, Ordering::SeqCst);
                 // Notifies the test that it polls.
                 if !rest.is_empty() {
                     File::create(rest)?;
@@ -298,8 +298,8 @@ fn html(text: &str) -> io::Result<Step> {
         data: MimeBundle::plain(text).with("text/html", text),
         ..Display::default()
     };
-    if let HostReply::Place(place) = call(&HostRequest::Output(Output::Display(display)))? {
-        print!("{}", place_marker(place));
+    if let HostReply::Place(number) = call(&HostRequest::Output(Output::Display(display)))? {
+        print!("{}", place_marker(number));
         io::stdout().flush()?;
     }
     Ok(Step::Next)

@@ -1,10 +1,10 @@
-//! Loading and calling compiled cells: the only place where foreign code is entered.
+//! Loading and calling compiled cells: the only code that enters foreign code.
 
 use super::listeners::Listeners;
 use super::load_error;
 use super::own_data;
 use super::thread_data::ThreadData;
-use crate::{ASKED_WORD, STOP_WORD};
+use crate::{POLLED_WORD, STOP_WORD};
 use libloading::os::unix::{Library, RTLD_GLOBAL, RTLD_LOCAL, RTLD_NOW};
 use phalanx_protocol::native::{AttachProfiler, PROFILER_SYMBOL};
 use phalanx_protocol::runtime::SHARED_STATICS_SYMBOL;
@@ -125,7 +125,7 @@ impl LoadedCells {
         self.thread_data.save(path, base);
         self.listeners.attach(&library);
         super::profiler::attach(&library);
-        self.show_page(&library);
+        self.pass_page(&library);
         Ok(())
     }
 
@@ -202,7 +202,7 @@ impl LoadedCells {
         }
         self.listeners.attach(library);
         super::profiler::attach(library);
-        self.show_page(library);
+        self.pass_page(library);
         Ok(())
     }
 
@@ -212,12 +212,12 @@ impl LoadedCells {
     }
 
     /// Passes the address of the stop word to a newly loaded library.
-    fn show_page(&self, library: &Library) {
+    fn pass_page(&self, library: &Library) {
         // SAFETY: only the `phalanx` library exports this name, as a function of this type.
         if let Ok(show) = unsafe { library.get::<ShowPage>(PAGE_SYMBOL) } {
             let words = self.page.words();
             // SAFETY: as above; the page lives as long as the process, as `LoadedCells` does.
-            unsafe { show(&raw const words[STOP_WORD], &raw const words[ASKED_WORD]) };
+            unsafe { show(&raw const words[STOP_WORD], &raw const words[POLLED_WORD]) };
         }
     }
 
@@ -356,7 +356,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_copy_has_a_way_of_its_own_to_the_same_file() {
+    fn every_copy_has_its_own_path_to_the_same_file() {
         let file = tempfile::tempfile().unwrap();
         let paths = (0..300).map(|number| copy_path(file.as_raw_fd(), number));
         let paths = paths.collect::<HashSet<_>>();

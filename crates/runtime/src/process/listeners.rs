@@ -11,7 +11,7 @@ use std::sync::atomic::AtomicPtr;
 const ATTACH_SYMBOL: &[u8] = b"phalanx_cell_attach\0";
 /// Exported by the `phalanx` library of every cell: requests an event from the owner, and runs its
 /// callbacks.
-const HEAR_SYMBOL: &[u8] = b"phalanx_cell_hear\0";
+const CALLBACKS_SYMBOL: &[u8] = b"phalanx_cell_hear\0";
 
 type Attach = unsafe extern "C" fn(*const AtomicPtr<c_void>);
 
@@ -19,16 +19,16 @@ type Attach = unsafe extern "C" fn(*const AtomicPtr<c_void>);
 pub(super) struct Listeners {
     /// Filled by the first library that needs it; all libraries use the same type, since they are
     /// compiled from the same source.
-    place: &'static AtomicPtr<c_void>,
+    slot: &'static AtomicPtr<c_void>,
     /// The function of the newest library; libraries are never unloaded.
-    hear: Option<LibraryHook>,
+    run: Option<LibraryHook>,
 }
 
 impl Default for Listeners {
     fn default() -> Self {
         Self {
-            place: Box::leak(Box::new(AtomicPtr::new(null_mut()))),
-            hear: None,
+            slot: Box::leak(Box::new(AtomicPtr::new(null_mut()))),
+            run: None,
         }
     }
 }
@@ -40,20 +40,20 @@ impl Listeners {
         if let Ok(attach) = unsafe { library.get::<Attach>(ATTACH_SYMBOL) } {
             // SAFETY: as above; the slot lives as long as the process, and the function does not
             // unwind.
-            unsafe { attach(self.place) };
+            unsafe { attach(self.slot) };
         }
         // SAFETY: only the `phalanx` library exports this name, as a function of this type.
-        if let Ok(hear) = unsafe { library.get::<LibraryHook>(HEAR_SYMBOL) } {
-            self.hear = Some(*hear);
+        if let Ok(run) = unsafe { library.get::<LibraryHook>(CALLBACKS_SYMBOL) } {
+            self.run = Some(*run);
         }
     }
 
     /// Runs the callbacks for events of comms.
     pub(super) fn run_callbacks(&self) {
-        if let Some(hear) = self.hear {
+        if let Some(run) = self.run {
             // SAFETY: the function has no arguments and does not unwind, and its library stays
             // loaded.
-            unsafe { hear() };
+            unsafe { run() };
         }
     }
 }

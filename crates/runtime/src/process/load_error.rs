@@ -31,7 +31,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_machine_lacks_is_named() {
+    fn missing_libraries_and_symbols_are_reported() {
         let missing = "libgröße.so.3: cannot open shared object file: No such file or directory";
         assert!(explain(missing).contains("no library `libgröße.so.3`"));
         let old =

@@ -63,6 +63,6 @@ enum ProcessError {
     NoOwner,
     #[error("a system call failed: {0}")]
     System(#[from] io::Error),
-    #[error("the owner sent something that is no request: {0}")]
+    #[error("the owner sent a malformed request: {0}")]
     Frame(#[from] frame::FrameError),
 }

@@ -3,7 +3,7 @@
 use rustix::process::Pid;
 
 /// The amount by which a process's score exceeds others', in thousandths of all memory.
-const MORE: i32 = 500;
+const SCORE_INCREASE: i32 = 500;
 
 const FILE: &str = "/proc/self/oom_score_adj";
 
@@ -20,7 +20,7 @@ impl OomScore {
     /// Raises the score, so that the system kills the process that runs a cell rather than its
     /// snapshot.
     pub(super) fn raise(self) {
-        write(FILE, (self.0 + MORE).min(1000));
+        write(FILE, (self.0 + SCORE_INCREASE).min(1000));
     }
 
     /// Sets another process's score to the one with which this process was started. The snapshot

@@ -81,7 +81,7 @@ mod tests {
     }
 
     #[test]
-    fn statics_that_change_are_data_and_constants_are_none() {
+    fn mutable_statics_are_data_and_constants_are_not() {
         let run = "#[unsafe(no_mangle)] pub extern \"C\" fn run(n: usize) -> usize";
         let plain =
             format!("{run} {{ println!(\"{{n}}\"); TEXT.len() + n }} static TEXT: &str = \"t\";");

@@ -22,7 +22,7 @@ const DEPTH: usize = 128;
 
 /// The number of words for samples: several minutes on all cores; memory is allocated only when
 /// written.
-const ROOM: usize = 4 << 20;
+const SAMPLE_WORDS: usize = 4 << 20;
 
 /// The prefix of a cell's entry function, above which its own functions begin.
 const ENTRY: &str = "run_user_code_";
@@ -42,7 +42,7 @@ static RUNNING: AtomicBool = AtomicBool::new(false);
 static SAMPLES: OnceLock<Box<[AtomicUsize]>> = OnceLock::new();
 
 /// The number of words in use.
-static TAKEN: AtomicUsize = AtomicUsize::new(0);
+static USED_WORDS: AtomicUsize = AtomicUsize::new(0);
 
 /// Passes the profiler to a newly loaded library.
 pub(super) fn attach(library: &Library) {
@@ -57,7 +57,7 @@ extern "C" fn start() -> bool {
         return false;
     }
     SAMPLES.get_or_init(room);
-    TAKEN.store(0, Ordering::Release);
+    USED_WORDS.store(0, Ordering::Release);
     let started = handle().and_then(|()| every(1_000_000 / RATE));
     if started.is_err() {
         RUNNING.store(false, Ordering::Release);
@@ -83,7 +83,7 @@ unsafe extern "C" fn stop(to: *mut c_void, give: ValueSink) {
 
 /// Allocates zeroed words, which take no memory until they are written.
 fn room() -> Box<[AtomicUsize]> {
-    let zeros = Box::into_raw(vec![0usize; ROOM].into_boxed_slice());
+    let zeros = Box::into_raw(vec![0usize; SAMPLE_WORDS].into_boxed_slice());
     // SAFETY: an atomic number has the size and the alignment of the number, and this is the only
     // pointer to the memory.
     unsafe { Box::from_raw(zeros as *mut [AtomicUsize]) }
@@ -140,21 +140,21 @@ extern "C" fn sample(_: c_int) {
             count < DEPTH
         });
     }
-    let at = TAKEN.fetch_add(count + 1, Ordering::AcqRel);
-    let Some(place) = samples.get(at..at + count + 1) else {
+    let at = USED_WORDS.fetch_add(count + 1, Ordering::AcqRel);
+    let Some(slot) = samples.get(at..at + count + 1) else {
         return;
     };
-    for (word, frame) in place[1..].iter().zip(frames) {
+    for (word, frame) in slot[1..].iter().zip(frames) {
         word.store(frame, Ordering::Relaxed);
     }
-    place[0].store(count, Ordering::Release);
+    slot[0].store(count, Ordering::Release);
 }
 
 fn folded() -> String {
     let Some(samples) = SAMPLES.get() else {
         return String::new();
     };
-    let end = TAKEN.load(Ordering::Acquire).min(samples.len());
+    let end = USED_WORDS.load(Ordering::Acquire).min(samples.len());
     let mut names = Symbols::read();
     let mut stacks = BTreeMap::<String, usize>::new();
     let mut at = 0;
@@ -213,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn the_users_functions_are_told_from_the_outermost_on() {
+    fn the_users_functions_are_listed_from_the_outermost() {
         let sample = names(&[
             "phalanx_runtime::process::profiler::sample",
             "__restore_rt",
@@ -248,7 +248,7 @@ mod tests {
         let mut sum = 0u64;
         while !until.load(Ordering::Relaxed) {
             sum = std::hint::black_box(sum.wrapping_mul(31).wrapping_add(7));
-            if TAKEN.load(Ordering::Relaxed) > 200 {
+            if USED_WORDS.load(Ordering::Relaxed) > 200 {
                 break;
             }
         }
@@ -256,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_busy_function_is_met() {
+    fn a_busy_function_is_sampled() {
         unsafe extern "C" fn give(to: *mut c_void, bytes: *const u8, len: usize) {
             // SAFETY: a string, and bytes that are valid during the call.
             let (to, bytes) = unsafe {

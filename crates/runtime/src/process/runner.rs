@@ -24,7 +24,7 @@ use std::time::Duration;
 
 /// The time after a cell until its snapshot is taken, unless other code is to run before: on a
 /// machine with more engines than cores, other engines' cells have priority.
-const REST: Duration = Duration::from_millis(50);
+const SNAPSHOT_DELAY: Duration = Duration::from_millis(50);
 
 /// The environment variable that disables snapshots for all runtimes below, with the value `0`.
 const SNAPSHOTS_VAR: &str = "PHALANX_SNAPSHOTS";
@@ -85,7 +85,7 @@ impl Runner {
     /// the changed state is taken after a delay, so as not to compete with other engines that are
     /// still running.
     fn next(&mut self) -> Result<Option<RuntimeRequest>, ProcessError> {
-        if self.is_stale && !self.control.is_readable(REST)? {
+        if self.is_stale && !self.control.is_readable(SNAPSHOT_DELAY)? {
             self.take_snapshot()?;
         }
         self.control.receive()
@@ -216,7 +216,7 @@ impl Runner {
         match self.control.send_with(&reply, &output) {
             // Too large for one frame: the value is empty for the owner.
             Err(ProcessError::Frame(error)) => {
-                eprintln!("the function gave back too much: {error}");
+                eprintln!("the value of the function is too large: {error}");
                 self.control.send_with(&reply, &[])
             }
             sent => sent,

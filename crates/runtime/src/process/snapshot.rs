@@ -31,8 +31,8 @@ use std::time::Duration;
 
 /// The number of checks for whether all threads are waiting: those of a pool that has just finished
 /// its work look for more before they sleep.
-const LOOKS: u32 = 8;
-const BETWEEN_LOOKS: Duration = Duration::from_micros(250);
+const CHECKS: u32 = 8;
+const CHECK_INTERVAL: Duration = Duration::from_micros(250);
 
 /// The snapshot of this process.
 pub(super) struct Snapshots {
@@ -144,7 +144,7 @@ impl Snapshots {
                     Ok(SnapshotWanted(true)) => {}
                     Ok(SnapshotWanted(false)) | Err(_) => exit_at_once(0),
                 }
-                match self.get_up(&mut control, &open) {
+                match self.take_over(&mut control, &open) {
                     Ok(()) => Ok(SnapshotRole::TookOver {
                         control,
                         had_threads: !waiting.is_empty(),
@@ -174,7 +174,7 @@ impl Snapshots {
     }
 
     /// Takes over: the original process has exited, so its files belong to this one.
-    fn get_up(&mut self, control: &mut Control, open: &OpenFiles) -> Result<(), ProcessError> {
+    fn take_over(&mut self, control: &mut Control, open: &OpenFiles) -> Result<(), ProcessError> {
         open.restore(&self.standard)?;
         // The snapshot that preceded this one.
         self.current = None;
@@ -195,7 +195,7 @@ impl Snapshots {
 fn waiting_threads() -> Result<Vec<String>, NoSnapshot> {
     let failed = |error: std::io::Error| NoSnapshot::Failed(error.to_string());
     let mut busy = Vec::new();
-    for _ in 0..LOOKS {
+    for _ in 0..CHECKS {
         if threads::count().map_err(failed)? == 1 {
             return Ok(Vec::new());
         }
@@ -204,7 +204,7 @@ fn waiting_threads() -> Result<Vec<String>, NoSnapshot> {
             return Ok(names(others));
         }
         busy = others.into_iter().filter(|thread| !thread.idle).collect();
-        std::thread::sleep(BETWEEN_LOOKS);
+        std::thread::sleep(CHECK_INTERVAL);
     }
     Err(NoSnapshot::Threads(names(busy)))
 }

@@ -21,7 +21,7 @@ pub(super) fn ensure() {
     }
     // Large arrays overflow the smaller stack, which is reported.
     if let Err(error) = start_again(limit.maximum) {
-        eprintln!("runtime: the stack stays as small as it is: {error}");
+        eprintln!("runtime: the stack could not be enlarged: {error}");
     }
 }
 

@@ -1,5 +1,5 @@
-//! The supervisor of the runtime: detects how its processes exit, and ensures that nothing is left
-//! behind.
+//! The supervisor of the runtime: detects how its processes exit, and ends all that cells have
+//! started.
 //!
 //! Descendants that have lost their parent are reparented to it. It never runs code of cells, so it
 //! can always detect that the owner has exited.

@@ -46,19 +46,19 @@ impl Symbols {
     pub(super) fn at(&mut self, address: u64) -> Option<&str> {
         let mut mappings = self.mappings.iter();
         let mapping = mappings.find(|mapping| mapping.memory.contains(&address))?;
-        let place = address - mapping.memory.start + mapping.offset;
+        let offset = address - mapping.memory.start + mapping.offset;
         let functions = self.files.entry(mapping.path.clone());
         let functions =
             functions.or_insert_with(|| functions_of(&mapping.path).unwrap_or_default());
-        functions.at(place)
+        functions.at(offset)
     }
 }
 
 impl Functions {
-    fn at(&self, place: u64) -> Option<&str> {
+    fn at(&self, offset: u64) -> Option<&str> {
         let mut segments = self.segments.iter();
-        let (range, start) = segments.find(|(range, _)| range.contains(&place))?;
-        let address = place - range.start + start;
+        let (range, start) = segments.find(|(range, _)| range.contains(&offset))?;
+        let address = offset - range.start + start;
         let behind = self
             .functions
             .partition_point(|(range, _)| range.start <= address);
@@ -111,7 +111,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn code_of_files_is_found_among_the_mappings() {
+    fn executable_mappings_of_files_are_found() {
         let line = "7f10-7f30 r-xp 00001000 08:01 42                 /tmp/a b/größe.so";
         let expected = Mapping {
             memory: 0x7f10..0x7f30,
@@ -132,10 +132,10 @@ mod tests {
     #[test]
     fn a_function_of_this_program_has_its_name() {
         let mut symbols = Symbols::read();
-        let address = code_of_files_is_found_among_the_mappings as fn() as usize as u64;
+        let address = executable_mappings_of_files_are_found as fn() as usize as u64;
         let name = symbols.at(address + 1).unwrap_or_default();
         assert!(
-            name.ends_with("code_of_files_is_found_among_the_mappings"),
+            name.ends_with("executable_mappings_of_files_are_found"),
             "{name}"
         );
         assert_eq!(symbols.at(1), None);

@@ -58,7 +58,7 @@ fn shown(captured: Vec<CapturedOutput>) -> Vec<String> {
                 }
             }
             CapturedOutput::InputRequest { prompt, password } => {
-                format!("asks {prompt:?}, password: {password}")
+                format!("requests {prompt:?}, password: {password}")
             }
             CapturedOutput::Ended { outcome, .. } => format!("{outcome:?}"),
         })
@@ -95,7 +95,7 @@ fn without_a_final_expression_values_are_displays() {
 }
 
 #[test]
-fn representations_in_a_row_are_one_value() {
+fn consecutive_representations_are_one_value() {
     let html = "EVCXR_BEGIN_CONTENT text/html\n<b>\nEVCXR_END_CONTENT\n";
     let cell = Cell::new(true).out(html).out(&plain("b")).out(&plain("c"));
     assert_eq!(cell.end(), ["display: b", "result: c", "Completed"]);
@@ -117,7 +117,7 @@ fn a_panic_takes_its_message_from_the_hook_and_not_from_stderr() {
 }
 
 #[test]
-fn a_panic_of_another_thread_is_at_its_place_in_the_cell() {
+fn a_panic_of_another_thread_has_its_location_in_the_cell() {
     let cell = Cell::new(false)
         .err("\nthread 'größe' (7) panicked at src/lib.rs:30:5:\nboom\n")
         .err("\nthread '<unnamed>' (8) panicked at src/lib.rs:3:5:\n")
@@ -133,7 +133,7 @@ fn a_panic_of_another_thread_is_at_its_place_in_the_cell() {
 }
 
 #[test]
-fn a_panic_the_user_caught_is_text() {
+fn a_caught_panic_is_text() {
     let cell = Cell::new(false)
         .err("\x1b]phalanx;panic;src/lib.rs:3:5\x07boom\x1b]phalanx;end-panic\x07")
         .out("went on\n");
@@ -146,7 +146,7 @@ fn a_panic_the_user_caught_is_text() {
 }
 
 #[test]
-fn the_text_of_a_question_mark_error_is_the_error_and_not_stderr() {
+fn the_text_of_a_question_mark_error_is_not_stderr() {
     let cell = Cell::new(false)
         .err("earlier\nfile not found\n")
         .out("EVCXR_ERROR_OCCURRED\n");
@@ -160,7 +160,7 @@ fn the_text_of_a_question_mark_error_is_the_error_and_not_stderr() {
 }
 
 #[test]
-fn an_error_is_told_whole_and_as_what_it_is() {
+fn an_error_keeps_its_whole_text_and_its_kind() {
     let error = ErrorText {
         text: "two\nlines".to_owned(),
         failure: Some(Box::new(Failure::NoEngines)),
@@ -195,7 +195,7 @@ fn an_error_is_told_whole_and_as_what_it_is() {
 }
 
 #[test]
-fn that_a_call_of_the_library_was_interrupted_is_no_text() {
+fn the_interrupt_of_a_library_call_prints_no_text() {
     let error = ErrorText {
         text: "the cell was interrupted".to_owned(),
         failure: Some(Box::new(Failure::Interrupted { lost: Vec::new() })),
@@ -215,7 +215,7 @@ fn that_a_call_of_the_library_was_interrupted_is_no_text() {
 }
 
 #[test]
-fn lost_variables_are_named() {
+fn lost_variables_are_listed() {
     let cell = Cell::new(false)
         .err("The type of the variable a was redefined, so was lost.\n")
         .out("EVCXR_VARIABLE_CHANGED_TYPE:a\n");
@@ -223,10 +223,12 @@ fn lost_variables_are_named() {
 }
 
 #[test]
-fn a_display_keeps_its_place() {
+fn a_display_keeps_its_position() {
     let mut cell = Cell::new(false);
-    let place = cell.capture.place(Output::ClearOutput { wait: false });
-    let marker = phalanx_protocol::host::place_marker(place);
+    let number = cell
+        .capture
+        .hold_for_marker(Output::ClearOutput { wait: false });
+    let marker = phalanx_protocol::host::place_marker(number);
     let cell = cell.out(&format!("before{marker}after"));
     assert_eq!(
         cell.end(),
@@ -240,14 +242,15 @@ fn a_display_keeps_its_place() {
 }
 
 #[test]
-fn a_display_whose_place_never_comes_is_not_lost() {
+fn a_display_whose_marker_is_missing_is_not_lost() {
     let mut cell = Cell::new(false);
-    cell.capture.place(Output::ClearOutput { wait: true });
+    cell.capture
+        .hold_for_marker(Output::ClearOutput { wait: true });
     assert_eq!(cell.end(), ["clear", "Completed"]);
 }
 
 #[test]
-fn a_noisy_cell_sends_ten_batches_a_second_and_loses_nothing() {
+fn much_output_is_sent_in_ten_batches_a_second_without_loss() {
     let mut cell = Cell::new(false);
     let mut messages = Vec::new();
     for line in 0..1000 {
@@ -302,7 +305,7 @@ fn death_ends_the_run_with_all_its_output() {
 }
 
 #[test]
-fn a_lone_line_on_stderr_does_not_wait_for_the_end() {
+fn a_single_line_on_stderr_is_sent_before_the_end() {
     let mut cell = Cell::new(false).err("starting\n");
     let due = cell.capture.deadline().unwrap();
     assert!(due <= cell.now + BATCH_INTERVAL);
@@ -311,7 +314,7 @@ fn a_lone_line_on_stderr_does_not_wait_for_the_end() {
 }
 
 #[test]
-fn what_is_printed_before_a_question_is_shown_before_it() {
+fn text_before_an_input_request_precedes_it() {
     let cell = Cell::new(false)
         .out("name? EVCXR_INPUT_REQUEST:first: name\nEVCXR_INPUT_")
         .out("REQUEST_PASSWORD:secret\nafter\n");
@@ -319,8 +322,8 @@ fn what_is_printed_before_a_question_is_shown_before_it() {
         cell.end(),
         [
             "stdout: \"name? \"",
-            "asks \"first: name\", password: false",
-            "asks \"secret\", password: true",
+            "requests \"first: name\", password: false",
+            "requests \"secret\", password: true",
             "stdout: \"after\\n\"",
             "Completed",
         ]
@@ -328,7 +331,7 @@ fn what_is_printed_before_a_question_is_shown_before_it() {
 }
 
 #[test]
-fn what_a_call_has_left_half_written_is_its_own() {
+fn incomplete_bytes_of_a_run_belong_to_that_run() {
     let mut cell = Cell::new(false).out("é\x1b]phal").err("\u{e9}");
     cell.capture.end_run(RUN);
     let shown_outputs = shown(cell.capture.take());

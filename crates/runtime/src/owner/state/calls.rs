@@ -191,7 +191,7 @@ mod tests {
     const NEXT: RunId = RunId(8);
 
     #[test]
-    fn calls_end_one_after_the_other() {
+    fn calls_end_in_order() {
         let mut calls = Calls::default();
         assert!(calls.begin(RUN));
         assert!(!calls.begin(NEXT));
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_that_is_gone_has_begun_one() {
+    fn of_the_calls_of_an_ended_process_only_the_first_has_begun() {
         let mut calls = Calls::default();
         assert_eq!(calls.take_unstarted(), []);
         calls.begin(RUN);

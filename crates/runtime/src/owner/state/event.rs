@@ -21,7 +21,7 @@ pub(crate) enum OwnerEvent {
     Reply(RuntimeReply),
     /// The value announced by the last message.
     Value(Payload),
-    /// The connection to the process was closed, or sends something that is no message.
+    /// The connection to the process was closed, or has received a malformed message.
     ControlLost {
         /// True unless it was closed.
         is_malformed: bool,

@@ -17,8 +17,8 @@ impl OwnerState {
                     // Attributed to the call that is running by now.
                     self.drain_control(port);
                 }
-                let place = HostReply::Place(self.capture.place(output));
-                let answer = OwnerCommand::Answer(call.reply, place);
+                let number = self.capture.hold_for_marker(output);
+                let answer = OwnerCommand::Answer(call.reply, HostReply::Place(number));
                 self.commands.push_back(answer);
             }
             HostRequest::Kernel(request) => self.call_kernel(request, call.raw, call.reply, port),

@@ -6,7 +6,7 @@ use phalanx_protocol::runtime::NoSnapshot;
 pub(super) fn unprotected(why: &NoSnapshot) -> Option<String> {
     let because = match why {
         NoSnapshot::Off => return None,
-        NoSnapshot::Threads(names) => format!("threads are at work ({})", list(names)),
+        NoSnapshot::Threads(names) => format!("threads are running ({})", list(names)),
         NoSnapshot::Failed(message) => format!("its process cannot be copied ({message})"),
     };
     Some(format!(

@@ -1,10 +1,10 @@
-//! The side of a runtime process that decisions look at while they are made.
+//! The parts of a runtime process that decisions read.
 //!
 //! Text is attributed to a run by what the process has reported up to the moment at which the text
 //! is read, so reads of pipes and messages belong to the decision and cannot be events of their own.
 //! All of them return at once.
 
-use crate::{ASKED_WORD, CONDEMNED, IDLE, RECALL_WORD, RUN_WORD, RUNNING, STOP_WORD};
+use crate::{CONDEMNED, IDLE, POLLED_WORD, RECALL_WORD, RUN_WORD, RUNNING, STOP_WORD};
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::StreamName;
 use phalanx_protocol::payload::Payload;
@@ -35,7 +35,7 @@ pub(crate) trait ProcessPort {
 
     /// Withdraws a request to stop, before a run starts.
     fn clear_stop(&self) {
-        for word in [STOP_WORD, ASKED_WORD] {
+        for word in [STOP_WORD, POLLED_WORD] {
             self.words()[word].store(0, Ordering::SeqCst);
         }
     }
@@ -44,7 +44,7 @@ pub(crate) trait ProcessPort {
     fn request_stop(&self) -> bool {
         let words = self.words();
         words[STOP_WORD].store(1, Ordering::SeqCst);
-        words[ASKED_WORD].load(Ordering::SeqCst) != 0
+        words[POLLED_WORD].load(Ordering::SeqCst) != 0
     }
 
     /// Decides that the running code does not end by itself; returns false if no code is running.

@@ -90,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_snapshot_counts_in_whatever_order_they_arrive() {
+    fn the_newest_snapshot_is_kept_in_any_order_of_arrival() {
         let (first, second) = (RunId(1), RunId(2));
         let mut snapshot = ActiveSnapshot::default();
         snapshot.record_run(second);

@@ -9,10 +9,10 @@ const MARKER_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// The time a cell has to stop after an interrupt, if there is no snapshot or it polls for
 /// interrupts.
-const GRACE: Duration = Duration::from_secs(2);
+const STOP_LIMIT: Duration = Duration::from_secs(2);
 
 /// The time after which stopping a run that has not started is tried again.
-const AGAIN: Duration = Duration::from_millis(10);
+const RETRY_DELAY: Duration = Duration::from_millis(10);
 
 /// The deadlines of the current run's end.
 #[derive(Debug, Default)]
@@ -50,20 +50,20 @@ impl RunStop {
         self.kill_at = None;
     }
 
-    /// Handles an interrupt of a run; returns true if it is to be killed at once: it costs nothing, or
-    /// the user insists.
+    /// Handles an interrupt of a run; returns true if the run is to be killed at once: a snapshot has
+    /// the state before it, or the interrupt is the second one.
     pub(super) fn interrupt(&mut self, circumstances: Interrupted, now: Instant) -> bool {
         let insists = self.kill_at.take().is_some();
         if insists || (circumstances.is_protected && !circumstances.polls) {
             return true;
         }
-        self.kill_at = Some(now + GRACE);
+        self.kill_at = Some(now + STOP_LIMIT);
         false
     }
 
     /// Handles a failed attempt to kill a run that has not started or has just ended.
     pub(super) fn not_running(&mut self, now: Instant) {
-        self.kill_at = Some(now + AGAIN);
+        self.kill_at = Some(now + RETRY_DELAY);
     }
 
     /// Handles the runtime's reply that a run has ended.
@@ -127,16 +127,16 @@ mod tests {
         ] {
             let mut stop = RunStop::default();
             assert!(!stop.interrupt(patient, now));
-            assert_eq!(stop.deadline(), Some(now + GRACE));
-            assert_eq!(stop.due(now + GRACE / 2), Due::default());
-            let due = stop.due(now + GRACE);
+            assert_eq!(stop.deadline(), Some(now + STOP_LIMIT));
+            assert_eq!(stop.due(now + STOP_LIMIT / 2), Due::default());
+            let due = stop.due(now + STOP_LIMIT);
             assert!(due.kill);
-            assert_eq!(stop.due(now + 2 * GRACE), Due::default());
+            assert_eq!(stop.due(now + 2 * STOP_LIMIT), Due::default());
         }
     }
 
     #[test]
-    fn a_second_interrupt_insists_and_a_new_run_forgets_the_first() {
+    fn a_second_interrupt_kills_and_a_reset_forgets_the_first() {
         let now = Instant::now();
         let polls = Interrupted {
             polls: true,
@@ -152,13 +152,13 @@ mod tests {
     }
 
     #[test]
-    fn a_run_that_is_not_running_yet_is_tried_again() {
+    fn an_interrupt_of_a_run_that_has_not_begun_is_retried() {
         let now = Instant::now();
         let mut stop = RunStop::default();
         assert!(stop.interrupt(PROTECTED, now));
         stop.not_running(now);
         assert!(!stop.due(now).kill);
-        assert!(stop.due(now + AGAIN).kill);
+        assert!(stop.due(now + RETRY_DELAY).kill);
     }
 
     #[test]

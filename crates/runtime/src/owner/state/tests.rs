@@ -38,7 +38,7 @@ enum Message {
     Value(Payload),
 }
 
-/// A process that writes and sends what a test says.
+/// A process that writes and sends as a test requests.
 struct FakeProcess {
     pipes: [Vec<u8>; 2],
     /// True if no process has a pipe open any more.
@@ -72,14 +72,14 @@ impl ProcessPort for FakeProcess {
     fn take_reply(&mut self) -> Option<RuntimeReply> {
         match self.received.pop_front()? {
             Message::Reply(reply) => Some(reply),
-            Message::Value(value) => panic!("{value:?} is no reply"),
+            Message::Value(value) => panic!("{value:?} is not a reply"),
         }
     }
 
     fn take_value(&mut self) -> Option<Payload> {
         match self.received.pop_front()? {
             Message::Value(value) => Some(value),
-            Message::Reply(reply) => panic!("{reply:?} is no value"),
+            Message::Reply(reply) => panic!("{reply:?} is not a value"),
         }
     }
 
@@ -286,7 +286,7 @@ fn describe(command: &OwnerCommand) -> String {
         OwnerCommand::Call(run, _) => format!("call {run}"),
         OwnerCommand::Answer(_, reply) => format!("answer {reply:?}"),
         OwnerCommand::AskForLine { run, request } => {
-            format!("{} asks {request:?}", of(*run))
+            format!("{} requests {request:?}", of(*run))
         }
         OwnerCommand::ResetStdin => "reset stdin".to_owned(),
         OwnerCommand::CheckStdin { pid } => format!("check stdin of {pid}"),

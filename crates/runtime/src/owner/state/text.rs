@@ -17,7 +17,7 @@ pub(super) struct PendingText {
     /// Text that may belong to a call after the first.
     pending: [Vec<u8>; 2],
     /// The number of bytes attributed to runs, modulo 2³².
-    placed: [u32; 2],
+    attributed: [u32; 2],
 }
 
 impl PendingText {
@@ -30,7 +30,7 @@ impl PendingText {
     /// attributed.
     fn outstanding(&self, written: [u32; 2], name: StreamName) -> usize {
         let at = name as usize;
-        let since = written[at].wrapping_sub(self.placed[at]);
+        let since = written[at].wrapping_sub(self.attributed[at]);
         // Negative if a child process of the cell has the pipe and continues to write.
         usize::try_from(since as i32).unwrap_or_default()
     }
@@ -89,8 +89,8 @@ impl OwnerState {
         let pending = &mut self.text.pending[name as usize];
         let count = count.min(pending.len());
         if count > 0 {
-            let placed = &mut self.text.placed[name as usize];
-            *placed = placed.wrapping_add(count as u32);
+            let attributed = &mut self.text.attributed[name as usize];
+            *attributed = attributed.wrapping_add(count as u32);
             self.capture.push(name, &pending[..count], self.now);
             pending.drain(..count);
         }

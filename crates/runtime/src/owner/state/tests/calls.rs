@@ -117,8 +117,8 @@ fn a_display_belongs_to_the_call_that_is_running_by_then() {
         raw: Vec::new(),
         reply,
     };
-    let placed = owner.handle(OwnerEvent::HostCall(call));
-    assert_eq!(placed, ["1 value v1", "1 Completed", "answer Place(1)"]);
+    let outputs = owner.handle(OwnerEvent::HostCall(call));
+    assert_eq!(outputs, ["1 value v1", "1 Completed", "answer Place(1)"]);
     owner.prints(Stdout, "\x1b]phalanx;place;1\x07");
     owner.returns(2, false);
     assert_eq!(

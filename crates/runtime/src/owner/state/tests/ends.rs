@@ -95,7 +95,7 @@ fn output_between_runs_belongs_to_none() {
 }
 
 #[test]
-fn the_lack_of_a_snapshot_is_noticed_once_and_before_the_output_of_its_cell() {
+fn a_missing_snapshot_is_reported_once_before_the_output_of_its_cell() {
     let mut owner = Owner::new();
     owner.run(1);
     owner.starts();
@@ -118,7 +118,7 @@ fn the_lack_of_a_snapshot_is_noticed_once_and_before_the_output_of_its_cell() {
 }
 
 #[test]
-fn something_that_is_no_message_ends_the_runtime() {
+fn a_malformed_message_ends_the_runtime() {
     let mut owner = Owner::protected();
     owner.run(1);
     let broken = OwnerEvent::ControlLost { is_malformed: true };

@@ -66,7 +66,7 @@ fn without_a_snapshot_the_runtime_ends() {
 }
 
 #[test]
-fn a_snapshot_that_arrives_late_is_waited_for() {
+fn a_late_snapshot_is_awaited() {
     let mut owner = Owner::protected();
     owner.run(1);
     owner.starts();
@@ -100,7 +100,7 @@ fn a_snapshot_that_does_not_arrive_is_given_up() {
 }
 
 #[test]
-fn no_snapshot_is_waited_for_once_it_is_known_that_there_is_none() {
+fn a_snapshot_reported_as_missing_is_not_awaited() {
     for step in [
         (|owner| {
             owner.cannot_be_copied(Some(1));
@@ -177,7 +177,7 @@ fn a_snapshot_that_is_killed_after_it_was_woken_is_a_process_that_has_exited() {
 }
 
 #[test]
-fn threads_that_a_snapshot_lacks_are_named() {
+fn threads_missing_in_a_snapshot_are_listed() {
     let mut owner = Owner::new();
     owner.handle(OwnerEvent::StandbyArrived(StandbySnapshot {
         pid: 101,
@@ -209,7 +209,7 @@ fn a_runtime_that_is_killed_has_no_successor() {
 }
 
 #[test]
-fn calls_that_were_queued_behind_a_crash_come_back() {
+fn calls_queued_after_a_crash_are_returned() {
     let mut owner = Owner::protected();
     for run in 1..=4 {
         owner.call(run);
@@ -246,7 +246,7 @@ fn calls_that_were_queued_behind_a_crash_come_back() {
 }
 
 #[test]
-fn calls_that_were_queued_come_back_without_a_snapshot_too() {
+fn queued_calls_are_returned_without_a_snapshot_too() {
     let mut owner = Owner::new();
     owner.cannot_be_copied(None);
     assert_eq!(owner.receives(), NOTHING);

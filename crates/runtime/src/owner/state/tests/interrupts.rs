@@ -16,7 +16,7 @@ fn an_interrupt_between_runs_does_nothing() {
 }
 
 #[test]
-fn an_interrupt_before_the_start_of_a_run_is_tried_again_until_it_runs() {
+fn an_interrupt_before_the_start_of_a_run_is_retried_until_it_runs() {
     let mut owner = Owner::protected();
     owner.run(1);
     for _ in 0..3 {
@@ -55,7 +55,7 @@ fn a_cell_that_polls_or_has_no_snapshot_is_given_time_to_end() {
         };
         owner.run(1);
         owner.starts();
-        owner.process.words[crate::ASKED_WORD].store(u32::from(is_protected), Ordering::SeqCst);
+        owner.process.words[crate::POLLED_WORD].store(u32::from(is_protected), Ordering::SeqCst);
         assert_eq!(owner.interrupt(), NOTHING);
         assert_eq!(stop_word(&owner), 1);
         let before = owner.now;
@@ -65,7 +65,7 @@ fn a_cell_that_polls_or_has_no_snapshot_is_given_time_to_end() {
 }
 
 #[test]
-fn a_second_interrupt_insists() {
+fn a_second_interrupt_kills_the_process() {
     let mut owner = Owner::new();
     owner.run(1);
     owner.starts();

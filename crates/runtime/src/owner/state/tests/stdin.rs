@@ -32,7 +32,7 @@ fn a_cell_that_reads_is_given_lines_until_it_ends() {
     owner.prints(Stdout, "name? ");
     assert_eq!(
         owner.handle(check(true)),
-        ["1 stdout: name? ", "1 asks ReadLine"]
+        ["1 stdout: name? ", "1 requests ReadLine"]
     );
     assert_eq!(owner.state.deadline(), None, "no checks meanwhile");
     assert_eq!(owner.handle(line("Ada")), ["write Ada"]);
@@ -73,10 +73,10 @@ fn the_end_of_the_input_closes_stdin() {
 }
 
 #[test]
-fn a_line_that_is_asked_for_while_the_cell_is_interrupted_is_not_given() {
+fn a_line_requested_by_an_interrupted_cell_is_not_sent() {
     // With a snapshot the process is killed while the user is asked.
     let mut owner = reading(Owner::protected());
-    assert_eq!(owner.handle(check(true)), ["1 asks ReadLine"]);
+    assert_eq!(owner.handle(check(true)), ["1 requests ReadLine"]);
     assert_eq!(owner.interrupt(), ["kill 100"]);
     assert_eq!(owner.handle(OwnerEvent::StdinAnswered(None)), NOTHING);
     assert_eq!(owner.reports(PID, KILLED), ["settle 101, spare [7]"]);
@@ -94,15 +94,15 @@ fn a_line_that_is_asked_for_while_the_cell_is_interrupted_is_not_given() {
 }
 
 #[test]
-fn a_cell_that_starts_to_read_after_an_interrupt_asks_too() {
+fn a_cell_that_starts_to_read_after_an_interrupt_requests_input() {
     let mut owner = reading(Owner::new());
     assert_eq!(owner.interrupt(), NOTHING);
-    assert_eq!(owner.handle(check(true)), ["1 asks ReadLine"]);
+    assert_eq!(owner.handle(check(true)), ["1 requests ReadLine"]);
     assert_eq!(owner.handle(line("stop")), ["write stop"]);
 }
 
 #[test]
-fn a_check_that_ends_after_its_cell_asks_nobody() {
+fn a_check_that_ends_after_its_cell_requests_no_input() {
     let mut owner = reading(Owner::new());
     owner.ends(1);
     owner.reads(Stdout);
@@ -117,8 +117,8 @@ fn a_request_with_a_prompt_is_made_once() {
     let mut owner = reading(Owner::new());
     owner.prints(Stdout, "EVCXR_INPUT_REQUEST:name?\n");
     // The reader is noticed before its request is read.
-    let asks = r#"1 asks Input { prompt: "name?", password: false }"#;
-    assert_eq!(owner.handle(check(true)), [asks]);
+    let request = r#"1 requests Input { prompt: "name?", password: false }"#;
+    assert_eq!(owner.handle(check(true)), [request]);
 }
 
 #[test]
@@ -137,14 +137,14 @@ fn output_before_a_request_with_a_prompt_precedes_it_in_order() {
         raw: Vec::new(),
         reply,
     }));
-    let asks = r#"1 asks Input { prompt: "name?", password: false }"#;
+    let request = r#"1 requests Input { prompt: "name?", password: false }"#;
     assert_eq!(
         owner.reads(Stdout),
         [
             "1 stdout: a",
             "1 ClearOutput { wait: false }",
             "1 stderr: c",
-            asks
+            request
         ]
     );
 }
