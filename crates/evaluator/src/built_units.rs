@@ -231,8 +231,7 @@ struct UnitCopies<'a> {
     files: HashMap<UnitName, Vec<PathBuf>>,
     /// The units that the second folder has built or copied before.
     own: HashSet<UnitName>,
-    /// The units seen so far: the time of the second folder's, if it can take the place of the
-    /// first's.
+    /// The units seen so far: the time of the second folder's, if it can replace the first's.
     decided: HashMap<UnitName, Option<SystemTime>>,
 }
 
@@ -243,7 +242,7 @@ impl UnitCopies<'_> {
         if let Some(decided) = self.decided.get(name) {
             return Ok(*decided);
         }
-        // Units have no circles; if a file says otherwise, nothing is copied.
+        // Units have no circular dependencies; if a file contains one, nothing is copied.
         self.decided.insert(name.clone(), None);
         let files = self.files.get(name).cloned().unwrap_or_default();
         let time = if self.own.contains(name) {
@@ -406,7 +405,7 @@ fn copy_folder(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Puts a file in the place of one of an incomplete build; it is a copy if its time has to differ.
+/// Replaces a file of an incomplete build; the new one is a copy if its time has to differ.
 fn replace(from: &Path, to: &Path, newest: SystemTime) -> io::Result<()> {
     remove(to)?;
     match modified(from) {

@@ -334,7 +334,7 @@ fn diagnostic(message: String, line: usize, text: &str) -> Diagnostic {
             label: "here".into(),
             primary: true,
         }],
-        help: vec!["use a word the echo evaluator knows".into()],
+        help: vec!["use an instruction of the echo evaluator".into()],
         rendered: None,
         earlier: None,
     }

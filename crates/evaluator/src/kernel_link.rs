@@ -84,7 +84,7 @@ impl RequestReader {
                     _ => exit_with_group(),
                 },
                 Err(error) => {
-                    eprintln!("evaluator: the kernel sent something that is no request: {error}");
+                    eprintln!("evaluator: the kernel sent a malformed request: {error}");
                     std::process::exit(1);
                 }
             };

@@ -215,8 +215,8 @@ async fn local_cells_run_and_keep_variables() {
     );
 }
 
-/// Waits until a compiler runs for the evaluator with this process id: cargo, or rustc called in
-/// its place.
+/// Waits until a compiler runs for the evaluator with this process id: cargo, or rustc called
+/// directly.
 async fn wait_for_compiler(evaluator: u32) {
     let started = Instant::now();
     let mut interval = tokio::time::interval(Duration::from_millis(5));

@@ -64,7 +64,7 @@ async fn glob_imports(s: &mut Session, m: &mut Machine) {
         ],
     )
     .await;
-    // tokio, which is added for it, asks for more of libc.
+    // tokio, which is added for it, requires more features of libc.
     check(
         s,
         m,
@@ -135,9 +135,9 @@ async fn items_that_do_not_fit_any_more(s: &mut Session, m: &mut Machine) {
         ("all.summary()", "m.value.is_none()", "Summary"),
         ("is_there(&all[0])", "m.value.is_some()", "is_there"),
     ] {
-        let told = errors(s, m, cell).await;
-        assert_eq!(told.len(), 1, "{told:?}");
-        let item = told[0].earlier.as_ref().unwrap();
+        let found = errors(s, m, cell).await;
+        assert_eq!(found.len(), 1, "{found:?}");
+        let item = found[0].earlier.as_ref().unwrap();
         assert!(
             item.lines.lines().last().unwrap().contains(line),
             "{item:?}"
@@ -146,7 +146,7 @@ async fn items_that_do_not_fit_any_more(s: &mut Session, m: &mut Machine) {
             item.names.contains("Measured") && item.names.contains(name),
             "{item:?}"
         );
-        let rendered = told[0].rendered.as_ref().unwrap();
+        let rendered = found[0].rendered.as_ref().unwrap();
         assert!(
             rendered.contains(&format!("--> {EARLIER_ITEM}")),
             "{rendered}"

@@ -179,7 +179,7 @@ const STATEMENTS: Words = &[
     (&["#"], "`//` begins a comment"),
     (
         &["?"],
-        "`:help` says what there is, and `name?` shows the documentation of a name",
+        "`:help` lists commands and magics, and `name?` shows the documentation of a name",
     ),
     (
         &["_"],
@@ -316,7 +316,7 @@ const FUNCTIONS: Words = &[
         &["dir"],
         "Tab after `v.` lists what a value has, and `Vec?` shows the documentation",
     ),
-    (&["input"], "`phalanx::input(\"name\")?` asks for a line"),
+    (&["input"], "`phalanx::input(\"name\")?` requests a line"),
     (&["len"], "a length is a method: `v.len()`"),
     (&["range"], "`0..10` is a range"),
     (&["str"], "`x.to_string()` makes a text"),

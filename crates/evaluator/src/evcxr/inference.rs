@@ -151,11 +151,12 @@ pub(super) fn misfits(items: &str, redefined: &[String]) -> Vec<EarlierItem> {
     };
     rustc.compile(&Scaffold::new(&cell).plain(), "metadata", &[]);
     let misfits = rustc.misfits.borrow();
-    let told = misfits.texts().map(|text| EarlierItem {
+    let earlier = misfits.texts().map(|text| EarlierItem {
         lines: text.lines().next().unwrap_or_default().to_owned(),
         names: misfits::names_in(text),
     });
-    told.filter(|item| redefined.iter().any(|name| item.names.contains(name)))
+    earlier
+        .filter(|item| redefined.iter().any(|name| item.names.contains(name)))
         .collect()
 }
 

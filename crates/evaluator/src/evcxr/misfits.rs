@@ -99,7 +99,7 @@ impl Misfits {
         self.texts.iter()
     }
 
-    /// A crate's source without them. All other text keeps its place.
+    /// Returns a crate's source without them; the offsets of all other text are unchanged.
     pub(super) fn without<'a>(&self, source: &'a str) -> Cow<'a, str> {
         if self.texts.is_empty() {
             return Cow::Borrowed(source);
@@ -265,11 +265,12 @@ fn errors(messages: &[u8]) -> impl Iterator<Item = Value> {
     })
 }
 
-/// For each place of an error, the item it is in; of a macro, the place of its call.
+/// Returns, for each primary span of an error, the item it is in; for a span in a macro, the item
+/// of the call.
 fn concerned<'a>(error: &Value, items: &'a [CrateItem], file: &str) -> Vec<Option<&'a CrateItem>> {
     let spans = error["spans"].as_array().into_iter().flatten();
     let primary = spans.filter(|span| span["is_primary"] == true);
-    let places = primary.map(|mut span| {
+    let found = primary.map(|mut span| {
         while span["expansion"]["span"].is_object() {
             span = &span["expansion"]["span"];
         }
@@ -278,7 +279,7 @@ fn concerned<'a>(error: &Value, items: &'a [CrateItem], file: &str) -> Vec<Optio
         let at = at.filter(|_| span["file_name"] == file)?;
         items.iter().find(|item| item.range.contains(&at))
     });
-    places.collect()
+    found.collect()
 }
 
 /// The names in a type.
@@ -355,11 +356,8 @@ mod tests {
         let left = misfits.without(&source()).into_owned();
         assert_eq!(left, source().replace(OLD, &" ".repeat(OLD.len())));
         // Errors of the cell itself stay, as does the code around it.
-        for place in ["wrong", "call"] {
-            assert!(
-                !misfits.learn(&source(), &error("no function", place)),
-                "{place}"
-            );
+        for at in ["wrong", "call"] {
+            assert!(!misfits.learn(&source(), &error("no function", at)), "{at}");
         }
     }
 

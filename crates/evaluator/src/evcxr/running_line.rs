@@ -18,7 +18,7 @@ const MOST: usize = 100;
 const COMMENT: &str = "//";
 
 /// Returns a crate's source whose function notes the lines of the cell's statements; `None` if it
-/// has none. The calls are at the ends of lines, so that all other text keeps its place in its line.
+/// has none. The calls are at the ends of lines, so that the columns of all other text are unchanged.
 pub(super) fn noting(source: &str, cell: &str) -> Option<String> {
     let entry = source.rfind(ENTRY)? + 1;
     let function = &source[entry..];

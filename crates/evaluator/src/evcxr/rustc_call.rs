@@ -252,8 +252,8 @@ impl RustcCall {
             let report = Report::whole(reason);
             Report { direct, ..report }.write();
             let awaits = cell().is_some_and(|cell| dependencies::awaits(&cell));
-            let told = rustc_messages::for_evcxr(&output.stderr, awaits);
-            let _ = io::stderr().write_all(&told);
+            let messages = rustc_messages::for_evcxr(&output.stderr, awaits);
+            let _ = io::stderr().write_all(&messages);
             if !output.status.success() && !may_be_retried(&output.stderr) {
                 let _ = fs::rename(CELL, FAILED);
             }

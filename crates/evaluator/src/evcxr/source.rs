@@ -375,8 +375,8 @@ impl PreparedSource {
         self.last_expression.is_some()
     }
 
-    /// Makes the cell drop variables before it runs: the code that created them knows their types,
-    /// but not this cell.
+    /// Makes the cell drop variables before it runs: their types are available in the code that
+    /// created them, but not in this cell.
     pub(super) fn dropping(mut self, dropped: DroppedVariables) -> Self {
         let variables = &dropped.names;
         if variables.is_empty() {

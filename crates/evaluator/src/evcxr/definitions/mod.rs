@@ -93,7 +93,7 @@ impl Definitions {
         if globs.is_empty() || reaching(&with(&mut all)) == lost {
             return lost;
         }
-        // Only rustc can tell, and most imports shadow nothing.
+        // Only rustc can determine this, and most imports shadow nothing.
         let shadowed = find_shadowed(&globs).into_values().flatten();
         reaching(&with(&mut shadowed.filter(is_visible)))
     }

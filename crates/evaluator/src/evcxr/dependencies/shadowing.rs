@@ -1,8 +1,8 @@
 //! The names of the standard prelude that glob imports of crates shadow.
 //!
 //! After `use rayon::prelude::*`, `Vec` is the standard type; after `use anyhow::*`, `Result` is
-//! not. Only rustc can tell; and when such a crate is rebuilt, it determines which variables may
-//! hold its types.
+//! not. Only rustc can determine this; when such a crate is rebuilt, it decides which variables
+//! may hold its types.
 
 use super::session::{Build, Session};
 use crate::evcxr::generated_crate::build_folder;
