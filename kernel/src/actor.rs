@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_request_to_an_actor_that_is_gone_fails() {
+    async fn a_request_to_an_ended_actor_fails() {
         let (requests, mut received) = RequestSender::new();
         let answer = async {
             let Some(Request::Number(reply)) = received.recv().await else {

@@ -77,7 +77,7 @@ impl SourceMap {
     /// Composes two maps: `self` maps into a text that `outer` maps into the cell.
     #[must_use]
     pub fn within(&self, outer: &Self) -> Self {
-        let (line, column) = outer.place(self.lines_before + 1, self.columns_before + 1);
+        let (line, column) = outer.position(self.lines_before + 1, self.columns_before + 1);
         Self {
             lines_before: line - 1,
             columns_before: column - 1,
@@ -92,7 +92,7 @@ impl SourceMap {
     }
 
     /// Returns the position in the cell of a position in the text.
-    pub(super) fn place(&self, line: usize, column: usize) -> (usize, usize) {
+    pub(super) fn position(&self, line: usize, column: usize) -> (usize, usize) {
         let column = if line == 1 {
             column + self.columns_before
         } else {
@@ -115,8 +115,8 @@ impl SourceMap {
                 span.end_column = lowered.end;
             }
         }
-        (span.start_line, span.start_column) = self.place(span.start_line, span.start_column);
-        (span.end_line, span.end_column) = self.place(span.end_line, span.end_column);
+        (span.start_line, span.start_column) = self.position(span.start_line, span.start_column);
+        (span.end_line, span.end_column) = self.position(span.end_line, span.end_column);
         span
     }
 }

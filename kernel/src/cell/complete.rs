@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn open_brackets_strings_and_comments_ask_for_more() {
+    fn code_with_open_brackets_strings_or_comments_is_incomplete() {
         for (cell, expected) in [
             ("", Completeness::Complete),
             ("1 + 1", Completeness::Complete),

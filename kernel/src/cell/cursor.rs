@@ -107,7 +107,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn places_are_told_apart() {
+    fn rust_magics_commands_and_shell_lines_are_distinguished() {
         let cell = ":dep a\nlet é = 1;\n%px x.y\nlet b = 2;\n!ls";
         let at = |text: &str| at_cursor(cell, cell.find(text).unwrap());
         assert_eq!(at("dep"), AtCursor::Command(only(cell, 0..6, &[])));
@@ -129,7 +129,7 @@ mod tests {
     }
 
     #[test]
-    fn places_in_characters_and_bytes_agree() {
+    fn offsets_convert_between_characters_and_bytes() {
         let text = "let e = \"👩‍👩‍👧\"; e.le";
         let end = byte_offset(text, 20);
         assert_eq!(char_offset(text, end), 20);

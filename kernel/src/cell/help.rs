@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn help_is_asked_for_by_question_marks() {
+    fn question_marks_request_help() {
         for (cell, name, source) in [
             ("?px", "px", false),
             ("%px?", "%px", false),

@@ -47,7 +47,7 @@ pub fn sets_allocator(source: &str) -> bool {
 pub struct CellStatement {
     /// The kind and name of an item, as of [`CellItem`]; `None` for other statements.
     pub item: Option<String>,
-    /// Its place in the source, in bytes.
+    /// Its span in the source, in bytes.
     pub bytes: Range<usize>,
 }
 
@@ -253,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn items_are_told_from_statements() {
+    fn items_and_statements_are_distinguished() {
         let source = r#"
 use std::fmt::{self, Display};
 let a = vec![1, 2]; // fn not_this() {}
@@ -314,14 +314,14 @@ last()"#;
     }
 
     #[test]
-    fn an_item_is_whole_with_its_attributes() {
+    fn an_item_includes_its_attributes() {
         let found = items("let a = 1;\n#[inline]\nfn f() { \"}\"; }\na");
         assert_eq!(found.len(), 1);
         assert_eq!(found[0].text, "#[inline]\nfn f() { \"}\"; }");
     }
 
     #[test]
-    fn what_is_no_rust_has_no_items_and_an_end() {
+    fn text_that_is_not_rust_has_no_items_and_parsing_ends() {
         for source in [
             "", "}", "((", "#", "fn", "pub", "\"", "let x = ", "#[", "é ! ?",
         ] {

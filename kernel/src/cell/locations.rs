@@ -40,15 +40,15 @@ pub fn located(text: RustText, count: usize) -> RustText {
         let before = text.source.get(..start).unwrap_or_default();
         let line = before.matches('\n').count() + 1;
         let column = before.rsplit('\n').next().unwrap_or_default();
-        let (line, column) = text.map.place(line, column.chars().count() + 1);
-        let place = match word {
+        let (line, column) = text.map.position(line, column.chars().count() + 1);
+        let argument = match word {
             "dbg" => format!("\"In[{count}]:{line}:{column}\"; "),
             "file" => format!("\"In[{count}]\""),
             "line" => format!("{line}u32"),
             _ => format!("{column}u32"),
         };
         insertions.push((start, LIBRARY.to_owned()));
-        insertions.push((inside, place));
+        insertions.push((inside, argument));
     }
     insertions.sort();
     let RustText { source, mut map } = text;
@@ -111,7 +111,7 @@ mod tests {
     }
 
     #[test]
-    fn macros_are_given_their_place_in_the_cell() {
+    fn macros_receive_their_location_in_the_cell() {
         check("dbg!(a);", 0, "phalanx::__cell::dbg!(\"In[7]:1:1\"; a);");
         check(
             "%px -v\nfn f() {\n  g(\"ü\", line!(), file![]) }",
@@ -135,14 +135,14 @@ mod tests {
     }
 
     #[test]
-    fn columns_find_their_way_back() {
+    fn columns_map_back_to_the_cell() {
         let text = check(
             "dbg!(größe) + x",
             0,
             "phalanx::__cell::dbg!(\"In[7]:1:1\"; größe) + x",
         );
-        let place = |what: &str| {
-            let at = text.source.find(what).unwrap();
+        let columns = |part: &str| {
+            let at = text.source.find(part).unwrap();
             let column = text.source[..at].chars().count() + 1;
             let span = DiagnosticSpan {
                 start_line: 1,
@@ -155,9 +155,9 @@ mod tests {
             let span = text.map.span(&span);
             (span.start_column, span.end_column)
         };
-        assert_eq!(place("dbg!"), (1, 2));
-        assert_eq!(place("größe"), (6, 7));
-        assert_eq!(place("x"), (1, 1), "in what was put there");
-        assert_eq!(place("+ x"), (13, 14));
+        assert_eq!(columns("dbg!"), (1, 2));
+        assert_eq!(columns("größe"), (6, 7));
+        assert_eq!(columns("x"), (1, 1), "within the inserted text");
+        assert_eq!(columns("+ x"), (13, 14));
     }
 }

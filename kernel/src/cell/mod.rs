@@ -7,7 +7,7 @@
 //! | `complete.rs` | completeness of cells (`is_complete_request`) |
 //! | `help.rs` | requests for help |
 //! | `items.rs` | the definitions in a cell |
-//! | `places.rs` | the cell's name and line in `dbg!`, `line!` and similar macros |
+//! | `locations.rs` | the cell's name and line in `dbg!`, `line!` and similar macros |
 //! | `unit_tests.rs` | the `#[test]` functions that cells have defined |
 //! | `cursor.rs` | the syntax at a position, for completion and inspection |
 
@@ -15,7 +15,7 @@ mod complete;
 mod cursor;
 mod help;
 mod items;
-mod places;
+mod locations;
 mod scan;
 mod split;
 mod unit_tests;
@@ -24,7 +24,7 @@ pub use complete::{Completeness, completeness};
 pub use cursor::{AtCursor, at_cursor, byte_offset, char_offset};
 pub use help::{HelpTopic, help_topic};
 pub use items::{CellItem, CellStatement, items, sets_allocator, statements};
-pub use places::located;
+pub use locations::located;
 pub use split::split;
 pub use unit_tests::UnitTests;
 

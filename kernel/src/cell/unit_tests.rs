@@ -125,7 +125,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tests_of_a_notebook_are_its_latest() {
+    fn only_the_latest_definitions_count_as_tests() {
         let tests = UnitTests::of([
             "#[test] fn one() {} fn plain() {} #[test]\nfn two() -> Result<(), String> { Ok(()) }",
             "#[cfg(test)] mod größen { use super::*; #[test] #[should_panic] fn a() {} #[ignore] #[test] fn b() {} }",

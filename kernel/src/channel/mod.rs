@@ -169,7 +169,7 @@ impl Channels {
         });
         opened
             .inspect_err(|error| {
-                tracing::warn!(?from, %error, "dropped what is not a signed message");
+                tracing::warn!(?from, %error, "dropped a message without a valid signature");
             })
             .ok()
     }
@@ -238,6 +238,6 @@ fn log_send(sent: Result<(), SendError>) {
 
 fn log_close(channel: &str, closed: Result<(), CloseError>) {
     if let Err(error) = closed {
-        tracing::warn!(channel, %error, "the kernel ends before all was sent");
+        tracing::warn!(channel, %error, "the kernel ends before all messages are sent");
     }
 }

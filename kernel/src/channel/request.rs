@@ -184,8 +184,8 @@ fn parse_content(
             target: open.target_name,
             message: message(open.comm_id, open.data),
         }),
-        JupyterMessageContent::CommMsg(said) => {
-            RequestContent::Comm(CommEvent::Message(message(said.comm_id, said.data)))
+        JupyterMessageContent::CommMsg(sent) => {
+            RequestContent::Comm(CommEvent::Message(message(sent.comm_id, sent.data)))
         }
         JupyterMessageContent::CommClose(closed) => {
             RequestContent::Comm(CommEvent::Closed(CommId::new(String::from(closed.comm_id))))

@@ -103,7 +103,7 @@ impl StdinRequests {
         let frames = match message.seal(self.session.key()) {
             Ok(frames) => frames,
             Err(error) => {
-                tracing::error!(%error, "a question could not be encoded");
+                tracing::error!(%error, "an input request could not be encoded");
                 return None;
             }
         };

@@ -261,7 +261,7 @@ fn kernelspec() -> Result<String, Finding> {
         let path = spec.env.get("PATH").cloned().unwrap_or_default();
         let path = path.replace("${PATH}", "/usr/local/bin:/usr/bin:/bin");
         if !std::env::split_paths(&path).any(|folder| folder.join("cargo").is_file()) {
-            let wrong = format!("{} does not say where cargo is", folder.display());
+            let wrong = format!("{} has no PATH on which cargo is found", folder.display());
             return Err(finding(wrong, Repair::Install));
         }
         return Ok(folder.display().to_string());

@@ -172,8 +172,7 @@ pub(super) fn install(args: &InstallArgs, backend: Option<Backend>) -> anyhow::R
     }
     let mut spec: KernelSpec =
         serde_json::from_str(KERNELSPEC).context("the built-in kernelspec")?;
-    let program =
-        std::env::current_exe().context("the system does not say which program this is")?;
+    let program = std::env::current_exe().context("the path of this program is unknown")?;
     let Some(first) = spec.argv.first_mut() else {
         bail!("the built-in kernelspec starts nothing");
     };
@@ -312,7 +311,7 @@ pub(super) fn sys_prefix() -> anyhow::Result<PathBuf> {
         .context("no Python environment is active, and there is no python3; use --prefix")?;
     ensure!(
         output.status.success(),
-        "python3 does not say its prefix; use --prefix"
+        "python3 does not print its prefix; use --prefix"
     );
     let prefix = String::from_utf8_lossy(&output.stdout).trim().to_owned();
     Ok(prefix.into())

@@ -24,14 +24,13 @@ pub(super) fn run(
         tracing::warn!(arguments = ?ignored, "unknown arguments are ignored");
     }
     let backend = backend.context("built without evcxr; only the twin for tests is here")?;
-    let programs =
-        Programs::current(backend).context("the system does not say which program this is")?;
+    let programs = Programs::current(backend).context("the path of this program is unknown")?;
     let runtime = super::serving()?;
     // Left by killed kernels; nothing waits for their removal.
     drop(runtime.spawn_blocking(phalanx_sys::temporary::remove_abandoned));
     // Spawned as a task, since each wake-up of the future in `block_on` takes a system call.
     let serving = runtime.spawn(session::run(connection, programs, parent()));
-    runtime.block_on(serving).context("the kernel broke off")?.context(
+    runtime.block_on(serving).context("the kernel panicked")?.context(
         "the kernel cannot serve; if a port is taken, another program has it: start the kernel again for new ports",
     )
 }

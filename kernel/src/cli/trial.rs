@@ -52,8 +52,7 @@ struct Trial<P> {
 
 impl<P: FnMut(&str)> Trial<P> {
     async fn start(backend: Backend, progress: P) -> anyhow::Result<Self> {
-        let programs =
-            Programs::current(backend).context("the system does not say which program this is")?;
+        let programs = Programs::current(backend).context("the path of this program is unknown")?;
         let started = Evaluator::start(programs.evaluator(NamespaceKind::Local)).await;
         let (evaluator, notices) = match started {
             Ok(started) => started,
@@ -99,7 +98,10 @@ impl<P: FnMut(&str)> Trial<P> {
             match notice {
                 EvaluatorNotice::Event(event) => return Ok(event),
                 EvaluatorNotice::Progress(line) => (self.progress)(line.trim()),
-                EvaluatorNotice::Exited { status, last_words } => bail!("{status}\n{last_words}"),
+                EvaluatorNotice::Exited {
+                    status,
+                    last_output,
+                } => bail!("{status}\n{last_output}"),
             }
         }
         bail!("the evaluator ended unexpectedly")

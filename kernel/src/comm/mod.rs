@@ -30,7 +30,7 @@ pub struct Comms {
     comms: BTreeMap<CommId, Comm>,
     /// The targets for which frontends may open comms.
     accepted: BTreeSet<String>,
-    unheard: EventQueue,
+    events: EventQueue,
 }
 
 #[derive(Debug)]
@@ -64,7 +64,7 @@ impl Comms {
             CommEvent::Opened { target, message } => {
                 self.opened(from, target, message, &mut commands);
             }
-            CommEvent::Message(message) => self.said(from, message, &mut commands),
+            CommEvent::Message(message) => self.received(from, message, &mut commands),
             CommEvent::Closed(id) => {
                 if let Some(comm) = self.comms.get_mut(&id).filter(|comm| comm.open) {
                     comm.open = false;
@@ -135,7 +135,7 @@ impl Comms {
                 self.accepted.insert(target);
                 HostReply::Done
             }
-            CommRequest::NextEvent => HostReply::CommEvent(self.unheard.pop()),
+            CommRequest::NextEvent => HostReply::CommEvent(self.events.pop()),
             CommRequest::Capture { comm_id, on } => {
                 // Updates sent before are not part of the capture.
                 commands.extend(self.flush());
@@ -208,47 +208,52 @@ impl Comms {
     }
 
     /// Handles a frontend's message.
-    fn said(&mut self, from: &Requester, said: CommMessage, commands: &mut Vec<CommCommand>) {
-        let comm = self.comms.get_mut(&said.comm_id);
+    fn received(
+        &mut self,
+        from: &Requester,
+        received: CommMessage,
+        commands: &mut Vec<CommCommand>,
+    ) {
+        let comm = self.comms.get_mut(&received.comm_id);
         let Some(comm) = comm.filter(|comm| comm.open) else {
             // A page may still show the widgets of an earlier kernel.
-            tracing::debug!(comm_id = %said.comm_id, "a message for a comm that is not there");
+            tracing::debug!(comm_id = %received.comm_id, "a message for an unknown comm");
             return;
         };
-        let method = said.data.get("method").and_then(Value::as_str);
+        let method = received.data.get("method").and_then(Value::as_str);
         match (comm.target.as_str(), method) {
             (CONTROL_TARGET, Some("request_states")) => {
                 let (data, buffers) = update_states(&self.comms);
                 let answer = CommMessage {
                     buffers,
-                    ..message(said.comm_id, data)
+                    ..message(received.comm_id, data)
                 };
                 commands.push(sent(from, answer));
                 return;
             }
             (WIDGET_TARGET, Some("request_state")) => {
-                commands.push(updated(from, &said.comm_id, &comm.model, "update"));
+                commands.push(updated(from, &received.comm_id, &comm.model, "update"));
                 return;
             }
             (WIDGET_TARGET, Some("update")) => {
-                let update = Model::of(&said.data, said.buffers.clone());
+                let update = Model::of(&received.data, received.buffers.clone());
                 if let Some((_, waiting)) = &mut comm.waiting {
                     // The last change of a value takes precedence.
                     update.state.keys().for_each(|key| waiting.forget(key));
                 }
                 // Sent to every frontend, including the one that made the change.
-                commands.push(updated(from, &said.comm_id, &update, "echo_update"));
+                commands.push(updated(from, &received.comm_id, &update, "echo_update"));
                 comm.model.merge(update);
             }
             _ => {}
         }
         if comm.observed {
-            self.wake(from, CommEvent::Message(said), commands);
+            self.wake(from, CommEvent::Message(received), commands);
         }
     }
 
     fn wake(&mut self, from: &Requester, event: CommEvent, commands: &mut Vec<CommCommand>) {
-        if self.unheard.push(event) {
+        if self.events.push(event) {
             commands.push(CommCommand::Wake(from.clone()));
         }
     }

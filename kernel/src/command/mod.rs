@@ -30,18 +30,18 @@ pub struct UnknownCommand {
     pub span: Range<usize>,
 }
 
-/// An argument that is none of those a command takes.
+/// An argument that a command does not accept.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum ArgumentError {
     /// There is none.
     #[error("`{}` needs a value", .0.name)]
     Missing(&'static CommandSpec),
-    /// It is none of the values.
+    /// It is not one of the values.
     #[error("`{}` does not take `{argument}`", spec.name)]
     Unknown {
         /// The command.
         spec: &'static CommandSpec,
-        /// The text behind its name.
+        /// The text after its name.
         argument: String,
     },
 }
@@ -127,7 +127,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_line_is_a_name_and_what_follows() {
+    fn a_line_is_a_name_and_an_argument() {
         for (line, name, argument, span) in [
             (":vars", ":vars", "", 0..5),
             (":dep  größe = \"1\"  ", ":dep", "größe = \"1\"", 6..19),
@@ -142,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn a_command_that_does_not_exist_is_named_with_one_that_does() {
+    fn an_unknown_command_is_refused_with_a_similar_one() {
         let unknown = parse(":dpe a").unwrap_err();
         assert_eq!(unknown.span, 0..4);
         assert_eq!(
@@ -162,7 +162,7 @@ mod tests {
     }
 
     #[test]
-    fn a_value_that_is_none_is_refused() {
+    fn a_value_outside_the_set_is_refused() {
         for (line, fits) in [
             (":opt 3", true),
             (":opt", true),
@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn the_table_is_sorted_and_every_command_is_told_apart() {
+    fn the_table_is_sorted_and_its_names_are_unique() {
         let names: Vec<_> = table::COMMANDS.iter().map(|spec| spec.name).collect();
         let mut sorted = names.clone();
         sorted.sort_unstable();

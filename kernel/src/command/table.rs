@@ -79,7 +79,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         ":allow_static_linking",
         "0|1",
         SWITCH,
-        "whether dependencies may be linked into each cell (1 at first)",
+        "allows linking dependencies statically into each cell (1, the default) or not",
     ),
     evcxr(
         ":build_env",
@@ -91,7 +91,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         ":cache",
         "[MIB]",
         ArgumentKind::Free,
-        "size of evcxr's cache of compiled crates, 0 for none; build folders are kept without it",
+        "sets the size of evcxr's cache of compiled crates, 0 for none; build folders are kept in any case",
     ),
     ours(
         ":cd",
@@ -117,7 +117,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         ":codegen_backend",
         "[NAME]",
         ArgumentKind::Open(&["cranelift", "llvm"]),
-        "shows or sets what rustc makes code with (nightly)",
+        "shows or sets the codegen backend of rustc (nightly)",
     ),
     ours(
         ":dep",
@@ -187,7 +187,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         ":lean",
         "[0|1]",
         ArgumentKind::Closed(&["0", "1"]),
-        "shows how the last cell was compiled, or compiles cells whole (0) or with no more than they use (1 at first)",
+        "shows how the last cell was compiled, or sets if cells are compiled with only the earlier items they use (1, the default) or with all (0)",
     ),
     evcxr(
         ":linker",
@@ -206,13 +206,13 @@ pub const COMMANDS: &[CommandSpec] = &[
         "off|error|warn|info|debug|trace",
         ArgumentKind::Closed(&["off", "error", "warn", "info", "debug", "trace"]),
         CommandHandler::Log,
-        "sets what of `log` and `tracing` is shown: this level and graver ones (`warn` at first)",
+        "sets the least severe level of `log` and `tracing` that is shown (default `warn`)",
     ),
     evcxr(
         ":offline",
         "0|1",
         SWITCH,
-        "whether cargo does without the network",
+        "makes cargo work without the network (1) or with it",
     ),
     evcxr(
         ":opt",
@@ -224,7 +224,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         ":preserve_vars_on_panic",
         "0|1",
         SWITCH,
-        "whether variables outlive a panic (1 at first)",
+        "keeps variables after a panic (1, the default) or not",
     ),
     ours(
         ":quit",
@@ -244,7 +244,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         ":sccache",
         "0|1",
         SWITCH,
-        "whether dependencies are compiled through sccache",
+        "compiles dependencies through sccache (1) or not",
     ),
     evcxr(
         ":show_deps",
@@ -257,7 +257,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         "0|1",
         SWITCH,
         CommandHandler::Snapshot,
-        "whether a crash or an interrupt costs one cell (1 at first) or all variables",
+        "turns snapshots on (1, the default) or off: without them, a crash or an interrupt loses all variables",
     ),
     evcxr(":t", "NAME", ArgumentKind::Variable, "short for `:type`"),
     ours(
@@ -317,7 +317,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         "",
         ArgumentKind::Free,
         CommandHandler::Version,
-        "shows the versions of Phalanx and of what it stands on",
+        "shows the versions of Phalanx and evcxr",
     ),
 ];
 

@@ -146,7 +146,7 @@ mod tests {
             shown.extend(build.line(line, at(millis)));
         }
         shown.extend(build.finish(true, at(2500)));
-        let told: Vec<_> = shown
+        let displays: Vec<_> = shown
             .iter()
             .map(|output| match output {
                 Output::Display(display) => (display.update, display.data.text().unwrap()),
@@ -154,7 +154,7 @@ mod tests {
             })
             .collect();
         assert_eq!(
-            told,
+            displays,
             [
                 (false, "Compiling serde v1.0 (1 crate, 0 s)"),
                 (true, "Compiling a v1 (3 crates, 1 s)"),
@@ -167,18 +167,18 @@ mod tests {
         assert_eq!(slow.due(), Some(at(1000)));
         assert_eq!(slow.tick(at(999)), None);
         let Some(Output::Display(still)) = slow.tick(at(1000)) else {
-            panic!("the time is not told")
+            panic!("the time is not shown")
         };
-        let said = still.data.text().unwrap();
-        assert_eq!(said, "Updating the index (1 s)");
+        let text = still.data.text().unwrap();
+        assert_eq!(text, "Updating the index (1 s)");
         assert_eq!(slow.due(), Some(at(2000)));
         let mut stopped = BuildProgress::new("b".into(), start);
         stopped.line("Compiling a v1", at(0));
         let Some(Output::Display(last)) = stopped.finish(false, at(1500)) else {
             panic!("nothing is shown")
         };
-        let said = last.data.text().unwrap();
-        assert_eq!(said, "Stopped building at 1 crate, after 1.5 s");
+        let text = last.data.text().unwrap();
+        assert_eq!(text, "Stopped building at 1 crate, after 1.5 s");
         assert_eq!(
             BuildProgress::new("b".into(), start).finish(true, start),
             None

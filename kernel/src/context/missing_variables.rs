@@ -1,5 +1,5 @@
-//! The causes of missing names: variables that a cell has moved, dropped or not kept, and all that
-//! a cell defines which has not compiled.
+//! The causes of missing names: variables that a cell has moved, dropped or not kept, and the
+//! definitions of cells that did not compile.
 
 use super::unresolved::unresolved;
 use crate::cell::items;
@@ -26,7 +26,7 @@ impl fmt::Display for CellName {
     }
 }
 
-/// Missing variables, with the cell that caused it.
+/// Missing variables, with the cells that caused it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct MissingVariables {
     moved: BTreeMap<String, CellName>,
@@ -58,7 +58,7 @@ impl MissingVariables {
     }
 
     /// Returns true if the cause of a missing name is known.
-    pub(crate) fn knows(&self, name: &str) -> bool {
+    pub(crate) fn contains(&self, name: &str) -> bool {
         self.moved.contains_key(name) || self.undefined.contains_key(name)
     }
 
@@ -70,7 +70,7 @@ impl MissingVariables {
                     format!("{cell} did not compile, so `{name}`, which it defines, is not there")
                 }
                 MissingCause::Failed => format!(
-                    "{cell} failed, so `{name}`, which it defines, is not there: what a cell defines stays if the cell succeeds; let what may fail be a cell of its own"
+                    "{cell} failed, so `{name}`, which it defines, is not there: a cell's definitions are kept only if it succeeds; put code that may fail into a cell of its own"
                 ),
                 MissingCause::Returned => format!(
                     "{cell} returned before its end, so `{name}`, which it defines, is not there"
@@ -185,8 +185,8 @@ impl MissingVariables {
         }
     }
 
-    /// Records what a cell of another notebook defines and does not compile here: variables, and items
-    /// with their kind.
+    /// Records the definitions of another notebook's cell that do not compile here: variables, and
+    /// items with their kind.
     pub(crate) fn left_out(&mut self, cell: CellName, names: &[String]) {
         for name in names {
             let name = name.rsplit(' ').next().unwrap_or(name);
@@ -242,7 +242,7 @@ mod tests {
     use phalanx_protocol::failure::Diagnostic;
 
     #[test]
-    fn an_error_about_a_variable_that_was_moved_names_the_cell() {
+    fn an_error_about_a_moved_variable_names_the_cell() {
         let mut moved = MissingVariables::default();
         moved.record(CellName::Own(3), "", &["größe".into()], []);
         let missing = |name: &str| Diagnostic {
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_variable_that_is_defined_again_is_not_gone() {
+    fn a_redefined_variable_is_not_missing() {
         let mut moved = MissingVariables::default();
         moved.record(CellName::Own(3), "", &["a".into(), "b".into()], ["c"]);
         moved.record(CellName::Foreign(4), "", &["c".into()], ["a"]);
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_dropped_or_has_not_compiled_is_explained() {
+    fn missing_names_that_were_dropped_or_did_not_compile_are_explained() {
         let mut missing = MissingVariables::default();
         let cell = CellName::Own;
         let dropped = |rebuilt: &[&str]| DroppedVariables {
@@ -297,7 +297,7 @@ mod tests {
 
         let source = "fn mandel() {} struct Größe; let (a, b) = mandel(); wrong";
         missing.not_compiled(cell(4), source, &["b".into()]);
-        let told = |missing: &MissingVariables, code: Option<&str>, message: &str| {
+        let help_for = |missing: &MissingVariables, code: Option<&str>, message: &str| {
             let diagnostics = vec![Diagnostic {
                 message: message.to_owned(),
                 code: code.map(str::to_owned),
@@ -329,10 +329,10 @@ mod tests {
             ),
             (None, "cannot find macro `mandel` in this scope", "mandel"),
         ] {
-            assert_eq!(told(&missing, code, message), not_compiled(name));
+            assert_eq!(help_for(&missing, code, message), not_compiled(name));
         }
         assert_eq!(
-            told(&missing, Some("E0599"), "no method named `mandel` found"),
+            help_for(&missing, Some("E0599"), "no method named `mandel` found"),
             ""
         );
         assert!(
@@ -346,7 +346,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_cell_that_failed_would_have_defined_is_explained() {
+    fn missing_names_of_a_failed_cell_are_explained() {
         let mut moved = MissingVariables::default();
         moved.record(CellName::Own(3), "", &["slow".into()], []);
         let source =

@@ -162,7 +162,7 @@ impl CellContext {
     }
 
     /// Returns the source of a fault in the cell.
-    pub fn place(&self, map: SourceMap) -> FaultSource {
+    pub fn location(&self, map: SourceMap) -> FaultSource {
         FaultSource {
             name: match &self.0.file {
                 Some(file) => file.clone(),
@@ -175,18 +175,18 @@ impl CellContext {
     }
 
     /// Finds a magic in the cell's Rust text: its first line with this text.
-    pub fn place_of_magic(&self, line: &str) -> (FaultSource, usize) {
+    pub fn magic_location(&self, line: &str) -> (FaultSource, usize) {
         match self.0.source.find(line) {
-            Some(start) => (self.place(SourceMap::default()), start),
+            Some(start) => (self.location(SourceMap::default()), start),
             // The code has built the line at run time.
             None => {
-                let place = FaultSource {
+                let location = FaultSource {
                     name: "magic".to_owned(),
                     text: line.into(),
                     map: SourceMap::default(),
                     span: None,
                 };
-                (place, 0)
+                (location, 0)
             }
         }
     }

@@ -140,7 +140,7 @@ fn plural(count: usize) -> &'static str {
 mod tests {
     use super::*;
 
-    fn told(output: Option<Output>) -> Option<(bool, String)> {
+    fn displayed(output: Option<Output>) -> Option<(bool, String)> {
         match output? {
             Output::Display(display) => {
                 assert!(display.display_id.is_some());
@@ -153,28 +153,28 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_appears_in_time_is_updated_in_place_and_stays() {
+    fn a_bar_appears_after_a_delay_is_updated_in_place_and_remains() {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
         let mut progress = Progress::new("%px", 4, Some(Duration::from_secs(2)), start);
         assert_eq!(progress.deadline(), Some(at(2000)));
-        assert_eq!(told(progress.tick(1, at(1999))), None);
+        assert_eq!(displayed(progress.tick(1, at(1999))), None);
         let bar = "█████               ";
         assert_eq!(
-            told(progress.tick(1, at(2000))),
+            displayed(progress.tick(1, at(2000))),
             Some((
                 false,
                 format!("%px:  25%|{bar}| 1/4 [00:02<00:06, 2.00s/it]")
             ))
         );
-        assert_eq!(told(progress.tick(2, at(2050))), None);
+        assert_eq!(displayed(progress.tick(2, at(2050))), None);
         assert_eq!(progress.deadline(), Some(at(2100)));
-        assert!(told(progress.tick(2, at(2100))).unwrap().0);
-        assert!(told(progress.tick(2, at(10_000))).unwrap().0);
+        assert!(displayed(progress.tick(2, at(2100))).unwrap().0);
+        assert!(displayed(progress.tick(2, at(10_000))).unwrap().0);
         assert_eq!(progress.deadline(), Some(at(10_500)));
-        assert!(told(progress.tick(2, at(3_600_000))).unwrap().0);
+        assert!(displayed(progress.tick(2, at(3_600_000))).unwrap().0);
         assert_eq!(progress.deadline(), Some(at(3_601_000)));
-        let last = told(progress.finish(4, at(3_600_800))).unwrap();
+        let last = displayed(progress.finish(4, at(3_600_800))).unwrap();
         assert_eq!(
             last,
             (
@@ -188,19 +188,19 @@ mod tests {
     }
 
     #[test]
-    fn compiling_has_a_bar_of_its_own_in_the_same_place() {
+    fn the_bar_of_tasks_replaces_that_of_compiling() {
         let start = Instant::now();
         let at = |millis| start + Duration::from_millis(millis);
         let mut progress = Progress::new("%px", 4, Some(Duration::from_secs(2)), start);
         assert_eq!(progress.compiling(at(1999)), None);
         assert_eq!(
-            told(progress.compiling(at(2000))),
+            displayed(progress.compiling(at(2000))),
             Some((false, "%px: compiling for 4 engines [00:02]".into()))
         );
-        assert!(told(progress.tick(0, at(2200))).unwrap().0);
+        assert!(displayed(progress.tick(0, at(2200))).unwrap().0);
         progress.cleared();
-        assert!(!told(progress.tick(0, at(2400))).unwrap().0);
-        assert!(told(progress.tick(0, at(2600))).unwrap().0);
+        assert!(!displayed(progress.tick(0, at(2400))).unwrap().0);
+        assert!(displayed(progress.tick(0, at(2600))).unwrap().0);
         let mut failed = Progress::new("%px", 1, Some(Duration::ZERO), start);
         assert_eq!(failed.stop("not compiled", at(1)), None);
         assert!(failed.compiling(at(1)).is_some());
@@ -214,9 +214,12 @@ mod tests {
     fn a_short_run_and_a_run_without_a_bar_show_none() {
         let now = Instant::now();
         let mut short = Progress::new("%px", 1, Some(Duration::from_secs(2)), now);
-        assert_eq!(told(short.finish(1, now)), None);
+        assert_eq!(displayed(short.finish(1, now)), None);
         let mut never = Progress::new("%px", 1, None, now);
         assert_eq!(never.deadline(), None);
-        assert_eq!(told(never.tick(0, now + Duration::from_secs(99))), None);
+        assert_eq!(
+            displayed(never.tick(0, now + Duration::from_secs(99))),
+            None
+        );
     }
 }

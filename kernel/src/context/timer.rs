@@ -66,7 +66,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_timer_tells_the_wall_time_and_the_codes_own() {
+    fn a_timer_reports_the_wall_time_and_the_running_time() {
         let timer = Timer::default();
         let start = Instant::now();
         assert_eq!(timer.end(start), None);

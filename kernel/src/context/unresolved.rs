@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn names_of_the_notebook_are_told_with_the_way_to_the_engines() {
+    fn missing_names_of_the_notebook_get_a_hint_on_sending_them_to_engines() {
         let variable = help(missing("E0425", "cannot find value `größe` in this scope"));
         assert!(
             variable[0].contains(".push(\"größe\", &größe)?"),
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn a_name_is_a_word() {
+    fn names_are_matched_as_whole_words() {
         assert!(occurs("let a = größe;", "größe"));
         assert!(!occurs("let a_größe = größer;", "größe"));
     }

@@ -65,7 +65,7 @@ pub(super) const COMMANDS: [ClusterCommandSpec; 8] = [
         name: "stop",
         options: &[],
         usage: "stop",
-        about: "ends them; a cluster connected to is left to itself",
+        about: "stops controller and engines; a cluster that was connected to keeps running",
     },
     ClusterCommandSpec {
         name: "status",
@@ -101,7 +101,7 @@ pub(super) const COMMANDS: [ClusterCommandSpec; 8] = [
         name: "sync",
         options: options::TARGETED,
         usage: "sync [-t SPEC]",
-        about: "gives engines that are behind the definitions (not the variables) the others have",
+        about: "runs definitions (not variables) on engines that lack those of the others",
     },
 ];
 
@@ -125,14 +125,14 @@ pub(super) fn parse(line: &str, at: usize) -> Result<ClusterCommand, MagicError>
         "scale" => {
             let (given, end) = read(AfterOptions::Code)?;
             let positional = argument(line, end)?;
-            let (value, place) = match (given.last(), &positional) {
+            let (value, span) = match (given.last(), &positional) {
                 (Some(given), None) => (given.value, given.span.clone()),
-                (None, Some((value, place))) => (*value, place.clone()),
+                (None, Some((value, span))) => (*value, span.clone()),
                 _ => {
                     return Err(MagicError::new(span, MagicProblem::Scale));
                 }
             };
-            let engines = engine_count(value, &place)?;
+            let engines = engine_count(value, &span)?;
             Ok(ClusterCommand::Scale { engines })
         }
         "connect" => {

@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn names_options_and_what_they_take_are_offered() {
+    fn names_options_and_their_values_are_completed() {
         for (typed, codes) in [
             ("%pxr", &["%pxresult", "%pxresult_even"][..]),
             (

@@ -27,10 +27,10 @@ impl MagicError {
         Self { problem, span }
     }
 
-    /// Converts it to a fault; the line starts at byte `start` of the text of `place`.
-    pub fn into_fault(self, mut place: FaultSource, start: usize) -> Fault {
-        place.span = Some(start + self.span.start..start + self.span.end);
-        Fault::at(self, place)
+    /// Converts it to a fault; the line starts at byte `start` of the text of `location`.
+    pub fn into_fault(self, mut location: FaultSource, start: usize) -> Fault {
+        location.span = Some(start + self.span.start..start + self.span.end);
+        Fault::at(self, location)
     }
 }
 
@@ -46,15 +46,15 @@ pub enum MagicProblem {
     /// A magic for one line begins a cell; without its sign.
     #[error("`{0}` is not a cell magic")]
     LineMagicForCell(String),
-    /// A magic for whole cells stands on a line; without its sign.
+    /// A magic for whole cells is used on a line; without its sign.
     #[error("`{0}` is a cell magic")]
     CellMagicOnLine(String),
-    /// A magic of IPython's.
+    /// A magic of IPython.
     #[error("there is no magic `{magic}` for Rust")]
     OfIpython {
         /// The magic.
         magic: String,
-        /// The Rust or the command in its place.
+        /// The Rust or the command to write instead.
         counterpart: String,
     },
     /// A magic that does not exist.
@@ -100,7 +100,7 @@ pub enum MagicProblem {
     #[error("there is no signal `{0}`")]
     Signal(String),
     /// Text in place of a count.
-    #[error("`{value}` is not such a number")]
+    #[error("`{value}` is not a valid number")]
     Count {
         /// The text.
         value: String,
@@ -145,7 +145,7 @@ pub enum MagicProblem {
     NotAnOption {
         /// The text.
         word: String,
-        /// The options, or the place of code.
+        /// The options, or the position of the code.
         allowed: String,
     },
     /// A value for an option that takes none.
@@ -227,7 +227,7 @@ impl MagicProblem {
             } => format!("did you mean `{near}`?"),
             Self::Unknown { known, .. } => format!("the magics are {known} and %%px"),
             Self::NoSuffix => {
-                "`%pxactivate -t ::2 _even` makes `%px_even`, `%%px_even` and their kin".to_owned()
+                "`%pxactivate -t ::2 _even` makes `%px_even`, `%%px_even` and so on".to_owned()
             }
             Self::MalformedSuffix(_) => {
                 "letters, digits and `_`, and not the name of an existing magic".to_owned()
@@ -255,7 +255,7 @@ impl MagicProblem {
                 near: Some(near), ..
             } => format!("did you mean `%cluster {near}`?"),
             Self::UnknownCommand { usages, .. } => format!("its commands are {usages}"),
-            Self::SeveralArguments => "put it in quotes if it holds blanks".to_owned(),
+            Self::SeveralArguments => "put an argument with spaces in quotes".to_owned(),
             Self::NotAnOption { allowed, .. } => allowed.clone(),
             Self::MissingValue { option, help, .. } => format!("--{option}: {help}"),
             Self::UnknownOption {
@@ -275,7 +275,7 @@ impl MagicProblem {
             }
             Self::MalformedTargets { .. } => FORMS.to_owned(),
             Self::Targets { foreign: 1.., .. } => {
-                "cells run on Rust engines; `%cluster status` shows which these are".to_owned()
+                "cells run on Rust engines; `%cluster status` lists them".to_owned()
             }
             Self::Targets { live, .. } => {
                 let ids: Vec<String> = live.iter().map(ToString::to_string).collect();

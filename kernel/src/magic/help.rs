@@ -62,7 +62,7 @@ fn describe(name: MagicName) -> (&'static str, &'static str) {
         MagicName::Result => ("%result [OPTIONS]", "The same as `%pxresult`."),
         MagicName::PxConfig => (
             "%pxconfig [OPTIONS]",
-            "Sets what holds for `%px` and `%%px` where an option is not given.",
+            "Sets the default options of `%px` and `%%px`.",
         ),
         MagicName::AutoPx => (
             "%autopx",
@@ -110,10 +110,7 @@ fn describe(name: MagicName) -> (&'static str, &'static str) {
             "%run FILE",
             "Runs a file as if it were a cell: what it defines stays, and a file that contains only items runs its `main`.",
         ),
-        MagicName::Load => (
-            "%load FILE",
-            "Puts the text of a file in place of the cell.",
-        ),
+        MagicName::Load => ("%load FILE", "Replaces the cell with the text of a file."),
         MagicName::Fmt => (
             "%fmt\nCODE …",
             "Formats the rest of the cell with rustfmt, in place; nothing runs.",

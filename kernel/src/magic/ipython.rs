@@ -29,7 +29,7 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
     ),
     (
         &["debug", "pdb", "xmode", "tb"],
-        "a panic names its place in the cell; `gdb -p PID` debugs the process, with the PID from `std::process::id()`",
+        "a panic reports its location in the cell; `gdb -p PID` debugs the process, with the PID from `std::process::id()`",
     ),
     (
         &["sh", "script", "system", "sx", "cmd"],
@@ -99,7 +99,7 @@ const COUNTERPARTS: &[(&[&str], &str)] = &[
 /// Programs that install packages of Python.
 const INSTALLERS: [&str; 7] = ["pip", "pip3", "conda", "mamba", "uv", "poetry", "install"];
 
-/// Returns the hint for a magic of IPython, with what stands behind its name.
+/// Returns the hint for a magic of IPython; `behind` is the text after its name.
 pub(super) fn counterpart(name: &str, behind: &str) -> Option<String> {
     if INSTALLERS.contains(&name) {
         return Some(add(installed(behind)));
@@ -120,7 +120,7 @@ pub fn installs(line: &str) -> Option<String> {
     })
 }
 
-/// The package behind `install`.
+/// Returns the package after `install`.
 fn installed(behind: &str) -> Option<&str> {
     let words = behind.split_whitespace();
     let words = words.skip_while(|word| !matches!(*word, "install" | "add"));
@@ -140,7 +140,7 @@ mod tests {
     use crate::magic::MagicName;
 
     #[test]
-    fn no_magic_there_is_has_a_counterpart() {
+    fn existing_magics_have_no_counterpart() {
         for name in MagicName::ALL {
             assert_eq!(counterpart(name.as_str(), ""), None, "{name}");
         }
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn packages_of_python_lead_to_crates() {
+    fn python_packages_have_crates_as_counterparts() {
         let magic = |behind| counterpart("pip", behind).unwrap();
         assert_eq!(
             magic(" install -q polars==1.0"),

@@ -62,7 +62,7 @@ pub enum LineMagic {
 #[derive(Clone, Debug, Default, PartialEq)]
 #[expect(
     missing_docs,
-    reason = "named as they are typed; `options` says what they do"
+    reason = "named as they are typed; `options` describes them"
 )]
 pub struct PxOptions {
     pub targets: Option<(Targets, Range<usize>)>,
@@ -132,7 +132,7 @@ pub fn parse(line: &str, suffixes: &[MagicSuffix]) -> Result<TypedMagic, MagicEr
     low.map(|low| TypedMagic { suffix, low })
 }
 
-/// The refusal of a line; `name` is the place of the magic's name.
+/// The error for a line whose magic does not exist; `name` is the span of the magic's name.
 fn unknown_magic(line: &str, name: Range<usize>, suffixes: &[MagicSuffix]) -> MagicError {
     let (sign, typed, behind) = (&line[..name.start], &line[name.clone()], &line[name.end..]);
     let span = 0..name.end;
@@ -161,11 +161,11 @@ fn unknown_magic(line: &str, name: Range<usize>, suffixes: &[MagicSuffix]) -> Ma
 fn activate(line: &str, at: usize) -> Result<LineMagic, MagicError> {
     let (given, end) = options::read(line, at, options::PXCONFIG, AfterOptions::Code)?;
     let options = px_options(&given)?;
-    let Some((text, place)) = cluster::argument(line, end)? else {
+    let Some((text, span)) = cluster::argument(line, end)? else {
         return Err(MagicError::new(0..at, MagicProblem::NoSuffix));
     };
     let suffix = MagicSuffix::parse(text)
-        .ok_or_else(|| MagicError::new(place, MagicProblem::MalformedSuffix(text.to_owned())))?;
+        .ok_or_else(|| MagicError::new(span, MagicProblem::MalformedSuffix(text.to_owned())))?;
     Ok(LineMagic::PxActivate { suffix, options })
 }
 

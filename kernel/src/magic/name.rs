@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn a_suffix_must_not_take_another_magics_name() {
+    fn a_suffix_that_makes_an_existing_name_is_refused() {
         for text in ["", "result", "config", "activate", "a b", "-1"] {
             assert_eq!(MagicSuffix::parse(text), None, "{text}");
         }

@@ -140,14 +140,14 @@ const VERBOSE: OptionSpec = spec!(
     "verbose",
     None,
     None,
-    "say on which engines a cell runs"
+    "print the engines that a cell runs on"
 );
 const NOVERBOSE: OptionSpec = spec!(
     NoVerbose,
     "no-verbose",
     None,
     None,
-    "do not say it (the default)"
+    "do not print the engines (the default)"
 );
 const LOCAL: OptionSpec = spec!(
     Local,
@@ -161,7 +161,7 @@ const ENGINES: OptionSpec = spec!(
     "n",
     Some('n'),
     Some("N"),
-    "number of engines (default: one a core)"
+    "number of engines (default: one per core)"
 );
 
 const LAUNCHER: OptionSpec = spec!(
@@ -169,7 +169,7 @@ const LAUNCHER: OptionSpec = spec!(
     "launcher",
     None,
     Some("LAUNCHER"),
-    "what starts the engines (default: `local`, processes on this machine)"
+    "launcher of the engines (default: `local`, processes on this machine)"
 );
 const HOSTS: OptionSpec = spec!(
     Hosts,
@@ -197,14 +197,14 @@ const ENGINES_WANTED: OptionSpec = spec!(
     "n",
     Some('n'),
     Some("N"),
-    "number of engines there are to be"
+    "number of engines afterwards"
 );
 const TARGETS_ACTED: OptionSpec = spec!(
     Targets,
     "targets",
     Some('t'),
     Some("SPEC"),
-    "the engines it is done to (default: all)"
+    "engines to act on (default: all)"
 );
 
 const LOOPS: OptionSpec = spec!(
@@ -226,14 +226,14 @@ const TARGETS_TIMED: OptionSpec = spec!(
     "targets",
     Some('t'),
     Some("SPEC"),
-    "time it on these engines instead"
+    "time the code on these engines instead"
 );
 const TARGETS_PROFILED: OptionSpec = spec!(
     Targets,
     "targets",
     Some('t'),
     Some("SPEC"),
-    "run it on these engines instead, with a graph for each"
+    "run the code on these engines instead, with a graph for each"
 );
 const APPEND: OptionSpec = spec!(
     Append,

@@ -137,7 +137,7 @@ impl PxPlan {
     }
 
     /// Formats the engines as ipyparallel does: `all`, `1`, `[0, 1, 2, 3, ..., 8, 9, 10, 11]`.
-    pub fn engines_in_words(&self) -> String {
+    pub fn engine_list(&self) -> String {
         /// The number of ids at each end of an abbreviated list.
         const ENDS: usize = 4;
         let (head, tail) = match &self.named {
@@ -193,7 +193,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_typed_wins_over_the_defaults() {
+    fn typed_options_override_the_defaults() {
         let plain = plan("%%px", &[0, 1]).unwrap();
         assert_eq!(plain.targets, [EngineId(0), EngineId(1)]);
         assert_eq!(plain.blocking, Blocking::Wait);
@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn engines_are_named_in_ipyparallels_words() {
+    fn engines_are_listed_in_ipyparallels_format() {
         let live: Vec<u32> = (0..12).collect();
         for (line, words) in [
             ("%%px", "all"),
@@ -220,12 +220,12 @@ mod tests {
             ("%%px -t ::5", "[0, 5, 10]"),
             ("%%px -t :", "[0, 1, 2, 3, ..., 8, 9, 10, 11]"),
         ] {
-            assert_eq!(plan(line, &live).unwrap().engines_in_words(), words);
+            assert_eq!(plan(line, &live).unwrap().engine_list(), words);
         }
     }
 
     #[test]
-    fn engines_that_are_not_there_are_named() {
+    fn missing_engines_are_reported() {
         assert_eq!(plan("%px 1", &[]), Err(PlanError::NoEngines));
         let Err(PlanError::Targets(error)) = plan("%px -t 7 1", &[0, 2]) else {
             panic!()

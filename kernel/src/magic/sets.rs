@@ -96,7 +96,7 @@ mod tests {
     use crate::magic::{LineMagic, parse};
 
     #[test]
-    fn sets_do_not_share_what_they_remember() {
+    fn sets_do_not_share_their_last_result() {
         let mut sets = MagicSets::default();
         let plain = MagicSuffix::default();
         let LineMagic::PxActivate { suffix, options } =

@@ -35,7 +35,7 @@ pub enum TargetError {
     #[error("engine {0} is named twice")]
     Repeated(EngineId),
     /// The slice has no engine in it.
-    #[error("`{0}` takes no engine")]
+    #[error("`{0}` selects no engine")]
     Empty(Targets),
 }
 
@@ -110,7 +110,7 @@ impl Targets {
     /// Returns the targeted engines out of the connected ones, which are sorted by id.
     ///
     /// # Errors
-    /// If an engine is named that does not exist, or none is meant.
+    /// Returns an error if an engine does not exist, is listed twice, or none is selected.
     pub fn resolve(&self, live: &[EngineId]) -> Result<Vec<EngineId>, TargetError> {
         let one = |id: i64| {
             let found = if id < 0 {
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn every_form_of_ipyparallel_is_understood() {
+    fn every_form_of_ipyparallels_targets_is_parsed() {
         for (text, expected) in [
             ("all", &[0, 1, 4, 7][..]),
             ("'all'", &[0, 1, 4, 7]),
@@ -234,7 +234,7 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_meant_is_said() {
+    fn malformed_targets_are_refused_with_the_reason() {
         for (text, what) in [
             ("x", "`x` is not a number"),
             ("1,x", "`x` is not a number"),
@@ -259,7 +259,7 @@ mod tests {
             ),
             ("0,9", "there is no engine 9"),
             ("0,0", "engine 0 is named twice"),
-            ("5:", "`5:` takes no engine"),
+            ("5:", "`5:` selects no engine"),
         ] {
             let targets = Targets::parse(text, 0..0).unwrap();
             let error = targets.resolve(&ids(&[0, 1, 4, 7])).unwrap_err();

@@ -187,7 +187,7 @@ mod tests {
     }
 
     #[test]
-    fn tools_are_read_as_ipython_reads_them() {
+    fn tools_are_parsed_as_in_ipython() {
         let line = "%timeit -n 10 -r3 -t 0 f(-1)";
         let Tool::TimeIt(timeit) = tool(line) else {
             panic!()
@@ -231,12 +231,12 @@ mod tests {
     }
 
     #[test]
-    fn what_is_missing_or_elsewhere_is_told() {
-        for (line, told, hint) in [
+    fn refusals_name_the_missing_part_or_the_counterpart() {
+        for (line, expected, hint) in [
             ("%timeit", "needs Rust code", "%%timeit"),
             (
                 "%timeit -r 0 f()",
-                "`0` is not such a number",
+                "`0` is not a valid number",
                 "from 1 to 10000",
             ),
             ("%prof", "needs Rust code", "%%prof"),
@@ -257,7 +257,7 @@ mod tests {
             ("%%html", "there is no magic `%%html`", "phalanx::html"),
         ] {
             let (message, help) = refused(line);
-            assert!(message.contains(told), "{message}");
+            assert!(message.contains(expected), "{message}");
             assert!(help.contains(hint), "{help}");
         }
     }

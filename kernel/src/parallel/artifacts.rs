@@ -14,7 +14,7 @@ use std::time::SystemTime;
 /// A library and the libraries it depends on, in load order; the library itself is last.
 pub(crate) type NeededLibraries = Arc<[(ArtifactHash, PathBuf)]>;
 
-/// A library that cannot be looked at.
+/// A library that cannot be read or hashed.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum ArtifactError {
     /// The file cannot be read.
@@ -96,25 +96,25 @@ impl Artifacts {
         library: &Path,
     ) -> Result<NeededLibraries, ArtifactError> {
         let modified = modified(library)?;
-        let known = held(&self.answers).get(library).cloned();
+        let known = locked(&self.answers).get(library).cloned();
         if let Some((_, needed)) = known.filter(|(then, _)| *then == modified) {
             return Ok(needed);
         }
         let needed: NeededLibraries = self.find(libstd, library).await?.into();
-        held(&self.answers).insert(library.to_owned(), (modified, Arc::clone(&needed)));
+        locked(&self.answers).insert(library.to_owned(), (modified, Arc::clone(&needed)));
         Ok(needed)
     }
 
     /// Returns the library with this hash, if it has been read.
     pub(crate) fn library(&self, hash: &ArtifactHash) -> Option<PathBuf> {
-        let libraries = held(&self.libraries);
+        let libraries = locked(&self.libraries);
         let mut found = libraries.iter().filter(|(_, known)| known.hash == *hash);
         found.next().map(|(path, _)| path.clone())
     }
 
     /// Records a cell of another notebook, with its execution count there.
     pub(crate) fn adopt(&self, count: usize, source: Arc<str>) {
-        let mut adopted = held(&self.adopted);
+        let mut adopted = locked(&self.adopted);
         if !adopted.iter().any(|(_, known)| *known == source) {
             adopted.push((count, source));
         }
@@ -122,7 +122,7 @@ impl Artifacts {
 
     /// Returns the cells of other notebooks in the order in which they were compiled.
     pub(crate) fn adopted(&self) -> Vec<(usize, Arc<str>)> {
-        held(&self.adopted).clone()
+        locked(&self.adopted).clone()
     }
 
     async fn find(
@@ -151,7 +151,7 @@ impl Artifacts {
 
     async fn known(&self, path: &Path) -> Result<ReadLibrary, ArtifactError> {
         let modified = modified(path)?;
-        let known = held(&self.libraries).get(path).cloned();
+        let known = locked(&self.libraries).get(path).cloned();
         if let Some(known) = known.filter(|known| known.modified == modified) {
             return Ok(known);
         }
@@ -168,12 +168,12 @@ impl Artifacts {
             path: path.to_owned(),
             error,
         })?;
-        held(&self.libraries).insert(path.to_owned(), look.clone());
+        locked(&self.libraries).insert(path.to_owned(), look.clone());
         Ok(look)
     }
 }
 
-fn held<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
+fn locked<T>(what: &Mutex<T>) -> MutexGuard<'_, T> {
     what.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -206,7 +206,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_library_tells_what_it_needs() {
+    fn needed_libraries_are_read_from_a_library() {
         let program = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         let needed = needed(&program).unwrap();
         assert!(needed.iter().any(|name| name.starts_with("libc.so")));

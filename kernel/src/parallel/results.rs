@@ -213,14 +213,14 @@ impl Results {
     /// Returns the ranges of these tasks, if all of them are of this session.
     pub fn ranges(&self, tasks: &[MsgId]) -> Option<Vec<TaskRange>> {
         let wanted: HashSet<&MsgId> = tasks.iter().collect();
-        let mut places = HashMap::new();
+        let mut indices = HashMap::new();
         for held in self.all() {
             let here = held.result.tasks_where(|id, _, _| wanted.contains(id));
-            places.extend(here.into_iter().map(|(at, id)| (id, (held.id, at))));
+            indices.extend(here.into_iter().map(|(at, id)| (id, (held.id, at))));
         }
         let mut ranges: Vec<TaskRange> = Vec::new();
         for task in tasks {
-            let (id, at) = *places.get(task)?;
+            let (id, at) = *indices.get(task)?;
             match ranges.last_mut() {
                 Some(range) if range.id == id && range.to == at => range.to += 1,
                 _ => ranges.push(TaskRange {

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_so_many_the_first_that_are_done_go() {
+    fn beyond_the_count_limit_the_oldest_finished_results_are_dropped() {
         let mut results = limited(3, 100);
         let first = insert(&mut results, 1, false, 0);
         for id in 2..6 {
@@ -301,7 +301,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_under_way_stays_however_much_there_is() {
+    fn pending_results_are_kept_beyond_all_limits() {
         let mut results = limited(2, 100);
         for id in 1..6 {
             insert(&mut results, id, false, 1000);
@@ -310,7 +310,7 @@ mod tests {
     }
 
     #[test]
-    fn one_that_is_larger_than_all_may_be_is_there_until_the_next() {
+    fn a_result_larger_than_the_limit_is_kept_until_the_next() {
         let mut results = limited(100, 100);
         let large = insert(&mut results, 1, false, 0);
         large.0.set((true, 1000));
@@ -322,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn beyond_so_many_bytes_the_first_that_are_done_go() {
+    fn beyond_the_byte_limit_the_oldest_finished_results_are_dropped() {
         let mut results = limited(100, 100);
         insert(&mut results, 1, true, 60);
         let growing = insert(&mut results, 2, false, 10);
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn what_no_variable_names_has_less_room() {
+    fn results_without_a_handle_have_a_smaller_limit() {
         let mut results = limited(100, 1000);
         let ids = |ids: &[u64]| ids.iter().map(|id| AsyncResultId(*id)).collect::<Vec<_>>();
         for id in 1..6 {
@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_variable_names_is_purged_with_it() {
+    fn a_purged_result_is_dropped_with_its_handle() {
         let mut results = limited(100, 1000);
         insert(&mut results, 1, true, 30);
         insert(&mut results, 2, true, 30);

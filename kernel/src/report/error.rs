@@ -1,4 +1,4 @@
-//! Conversion of failures to text, in one place.
+//! Conversion of failures to text.
 //!
 //! The values of `ename` are stable: users and tools match on them.
 
@@ -7,7 +7,7 @@ use super::fault::{Fault, FaultSource};
 use super::snippet;
 use super::wrap::wrap_message;
 use phalanx_client::render::{composite_text, remote_text, summary_text};
-use phalanx_protocol::failure::{Diagnostic, Failure, Panic, RemoteFailure, TRACEBACK_LIMIT};
+use phalanx_protocol::failure::{Diagnostic, Failure, RemoteFailure, TRACEBACK_LIMIT};
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::release::ReleaseMismatch;
 
@@ -35,15 +35,16 @@ pub fn report(fault: &Fault) -> ErrorReport {
 }
 
 fn report_failure(fault: &Fault) -> ErrorReport {
-    let place = fault.place.as_ref();
+    let location = fault.location.as_ref();
     match &fault.failure {
-        Failure::Compile { diagnostics } => compile(diagnostics, place),
-        Failure::Panic(Panic { message, location }) => {
-            located_error("Panic", message, location.as_deref(), place)
+        Failure::Compile { diagnostics } => compile(diagnostics, location),
+        Failure::Panic(panic) => {
+            located_error("Panic", &panic.message, panic.location.as_deref(), location)
         }
-        Failure::Error { message, location } => {
-            located_error("Error", message, location.as_deref(), place)
-        }
+        Failure::Error {
+            message,
+            location: at,
+        } => located_error("Error", message, at.as_deref(), location),
         Failure::VariablesLost { names } => plain(
             "VariablesLost",
             &format!(
@@ -69,7 +70,7 @@ fn report_failure(fault: &Fault) -> ErrorReport {
             finished,
             running,
         } => engines_interrupted(stopped, finished, running),
-        Failure::Usage { message, hint } => usage(message, hint.as_deref(), place),
+        Failure::Usage { message, hint } => usage(message, hint.as_deref(), location),
         Failure::NoEngines => plain(
             "NoEngines",
             "connected to a controller, but there are no engines",
@@ -82,12 +83,12 @@ fn report_failure(fault: &Fault) -> ErrorReport {
         ),
         Failure::Remote(failure) if fault.shown => summary("", std::slice::from_ref(&**failure)),
         Failure::Composite { message, failures } if fault.shown => summary(message, failures),
-        Failure::Remote(failure) => remote(failure, place),
-        Failure::Composite { message, failures } => composite(message, failures, place),
+        Failure::Remote(failure) => remote(failure, location),
+        Failure::Composite { message, failures } => composite(message, failures, location),
         Failure::Timeout { message } => plain(
             "TimeoutError",
             message,
-            Some("what was waited for goes on: look again later, or wait longer"),
+            Some("the tasks continue: check again later, or wait longer"),
         ),
         Failure::Environment { message, hint } => {
             plain("EnvironmentError", message, hint.as_deref())
@@ -106,19 +107,19 @@ pub fn elsewhere(failure: Failure, name: &str, text: &str) -> Failure {
     let Failure::Compile { diagnostics } = failure else {
         return failure;
     };
-    let place = FaultSource {
+    let location = FaultSource {
         name: name.to_owned(),
         text: text.into(),
         map: crate::source_map::SourceMap::default(),
         span: None,
     };
-    let told = |diagnostic: Diagnostic| Diagnostic {
-        rendered: Some(snippet::without_colours(&diagnostic, &place)),
+    let rendered = |diagnostic: Diagnostic| Diagnostic {
+        rendered: Some(snippet::without_colours(&diagnostic, &location)),
         spans: Vec::new(),
         ..diagnostic
     };
     Failure::Compile {
-        diagnostics: diagnostics.into_iter().map(told).collect(),
+        diagnostics: diagnostics.into_iter().map(rendered).collect(),
     }
 }
 
@@ -158,16 +159,16 @@ fn engines_interrupted(
         parts.push(format!("{} had finished", engines(finished)));
     }
     if !running.is_empty() {
-        let verb = if running.len() == 1 { "goes" } else { "go" };
-        parts.push(format!("{} {verb} on with it", engines(running)));
+        let verb = if running.len() == 1 { "runs" } else { "run" };
+        parts.push(format!("{} still {verb} it", engines(running)));
     }
     let message = format!("the cell was interrupted; {}", parts.join("; "));
     let hint = (!running.is_empty()).then_some(
         "`%cluster restart -t N` replaces an engine that does not stop; its variables are lost",
     );
     let mut report = plain("Interrupted", &message, hint);
-    let told = stopped.iter().take(TRACEBACK_LIMIT);
-    report.traceback.extend(told.map(ToString::to_string));
+    let listed = stopped.iter().take(TRACEBACK_LIMIT);
+    report.traceback.extend(listed.map(ToString::to_string));
     let more = stopped.len().saturating_sub(TRACEBACK_LIMIT);
     if more > 0 {
         report.traceback.push(format!("... {more} more ..."));
@@ -188,7 +189,7 @@ fn hint_line(hint: &str) -> String {
     format!("{HELP}help{HELP:#}: {hint}")
 }
 
-fn compile(diagnostics: &[Diagnostic], place: Option<&FaultSource>) -> ErrorReport {
+fn compile(diagnostics: &[Diagnostic], location: Option<&FaultSource>) -> ErrorReport {
     let first = diagnostics.first();
     let mut evalue = first.map_or_else(
         || "the cell does not compile".to_owned(),
@@ -213,14 +214,14 @@ fn compile(diagnostics: &[Diagnostic], place: Option<&FaultSource>) -> ErrorRepo
         if !traceback.is_empty() {
             traceback.push(String::new());
         }
-        let shown = match place {
-            Some(place) => snippet::diagnostic(diagnostic, place),
+        let shown = match location {
+            Some(location) => snippet::diagnostic(diagnostic, location),
             None => {
-                let unplaced = Diagnostic {
+                let without_spans = Diagnostic {
                     spans: Vec::new(),
                     ..diagnostic.clone()
                 };
-                snippet::diagnostic(&unplaced, &nowhere)
+                snippet::diagnostic(&without_spans, &nowhere)
             }
         };
         traceback.extend(shown.lines().map(str::to_owned));
@@ -239,29 +240,29 @@ fn located_error(
     ename: &str,
     message: &str,
     at: Option<&str>,
-    place: Option<&FaultSource>,
+    location: Option<&FaultSource>,
 ) -> ErrorReport {
     let mut report = unwrapped(ename, message);
-    if let Some(at) = at.and_then(|at| location(at, place)) {
+    if let Some(at) = at.and_then(|at| location_line(at, location)) {
         report.traceback.push(at);
     }
     report
 }
 
 /// Returns the line of the cell, with its text, of a panic or the `?` of an error, if known.
-fn location(location: &str, place: Option<&FaultSource>) -> Option<String> {
-    if location.starts_with("In[") {
-        return Some(format!("  at {location}"));
+fn location_line(at: &str, location: Option<&FaultSource>) -> Option<String> {
+    if at.starts_with("In[") {
+        return Some(format!("  at {at}"));
     }
-    let (rest, _column) = location.rsplit_once(':')?;
+    let (rest, _column) = at.rsplit_once(':')?;
     let (file, line) = rest.rsplit_once(':')?;
     if file != "cell" {
-        return (file != GENERATED).then(|| format!("  at {location}"));
+        return (file != GENERATED).then(|| format!("  at {at}"));
     }
-    let place = place?;
-    let line = place.map.line(line.parse().ok()?);
-    let text = place.text.lines().nth(line.checked_sub(1)?)?;
-    Some(format!("  at {}", line_of(&place.name, line, text)))
+    let location = location?;
+    let line = location.map.line(line.parse().ok()?);
+    let text = location.text.lines().nth(line.checked_sub(1)?)?;
+    Some(format!("  at {}", line_of(&location.name, line, text)))
 }
 
 /// The last lines of a process that has ended, for the end of a message; nothing if it printed none.
@@ -277,21 +278,21 @@ pub fn line_of(cell: &str, line: usize, text: &str) -> String {
     format!("{cell}, line {line}: {}", text.trim())
 }
 
-fn usage(message: &str, hint: Option<&str>, place: Option<&FaultSource>) -> ErrorReport {
+fn usage(message: &str, hint: Option<&str>, location: Option<&FaultSource>) -> ErrorReport {
     let mut report = plain("UsageError", message, hint);
-    if let Some(place) = place
-        && let Some(span) = &place.span
+    if let Some(location) = location
+        && let Some(span) = &location.span
     {
-        let shown = snippet::marked(message, place, span.clone());
+        let shown = snippet::marked(message, location, span.clone());
         report.traceback = shown.lines().map(str::to_owned).collect();
         report.traceback.extend(hint.map(hint_line));
     }
     report
 }
 
-fn remote(failure: &RemoteFailure, place: Option<&FaultSource>) -> ErrorReport {
+fn remote(failure: &RemoteFailure, location: Option<&FaultSource>) -> ErrorReport {
     let text = remote_text(failure);
-    let mut traceback = located(coloured(text.traceback, 1), place);
+    let mut traceback = located(coloured(text.traceback, 1), location);
     traceback.extend(remote_hint(failure).map(hint_line));
     ErrorReport {
         ename: text.ename.to_owned(),
@@ -303,10 +304,10 @@ fn remote(failure: &RemoteFailure, place: Option<&FaultSource>) -> ErrorReport {
 fn composite(
     message: &str,
     failures: &[RemoteFailure],
-    place: Option<&FaultSource>,
+    location: Option<&FaultSource>,
 ) -> ErrorReport {
     let text = composite_text(message, failures);
-    let mut traceback = located(text.traceback, place);
+    let mut traceback = located(text.traceback, location);
     let mut hints: Vec<&str> = failures.iter().filter_map(remote_hint).collect();
     hints.dedup();
     traceback.extend(hints.into_iter().map(hint_line));
@@ -328,19 +329,19 @@ fn summary(message: &str, failures: &[RemoteFailure]) -> ErrorReport {
 }
 
 /// Adds the cell's line to lines of an engine's traceback that refer to the cell.
-fn located(lines: Vec<String>, place: Option<&FaultSource>) -> Vec<String> {
-    let told = |line: String| {
+fn located(lines: Vec<String>, location: Option<&FaultSource>) -> Vec<String> {
+    let with_location = |line: String| {
         let Some(at) = line.trim_start().strip_prefix("at ") else {
             return Some(line);
         };
         let (file, _) = at.split_once(':').unwrap_or_default();
         match file {
-            "cell" => location(at, place).or(Some(line)),
+            "cell" => location_line(at, location).or(Some(line)),
             GENERATED => None,
             _ => Some(line),
         }
     };
-    lines.into_iter().filter_map(told).collect()
+    lines.into_iter().filter_map(with_location).collect()
 }
 
 /// Colours the first lines as errors.
@@ -363,7 +364,7 @@ fn remote_hint(failure: &RemoteFailure) -> Option<&'static str> {
             "the task is dropped; `.timeout(…)` of the view sets how long it waits for an engine and for its dependencies",
         ),
         "ImpossibleDependency" => Some(
-            "`Dependency` says which endings of a task count, success or failure; what functions require is pushed, or defined by a `%%px` cell",
+            "`Dependency` selects the endings of a task that count, success or failure; what functions require is pushed, or defined by a `%%px` cell",
         ),
         "UnmetDependency" | "NameError" => {
             Some("`push` gives the engines a value, and a `%%px` cell defines a variable there")

@@ -11,7 +11,7 @@ pub struct Fault {
     /// The failure itself.
     pub failure: Failure,
     /// The location, if it has one.
-    pub place: Option<FaultSource>,
+    pub location: Option<FaultSource>,
     /// Advice in addition to the failure's own hint.
     pub help: Option<String>,
     /// True if the engines' failures were shown in full as they happened.
@@ -33,10 +33,10 @@ pub struct FaultSource {
 
 impl Fault {
     /// Creates a fault with a location.
-    pub fn at(failure: impl Into<Failure>, place: FaultSource) -> Self {
+    pub fn at(failure: impl Into<Failure>, location: FaultSource) -> Self {
         Self {
             failure: failure.into(),
-            place: Some(place),
+            location: Some(location),
             help: None,
             shown: false,
         }
@@ -47,7 +47,7 @@ impl From<Failure> for Fault {
     fn from(failure: Failure) -> Self {
         Self {
             failure,
-            place: None,
+            location: None,
             help: None,
             shown: false,
         }

@@ -8,21 +8,21 @@ use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan};
 use std::ops::Range;
 
 /// Renders an error of rustc with lines of the cell.
-pub(super) fn diagnostic(diagnostic: &Diagnostic, place: &FaultSource) -> String {
+pub(super) fn diagnostic(diagnostic: &Diagnostic, location: &FaultSource) -> String {
     if diagnostic.spans.is_empty()
         && let Some(rendered) = &diagnostic.rendered
     {
         return coloured(rendered.trim_end());
     }
-    shown(diagnostic, place, &renderer())
+    shown(diagnostic, location, &renderer())
 }
 
 /// Renders an error of rustc with lines of its text, without colours.
-pub(super) fn without_colours(diagnostic: &Diagnostic, place: &FaultSource) -> String {
-    shown(diagnostic, place, &Renderer::plain())
+pub(super) fn without_colours(diagnostic: &Diagnostic, location: &FaultSource) -> String {
+    shown(diagnostic, location, &Renderer::plain())
 }
 
-fn shown(diagnostic: &Diagnostic, place: &FaultSource, renderer: &Renderer) -> String {
+fn shown(diagnostic: &Diagnostic, location: &FaultSource, renderer: &Renderer) -> String {
     // In rustc's format, the further lines of a title are indented like the first one.
     let label = diagnostic.code.as_ref().map_or(0, |code| code.len() + 2) + "error: ".len();
     let width = WIDTH.saturating_sub(label);
@@ -37,10 +37,13 @@ fn shown(diagnostic: &Diagnostic, place: &FaultSource, renderer: &Renderer) -> S
     };
     let mut group = Group::with_title(title);
     if !diagnostic.spans.is_empty() {
-        let annotations = diagnostic.spans.iter().map(|span| annotation(place, span));
+        let annotations = diagnostic
+            .spans
+            .iter()
+            .map(|span| annotation(location, span));
         group = group.element(
-            Snippet::source(&*place.text)
-                .path(place.name.as_str())
+            Snippet::source(&*location.text)
+                .path(location.name.as_str())
                 .annotations(annotations),
         );
     }
@@ -52,7 +55,7 @@ fn shown(diagnostic: &Diagnostic, place: &FaultSource, renderer: &Renderer) -> S
 /// The width of a line of help in characters, without the margin that rustc's format has.
 const HELP_WIDTH: usize = WIDTH - 10;
 
-/// Help whose first line is broken between words, not in code; the others are code.
+/// Wraps the first line of a help text between words, not within code; the others are code.
 fn in_lines(help: &str) -> String {
     let (prose, code) = match help.split_once('\n') {
         Some((prose, code)) => (prose, Some(code)),
@@ -88,10 +91,10 @@ fn coloured(rendered: &str) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn annotation<'a>(place: &FaultSource, span: &'a DiagnosticSpan) -> Annotation<'a> {
-    let mapped = place.map.span(span);
-    let start = offset(&place.text, mapped.start_line, mapped.start_column);
-    let end = offset(&place.text, mapped.end_line, mapped.end_column).max(start);
+fn annotation<'a>(location: &FaultSource, span: &'a DiagnosticSpan) -> Annotation<'a> {
+    let mapped = location.map.span(span);
+    let start = offset(&location.text, mapped.start_line, mapped.start_column);
+    let end = offset(&location.text, mapped.end_line, mapped.end_column).max(start);
     let kind = if span.primary {
         AnnotationKind::Primary
     } else {
@@ -106,9 +109,9 @@ fn annotation<'a>(place: &FaultSource, span: &'a DiagnosticSpan) -> Annotation<'
 }
 
 /// Renders a marked range of a text under a title.
-pub(super) fn marked(title: &str, place: &FaultSource, span: Range<usize>) -> String {
-    let snippet = Snippet::source(&*place.text)
-        .path(place.name.as_str())
+pub(super) fn marked(title: &str, location: &FaultSource, span: Range<usize>) -> String {
+    let snippet = Snippet::source(&*location.text)
+        .path(location.name.as_str())
         .annotation(AnnotationKind::Primary.span(span));
     let group = Group::with_title(Level::ERROR.primary_title(title)).element(snippet);
     renderer().render(&[group])
@@ -138,7 +141,7 @@ mod tests {
     use super::{coloured, in_lines};
 
     #[test]
-    fn help_is_broken_between_words_and_not_in_code() {
+    fn help_is_wrapped_between_words_and_not_within_code() {
         let code =
             "`let shouted: Vec<String> = names.clone().into_iter().map(|name| name).collect();`";
         let help = format!(
@@ -158,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn an_error_elsewhere_is_coloured_and_says_what_it_said() {
+    fn an_error_outside_the_cell_is_coloured_and_keeps_its_text() {
         let rendered = "error[E0308]: mismatched: types\n  --> /größe/src/lib.rs:10:1\n   |\n10 | a || b\n   |   ^^ here\n   = help: none";
         let shown = coloured(rendered);
         let lines = shown.lines().collect::<Vec<_>>();

@@ -82,7 +82,7 @@ mod tests {
     }
 
     #[test]
-    fn a_bar_moves_on_its_line_and_gives_way_to_text() {
+    fn a_bar_is_updated_on_its_line_and_erased_before_text() {
         let mut terminal = Terminal::default();
         let mut shown = |id: &str, text_: &str, update| {
             let display = bar::display(MimeBundle::plain(text_), id, update);

@@ -62,7 +62,7 @@ pub async fn complete(services: &Services, request: CompleteRequest) -> JupyterM
             }
         }
         AtCursor::Rust(source) => rust_completions(services, cell, source, offset).await,
-        AtCursor::Body(source) if is_for_here(services, cell) => {
+        AtCursor::Body(source) if runs_locally(services, cell) => {
             rust_completions(services, cell, source, offset).await
         }
         AtCursor::Body(source) => {
@@ -191,7 +191,7 @@ async fn magic_completions(
 }
 
 /// Returns true if the body of a cell magic runs in the notebook's own process.
-fn is_for_here(services: &Services, cell: &str) -> bool {
+fn runs_locally(services: &Services, cell: &str) -> bool {
     let line = cell.trim_start().lines().next().unwrap_or("");
     let typed = magic::parse(line, &services.sets().suffixes());
     typed.is_ok_and(|typed| match typed.low {
@@ -379,7 +379,7 @@ mod tests {
     use super::{completions, definition, reply};
 
     #[test]
-    fn what_has_one_name_is_offered_once() {
+    fn completions_of_the_same_name_are_merged() {
         let codes = ["gr", "größe", "gr"].map(str::to_owned).to_vec();
         let reply = reply("ö gr", completions(3..5, codes, "instance"));
         assert_eq!(reply.matches, ["gr", "größe"]);
@@ -387,7 +387,7 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_definition_counts() {
+    fn the_newest_definition_is_shown() {
         let cells = [
             "fn f() { 1 }",
             "/* f */ use a::f;",

@@ -19,7 +19,7 @@ pub async fn prepare(
     services: &Services,
     context: &CellContext,
     text: RustText,
-    place: &FaultSource,
+    location: &FaultSource,
 ) -> Result<RustText, Fault> {
     let mut source = text.source.clone();
     let mut wanted = Vec::new();
@@ -27,14 +27,14 @@ pub async fn prepare(
         let map = SourceMap::starting_at(&text.source, directive.span.start).within(&text.map);
         let at = FaultSource {
             map,
-            ..place.clone()
+            ..location.clone()
         };
         match directive.kind {
             DirectiveKind::Rust(_) => {}
             DirectiveKind::Command(line) if line.starts_with(":dep ") => {
                 wanted.push(TypedDependency {
                     argument: line.trim_start_matches(":dep").trim().to_owned(),
-                    place: at,
+                    location: at,
                 });
                 source.replace_range(directive.span.clone(), &" ".repeat(directive.span.len()));
             }

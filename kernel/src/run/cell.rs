@@ -31,7 +31,7 @@ pub async fn run_cell(
     if services.timing() {
         context.timer().begin(Instant::now());
     }
-    services.sources().runs(context.count(), source);
+    services.sources().add(context.count(), source);
     let mut result = run_directives(services, context, source).await;
     if let Err(fault) = &mut result {
         services.sources().locate(context.count(), fault);
@@ -43,8 +43,8 @@ pub async fn run_cell(
             services.parallel().results().retain_all();
         }
     }
-    if let Some(told) = context.timer().end(Instant::now()) {
-        context.sink().text(StreamName::Stdout, told).await;
+    if let Some(text) = context.timer().end(Instant::now()) {
+        context.sink().text(StreamName::Stdout, text).await;
     }
     result
 }
@@ -120,7 +120,7 @@ async fn run_directive(
     directive: Directive,
 ) -> Result<(), Fault> {
     let start = directive.span.start;
-    let place = context.place(SourceMap::starting_at(source, start));
+    let location = context.location(SourceMap::starting_at(source, start));
     match directive.kind {
         DirectiveKind::Rust(text) => {
             let auto = services.sets().auto().cloned();
@@ -130,9 +130,9 @@ async fn run_directive(
                     // The original text: magics in `text` are lowered for the local process.
                     let text = RustText {
                         source: source[directive.span].to_owned(),
-                        map: place.map.clone(),
+                        map: location.map.clone(),
                     };
-                    magics::auto(services, context, suffix, text, place).await
+                    magics::auto(services, context, suffix, text, location).await
                 }
             }
         }
@@ -145,9 +145,9 @@ async fn run_directive(
             commands::carry_out(services, context, order).await
         }
         DirectiveKind::Shell(line) => Ok(shell::run(context, services.environment(), &line).await?),
-        DirectiveKind::Magic(line) => magic(services, context, place, start, &line, None).await,
+        DirectiveKind::Magic(line) => magic(services, context, location, start, &line, None).await,
         DirectiveKind::CellMagic { line, body } => {
-            magic(services, context, place, start, &line, Some(body)).await
+            magic(services, context, location, start, &line, Some(body)).await
         }
     }
 }
@@ -155,19 +155,19 @@ async fn run_directive(
 async fn magic(
     services: &Services,
     context: &CellContext,
-    place: FaultSource,
+    location: FaultSource,
     start: usize,
     line: &str,
     body: Option<RustText>,
 ) -> Result<(), Fault> {
     let suffixes = services.sets().suffixes();
     let typed =
-        magic::parse(line, &suffixes).map_err(|error| error.into_fault(place.clone(), start))?;
+        magic::parse(line, &suffixes).map_err(|error| error.into_fault(location.clone(), start))?;
     let order = MagicRun {
         typed,
         line,
         body,
-        place,
+        location,
         start,
         magic_context: MagicContext::Alone,
     };
@@ -184,10 +184,10 @@ pub(super) async fn evaluate(
     text: RustText,
 ) -> Result<(), Fault> {
     let text = located(text, context.count());
-    let place = context.place(text.map);
+    let location = context.location(text.map);
     if sets_allocator(&text.source) {
-        let told = notice(&Notice::Allocator);
-        context.sink().text(StreamName::Stderr, told).await;
+        let text = notice(&Notice::Allocator);
+        context.sink().text(StreamName::Stderr, text).await;
     }
     let evaluated = services.local().evaluate(context, text.source).await;
     let failure = match evaluated {
@@ -196,8 +196,8 @@ pub(super) async fn evaluate(
                 .sources()
                 .misfits(context.count(), &evaluated.misfits);
             for misfit in misfits {
-                let told = notice(&misfit);
-                context.sink().text(StreamName::Stderr, told).await;
+                let text = notice(&misfit);
+                context.sink().text(StreamName::Stderr, text).await;
             }
             return Ok(());
         }
@@ -205,28 +205,28 @@ pub(super) async fn evaluate(
     };
     if matches!(&failure, Failure::Panic(panic) if panic.message == MAGIC_FAILED) {
         let fault = context.take_magic_fault();
-        return Err(fault.unwrap_or_else(|| Fault::at(CellError::NoValue, place)));
+        return Err(fault.unwrap_or_else(|| Fault::at(CellError::NoValue, location)));
     }
     let failure = services.local().moved().explain(failure);
     let help = match failure {
-        Failure::Interrupted { .. } => going_on(services),
+        Failure::Interrupted { .. } => pending_tasks_hint(services),
         _ => None,
     };
     Err(Fault {
         help,
-        ..Fault::at(failure, place)
+        ..Fault::at(failure, location)
     })
 }
 
 /// Returns a hint about tasks that still run on engines, if there are any.
-fn going_on(services: &Services) -> Option<String> {
+fn pending_tasks_hint(services: &Services) -> Option<String> {
     let tasks = services.parallel().results().tasks();
-    let going_on = match tasks.iter().filter(|(_, ended)| !ended).count() {
+    let pending = match tasks.iter().filter(|(_, ended)| !ended).count() {
         0 => return None,
-        1 => "a task goes on".to_owned(),
-        count => format!("{count} tasks go on"),
+        1 => "a task continues".to_owned(),
+        count => format!("{count} tasks continue"),
     };
     Some(format!(
-        "{going_on} on engines: `Client::connect()?.abort(&[])?` drops what has not begun, `.send_signal(2)?` ends what runs"
+        "{pending} on engines: `Client::connect()?.abort(&[])?` drops tasks that have not begun, `.send_signal(2)?` interrupts running ones"
     ))
 }

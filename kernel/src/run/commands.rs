@@ -38,23 +38,23 @@ pub async fn carry_out(
     order: CommandRun<'_>,
 ) -> Result<(), Fault> {
     let call = command::parse(order.line).map_err(|unknown| {
-        let place = order.place(context, unknown.span.clone());
-        Fault::at(unknown, place)
+        let location = order.location(context, unknown.span.clone());
+        Fault::at(unknown, location)
     })?;
-    let place = order.place(context, call.span.clone());
+    let location = order.location(context, call.span.clone());
     let argument = call.argument.as_str();
     if let Err(failure) = call.check() {
-        return Err(Fault::at(failure, place));
+        return Err(Fault::at(failure, location));
     }
     match call.spec.handler {
         CommandHandler::Dependency => add_dependencies(services, context, &[order]).await,
         CommandHandler::Evcxr => {
-            let evaluated = evcxr(services, context, order.line, &call, place).await?;
+            let evaluated = evcxr(services, context, order.line, &call, location).await?;
             show(context, evaluated.command_output).await;
             Ok(())
         }
         CommandHandler::Renewal => {
-            let evaluated = evcxr(services, context, order.line, &call, place).await?;
+            let evaluated = evcxr(services, context, order.line, &call, location).await?;
             show(context, evaluated.command_output).await;
             let loggers = match call.spec.name {
                 ":clear" => {
@@ -66,13 +66,13 @@ pub async fn carry_out(
             set_loggers(services, context, loggers).await;
             Ok(())
         }
-        CommandHandler::Log => log(services, context, argument, place).await,
-        CommandHandler::ChangeFolder => change_folder(services, context, argument, place).await,
-        CommandHandler::Environment => environment(services, context, &call, place).await,
+        CommandHandler::Log => log(services, context, argument, location).await,
+        CommandHandler::ChangeFolder => change_folder(services, context, argument, location).await,
+        CommandHandler::Environment => environment(services, context, &call, location).await,
         CommandHandler::Help => {
             show(
                 context,
-                show_help(argument).map_err(|failure| Fault::at(failure, place))?,
+                show_help(argument).map_err(|failure| Fault::at(failure, location))?,
             )
             .await;
             Ok(())
@@ -86,7 +86,7 @@ pub async fn carry_out(
             snapshots::turn(services, context, argument == "1").await;
             Ok(())
         }
-        CommandHandler::Test => test(services, context, argument, place).await,
+        CommandHandler::Test => test(services, context, argument, location).await,
         CommandHandler::Time if argument.is_empty() => {
             context.timer().begin(Instant::now());
             Ok(())
@@ -107,11 +107,11 @@ pub async fn carry_out(
         }
         CommandHandler::Variables => {
             let variables = services.local().evaluate(context, String::new()).await;
-            let variables = variables.map_err(|failure| Fault::at(failure, place))?;
+            let variables = variables.map_err(|failure| Fault::at(failure, location))?;
             show(context, list(&variables.variables)).await;
             Ok(())
         }
-        CommandHandler::Version => version(services, context, order.line, &call, place).await,
+        CommandHandler::Version => version(services, context, order.line, &call, location).await,
     }
 }
 
@@ -134,15 +134,16 @@ async fn log(
     services: &Services,
     context: &CellContext,
     level: &str,
-    place: FaultSource,
+    location: FaultSource,
 ) -> Result<(), Fault> {
-    let code = logging::show_up_to(level).filter(|_| services.logging().is_set());
+    let code = logging::level_code(level).filter(|_| services.logging().is_set());
     let Some(code) = code else {
-        return Err(Fault::at(CellError::NoLogger, place));
+        return Err(Fault::at(CellError::NoLogger, location));
     };
-    services.logging().shows(&code);
+    services.logging().set_level(&code);
     let set = services.local().evaluate(context, code).await;
-    set.map(drop).map_err(|failure| Fault::at(failure, place))
+    set.map(drop)
+        .map_err(|failure| Fault::at(failure, location))
 }
 
 /// Returns true for a `:dep` line.
@@ -165,7 +166,7 @@ pub async fn add_dependencies(
             continue;
         };
         wanted.push(TypedDependency {
-            place: order.place(context, call.span.clone()),
+            location: order.location(context, call.span.clone()),
             argument: call.argument,
         });
     }
@@ -173,10 +174,10 @@ pub async fn add_dependencies(
 }
 
 impl CommandRun<'_> {
-    fn place(&self, context: &CellContext, span: Range<usize>) -> FaultSource {
+    fn location(&self, context: &CellContext, span: Range<usize>) -> FaultSource {
         FaultSource {
             span: Some(self.start + span.start..self.start + span.end),
-            ..context.place(SourceMap::starting_at(self.source, self.start))
+            ..context.location(SourceMap::starting_at(self.source, self.start))
         }
     }
 }
@@ -187,20 +188,21 @@ async fn evcxr(
     context: &CellContext,
     line: &str,
     call: &CommandCall,
-    place: FaultSource,
+    location: FaultSource,
 ) -> Result<Evaluated, Fault> {
     let evaluated = services.local().evaluate(context, line.to_owned()).await;
-    evaluated.map_err(|failure| Fault::at(refused(failure, call), place))
+    evaluated.map_err(|failure| Fault::at(refused(failure, call), location))
 }
 
 /// Converts a refusal by evcxr to a usage error, with the command's usage as a hint.
 fn refused(failure: Failure, call: &CommandCall) -> Failure {
     // With a fixed set of values, the argument has been checked before.
-    let is_told = matches!(call.spec.values, ArgumentKind::Closed(_)) || call.spec.usage.is_empty();
-    let mut failure = in_own_words(failure);
+    let has_own_hint =
+        matches!(call.spec.values, ArgumentKind::Closed(_)) || call.spec.usage.is_empty();
+    let mut failure = into_usage_error(failure);
     if let Failure::Usage { hint, .. } = &mut failure
         && hint.is_none()
-        && !is_told
+        && !has_own_hint
     {
         *hint = Some(format!("type `{} {}`", call.spec.name, call.spec.usage));
     }
@@ -208,8 +210,8 @@ fn refused(failure: Failure, call: &CommandCall) -> Failure {
 }
 
 /// Converts a message of evcxr or cargo to a usage error.
-pub(super) fn in_own_words(failure: Failure) -> Failure {
-    let Some(message) = own_words(&failure) else {
+pub(super) fn into_usage_error(failure: Failure) -> Failure {
+    let Some(message) = refusal_message(&failure) else {
         return failure;
     };
     let help = match &failure {
@@ -223,7 +225,7 @@ pub(super) fn in_own_words(failure: Failure) -> Failure {
 }
 
 /// Returns the message with which evcxr refuses a command.
-fn own_words(failure: &Failure) -> Option<&str> {
+fn refusal_message(failure: &Failure) -> Option<&str> {
     let Failure::Compile { diagnostics } = failure else {
         return None;
     };
@@ -254,15 +256,15 @@ async fn change_folder(
     services: &Services,
     context: &CellContext,
     argument: &str,
-    place: FaultSource,
+    location: FaultSource,
 ) -> Result<(), Fault> {
     let typed = if argument.is_empty() { "~" } else { argument };
     let environment = services.environment();
     let folder = environment.resolve(typed);
     let whole = match folder.canonicalize() {
         Ok(whole) if whole.is_dir() => whole,
-        Ok(_) => return Err(Fault::at(CellError::NotAFolder(folder), place)),
-        Err(error) => return Err(Fault::at(CellError::Folder { folder, error }, place)),
+        Ok(_) => return Err(Fault::at(CellError::NotAFolder(folder), location)),
+        Err(error) => return Err(Fault::at(CellError::Folder { folder, error }, location)),
     };
     let text = format!("{}\n", whole.display());
     services.set(Setting::Folder(whole));
@@ -274,7 +276,7 @@ async fn environment(
     services: &Services,
     context: &CellContext,
     call: &CommandCall,
-    place: FaultSource,
+    location: FaultSource,
 ) -> Result<(), Fault> {
     if call.argument.is_empty() {
         let variables = services.environment().variables();
@@ -289,7 +291,10 @@ async fn environment(
         return Ok(());
     }
     let Some((name, value)) = variable(&call.argument) else {
-        return Err(Fault::at(CellError::Variable(call.argument.clone()), place));
+        return Err(Fault::at(
+            CellError::Variable(call.argument.clone()),
+            location,
+        ));
     };
     let setting = Setting::Variable {
         name: name.to_owned(),
@@ -297,7 +302,7 @@ async fn environment(
     };
     // evcxr's own variables apply to compilation.
     let line = format!(":env {name}={value}");
-    evcxr(services, context, &line, call, place).await?;
+    evcxr(services, context, &line, call, location).await?;
     services.set(setting);
     print(context, format!("Set {name}={value}\n")).await;
     Ok(())
@@ -333,7 +338,7 @@ async fn last_error(services: &Services, context: &CellContext) -> Result<(), Fa
         Ok(_) => return Ok(()),
         Err(failure) => failure,
     };
-    match own_words(&failure) {
+    match refusal_message(&failure) {
         Some("") => print(context, "There has been no compile error.\n").await,
         Some(json) => print(context, format!("{json}\n")).await,
         None => return Err(failure.into()),
@@ -346,7 +351,7 @@ async fn test(
     services: &Services,
     context: &CellContext,
     filter: &str,
-    place: FaultSource,
+    location: FaultSource,
 ) -> Result<(), Fault> {
     let sources = services.local().scope().await.sources;
     let tests = UnitTests::of(sources.iter().map(String::as_str)).named(filter);
@@ -355,12 +360,12 @@ async fn test(
             "" => CellError::NoTests,
             filter => CellError::NoSuchTest(filter.to_owned()),
         };
-        return Err(Fault::at(error, place));
+        return Err(Fault::at(error, location));
     }
     let evaluated = services.local().evaluate(context, tests.call()).await;
     evaluated
         .map(drop)
-        .map_err(|failure| Fault::at(failure, place))
+        .map_err(|failure| Fault::at(failure, location))
 }
 
 async fn time(
@@ -399,9 +404,9 @@ async fn version(
     context: &CellContext,
     line: &str,
     call: &CommandCall,
-    place: FaultSource,
+    location: FaultSource,
 ) -> Result<(), Fault> {
-    let evcxr = evcxr(services, context, line, call, place).await?;
+    let evcxr = evcxr(services, context, line, call, location).await?;
     let evcxr = evcxr
         .command_output
         .text()
@@ -433,7 +438,7 @@ mod tests {
     }
 
     #[test]
-    fn help_is_given_on_commands_and_magics_with_or_without_their_signs() {
+    fn help_finds_commands_and_magics_with_or_without_their_prefix() {
         for name in ["dep", ":dep", "px", "%%px", ""] {
             assert!(show_help(name).is_ok(), "{name}");
         }

@@ -45,7 +45,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_fetched_crate_is_offered_once_by_its_name() {
+    fn each_fetched_crate_is_offered_once_whatever_its_versions() {
         let home = tempfile::tempdir().unwrap();
         let registry = home.path().join("registry/cache/index-1");
         std::fs::create_dir_all(&registry).unwrap();

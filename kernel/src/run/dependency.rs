@@ -27,7 +27,7 @@ pub struct TypedDependency {
     /// The text after `:dep`.
     pub argument: String,
     /// The location of that text.
-    pub place: FaultSource,
+    pub location: FaultSource,
 }
 
 /// Adds dependencies to the local namespace and to those of the engines: all of them, or none.
@@ -46,7 +46,7 @@ pub async fn add(
         let resolved = resolve(&one.argument, services.environment());
         let resolved = resolved.map_err(|error| {
             let error = CellError::Dependency(error);
-            Fault::at(error, one.place.clone())
+            Fault::at(error, one.location.clone())
         });
         all.push(resolved?);
     }
@@ -57,11 +57,11 @@ pub async fn add(
     let lines: Vec<String> = all.iter().map(ResolvedDependency::line).collect();
     let added = services.local().evaluate(context, lines.join("\n")).await;
     if let Err(failure) = added {
-        let at = culprit(&failure, &all);
-        let place = wanted.into_iter().nth(at).map(|one| one.place);
+        let at = index_of_failed(&failure, &all);
+        let location = wanted.into_iter().nth(at).map(|one| one.location);
         return Err(Fault {
-            place,
-            ..Fault::from(commands::in_own_words(failure))
+            location,
+            ..Fault::from(commands::into_usage_error(failure))
         });
     }
     let loggers = services
@@ -73,7 +73,7 @@ pub async fn add(
         let added = compiler.add_dependency(resolved.spec, context.clone());
         added
             .await
-            .map_err(|failure| Fault::at(failure, one.place))?;
+            .map_err(|failure| Fault::at(failure, one.location))?;
     }
     Ok(())
 }
@@ -91,7 +91,7 @@ impl ResolvedDependency {
 }
 
 /// Returns the index of the dependency that a failure names, or the last one.
-fn culprit(failure: &Failure, all: &[ResolvedDependency]) -> usize {
+fn index_of_failed(failure: &Failure, all: &[ResolvedDependency]) -> usize {
     let last = all.len().saturating_sub(1);
     let Failure::Compile { diagnostics } = failure else {
         return last;
@@ -115,7 +115,7 @@ fn culprit(failure: &Failure, all: &[ResolvedDependency]) -> usize {
 /// Returns the line of `[dependencies]` for a `:dep`, or a name alone.
 ///
 /// # Errors
-/// If it names a crate that is not there, or is malformed.
+/// Returns an error if the crate does not exist or the text is malformed.
 pub(crate) fn dependency_spec(
     argument: &str,
     environment: &Environment,
@@ -240,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_crate_is_named_by_its_name_its_folder_or_a_line_of_a_manifest() {
+    fn a_dependency_is_a_name_a_folder_or_a_line_of_a_manifest() {
         let root = tempfile::tempdir().unwrap();
         let root = root.path().canonicalize().unwrap();
         crate_in(&root.join("my lib"), "[package]\nname = \"my-lib\"\n");
@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_crate_says_why() {
+    fn arguments_that_name_no_crate_are_refused_with_the_reason() {
         let root = tempfile::tempdir().unwrap();
         crate_in(
             &root.path().join("ws"),
@@ -289,19 +289,19 @@ mod tests {
             ("./nowhere", "cannot be read"),
             ("./ws", "one, two"),
             ("ws", "one, two"),
-            ("./bad", "is not what cargo reads"),
-            ("größe = 1.0.0", "is not what Cargo.toml takes"),
+            ("./bad", "is not a valid manifest"),
+            ("größe = 1.0.0", "is not a valid dependency"),
             ("= \"1\"", "the name of a crate"),
             ("a = { path = \"nowhere\" }", "cannot be read"),
         ] {
             let trouble = resolve(argument, &at).unwrap_err();
-            let said = format!("{trouble} {}", trouble.hint().unwrap_or_default());
-            assert!(said.contains(part), "{argument}: {said}");
+            let text = format!("{trouble} {}", trouble.hint().unwrap_or_default());
+            assert!(text.contains(part), "{argument}: {text}");
         }
     }
 
     #[test]
-    fn a_failure_is_at_the_dependency_that_it_names() {
+    fn a_failure_is_attributed_to_the_dependency_that_it_names() {
         let resolved = |spec: &str| ResolvedDependency {
             spec: spec.to_owned(),
             found: None,
@@ -332,8 +332,15 @@ mod tests {
             ),
             ("a, größe: something else", None, 2),
         ] {
-            assert_eq!(culprit(&failure(message, rendered), &all), at, "{message}");
+            assert_eq!(
+                index_of_failed(&failure(message, rendered), &all),
+                at,
+                "{message}"
+            );
         }
-        assert_eq!(culprit(&Failure::Interrupted { lost: Vec::new() }, &all), 2);
+        assert_eq!(
+            index_of_failed(&Failure::Interrupted { lost: Vec::new() }, &all),
+            2
+        );
     }
 }

@@ -51,7 +51,7 @@ impl Environment {
     }
 
     /// Adopts the working folder of the process that runs cells, whose code may have changed it.
-    pub fn follow(&self, process: u32) {
+    pub fn adopt_folder(&self, process: u32) {
         let Ok(entered) = std::fs::read_link(format!("/proc/{process}/cwd")) else {
             // The process has ended, and its successor starts in the folder known before.
             return;
@@ -74,7 +74,7 @@ impl Environment {
     }
 
     /// Sets the folder and variables of a command. It finds `phalanx`, wherever that is installed.
-    pub fn surround(&self, command: &mut Command) {
+    pub fn apply_to(&self, command: &mut Command) {
         let changed = self.changed();
         if let Some(folder) = &changed.folder {
             command.current_dir(folder);
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn a_process_is_followed_to_its_folder() {
+    fn the_folder_of_a_process_is_adopted() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().canonicalize().unwrap();
         let mut process = std::process::Command::new("sleep")
@@ -156,16 +156,16 @@ mod tests {
             .spawn()
             .unwrap();
         let environment = Environment::default();
-        environment.follow(process.id());
+        environment.adopt_folder(process.id());
         process.kill().unwrap();
         process.wait().unwrap();
         assert_eq!(environment.folder(), folder);
-        environment.follow(process.id());
+        environment.adopt_folder(process.id());
         assert_eq!(environment.folder(), folder);
     }
 
     #[test]
-    fn what_was_set_is_told_to_new_processes() {
+    fn new_processes_receive_the_settings() {
         let environment = Environment::default();
         assert!(environment.settings().is_empty());
         let variable = |value: &str| Setting::Variable {

@@ -11,7 +11,7 @@ use std::io;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
-/// A directive of a cell, or a request of its library, that cannot be carried out.
+/// The failure of a cell's directive, or of a request of the library.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CellError {
     /// `:log` without a default logger.
@@ -45,17 +45,17 @@ pub(super) enum CellError {
         /// Its advice.
         help: Option<String>,
     },
-    /// A dependency that cannot be understood.
+    /// A malformed `:dep`, or one of a crate that cannot be read.
     #[error(transparent)]
     Dependency(#[from] DependencyError),
     /// A command in a cell for engines.
-    #[error("engines do not know `{0}`")]
+    #[error("engines do not execute `{0}`")]
     EngineCommand(String),
     /// A shell line in a cell for engines.
     #[error("engines have no shell for `!{0}`")]
     EngineShell(String),
     /// A magic in a cell for engines.
-    #[error("engines do not know magics such as `{0}`")]
+    #[error("engines do not execute magics such as `{0}`")]
     EngineMagic(String),
     /// A magic without a value where a value is needed.
     #[error("this magic has no value")]
@@ -97,11 +97,11 @@ pub(super) enum CellError {
     /// rustfmt did not start.
     #[error("rustfmt could not be started: {0}")]
     RustfmtStart(#[source] io::Error),
-    /// rustfmt is not part of the toolchain; rustup says so.
+    /// rustfmt is not part of the toolchain, according to rustup.
     #[error("rustfmt could not be started: {0}")]
     RustfmtMissing(String),
     /// rustfmt cannot parse the cell.
-    #[error("rustfmt does not understand the cell\n{0}")]
+    #[error("rustfmt cannot parse the cell\n{0}")]
     Rustfmt(String),
     /// A shell did not start.
     #[error("`{shell}` could not be started: {error}")]
@@ -112,7 +112,7 @@ pub(super) enum CellError {
         error: io::Error,
     },
     /// The exit status of a shell is unknown.
-    #[error("`{shell}` ended in an unknown way: {error}")]
+    #[error("the exit status of `{shell}` is unknown: {error}")]
     ShellStatus {
         /// The program.
         shell: String,
@@ -133,35 +133,35 @@ pub(super) enum CellError {
     /// The evaluator ended.
     #[error(
         "the process that compiles cells ended ({status}){}",
-        last_lines(last_words)
+        last_lines(last_output)
     )]
     EvaluatorEnded {
         /// The system's description.
         status: String,
         /// The last lines it printed.
-        last_words: String,
+        last_output: String,
     },
-    /// The frontend does not answer questions.
+    /// The frontend does not allow `stdin`.
     #[error("this frontend does not support input requests")]
     NoInput,
-    /// The kernel has forgotten an AsyncResult, or never had it.
+    /// The kernel does not store an AsyncResult any more, or never did.
     #[error("the kernel does not hold AsyncResult {0} any more")]
     UnknownResult(AsyncResultId, ForgottenCause),
     /// There is nothing left to abort.
     #[error(transparent)]
     Abort(#[from] AlreadyDone),
-    /// The outputs of an AsyncResult were asked for before it was done.
+    /// The outputs of an AsyncResult were requested before it was done.
     #[error("result not ready")]
     NotReady,
 }
 
-/// A `:dep` that cannot be understood.
+/// An error in the arguments of `:dep`.
 #[derive(Debug, thiserror::Error)]
 pub enum DependencyError {
     /// Nothing follows `:dep`.
     #[error("`:dep` needs a crate")]
     NoCrate,
-    /// Nothing stands before `=`.
+    /// There is no name before `=`.
     #[error("`:dep` needs the name of a crate before `=`")]
     NoName,
     /// A folder or manifest cannot be read.
@@ -173,11 +173,11 @@ pub enum DependencyError {
         error: io::Error,
     },
     /// A manifest is not TOML.
-    #[error("{} is not what cargo reads: {error}", path.display())]
+    #[error("{} is not a valid manifest: {error}", path.display())]
     Manifest {
         /// The file.
         path: PathBuf,
-        /// The fault and its place.
+        /// The fault and its location.
         error: Box<toml::de::Error>,
     },
     /// A folder holds a workspace without a package.
@@ -191,8 +191,8 @@ pub enum DependencyError {
     /// A manifest has no package.
     #[error("{} names no package", .0.display())]
     NoPackage(PathBuf),
-    /// The text behind `=` is not TOML.
-    #[error("`{text}` is not what Cargo.toml takes: {}", error.message())]
+    /// The text after `=` is not TOML.
+    #[error("`{text}` is not a valid dependency: {}", error.message())]
     Configuration {
         /// The text.
         text: String,
@@ -242,7 +242,7 @@ impl CellError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NoLogger => {
-                "`:dep log` and `:dep tracing` bring one, unless the notebook has a logger's crate of its own"
+                "`:dep log` and `:dep tracing` set one, unless the notebook depends on another crate with a logger"
             }
             Self::Folder { .. } | Self::NotAFolder(_) => {
                 "relative paths begin at the working folder"
@@ -251,7 +251,7 @@ impl CellError {
             Self::NoTests | Self::NoSuchTest(_) => "a test is a function with `#[test]` before it",
             Self::Refused { help, .. } => return help.clone(),
             Self::Dependency(error) => return error.hint(),
-            Self::EngineCommand(_) => "of the `:` commands, engines take `:dep` alone",
+            Self::EngineCommand(_) => "`:dep` is the only `:` command for engines",
             Self::EngineShell(_) => {
                 "use `std::process::Command`; to negate in Rust, write `(!value)`"
             }
@@ -259,7 +259,7 @@ impl CellError {
                 "`%timeit --targets all CODE` measures on engines"
             }
             Self::EngineMagic(_) => "put it on a line before `%px`, in a cell of its own",
-            Self::NoValue => "only `%px` has one, an AsyncResult",
+            Self::NoValue => "only `%px` has a value, an AsyncResult",
             Self::WithinRust(_) => "put it before or after the code, or in a cell of its own",
             Self::OutWithinRust => "write `let ar = %px --noblock …;`",
             Self::NoCode(magic) => {
@@ -274,7 +274,7 @@ impl CellError {
                 "`rustup component add rustfmt` adds it"
             }
             Self::EvaluatorStart(error) => return Some(error.remedy()),
-            Self::EvaluatorEnded { .. } => "nothing of the session is lost; run the cell again",
+            Self::EvaluatorEnded { .. } => "no variable is lost; run the cell again",
             Self::NoInput => "run it from a notebook, or read from a file",
             Self::UnknownResult(_, ForgottenCause::Purged) => {
                 "it was purged (`purge_everything`, `purge_local_results`) when no variable named it; submit it again"

@@ -23,7 +23,7 @@ pub async fn show(services: &Services, context: &CellContext, topic: &HelpTopic)
     match page {
         Some(page) => context.sink().page(page),
         None => {
-            let text = format!("Nothing is known of `{}`.\n", topic.name);
+            let text = format!("`{}` was not found.\n", topic.name);
             context.sink().text(StreamName::Stdout, text).await;
         }
     }
@@ -38,11 +38,11 @@ pub fn overview() -> MimeBundle {
     PageWriter::default()
         .list("Commands", &commands)
         .list("Magics", &magics.collect::<Vec<_>>())
-        .list("Besides", &besides())
+        .list("Other", &other_syntax())
         .bundle()
 }
 
-fn besides() -> Vec<(String, String)> {
+fn other_syntax() -> Vec<(String, String)> {
     [
         ("!COMMAND", "runs a command of the shell"),
         (
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn help_lists_commands_and_magics_and_tells_of_one() {
+    fn help_lists_commands_and_magics_and_describes_one() {
         let overview = overview();
         let text = overview.text().unwrap();
         for part in [

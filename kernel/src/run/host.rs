@@ -92,42 +92,42 @@ async fn outcomes(result: &TaskSelection, tasks: Range<usize>, wait: bool) -> Ra
     }
     // An outcome of a cell includes what it has shown, which may arrive after its end.
     result.wait_complete(tasks.clone()).await;
-    placed(values(result, tasks)).await
+    share_large(values(result, tasks)).await
 }
 
 /// Returns the outcomes of tasks, and their values.
 fn values(result: &TaskSelection, tasks: Range<usize>) -> RawReply {
     let outcomes = result.outcomes(tasks);
     let mut raw = Vec::with_capacity(outcomes.len());
-    let told = outcomes.into_iter().map(|outcome| {
-        let (told, value) = match outcome {
+    let outcomes = outcomes.into_iter().map(|outcome| {
+        let (outcome, value) = match outcome {
             Some(Ok((engine, value))) => (Some(Ok(engine)), value),
             Some(Err(failure)) => (Some(Err(failure)), Payload::default()),
             None => (None, Payload::default()),
         };
         raw.push(value);
-        told
+        outcome
     });
-    let told = told.collect();
-    (HostReply::Values(told), raw)
+    let outcomes = outcomes.collect();
+    (HostReply::Values(outcomes), raw)
 }
 
 /// Moves large values to shared memory.
-async fn placed((told, raw): RawReply) -> RawReply {
+async fn share_large((reply, raw): RawReply) -> RawReply {
     let is_large = |value: &Payload| matches!(value, Payload::Inline(bytes) if bytes.len() >= SEGMENT_THRESHOLD);
     if !raw.iter().any(is_large) {
-        return (told, raw);
+        return (reply, raw);
     }
     let all = raw.clone();
-    let place = move |value: Payload| match is_large(&value).then(|| segment::create(value.frame()))
+    let share = move |value: Payload| match is_large(&value).then(|| segment::create(value.frame()))
     {
-        Some(Ok(placed)) => placed.into(),
+        Some(Ok(shared)) => shared.into(),
         // Without memory for a copy, the value is sent inline.
         Some(Err(_)) | None => value,
     };
-    let placed =
-        tokio::task::spawn_blocking(move || all.into_iter().map(place).collect::<Vec<_>>());
-    (told, placed.await.unwrap_or(raw))
+    let shared =
+        tokio::task::spawn_blocking(move || all.into_iter().map(share).collect::<Vec<_>>());
+    (reply, shared.await.unwrap_or(raw))
 }
 
 async fn reply_to(
@@ -186,7 +186,7 @@ async fn reply_to(
     })
 }
 
-/// Asks the user for a line; `None` at the end of input. Never returns once the cell is
+/// Prompts the user for a line; `None` at the end of input. Never returns once the cell is
 /// interrupted.
 async fn ask(
     context: &CellContext,
@@ -210,15 +210,15 @@ async fn run_magic(
     context: &CellContext,
     line: &str,
 ) -> Result<Option<AsyncResultId>, Fault> {
-    let (place, start) = context.place_of_magic(line);
+    let (location, start) = context.magic_location(line);
     let suffixes = services.sets().suffixes();
     let typed =
-        magic::parse(line, &suffixes).map_err(|error| error.into_fault(place.clone(), start))?;
+        magic::parse(line, &suffixes).map_err(|error| error.into_fault(location.clone(), start))?;
     let order = MagicRun {
         typed,
         line,
         body: None,
-        place,
+        location,
         start,
         magic_context: MagicContext::InRust,
     };

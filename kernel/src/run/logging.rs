@@ -64,12 +64,12 @@ impl Logging {
     }
 
     /// Records code that changes the level.
-    pub fn shows(&mut self, code: &str) {
+    pub fn set_level(&mut self, code: &str) {
         self.steps.push(code.to_owned());
     }
 
     /// Returns the steps that these engines have not run.
-    pub fn lacking(&self, engines: &[(EngineId, EngineUuid)]) -> Option<MissingLoggers> {
+    pub fn pending_steps(&self, engines: &[(EngineId, EngineUuid)]) -> Option<MissingLoggers> {
         let steps = self.steps.len();
         let known = |uuid| self.engines.get(uuid).copied().unwrap_or_default();
         let behind = engines.iter().filter(|(_, uuid)| known(uuid) < steps);
@@ -120,7 +120,7 @@ impl Logging {
 }
 
 /// Returns code that changes the level.
-pub fn show_up_to(level: &str) -> Option<String> {
+pub fn level_code(level: &str) -> Option<String> {
     let number = LEVELS.iter().position(|known| *known == level)?;
     Some(format!("phalanx::__log::show_up_to({number});"))
 }
@@ -202,7 +202,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_logger_is_set_once_and_only_where_the_notebook_has_none() {
+    fn a_default_logger_is_set_once_and_only_if_no_dependency_sets_one() {
         let mut logging = Logging::default();
         assert!(logging.added(["rand"]).is_empty() && !logging.is_set());
         assert_eq!(logging.added(["log"]), [LOG]);
@@ -211,9 +211,9 @@ mod tests {
         assert_eq!(logging.restarted(), [LOG, TRACING]);
         logging.cleared();
         assert!(logging.added(["tracing", "tracing-subscriber"]).is_empty());
-        assert_eq!(logging.lacking(&[engine(0)]), None);
+        assert_eq!(logging.pending_steps(&[engine(0)]), None);
         assert_eq!(
-            show_up_to("debug").as_deref(),
+            level_code("debug").as_deref(),
             Some("phalanx::__log::show_up_to(4);")
         );
     }
@@ -223,22 +223,22 @@ mod tests {
     }
 
     #[test]
-    fn engines_catch_up_once() {
+    fn engines_receive_each_step_once() {
         let mut logging = Logging::default();
         logging.added(["log"]);
-        let lacking = logging.lacking(&[engine(0)]).unwrap();
+        let pending_steps = logging.pending_steps(&[engine(0)]).unwrap();
         assert_eq!(
-            (lacking.engines.as_slice(), lacking.code.as_str()),
+            (pending_steps.engines.as_slice(), pending_steps.code.as_str()),
             (&[engine(0)][..], LOG)
         );
         // Until they have been sent, they are missing.
-        assert_eq!(logging.lacking(&[engine(0)]).as_ref(), Some(&lacking));
-        logging.sent(lacking);
-        assert_eq!(logging.lacking(&[engine(0)]), None);
-        logging.shows("level");
+        assert_eq!(logging.pending_steps(&[engine(0)]).as_ref(), Some(&pending_steps));
+        logging.sent(pending_steps);
+        assert_eq!(logging.pending_steps(&[engine(0)]), None);
+        logging.set_level("level");
         logging.restarted();
-        let lacking = logging.lacking(&[engine(0), engine(1)]).unwrap();
-        assert_eq!(lacking.engines, [engine(0), engine(1)]);
-        assert_eq!(lacking.code, format!("{LOG}\nlevel"));
+        let pending_steps = logging.pending_steps(&[engine(0), engine(1)]).unwrap();
+        assert_eq!(pending_steps.engines, [engine(0), engine(1)]);
+        assert_eq!(pending_steps.code, format!("{LOG}\nlevel"));
     }
 }

@@ -39,7 +39,7 @@ mod tests {
     use phalanx_protocol::runtime::Setting;
 
     #[test]
-    fn folders_and_files_are_found_where_the_session_is() {
+    fn paths_are_completed_relative_to_the_working_folder() {
         let root = tempfile::tempdir().unwrap();
         for folder in ["größe/in", "grau", ".git"] {
             std::fs::create_dir_all(root.path().join(folder)).unwrap();

@@ -133,14 +133,14 @@ impl Services {
 
     /// Completes a local cell.
     pub async fn complete(&self, source: String, offset: usize) -> Option<Completions> {
-        let place = CellPosition::in_scope(self.local.scope().await, source, offset);
-        self.analysis.complete(place).await
+        let position = CellPosition::in_scope(self.local.scope().await, source, offset);
+        self.analysis.complete(position).await
     }
 
     /// Documents a name in a local cell.
     pub async fn inspect(&self, source: String, offset: usize) -> Option<Documentation> {
-        let place = CellPosition::in_scope(self.local.scope().await, source, offset);
-        self.analysis.inspect(place).await
+        let position = CellPosition::in_scope(self.local.scope().await, source, offset);
+        self.analysis.inspect(position).await
     }
 
     /// Completes a cell for engines, in the scope of the cells that the first of them has run.
@@ -150,8 +150,8 @@ impl Services {
         offset: usize,
         targets: &Targets,
     ) -> Option<Completions> {
-        let place = self.place_on_engines(source, offset, targets).await;
-        self.analysis.complete(place).await
+        let position = self.position_on_engines(source, offset, targets).await;
+        self.analysis.complete(position).await
     }
 
     /// Documents a name in a cell for engines, in the scope of the cells that the first of them has
@@ -162,11 +162,11 @@ impl Services {
         offset: usize,
         targets: &Targets,
     ) -> Option<Documentation> {
-        let place = self.place_on_engines(source, offset, targets).await;
-        self.analysis.inspect(place).await
+        let position = self.position_on_engines(source, offset, targets).await;
+        self.analysis.inspect(position).await
     }
 
-    async fn place_on_engines(
+    async fn position_on_engines(
         &self,
         source: String,
         offset: usize,
@@ -201,7 +201,7 @@ impl Services {
         })
     }
 
-    /// Interrupts a running cell; the second interrupt waits for nothing.
+    /// Interrupts a running cell; the second interrupt takes effect without waiting.
     pub fn interrupt(&self, context: &CellContext) {
         if context.interrupted().is_cancelled() {
             context.insisted().cancel();
@@ -216,7 +216,7 @@ impl ProcessOwners {
     pub async fn ended(self) {
         for task in self.tasks {
             if let Err(error) = task.await {
-                tracing::error!(%error, "a part of the kernel ended before its time");
+                tracing::error!(%error, "a task of the kernel ended early");
             }
         }
         self.watchers.close();

@@ -26,10 +26,10 @@ pub async fn run(
     environment: &Environment,
     line: &str,
 ) -> Result<(), Failure> {
-    let (status, said) = stream(context, environment, "sh", line).await?;
-    let notice = magic::installs(line).map(|told| format!("{told}\n"));
-    if let Some(told) = notice.or_else(|| silent(line, status.code(), said)) {
-        context.sink().text(StreamName::Stderr, told).await;
+    let (status, had_output) = stream(context, environment, "sh", line).await?;
+    let notice = magic::installs(line).map(|text| format!("{text}\n"));
+    if let Some(text) = notice.or_else(|| silent(line, status.code(), had_output)) {
+        context.sink().text(StreamName::Stderr, text).await;
     }
     Ok(())
 }
@@ -63,7 +63,7 @@ async fn stream(
     text: &str,
 ) -> Result<(ExitStatus, bool), Failure> {
     let mut command = Command::new(shell);
-    environment.surround(&mut command);
+    environment.apply_to(&mut command);
     let mut child = command
         .arg("-c")
         .arg(text)
@@ -84,8 +84,8 @@ async fn stream(
         );
         stdout || stderr
     };
-    let said = tokio::select! {
-        said = output => said,
+    let had_output = tokio::select! {
+        had_output = output => had_output,
         () = context.interrupted().cancelled() => {
             end(&mut child).await;
             return Err(Failure::Interrupted { lost: Vec::new() });
@@ -96,19 +96,19 @@ async fn stream(
         shell: shell.to_owned(),
         error,
     })?;
-    Ok((status, said))
+    Ok((status, had_output))
 }
 
 /// Returns a notice for a line that may have been meant as Rust, if the shell has no such command
 /// or it printed nothing.
-fn silent(line: &str, status: Option<i32>, said: bool) -> Option<String> {
+fn silent(line: &str, status: Option<i32>, had_output: bool) -> Option<String> {
     let hint = format!("to negate in Rust, write `(!{line})`");
     match status {
         _ if line.contains(char::is_whitespace) => None,
         Some(NOT_FOUND) => Some(format!(
             "a line that begins with `!` goes to the shell; {hint}\n"
         )),
-        Some(status) if !said && ra_ap_rustc_lexer::is_ident(line) => Some(format!(
+        Some(status) if !had_output && ra_ap_rustc_lexer::is_ident(line) => Some(format!(
             "the shell ran `{line}`, which printed nothing (exit code {status}); {hint}\n"
         )),
         _ => None,
@@ -173,7 +173,7 @@ mod tests {
     use super::{silent, take_text};
 
     #[test]
-    fn a_word_that_may_be_rust_does_not_go_to_the_shell_in_silence() {
+    fn a_shell_line_that_may_be_rust_gets_a_notice() {
         assert!(silent("done", Some(127), true).unwrap().contains("(!done)"));
         assert!(
             silent("sync", Some(0), false)
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn characters_are_not_cut() {
+    fn incomplete_characters_are_held_back() {
         let mut pending = "aé".as_bytes()[..2].to_vec();
         assert_eq!(take_text(&mut pending), "a");
         pending.push("é".as_bytes()[1]);

@@ -20,7 +20,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 const MAX_BYTES: usize = 1 << 22;
 
 /// The number of preceding lines compared if a line occurs several times.
-const AROUND: usize = 20;
+const MAX_PRECEDING: usize = 20;
 
 /// The cells that have run. Clones share them.
 #[derive(Clone, Debug)]
@@ -46,7 +46,7 @@ impl CellSources {
     }
 
     /// Records a cell that is about to run.
-    pub(super) fn runs(&self, count: usize, source: &str) {
+    pub(super) fn add(&self, count: usize, source: &str) {
         self.cells
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -70,23 +70,23 @@ impl CellSources {
                     panic.location = Some(line);
                 }
             }
-            Failure::Remote(failure) => self.tell_remote(failure),
+            Failure::Remote(failure) => self.locate_remote(failure),
             Failure::Composite { failures, .. } => {
-                failures.iter_mut().for_each(|one| self.tell_remote(one));
+                failures.iter_mut().for_each(|one| self.locate_remote(one));
             }
             _ => {}
         }
     }
 
-    /// The notices about items that do not compile any more since a cell has run.
+    /// Returns the notices about items that a cell's definitions have made fail to compile.
     pub(super) fn misfits(&self, count: usize, found: &[EarlierItem]) -> Vec<Notice> {
         let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
         let mut sources = cells.list.iter().rev();
         let source = sources.find(|(cell, _)| *cell == CellName::Own(count));
         let own = source.map(|(_, source)| items_of(source));
         let own = own.unwrap_or_default();
-        let told = found.iter().filter_map(|item| {
-            let (at, _) = cells.place(&item.lines, 1)?;
+        let notices = found.iter().filter_map(|item| {
+            let (at, _) = cells.position(&item.lines, 1)?;
             let mut own = own.iter().filter_map(|own| own.defined());
             Some(Notice::Misfit {
                 item: item.lines.clone(),
@@ -94,10 +94,10 @@ impl CellSources {
                 redefined: own.find(|name| item.names.contains(*name))?.to_owned(),
             })
         });
-        told.collect()
+        notices.collect()
     }
 
-    fn tell_remote(&self, failure: &mut RemoteFailure) {
+    fn locate_remote(&self, failure: &mut RemoteFailure) {
         for line in &mut failure.traceback {
             let at = line.trim_start().strip_prefix("at ");
             if let Some(found) = at.and_then(|at| self.find(at)) {
@@ -150,7 +150,7 @@ impl SourceTexts {
             return;
         };
         let lines = item.lines.lines().count();
-        let Some((at, line)) = self.place(&item.lines, lines) else {
+        let Some((at, line)) = self.position(&item.lines, lines) else {
             return;
         };
         let Some((cell, _)) = self.list.get(at) else {
@@ -168,16 +168,16 @@ impl SourceTexts {
             });
         let help = match causes.next() {
             Some((cause, name)) => format!(
-                "{cell} does not fit `{name}` any more, which {cause} defines anew: run it again, with this changed"
+                "{cell} does not fit `{name}` any more, which {cause} defines anew: change this and run {cell} again"
             ),
-            None => format!("run {cell} again, with this changed"),
+            None => format!("change this and run {cell} again"),
         };
         *rendered = format!("{}\nhelp: {help}", rendered.trim_end());
     }
 
     /// Finds a line of a compiled file in the cells, and describes it.
     fn find(&self, compiled: &str, line: usize) -> Option<String> {
-        let (at, found) = self.place(compiled, line)?;
+        let (at, found) = self.position(compiled, line)?;
         let (cell, source) = self.list.get(at)?;
         let text = source.lines().nth(found - 1)?;
         Some(line_of(&cell.to_string(), found, text))
@@ -186,7 +186,7 @@ impl SourceTexts {
     /// Finds a line of a compiled file in the cells: the index of the cell, and its line, from 1.
     /// Among several matches, returns the one with the most equal preceding lines, and the newest
     /// of those.
-    fn place(&self, compiled: &str, line: usize) -> Option<(usize, usize)> {
+    fn position(&self, compiled: &str, line: usize) -> Option<(usize, usize)> {
         let compiled: Vec<&str> = compiled.lines().take(line).map(str::trim).collect();
         let wanted = compiled.get(line.checked_sub(1)?)?;
         if !wanted.chars().any(char::is_alphanumeric) {
@@ -197,13 +197,13 @@ impl SourceTexts {
             let lines: Vec<&str> = source.lines().map(str::trim).collect();
             for (at, _) in (0..).zip(&lines).filter(|(_, line)| *line == wanted) {
                 let both = compiled.iter().rev().zip(lines[..=at].iter().rev());
-                let same = both.take(AROUND).take_while(|(a, b)| a == b).count();
+                let same = both.take(MAX_PRECEDING).take_while(|(a, b)| a == b).count();
                 if best.as_ref().is_none_or(|(most, _)| same > *most) {
                     best = Some((same, (cell, at + 1)));
                 }
             }
         }
-        best.map(|(_, place)| place)
+        best.map(|(_, position)| position)
     }
 }
 
@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_is_found_in_the_cell_it_is_from() {
+    fn a_compiled_line_is_found_in_its_cell() {
         let cells = [
             "fn f(x: u8) -> u8 {\n    assert!(x > 1);\n    x\n}",
             "fn g() {}\nfn h(x: u8) -> u8 {\n    assert!(x > 1);\n    x\n}",
@@ -243,17 +243,17 @@ mod tests {
     }
 
     #[test]
-    fn of_the_same_the_newest_counts() {
+    fn of_equal_lines_the_newest_cell_is_chosen() {
         check(&["f();", "f();"], "f();", 1, Some("In[2], line 1: f();"));
     }
 
     #[test]
-    fn panics_in_functions_of_other_cells_are_told_where_they_were() {
+    fn panics_in_functions_of_other_cells_are_located() {
         let folder = tempfile::tempdir().unwrap();
         let library = folder.path().join("libcode_1.so");
         std::fs::write(folder.path().join("libcode_1.rs"), "generated\nv[i]\n").unwrap();
         let sources = CellSources::new(Artifacts::default());
-        sources.runs(4, "fn f(v: &[u8], i: usize) -> u8 {\n    v[i]\n}");
+        sources.add(4, "fn f(v: &[u8], i: usize) -> u8 {\n    v[i]\n}");
         let panic = Panic {
             message: "out of bounds".to_owned(),
             location: Some("src/lib.rs:2:5".to_owned()),
@@ -269,8 +269,8 @@ mod tests {
         let mut fault = Fault::from(Failure::Panic(panic.clone()));
         CellSources::new(artifacts).locate(5, &mut fault);
         let report = crate::report::report(&fault);
-        let place = "  at In[7] of another notebook, line 2: v[i]";
-        assert_eq!(report.traceback[1], place);
+        let location = "  at In[7] of another notebook, line 2: v[i]";
+        assert_eq!(report.traceback[1], location);
         // The location is omitted if the source is not found, since it is not in the user's code.
         let gone = panic.location.unwrap().replace("libcode_1", "libcode_2");
         let mut fault = Fault::from(Failure::Panic(Panic {
@@ -282,25 +282,25 @@ mod tests {
     }
 
     #[test]
-    fn an_item_that_does_not_fit_any_more_is_told_with_its_cell_and_the_cause() {
+    fn an_item_that_no_longer_compiles_is_reported_with_its_cell_and_the_cause() {
         let sources = CellSources::new(Artifacts::default());
-        sources.runs(1, "struct M { value: Option<f64> }");
-        sources.runs(
+        sources.add(1, "struct M { value: Option<f64> }");
+        sources.add(
             2,
             "let a = 1;\nfn f(m: &M) -> bool {\n    m.value.is_none()\n}",
         );
-        sources.runs(3, "%%px\nstruct M { value: f64 }");
-        sources.runs(4, "struct M { value: u8 }\nerror");
+        sources.add(3, "%%px\nstruct M { value: f64 }");
+        sources.add(4, "struct M { value: u8 }\nerror");
         let item = EarlierItem {
             lines: "fn f(m: &M) -> bool {".to_owned(),
             names: ["M", "f"].map(str::to_owned).into(),
         };
-        let told = Notice::Misfit {
+        let expected = Notice::Misfit {
             item: item.lines.clone(),
             cell: "In[2]".to_owned(),
             redefined: "M".to_owned(),
         };
-        assert_eq!(sources.misfits(3, &[item]), [told]);
+        assert_eq!(sources.misfits(3, &[item]), [expected]);
         let error = |count| {
             let mut fault = Fault::from(Failure::Compile {
                 diagnostics: vec![Diagnostic {
@@ -322,11 +322,11 @@ mod tests {
             }
         };
         error(4);
-        let told = error(5).unwrap_or_default();
-        assert!(told.contains("--> In[2]:3"), "{told}");
+        let rendered = error(5).unwrap_or_default();
+        assert!(rendered.contains("--> In[2]:3"), "{rendered}");
         assert!(
-            told.contains("`M` any more, which In[3] defines anew"),
-            "{told}"
+            rendered.contains("`M` any more, which In[3] defines anew"),
+            "{rendered}"
         );
     }
 }

@@ -171,7 +171,7 @@ impl SessionActor {
                 Ok(Some(event)) => SessionInput::Event(event),
                 Ok(None) => SessionInput::Nothing,
                 Err(error) => {
-                    tracing::error!(%error, "a task of the kernel ended before its time");
+                    tracing::error!(%error, "a task of the kernel ended early");
                     SessionInput::Nothing
                 }
             },
@@ -308,7 +308,7 @@ impl SessionActor {
         };
         let services = self.services.clone();
         let calls = context.calls().clone();
-        let asks = matches!(request, CellRequest::Input { .. } | CellRequest::ReadLine);
+        let reads_input = matches!(request, CellRequest::Input { .. } | CellRequest::ReadLine);
         let served = async move {
             tokio::select! {
                 (answer, raw) = host::serve(&services, &context, request, raw) => {
@@ -319,7 +319,7 @@ impl SessionActor {
             }
             None
         };
-        if asks {
+        if reads_input {
             // Not tracked: in an interrupted cell it never ends by itself, and `settle` would wait.
             self.tasks.spawn(served);
         } else {

@@ -6,13 +6,13 @@ use phalanx_protocol::failure::{Failure, FailureKind};
 /// A request that is not served.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum RequestError {
-    /// Its type is not one that the kernel serves.
-    #[error("the kernel does not know `{msg_type}`")]
+    /// The kernel does not support its message type.
+    #[error("the kernel does not support `{msg_type}`")]
     Unknown {
         /// The type.
         msg_type: String,
     },
-    /// Its content is not that of its type.
+    /// Its content does not fit its message type.
     #[error("malformed {msg_type}: {reason}")]
     Malformed {
         /// The type.
@@ -20,11 +20,11 @@ pub(super) enum RequestError {
         /// The fault.
         reason: String,
     },
-    /// It is for a subshell that is not there.
+    /// Its subshell does not exist.
     #[error("there is no subshell `{0}`")]
     Subshell(SubshellId),
     /// The code that served it panicked.
-    #[error("a part of the kernel panicked; its log contains the location")]
+    #[error("the kernel panicked while it handled the request; its log contains the location")]
     Panicked,
 }
 

@@ -20,8 +20,8 @@ pub struct Extras {
 impl Extras {
     /// Returns true if the cell requested the end of the kernel.
     pub(super) fn quits(&self) -> bool {
-        let asks = |payload: &Payload| matches!(payload, Payload::AskExit { .. });
-        self.payload.iter().any(asks)
+        let is_exit = |payload: &Payload| matches!(payload, Payload::AskExit { .. });
+        self.payload.iter().any(is_exit)
     }
 }
 

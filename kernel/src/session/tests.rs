@@ -18,7 +18,7 @@ fn session() -> Session {
     })
 }
 
-fn asks(from: &str, content: RequestContent) -> SessionEvent {
+fn request_from(from: &str, content: RequestContent) -> SessionEvent {
     SessionEvent::Request(Request {
         from: Requester::nobody(from),
         content,
@@ -26,7 +26,7 @@ fn asks(from: &str, content: RequestContent) -> SessionEvent {
 }
 
 fn executes(from: &str) -> SessionEvent {
-    asks(
+    request_from(
         from,
         RequestContent::Execute(ExecuteRequest::new(format!("source of {from}"))),
     )
@@ -50,11 +50,11 @@ fn boom() -> Option<Failure> {
 
 /// Checks the commands that follow an event, one line each.
 fn check(session: &mut Session, event: SessionEvent, expected: &[&str]) {
-    let seen: Vec<String> = session.handle(event).iter().map(told).collect();
+    let seen: Vec<String> = session.handle(event).iter().map(describe).collect();
     assert_eq!(seen, expected);
 }
 
-fn told(command: &SessionCommand) -> String {
+fn describe(command: &SessionCommand) -> String {
     let content = |content: &JupyterMessageContent| match content {
         JupyterMessageContent::Status(status) => status.execution_state.as_str().to_owned(),
         JupyterMessageContent::ExecuteReply(reply) => {
@@ -116,7 +116,7 @@ fn a_cell_is_busy_input_run_reply_idle_and_counts_from_one() {
 }
 
 #[test]
-fn a_failed_cell_aborts_those_that_wait() {
+fn a_failed_cell_aborts_the_waiting_ones() {
     let mut session = session();
     session.handle(executes("a"));
     session.handle(executes("b"));
@@ -149,13 +149,13 @@ fn a_failed_cell_aborts_those_that_wait() {
 }
 
 #[test]
-fn a_cell_may_ask_that_the_others_go_on() {
+fn with_stop_on_error_off_the_waiting_cells_run() {
     let mut session = session();
     let request = ExecuteRequest {
         stop_on_error: false,
         ..ExecuteRequest::new("a".into())
     };
-    session.handle(asks("a", RequestContent::Execute(request)));
+    session.handle(request_from("a", RequestContent::Execute(request)));
     session.handle(executes("b"));
     check(
         &mut session,
@@ -173,7 +173,7 @@ fn a_cell_may_ask_that_the_others_go_on() {
 }
 
 #[test]
-fn silent_cells_neither_show_nor_count() {
+fn silent_cells_publish_nothing_and_do_not_count() {
     let mut session = session();
     let request = ExecuteRequest {
         silent: true,
@@ -181,7 +181,7 @@ fn silent_cells_neither_show_nor_count() {
     };
     check(
         &mut session,
-        asks("a", RequestContent::Execute(request)),
+        request_from("a", RequestContent::Execute(request)),
         &["a: busy", "run quiet [1]"],
     );
     check(&mut session, ended(1, boom()), &["a <- error 1", "a: idle"]);
@@ -191,7 +191,7 @@ fn silent_cells_neither_show_nor_count() {
     };
     check(
         &mut session,
-        asks("b", RequestContent::Execute(request)),
+        request_from("b", RequestContent::Execute(request)),
         &["b: busy", "b: execute_input", "run passing [1]"],
     );
     check(&mut session, ended(2, None), &["b <- ok 1", "b: idle"]);
@@ -208,27 +208,27 @@ fn silent_cells_neither_show_nor_count() {
 }
 
 #[test]
-fn requests_are_served_while_a_cell_runs_and_busy_is_said_again() {
+fn requests_are_served_while_a_cell_runs_and_busy_is_sent_again() {
     let mut session = session();
     check(
         &mut session,
-        asks("i", RequestContent::Interrupt),
+        request_from("i", RequestContent::Interrupt),
         &["i: busy", "interrupt", "i <- interrupt_reply", "i: idle"],
     );
     session.handle(executes("a"));
     check(
         &mut session,
-        asks("k", RequestContent::KernelInfo),
+        request_from("k", RequestContent::KernelInfo),
         &["k: busy", "k <- kernel_info_reply", "k: idle", "a: busy"],
     );
     check(
         &mut session,
-        asks("c", RequestContent::Complete(CompleteRequest::default())),
+        request_from("c", RequestContent::Complete(CompleteRequest::default())),
         &["c: busy", "complete c"],
     );
     check(
         &mut session,
-        asks("i", RequestContent::Interrupt),
+        request_from("i", RequestContent::Interrupt),
         &[
             "i: busy",
             "interrupt",
@@ -306,19 +306,19 @@ fn every_request_ends_in_idle() {
         expected.extend(reply.map(|reply| format!("a <- {reply}")));
         expected.push("a: idle".to_owned());
         let event = SessionEvent::Request(Request { from, content });
-        let seen: Vec<String> = session.handle(event).iter().map(told).collect();
+        let seen: Vec<String> = session.handle(event).iter().map(describe).collect();
         assert_eq!(seen, expected);
     }
 }
 
 #[test]
-fn shutdown_answers_everything_first() {
+fn shutdown_replies_to_all_requests_first() {
     let mut session = session();
     session.handle(executes("a"));
     session.handle(executes("b"));
     check(
         &mut session,
-        asks("s", RequestContent::Shutdown { restart: true }),
+        request_from("s", RequestContent::Shutdown { restart: true }),
         &[
             "s: busy",
             "a <- error 1",
@@ -346,7 +346,7 @@ fn with_subshell() -> (Session, SubshellId) {
     let mut session = session();
     check(
         &mut session,
-        asks("s", RequestContent::CreateSubshell),
+        request_from("s", RequestContent::CreateSubshell),
         &["s: busy", "s <- create_subshell_reply", "s: idle"],
     );
     let id = session.open_subshells().next().unwrap().clone();
@@ -354,7 +354,7 @@ fn with_subshell() -> (Session, SubshellId) {
 }
 
 #[test]
-fn a_subshell_runs_its_cells_beside_the_others() {
+fn a_subshell_runs_its_cells_concurrently() {
     let (mut session, sub) = with_subshell();
     session.handle(executes("a"));
     session.handle(executes("b"));
@@ -371,7 +371,7 @@ fn a_subshell_runs_its_cells_beside_the_others() {
     check(&mut session, executes_within(&sub, "y"), &[]);
     check(
         &mut session,
-        asks("i", RequestContent::Interrupt),
+        request_from("i", RequestContent::Interrupt),
         &[
             "i: busy",
             "interrupt",
@@ -410,11 +410,12 @@ fn a_subshell_runs_its_cells_beside_the_others() {
 }
 
 #[test]
-fn a_deleted_subshell_finishes_its_cell_and_takes_no_other() {
+fn a_deleted_subshell_finishes_its_cell_and_accepts_no_other() {
     let (mut session, sub) = with_subshell();
     session.handle(executes_within(&sub, "x"));
     session.handle(executes_within(&sub, "y"));
-    let delete = |from: &str| asks(from, RequestContent::DeleteSubshell { id: sub.clone() });
+    let delete =
+        |from: &str| request_from(from, RequestContent::DeleteSubshell { id: sub.clone() });
     check(
         &mut session,
         delete("d"),
@@ -443,7 +444,7 @@ fn a_deleted_subshell_finishes_its_cell_and_takes_no_other() {
     assert!(session.subshells.is_empty());
     check(
         &mut session,
-        asks("l", RequestContent::ListSubshells),
+        request_from("l", RequestContent::ListSubshells),
         &["l: busy", "l <- list_subshell_reply", "l: idle"],
     );
 }

@@ -179,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_the_system_writes_is_read() {
+    fn the_files_of_proc_are_parsed() {
         let stat = "7 (a) b) S 3 7 7 0 -1 0 0 0 0 0 11 5 0 0 20 0 1 0 1 4096 42 0";
         let expected = ProcessUsage {
             id: 7,

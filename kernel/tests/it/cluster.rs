@@ -1,7 +1,7 @@
 //! Clusters and cells on engines.
 
 use crate::Frontend;
-use crate::frontend::{family, limited, told};
+use crate::frontend::{describe, family, limited};
 use serde_json::json;
 
 /// Joins the text of one stream, however it is split into messages.
@@ -16,16 +16,16 @@ pub fn stream(outputs: &[String], name: &str) -> String {
 pub async fn with_engines(count: usize) -> Frontend {
     let mut frontend = Frontend::start().await;
     let outputs = frontend.ok(&format!("%cluster start -n {count}")).await;
-    let said = stream(&outputs, "stdout");
+    let text = stream(&outputs, "stdout");
     assert!(
-        said.starts_with(&format!("Started {count} engine")),
+        text.starts_with(&format!("Started {count} engine")),
         "{outputs:?}"
     );
     frontend
 }
 
 #[tokio::test]
-async fn a_cell_runs_on_all_engines_and_each_is_named() {
+async fn a_cell_runs_on_all_engines_and_outputs_are_labelled() {
     let mut frontend = with_engines(4).await;
     let outputs = frontend.ok("%%px\nprint hello").await;
     let text = stream(&outputs, "stdout");
@@ -139,7 +139,7 @@ async fn outputs_at_the_end_are_grouped() {
 }
 
 #[tokio::test]
-async fn a_cell_that_does_not_wait_gives_an_async_result() {
+async fn a_nonblocking_cell_returns_an_async_result() {
     let mut frontend = with_engines(2).await;
     let outputs = frontend
         .ok("%%px --noblock -o ar\nsleep 0.2\nprint late\nresult 3")
@@ -161,7 +161,7 @@ async fn a_cell_that_does_not_wait_gives_an_async_result() {
 }
 
 #[tokio::test]
-async fn pxresult_without_a_result_says_so() {
+async fn pxresult_without_a_result_fails() {
     let mut frontend = Frontend::start().await;
     let outputs = frontend.fails("%pxresult").await;
     assert_eq!(
@@ -172,7 +172,7 @@ async fn pxresult_without_a_result_says_so() {
 }
 
 #[tokio::test]
-async fn one_engines_failure_is_its_own_and_the_others_are_shown() {
+async fn the_failure_of_one_engine_names_it_and_the_others_are_shown() {
     let mut frontend = with_engines(3).await;
     frontend.ok("%px let a = 1").await;
     frontend.ok("%px -t 1 let b = 2").await;
@@ -200,7 +200,7 @@ async fn one_engines_failure_is_its_own_and_the_others_are_shown() {
 }
 
 #[tokio::test]
-async fn cells_follow_one_that_failed_unseen() {
+async fn cells_can_follow_one_whose_failure_was_not_shown() {
     let mut frontend = with_engines(2).await;
     frontend.ok("%px let a = 1").await;
     frontend.ok("%%px --noblock\nsleep 0.2\npanic late").await;
@@ -230,7 +230,7 @@ async fn a_cell_that_does_not_compile_runs_nowhere() {
 }
 
 #[tokio::test]
-async fn a_panel_follows_the_cluster_and_ends_with_it() {
+async fn a_panel_is_updated_and_ends_with_the_cluster() {
     let mut frontend = with_engines(2).await;
     let watch = frontend.send_execute("%cluster watch").await;
     let ran = frontend.ran(&watch).await;
@@ -240,9 +240,9 @@ async fn a_panel_follows_the_cluster_and_ends_with_it() {
         loop {
             let update = frontend.published_for(&watch).await;
             assert_eq!(update.header.msg_type, "update_display_data");
-            let told = told(&update).unwrap();
-            if told.contains(words) {
-                return told;
+            let text = describe(&update).unwrap();
+            if text.contains(words) {
+                return text;
             }
         }
     };
@@ -264,7 +264,7 @@ async fn a_panel_follows_the_cluster_and_ends_with_it() {
 }
 
 #[tokio::test]
-async fn a_killed_engine_is_reported_and_the_others_go_on() {
+async fn a_killed_engine_is_reported_and_the_others_continue() {
     let mut frontend = with_engines(3).await;
     let pids = frontend.ok("%%px --no-stream\npid").await;
     assert_eq!(pids.len(), 1);
@@ -307,7 +307,7 @@ async fn a_killed_engine_is_reported_and_the_others_go_on() {
 }
 
 #[tokio::test]
-async fn an_engines_runtime_that_dies_costs_its_cell_only() {
+async fn an_engine_whose_runtime_dies_loses_only_its_cell() {
     let mut frontend = with_engines(2).await;
     frontend.ok("%px let a = 1").await;
     let outputs = frontend.fails("%px -t 0 abort").await;
@@ -322,7 +322,7 @@ async fn an_engines_runtime_that_dies_costs_its_cell_only() {
 }
 
 #[tokio::test]
-async fn an_engine_without_a_snapshot_loses_its_variables_and_goes_on() {
+async fn an_engine_without_a_snapshot_loses_its_variables_and_continues() {
     let mut frontend = with_engines(2).await;
     frontend.ok("%px let a = 1").await;
     // A process with a running thread cannot be snapshotted.
@@ -366,7 +366,7 @@ async fn an_interrupt_stops_the_engines() {
 }
 
 #[tokio::test]
-async fn a_bar_is_shown_for_what_takes_time() {
+async fn a_bar_is_shown_for_slow_cells() {
     let mut frontend = with_engines(2).await;
     let outputs = frontend.ok("%%px --progress-after 0\nsleep 0.5").await;
     assert!(
@@ -396,7 +396,7 @@ async fn a_bar_is_shown_for_what_takes_time() {
 }
 
 #[tokio::test]
-async fn the_local_run_comes_first_and_the_engines_follow() {
+async fn outputs_of_the_local_run_precede_those_of_the_engines() {
     let mut frontend = with_engines(2).await;
     let outputs = frontend.ok("%%px --local\nprint here").await;
     assert_eq!(
@@ -410,7 +410,7 @@ async fn the_local_run_comes_first_and_the_engines_follow() {
 }
 
 #[tokio::test]
-async fn magics_within_running_code_work_and_fail_as_themselves() {
+async fn magics_within_running_code_run_and_fail_with_their_own_error() {
     let mut frontend = with_engines(2).await;
     let outputs = frontend
         .ok("print first\nmagic %px print engine\nprint last")
@@ -439,7 +439,7 @@ async fn magics_within_running_code_work_and_fail_as_themselves() {
 }
 
 #[tokio::test]
-async fn a_cluster_starts_by_itself_and_stops_when_told() {
+async fn a_cluster_starts_on_demand_and_stops_on_request() {
     let mut frontend = Frontend::start().await;
     let status = frontend.ok("%cluster status").await;
     assert!(status[0].contains("No cluster is running"), "{status:?}");
@@ -472,14 +472,14 @@ async fn a_cluster_starts_by_itself_and_stops_when_told() {
 }
 
 #[tokio::test]
-async fn a_cluster_whose_controller_is_shut_down_is_no_more() {
+async fn a_cluster_whose_controller_is_shut_down_has_ended() {
     let mut frontend = with_engines(1).await;
     let shutdown = json!({"Shutdown": {"engines": [0], "hub": true}});
     let outputs = frontend.ok(&format!("client {shutdown}")).await;
     assert!(stream(&outputs, "stdout").contains("Done"), "{outputs:?}");
     let outputs = frontend.ok("%cluster start -n 1").await;
-    let said = stream(&outputs, "stdout");
-    assert!(said.starts_with("Started 1 engine"), "{said}");
+    let text = stream(&outputs, "stdout");
+    assert!(text.starts_with("Started 1 engine"), "{text}");
     frontend.stop().await;
 }
 
@@ -493,12 +493,12 @@ async fn a_dependency_is_added_everywhere() {
     assert_eq!(outputs, ["stdout: with rand\n"]);
     assert!(frontend.ok("%%px\n:dep either").await.is_empty());
     let outputs = frontend.fails("%%px\n:vars\nprint x").await;
-    assert_eq!(outputs, ["UsageError: engines do not know `:vars`"]);
+    assert_eq!(outputs, ["UsageError: engines do not execute `:vars`"]);
     frontend.stop().await;
 }
 
 #[tokio::test]
-async fn completion_knows_the_engines_variables() {
+async fn completion_offers_the_engines_variables() {
     let mut frontend = with_engines(1).await;
     frontend.ok("%px let printed = 1").await;
     let ask = json!({"code": "%%px\nlet x = pri", "cursor_pos": 16});
@@ -515,14 +515,14 @@ async fn completion_knows_the_engines_variables() {
 }
 
 #[tokio::test]
-async fn shutdown_with_work_under_way_leaves_nothing() {
+async fn shutdown_with_pending_tasks_leaves_no_process() {
     let mut frontend = with_engines(2).await;
     frontend.ok("%%px --noblock\nsleep 600").await;
     limited("the end", frontend.stop()).await;
 }
 
 #[tokio::test]
-async fn what_comes_after_a_cell_is_shown_under_it() {
+async fn output_after_the_end_of_a_cell_is_shown_under_it() {
     let mut frontend = with_engines(1).await;
     let folder = tempfile::tempdir().unwrap();
     let go = folder.path().join("go");
@@ -537,7 +537,7 @@ async fn what_comes_after_a_cell_is_shown_under_it() {
 }
 
 #[tokio::test]
-async fn a_failure_is_shown_while_others_run_and_once() {
+async fn a_failure_is_shown_once_while_other_engines_run() {
     let mut frontend = with_engines(3).await;
     let folder = tempfile::tempdir().unwrap();
     let go = folder.path().join("go");

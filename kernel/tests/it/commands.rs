@@ -3,23 +3,23 @@
 use crate::Frontend;
 
 #[tokio::test]
-async fn the_folder_and_the_environment_are_those_of_shell_lines() {
+async fn cd_and_env_apply_to_shell_lines() {
     let mut frontend = Frontend::start().await;
     let folder = tempfile::tempdir().unwrap();
     let folder = folder.path().canonicalize().unwrap();
     std::fs::create_dir(folder.join("größer")).unwrap();
     let at = folder.display();
-    let told = frontend.ok(&format!(":cd {at}\n!pwd")).await;
-    assert_eq!(told.concat(), format!("stdout: {at}\nstdout: {at}\n"));
-    let told = frontend.ok(":cd größer\n!pwd").await;
-    assert!(told[1].ends_with("größer\n"), "{told:?}");
-    let told = frontend.ok(":env GRÖSSE=a b\n!echo \"$GRÖSSE\"").await;
-    let text = told.concat();
+    let outputs = frontend.ok(&format!(":cd {at}\n!pwd")).await;
+    assert_eq!(outputs.concat(), format!("stdout: {at}\nstdout: {at}\n"));
+    let outputs = frontend.ok(":cd größer\n!pwd").await;
+    assert!(outputs[1].ends_with("größer\n"), "{outputs:?}");
+    let outputs = frontend.ok(":env GRÖSSE=a b\n!echo \"$GRÖSSE\"").await;
+    let text = outputs.concat();
     assert!(text.starts_with("stdout: Set GRÖSSE=a b\n"), "{text}");
-    let told = frontend.ok(":env").await;
+    let outputs = frontend.ok(":env").await;
     assert!(
-        told[0].contains("GRÖSSE") && told[0].contains("a b"),
-        "{told:?}"
+        outputs[0].contains("GRÖSSE") && outputs[0].contains("a b"),
+        "{outputs:?}"
     );
 
     for (cell, evalue) in [
@@ -31,10 +31,10 @@ async fn the_folder_and_the_environment_are_those_of_shell_lines() {
         (":help nothing", "unknown command `:nothing`"),
     ] {
         let failed = frontend.fails(cell).await;
-        let said = failed.last().unwrap();
+        let message = failed.last().unwrap();
         assert!(
-            said.starts_with("UsageError: ") && said.contains(evalue),
-            "{cell}: {said}"
+            message.starts_with("UsageError: ") && message.contains(evalue),
+            "{cell}: {message}"
         );
     }
     frontend.stop().await;
@@ -44,11 +44,11 @@ async fn the_folder_and_the_environment_are_those_of_shell_lines() {
 async fn variables_are_listed_and_lost_with_a_restart() {
     let mut frontend = Frontend::start().await;
     frontend.ok("let a = 7").await;
-    let told = frontend.ok(":vars").await;
-    assert!(told[0].contains("1 variable"), "{told:?}");
+    let outputs = frontend.ok(":vars").await;
+    assert!(outputs[0].contains("1 variable"), "{outputs:?}");
     frontend.ok(":restart").await;
-    let told = frontend.ok(":vars").await;
-    assert!(told[0].contains("No variables"), "{told:?}");
+    let outputs = frontend.ok(":vars").await;
+    assert!(outputs[0].contains("No variables"), "{outputs:?}");
     assert_eq!(
         frontend.fails("show a").await,
         ["Panic: variable 'a' has gone missing"],
@@ -59,23 +59,23 @@ async fn variables_are_listed_and_lost_with_a_restart() {
 }
 
 #[tokio::test]
-async fn time_is_told_when_asked_for() {
+async fn time_and_timing_report_the_wall_time() {
     let mut frontend = Frontend::start().await;
-    let told = frontend.ok(":time print a").await;
-    assert_eq!(told[0], "stdout: a\n");
-    assert!(told[1].starts_with("stdout: Wall time: "), "{told:?}");
-    let told = frontend.ok(":time\nprint a\nprint b").await.concat();
-    assert!(told.contains("Wall time: "), "{told:?}");
+    let outputs = frontend.ok(":time print a").await;
+    assert_eq!(outputs[0], "stdout: a\n");
+    assert!(outputs[1].starts_with("stdout: Wall time: "), "{outputs:?}");
+    let outputs = frontend.ok(":time\nprint a\nprint b").await.concat();
+    assert!(outputs.contains("Wall time: "), "{outputs:?}");
     frontend.ok(":timing").await;
-    let told = frontend.ok("print a").await.concat();
-    assert!(told.contains("Wall time: "), "{told:?}");
+    let outputs = frontend.ok("print a").await.concat();
+    assert!(outputs.contains("Wall time: "), "{outputs:?}");
     frontend.ok(":timing").await;
     assert_eq!(frontend.ok("print a").await, ["stdout: a\n"]);
     frontend.stop().await;
 }
 
 #[tokio::test]
-async fn quit_ends_the_kernel_once_the_cell_is_answered() {
+async fn quit_ends_the_kernel_after_the_reply() {
     let mut frontend = Frontend::start().await;
     let family = crate::frontend::family(frontend.pid());
     let ran = frontend.execute("print last\n:quit").await;

@@ -26,7 +26,7 @@ fn msg_type(message: &Envelope) -> &str {
     &message.header.msg_type
 }
 
-fn says(data: Value) -> Value {
+fn content(data: Value) -> Value {
     json!({"comm_id": "w", "data": data})
 }
 
@@ -35,7 +35,9 @@ async fn a_widget_is_read_and_changed_from_both_sides() {
     let mut frontend = Frontend::start().await;
     open(&mut frontend).await;
     let update = json!({"method": "update", "state": {"value": 5}, "buffer_paths": [["bytes"]]});
-    let mut message = frontend.session().envelope("comm_msg", says(update), None);
+    let mut message = frontend
+        .session()
+        .envelope("comm_msg", content(update), None);
     message.buffers = vec![Bytes::from_static(b"\x00\xff")];
     let id = frontend.send_envelope(message).await;
     let echo = frontend.until_idle(&id).await;
@@ -64,20 +66,20 @@ async fn a_widget_is_read_and_changed_from_both_sides() {
 }
 
 #[tokio::test]
-async fn the_code_hears_between_cells_and_a_running_cell_holds_nothing_up() {
+async fn callbacks_run_between_cells_and_frontends_do_not_wait_for_a_running_cell() {
     let mut frontend = Frontend::start().await;
     open(&mut frontend).await;
     frontend.ok(r#"comm {"Observe":"w"}"#).await;
     let click = json!({"method": "custom", "content": {"event": "click"}});
-    let id = frontend.send_shell("comm_msg", says(click)).await;
-    let heard = frontend.until_idle(&id).await;
-    assert_eq!(heard.len(), 1, "{heard:#?}");
-    let text = heard[0].content["text"].as_str().unwrap();
+    let id = frontend.send_shell("comm_msg", content(click)).await;
+    let messages = frontend.until_idle(&id).await;
+    assert_eq!(messages.len(), 1, "{messages:#?}");
+    let text = messages[0].content["text"].as_str().unwrap();
     assert!(text.contains("click"), "{text}");
     let cell = frontend.send_execute("print begun\nsleep 600").await;
     frontend.wait_for(&cell, "stdout: begun\n").await;
     let update = json!({"method": "update", "state": {"value": 9}});
-    let id = frontend.send_shell("comm_msg", says(update)).await;
+    let id = frontend.send_shell("comm_msg", content(update)).await;
     let echo = frontend.until_idle(&id).await;
     assert_eq!(echo[0].content["data"]["method"], "echo_update");
     frontend.ask_control("interrupt_request", json!({})).await;
@@ -87,7 +89,7 @@ async fn the_code_hears_between_cells_and_a_running_cell_holds_nothing_up() {
 }
 
 #[tokio::test]
-async fn a_page_that_was_reloaded_gets_every_widget() {
+async fn a_reloaded_page_receives_every_widget() {
     let mut frontend = Frontend::start().await;
     open(&mut frontend).await;
     let control = json!({
@@ -103,7 +105,7 @@ async fn a_page_that_was_reloaded_gets_every_widget() {
     assert_eq!(data["method"], "update_states");
     assert_eq!(data["states"]["w"]["model_name"], "IntSliderModel");
     assert_eq!(data["states"]["w"]["state"]["value"], 1);
-    let request = says(json!({"method": "request_state"}));
+    let request = content(json!({"method": "request_state"}));
     let id = frontend.send_shell("comm_msg", request).await;
     let state = frontend.until_idle(&id).await;
     assert_eq!(state[0].content["data"]["state"]["value"], 1);

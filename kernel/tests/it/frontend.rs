@@ -39,7 +39,7 @@ pub struct Frontend {
 #[derive(Debug)]
 pub struct Ran {
     pub reply: Value,
-    /// The outputs, one line each, in the format of `told`.
+    /// The outputs, one line each, in the format of `describe`.
     pub outputs: Vec<String>,
     pub messages: Vec<Envelope>,
 }
@@ -277,7 +277,7 @@ impl Frontend {
     pub async fn ran(&mut self, id: &str) -> Ran {
         let reply = self.reply(id).await;
         let messages = self.until_idle(id).await;
-        let outputs = messages.iter().filter_map(told).collect();
+        let outputs = messages.iter().filter_map(describe).collect();
         Ran {
             reply,
             outputs,
@@ -334,7 +334,7 @@ impl Frontend {
     pub async fn wait_for(&mut self, id: &str, output: &str) {
         loop {
             let message = self.published_for(id).await;
-            if told(&message).as_deref() == Some(output) {
+            if describe(&message).as_deref() == Some(output) {
                 // Put back, as if the cell had just begun.
                 let busy =
                     self.session
@@ -553,7 +553,7 @@ fn state(message: &Envelope) -> Option<&str> {
 }
 
 /// Formats an output as a line; `None` for other messages.
-pub fn told(message: &Envelope) -> Option<String> {
+pub fn describe(message: &Envelope) -> Option<String> {
     let content = &message.content;
     let data = || {
         let data = content["data"].as_object().unwrap();

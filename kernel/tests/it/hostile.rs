@@ -5,7 +5,7 @@ use bytes::Bytes;
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn frames_that_are_no_message_are_dropped() {
+async fn frames_that_are_not_a_message_are_dropped() {
     let mut frontend = Frontend::start().await;
     let frame = Bytes::from_static;
     for frames in [
@@ -47,7 +47,7 @@ async fn contents_of_the_wrong_shape_are_refused_with_a_reply() {
 }
 
 #[tokio::test]
-async fn huge_and_empty_cells_are_cells() {
+async fn huge_and_empty_cells_run() {
     let mut frontend = Frontend::start().await;
     for cell in ["", " \n\t\n", "// only a comment", "/* and\nanother */"] {
         assert!(frontend.ok(cell).await.is_empty(), "{cell:?}");
@@ -91,7 +91,7 @@ async fn a_thousand_waiting_cells_are_aborted_or_run_in_order() {
 }
 
 #[tokio::test]
-async fn a_frontend_that_vanishes_leaves_a_kernel_for_the_next() {
+async fn the_kernel_survives_a_frontend_that_vanishes() {
     let mut frontend = Frontend::start().await;
     let id = frontend
         .send_execute("let kept = 1\nprint begun\nread")

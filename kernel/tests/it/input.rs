@@ -13,7 +13,7 @@ fn printed(outputs: &[String]) -> String {
 }
 
 #[tokio::test]
-async fn plain_reads_ask_for_lines_until_the_input_ends() {
+async fn reads_of_stdin_request_lines_until_the_input_ends() {
     let mut frontend = Frontend::start().await;
     let id = frontend
         .send_execute("print before\nread\nread\nread\nread")
@@ -40,7 +40,7 @@ async fn plain_reads_ask_for_lines_until_the_input_ends() {
 }
 
 #[tokio::test]
-async fn the_library_and_evcxr_s_markers_ask_with_a_prompt() {
+async fn input_requests_of_the_library_and_of_evcxr_have_a_prompt() {
     let mut frontend = Frontend::start().await;
     let id = frontend
         .send_execute("ask your name?\nrequest secret\nask end?")
@@ -66,7 +66,7 @@ async fn the_library_and_evcxr_s_markers_ask_with_a_prompt() {
 }
 
 #[tokio::test]
-async fn where_nobody_can_be_asked_the_input_is_at_its_end_and_the_cell_says_why() {
+async fn without_allow_stdin_the_input_is_empty_and_a_notice_is_printed() {
     let mut frontend = Frontend::start().await;
     let ask = json!({"code": "read\nread", "silent": false, "allow_stdin": false});
     let id = frontend.send_shell("execute_request", ask).await;
@@ -82,7 +82,7 @@ async fn where_nobody_can_be_asked_the_input_is_at_its_end_and_the_cell_says_why
 }
 
 #[tokio::test]
-async fn a_question_can_be_interrupted_and_its_answer_comes_too_late() {
+async fn an_input_request_can_be_interrupted_and_a_late_reply_is_dropped() {
     let mut frontend = Frontend::start().await;
     for cell in ["read", "ask who?"] {
         let id = frontend.send_execute(cell).await;

@@ -11,16 +11,16 @@ fn phalanx(args: &[&str]) -> Output {
         .unwrap()
 }
 
-fn said(output: &Output) -> String {
+fn printed(output: &Output) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
 }
 
 #[test]
-fn the_kernelspec_is_installed_whole_and_removed() {
+fn a_kernelspec_is_installed_and_removed() {
     let folder = tempfile::tempdir().unwrap();
     let prefix = folder.path().to_str().unwrap();
     let installed = phalanx(&["install", "--prefix", prefix, "--display-name", "My Rust"]);
-    assert!(installed.status.success(), "{}", said(&installed));
+    assert!(installed.status.success(), "{}", printed(&installed));
     let spec = folder.path().join("share/jupyter/kernels/phalanx");
     let json: Value =
         serde_json::from_slice(&std::fs::read(spec.join("kernel.json")).unwrap()).unwrap();
@@ -56,30 +56,30 @@ fn the_kernelspec_is_installed_whole_and_removed() {
     // A second installation, as after an update.
     assert!(phalanx(&["install", "--prefix", prefix]).status.success());
     let removed = phalanx(&["uninstall", "--prefix", prefix]);
-    assert!(removed.status.success(), "{}", said(&removed));
+    assert!(removed.status.success(), "{}", printed(&removed));
     assert!(!spec.exists());
     let again = phalanx(&["uninstall", "--prefix", prefix]);
     assert!(
-        !again.status.success() && said(&again).contains("there is no kernelspec"),
+        !again.status.success() && printed(&again).contains("there is no kernelspec"),
         "{}",
-        said(&again)
+        printed(&again)
     );
 }
 
 #[test]
-fn the_users_folder_is_jupyters() {
+fn the_default_folder_is_the_users_jupyter_folder() {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_phalanx"))
         .args(["install", "--name", "mine"])
         .env("JUPYTER_DATA_DIR", folder.path())
         .output()
         .unwrap();
-    assert!(output.status.success(), "{}", said(&output));
+    assert!(output.status.success(), "{}", printed(&output));
     assert!(folder.path().join("kernels/mine/kernel.json").is_file());
 }
 
 #[test]
-fn kernelspecs_of_others_are_left_alone() {
+fn kernelspecs_of_other_kernels_are_not_replaced() {
     let folder = tempfile::tempdir().unwrap();
     let prefix = folder.path().to_str().unwrap();
     let spec = folder.path().join("share/jupyter/kernels/rust");
@@ -93,19 +93,19 @@ fn kernelspecs_of_others_are_left_alone() {
         let output = phalanx(&[command, "--prefix", prefix, "--name", "rust"]);
         assert!(!output.status.success());
         assert!(
-            said(&output).contains("of another program"),
+            printed(&output).contains("of another program"),
             "{}",
-            said(&output)
+            printed(&output)
         );
     }
     let forced = phalanx(&["install", "--prefix", prefix, "--name", "rust", "--force"]);
-    assert!(forced.status.success(), "{}", said(&forced));
+    assert!(forced.status.success(), "{}", printed(&forced));
     let named = phalanx(&["install", "--prefix", prefix, "--name", "no/name"]);
-    assert!(!named.status.success() && said(&named).contains("cannot be a kernelspec's name"));
+    assert!(!named.status.success() && printed(&named).contains("cannot be a kernelspec's name"));
 }
 
 #[test]
-fn the_doctor_names_what_is_missing_and_what_mends_it() {
+fn the_doctor_reports_missing_parts_and_remedies() {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_phalanx"))
         .arg("doctor")
@@ -116,7 +116,7 @@ fn the_doctor_names_what_is_missing_and_what_mends_it() {
         .output()
         .unwrap();
     assert!(!output.status.success());
-    let text = said(&output);
+    let text = printed(&output);
     for part in [
         "wrong  rustc",
         "https://rustup.rs",
@@ -139,7 +139,7 @@ fn a_cargo_that_is_not_on_the_path_is_found() {
         command.args(args).env("PATH", "");
         command.env("CARGO_HOME", folder.path());
         command.env("JUPYTER_DATA_DIR", folder.path());
-        said(&command.output().unwrap())
+        printed(&command.output().unwrap())
     };
     let text = run(&["doctor"]);
     assert!(text.contains("Rust is there"), "{text}");
@@ -151,17 +151,17 @@ fn a_cargo_that_is_not_on_the_path_is_found() {
 }
 
 #[test]
-fn the_version_is_told() {
+fn the_version_is_printed() {
     let output = phalanx(&["--version"]);
     assert_eq!(
-        said(&output).trim(),
+        printed(&output).trim(),
         concat!("phalanx ", env!("CARGO_PKG_VERSION"))
     );
 }
 
 /// A cluster's process writes to its log alone when it fails.
 #[test]
-fn a_cluster_that_does_not_start_says_why() {
+fn a_cluster_that_does_not_start_reports_the_reason() {
     let folder = tempfile::tempdir().unwrap();
     let output = Command::new(env!("CARGO_BIN_EXE_phalanx"))
         .args(["cluster", "start", "-n", "1", "--daemonize", "--echo"])
@@ -170,12 +170,12 @@ fn a_cluster_that_does_not_start_says_why() {
         .env("TMPDIR", folder.path().join("nowhere"))
         .output()
         .unwrap();
-    let said = said(&output);
-    assert!(!output.status.success(), "{said}");
-    assert!(said.contains("the cluster did not start"), "{said}");
+    let text = printed(&output);
+    assert!(!output.status.success(), "{text}");
+    assert!(text.contains("the cluster did not start"), "{text}");
     assert!(
-        said.contains("the controller could not be started"),
-        "{said}"
+        text.contains("the controller could not be started"),
+        "{text}"
     );
     let left = folder.path().join("phalanx/clusters");
     assert_eq!(std::fs::read_dir(left).unwrap().count(), 0);

@@ -5,7 +5,7 @@ use crate::cluster::{stream, with_engines};
 use serde_json::{Value, json};
 
 #[tokio::test]
-async fn outputs_come_in_order_and_as_what_they_are() {
+async fn outputs_arrive_in_order_and_with_their_types() {
     let mut frontend = Frontend::start().await;
     let ran = frontend
         .execute("print a\nwrite par\nwrite tial\nhtml <b>x</b>\nhtml <i>y</i>\neprint e\nresult 5")
@@ -52,7 +52,7 @@ async fn outputs_come_in_order_and_as_what_they_are() {
 }
 
 #[tokio::test]
-async fn failures_fail_the_cell_and_say_where() {
+async fn failures_fail_the_cell_and_have_a_location() {
     let mut frontend = Frontend::start().await;
     let ran = frontend.execute("print a\npanic böse").await;
     assert_eq!(ran.reply["status"], "error");
@@ -150,7 +150,7 @@ async fn an_interrupt_stops_the_running_cell_and_nothing_else() {
 }
 
 #[tokio::test]
-async fn a_crash_costs_the_cell_and_no_variable() {
+async fn a_crash_loses_the_cell_and_no_variable() {
     let mut frontend = Frontend::start().await;
     frontend.ok("let kept = 1 2 3").await;
     for crash in ["abort", "fault", "overflow", "exit 3", "exit 0"] {
@@ -171,7 +171,7 @@ async fn a_crash_costs_the_cell_and_no_variable() {
 }
 
 #[tokio::test]
-async fn without_a_snapshot_a_crash_names_what_is_lost_and_the_session_goes_on() {
+async fn without_a_snapshot_a_crash_lists_the_lost_variables_and_the_session_continues() {
     let mut frontend = Frontend::start().await;
     frontend.ok(":snapshot 0").await;
     frontend.ok("let a = 1\nlet b = 2").await;
@@ -197,7 +197,7 @@ async fn without_a_snapshot_a_crash_names_what_is_lost_and_the_session_goes_on()
 }
 
 #[tokio::test]
-async fn lost_variables_are_named_and_the_cell_runs_without_them() {
+async fn lost_variables_are_listed_and_the_cell_runs_without_them() {
     let mut frontend = Frontend::start().await;
     let outputs = frontend.ok("lost old\nprint done").await;
     assert_eq!(
@@ -259,7 +259,7 @@ async fn shell_lines_stream_and_can_be_interrupted() {
 }
 
 #[tokio::test]
-async fn a_shutdown_during_a_cell_ends_everything() {
+async fn a_shutdown_during_a_cell_ends_all_processes() {
     let mut frontend = Frontend::start().await;
     let id = frontend.send_execute("print begun\nsleep 600").await;
     frontend.wait_for(&id, "stdout: begun\n").await;
@@ -275,7 +275,7 @@ async fn a_shutdown_during_a_cell_ends_everything() {
 }
 
 #[tokio::test]
-async fn a_magic_that_is_none_is_compared_with_those_there_are() {
+async fn an_unknown_magic_is_refused_with_a_similar_one() {
     let mut frontend = Frontend::start().await;
     let ran = frontend.execute("%pxx 1").await;
     assert_eq!(ran.outputs, ["UsageError: unknown magic `%pxx`"]);
@@ -285,7 +285,7 @@ async fn a_magic_that_is_none_is_compared_with_those_there_are() {
 }
 
 #[tokio::test]
-async fn a_purged_result_stays_with_its_variable_and_is_found_by_no_id() {
+async fn a_purged_result_is_kept_for_its_variable_but_not_found_by_id() {
     async fn ask(frontend: &mut Frontend, word: &str, request: Value) -> String {
         let outputs = frontend.ok(&format!("{word} {request}")).await;
         stream(&outputs, "stdout")
@@ -296,8 +296,8 @@ async fn a_purged_result_stays_with_its_variable_and_is_found_by_no_id() {
     let wait = json!({"Wait": {"tasks": [], "timeout": 60.0}});
     ask(&mut frontend, "client", wait).await;
     let history = ask(&mut frontend, "client", json!("History")).await;
-    let told: Value = serde_json::from_str(&history).unwrap();
-    let tasks = told["Json"].clone();
+    let history: Value = serde_json::from_str(&history).unwrap();
+    let tasks = history["Json"].clone();
     assert_eq!(tasks.as_array().unwrap().len(), 1, "{history}");
 
     ask(
@@ -314,13 +314,13 @@ async fn a_purged_result_stays_with_its_variable_and_is_found_by_no_id() {
     .await;
     let range = json!([{"id": 1, "from": 0, "to": 1}]);
     let values = json!({"AsyncResult": {"of": range, "query": {"Values": {"from": 0, "to": 1, "wait": true}}}});
-    let said = ask(&mut frontend, "cell-request", values.clone()).await;
-    assert!(said.starts_with("{\"Values\""), "{said}");
+    let reply = ask(&mut frontend, "cell-request", values.clone()).await;
+    assert!(reply.starts_with("{\"Values\""), "{reply}");
     let get = |tasks: Value| json!({"GetResult": {"tasks": tasks}});
-    let said = ask(&mut frontend, "client", get(tasks)).await;
-    assert!(said.contains("No such message"), "{said}");
-    let said = ask(&mut frontend, "client", get(json!([]))).await;
-    assert!(said.contains("no such task"), "{said}");
+    let reply = ask(&mut frontend, "client", get(tasks)).await;
+    assert!(reply.contains("No such message"), "{reply}");
+    let reply = ask(&mut frontend, "client", get(json!([]))).await;
+    assert!(reply.contains("no such task"), "{reply}");
 
     ask(
         &mut frontend,
@@ -328,7 +328,7 @@ async fn a_purged_result_stays_with_its_variable_and_is_found_by_no_id() {
         json!({"Released": {"results": [1]}}),
     )
     .await;
-    let said = ask(&mut frontend, "cell-request", values).await;
-    assert!(said.contains("it was purged"), "{said}");
+    let reply = ask(&mut frontend, "cell-request", values).await;
+    assert!(reply.contains("it was purged"), "{reply}");
     frontend.stop().await;
 }

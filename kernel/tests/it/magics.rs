@@ -9,7 +9,7 @@ use std::process::Command;
 const CELL: &str = "print out\neprint err\nhtml a\nresult 1";
 
 #[tokio::test]
-async fn every_option_works_short_and_long_on_a_line_and_on_a_cell() {
+async fn every_option_works_in_short_and_long_form_on_line_and_cell_magics() {
     let mut frontend = with_engines(3).await;
     for (options, expected) in [
         ("-t 1", "x\n"),
@@ -64,7 +64,7 @@ async fn every_option_works_short_and_long_on_a_line_and_on_a_cell() {
 }
 
 #[tokio::test]
-async fn groups_are_as_ipyparallel_has_them() {
+async fn groups_are_formatted_as_in_ipyparallel() {
     let mut frontend = with_engines(2).await;
     let by_type = [
         "stdout: [stdout:0] \nout\n[stdout:1] \nout\n",
@@ -135,7 +135,7 @@ async fn groups_are_as_ipyparallel_has_them() {
 }
 
 #[tokio::test]
-async fn pxconfig_sets_what_holds_and_a_cell_may_differ() {
+async fn pxconfig_sets_defaults_that_options_override() {
     let mut frontend = with_engines(2).await;
     frontend
         .ok("%pxconfig -t 1 -a --no-stream --verbose --progress-after 0 --signal-on-interrupt 0")
@@ -214,7 +214,7 @@ async fn suffixes_make_sets_of_magics() {
 }
 
 #[tokio::test]
-async fn clusters_are_scaled_restarted_and_looked_at() {
+async fn clusters_are_scaled_restarted_and_shown() {
     let mut frontend = with_engines(2).await;
     frontend.ok("%px let a = 1").await;
     let outputs = frontend.ok("%cluster scale 4").await;
@@ -278,7 +278,7 @@ async fn clusters_are_scaled_restarted_and_looked_at() {
 }
 
 #[tokio::test]
-async fn late_engines_are_brought_up_to_date() {
+async fn sync_replays_definitions_on_late_engines() {
     let mut frontend = with_engines(2).await;
     frontend.ok("%%px\nfn f() {}\nlet a = 1").await;
     frontend.ok("%%px\nfn g() { call f }").await;
@@ -339,14 +339,14 @@ async fn a_cluster_outlives_the_notebooks_that_connect_to_it() {
         "--cluster-id",
         "alpha",
     ];
-    let (ok, said) = phalanx(&start);
+    let (ok, printed) = phalanx(&start);
     assert!(
-        ok && said.starts_with("cluster alpha: 2 engines in "),
-        "{said}"
+        ok && printed.starts_with("cluster alpha: 2 engines in "),
+        "{printed}"
     );
-    let file = said.trim().rsplit(' ').next().unwrap();
-    let (ok, said) = phalanx(&start);
-    assert!(!ok && said.contains("is running already"), "{said}");
+    let file = printed.trim().rsplit(' ').next().unwrap();
+    let (ok, printed) = phalanx(&start);
+    assert!(!ok && printed.contains("is running already"), "{printed}");
     for value in [7, 8] {
         let mut frontend = Frontend::start().await;
         assert!(
@@ -363,18 +363,21 @@ async fn a_cluster_outlives_the_notebooks_that_connect_to_it() {
         }
         frontend.stop().await;
     }
-    let (_, said) = phalanx(&["list"]);
+    let (_, printed) = phalanx(&["list"]);
     assert!(
-        said.starts_with("1 cluster\n") && said.contains("alpha"),
-        "{said}"
+        printed.starts_with("1 cluster\n") && printed.contains("alpha"),
+        "{printed}"
     );
-    let (_, said) = phalanx(&["list", "--output", "json"]);
+    let (_, printed) = phalanx(&["list", "--output", "json"]);
     assert_eq!(
-        serde_json::from_str::<Value>(&said).unwrap()[0]["engines"],
+        serde_json::from_str::<Value>(&printed).unwrap()[0]["engines"],
         2
     );
-    let (_, said) = phalanx(&["status"]);
-    assert!(said.starts_with("cluster alpha: 2 of 2 engines"), "{said}");
+    let (_, printed) = phalanx(&["status"]);
+    assert!(
+        printed.starts_with("cluster alpha: 2 of 2 engines"),
+        "{printed}"
+    );
     assert!(!phalanx(&["stop", "beta"]).0);
     assert_eq!(
         phalanx(&["stop"]),
@@ -410,24 +413,24 @@ fn a_cluster_of_a_profile_has_the_files_and_the_name_of_the_profile() {
         "--profile",
         "lab",
     ];
-    let (ok, said) = phalanx(&start);
-    assert!(ok, "{said}");
+    let (ok, printed) = phalanx(&start);
+    assert!(ok, "{printed}");
     let security = home.path().join("profile_lab/security");
     for file in ["cluster-.json", "ipcontroller-client.json"] {
-        assert!(security.join(file).exists(), "{file}: {said}");
+        assert!(security.join(file).exists(), "{file}: {printed}");
     }
-    let (ok, said) = phalanx(&start);
+    let (ok, printed) = phalanx(&start);
     assert!(
-        !ok && said.contains("of the profile lab is running already"),
-        "{said}"
+        !ok && printed.contains("of the profile lab is running already"),
+        "{printed}"
     );
-    let (ok, said) = phalanx(&["stop", "lab"]);
-    assert!(ok && said.starts_with("stopped cluster "), "{said}");
+    let (ok, printed) = phalanx(&["stop", "lab"]);
+    assert!(ok && printed.starts_with("stopped cluster "), "{printed}");
     assert!(!security.join("cluster-.json").exists());
 }
 
 #[tokio::test]
-async fn an_interrupt_says_which_engines_it_stopped() {
+async fn an_interrupt_reports_the_engines_it_stopped() {
     let mut frontend = with_engines(2).await;
     frontend.ok("%px -t 1 let go = 1").await;
     // Engine 0 has no `go`, so it finishes at once.
@@ -474,7 +477,7 @@ async fn the_signal_of_an_interrupt_is_chosen() {
     let ran = frontend.ran(&id).await;
     assert_eq!(
         ran.reply["evalue"],
-        "the cell was interrupted; engines 0, 1 go on with it"
+        "the cell was interrupted; engines 0, 1 still run it"
     );
     // They continue, so the result can be shown later.
     let outputs = frontend.ok("%pxresult").await;
@@ -494,7 +497,7 @@ async fn the_signal_of_an_interrupt_is_chosen() {
         ran.reply["evalue"]
             .as_str()
             .unwrap()
-            .ends_with("engines 0, 1 go on with it")
+            .ends_with("engines 0, 1 still run it")
     );
 
     let id = frontend
@@ -534,7 +537,7 @@ async fn bars_of_engines_move_in_place() {
 }
 
 #[tokio::test]
-async fn a_bar_tells_of_compiling_too() {
+async fn a_bar_is_shown_while_compiling() {
     let mut frontend = with_engines(2).await;
     let outputs = frontend
         .ok("%%px --progress-after 0\ncompile-sleep 0.4\nsleep 0.2")
@@ -566,7 +569,7 @@ async fn a_bar_tells_of_compiling_too() {
 }
 
 #[tokio::test]
-async fn a_flood_arrives_whole_and_once() {
+async fn much_output_arrives_complete_and_once() {
     let mut frontend = with_engines(4).await;
     let ran = frontend
         .execute("%%px --progress-after -1\nlines 10000")
@@ -574,18 +577,18 @@ async fn a_flood_arrives_whole_and_once() {
     assert_eq!(ran.reply["status"], "ok");
     let text = stream(&ran.outputs, "stdout");
     // Grouped by engine, without newlines: a label ends an incomplete line.
-    let mut told = vec![String::new(); 4];
+    let mut texts = vec![String::new(); 4];
     let mut engine = 0;
     for line in text.lines() {
         match line.strip_prefix("[stdout:") {
             Some(label) => engine = label[..1].parse().unwrap(),
-            None => told[engine].push_str(line),
+            None => texts[engine].push_str(line),
         }
     }
     let whole: String = (0..10_000)
         .map(|n| format!("line {n} of a flood of lines"))
         .collect();
-    assert!(told.iter().all(|told| *told == whole));
+    assert!(texts.iter().all(|text| *text == whole));
     let wanted = 4 * (whole.len() + 10_000);
     let sent: usize = ran
         .messages
@@ -646,7 +649,7 @@ async fn completion_offers_names_options_and_targets() {
 }
 
 #[tokio::test]
-async fn odd_targets_and_texts_do_no_harm() {
+async fn malformed_magics_fail_and_unusual_texts_arrive() {
     let mut frontend = with_engines(2).await;
     for line in [
         "%%px -t é\nprint x",

@@ -15,8 +15,8 @@ impl Cluster {
     fn start() -> Self {
         let home = tempfile::tempdir().unwrap();
         let args = ["start", "-n", "2", "--echo", "--daemonize"];
-        let said = Self::phalanx(&home, &args);
-        let file = said.trim().rsplit(' ').next().unwrap().to_owned();
+        let printed = Self::phalanx(&home, &args);
+        let file = printed.trim().rsplit(' ').next().unwrap().to_owned();
         Self { home, file }
     }
 
@@ -85,7 +85,7 @@ async fn notebooks_use_engines_in_turns() {
 }
 
 #[tokio::test]
-async fn a_cell_that_does_not_compile_forgets_none_that_is_under_way() {
+async fn a_cell_that_does_not_compile_does_not_disturb_pending_ones() {
     let cluster = Cluster::start();
     let mut notebook = cluster.notebook().await;
     notebook.ok("%px print first").await;
@@ -101,7 +101,7 @@ async fn a_cell_that_does_not_compile_forgets_none_that_is_under_way() {
 }
 
 #[tokio::test]
-async fn what_one_notebook_sends_while_another_is_computing_waits_its_turn() {
+async fn cells_of_one_notebook_wait_for_those_of_another() {
     let cluster = Cluster::start();
     let (mut first, mut second) = (cluster.notebook().await, cluster.notebook().await);
     let running = first
@@ -119,7 +119,7 @@ async fn what_one_notebook_sends_while_another_is_computing_waits_its_turn() {
 }
 
 #[tokio::test]
-async fn dependencies_come_with_the_cells_that_use_them() {
+async fn adopted_cells_bring_their_dependencies() {
     let cluster = Cluster::start();
     let mut first = cluster.notebook().await;
     first.ok(":dep alpha = \"1\"").await;
@@ -149,7 +149,7 @@ async fn dependencies_come_with_the_cells_that_use_them() {
 }
 
 #[tokio::test]
-async fn what_does_not_compile_here_is_left_out_by_name() {
+async fn adopted_definitions_that_do_not_compile_are_left_out_and_listed() {
     let cluster = Cluster::start();
     let crates = tempfile::tempdir().unwrap();
     let folder = crates.path().join("alpha");
@@ -163,14 +163,14 @@ async fn what_does_not_compile_here_is_left_out_by_name() {
 
     let mut second = cluster.notebook().await;
     let outputs = second.ok("%%px\nshow b").await;
-    let told = stream(&outputs, "stderr");
+    let notices = stream(&outputs, "stderr");
     for words in [
         "`:dep alpha = { path = ",
         "cannot be built here: failed to load `alpha",
         "not taken over from In[3] of another notebook",
         "cannot find module or crate `alpha`",
     ] {
-        assert!(told.contains(words), "{words}: {told}");
+        assert!(notices.contains(words), "{words}: {notices}");
     }
     // Once is enough.
     let outputs = second.ok("%%px\nshow b\nlet c = 4").await;
@@ -185,7 +185,7 @@ async fn what_does_not_compile_here_is_left_out_by_name() {
 }
 
 #[tokio::test]
-async fn a_cluster_that_was_stopped_in_a_terminal_is_told_of_and_not_in_the_way() {
+async fn a_cluster_stopped_in_a_terminal_is_reported_and_can_be_replaced() {
     let cluster = Cluster::start();
     let mut notebooks = Vec::new();
     for _ in 0..4 {
@@ -194,29 +194,29 @@ async fn a_cluster_that_was_stopped_in_a_terminal_is_told_of_and_not_in_the_way(
         notebooks.push(notebook);
     }
     Cluster::phalanx(&cluster.home, &["stop"]);
-    let [mut runs, mut asks, mut starts, mut connects] =
+    let [mut running, mut querying, mut starting, mut connecting] =
         <[Frontend; 4]>::try_from(notebooks).ok().unwrap();
 
-    let outputs = runs.fails("%px print x").await;
+    let outputs = running.fails("%px print x").await;
     assert!(outputs[0].contains("was stopped"), "{outputs:?}");
-    let outputs = runs.ok("%cluster status").await;
+    let outputs = running.ok("%cluster status").await;
     assert!(outputs[0].contains("No cluster is running"), "{outputs:?}");
-    runs.ok("%px -t 0 print x").await;
+    running.ok("%px -t 0 print x").await;
 
-    let outputs = asks.ok("%cluster status").await;
+    let outputs = querying.ok("%cluster status").await;
     assert!(outputs[0].contains("was stopped"), "{outputs:?}");
-    let outputs = asks.fails("%cluster stop").await;
+    let outputs = querying.fails("%cluster stop").await;
     assert!(outputs[0].contains("no cluster is running"), "{outputs:?}");
 
-    let outputs = starts.ok("%cluster start -n 1").await;
+    let outputs = starting.ok("%cluster start -n 1").await;
     assert!(outputs[0].contains("Started 1 engine"), "{outputs:?}");
-    assert_eq!(both(&mut starts, "%px print x").await, ["x\n"]);
+    assert_eq!(both(&mut starting, "%px print x").await, ["x\n"]);
 
     let args = ["start", "-n", "2", "--echo", "--daemonize"];
     Cluster::phalanx(&cluster.home, &args);
-    connects.ok("%cluster connect").await;
-    assert_eq!(both(&mut connects, "%px print x").await, ["x\n"; 2]);
-    for notebook in [runs, asks, starts, connects] {
+    connecting.ok("%cluster connect").await;
+    assert_eq!(both(&mut connecting, "%px print x").await, ["x\n"; 2]);
+    for notebook in [running, querying, starting, connecting] {
         notebook.stop().await;
     }
     cluster.stop();

@@ -11,7 +11,7 @@ use std::process::Stdio;
 use tokio::process::Command;
 
 #[tokio::test]
-async fn the_kernel_says_who_it_is_on_both_channels() {
+async fn kernel_info_is_answered_on_both_channels() {
     let mut frontend = Frontend::start().await;
     for reply in [
         frontend.ask("kernel_info_request", json!({})).await,
@@ -82,7 +82,7 @@ async fn every_request_is_answered() {
 }
 
 #[tokio::test]
-async fn the_history_holds_what_was_run() {
+async fn the_history_contains_the_cells_that_ran() {
     let mut frontend = Frontend::start().await;
     frontend.ok("result 1").await;
     frontend.ok("print 2").await;
@@ -100,7 +100,7 @@ async fn the_history_holds_what_was_run() {
 }
 
 #[tokio::test]
-async fn a_kernel_knows_what_others_ran_before_it() {
+async fn the_history_contains_earlier_sessions() {
     let home = tempfile::tempdir().unwrap();
     for print in ["print 1", "print 2"] {
         let mut frontend = Frontend::start_at_home(home.path()).await;
@@ -136,13 +136,13 @@ async fn help_is_a_page_in_the_reply() {
     assert_eq!(ran.reply["payload"][0]["source"], "page");
     assert_eq!(
         frontend.ok("?nothing").await,
-        ["stdout: Nothing is known of `nothing`.\n"]
+        ["stdout: `nothing` was not found.\n"]
     );
     frontend.stop().await;
 }
 
 #[tokio::test]
-async fn user_expressions_are_evaluated_each_for_itself() {
+async fn a_failed_user_expression_does_not_affect_the_others() {
     let mut frontend = Frontend::start().await;
     let ask = json!({
         "code": "let a = 7\nprint said", "silent": false, "store_history": true,
@@ -251,7 +251,7 @@ async fn completion_and_inspection_are_answered_while_a_cell_runs() {
 }
 
 #[tokio::test]
-async fn the_kernel_says_what_it_uses() {
+async fn usage_requests_are_answered() {
     let mut frontend = Frontend::start().await;
     frontend.ok("print up").await;
     for _ in 0..2 {
@@ -323,7 +323,7 @@ async fn completion_and_inspection_count_in_characters() {
 }
 
 #[tokio::test]
-async fn messages_that_are_not_the_frontends_are_dropped() {
+async fn messages_with_a_wrong_signature_are_dropped() {
     let mut frontend = Frontend::start().await;
     let forged = frontend
         .session()
@@ -337,7 +337,7 @@ async fn messages_that_are_not_the_frontends_are_dropped() {
 }
 
 #[tokio::test]
-async fn sigterm_ends_everything() {
+async fn sigterm_ends_all_processes() {
     let mut frontend = Frontend::start().await;
     frontend.ok("print up").await;
     let id = frontend.send_execute("print begun\nsleep 600").await;
@@ -346,7 +346,7 @@ async fn sigterm_ends_everything() {
 }
 
 #[tokio::test]
-async fn the_end_of_the_server_ends_everything() {
+async fn the_end_of_the_parent_process_ends_all_processes() {
     let mut server = Command::new("sleep")
         .arg("600")
         .kill_on_drop(true)
@@ -360,7 +360,7 @@ async fn the_end_of_the_server_ends_everything() {
 }
 
 #[tokio::test]
-async fn a_kernel_started_by_hand_says_where_it_is() {
+async fn a_kernel_started_by_hand_prints_its_connection_file() {
     let (mut frontend, file) = Frontend::start_by_hand().await;
     let mode = std::fs::metadata(&file).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
@@ -373,7 +373,7 @@ async fn a_kernel_started_by_hand_says_where_it_is() {
 }
 
 #[tokio::test]
-async fn other_transports_and_signatures_serve_alike() {
+async fn other_transports_and_signature_schemes_are_supported() {
     for scheme in ["hmac-sha384", "hmac-sha512"] {
         let mut info = connection();
         info.signature_scheme = scheme.to_owned();
@@ -409,7 +409,7 @@ async fn refused(file: &std::path::Path) -> String {
 }
 
 #[tokio::test]
-async fn a_bad_connection_file_or_port_is_named() {
+async fn a_faulty_connection_file_or_port_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("kernel.json");
     std::fs::write(&file, "not json").unwrap();

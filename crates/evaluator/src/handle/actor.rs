@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Duration, Instant};
 
 /// The number of output lines kept in case the process exits.
-const MAX_LAST_WORDS: usize = 20;
+const MAX_LAST_LINES: usize = 20;
 
 /// The time an evaluator has to respond after an interrupt: one that is stopped, or busy with a
 /// step that cannot be interrupted, is killed then. Its successor restores its state.
@@ -42,7 +42,7 @@ struct Actor {
     /// Requests received before the process connected.
     early: Vec<EvaluatorRequest>,
     lines: Option<Lines<BufReader<ChildStderr>>>,
-    last_words: VecDeque<String>,
+    last_output: VecDeque<String>,
     notices: mpsc::UnboundedSender<EvaluatorNotice>,
     /// The deadline for the response to an interrupt.
     deadline: Option<Instant>,
@@ -68,7 +68,7 @@ pub(super) async fn run(
         buffer: vec![0; 1 << 16],
         early: Vec::new(),
         lines,
-        last_words: VecDeque::new(),
+        last_output: VecDeque::new(),
         notices,
         deadline: None,
     };
@@ -175,10 +175,10 @@ impl Actor {
                 }
             }
             Event::Line(Some(line)) => {
-                if self.last_words.len() == MAX_LAST_WORDS {
-                    self.last_words.pop_front();
+                if self.last_output.len() == MAX_LAST_LINES {
+                    self.last_output.pop_front();
                 }
-                self.last_words.push_back(line.clone());
+                self.last_output.push_back(line.clone());
                 self.notify(EvaluatorNotice::Progress(line));
             }
             Event::Line(None) => self.lines = None,
@@ -211,15 +211,15 @@ impl Actor {
         if let Some(lines) = &mut self.lines {
             // The process and its group have exited, so the pipe is closed.
             while let Ok(Some(line)) = lines.next_line().await {
-                self.last_words.push_back(line);
+                self.last_output.push_back(line);
             }
         }
-        let skip = self.last_words.len().saturating_sub(MAX_LAST_WORDS);
-        let last_words = self.last_words.iter().skip(skip).map(String::as_str);
-        let last_words = without_backtrace(last_words);
+        let skip = self.last_output.len().saturating_sub(MAX_LAST_LINES);
+        let last_output = self.last_output.iter().skip(skip).map(String::as_str);
+        let last_output = without_backtrace(last_output);
         self.notify(EvaluatorNotice::Exited {
             status: status.map_or_else(|error| error.to_string(), |status| status.to_string()),
-            last_words: last_words.join("\n"),
+            last_output: last_output.join("\n"),
         });
     }
 

@@ -86,7 +86,7 @@ pub enum EvaluatorNotice {
         /// The status, such as `signal 9 (SIGKILL)` or `exit status: 1`.
         status: String,
         /// The last lines of its output, to find out the cause.
-        last_words: String,
+        last_output: String,
     },
 }
 

@@ -81,7 +81,7 @@ fn leading_and_trailing_magics_stand_alone() {
 }
 
 #[test]
-fn magics_between_rust_are_lowered() {
+fn magics_within_rust_are_lowered() {
     check(
         "let a = 1;\n%px let x = 1;\nlet b = 2;",
         &["rust let a = 1;\nphalanx::__magic::run(r##\"%px let x = 1;\"##);\nlet b = 2;"],
@@ -105,7 +105,7 @@ fn magics_between_rust_are_lowered() {
 }
 
 #[test]
-fn what_looks_like_a_magic_but_is_rust_stays() {
+fn rust_that_looks_like_a_magic_is_unchanged() {
     for cell in [
         "a\n% b",
         "a\n%b",
@@ -137,7 +137,7 @@ fn a_cell_magic_takes_the_whole_cell() {
 }
 
 #[test]
-fn places_map_back_to_the_cell() {
+fn spans_map_back_to_the_cell() {
     let cell = "%px 0\nlet ä = 1;\nlet ar = %px --noblock 1;\nar.x";
     let directives = split(cell, &[]);
     let DirectiveKind::Rust(text) = &directives[1].kind else {

@@ -147,7 +147,7 @@ pub(super) fn run(
                 print!("{}", system.template());
                 Ok(())
             }
-            launcher => bail!("{launcher} is no batch system and has no template"),
+            launcher => bail!("{launcher} is not a batch system and has no template"),
         },
         ClusterSubcommand::Clean => {
             let left = registry.clean() + phalanx_sys::temporary::remove_abandoned();
@@ -164,7 +164,7 @@ fn change(registry: &Registry, id: Option<String>, request: OwnerRequest) -> any
     let record = one(registry, id)?;
     let folder = registry.folder_of(&record.cluster_id);
     let reply = super::serving()?.block_on(ask_owner(&folder, &request));
-    match reply.map_err(|failure| anyhow::anyhow!(in_words(failure)))? {
+    match reply.map_err(|failure| anyhow::anyhow!(failure_text(failure)))? {
         OwnerReply::Scaled { before, now } => {
             println!(
                 "cluster {}: {before} engines before, {now} now",
@@ -278,16 +278,15 @@ fn one(registry: &Registry, id: Option<String>) -> anyhow::Result<ClusterRecord>
         let running = if ids.is_empty() { "none" } else { &ids };
         return found
             .cloned()
-            .with_context(|| format!("no cluster {id} is running; those that are: {running}"));
+            .with_context(|| format!("no cluster {id} is running; running clusters: {running}"));
     }
     match records.as_slice() {
         [] => bail!("no cluster is running; `phalanx cluster start -n 4 --daemonize` starts one"),
         [one] => Ok(one.clone()),
-        _ => bail!("several clusters are running, say which: {ids}"),
+        _ => bail!("several clusters are running, name one of them: {ids}"),
     }
 }
 
-fn in_words(failure: Failure) -> String {
-    let told = report(&failure.into());
-    told.evalue
+fn failure_text(failure: Failure) -> String {
+    report(&failure.into()).evalue
 }

@@ -1,6 +1,6 @@
 //! `phalanx cluster start`: the process that owns a cluster.
 
-use super::in_words;
+use super::failure_text;
 use crate::context::Programs;
 use crate::parallel::cluster::{
     ClusterEvent, ClusterRecord, ClusterSettings, OwnCluster, OwnerCall, OwnerSocket, Registry,
@@ -82,7 +82,7 @@ fn cluster_id(text: &str) -> Result<String, String> {
     if !text.is_empty() && text.chars().all(fits) {
         return Ok(text.to_owned());
     }
-    Err("letters, digits, `-` and `_` make a cluster's name".to_owned())
+    Err("a cluster's name consists of letters, digits, `-` and `_`".to_owned())
 }
 
 impl StartArgs {
@@ -161,10 +161,9 @@ pub(super) fn start(
     // Engines need no evaluator, only the kind of backend.
     let backend =
         backend(args.is_echo()).context("built without evcxr; only the twin for tests is here")?;
-    let programs =
-        Programs::current(backend).context("the system does not say which program this is")?;
+    let programs = Programs::current(backend).context("the path of this program is unknown")?;
     let settings = ClusterSettings::new(args.request(), Some(cluster_id.clone()), &programs);
-    let settings = settings.map_err(|error| anyhow::anyhow!(in_words(error.into())))?;
+    let settings = settings.map_err(|error| anyhow::anyhow!(failure_text(error.into())))?;
     if args.daemonize && !args.detached {
         // Created to check the settings; the background process creates its own.
         drop(settings);
@@ -265,7 +264,7 @@ async fn serve(
         Ok(started) => started,
         Err(failure) => {
             registry.remove(&cluster_id);
-            bail!("{}", in_words(failure));
+            bail!("{}", failure_text(failure));
         }
     };
     let pid = std::process::id();
@@ -326,7 +325,7 @@ async fn own(
                     let revived = cluster.revive(&ids, &ending);
                     let (revived, ends) = signals.cancelling(&ending, revived).await;
                     if let Err(failure) = revived {
-                        tracing::error!("engines could not be started again: {}", in_words(failure));
+                        tracing::error!("engines could not be started again: {}", failure_text(failure));
                     }
                     ends
                 }

@@ -118,7 +118,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn code_cells_are_read_in_both_forms() {
+    fn code_cells_are_read_as_string_or_list_of_lines() {
         let notebook = r##"{"cells": [
             {"cell_type": "code", "source": ["a\n", "b"]},
             {"cell_type": "markdown", "source": "# no"},

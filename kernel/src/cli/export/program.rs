@@ -235,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn items_stand_beside_main_and_statements_in_it() {
+    fn items_are_placed_outside_main_and_statements_in_it() {
         let program = program(&[
             ":dep rand = \"0.9\"\nuse rand::random;",
             "/// One.\nfn f() -> u32 { 1 }\n// the first\nlet a = f();",
@@ -268,7 +268,7 @@ mod tests {
     }
 
     #[test]
-    fn a_program_waits_and_runs_the_notebooks_main() {
+    fn an_exported_program_awaits_futures_and_calls_the_notebooks_main() {
         let waiting = program(&["let a = async { f().await };\na.await"]);
         assert!(waiting.text().contains("#[tokio::main]\nasync fn main()"));
         assert!(!program(&["let a = async { f().await };"]).awaits());

@@ -40,7 +40,7 @@ fn px_takes_options_and_then_code() {
 }
 
 #[test]
-fn every_option_of_the_cell_magic_is_understood() {
+fn every_option_of_the_cell_magic_is_parsed() {
     let given = options(
         "%%px --targets 1:3 --noblock --out=ar --group-outputs engine --no-stream --local --progress-after 0.5 --verbose",
     );
@@ -59,7 +59,7 @@ fn every_option_of_the_cell_magic_is_understood() {
 }
 
 #[test]
-fn the_other_magics_are_understood() {
+fn the_other_magics_are_parsed() {
     for (line, expected) in [
         ("%cluster start -n 4", started(Some(4))),
         ("%cluster start --n=4", started(Some(4))),
@@ -95,8 +95,8 @@ fn the_other_magics_are_understood() {
 }
 
 #[test]
-fn errors_name_the_place_and_the_way_out() {
-    for (line, place, message, hint) in [
+fn errors_have_a_span_and_a_hint() {
+    for (line, span, message, hint) in [
         (
             "%pxx 1",
             "%pxx",
@@ -193,7 +193,7 @@ fn errors_name_the_place_and_the_way_out() {
         ),
     ] {
         let error = parse(line).unwrap_err();
-        assert_eq!(&line[error.span.clone()], place, "{line}");
+        assert_eq!(&line[error.span.clone()], span, "{line}");
         assert!(error.to_string().contains(message), "{line}: {error}");
         let given = error.problem.hint().unwrap_or_default();
         assert!(given.contains(hint), "{line}: {given}");
@@ -222,7 +222,7 @@ fn started(engines: Option<usize>) -> LineMagic {
 }
 
 #[test]
-fn a_cluster_is_started_by_a_profile_or_a_launcher() {
+fn cluster_start_takes_a_profile_or_a_launcher() {
     let request = |line: &str| match parse(line) {
         Ok(LineMagic::Cluster(ClusterCommand::Start(request))) => *request,
         other => panic!("{line}: {other:?}"),
@@ -254,7 +254,7 @@ fn a_cluster_is_started_by_a_profile_or_a_launcher() {
 }
 
 #[test]
-fn clusters_are_scaled_restarted_connected_to_and_brought_up_to_date() {
+fn cluster_scale_restart_connect_and_sync_are_parsed() {
     let cluster = |line: &str| match parse(line) {
         Ok(LineMagic::Cluster(command)) => command,
         other => panic!("{line}: {other:?}"),
@@ -298,7 +298,7 @@ fn clusters_are_scaled_restarted_connected_to_and_brought_up_to_date() {
 }
 
 #[test]
-fn suffixes_make_magics_once_they_are_activated() {
+fn activated_suffixes_make_magics() {
     let Ok(LineMagic::PxActivate { suffix, options }) = parse("%pxactivate -t ::2 --noblock _even")
     else {
         panic!("not activated")

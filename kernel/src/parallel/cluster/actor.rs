@@ -57,7 +57,7 @@ pub(super) async fn run(programs: Programs, requests: mpsc::UnboundedReceiver<Cl
 struct Owner {
     programs: Programs,
     running: Option<RunningCluster>,
-    /// The name of a cluster that was stopped elsewhere, until the user is told.
+    /// The name of a cluster that was stopped elsewhere, until the user is notified.
     stopped: Option<String>,
 }
 
@@ -72,7 +72,7 @@ impl Owner {
         }
     }
 
-    /// Returns the error of a request to a cluster that is not there.
+    /// Returns the error of a request without a running cluster.
     fn not_running(&mut self) -> ClusterError {
         let stopped = self.stopped.take();
         stopped.map_or(ClusterError::NotRunning, ClusterError::Stopped)
@@ -192,10 +192,10 @@ impl Owner {
         interrupted: &CancellationToken,
     ) -> Result<(usize, usize), Failure> {
         let request = OwnerRequest::Scale { engines };
-        let known = self.seen();
+        let known = self.listed_engines();
         match self.send_to_owner(request, interrupted).await? {
             OwnerReply::Scaled { before, now } => {
-                self.see(now.saturating_sub(before), &known).await;
+                self.wait_for_new(now.saturating_sub(before), &known).await;
                 Ok((before, now))
             }
             OwnerReply::Restarted { engines } => Ok((engines, engines)),
@@ -230,17 +230,17 @@ impl Owner {
             return Ok(ids.len());
         }
         let request = OwnerRequest::Restart { engines };
-        let known = self.seen();
+        let known = self.listed_engines();
         match self.send_to_owner(request, interrupted).await? {
             OwnerReply::Restarted { engines } | OwnerReply::Scaled { now: engines, .. } => {
-                self.see(engines, &known).await;
+                self.wait_for_new(engines, &known).await;
                 Ok(engines)
             }
         }
     }
 
     /// Returns the engines of a cluster whose owner is another process.
-    fn seen(&self) -> Vec<Engine> {
+    fn listed_engines(&self) -> Vec<Engine> {
         match &self.running {
             Some(RunningCluster::Elsewhere(connected)) => connected.client.engines(),
             _ => Vec::new(),
@@ -249,7 +249,7 @@ impl Owner {
 
     /// Waits for `new` engines beside the known ones, which the next cell is to use; a failure is the
     /// owner's concern.
-    async fn see(&mut self, new: usize, known: &[Engine]) {
+    async fn wait_for_new(&mut self, new: usize, known: &[Engine]) {
         if let Some(RunningCluster::Elsewhere(connected)) = &self.running {
             let client = &connected.client;
             let _ = client.wait_for_new_engines(new, known, ENGINES_LIMIT).await;

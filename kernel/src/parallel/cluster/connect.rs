@@ -115,7 +115,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_is_named_by_id_by_file_or_by_being_the_only_one() {
+    fn a_cluster_is_found_by_id_by_file_or_as_the_only_one() {
         let one = || vec![record("alpha")];
         let expected = ("alpha".to_owned(), PathBuf::from("/alpha/client.json"));
         assert_eq!(find(None, one()).unwrap(), expected);
@@ -123,7 +123,7 @@ mod tests {
         assert_eq!(find(Some("profile_of_alpha"), one()).unwrap(), expected);
         let same = vec![record("alpha"), record("alpha")];
         assert!(find(Some("profile_of_alpha"), same).is_err());
-        for (to, known, message) in [
+        for (to, known, expected) in [
             (None, vec![], "no cluster runs"),
             (None, vec![record("a"), record("b")], "several clusters"),
             (
@@ -132,14 +132,11 @@ mod tests {
                 "no connection file `/no/such.json`",
             ),
         ] {
-            let Err(Failure::Usage {
-                message: told,
-                hint,
-            }) = find(to, known).map_err(Failure::from)
+            let Err(Failure::Usage { message, hint }) = find(to, known).map_err(Failure::from)
             else {
                 panic!("{to:?}")
             };
-            assert!(told.contains(message), "{told}");
+            assert!(message.contains(expected), "{message}");
             assert!(hint.is_some());
         }
     }

@@ -13,7 +13,7 @@ use phalanx_transport::connection::{ConnectionFileError, UNREACHABLE_ENVIRONMENT
 use phalanx_transport::socket::ran_out_of_files;
 use std::io;
 
-/// A request about a cluster that cannot be carried out.
+/// The failure of a request about a cluster.
 #[derive(Debug, thiserror::Error)]
 pub enum ClusterError {
     /// There is no cluster.
@@ -28,7 +28,7 @@ pub enum ClusterError {
         /// The number of its engines.
         engines: usize,
     },
-    /// The targets of a magic are not there.
+    /// A target of a magic does not exist.
     #[error(transparent)]
     Targets(#[from] TargetError),
     /// An owner does not have the engine.
@@ -48,16 +48,16 @@ pub enum ClusterError {
     /// The owner of a cluster did not answer.
     #[error("the process that owns the cluster does not answer: {0}")]
     OwnerSilent(#[source] io::Error),
-    /// No cluster of this machine could be meant.
+    /// No cluster runs on this machine.
     #[error("no cluster runs on this machine")]
     NoneKnown,
-    /// It is not clear which cluster of this machine is meant.
+    /// Several clusters run on this machine, and none was named.
     #[error("there are several clusters")]
     Several {
         /// Their ids.
         ids: Vec<String>,
     },
-    /// A cluster was named that is not there.
+    /// The named cluster does not exist.
     #[error("there is no cluster and no connection file `{name}`")]
     Unknown {
         /// The id or path that was given.
@@ -76,13 +76,13 @@ pub enum ClusterError {
         /// The reason.
         error: Box<ConnectError>,
     },
-    /// The time limit in the environment is no number.
-    #[error("{} is `{}`, which is no number of seconds", UNREACHABLE_ENVIRONMENT, .0)]
+    /// The time limit in the environment is not a number.
+    #[error("{} is `{}`, which is not a number of seconds", UNREACHABLE_ENVIRONMENT, .0)]
     BadLimit(String),
     /// A profile cannot be used.
     #[error(transparent)]
     Profile(ProfileError),
-    /// A launcher cannot be used as its profile says.
+    /// A launcher cannot be used with the settings of its profile.
     #[error(transparent)]
     Launcher(LaunchError),
     /// The user has no folder for data.
@@ -99,8 +99,8 @@ pub enum ClusterError {
         /// The number of files this process may have open, if it has run out of them.
         open_files: Option<u64>,
     },
-    /// Engines ended before they were of use.
-    #[error("{} ended before registering ({})", who(.0), .0.status)]
+    /// Engines ended before they registered.
+    #[error("{} ended before registering ({})", subject(.0), .0.status)]
     EndedEarly(EndedProcesses),
     /// Engines did not come up, and printed something.
     #[error("{error}{}", printed_text(printed))]
@@ -176,17 +176,19 @@ impl ClusterError {
         let hint = match self {
             Self::NotRunning => "`%cluster start -n 4` starts one",
             Self::Stopped(_) => {
-                "what its engines held is gone; `%cluster start -n 4` starts another one here, `%cluster connect` finds one that runs"
+                "the variables of its engines are lost; `%cluster start -n 4` starts another one here, `%cluster connect` finds one that runs"
             }
             Self::Running { .. } => "`%cluster scale N` changes it, `%cluster stop` ends it",
-            Self::Targets(_) => "`%cluster status` shows which there are",
-            Self::NoEngine(_) => "`phalanx cluster status` shows which there are",
+            Self::Targets(_) => "`%cluster status` lists the engines",
+            Self::NoEngine(_) => "`phalanx cluster status` lists the engines",
             Self::NotOwned { .. } => {
-                "do it where it was started; engines that join it are seen here"
+                "use the program that started it; engines that join it appear here"
             }
             Self::OwnerSilent(_) => "`phalanx cluster list` shows the clusters that run",
             Self::NoneKnown => NONE_RUN,
-            Self::Several { ids } | Self::Unknown { ids, .. } => return Some(those_that_run(ids)),
+            Self::Several { ids } | Self::Unknown { ids, .. } => {
+                return Some(running_clusters(ids));
+            }
             Self::ConnectionFile(_) => {
                 "give a client's connection file, such as ipcontroller-client.json, or the id of a cluster"
             }
@@ -196,11 +198,13 @@ impl ClusterError {
             Self::Profile(_) => "docs/clusters.md shows what a profile may contain",
             Self::Launcher(error) => return error.hint(),
             Self::NoDataFolder | Self::Folder(_) => {
-                "name one that all machines see, as `folder` of a profile"
+                "set `folder` in a profile, to a folder that all machines share"
             }
             Self::NotUp { step, open_files } => return Some(start_hint(step, *open_files)),
             Self::Printed { error, .. } => return error.hint(),
-            Self::Unanswered(WaitError::Disconnected) => "`%cluster status` tells what is left",
+            Self::Unanswered(WaitError::Disconnected) => {
+                "`%cluster status` lists the remaining engines"
+            }
             Self::BadLimit(_) | Self::EndedEarly(_) | Self::Unanswered(_) | Self::Interrupted => {
                 return None;
             }
@@ -220,10 +224,10 @@ impl From<ClusterError> for Failure {
 
 const NONE_RUN: &str = "`phalanx cluster start -n 4 --daemonize` starts one";
 
-fn those_that_run(ids: &[String]) -> String {
+fn running_clusters(ids: &[String]) -> String {
     match ids {
         [] => NONE_RUN.to_owned(),
-        ids => format!("those that run are {}", ids.join(", ")),
+        ids => format!("the running clusters are {}", ids.join(", ")),
     }
 }
 
@@ -237,7 +241,7 @@ fn start_hint(step: &StartStep, open_files: Option<u64>) -> String {
         Some(most) => format!(
             "this process may have {most} open files, which is too few for so many engines: raise the limit where Jupyter is started (`ulimit -Hn`)"
         ),
-        None => "`phalanx doctor` tells what is wrong on this machine".to_owned(),
+        None => "`phalanx doctor` checks this machine".to_owned(),
     }
 }
 
@@ -248,7 +252,7 @@ fn done(request: &OwnerRequest) -> &'static str {
     }
 }
 
-fn who(ended: &EndedProcesses) -> String {
+fn subject(ended: &EndedProcesses) -> String {
     match ended.ids.as_slice() {
         [id] => format!("engine {id}"),
         ids => count(ids.len()),

@@ -251,7 +251,7 @@ impl Cluster {
     /// Returns an error if no cluster is running.
     pub async fn watch(&self, sink: OutputSink) -> Result<(), Failure> {
         let Some(client) = self.client().await else {
-            self.told_of_stop().await?;
+            self.check_stopped_elsewhere().await?;
             return Err(ClusterError::NotRunning.into());
         };
         self.watch.show(client, sink).await;
@@ -262,7 +262,7 @@ impl Cluster {
     ///
     /// # Errors
     /// Names that cluster.
-    pub async fn told_of_stop(&self) -> Result<(), ClusterError> {
+    pub async fn check_stopped_elsewhere(&self) -> Result<(), ClusterError> {
         let stopped = self
             .requests
             .ask(|reply| ClusterRequest::Stopped { reply })

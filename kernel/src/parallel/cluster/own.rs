@@ -146,7 +146,7 @@ impl OwnCluster {
     pub async fn stop(self) -> usize {
         let ids = self.ids();
         if let Err(error) = self.client.shutdown_engines(&ids, STOP_LIMIT).await {
-            tracing::warn!(%error, "engines did not answer when they were asked to end");
+            tracing::warn!(%error, "engines did not reply to the shutdown request");
         }
         self.engines.end().await;
         self.controller.shutdown().await;
@@ -243,7 +243,7 @@ impl OwnCluster {
             .filter(|id| ids.contains(id))
             .collect();
         if let Err(error) = self.client.shutdown_engines(&live, STOP_LIMIT).await {
-            tracing::warn!(%error, "engines did not answer when they were asked to end");
+            tracing::warn!(%error, "engines did not reply to the shutdown request");
         }
         self.engines.retire(ids).await;
     }
@@ -342,7 +342,7 @@ mod tests {
     /// A single test: a program cannot be started while it is open for writing, which a concurrent
     /// fork in another thread prolongs.
     #[tokio::test]
-    async fn engines_that_do_not_come_up_are_told_of_and_not_waited_for() {
+    async fn engines_that_do_not_start_are_reported_and_not_awaited() {
         let failure = start_script("echo no luck >&2; exit 3", &CancellationToken::new()).await;
         let Failure::Environment { message, .. } = failure else {
             panic!("{failure:?}")

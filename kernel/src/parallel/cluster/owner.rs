@@ -127,7 +127,7 @@ async fn serve(mut stream: UnixStream, calls: mpsc::Sender<OwnerCall>) {
         return;
     };
     if let Err(error) = write(&mut stream, &answer).await {
-        tracing::debug!(%error, "nobody waits for the reply");
+        tracing::debug!(%error, "the peer no longer waits for the reply");
     }
 }
 
@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_owner_that_is_gone_is_reported() {
+    async fn an_ended_owner_is_reported() {
         let folder = tempfile::tempdir().unwrap();
         let request = OwnerRequest::Restart { engines: None };
         let failure = ask_owner(folder.path(), &request).await.unwrap_err();

@@ -10,11 +10,11 @@ const MAX_ROWS: usize = 32;
 /// The largest number of engines whose last error is shown below tiles.
 const MAX_ERRORS: usize = 5;
 
-const GROUND: &str = "var(--jp-layout-color2,#8883)";
-const DONE: &str = "var(--jp-brand-color1,#2196f3)";
-const FAULT: &str = "var(--jp-error-color1,#d9534f)";
-const WELL: &str = "var(--jp-success-color1,#43a047)";
-const QUIET: &str = "var(--jp-ui-font-color2,#808080)";
+const TRACK_COLOUR: &str = "var(--jp-layout-color2,#8883)";
+const DONE_COLOUR: &str = "var(--jp-brand-color1,#2196f3)";
+const ERROR_COLOUR: &str = "var(--jp-error-color1,#d9534f)";
+const SUCCESS_COLOUR: &str = "var(--jp-success-color1,#43a047)";
+const MUTED_COLOUR: &str = "var(--jp-ui-font-color2,#808080)";
 
 /// The state of a cluster at a point in time.
 #[derive(Clone, Debug, PartialEq)]
@@ -84,8 +84,8 @@ impl Panel {
             _ => self.tiles(),
         };
         let (colour, title) = match self.end {
-            Some(_) => (QUIET, self.title()),
-            None => (WELL, self.title()),
+            Some(_) => (MUTED_COLOUR, self.title()),
+            None => (SUCCESS_COLOUR, self.title()),
         };
         format!(
             "<div role=\"status\" style=\"{INDENT};max-width:64em;\
@@ -102,7 +102,7 @@ impl Panel {
         let most = most.unwrap_or(1).max(1);
         let heading = |text: &str, right: bool| {
             let align = if right { ";text-align:right" } else { "" };
-            format!("<span style=\"color:{QUIET}{align}\">{text}</span>")
+            format!("<span style=\"color:{MUTED_COLOUR}{align}\">{text}</span>")
         };
         let mut cells = [
             heading("engine", true),
@@ -131,8 +131,8 @@ impl Panel {
             let status = row.status.as_ref();
             let busy = status.is_some_and(|status| status.tasks > 0);
             let failed = status.is_some_and(|status| status.failed > 0);
-            let ground = if busy { DONE } else { GROUND };
-            let border = if failed { FAULT } else { "transparent" };
+            let ground = if busy { DONE_COLOUR } else { TRACK_COLOUR };
+            let border = if failed { ERROR_COLOUR } else { "transparent" };
             let description = format!("engine {} on {}", row.id, row.host);
             let description = match row.last_error() {
                 Some(error) => format!("{description}: {error}"),
@@ -147,7 +147,7 @@ impl Panel {
         let errors = self.rows.iter().filter_map(|row| {
             let error = row.last_error()?;
             let words = escape(&format!("engine {}: {error}", row.id));
-            Some(format!("<div style=\"color:{FAULT}\">{words}</div>"))
+            Some(format!("<div style=\"color:{ERROR_COLOUR}\">{words}</div>"))
         });
         let errors: String = errors.take(MAX_ERRORS).collect();
         format!("<div style=\"display:flex;flex-wrap:wrap;gap:2px\">{tiles}</div>{errors}")
@@ -183,13 +183,20 @@ fn cells_of(row: &EngineRow, most: u64) -> String {
         },
         number(status.map(|status| status.tasks), "inherit"),
         number(status.map(|status| status.completed), "inherit"),
-        number(failed, if failed > Some(0) { FAULT } else { "inherit" }),
+        number(
+            failed,
+            if failed > Some(0) {
+                ERROR_COLOUR
+            } else {
+                "inherit"
+            },
+        ),
         match row.memory() {
             Some(memory) => gauge(memory as f64 / most as f64, &size(memory)),
             None => text(""),
         },
         format!(
-            "<span title=\"{error}\" style=\"color:{FAULT};max-width:26em;overflow:hidden;\
+            "<span title=\"{error}\" style=\"color:{ERROR_COLOUR};max-width:26em;overflow:hidden;\
              text-overflow:ellipsis;white-space:nowrap\">{error}</span>"
         ),
     ]
@@ -202,8 +209,8 @@ fn gauge(share: f64, words: &str) -> String {
     format!(
         "<span style=\"display:inline-flex;align-items:center;gap:.5em;white-space:nowrap\">\
          <span style=\"display:inline-block;width:5em;height:.7em;border-radius:.35em;overflow:hidden;\
-         background:{GROUND}\"><span style=\"display:block;height:100%;width:{width:.0}%;\
-         background:{DONE}\"></span></span>{}</span>",
+         background:{TRACK_COLOUR}\"><span style=\"display:block;height:100%;width:{width:.0}%;\
+         background:{DONE_COLOUR}\"></span></span>{}</span>",
         escape(words)
     )
 }
@@ -271,7 +278,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cluster_that_has_ended_says_so() {
+    fn the_panel_of_an_ended_cluster_shows_its_end() {
         let over = Panel {
             end: Some("The cluster has ended."),
             ..panel(0)

@@ -157,12 +157,12 @@ pub fn began(pid: u32) -> Option<u64> {
 }
 
 /// A generous limit on the time a cluster takes to start.
-const STARTING: Duration = Duration::from_secs(3600);
+const START_LIMIT: Duration = Duration::from_secs(3600);
 
 /// Returns true if no cluster can still be starting in this folder, by its modification time.
 fn is_old(folder: &Path) -> bool {
     let changed = folder.metadata().and_then(|metadata| metadata.modified());
-    changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age > STARTING))
+    changed.is_ok_and(|changed| changed.elapsed().is_ok_and(|age| age > START_LIMIT))
 }
 
 fn read(path: &Path) -> Option<ClusterRecord> {
@@ -181,7 +181,7 @@ mod tests {
         for name in ["starting", "ended"] {
             registry.folder(name).unwrap();
         }
-        let long_ago = std::time::SystemTime::now() - 2 * STARTING;
+        let long_ago = std::time::SystemTime::now() - 2 * START_LIMIT;
         let ended = std::fs::File::open(folder.path().join("ended")).unwrap();
         ended.set_modified(long_ago).unwrap();
         assert_eq!(registry.clean(), 1);
@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn clusters_that_ended_without_a_word_are_forgotten() {
+    fn records_of_clusters_that_were_killed_are_removed() {
         let folder = tempfile::tempdir().unwrap();
         let registry = Registry(folder.path().to_owned());
         let pid = std::process::id();

@@ -36,7 +36,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_engine_that_ends_again_and_again_is_given_up_for_a_while() {
+    fn an_engine_that_keeps_ending_is_not_restarted_for_a_while() {
         let mut revivals = Revivals::default();
         let (one, other) = (EngineId(1), EngineId(2));
         let start = Instant::now();

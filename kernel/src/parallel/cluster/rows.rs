@@ -49,7 +49,7 @@ pub async fn ask(client: &Client) -> Option<EnginesReply> {
     match answer {
         Ok(Ok(reply)) => Some(reply),
         Ok(Err(error)) => {
-            tracing::debug!(%error, "the controller does not tell the state of its engines");
+            tracing::debug!(%error, "the controller does not report the state of its engines");
             None
         }
         Err(_) => None,
@@ -173,7 +173,7 @@ mod tests {
     }
 
     #[test]
-    fn a_column_that_is_empty_for_all_is_left_out() {
+    fn empty_columns_are_left_out() {
         let status = EngineReport {
             uuid: EngineUuid::new("a"),
             tasks: 2,
@@ -217,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn sizes_are_short() {
+    fn sizes_are_abbreviated() {
         assert_eq!([size(0), size(12_345_678)], ["0 MB", "12 MB"]);
         assert_eq!(size(3_210_000_000), "3.2 GB");
     }

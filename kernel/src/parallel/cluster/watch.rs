@@ -13,7 +13,7 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 /// The interval of updates; nothing is sent if the panel is unchanged.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// The number of engines up to which the panel is updated every second; more take longer intervals.
-const ENGINES_PER_LOOK: u32 = 200;
+const ENGINES_PER_INTERVAL: u32 = 200;
 
 /// A handle on the current panel, if any. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -39,7 +39,7 @@ impl ClusterWatch {
         };
         screen.draw(&panel, false).await;
         // Ends with the cluster, or when another panel replaces it.
-        tokio::spawn(keep_up(client, screen, panel, ends));
+        tokio::spawn(update_panel(client, screen, panel, ends));
     }
 
     /// Ends the panel of a cluster that is about to be disconnected.
@@ -80,11 +80,16 @@ async fn look(client: &Client) -> Panel {
     }
 }
 
-async fn keep_up(client: Client, screen: PanelDisplay, mut shown: Panel, ends: CancellationToken) {
+async fn update_panel(
+    client: Client,
+    screen: PanelDisplay,
+    mut shown: Panel,
+    ends: CancellationToken,
+) {
     let mut events = client.events();
     let end = loop {
         let engines = u32::try_from(shown.rows.len()).unwrap_or(u32::MAX);
-        let interval = INTERVAL * (engines / ENGINES_PER_LOOK + 1);
+        let interval = INTERVAL * (engines / ENGINES_PER_INTERVAL + 1);
         tokio::select! {
             () = ends.cancelled() => break "No longer watched.",
             () = disconnected(&mut events) => break "The cluster has ended.",

@@ -40,7 +40,7 @@ pub(super) async fn run(
         described: describe(Dependencies::default()),
         build: None,
         refused: Vec::new(),
-        untold: Vec::new(),
+        pending_notices: Vec::new(),
     };
     while let Some(request) = actor.next_request().await {
         actor.handle(request).await;
@@ -66,7 +66,7 @@ pub(super) struct CompilerActor {
     /// The dependencies of other clients that cannot be built here.
     pub(super) refused: Vec<String>,
     /// Notices for the next cell that waits for the compiler.
-    untold: Vec<Notice>,
+    pending_notices: Vec<Notice>,
 }
 
 struct Process {
@@ -102,7 +102,7 @@ impl CompilerActor {
         match request {
             known @ (CompilerRequest::Interrupt
             | CompilerRequest::Variables { .. }
-            | CompilerRequest::Knows { .. }
+            | CompilerRequest::HasState { .. }
             | CompilerRequest::Moved { .. }
             | CompilerRequest::Sources { .. }) => drop(self.answer_known(known)),
             CompilerRequest::Adopt {
@@ -275,9 +275,9 @@ impl CompilerActor {
     }
 
     /// Adds a notice for the next cell that waits for the compiler.
-    pub(super) fn tell(&mut self, notice: Notice) {
-        if !self.untold.contains(&notice) {
-            self.untold.push(notice);
+    pub(super) fn add_notice(&mut self, notice: Notice) {
+        if !self.pending_notices.contains(&notice) {
+            self.pending_notices.push(notice);
         }
     }
 
@@ -361,10 +361,10 @@ impl CompilerActor {
             process.toolchain = toolchain.clone();
         }
         for spec in self.dependencies.clone() {
-            let told = self
+            let added = self
                 .request(|id| EvaluatorRequest::AddDependency { id, spec })
                 .await;
-            match told {
+            match added {
                 Ok(Ok(_)) => {}
                 Ok(Err(failure)) | Err(NoAnswer::Gone(failure)) => {
                     self.process = None;
@@ -402,12 +402,12 @@ impl CompilerActor {
                 return Err(gone("no process", ""));
             };
             let due = self.build.as_ref().and_then(|(_, build)| build.due());
-            let heard = tokio::select! {
+            let input = tokio::select! {
                 request = self.requests.recv(), if !self.closed => CompilerInput::Request(request),
                 notice = process.notices.recv() => CompilerInput::Notice(notice),
                 () = at(due) => CompilerInput::Tick,
             };
-            match heard {
+            match input {
                 CompilerInput::Request(None) => {
                     self.closed = true;
                     return Err(NoAnswer::Closing);
@@ -420,14 +420,17 @@ impl CompilerActor {
                 CompilerInput::Notice(Some(EvaluatorNotice::Progress(line))) => {
                     self.progress(&line).await
                 }
-                CompilerInput::Notice(Some(EvaluatorNotice::Exited { status, last_words })) => {
+                CompilerInput::Notice(Some(EvaluatorNotice::Exited {
+                    status,
+                    last_output,
+                })) => {
                     self.process = None;
-                    return Err(gone(status, last_words));
+                    return Err(gone(status, last_output));
                 }
                 CompilerInput::Tick => self.tick().await,
                 CompilerInput::Notice(None) => {
                     self.process = None;
-                    return Err(gone("without a word", ""));
+                    return Err(gone("unknown status", ""));
                 }
             }
         }
@@ -440,7 +443,7 @@ impl CompilerActor {
             CompilerRequest::Variables { state, reply } => {
                 let _ = reply.send(self.lineages.variables(&state));
             }
-            CompilerRequest::Knows { state, reply } => {
+            CompilerRequest::HasState { state, reply } => {
                 let _ = reply.send(self.lineages.missing(&state).is_ok());
             }
             CompilerRequest::Moved { state, reply } => {
@@ -490,16 +493,17 @@ impl CompilerActor {
         if let Some(output) = build.finish(done, Instant::now()) {
             context.sink().output(output).await;
         }
-        for told in self.untold.drain(..) {
-            context.sink().text(StreamName::Stderr, notice(&told)).await;
+        for pending in self.pending_notices.drain(..) {
+            let text = notice(&pending);
+            context.sink().text(StreamName::Stderr, text).await;
         }
     }
 }
 
-fn gone(status: impl Into<String>, last_words: impl Into<String>) -> NoAnswer {
+fn gone(status: impl Into<String>, last_output: impl Into<String>) -> NoAnswer {
     let ended = CompilerError::Ended {
         status: status.into(),
-        last_words: last_words.into(),
+        last_output: last_output.into(),
     };
     NoAnswer::Gone(ended.into())
 }

@@ -84,8 +84,8 @@ impl CompilerActor {
         replayed
     }
 
-    /// Returns true if the libraries here become those of the engines when what is missing is added:
-    /// the first dependencies are the same, or all of their packages are here already.
+    /// Returns true if adding the missing dependencies here yields the engines' libraries: the first
+    /// dependencies are the same, or all of their packages are here already.
     fn is_in_order(&self, theirs: &Dependencies) -> bool {
         let usable = |spec: &&String| !self.refused.contains(spec);
         let specs: Vec<&String> = theirs.specs.iter().filter(usable).collect();
@@ -180,12 +180,13 @@ impl CompilerActor {
         }
         for spec in wrong {
             self.refused.push(spec.clone());
-            self.tell(Notice::DependencyLeftOut(spec, why.clone()));
+            self.add_notice(Notice::DependencyLeftOut(spec, why.clone()));
         }
         Ok(self.ready().await.map(|_| false))
     }
 
-    /// Compiles a cell that has run. What of another client's cell does not compile here is left out.
+    /// Compiles a cell that has run. Statements of another client's cell that do not compile here are
+    /// left out.
     pub(super) async fn repeat(
         &mut self,
         next: StateId,
@@ -217,7 +218,7 @@ impl CompilerActor {
             let names = reduced.names;
             self.lineages.does_not_compile(&next, names.clone());
             let cell = origin.cell.to_string();
-            self.tell(Notice::LeftOut(LeftOutCell { cell, names, why }));
+            self.add_notice(Notice::LeftOut(LeftOutCell { cell, names, why }));
         }
         Ok(Ok(()))
     }

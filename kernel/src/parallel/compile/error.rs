@@ -17,15 +17,15 @@ pub(super) enum CompilerError {
     /// The evaluator ended.
     #[error(
         "the process that compiles cells for engines ended ({status}){}",
-        last_lines(last_words)
+        last_lines(last_output)
     )]
     Ended {
         /// The system's description.
         status: String,
         /// The last lines it printed.
-        last_words: String,
+        last_output: String,
     },
-    /// The evaluator gave the answer to another request.
+    /// The evaluator sent the reply to another request.
     #[error("the evaluator answered {0:?}")]
     Answer(Box<EvaluatorReply>),
     /// An engine is in a state that is unknown here.
@@ -78,22 +78,22 @@ impl CompilerError {
     }
 
     fn hint(&self) -> Option<String> {
-        const EMPTIES: &str =
-            "`%cluster restart` empties the engines' namespaces, also for whoever else uses them";
+        const RESTART_HINT: &str =
+            "`%cluster restart` empties the engines' namespaces, also for other clients";
         Some(match self {
             Self::Start(error) => error.remedy(),
             Self::Ended { .. } => "nothing is lost; run the cell again".to_owned(),
             Self::State(_) => "`%cluster restart` empties the engines' namespaces".to_owned(),
             Self::OtherRustc { .. } => format!(
                 "select the other notebook's toolchain (RUSTUP_TOOLCHAIN, or `rustup override set` in this folder) and \
-                 restart the kernel; or {EMPTIES}"
+                 restart the kernel; or {RESTART_HINT}"
             ),
             Self::OtherLibrary { .. } => format!(
                 "use the same Phalanx, the same cache folder (PHALANX_CACHE_DIR) and the same dependencies in both \
-                 notebooks; or {EMPTIES}"
+                 notebooks; or {RESTART_HINT}"
             ),
             Self::NotRepeated { .. } => format!(
-                "what it depends on is not what it was there: crates, files, environment variables; {EMPTIES}"
+                "its dependencies differ from those of that notebook: crates, files, environment variables; {RESTART_HINT}"
             ),
             Self::Answer(_) => return None,
         })
@@ -112,7 +112,7 @@ fn difference(theirs: &Package, ours: Option<&Package>) -> String {
             format!("version {} there, {} here", theirs.version, ours.version)
         }
         Some(_) => {
-            "built from other sources, or with other features of what it depends on".to_owned()
+            "built from other sources, or with other features of its dependencies".to_owned()
         }
         None => format!("version {} there, none here", theirs.version),
     }

@@ -35,16 +35,16 @@ impl ReducedCell {
         if self.source == NOTHING {
             return false;
         }
-        let spans = diagnostics.iter().flat_map(|told| &told.spans);
+        let spans = diagnostics.iter().flat_map(|diagnostic| &diagnostic.spans);
         let wrong: Vec<Range<usize>> = spans
             .filter(|span| span.primary)
             .map(|span| bytes(&self.source, span))
             .collect();
         let all = statements(&self.source);
-        let is_wrong = |place: &Range<usize>| {
+        let is_wrong = |bytes: &Range<usize>| {
             wrong
                 .iter()
-                .any(|at| at.start < place.end && place.start < at.end.max(at.start + 1))
+                .any(|at| at.start < bytes.end && bytes.start < at.end.max(at.start + 1))
         };
         let some = all.iter().any(|statement| is_wrong(&statement.bytes));
         let text = |statement: &CellStatement| &self.source[statement.bytes.clone()];
@@ -67,7 +67,7 @@ impl ReducedCell {
             })
             .collect();
         self.names.extend(names);
-        // From the last one, so that the places of the others stay as they are.
+        // From the last one, so that the spans of the others remain valid.
         for statement in gone.iter().rev() {
             let text = &self.source[statement.bytes.clone()];
             let blank: String = text.chars().map(blank).collect();
@@ -95,7 +95,7 @@ fn blank(c: char) -> char {
     if c == '\n' { c } else { ' ' }
 }
 
-/// Returns the place of a span in a source.
+/// Returns the bytes of a diagnostic's span in a source.
 fn bytes(source: &str, span: &DiagnosticSpan) -> Range<usize> {
     let offset = |line: usize, column: usize| {
         let before: usize = source

@@ -30,7 +30,7 @@ pub(super) struct StateOrigin {
 
 /// The error of a state whose cell is not known.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("nothing is known of the cells that led to state {0}")]
+#[error("the cells that led to state {0} are unknown")]
 pub(super) struct UnknownState(pub(super) StateId);
 
 /// All known states. A name like `a~panicked` is known if `a` is: see [`StateId::after`].
@@ -167,7 +167,7 @@ impl Lineages {
                     error.help.iter().any(|help| help.contains(&name))
                 };
                 let name = missing_name(error);
-                let name = name.filter(|name| !known.knows(name) && !is_explained(name));
+                let name = name.filter(|name| !known.contains(name) && !is_explained(name));
                 let why = name.and_then(|name| {
                     let cell = self.defining(name)?;
                     Some(format!("`{name}` is a variable of {cell}, which these engines have not run, or had run before they were restarted"))
@@ -180,7 +180,7 @@ impl Lineages {
         failure
     }
 
-    /// The last cell that leads to a state with this variable from one without it.
+    /// Returns the last cell that leads from a state without this variable to one with it.
     fn defining(&self, name: &str) -> Option<CellName> {
         let has = |state: &StateId| {
             let variables = self.variables.get(state);
@@ -191,8 +191,8 @@ impl Lineages {
         defining.map(|(_, origin)| origin.cell).max()
     }
 
-    /// Records what the cell of another client that leads to a state defines and does not compile
-    /// here.
+    /// Records the definitions that do not compile here of another client's cell, which leads to a
+    /// state.
     pub(super) fn does_not_compile(&mut self, state: &StateId, names: Vec<String>) {
         let cell = self.origins.get(state).map(|origin| origin.cell);
         if let (Some(cell), Some(missing)) = (cell, self.moved.get_mut(state)) {
@@ -281,16 +281,16 @@ mod tests {
 
     fn steps(lineages: &Lineages, name: &str) -> Vec<String> {
         let steps = lineages.missing(&state(name)).unwrap();
-        let told = steps.iter().map(|(state, origin)| {
+        let lines = steps.iter().map(|(state, origin)| {
             let outcome = format!("{:?}", origin.outcome);
             let outcome = outcome.split([' ', '(']).next().unwrap().to_owned();
             format!("{} + {} -> {state} ({outcome})", origin.base, origin.source)
         });
-        told.collect()
+        lines.collect()
     }
 
     #[test]
-    fn outcomes_that_occurred_are_compiled_when_they_are_needed() {
+    fn states_after_failed_cells_are_compiled_on_demand() {
         let mut lineages = Lineages::new();
         lineages.add(state("a"), completed("empty", "A"), vec![], &[]);
         assert!(steps(&lineages, "a").is_empty());
@@ -309,7 +309,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_evaluator_learns_a_whole_lineage() {
+    fn a_new_evaluator_is_sent_the_whole_lineage() {
         let mut lineages = Lineages::new();
         lineages.add(state("a"), completed("empty", "A"), vec![], &[]);
         lineages.add(state("b"), completed("a", "B"), vec![], &[]);
@@ -321,7 +321,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_cell_has_moved_is_known_in_later_states() {
+    fn moved_variables_are_known_in_later_states() {
         let mut lineages = Lineages::new();
         let second = |base, source| StateOrigin {
             cell: CellName::Own(2),
@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn states_of_others_are_known_once_their_cells_are() {
+    fn states_of_other_clients_are_known_once_their_cells_are_recorded() {
         let mut lineages = Lineages::new();
         assert_eq!(lineages.missing(&state("x")), Err(UnknownState(state("x"))));
         assert_eq!(

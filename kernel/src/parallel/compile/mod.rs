@@ -81,7 +81,7 @@ enum CompilerRequest {
         context: Option<CellContext>,
         reply: oneshot::Sender<Result<(), Failure>>,
     },
-    Knows {
+    HasState {
         state: StateId,
         reply: oneshot::Sender<bool>,
     },
@@ -147,8 +147,8 @@ impl Compiler {
             .await
     }
 
-    /// Compiles the cells that led to a state created by another client, without running them. What of
-    /// them does not compile here is left out.
+    /// Compiles the cells that led to a state created by another client, without running them.
+    /// Statements that do not compile here are left out.
     ///
     /// # Errors
     /// Returns an error if they were compiled by another rustc or with another build of the
@@ -168,9 +168,9 @@ impl Compiler {
     }
 
     /// Returns true if cells can be compiled from a state.
-    pub async fn knows(&self, state: StateId) -> bool {
+    pub async fn has_state(&self, state: StateId) -> bool {
         self.requests
-            .ask(|reply| CompilerRequest::Knows { state, reply })
+            .ask(|reply| CompilerRequest::HasState { state, reply })
             .await
             .unwrap_or_default()
     }

@@ -22,7 +22,7 @@ impl Fanout {
         for engine in client.rust_engines() {
             let state = self.states.of(&engine);
             if !ids.contains(&engine.id)
-                || (self.states.has_heard(&engine.uuid) && self.compiler.knows(state).await)
+                || (self.states.has_report(&engine.uuid) && self.compiler.has_state(state).await)
             {
                 continue;
             }
@@ -42,7 +42,7 @@ impl Fanout {
     ///
     /// # Errors
     /// Returns the errors of [`adopt`](Self::adopt).
-    pub async fn look_again(
+    pub async fn query_again(
         &self,
         client: &Client,
         ids: &[EngineId],
@@ -52,12 +52,18 @@ impl Fanout {
         let busy = self.results.pending();
         let mut engines = client.rust_engines();
         engines.retain(|engine| ids.contains(&engine.id) && !busy.contains_key(&engine.id));
-        let before: Vec<_> = engines.iter().map(|e| self.states.last_heard(e)).collect();
+        let before: Vec<_> = engines
+            .iter()
+            .map(|e| self.states.last_reported(e))
+            .collect();
         for engine in &engines {
             self.states.forget(&engine.uuid);
         }
         self.adopt(client, ids, context).await?;
-        let after: Vec<_> = engines.iter().map(|e| self.states.last_heard(e)).collect();
+        let after: Vec<_> = engines
+            .iter()
+            .map(|e| self.states.last_reported(e))
+            .collect();
         Ok(before != after)
     }
 
@@ -77,7 +83,7 @@ impl Fanout {
             .await
             .map_err(|error| FanoutError::NoLineage { engine: id, error })?;
         self.states.found(uuid, &lineage);
-        if self.compiler.knows(lineage.state.clone()).await {
+        if self.compiler.has_state(lineage.state.clone()).await {
             return Ok(());
         }
         self.compiler.adopt(lineage, context.cloned()).await

@@ -9,7 +9,7 @@ use phalanx_protocol::release::{Release, ReleaseMismatch};
 /// An engine that cannot run a cell.
 #[derive(Debug, thiserror::Error)]
 pub enum FanoutError {
-    /// The engine is not there any more.
+    /// The engine has ended.
     #[error("engine {0} is gone")]
     Gone(EngineId),
     /// The engine does not run Rust.
@@ -18,10 +18,10 @@ pub enum FanoutError {
     /// No engine runs Rust.
     #[error("none of the engines is a Rust engine")]
     AllForeign,
-    /// The engine is of a release that this kernel does not understand.
+    /// The engine is of an incompatible release.
     #[error("{0}")]
     OtherRelease(Box<ReleaseMismatch>),
-    /// The engine's machine cannot load what is compiled here.
+    /// The engine's machine cannot load code compiled here.
     #[error("engine {engine} on {host} is built for {theirs}, but cells are compiled for {ours}")]
     OtherTarget {
         /// The engine.
@@ -33,7 +33,7 @@ pub enum FanoutError {
         /// The target triple of cells.
         ours: String,
     },
-    /// The engine has refused a cell again and again, each time in another state.
+    /// The engine has refused a cell repeatedly, each time in another state.
     #[error("engine {engine} refused the cell {refusals} times")]
     RefusedTooOften {
         /// The engine.
@@ -41,8 +41,8 @@ pub enum FanoutError {
         /// The number of times.
         refusals: usize,
     },
-    /// The engine did not name the cells that led to its state.
-    #[error("engine {engine} has run cells of another client, and does not name them: {error}")]
+    /// The engine did not report the cells that led to its state.
+    #[error("engine {engine} has run cells of another client, and does not report them: {error}")]
     NoLineage {
         /// The engine.
         engine: EngineId,
@@ -52,7 +52,7 @@ pub enum FanoutError {
 }
 
 impl FanoutError {
-    /// The error of work for these engines, none of which runs Rust that is sent from here.
+    /// Returns the error of a cell for engines none of which runs Rust.
     pub fn no_rust_engine(engines: &[Engine]) -> Self {
         for engine in engines {
             if let EngineKind::OtherRelease(theirs) = &engine.kind {
@@ -62,7 +62,7 @@ impl FanoutError {
         Self::AllForeign
     }
 
-    /// The error of an engine of that release.
+    /// Returns the error of an engine of an incompatible release.
     pub(super) fn other_release(engine: EngineId, theirs: &Release) -> Self {
         Self::OtherRelease(Box::new(ReleaseMismatch {
             engine,
@@ -83,16 +83,16 @@ impl FanoutError {
 
     fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::Gone(_) => "`%cluster status` shows which are there",
+            Self::Gone(_) => "`%cluster status` lists the engines",
             Self::Foreign(_) => "leave it out with `--targets`",
             Self::AllForeign => {
-                "start some with `phalanx-engine --file ipcontroller-engine.json`; `%cluster status` shows what there is"
+                "start some with `phalanx-engine --file ipcontroller-engine.json`; `%cluster status` lists the engines"
             }
             Self::OtherRelease(_) => ReleaseMismatch::REMEDY,
-            Self::OtherTarget { .. } => "run engines on machines of the kernel's kind",
+            Self::OtherTarget { .. } => "run engines on machines of the kernel's target",
             Self::RefusedTooOften { .. } => return None,
             Self::NoLineage { .. } => {
-                "engines of another version cannot; `%cluster restart` empties their namespaces"
+                "engines of another version cannot report them; `%cluster restart` empties their namespaces"
             }
         };
         Some(hint.to_owned())

@@ -12,7 +12,7 @@ use tokio::time::timeout_at;
 use tokio_util::task::AbortOnDropHandle;
 
 /// The time after which a lost connection is reported; one that the kernel closes is gone by then.
-const PATIENCE: Duration = Duration::from_secs(1);
+const REPORT_DELAY: Duration = Duration::from_secs(1);
 
 /// Shows late output under the latest cell that ran on engines, as ipykernel does. Clones share it.
 #[derive(Clone, Debug, Default)]
@@ -42,7 +42,7 @@ async fn show(mut events: mpsc::UnboundedReceiver<ClientEvent>, sink: OutputSink
     loop {
         let next = async {
             match lost {
-                Some((since, _)) => timeout_at((since + PATIENCE).into(), events.recv()).await,
+                Some((since, _)) => timeout_at((since + REPORT_DELAY).into(), events.recv()).await,
                 None => Ok(events.recv().await),
             }
         };

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc;
 
 /// The time after a failure during which further failures are collected, to be shown together.
-const GATHERED: Duration = Duration::from_millis(100);
+const COLLECT_TIME: Duration = Duration::from_millis(100);
 
 /// Time limit for interrupted engines to report that they have stopped.
 const INTERRUPT_LIMIT: Duration = Duration::from_secs(5);
@@ -38,7 +38,7 @@ pub async fn show(
     submitted: &Submitted,
     plan: &PxPlan,
     progress: Progress,
-    place: &FaultSource,
+    location: &FaultSource,
 ) -> Result<(), Fault> {
     let held = &submitted.held;
     let view = match plan.streaming {
@@ -51,7 +51,7 @@ pub async fn show(
     let chosen = ChosenTasks::from(held);
     let mut follow = Follow::new(context, &chosen, progress, view);
     if plan.streaming == Streaming::AsTheyArrive {
-        follow.failures = Some(FailuresShown::new(held.result.clone(), place.clone()));
+        follow.failures = Some(FailuresShown::new(held.result.clone(), location.clone()));
     }
     let stopped = tokio::select! {
         biased;
@@ -60,7 +60,7 @@ pub async fn show(
     };
     let fault = |failure: Failure, shown: bool| Fault {
         shown,
-        ..Fault::at(failure, place.clone())
+        ..Fault::at(failure, location.clone())
     };
     if let Some(pending) = stopped {
         // The failures of stopped engines are not shown separately.
@@ -303,7 +303,7 @@ impl<'a> Follow<'a> {
 /// The failures of a cell, shown as they occur.
 struct FailuresShown {
     result: AsyncResult,
-    place: FaultSource,
+    location: FaultSource,
     /// Engines whose failures are still to be shown.
     waiting: Vec<EngineId>,
     /// The time at which those failures are shown.
@@ -313,10 +313,10 @@ struct FailuresShown {
 }
 
 impl FailuresShown {
-    fn new(result: AsyncResult, place: FaultSource) -> Self {
+    fn new(result: AsyncResult, location: FaultSource) -> Self {
         Self {
             result,
-            place,
+            location,
             waiting: Vec::new(),
             due: None,
             any: false,
@@ -326,7 +326,7 @@ impl FailuresShown {
     /// Records a failed engine; others may fail with the same message shortly after.
     fn failed(&mut self, engine: EngineId, now: Instant) {
         self.waiting.push(engine);
-        self.due.get_or_insert(now + GATHERED);
+        self.due.get_or_insert(now + COLLECT_TIME);
     }
 
     /// Returns the failures that are due. Once nothing is running, they are part of the cell's own
@@ -350,7 +350,7 @@ impl FailuresShown {
         failures.retain(|failure| failure.engine.is_some_and(|id| engines.contains(&id)));
         let failure = Failure::composite(&self.result.name(), failures)?;
         self.any = true;
-        let report = report(&Fault::at(failure, self.place.clone()));
+        let report = report(&Fault::at(failure, self.location.clone()));
         Some(Output::Stream {
             name: StreamName::Stderr,
             text: report.traceback.join("\n").trim_end().to_owned() + "\n",

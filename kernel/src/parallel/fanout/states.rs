@@ -22,11 +22,12 @@ struct Table {
     /// The dependencies whose description was sent to each engine.
     described: HashSet<(EngineUuid, DependenciesId)>,
     /// The pushed values reported by each engine.
-    heard: HashMap<EngineUuid, HeardState>,
+    reports: HashMap<EngineUuid, NamespaceReport>,
 }
 
+/// An engine's last report of its namespace.
 #[derive(Debug)]
-struct HeardState {
+struct NamespaceReport {
     pushed: Vec<PushedName>,
     /// The names of those that became variables since the last report.
     bound: Vec<String>,
@@ -38,8 +39,8 @@ impl States {
     /// Returns the expected state of an engine; before its first cell, the one in its handshake.
     pub fn of(&self, engine: &Engine) -> StateId {
         let known = self.table().states.get(&engine.uuid).cloned();
-        let said = || engine.handshake().map(|handshake| handshake.state.clone());
-        known.or_else(said).unwrap_or_else(StateId::empty)
+        let initial = || engine.handshake().map(|handshake| handshake.state.clone());
+        known.or_else(initial).unwrap_or_else(StateId::empty)
     }
 
     /// Records a cell that was sent and leads to this state.
@@ -63,7 +64,7 @@ impl States {
         let mut records = lineage.records.iter();
         let known = records.position(|record| Some(&record.state) == before.as_ref());
         let new = &lineage.records[known.map_or(0, |at| at + 1)..];
-        let heard = HeardState {
+        let report = NamespaceReport {
             pushed: lineage.pushed.clone(),
             bound: new
                 .iter()
@@ -71,35 +72,35 @@ impl States {
                 .collect(),
             is_new: true,
         };
-        table.heard.insert(engine.clone(), heard);
+        table.reports.insert(engine.clone(), report);
     }
 
     /// Returns true if an engine has reported its namespace.
-    pub fn has_heard(&self, engine: &EngineUuid) -> bool {
-        self.table().heard.contains_key(engine)
+    pub fn has_report(&self, engine: &EngineUuid) -> bool {
+        self.table().reports.contains_key(engine)
     }
 
     /// Returns the state of an engine and the pushed values it has last reported.
-    pub fn last_heard(&self, engine: &Engine) -> (StateId, Vec<PushedName>) {
+    pub fn last_reported(&self, engine: &Engine) -> (StateId, Vec<PushedName>) {
         let state = self.of(engine);
         let table = self.table();
-        let heard = table.heard.get(&engine.uuid);
-        let pushed = heard.map(|heard| heard.pushed.clone());
+        let report = table.reports.get(&engine.uuid);
+        let pushed = report.map(|report| report.pushed.clone());
         (state, pushed.unwrap_or_default())
     }
 
     /// Drops the report of an engine, so that it is queried again.
     pub fn forget(&self, engine: &EngineUuid) {
-        self.table().heard.remove(engine);
+        self.table().reports.remove(engine);
     }
 
     /// Takes the report of an engine, if it is new: its pushed values, and the names of others that
     /// have become variables since.
     pub fn take_pushed(&self, engine: &EngineUuid) -> Option<(Vec<PushedName>, Vec<String>)> {
         let mut table = self.table();
-        let heard = table.heard.get_mut(engine)?;
-        let is_new = std::mem::replace(&mut heard.is_new, false);
-        is_new.then(|| (heard.pushed.clone(), std::mem::take(&mut heard.bound)))
+        let report = table.reports.get_mut(engine)?;
+        let is_new = std::mem::replace(&mut report.is_new, false);
+        is_new.then(|| (report.pushed.clone(), std::mem::take(&mut report.bound)))
     }
 
     /// Returns the dependencies of a cell if their description was not sent to the engine before.
@@ -121,7 +122,7 @@ mod tests {
     use phalanx_protocol::parallel::EngineKind;
 
     #[test]
-    fn what_is_learned_late_does_not_undo_what_is_expected() {
+    fn a_late_report_does_not_replace_the_state_of_a_newer_cell() {
         let engine = Engine {
             id: EngineId(0),
             uuid: EngineUuid::new("e"),

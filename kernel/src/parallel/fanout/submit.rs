@@ -206,7 +206,7 @@ impl Fanout {
             };
             let compilation = match compilation {
                 Ok(compilation) => compilation,
-                Err(failure) => return Err(self.of_some(failure, engines, base).await),
+                Err(failure) => return Err(self.with_affected_engines(failure, engines, base).await),
             };
             fits(engine, &compilation)?;
             compiled.insert(base.clone(), compilation);
@@ -217,7 +217,7 @@ impl Fanout {
 
 impl Fanout {
     /// Adds the affected engines to the failure of a name that only other engines have.
-    async fn of_some(
+    async fn with_affected_engines(
         &self,
         failure: Failure,
         engines: &[(&Engine, StateId)],
@@ -234,7 +234,7 @@ impl Fanout {
             Some((diagnostic, name))
         });
         if let Some((unresolved, name)) = named.next()
-            && self.know(&others, &name).await
+            && self.any_has_name(&others, &name).await
         {
             let ids: Vec<String> = these
                 .iter()
@@ -253,7 +253,7 @@ impl Fanout {
     }
 
     /// Returns true if one of these engines has the name.
-    async fn know(&self, engines: &[&(&Engine, StateId)], name: &str) -> bool {
+    async fn any_has_name(&self, engines: &[&(&Engine, StateId)], name: &str) -> bool {
         for (_, state) in engines {
             let variables = self.compiler.variables(state.clone()).await;
             let sources = self.compiler.sources(state.clone()).await;

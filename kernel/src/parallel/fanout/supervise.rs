@@ -120,7 +120,7 @@ async fn compile(
     (state, lost): &RecompileCause,
 ) -> Result<Compilation, Failure> {
     let compiler = &watched.fanout.compiler;
-    if !compiler.knows(state.clone()).await
+    if !compiler.has_state(state.clone()).await
         && let Some((uuid, _)) = watched.sent.get(task.task)
     {
         let adopted = watched

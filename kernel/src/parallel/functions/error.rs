@@ -10,11 +10,11 @@ pub(super) enum FunctionsError {
     /// There is no cluster.
     #[error("no cluster is running")]
     NoCluster,
-    /// The process that runs cells holds arguments that cannot be mapped here.
+    /// The arguments in shared memory cannot be mapped here.
     #[error("the arguments cannot be taken over from the process that runs cells: {0}")]
     Arguments(#[source] io::Error),
-    /// There was a call before the library that makes it was compiled.
-    #[error("a function is to be called before the evaluator has started")]
+    /// A call was made before the evaluator had started.
+    #[error("a function was called before the evaluator had started")]
     NotStarted,
     /// There are neither as many arguments as tasks nor one for all.
     #[error("{arguments} arguments for {tasks} tasks")]
@@ -24,7 +24,7 @@ pub(super) enum FunctionsError {
         /// The number of tasks.
         tasks: usize,
     },
-    /// The results of no task are asked for.
+    /// A request for results names no task.
     #[error("no such task: the list of message ids is empty")]
     NoTasks,
     /// The engines do not have what a function refers to.
@@ -35,8 +35,8 @@ pub(super) enum FunctionsError {
         /// The first error of rustc.
         why: String,
     },
-    /// A pushed value has a type that the engines do not know.
-    #[error("the pushed `{name}`, a `{type_name}`, is no variable on the engines: {why}")]
+    /// A pushed value has a type that is not defined on the engines.
+    #[error("the pushed `{name}`, a `{type_name}`, cannot become a variable on the engines: {why}")]
     Pushed {
         /// The name of the value.
         name: String,
@@ -45,8 +45,8 @@ pub(super) enum FunctionsError {
         /// The first error of rustc.
         why: String,
     },
-    /// The controller did not answer as asked.
-    #[error("{}{}", speaker(.0), .0)]
+    /// The controller refused a request or did not reply.
+    #[error("{}{}", prefix(.0), .0)]
     Hub(#[from] HubError),
 }
 
@@ -95,9 +95,9 @@ impl From<FunctionsError> for Failure {
     }
 }
 
-fn speaker(error: &HubError) -> &'static str {
+fn prefix(error: &HubError) -> &'static str {
     match error {
-        HubError::Refused { .. } => "the controller says ",
+        HubError::Refused { .. } => "the controller reports ",
         _ => "",
     }
 }

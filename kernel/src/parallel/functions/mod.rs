@@ -117,16 +117,16 @@ fn tasks(
     label: Option<String>,
     args: &[Payload],
 ) -> Result<Vec<EngineTask>, FunctionsError> {
-    let places: Vec<Placement> = match placement {
+    let placements: Vec<Placement> = match placement {
         ApplyPlacement::Engines(engines) => engines.into_iter().map(Placement::Engine).collect(),
         ApplyPlacement::Balanced { tasks, conditions } => {
             vec![Placement::Balanced(Arc::new(conditions)); tasks]
         }
     };
-    if args.len() != 1 && args.len() != places.len() {
+    if args.len() != 1 && args.len() != placements.len() {
         return Err(FunctionsError::Count {
             arguments: args.len(),
-            tasks: places.len(),
+            tasks: placements.len(),
         });
     }
     let metadata = Arc::new(metadata);
@@ -141,7 +141,7 @@ fn tasks(
             label: label.clone(),
         })
     };
-    Ok(places.into_iter().enumerate().map(call).collect())
+    Ok(placements.into_iter().enumerate().map(call).collect())
 }
 
 /// Returns the engines on which a function may be called.
@@ -169,6 +169,6 @@ async fn client(parallel: &Parallel) -> Result<Client, Failure> {
     if let Some(client) = parallel.cluster().client().await {
         return Ok(client);
     }
-    parallel.cluster().told_of_stop().await?;
+    parallel.cluster().check_stopped_elsewhere().await?;
     Err(FunctionsError::NoCluster.into())
 }

@@ -1,7 +1,7 @@
 //! The names in engines' namespaces that are not variables. Pure.
 //!
-//! A value can be in two places of an engine: in a variable of cells, or serialized, where
-//! functions find it. The newer one has to be copied before a cell or a function uses the other.
+//! An engine stores a value in a variable of cells or, for functions, serialized. The newer one
+//! has to be copied before a cell or a function uses the other.
 
 use phalanx_protocol::apply::PushedName;
 use phalanx_protocol::id::{EngineUuid, StateId};
@@ -97,7 +97,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_is_newer_counts() {
+    fn the_newer_of_variable_and_pushed_value_is_used() {
         let (engine, other) = (EngineUuid::new("a"), EngineUuid::new("b"));
         let (s, t) = (StateId::new("s"), StateId::new("t"));
         let mut names = EngineNames::default();

@@ -92,7 +92,7 @@ pub async fn materialise(
     let mut found = to_bind();
     if !found.is_empty() {
         // Another notebook may have bound and changed them.
-        fanout.look_again(client, engines, context).await?;
+        fanout.query_again(client, engines, context).await?;
         found = to_bind();
     }
     for ((name, type_name), uuids) in found {

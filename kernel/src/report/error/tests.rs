@@ -1,9 +1,9 @@
 use super::*;
 use crate::cell::{DirectiveKind, split};
-use phalanx_protocol::failure::DiagnosticSpan;
+use phalanx_protocol::failure::{DiagnosticSpan, Panic};
 use phalanx_protocol::id::EngineId;
 
-fn place(cell: &str) -> FaultSource {
+fn location(cell: &str) -> FaultSource {
     FaultSource {
         name: "In[3]".into(),
         text: cell.into(),
@@ -43,13 +43,13 @@ fn text(report: &ErrorReport) -> String {
 }
 
 #[test]
-fn compile_errors_show_the_cells_lines_whatever_their_script() {
+fn compile_errors_show_lines_with_non_ascii_text() {
     let cell = "let grüße = \"日本\"; žluť\n1";
     let diagnostics = vec![
         diagnostic("cannot find `žluť`", 1, (19, 23)),
         diagnostic("another", 2, (1, 2)),
     ];
-    let report = report(&Fault::at(Failure::Compile { diagnostics }, place(cell)));
+    let report = report(&Fault::at(Failure::Compile { diagnostics }, location(cell)));
     assert_eq!(report.ename, "CompileError");
     assert_eq!(
         report.evalue,
@@ -86,20 +86,23 @@ fn compile_errors_show_the_cells_lines_whatever_their_script() {
 }
 
 #[test]
-fn errors_in_a_part_of_the_cell_are_shown_where_they_are_in_the_cell() {
+fn errors_in_a_part_of_the_cell_have_the_cells_line_numbers() {
     let cell = ":dep a\n\nlet b = 1;\nlet ar = %px --noblock 1;\nc";
     let DirectiveKind::Rust(rust) = split(cell, &[]).remove(1).kind else {
         panic!()
     };
-    let place = FaultSource {
+    let location = FaultSource {
         map: rust.map,
-        ..place(cell)
+        ..location(cell)
     };
     let diagnostics = vec![
         diagnostic("cannot find `c`", 3, (1, 2)),
         diagnostic("x", 2, (10, 40)),
     ];
-    let text = text(&report(&Fault::at(Failure::Compile { diagnostics }, place)));
+    let text = text(&report(&Fault::at(
+        Failure::Compile { diagnostics },
+        location,
+    )));
     assert!(text.contains("In[3]:5:1"), "{text}");
     assert!(text.contains("In[3]:4:10"), "{text}");
     assert!(text.contains("let ar = %px --noblock 1;"), "{text}");
@@ -113,7 +116,7 @@ fn a_span_outside_the_text_is_shown_at_its_end() {
     ];
     let text = text(&report(&Fault::at(
         Failure::Compile { diagnostics },
-        place("a"),
+        location("a"),
     )));
     assert!(text.contains("odd") && text.contains("odder"), "{text}");
 }
@@ -126,19 +129,19 @@ fn panics_name_the_line_of_the_cell() {
             location: Some(location.into()),
         })
     };
-    let told = report(&Fault::at(
+    let panicked = report(&Fault::at(
         panic("cell:2:5"),
-        place("let a = 1;\n    f(a);"),
+        location("let a = 1;\n    f(a);"),
     ));
     assert_eq!(
-        (told.ename.as_str(), told.evalue.as_str()),
+        (panicked.ename.as_str(), panicked.evalue.as_str()),
         ("Panic", "böse")
     );
-    assert_eq!(text(&told), "Panic: böse\n  at In[3], line 2: f(a);");
-    let told = report(&Fault::at(panic("src/lib.rs:97:1"), place("f()")));
-    assert_eq!(text(&told), "Panic: böse");
-    let told = report(&panic("/x/rayon/src/a.rs:9:1").into());
-    assert_eq!(text(&told), "Panic: böse\n  at /x/rayon/src/a.rs:9:1");
+    assert_eq!(text(&panicked), "Panic: böse\n  at In[3], line 2: f(a);");
+    let panicked = report(&Fault::at(panic("src/lib.rs:97:1"), location("f()")));
+    assert_eq!(text(&panicked), "Panic: böse");
+    let panicked = report(&panic("/x/rayon/src/a.rs:9:1").into());
+    assert_eq!(text(&panicked), "Panic: böse\n  at /x/rayon/src/a.rs:9:1");
     // The same holds for an engine's traceback.
     let lines = [
         "Panic: böse",
@@ -146,25 +149,25 @@ fn panics_name_the_line_of_the_cell() {
         "  at src/lib.rs:97:1",
         "  at noon",
     ];
-    let told = located(
+    let lines = located(
         lines.map(str::to_owned).to_vec(),
-        Some(&place("let a = 1;\nf(a);")),
+        Some(&location("let a = 1;\nf(a);")),
     );
     assert_eq!(
-        told,
+        lines,
         ["Panic: böse", "  at In[3], line 2: f(a);", "  at noon"]
     );
 }
 
 #[test]
-fn usage_errors_mark_what_is_wrong_and_say_what_to_type() {
-    let mut place = place("1;\n%px --bogus 1");
-    place.span = Some(7..14);
+fn usage_errors_mark_the_faulty_text_and_show_a_hint() {
+    let mut location = location("1;\n%px --bogus 1");
+    location.span = Some(7..14);
     let failure = Failure::Usage {
         message: "unknown option `--bogus`".into(),
         hint: Some("did you mean `--block`?".into()),
     };
-    let report = report(&Fault::at(failure, place));
+    let report = report(&Fault::at(failure, location));
     assert_eq!(report.ename, "UsageError");
     let text = text(&report);
     for part in [
@@ -178,7 +181,7 @@ fn usage_errors_mark_what_is_wrong_and_say_what_to_type() {
 }
 
 #[test]
-fn losses_are_named() {
+fn lost_variables_are_listed() {
     let lost = vec!["a".to_owned(), "b".to_owned()];
     let died = report(
         &Failure::RuntimeDied {
@@ -200,11 +203,11 @@ fn losses_are_named() {
 }
 
 #[test]
-fn what_does_not_compile_in_a_string_is_shown_with_the_strings_lines() {
+fn compile_errors_in_a_string_show_the_lines_of_the_string() {
     let diagnostics = vec![diagnostic("expected expression", 2, (9, 10))];
     let failure = Failure::Compile { diagnostics };
     let failure = elsewhere(failure, "execute", "1\nlet y = ;");
-    let report = report(&Fault::at(failure, place("dv.execute(source)?")));
+    let report = report(&Fault::at(failure, location("dv.execute(source)?")));
     assert_eq!(report.ename, "CompileError");
     let text = text(&report);
     for part in ["execute:2:9", "let y = ;", "^ not found"] {
@@ -214,7 +217,7 @@ fn what_does_not_compile_in_a_string_is_shown_with_the_strings_lines() {
 }
 
 #[test]
-fn what_else_to_do_comes_last() {
+fn additional_help_comes_last() {
     let fault = Fault {
         shown: false,
         help: Some("stop them".into()),
@@ -224,7 +227,7 @@ fn what_else_to_do_comes_last() {
 }
 
 #[test]
-fn engines_failures_carry_their_number_and_a_hint() {
+fn engines_failures_have_their_engine_and_a_hint() {
     let failure = |engine| RemoteFailure {
         ename: "EngineError".into(),
         evalue: "engine 1 died".into(),
@@ -269,13 +272,13 @@ fn an_engines_panic_names_the_line_of_the_cell() {
         method: "execute".into(),
     };
     let cell = "%%px\nlet a = f();";
-    let place = FaultSource {
+    let location = FaultSource {
         map: crate::source_map::SourceMap::starting_at(cell, 5),
-        ..place(cell)
+        ..location(cell)
     };
-    let told = report(&Fault::at(Failure::Remote(Box::new(failure)), place));
+    let panicked = report(&Fault::at(Failure::Remote(Box::new(failure)), location));
     assert_eq!(
-        text(&told),
+        text(&panicked),
         "[2:execute]\nPanic: böse\n  at In[3], line 2: let a = f();"
     );
 }

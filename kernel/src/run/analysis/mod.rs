@@ -13,10 +13,10 @@ use std::time::Duration;
 use tokio::task::JoinHandle;
 
 /// Time limit of a request while the user types; then names known without the process are offered.
-const PATIENCE: Duration = Duration::from_secs(1);
+const REQUEST_LIMIT: Duration = Duration::from_secs(1);
 
 /// Time limit before the first reply, while the standard library is loaded.
-const FIRST_PATIENCE: Duration = Duration::from_secs(12);
+const FIRST_REQUEST_LIMIT: Duration = Duration::from_secs(12);
 
 /// A handle on the analysis process. Clones share it; the process ends with the last one.
 #[derive(Clone, Debug)]
@@ -52,8 +52,8 @@ impl Analysis {
     }
 
     /// Returns the completions at a position; `None` if the time limit is exceeded.
-    pub async fn complete(&self, place: CellPosition) -> Option<Completions> {
-        let CellPosition { cell, offset } = place;
+    pub async fn complete(&self, position: CellPosition) -> Option<Completions> {
+        let CellPosition { cell, offset } = position;
         match self.ask(AnalysisRequest::Complete { cell, offset }).await {
             Some(AnalysisReply::Completions(completions)) => Some(completions),
             _ => None,
@@ -61,8 +61,8 @@ impl Analysis {
     }
 
     /// Returns the documentation of the name at a position; `None` if the time limit is exceeded.
-    pub async fn inspect(&self, place: CellPosition) -> Option<Documentation> {
-        let CellPosition { cell, offset } = place;
+    pub async fn inspect(&self, position: CellPosition) -> Option<Documentation> {
+        let CellPosition { cell, offset } = position;
         match self.ask(AnalysisRequest::Inspect { cell, offset }).await {
             Some(AnalysisReply::Inspected(documentation)) => documentation,
             _ => None,
@@ -72,8 +72,8 @@ impl Analysis {
     async fn ask(&self, request: AnalysisRequest) -> Option<AnalysisReply> {
         let process = self.process.as_ref()?;
         let patience = match self.has_answered.load(Ordering::Relaxed) {
-            true => PATIENCE,
-            false => FIRST_PATIENCE,
+            true => REQUEST_LIMIT,
+            false => FIRST_REQUEST_LIMIT,
         };
         let answer = tokio::time::timeout(patience, process.ask(&request));
         let answer = answer.await.ok().flatten()?;

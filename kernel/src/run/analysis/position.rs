@@ -4,7 +4,7 @@ use crate::run::local::VisibleNames;
 use phalanx_protocol::analysis::AnalyzedCell;
 
 /// The size limit of earlier cells' text, in bytes; the oldest cells are left out.
-const MOST_TEXT: usize = 256 << 10;
+const MAX_TEXT: usize = 256 << 10;
 
 /// A position in a cell.
 #[derive(Clone, Debug, PartialEq)]
@@ -56,7 +56,7 @@ fn kept<T: AsRef<str>>(cells: &[T]) -> Vec<String> {
             break;
         }
         length += cell.len();
-        if length > MOST_TEXT {
+        if length > MAX_TEXT {
             break;
         }
         if !cell.trim_start().starts_with(':') {
@@ -72,23 +72,26 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_was_cleared_and_commands_are_left_out() {
+    fn cells_before_clear_and_commands_are_left_out() {
         let cells = ["old()", ":clear", "let é = 1;", ":dep serde", "f() // end"];
-        let place = CellPosition::behind(&cells, "é.to".to_owned(), 5);
-        assert_eq!(place.cell.items, ["let é = 1;", "f() // end"]);
-        assert_eq!(place.cell.statements, place.cell.items);
-        assert_eq!((place.cell.source.as_str(), place.offset), ("é.to", 5));
+        let position = CellPosition::behind(&cells, "é.to".to_owned(), 5);
+        assert_eq!(position.cell.items, ["let é = 1;", "f() // end"]);
+        assert_eq!(position.cell.statements, position.cell.items);
+        assert_eq!(
+            (position.cell.source.as_str(), position.offset),
+            ("é.to", 5)
+        );
     }
 
     #[test]
-    fn of_a_long_session_the_newest_cells_are_kept() {
-        let long = "x".repeat(MOST_TEXT - 10);
+    fn only_the_newest_cells_of_a_long_session_are_kept() {
+        let long = "x".repeat(MAX_TEXT - 10);
         let kept = kept(&["old", "older than ten bytes", &long, "new"]);
         assert_eq!(kept, [long.as_str(), "new"]);
     }
 
     #[test]
-    fn only_the_running_cells_variables_have_to_be_inferred() {
+    fn only_the_running_cell_is_sent_as_statements() {
         let scope = VisibleNames {
             sources: vec!["let a = f();\nfn f() {}".into()],
             running: Some("let b = g();".into()),

@@ -207,8 +207,8 @@ impl LocalActor {
 
     fn notice(&mut self, notice: Option<EvaluatorNotice>) -> LocalEvent {
         let notice = notice.unwrap_or(EvaluatorNotice::Exited {
-            status: "without a word".to_owned(),
-            last_words: String::new(),
+            status: "unknown status".to_owned(),
+            last_output: String::new(),
         });
         if matches!(notice, EvaluatorNotice::Exited { .. }) {
             self.evaluator = None;
@@ -238,7 +238,7 @@ impl LocalActor {
                     context.timer().add(self.began.elapsed());
                 }
                 if let Some((runtime, _)) = &self.runtime {
-                    self.environment.follow(runtime.pid());
+                    self.environment.adopt_folder(runtime.pid());
                 }
                 Some(LocalEvent::Ended { run, outcome })
             }
@@ -248,7 +248,7 @@ impl LocalActor {
             }
             None => {
                 self.runtime = None;
-                let status = "without a word".to_owned();
+                let status = "unknown status".to_owned();
                 Some(LocalEvent::Exited { status })
             }
         }
@@ -332,7 +332,7 @@ impl LocalActor {
                 }
             }
             LocalCommand::Progress { job, line } => self.progress(job, &line).await,
-            LocalCommand::Tell { job, notice } => self.show_notice(job, &notice).await,
+            LocalCommand::ShowNotice { job, notice } => self.show_notice(job, &notice).await,
             LocalCommand::Answer { job, result } => {
                 self.end_build(job, result.is_ok()).await;
                 if let Some(job) = self.jobs.remove(&job) {
@@ -391,9 +391,9 @@ impl LocalActor {
         }
     }
 
-    async fn show_notice(&self, job: JobId, told: &Notice) {
+    async fn show_notice(&self, job: JobId, shown: &Notice) {
         if let Some(context) = self.jobs.get(&job).and_then(|job| job.context.as_ref()) {
-            context.sink().text(StreamName::Stderr, notice(told)).await;
+            context.sink().text(StreamName::Stderr, notice(shown)).await;
         }
     }
 }

@@ -15,20 +15,20 @@ use phalanx_protocol::id::StateId;
 use phalanx_protocol::output::StreamName;
 use std::time::Instant;
 
-/// The sentence about engines that joined others which have run cells.
+/// The text about new engines beside others that have run cells.
 const MISSING: &str = " The new engines lack the definitions and variables of the others: `%cluster sync` runs the definitions there; for variables, run their cells again.";
 
 pub(super) async fn command(
     services: &Services,
     context: &CellContext,
     command: ClusterCommand,
-    place: FaultSource,
+    location: FaultSource,
     start: usize,
 ) -> Result<(), Fault> {
     let cluster = services.parallel().cluster();
     let interrupted = context.interrupted().clone();
     let began = Instant::now();
-    let said = match command {
+    let report = match command {
         ClusterCommand::Start(request) => {
             return Ok(self::start(services, context, *request, "Started").await?);
         }
@@ -39,16 +39,16 @@ pub(super) async fn command(
         }
         ClusterCommand::Watch => return Ok(cluster.watch(context.sink().clone()).await?),
         ClusterCommand::Sync { targets } => {
-            return sync::sync(services, context, targets, place, start).await;
+            return sync::sync(services, context, targets, location, start).await;
         }
         ClusterCommand::Stop => {
             services.parallel().fanout().late.end();
             match cluster.stop().await? {
                 StoppedCluster::Ended { engines } => {
-                    format!("Stopped {}.\n", engines_in_words(engines))
+                    format!("Stopped {}.\n", engine_count(engines))
                 }
                 StoppedCluster::Left { cluster } => {
-                    format!("Disconnected from {cluster}, which goes on.\n")
+                    format!("Disconnected from {cluster}, which keeps running.\n")
                 }
             }
         }
@@ -56,10 +56,10 @@ pub(super) async fn command(
             let (before, now) = cluster.scale(engines, interrupted).await?;
             format!(
                 "Scaled from {} to {now} in {:.2} s.{}\n",
-                engines_in_words(before),
+                engine_count(before),
                 began.elapsed().as_secs_f64(),
                 if now > before {
-                    missing(services).await
+                    missing_definitions_text(services).await
                 } else {
                     ""
                 }
@@ -70,17 +70,17 @@ pub(super) async fn command(
             let engines = cluster.restart(targets, interrupted).await?;
             format!(
                 "Restarted {} in {:.2} s.\n",
-                engines_in_words(engines),
+                engine_count(engines),
                 began.elapsed().as_secs_f64()
             )
         }
         ClusterCommand::Connect { to } => {
             services.parallel().fanout().compiler.warm();
             let (name, engines) = cluster.connect(to, interrupted).await?;
-            format!("Connected to {name}: {}.\n", engines_in_words(engines))
+            format!("Connected to {name}: {}.\n", engine_count(engines))
         }
     };
-    context.sink().text(StreamName::Stdout, said).await;
+    context.sink().text(StreamName::Stdout, report).await;
     Ok(())
 }
 
@@ -103,18 +103,24 @@ async fn start(
         None => format!(
             "{verb} {} in {:.2} s{}.
 ",
-            engines_in_words(started.engines),
+            engine_count(started.engines),
             started.took.as_secs_f64(),
             started.openness()
         ),
-        Some(before) => was_running(before, wanted, &started, missing(services).await),
+        Some(before) => was_running(
+            before,
+            wanted,
+            &started,
+            missing_definitions_text(services).await,
+        ),
     };
     context.sink().text(StreamName::Stdout, text).await;
     Ok(())
 }
 
-/// Says what engines that have just started lack of the others'; empty if those have run nothing.
-async fn missing(services: &Services) -> &'static str {
+/// Lists the definitions of the other engines that new engines lack; empty if those have run
+/// nothing.
+async fn missing_definitions_text(services: &Services) -> &'static str {
     let Some(client) = services.parallel().cluster().client().await else {
         return "";
     };
@@ -134,7 +140,7 @@ fn was_running(
     started: &StartedCluster,
     missing: &str,
 ) -> String {
-    let running = format!("A cluster of {} was running", engines_in_words(before));
+    let running = format!("A cluster of {} was running", engine_count(before));
     let new = started.engines.saturating_sub(before);
     if new > 0 {
         return format!(
@@ -144,7 +150,7 @@ fn was_running(
     }
     match wanted {
         Some(wanted) if wanted < before => {
-            format!("{running} already; `%cluster scale {wanted}` ends those that are too many.\n")
+            format!("{running} already; `%cluster scale {wanted}` ends the surplus engines.\n")
         }
         _ => format!("{running} already.\n"),
     }
@@ -156,7 +162,11 @@ pub(super) async fn client(services: &Services, context: &CellContext) -> Result
     if let Some(client) = services.parallel().cluster().client().await {
         return Ok(client);
     }
-    services.parallel().cluster().told_of_stop().await?;
+    services
+        .parallel()
+        .cluster()
+        .check_stopped_elsewhere()
+        .await?;
     let verb = "No cluster was running, so one was started on this machine:";
     start(services, context, StartRequest::default(), verb).await?;
     services
@@ -198,13 +208,13 @@ pub(super) async fn engines(services: &Services, context: &CellContext) {
         };
         variables.push(names.join(", "));
     }
-    let title = engines_in_words(engines.len());
+    let title = engine_count(engines.len());
     let table = engines_table(&title, &rows, Some(("variables", &variables)));
     context.sink().display(table).await;
 }
 
 /// Formats a number of engines.
-pub(super) fn engines_in_words(engines: usize) -> String {
+pub(super) fn engine_count(engines: usize) -> String {
     match engines {
         1 => "1 engine".to_owned(),
         engines => format!("{engines} engines"),

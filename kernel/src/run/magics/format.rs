@@ -9,7 +9,7 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-/// The function that must surround statements.
+/// The function that must apply_to statements.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}\n";
 
@@ -27,7 +27,7 @@ pub(super) async fn format(
     let variables = services.local().variables();
     let mut formatted = String::new();
     let mut at = 0;
-    // Magics and commands between Rust text are left alone.
+    // Magics and commands between Rust text are unchanged.
     for directive in split(cell, &variables) {
         if !matches!(directive.kind, DirectiveKind::Rust(_)) {
             continue;
@@ -44,7 +44,7 @@ pub(super) async fn format(
 
 async fn rustfmt(environment: &Environment, code: &str) -> Result<String, CellError> {
     let mut command = Command::new("rustfmt");
-    environment.surround(&mut command);
+    environment.apply_to(&mut command);
     let mut child = command
         .args(["--edition", "2024", "--emit", "stdout", "--config"])
         .arg(format!("max_width={}", WIDTH + INDENT))
@@ -67,7 +67,7 @@ async fn rustfmt(environment: &Environment, code: &str) -> Result<String, CellEr
     let words = String::from_utf8_lossy(&output.stderr);
     if !output.status.success() {
         let words = words.trim().to_owned();
-        // rustup's own text, where the toolchain is without it.
+        // The text of rustup if the toolchain lacks rustfmt.
         return Err(match words.contains("is not installed") {
             true => CellError::RustfmtMissing(words),
             false => CellError::Rustfmt(words),
@@ -112,7 +112,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_function_is_taken_away_and_texts_are_left_alone() {
+    fn the_function_is_removed_and_string_literals_are_unchanged() {
         let function =
             "fn cell() {\n    let a = \"x\n    y\";\n    if a {\n        b()\n    }\n}\n";
         assert_eq!(

@@ -47,8 +47,8 @@ pub struct MagicRun<'a> {
     /// The body of a cell magic.
     pub body: Option<RustText>,
     /// The location of the line.
-    pub place: FaultSource,
-    /// The position of the line in the text of `place`, in bytes.
+    pub location: FaultSource,
+    /// The position of the line in the text of `location`, in bytes.
     pub start: usize,
     /// The position of the magic.
     pub magic_context: MagicContext,
@@ -67,7 +67,7 @@ pub async fn carry_out(
         typed: TypedMagic { suffix, low },
         line,
         body,
-        place,
+        location,
         start,
         magic_context,
     } = order;
@@ -76,7 +76,7 @@ pub async fn carry_out(
             context.sink().page(help::help(name));
         }
         LineMagic::Cluster(command) => {
-            cluster::command(services, context, command, place, start).await?
+            cluster::command(services, context, command, location, start).await?
         }
         LineMagic::Engines => cluster::engines(services, context).await,
         LineMagic::PxConfig(options) => services.sets().configure(&suffix, options),
@@ -95,7 +95,7 @@ pub async fn carry_out(
                 tool,
                 line,
                 body,
-                place,
+                location,
                 start,
                 magic_context,
             };
@@ -104,13 +104,13 @@ pub async fn carry_out(
         LineMagic::Px { options, code } => {
             let text = body.unwrap_or_else(|| RustText {
                 source: line[code.clone()].to_owned(),
-                map: SourceMap::starting_at(&place.text, start + code.start),
+                map: SourceMap::starting_at(&location.text, start + code.start),
             });
             let order = px::PxRun {
                 suffix,
                 options,
                 text,
-                place,
+                location,
                 start,
                 magic_context,
             };
@@ -129,13 +129,13 @@ pub async fn auto(
     context: &CellContext,
     suffix: MagicSuffix,
     text: RustText,
-    place: FaultSource,
+    location: FaultSource,
 ) -> Result<(), Fault> {
     let order = px::PxRun {
         suffix,
         options: PxOptions::default(),
         text,
-        place,
+        location,
         start: 0,
         magic_context: MagicContext::Alone,
     };

@@ -25,7 +25,7 @@ pub(super) async fn prof(
     let ToolRun {
         tool: Tool::Profile(profile),
         body: cell_body,
-        place,
+        location,
         start,
         magic_context,
         ..
@@ -35,17 +35,17 @@ pub(super) async fn prof(
     };
     let code = start + profile.code.start..start + profile.code.end;
     let text = cell_body.unwrap_or_else(|| RustText {
-        source: place.text[code.clone()].to_owned(),
-        map: SourceMap::starting_at(&place.text, code.start),
+        source: location.text[code.clone()].to_owned(),
+        map: SourceMap::starting_at(&location.text, code.start),
     });
     if text.source.trim().is_empty() {
-        return Err(Fault::at(CellError::NoCode(MagicName::Prof), place));
+        return Err(Fault::at(CellError::NoCode(MagicName::Prof), location));
     }
     match profile.targets {
         None => {
-            let text = body::prepare(services, context, text, &place).await?;
+            let text = body::prepare(services, context, text, &location).await?;
             let local = services.local();
-            let at = |failure| Fault::at(failure, place.clone());
+            let at = |failure| Fault::at(failure, location.clone());
             local
                 .evaluate(context, BEGIN.to_owned())
                 .await
@@ -60,7 +60,7 @@ pub(super) async fn prof(
                 suffix: MagicSuffix::default(),
                 options: options(targets.clone()),
                 text,
-                place: place.clone(),
+                location: location.clone(),
                 start,
                 magic_context,
             };

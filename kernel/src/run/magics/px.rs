@@ -25,8 +25,8 @@ pub(super) struct PxRun {
     pub(super) options: PxOptions,
     pub(super) text: RustText,
     /// The location of the magic's line.
-    pub(super) place: FaultSource,
-    /// The position of the line in the text of `place`, in bytes.
+    pub(super) location: FaultSource,
+    /// The position of the line in the text of `location`, in bytes.
     pub(super) start: usize,
     pub(super) magic_context: MagicContext,
 }
@@ -40,18 +40,18 @@ pub(super) async fn px(
         suffix,
         options,
         text,
-        place,
+        location,
         start,
         magic_context,
     } = order;
     if options.out.is_some() && magic_context == MagicContext::InRust {
-        return Err(Fault::at(CellError::OutWithinRust, place));
+        return Err(Fault::at(CellError::OutWithinRust, location));
     }
     if text.source.trim().is_empty() {
-        return Err(Fault::at(CellError::NoCode(MagicName::Px), place));
+        return Err(Fault::at(CellError::NoCode(MagicName::Px), location));
     }
     // Even a cell of `:dep` lines alone is compiled, so that engines load the dependencies.
-    let body = body::prepare(services, context, text, &place).await?;
+    let body = body::prepare(services, context, text, &location).await?;
     let body = located(body, context.count());
     let client = cluster::client(services, context).await?;
     let (rust, others): (Vec<_>, Vec<_>) = client
@@ -66,20 +66,20 @@ pub(super) async fn px(
     let defaults = services.sets().defaults(&suffix);
     let plan = PxPlan::new(options, &defaults, &live).map_err(|error| match error {
         PlanError::Targets(error) => {
-            among_rust_engines(error, others.len()).into_fault(place.clone(), start)
+            among_rust_engines(error, others.len()).into_fault(location.clone(), start)
         }
         PlanError::NoEngines if !others.is_empty() => {
-            Fault::at(FanoutError::no_rust_engine(&others), place.clone())
+            Fault::at(FanoutError::no_rust_engine(&others), location.clone())
         }
-        error => Fault::at(error, place.clone()),
+        error => Fault::at(error, location.clone()),
     })?;
     if plan.verbose {
-        say_where(context, &plan).await;
+        print_targets(context, &plan).await;
     }
     set_loggers(services, context, &client, &plan, names).await;
-    let code_place = FaultSource {
+    let code_location = FaultSource {
         map: body.map.clone(),
-        ..place
+        ..location
     };
     let mut progress = Progress::new(
         fanout::NAME,
@@ -102,7 +102,7 @@ pub(super) async fn px(
             let variables = services.local().variables();
             let sources = services.local().sources().await;
             let failure = unresolved::explain(failure, &variables, &sources);
-            return Err(Fault::at(failure, code_place));
+            return Err(Fault::at(failure, code_location));
         }
     };
     let id = submitted.held.id;
@@ -116,7 +116,7 @@ pub(super) async fn px(
         &plan,
         &submitted,
         body,
-        &code_place,
+        &code_location,
         progress,
     )
     .await?;
@@ -136,8 +136,8 @@ async fn set_loggers(
     mut engines: Vec<(EngineId, EngineUuid)>,
 ) {
     engines.retain(|(id, _)| plan.targets.contains(id));
-    let lacking = services.logging().lacking(&engines);
-    let Some(missing) = lacking else {
+    let missing = services.logging().pending_steps(&engines);
+    let Some(missing) = missing else {
         return;
     };
     let engines: Vec<EngineId> = missing.engines.iter().map(|(id, _)| *id).collect();
@@ -189,7 +189,7 @@ async fn submit(
             return submitted;
         }
         let fanout = services.parallel().fanout();
-        match fanout.look_again(&client, &plan.targets, context).await {
+        match fanout.query_again(&client, &plan.targets, context).await {
             Ok(true) => attempt().await,
             Ok(false) | Err(_) => submitted,
         }
@@ -226,7 +226,7 @@ async fn finish(
     plan: &PxPlan,
     submitted: &Submitted,
     body: RustText,
-    place: &FaultSource,
+    location: &FaultSource,
     progress: Progress,
 ) -> Result<(), Fault> {
     let here = async {
@@ -241,7 +241,7 @@ async fn finish(
     if plan.blocking == Blocking::Return {
         return here.await;
     }
-    let there = fanout::show(context, submitted, plan, progress, place);
+    let there = fanout::show(context, submitted, plan, progress, location);
     if plan.local {
         // The engines' outputs are shown after those of the local run.
         let here = here.await;
@@ -258,12 +258,12 @@ fn handle(submitted: &Submitted) -> Output {
     Output::Result(MimeBundle::plain(format!("{:?}", submitted.held.result)))
 }
 
-async fn say_where(context: &CellContext, plan: &PxPlan) {
+async fn print_targets(context: &CellContext, plan: &PxPlan) {
     let how = match plan.blocking {
         Blocking::Wait => "Parallel",
         Blocking::Return => "Async parallel",
     };
-    let engines = plan.engines_in_words();
+    let engines = plan.engine_list();
     let text = format!("{how} execution on engine(s): {engines}\n");
     context.sink().text(StreamName::Stdout, text).await;
 }

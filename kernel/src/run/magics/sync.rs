@@ -1,6 +1,6 @@
-//! `%cluster sync`: replays definitions on engines that lack them.
+//! `%cluster sync`: replays definitions on engines that missing them.
 
-use super::cluster::engines_in_words;
+use super::cluster::engine_count;
 use crate::cell::items;
 use crate::context::CellContext;
 use crate::magic::{Blocking, MagicError, MagicProblem, PxDefaults, PxOptions, PxPlan, Targets};
@@ -33,18 +33,21 @@ struct MissingDefinitions {
     variables: Vec<String>,
 }
 
-/// Replays the definitions of the engine with the longest history on engines that lack them, and
+/// Replays the definitions of the engine with the longest history on engines that missing them, and
 /// reports the variables, whose values cannot be replayed.
 pub(super) async fn sync(
     services: &Services,
     context: &CellContext,
     targets: Option<(Targets, Range<usize>)>,
-    place: FaultSource,
+    location: FaultSource,
     start: usize,
 ) -> Result<(), Fault> {
     let cluster = services.parallel().cluster();
     let Some(client) = cluster.client().await else {
-        cluster.told_of_stop().await.map_err(Failure::from)?;
+        cluster
+            .check_stopped_elsewhere()
+            .await
+            .map_err(Failure::from)?;
         return Err(Failure::NoEngines.into());
     };
     let engines = client.rust_engines();
@@ -56,55 +59,61 @@ pub(super) async fn sync(
             live: ids.clone(),
             foreign: 0,
         };
-        MagicError::new(span, problem).into_fault(place, start)
+        MagicError::new(span, problem).into_fault(location, start)
     })?;
     services
         .parallel()
         .fanout()
         .adopt(&client, &ids, context)
         .await?;
-    let stands = stands(services, &engines).await;
+    let snapshots = snapshots(services, &engines).await;
     // The first of those with the longest history; `max_by_key` alone would return the last.
-    let longest = stands.iter().rev().max_by_key(|stand| stand.sources.len());
+    let longest = snapshots
+        .iter()
+        .rev()
+        .max_by_key(|snapshot| snapshot.sources.len());
     let Some(model) = longest else {
         return Err(Failure::NoEngines.into());
     };
     let mut behind: BTreeMap<MissingDefinitions, Vec<EngineId>> = BTreeMap::new();
-    for stand in stands.iter().filter(|stand| wanted.contains(&stand.engine)) {
-        let lack = lack(model, stand);
-        if !lack.cells.is_empty() || !lack.variables.is_empty() {
-            behind.entry(lack).or_default().push(stand.engine);
+    for snapshot in snapshots
+        .iter()
+        .filter(|snapshot| wanted.contains(&snapshot.engine))
+    {
+        let missing = missing_definitions(model, snapshot);
+        if !missing.cells.is_empty() || !missing.variables.is_empty() {
+            behind.entry(missing).or_default().push(snapshot.engine);
         }
     }
     if behind.is_empty() {
-        let text = format!("{} up to date.\n", engines_in_words(wanted.len()));
+        let text = format!("{} up to date.\n", engine_count(wanted.len()));
         context.sink().text(StreamName::Stdout, text).await;
     }
-    for (lack, engines) in behind {
-        let failures = replay(services, context, &client, &lack, &engines).await?;
-        let text = describe(&lack, &engines, &failures);
+    for (missing, engines) in behind {
+        let failures = replay(services, context, &client, &missing, &engines).await?;
+        let text = describe(&missing, &engines, &failures);
         context.sink().text(StreamName::Stdout, text).await;
     }
     Ok(())
 }
 
-async fn stands(services: &Services, engines: &[Engine]) -> Vec<EngineSnapshot> {
+async fn snapshots(services: &Services, engines: &[Engine]) -> Vec<EngineSnapshot> {
     let compiler = &services.parallel().fanout().compiler;
-    let mut stands = Vec::with_capacity(engines.len());
+    let mut snapshots = Vec::with_capacity(engines.len());
     for engine in engines.iter().filter(|engine| engine.handshake().is_some()) {
         let state = services.parallel().fanout().states.of(engine);
-        stands.push(EngineSnapshot {
+        snapshots.push(EngineSnapshot {
             engine: engine.id,
             sources: compiler.sources(state.clone()).await,
             variables: compiler.variables(state).await,
         });
     }
-    stands
+    snapshots
 }
 
-/// Returns the definitions that `model` has and `stand` lacks.
-fn lack(model: &EngineSnapshot, stand: &EngineSnapshot) -> MissingDefinitions {
-    let had: HashSet<String> = stand
+/// Returns the definitions in `model` that are missing in `snapshot`.
+fn missing_definitions(model: &EngineSnapshot, snapshot: &EngineSnapshot) -> MissingDefinitions {
+    let had: HashSet<String> = snapshot
         .sources
         .iter()
         .flat_map(|source| items(source))
@@ -122,7 +131,7 @@ fn lack(model: &EngineSnapshot, stand: &EngineSnapshot) -> MissingDefinitions {
         (!replayed.is_empty()).then_some((replayed, names))
     });
     let variables = model.variables.iter();
-    let variables = variables.filter(|name| !stand.variables.contains(name));
+    let variables = variables.filter(|name| !snapshot.variables.contains(name));
     MissingDefinitions {
         cells: cells.collect(),
         variables: variables.cloned().collect(),
@@ -134,7 +143,7 @@ async fn replay(
     services: &Services,
     context: &CellContext,
     client: &Client,
-    lack: &MissingDefinitions,
+    missing: &MissingDefinitions,
     engines: &[EngineId],
 ) -> Result<Vec<String>, Failure> {
     let ids = engines.iter().map(|id| i64::from(id.0)).collect();
@@ -145,7 +154,7 @@ async fn replay(
     };
     let plan = PxPlan::new(options, &PxDefaults::default(), engines)?;
     let mut failures = Vec::new();
-    for (source, names) in &lack.cells {
+    for (source, names) in &missing.cells {
         let submitted = services
             .parallel()
             .fanout()
@@ -172,7 +181,7 @@ async fn replay(
     Ok(failures)
 }
 
-fn describe(lack: &MissingDefinitions, engines: &[EngineId], failures: &[String]) -> String {
+fn describe(missing: &MissingDefinitions, engines: &[EngineId], failures: &[String]) -> String {
     let ids: Vec<String> = engines.iter().map(ToString::to_string).collect();
     let ids = ids.join(", ");
     let noun = if engines.len() == 1 {
@@ -180,8 +189,8 @@ fn describe(lack: &MissingDefinitions, engines: &[EngineId], failures: &[String]
     } else {
         "Engines"
     };
-    let names = lack.cells.iter().flat_map(|(_, names)| names);
-    // An import defines nothing, and its path says nothing about what the engine can do now.
+    let names = missing.cells.iter().flat_map(|(_, names)| names);
+    // An import defines nothing, and its path does not show what the engine can do now.
     let (imports, definitions): (Vec<&str>, Vec<&str>) = names
         .map(String::as_str)
         .partition(|name| name.starts_with(IMPORT));
@@ -198,11 +207,11 @@ fn describe(lack: &MissingDefinitions, engines: &[EngineId], failures: &[String]
         [] => format!("{noun} {ids}: no definition was missing"),
         replayed => format!("{noun} {ids}: replayed {}", replayed.join(" and ")),
     };
-    if !lack.variables.is_empty() {
+    if !missing.variables.is_empty() {
         let _ = write!(
             text,
             "; the values of variables are not copied: run the cells that define {} with `%%px --targets {}`",
-            lack.variables.join(", "),
+            missing.variables.join(", "),
             ids.replace(' ', "")
         );
     }
@@ -217,7 +226,7 @@ fn describe(lack: &MissingDefinitions, engines: &[EngineId], failures: &[String]
 mod tests {
     use super::*;
 
-    fn stand(engine: u32, sources: &[&str], variables: &[&str]) -> EngineSnapshot {
+    fn snapshot(engine: u32, sources: &[&str], variables: &[&str]) -> EngineSnapshot {
         EngineSnapshot {
             engine: EngineId(engine),
             sources: sources.iter().map(|source| (*source).into()).collect(),
@@ -226,13 +235,13 @@ mod tests {
     }
 
     #[test]
-    fn definitions_are_replayed_and_variables_named() {
-        let model = stand(
+    fn definitions_are_replayed_and_missing_variables_are_listed() {
+        let model = snapshot(
             0,
             &["fn f() {}\nlet a = 1;", "struct S;", "let b = 2;"],
             &["a", "b"],
         );
-        let late = lack(&model, &stand(2, &["struct S;"], &[]));
+        let late = missing_definitions(&model, &snapshot(2, &["struct S;"], &[]));
         assert_eq!(
             late.cells,
             [("fn f() {}".to_owned(), vec!["fn f".to_owned()])]
@@ -243,7 +252,10 @@ mod tests {
             "Engine 2: replayed fn f; the values of variables are not copied: run the cells that define a, b with `%%px --targets 2`\n"
         );
         // After the replay, no definitions are missing.
-        let again = lack(&model, &stand(2, &["struct S;", "fn f() {}"], &["a", "b"]));
+        let again = missing_definitions(
+            &model,
+            &snapshot(2, &["struct S;", "fn f() {}"], &["a", "b"]),
+        );
         assert_eq!(
             again,
             MissingDefinitions {
@@ -254,8 +266,8 @@ mod tests {
     }
 
     #[test]
-    fn imports_are_counted_among_what_was_replayed() {
-        let model = stand(
+    fn replayed_imports_are_counted() {
+        let model = snapshot(
             0,
             &[
                 "use std::time::Duration;\nuse std::fmt;\nfn wait() {}",
@@ -265,7 +277,7 @@ mod tests {
         );
         let late = |sources: &[&str]| {
             describe(
-                &lack(&model, &stand(2, sources, &[])),
+                &missing_definitions(&model, &snapshot(2, sources, &[])),
                 &[EngineId(2), EngineId(3)],
                 &[],
             )

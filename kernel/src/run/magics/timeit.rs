@@ -18,7 +18,7 @@ pub(super) async fn timeit(
     let ToolRun {
         tool: Tool::TimeIt(timeit),
         body: cell_body,
-        place,
+        location,
         start,
         magic_context,
         ..
@@ -27,14 +27,14 @@ pub(super) async fn timeit(
         return Ok(());
     };
     let code = start + timeit.code.start..start + timeit.code.end;
-    let whole = &*place.text;
+    let whole = &*location.text;
     // The body of a cell magic follows its line.
     let (setup, end) = match &cell_body {
         Some(_) => (code.len(), whole.len()),
         None => (0, code.end),
     };
     if whole[code.start + setup..end].trim().is_empty() {
-        return Err(Fault::at(CellError::NoCode(MagicName::TimeIt), place));
+        return Err(Fault::at(CellError::NoCode(MagicName::TimeIt), location));
     }
     let text = RustText {
         source: whole[code.start..end].to_owned(),
@@ -42,7 +42,7 @@ pub(super) async fn timeit(
     };
     let text = measured(text, setup, &timeit);
     let Some(targets) = timeit.targets else {
-        let text = body::prepare(services, context, text, &place).await?;
+        let text = body::prepare(services, context, text, &location).await?;
         return cell::evaluate(services, context, text).await;
     };
     let order = px::PxRun {
@@ -53,7 +53,7 @@ pub(super) async fn timeit(
             ..PxOptions::default()
         },
         text,
-        place,
+        location,
         start,
         magic_context,
     };
@@ -88,7 +88,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_code_is_repeated_and_the_setup_is_not() {
+    fn the_code_is_repeated_but_not_the_setup() {
         let cell = "%%timeit let n = 3;\nf(n)";
         let text = RustText {
             source: cell[9..].to_owned(),

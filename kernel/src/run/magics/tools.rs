@@ -22,8 +22,8 @@ pub(super) struct ToolRun<'a> {
     /// The body of a cell magic.
     pub(super) body: Option<RustText>,
     /// The location of the line.
-    pub(super) place: FaultSource,
-    /// The position of the line in the text of `place`, in bytes.
+    pub(super) location: FaultSource,
+    /// The position of the line in the text of `location`, in bytes.
     pub(super) start: usize,
     pub(super) magic_context: MagicContext,
 }
@@ -36,9 +36,9 @@ pub(super) async fn use_tool(
     if order.magic_context == MagicContext::InRust {
         // The process it needs is busy with the cell.
         let error = CellError::WithinRust(order.line.to_owned());
-        return Err(Fault::at(error, order.place));
+        return Err(Fault::at(error, order.location));
     }
-    let place = order.place.clone();
+    let location = order.location.clone();
     let body = order.body.as_ref().map_or("", |body| body.source.as_str());
     let done = match &order.tool {
         Tool::TimeIt(_) => return timeit::timeit(services, context, order).await,
@@ -73,7 +73,7 @@ pub(super) async fn use_tool(
             Err(error) => Err(error.into()),
         },
     };
-    done.map_err(|failure| Fault::at(failure, place))
+    done.map_err(|failure| Fault::at(failure, location))
 }
 
 fn read(services: &Services, path: &str) -> Result<String, CellError> {
@@ -106,7 +106,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_file_is_written_replaced_and_appended_to() {
+    fn write_creates_overwrites_and_appends() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("größe.rs");
         for (text, append, verb, content) in [

@@ -37,7 +37,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_variable_is_looked_at_by_reference() {
+    fn variables_are_accessed_by_reference() {
         let source = shown(&[("größe".to_owned(), "&'static str".to_owned())]);
         assert!(
             source.contains("(\"größe\", \"&'static str\", "),

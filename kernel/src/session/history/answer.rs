@@ -117,7 +117,7 @@ mod tests {
     }
 
     #[test]
-    fn all_three_ways_of_asking_are_answered() {
+    fn tail_range_and_search_requests_are_answered() {
         for (request, expected) in [
             (
                 r#"{"hist_access_type":"tail","n":2,"output":false,"raw":true}"#,

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 const MOST_BYTES: u64 = 8 << 20;
 
 /// The size limit of a source or result, in bytes; a longer result is cut.
-const MOST_TEXT: usize = 256 << 10;
+const MAX_TEXT: usize = 256 << 10;
 
 /// A line of the file: a cell, or the value of one.
 #[derive(Debug, Serialize, Deserialize)]
@@ -39,7 +39,7 @@ impl<'a> HistoryLine<'a> {
     }
 
     pub(super) fn result(session: usize, line: usize, result: &'a str) -> Self {
-        let end = result.floor_char_boundary(MOST_TEXT);
+        let end = result.floor_char_boundary(MAX_TEXT);
         Self {
             session,
             line,
@@ -90,7 +90,7 @@ impl HistoryFile {
         if record
             .source
             .as_ref()
-            .is_some_and(|source| source.len() > MOST_TEXT)
+            .is_some_and(|source| source.len() > MAX_TEXT)
         {
             return Ok(());
         }
@@ -115,7 +115,7 @@ impl HistoryFile {
             }
         };
         let mut entries: Vec<RecordedCell> = Vec::new();
-        let mut places = HashMap::new();
+        let mut indices = HashMap::new();
         for line in bytes.split(|byte| *byte == b'\n') {
             // A full disk may leave a truncated line.
             let Ok(record) = serde_json::from_slice::<HistoryLine<'_>>(line) else {
@@ -123,7 +123,7 @@ impl HistoryFile {
             };
             let key = (record.session, record.line);
             if let Some(source) = record.source {
-                places.insert(key, entries.len());
+                indices.insert(key, entries.len());
                 entries.push(RecordedCell {
                     session: record.session,
                     line: record.line,
@@ -131,7 +131,7 @@ impl HistoryFile {
                     result: None,
                 });
             }
-            if let (Some(result), Some(at)) = (record.result, places.get(&key)) {
+            if let (Some(result), Some(at)) = (record.result, indices.get(&key)) {
                 entries[*at].result = Some(result.into_owned());
             }
         }
@@ -166,7 +166,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_file_stays_short_and_survives_half_a_line() {
+    fn the_file_is_shortened_and_a_truncated_line_is_skipped() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("history.jsonl");
         std::fs::write(
@@ -176,8 +176,8 @@ mod tests {
         .unwrap();
         let file = HistoryFile::new(path.clone());
         let mut session = None;
-        let source = "x".repeat(MOST_TEXT);
-        let fits = MOST_BYTES as usize / MOST_TEXT;
+        let source = "x".repeat(MAX_TEXT);
+        let fits = MOST_BYTES as usize / MAX_TEXT;
         for line in 1..=2 * fits {
             file.append(&mut session, |session| {
                 HistoryLine::source(session, line, &source)
@@ -193,7 +193,7 @@ mod tests {
             lines.is_sorted() && lines.len() >= fits / 2 - 1,
             "{lines:?}"
         );
-        let long = "y".repeat(MOST_TEXT + 1);
+        let long = "y".repeat(MAX_TEXT + 1);
         file.append(&mut session, |session| {
             HistoryLine::source(session, 99, &long)
         })

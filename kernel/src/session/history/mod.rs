@@ -175,7 +175,7 @@ mod tests {
     const TAIL: &str = r#"{"hist_access_type":"tail","n":9,"output":true,"raw":true}"#;
 
     #[tokio::test]
-    async fn a_session_knows_those_before_it_and_beside_it() {
+    async fn a_session_reads_those_before_it_and_concurrent_ones() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("phalanx/history.jsonl");
         let first = History::at(Some(path.clone()));
@@ -207,7 +207,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn where_nothing_can_be_written_the_session_is_remembered() {
+    async fn without_a_writable_folder_the_session_is_kept_in_memory() {
         let folder = tempfile::tempdir().unwrap();
         let taken = folder.path().join("phalanx");
         std::fs::write(&taken, "a file, not a folder").unwrap();

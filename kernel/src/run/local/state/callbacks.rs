@@ -17,7 +17,7 @@ pub(super) struct Callbacks {
 
 impl Callbacks {
     /// Returns true while callbacks are running.
-    pub(super) fn is_on(&self) -> bool {
+    pub(super) fn is_running(&self) -> bool {
         self.current.is_some()
     }
 }
@@ -25,17 +25,17 @@ impl Callbacks {
 impl LocalState {
     pub(super) fn request_callbacks(&mut self, job: JobId, commands: &mut Vec<LocalCommand>) {
         self.callbacks.waiting.push_back(job);
-        self.hear_next(commands);
+        self.run_next_callbacks(commands);
         if self.callbacks.waiting.contains(&job) {
             commands.push(LocalCommand::CallbacksCalled { job });
         }
     }
 
     /// Starts the next run of callbacks, if the runtime is idle.
-    pub(super) fn hear_next(&mut self, commands: &mut Vec<LocalCommand>) {
+    pub(super) fn run_next_callbacks(&mut self, commands: &mut Vec<LocalCommand>) {
         let phase = self.current.as_ref().map(|current| &current.phase);
         let running = matches!(phase, Some(Phase::Running(_) | Phase::Orphaned(_)));
-        if running || self.callbacks.is_on() {
+        if running || self.callbacks.is_running() {
             return;
         }
         if self.runtime != (RuntimeState::Up { loaded: true }) {
@@ -54,7 +54,7 @@ impl LocalState {
 
     /// Interrupts the callbacks, if any are running.
     pub(super) fn interrupt_callbacks(&mut self, commands: &mut Vec<LocalCommand>) {
-        if self.callbacks.is_on() {
+        if self.callbacks.is_running() {
             self.callbacks.interrupted = true;
             commands.push(LocalCommand::InterruptRuntime);
         }
@@ -94,7 +94,7 @@ impl LocalState {
             self.end_waiting(commands);
         } else {
             self.run_held(commands);
-            self.hear_next(commands);
+            self.run_next_callbacks(commands);
         }
         true
     }

@@ -19,12 +19,12 @@ impl LocalState {
     pub(super) fn evaluator_exited(
         &mut self,
         status: &str,
-        last_words: &str,
+        last_output: &str,
         commands: &mut Vec<LocalCommand>,
     ) {
         let ended = || CellError::EvaluatorEnded {
             status: status.to_owned(),
-            last_words: last_words.to_owned(),
+            last_output: last_output.to_owned(),
         };
         match self.evaluator {
             // The failure has been reported.

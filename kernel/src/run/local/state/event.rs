@@ -74,7 +74,7 @@ pub(in crate::run::local) enum LocalCommand {
         line: String,
     },
     /// Show a notice; the evaluation continues.
-    Tell {
+    ShowNotice {
         job: JobId,
         notice: Notice,
     },

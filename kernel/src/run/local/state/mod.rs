@@ -110,8 +110,11 @@ impl LocalState {
                     commands.push(LocalCommand::Progress { job, line });
                 }
             }
-            LocalEvent::Notice(EvaluatorNotice::Exited { status, last_words }) => {
-                self.evaluator_exited(&status, &last_words, &mut commands);
+            LocalEvent::Notice(EvaluatorNotice::Exited {
+                status,
+                last_output,
+            }) => {
+                self.evaluator_exited(&status, &last_output, &mut commands);
             }
             LocalEvent::RuntimeStarted => {
                 self.runtime = RuntimeState::Up { loaded: false };
@@ -290,7 +293,7 @@ impl LocalState {
         let Some(current) = &mut self.current else {
             return;
         };
-        if !matches!(current.phase, Phase::Held(_)) || self.callbacks.is_on() {
+        if !matches!(current.phase, Phase::Held(_)) || self.callbacks.is_running() {
             return;
         }
         self.runs += 1;
@@ -300,7 +303,7 @@ impl LocalState {
             if !cell.dropped.names.is_empty() && current.outcomes.is_empty() {
                 current.dropped.clone_from(&cell.dropped);
                 let notice = Notice::Dropped(cell.dropped.clone());
-                commands.push(LocalCommand::Tell { job, notice });
+                commands.push(LocalCommand::ShowNotice { job, notice });
             }
             current.library = Some(cell.artifact.clone());
             current.leaves_out.clone_from(&cell.unkept);
@@ -324,13 +327,13 @@ impl LocalState {
             Phase::Running(running) if running == run => {
                 if let Outcome::VariablesLost(names) = &outcome {
                     let (job, notice) = (current.job, Notice::Lost(names.clone()));
-                    commands.push(LocalCommand::Tell { job, notice });
+                    commands.push(LocalCommand::ShowNotice { job, notice });
                 }
                 let unkept = std::mem::take(&mut current.leaves_out);
                 if outcome == Outcome::Completed && !unkept.is_empty() {
                     current.unkept = unkept.iter().map(|one| one.name.clone()).collect();
                     let (job, notice) = (current.job, Notice::Unkept(unkept));
-                    commands.push(LocalCommand::Tell { job, notice });
+                    commands.push(LocalCommand::ShowNotice { job, notice });
                 }
                 current.outcomes.push(outcome.clone());
                 current.phase = Phase::Compiling;
@@ -343,7 +346,7 @@ impl LocalState {
             }
             _ => {}
         }
-        self.hear_next(commands);
+        self.run_next_callbacks(commands);
     }
 
     fn answered(

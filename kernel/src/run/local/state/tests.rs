@@ -24,7 +24,7 @@ impl Bench {
 
     fn check(&mut self, event: LocalEvent, expected: &[&str]) {
         let commands = self.state.handle(event);
-        let seen: Vec<String> = commands.iter().map(told).collect();
+        let seen: Vec<String> = commands.iter().map(describe).collect();
         assert_eq!(seen, expected);
     }
 
@@ -33,7 +33,7 @@ impl Bench {
     }
 }
 
-fn told(command: &LocalCommand) -> String {
+fn describe(command: &LocalCommand) -> String {
     match command {
         LocalCommand::StartEvaluator => "start evaluator".into(),
         LocalCommand::KillEvaluator => "kill evaluator".into(),
@@ -50,14 +50,14 @@ fn told(command: &LocalCommand) -> String {
         LocalCommand::InterruptRuntime => "interrupt runtime".into(),
         LocalCommand::Load(path) => format!("load {}", path.display()),
         LocalCommand::Run { run, .. } => format!("run {run}"),
-        LocalCommand::RunCallbacks { job, run } => format!("hear {} as {run}", job.0),
-        LocalCommand::CallbacksCalled { job } => format!("heard {}", job.0),
+        LocalCommand::RunCallbacks { job, run } => format!("run callbacks {} as {run}", job.0),
+        LocalCommand::CallbacksCalled { job } => format!("callbacks called {}", job.0),
         LocalCommand::CallbacksEnded { job, failure } => match failure {
-            None => format!("over {}", job.0),
-            Some(failure) => format!("over {} {failure:?}", job.0),
+            None => format!("callbacks ended {}", job.0),
+            Some(failure) => format!("callbacks ended {} {failure:?}", job.0),
         },
         LocalCommand::Progress { line, .. } => format!("progress {line}"),
-        LocalCommand::Tell { notice, .. } => match notice {
+        LocalCommand::ShowNotice { notice, .. } => match notice {
             Notice::Lost(names) => format!("lost {}", names.join(" ")),
             Notice::Allocator => "allocator".to_owned(),
             Notice::Dropped(dropped) => format!("dropped {}", dropped.names.join(" ")),
@@ -141,7 +141,7 @@ fn ended(run: u64, outcome: Outcome) -> LocalEvent {
 fn evaluator_exited() -> LocalEvent {
     LocalEvent::Notice(EvaluatorNotice::Exited {
         status: "signal 9".into(),
-        last_words: String::new(),
+        last_output: String::new(),
     })
 }
 
@@ -193,7 +193,7 @@ fn outcomes_become_failures() {
 }
 
 #[test]
-fn a_dead_runtime_takes_the_variables_with_it_and_is_replaced() {
+fn a_dead_runtime_loses_the_variables_and_is_replaced() {
     let mut bench = Bench::up();
     bench.evaluate(1, "a");
     bench.state.handle(answered(1, &["a", "b"]));
@@ -212,7 +212,7 @@ fn a_dead_runtime_takes_the_variables_with_it_and_is_replaced() {
 }
 
 #[test]
-fn a_runtime_that_dies_between_cells_makes_the_evaluator_forget() {
+fn a_runtime_that_dies_between_cells_restarts_the_evaluator() {
     let mut bench = Bench::up();
     bench.evaluate(1, "a");
     bench.state.handle(compiled());
@@ -231,7 +231,7 @@ fn a_runtime_that_dies_between_cells_makes_the_evaluator_forget() {
 }
 
 #[test]
-fn a_run_that_has_not_reached_its_runtime_ends_with_it() {
+fn a_run_that_was_not_received_ends_with_its_runtime() {
     let mut bench = Bench::up();
     bench.evaluate(1, "a");
     bench.state.handle(compiled());
@@ -244,7 +244,7 @@ fn a_run_that_has_not_reached_its_runtime_ends_with_it() {
 }
 
 #[test]
-fn a_new_evaluator_hears_of_every_cell_without_running_any() {
+fn a_new_evaluator_is_sent_every_cell_and_none_runs() {
     let mut bench = Bench::up();
     for (job, outcome) in [(1, Outcome::Completed), (2, panicked())] {
         bench.evaluate(job, &format!("cell {job}"));
@@ -273,7 +273,7 @@ fn a_new_evaluator_hears_of_every_cell_without_running_any() {
 }
 
 #[test]
-fn a_cell_the_evaluator_died_over_is_tried_once_more() {
+fn a_cell_whose_evaluator_died_is_compiled_once_more() {
     let mut bench = Bench::up();
     bench.evaluate(1, "a");
     bench.check(evaluator_exited(), &["start evaluator"]);
@@ -294,7 +294,7 @@ fn a_cell_outlives_the_evaluator_that_compiled_it() {
 }
 
 #[test]
-fn an_evaluator_that_does_not_start_fails_the_cells_and_the_next_tries_again() {
+fn an_evaluator_that_does_not_start_fails_the_waiting_cells_and_the_next_cell_starts_another() {
     let mut bench = Bench::new();
     bench.evaluate(1, "a");
     let failure = Failure::Environment {
@@ -312,7 +312,7 @@ fn an_evaluator_that_does_not_start_fails_the_cells_and_the_next_tries_again() {
 }
 
 #[test]
-fn interrupts_do_what_the_moment_asks_for() {
+fn the_effect_of_an_interrupt_depends_on_the_phase_of_the_cell() {
     let mut bench = Bench::up();
     bench.check(LocalEvent::Interrupt, &[]);
 
@@ -341,7 +341,7 @@ fn interrupts_do_what_the_moment_asks_for() {
 }
 
 #[test]
-fn an_abandoned_cell_leaves_everything_as_it_was() {
+fn an_abandoned_cell_changes_nothing() {
     let mut bench = Bench::up();
     bench.evaluate(1, "a");
     bench.check(compiled(), &["run 1"]);
@@ -367,7 +367,7 @@ fn an_abandoned_cell_leaves_everything_as_it_was() {
 }
 
 #[test]
-fn an_interrupt_that_comes_too_late_undoes_nothing() {
+fn an_interrupt_after_the_end_of_a_cell_undoes_nothing() {
     let mut bench = Bench::up();
     bench.evaluate(1, "a");
     bench.state.handle(compiled());
@@ -385,7 +385,7 @@ fn cells_that_wait_for_the_evaluator_can_be_interrupted() {
 }
 
 #[test]
-fn a_runtime_that_does_not_start_fails_the_cell_and_the_next_tries_again() {
+fn a_runtime_that_does_not_start_fails_the_cell_and_the_next_cell_starts_another() {
     let mut bench = Bench::new();
     bench.state.handle(ready());
     bench.evaluate(1, "a");
@@ -399,7 +399,7 @@ fn a_runtime_that_does_not_start_fails_the_cell_and_the_next_tries_again() {
 }
 
 #[test]
-fn a_cell_that_is_written_may_use_what_ran_and_what_runs() {
+fn an_edited_cell_sees_the_finished_cells_and_the_running_one() {
     let mut bench = Bench::up();
     bench.evaluate(1, "a");
     bench.check(answered(1, &["v"]), &["1 ok"]);
@@ -414,7 +414,7 @@ fn a_cell_that_is_written_may_use_what_ran_and_what_runs() {
 }
 
 #[test]
-fn lost_variables_are_told_and_the_cell_is_compiled_again() {
+fn lost_variables_are_reported_and_the_cell_is_compiled_again() {
     let mut bench = Bench::up();
     bench.evaluate(1, "a");
     bench.state.handle(compiled());
@@ -428,7 +428,7 @@ fn lost_variables_are_told_and_the_cell_is_compiled_again() {
 }
 
 #[test]
-fn what_is_built_while_the_evaluator_starts_is_shown_by_the_cell_that_waits() {
+fn builds_during_the_start_of_the_evaluator_are_shown_in_the_waiting_cell() {
     let line = || LocalEvent::Notice(EvaluatorNotice::Progress("Compiling serde".into()));
     let mut bench = Bench::new();
     bench.check(line(), &[]);
@@ -437,7 +437,7 @@ fn what_is_built_while_the_evaluator_starts_is_shown_by_the_cell_that_waits() {
 }
 
 #[test]
-fn which_cell_has_moved_a_variable_is_known_even_if_it_panicked() {
+fn moves_by_a_cell_that_panicked_are_recorded() {
     let mut bench = Bench::up();
     bench.evaluate(1, "let v = x");
     bench.state.handle(compiled());
@@ -463,7 +463,7 @@ fn which_cell_has_moved_a_variable_is_known_even_if_it_panicked() {
 }
 
 #[test]
-fn what_a_cell_that_panicked_would_have_defined_is_known() {
+fn the_missing_definitions_of_a_cell_that_panicked_are_recorded() {
     let mut bench = Bench::up();
     bench.evaluate(1, "let v = x; panic");
     bench.state.handle(compiled());
@@ -486,50 +486,56 @@ fn what_a_cell_that_panicked_would_have_defined_is_known() {
     assert!(diagnostics[0].help[0].starts_with("In[1] failed"));
 }
 
-fn hear(job: u64) -> LocalEvent {
+fn run_callbacks(job: u64) -> LocalEvent {
     LocalEvent::RunCallbacks { job: JobId(job) }
 }
 
 #[test]
-fn code_hears_between_cells_one_after_the_other() {
+fn callbacks_run_between_cells_one_after_the_other() {
     let mut bench = Bench::up();
-    bench.check(hear(1), &["hear 1 as 1"]);
-    bench.check(hear(2), &["heard 2"]);
-    bench.check(ended(1, Outcome::Completed), &["over 1", "hear 2 as 2"]);
-    bench.check(ended(2, Outcome::Completed), &["over 2"]);
+    bench.check(run_callbacks(1), &["run callbacks 1 as 1"]);
+    bench.check(run_callbacks(2), &["callbacks called 2"]);
+    bench.check(
+        ended(1, Outcome::Completed),
+        &["callbacks ended 1", "run callbacks 2 as 2"],
+    );
+    bench.check(ended(2, Outcome::Completed), &["callbacks ended 2"]);
 }
 
 #[test]
-fn a_frontend_does_not_wait_for_the_cell_before_its_message_is_heard() {
+fn a_frontend_does_not_wait_for_the_running_cell_and_the_callbacks() {
     let mut bench = Bench::up();
     bench.evaluate(1, "a");
     bench.check(compiled(), &["run 1"]);
-    bench.check(hear(2), &["heard 2"]);
+    bench.check(run_callbacks(2), &["callbacks called 2"]);
     bench.check(
         ended(1, Outcome::Completed),
-        &["ran Completed", "hear 2 as 2"],
+        &["ran Completed", "run callbacks 2 as 2"],
     );
     bench.check(answered(1, &[]), &["1 ok"]);
-    bench.check(ended(2, Outcome::Completed), &["over 2"]);
+    bench.check(ended(2, Outcome::Completed), &["callbacks ended 2"]);
 }
 
 #[test]
-fn a_compiled_cell_waits_until_the_code_has_heard() {
+fn a_compiled_cell_waits_for_the_callbacks() {
     let mut bench = Bench::up();
     bench.evaluate(1, "a");
-    bench.check(hear(2), &["hear 2 as 1"]);
+    bench.check(run_callbacks(2), &["run callbacks 2 as 1"]);
     bench.check(compiled(), &[]);
-    bench.check(ended(1, Outcome::Completed), &["over 2", "run 2"]);
+    bench.check(
+        ended(1, Outcome::Completed),
+        &["callbacks ended 2", "run 2"],
+    );
 }
 
 #[test]
-fn nobody_hears_where_nothing_has_run() {
+fn without_a_run_there_are_no_callbacks() {
     let mut bench = Bench::new();
-    bench.check(hear(1), &["over 1"]);
+    bench.check(run_callbacks(1), &["callbacks ended 1"]);
 }
 
 #[test]
-fn variables_that_a_cell_costs_are_named_before_it_runs() {
+fn variables_that_are_dropped_for_a_cell_are_listed_before_it_runs() {
     let mut bench = Bench::up();
     bench.evaluate(1, "struct A");
     let cell = CompiledCell {
@@ -544,7 +550,7 @@ fn variables_that_a_cell_costs_are_named_before_it_runs() {
 }
 
 #[test]
-fn variables_that_are_not_kept_are_named_after_the_cell() {
+fn variables_that_are_not_kept_are_listed_after_the_cell() {
     let mut bench = Bench::up();
     bench.evaluate(1, "let f");
     let cell = CompiledCell {
