@@ -71,8 +71,8 @@ mod tests {
             };
             reply.send(Ok(7)).unwrap();
         };
-        let (asked, ()) = tokio::join!(requests.attempt(Request::Number), answer);
-        assert_eq!(asked, Ok(7));
+        let (replied, ()) = tokio::join!(requests.attempt(Request::Number), answer);
+        assert_eq!(replied, Ok(7));
         drop(received);
         assert_eq!(requests.ask(Request::Number).await, None);
         let failure = requests.attempt(Request::Number).await.unwrap_err();

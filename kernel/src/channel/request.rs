@@ -82,7 +82,7 @@ pub enum RequestContent {
     Interrupt,
     /// `shutdown_request`.
     Shutdown {
-        /// True if a kernel will be started in its place.
+        /// True if a new kernel will replace it.
         restart: bool,
     },
     /// `create_subshell_request`.

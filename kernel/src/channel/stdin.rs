@@ -108,7 +108,7 @@ impl StdinRequests {
             }
         };
         if let Err(error) = self.sender.send(frames).await {
-            tracing::warn!(%error, "the frontend cannot be asked for input");
+            tracing::warn!(%error, "an input request could not be sent");
             return None;
         }
         answered.await.ok()
@@ -134,8 +134,8 @@ impl StdinRequests {
             .iter()
             .position(|question| Some(&question.msg_id) == named)
             .or_else(|| {
-                let mut asked = questions.iter();
-                asked.position(|question| question.identities == reply.identities)
+                let mut pending = questions.iter();
+                pending.position(|question| question.identities == reply.identities)
             });
         match found {
             // The receiver may have been dropped.

@@ -76,7 +76,9 @@ impl MissingVariables {
                     "{cell} returned before its end, so `{name}`, which it defines, is not there"
                 ),
                 MissingCause::Unkept => {
-                    format!("`{name}` was not kept for cells after {cell}, whose output says why")
+                    format!(
+                        "`{name}` was not kept for cells after {cell}, whose output contains the reason"
+                    )
                 }
                 MissingCause::Dropped(rebuilt) if rebuilt.is_empty() => format!(
                     "`{name}` was dropped by {cell}, which defines its type anew: run the cell again that makes `{name}`"

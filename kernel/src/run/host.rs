@@ -195,7 +195,7 @@ async fn ask(
 ) -> Result<Option<String>, CellError> {
     let answer = tokio::select! {
         answer = context.prompter().ask(prompt, password) => answer,
-        // The code that asked is being stopped; a reply would let it continue.
+        // The code that requested input is being stopped; a reply would let it continue.
         () = context.interrupted().cancelled() => std::future::pending().await,
     };
     match answer {

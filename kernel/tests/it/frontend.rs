@@ -241,7 +241,7 @@ impl Frontend {
     }
 
     /// Waits for the next input request.
-    pub async fn asked(&mut self) -> Envelope {
+    pub async fn input_request(&mut self) -> Envelope {
         let frames = limited("a question", self.stdin.recv_message())
             .await
             .unwrap();
@@ -252,7 +252,7 @@ impl Frontend {
 
     /// Replies to the next input request, which must have this prompt.
     pub async fn answer(&mut self, prompt: &str, line: &str) {
-        assert_eq!(self.asked().await.content["prompt"], prompt);
+        assert_eq!(self.input_request().await.content["prompt"], prompt);
         let reply = json!({"value": line, "status": "ok"});
         self.send_stdin("input_reply", reply).await;
     }
@@ -455,7 +455,7 @@ impl Frontend {
             .filter(|message| state(message).is_none())
             .map(|message| (&message.header.msg_type, &message.content))
             .collect();
-        assert!(left.is_empty(), "messages nobody asked for: {left:#?}");
+        assert!(left.is_empty(), "unexpected messages: {left:#?}");
         assert!(
             self.replies.is_empty(),
             "replies to nothing: {:#?}",

@@ -96,7 +96,7 @@ async fn the_kernel_survives_a_frontend_that_vanishes() {
     let id = frontend
         .send_execute("let kept = 1\nprint begun\nread")
         .await;
-    frontend.asked().await;
+    frontend.input_request().await;
     frontend.reconnect("second").await;
     // The cell still waits for the reply of the disconnected frontend.
     frontend.ask_control("interrupt_request", json!({})).await;

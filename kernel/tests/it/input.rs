@@ -18,7 +18,7 @@ async fn reads_of_stdin_request_lines_until_the_input_ends() {
     let id = frontend
         .send_execute("print before\nread\nread\nread\nread")
         .await;
-    let question = frontend.asked().await;
+    let question = frontend.input_request().await;
     assert_eq!(question.parent_header.as_ref().unwrap().msg_id, id);
     assert_eq!(question.content, json!({"prompt": "", "password": false}));
     frontend.wait_for_text(&id, &["before"]).await;
@@ -46,7 +46,7 @@ async fn input_requests_of_the_library_and_of_evcxr_have_a_prompt() {
         .send_execute("ask your name?\nrequest secret\nask end?")
         .await;
     frontend.answer("your name?", "Ada").await;
-    let question = frontend.asked().await;
+    let question = frontend.input_request().await;
     assert_eq!(
         question.content,
         json!({"prompt": "secret", "password": true})
@@ -86,7 +86,7 @@ async fn an_input_request_can_be_interrupted_and_a_late_reply_is_dropped() {
     let mut frontend = Frontend::start().await;
     for cell in ["read", "ask who?"] {
         let id = frontend.send_execute(cell).await;
-        frontend.asked().await;
+        frontend.input_request().await;
         frontend.ask_control("interrupt_request", json!({})).await;
         let ran = frontend.ran(&id).await;
         assert_eq!(ran.reply["ename"], "Interrupted", "{cell}");

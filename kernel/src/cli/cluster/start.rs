@@ -368,11 +368,11 @@ fn detach(registry: &Registry, args: &StartArgs, cluster_id: &str) -> anyhow::Re
         .stderr(written.try_clone()?)
         .spawn()
         .context("the cluster cannot be started")?;
-    let mut said = String::new();
+    let mut printed = String::new();
     if let Some(stdout) = child.stdout.take() {
-        BufReader::new(stdout).read_line(&mut said)?;
+        BufReader::new(stdout).read_line(&mut printed)?;
     }
-    if said.is_empty() {
+    if printed.is_empty() {
         let status = child.wait()?;
         let mut words = String::new();
         written.rewind()?;
@@ -383,6 +383,6 @@ fn detach(registry: &Registry, args: &StartArgs, cluster_id: &str) -> anyhow::Re
             words.trim_end()
         );
     }
-    print!("{said}");
+    print!("{printed}");
     Ok(())
 }

@@ -136,12 +136,12 @@ async fn serve(mut stream: UnixStream, calls: mpsc::Sender<OwnerCall>) {
 /// # Errors
 /// Returns an error if the owner does not reply or the request fails.
 pub async fn ask_owner(folder: &Path, request: &OwnerRequest) -> Result<OwnerReply, Failure> {
-    let asked = async {
+    let replied = async {
         let mut stream = UnixStream::connect(folder.join(SOCKET)).await?;
         write(&mut stream, request).await?;
         read::<Result<OwnerReply, Failure>>(&mut stream).await
     };
-    asked
+    replied
         .await
         .unwrap_or_else(|error| Err(ClusterError::OwnerSilent(error).into()))
 }
@@ -174,7 +174,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let mut socket = OwnerSocket::bind(folder.path()).unwrap();
         let request = OwnerRequest::Scale { engines: 4 };
-        let asked = ask_owner(folder.path(), &request);
+        let replied = ask_owner(folder.path(), &request);
         let answered = async {
             let call = socket.next().await;
             assert_eq!(call.request, request);
@@ -185,7 +185,7 @@ mod tests {
             call.reply.send(Err(failure.clone())).unwrap();
             failure
         };
-        let (got, sent) = tokio::join!(asked, answered);
+        let (got, sent) = tokio::join!(replied, answered);
         assert_eq!(got, Err(sent));
     }
 

@@ -167,7 +167,7 @@ mod tests {
     use super::*;
     use std::os::unix::fs::PermissionsExt;
 
-    async fn asked(history: &History, request: &str) -> String {
+    async fn reply_to(history: &History, request: &str) -> String {
         let request = serde_json::from_str(request).unwrap();
         serde_json::to_string(&history.answer(request).await.history).unwrap()
     }
@@ -182,27 +182,27 @@ mod tests {
         first.add(1, "one".into());
         first.set_result(1, "1".into());
         let second = History::at(Some(path.clone()));
-        assert_eq!(asked(&first, TAIL).await, r#"[[1,1,["one","1"]]]"#);
+        assert_eq!(reply_to(&first, TAIL).await, r#"[[1,1,["one","1"]]]"#);
         second.add(1, "two\n\"é".into());
         first.add(2, "three".into());
         // The reply implies that it is written.
-        asked(&first, TAIL).await;
+        reply_to(&first, TAIL).await;
         assert_eq!(
-            asked(&second, TAIL).await,
+            reply_to(&second, TAIL).await,
             r#"[[1,1,["one","1"]],[1,2,["three",""]],[2,1,["two\n\"é",""]]]"#,
             "what a session has run itself comes last"
         );
         let last_session = r#"{"hist_access_type":"range","session":-1,"start":1,"stop":2,"output":false,"raw":true}"#;
-        assert_eq!(asked(&second, last_session).await, r#"[[1,1,"one"]]"#);
+        assert_eq!(reply_to(&second, last_session).await, r#"[[1,1,"one"]]"#);
         first.close().await;
         second.close().await;
         let mode = std::fs::metadata(&path).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         let third = History::at(Some(path));
         let session = r#"{"hist_access_type":"range","session":0,"start":1,"stop":2,"output":false,"raw":true}"#;
-        assert_eq!(asked(&third, session).await, "[]");
+        assert_eq!(reply_to(&third, session).await, "[]");
         third.add(1, "four".into());
-        assert_eq!(asked(&third, session).await, r#"[[3,1,"four"]]"#);
+        assert_eq!(reply_to(&third, session).await, r#"[[3,1,"four"]]"#);
         third.close().await;
     }
 
@@ -213,7 +213,7 @@ mod tests {
         std::fs::write(&taken, "a file, not a folder").unwrap();
         let history = History::at(Some(taken.join("history.jsonl")));
         history.add(1, "one".into());
-        assert_eq!(asked(&history, TAIL).await, r#"[[1,1,["one",""]]]"#);
+        assert_eq!(reply_to(&history, TAIL).await, r#"[[1,1,["one",""]]]"#);
         history.close().await;
     }
 }
