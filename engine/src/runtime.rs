@@ -3,6 +3,7 @@
 use crate::machine::{EngineEvent, no_stdin, not_on_engines};
 use crate::vitals::WatchedProcess;
 use phalanx_protocol::evaluator::CompiledCell;
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::host::{CellRequest, HostReply, KernelRequest};
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::{Output, StreamName};
@@ -146,7 +147,7 @@ impl RuntimeSlot {
                     None => {
                         self.state = RuntimeSlotState::Empty;
                         return EngineEvent::RuntimeExited {
-                            status: "its connection is closed".to_owned(),
+                            status: RuntimeExit::Unknown,
                         };
                     }
                 },

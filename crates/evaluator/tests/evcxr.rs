@@ -7,6 +7,7 @@ mod session;
 use phalanx_protocol::evaluator::{
     Compiled, EvaluatorEvent, EvaluatorReply, EvaluatorRequest, NamespaceKind, UnkeptReason,
 };
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::runtime::Outcome;
@@ -172,7 +173,7 @@ async fn local_cells_run_and_keep_variables() {
     }
 
     let (_, outcome, result) = s.cell(m, "std::process::exit(3)").await;
-    let status = "exit status 3".to_owned();
+    let status = RuntimeExit::Status(3);
     assert_eq!(outcome, Some(Outcome::Abandoned { status }));
     assert!(!result.unwrap().variables.is_empty());
     assert_eq!(s.shown(m, "größe").await, "=[1, 2, 3]");
@@ -181,7 +182,7 @@ async fn local_cells_run_and_keep_variables() {
     let (id, source) = (s.id(), "größe.len()".to_owned());
     s.evaluator.send(EvaluatorRequest::Evaluate { id, source });
     assert!(matches!(s.event().await, EvaluatorEvent::Run(_)));
-    let status = "signal 9".to_owned();
+    let status = RuntimeExit::Signal(9);
     let outcome = Outcome::Died { status };
     s.evaluator.send(EvaluatorRequest::Ran { outcome });
     let EvaluatorEvent::Answer { result, .. } = s.event().await else {
@@ -332,7 +333,7 @@ async fn engines_have_separate_states() {
     assert_eq!(first.run(next_cell.cell.unwrap()).await.0, "=22");
 
     let died = Outcome::Died {
-        status: "signal 9".into(),
+        status: RuntimeExit::Signal(9),
     };
     let gone = s
         .compile("x", &state("1c"), &state("dead"), died)

@@ -2,6 +2,7 @@
 //!
 //! The only place that renders a [`Failure`] for users is the kernel's `report/error.rs`.
 
+use crate::exit::RuntimeExit;
 use crate::id::{EngineId, MsgId};
 use crate::release::ReleaseMismatch;
 use serde::{Deserialize, Serialize};
@@ -38,8 +39,8 @@ pub enum Failure {
     },
     /// The runtime ended while the cell ran; its variables are lost.
     RuntimeDied {
-        /// The status, such as `signal 11 (SIGSEGV)` or `exit status 3`.
-        status: String,
+        /// The end of its process.
+        status: RuntimeExit,
         /// The variables that are lost with it.
         lost: Vec<String>,
     },

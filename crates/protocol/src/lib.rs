@@ -5,6 +5,7 @@
 //! | [`id`] | the newtyped ids of all messages |
 //! | [`frame`] | the framing of messages between our own processes |
 //! | [`output`], [`failure`] | the outputs and failures of cells, wherever they ran |
+//! | [`exit`] | the end of a runtime process |
 //! | [`look`] | the rendering of Phalanx's own bars and tables |
 //! | [`date`] | dates in the format of Jupyter's clients |
 //! | [`comm`] | comms between code and frontends: messages between the library and its owner |
@@ -23,6 +24,7 @@ pub mod apply;
 pub mod cell_crate;
 pub mod comm;
 mod execute_reply;
+pub mod exit;
 pub mod failure;
 pub mod frame;
 pub mod host;

@@ -1,5 +1,6 @@
 //! Messages between a runtime process and its owner, over the runtime's control socket.
 
+use crate::exit::RuntimeExit;
 use crate::failure::{Failure, Panic};
 use crate::id::RunId;
 use serde::{Deserialize, Serialize};
@@ -208,13 +209,13 @@ pub enum Outcome {
     VariablesLost(Vec<String>),
     /// The process ended, and a snapshot took over: the state is that before the cell.
     Abandoned {
-        /// The status, such as `signal 11 (SIGSEGV)` or `exit status 3`.
-        status: String,
+        /// The end of the process.
+        status: RuntimeExit,
     },
     /// The process ended; all variables are lost.
     Died {
-        /// The status, such as `signal 11 (SIGSEGV)` or `exit status 3`.
-        status: String,
+        /// The end of the process.
+        status: RuntimeExit,
     },
 }
 

@@ -4,6 +4,7 @@
 
 mod session;
 
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::Output;
 use phalanx_protocol::runtime::Outcome;
@@ -24,10 +25,8 @@ async fn snapshot(session: &Session, before: Option<u32>) -> u32 {
     others()[0]
 }
 
-fn abandoned(status: &str) -> Outcome {
-    Outcome::Abandoned {
-        status: status.into(),
-    }
+fn abandoned(status: RuntimeExit) -> Outcome {
+    Outcome::Abandoned { status }
 }
 
 #[tokio::test]
@@ -64,9 +63,9 @@ async fn a_call_that_kills_its_process_loses_only_the_call() {
     session.run("let cell = 1").await;
     session.call("let pushed = 2", Vec::new()).await;
     for (crash, status) in [
-        ("abort", "signal 6 (SIGABRT)"),
-        ("fault", "signal 11 (SIGSEGV)"),
-        ("exit 0", "exit status 0"),
+        ("abort", RuntimeExit::Signal(6)),
+        ("fault", RuntimeExit::Signal(11)),
+        ("exit 0", RuntimeExit::Status(0)),
     ] {
         session.call("return pure", Vec::new()).await;
         let script = format!("let pushed = spoilt\nlet new = 3\n{crash}");
@@ -88,7 +87,7 @@ async fn an_interrupt_stops_only_the_call() {
     session.next().await;
     session.runtime.interrupt();
     let outcome = session.collect_call(id).await;
-    assert_eq!(outcome, (None, abandoned("signal 9 (SIGKILL)")));
+    assert_eq!(outcome, (None, abandoned(RuntimeExit::Signal(9))));
     assert_eq!(session.run("show kept").await.0, [stdout("1\n")]);
 }
 
@@ -104,7 +103,7 @@ async fn a_process_that_dies_while_reading_arguments_blocks_nothing() {
     kill_process(pid, Signal::KILL).unwrap();
     // It has ended, or has started in the snapshot.
     let (_, outcome) = session.collect_call(id).await;
-    let ends = [abandoned("signal 9 (SIGKILL)"), Outcome::Completed];
+    let ends = [abandoned(RuntimeExit::Signal(9)), Outcome::Completed];
     assert!(ends.contains(&outcome), "{outcome:?}");
     let (value, _) = session
         .call("show kept\nreturn-input", vec![8; 8 << 20])

@@ -4,6 +4,7 @@
 
 mod session;
 
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::output::Output;
 use phalanx_protocol::runtime::Outcome;
 use phalanx_runtime::{Runtime, RuntimeConfig, RuntimeEvent, StartError, StdinSource};
@@ -45,7 +46,10 @@ async fn a_panic_loses_no_variable() {
 
 #[tokio::test]
 async fn without_a_snapshot_the_end_of_the_process_is_reported_with_its_signal() {
-    for (script, status) in [("abort", "signal 6 (SIGABRT)"), ("exit 3", "exit status 3")] {
+    for (script, status) in [
+        ("abort", RuntimeExit::Signal(6)),
+        ("exit 3", RuntimeExit::Status(3)),
+    ] {
         let mut session = Session::start().await;
         session.runtime.set_snapshots(false);
         let (outputs, outcome) = session.run(&format!("print last words\n{script}")).await;
@@ -53,7 +57,7 @@ async fn without_a_snapshot_the_end_of_the_process_is_reported_with_its_signal()
         assert_eq!(
             outcome,
             Outcome::Died {
-                status: status.into()
+                status: status.clone()
             }
         );
         assert!(matches!(session.next().await, RuntimeEvent::Exited { status: s } if s == status));
@@ -70,7 +74,7 @@ async fn a_busy_cell_can_be_killed() {
     assert_eq!(
         outcome,
         Outcome::Died {
-            status: "signal 9 (SIGKILL)".into()
+            status: RuntimeExit::Signal(9)
         }
     );
 }

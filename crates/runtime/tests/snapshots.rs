@@ -4,6 +4,7 @@
 
 mod session;
 
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::output::{Output, StreamName};
 use phalanx_protocol::runtime::Outcome;
 use phalanx_runtime::RuntimeEvent;
@@ -12,10 +13,8 @@ use session::{Session, stdout};
 use std::path::PathBuf;
 use std::time::Instant;
 
-fn abandoned(status: &str) -> Outcome {
-    Outcome::Abandoned {
-        status: status.into(),
-    }
+fn abandoned(status: RuntimeExit) -> Outcome {
+    Outcome::Abandoned { status }
 }
 
 #[tokio::test]
@@ -23,11 +22,11 @@ async fn a_cell_that_kills_its_process_loses_only_its_changes() {
     let mut session = Session::start().await;
     session.run("let kept = 1 2 3").await;
     for (crash, status) in [
-        ("abort", "signal 6 (SIGABRT)"),
-        ("fault", "signal 11 (SIGSEGV)"),
-        ("exit 3", "exit status 3"),
-        ("exit 0", "exit status 0"),
-        ("overflow", "signal 6 (SIGABRT)"),
+        ("abort", RuntimeExit::Signal(6)),
+        ("fault", RuntimeExit::Signal(11)),
+        ("exit 3", RuntimeExit::Status(3)),
+        ("exit 0", RuntimeExit::Status(0)),
+        ("overflow", RuntimeExit::Signal(6)),
     ] {
         let script = format!("let kept = spoilt\nlet new = 1\nprint last words\n{crash}");
         let (outputs, outcome) = session.run(&script).await;
@@ -55,7 +54,7 @@ async fn an_interrupt_stops_a_busy_cell_and_is_ignored_without_one() {
         session.runtime.interrupt();
         let (_, outcome) = session.collect(id).await;
         println!("{busy}: interrupted in {:?}", began.elapsed());
-        assert_eq!(outcome, abandoned("signal 9 (SIGKILL)"), "{busy}");
+        assert_eq!(outcome, abandoned(RuntimeExit::Signal(9)), "{busy}");
         assert_eq!(session.run("show kept").await.0, [stdout("1\n")], "{busy}");
     }
 }
@@ -87,7 +86,7 @@ async fn an_incomplete_message_of_a_dead_process_is_dropped() {
     let mut session = Session::start().await;
     let half = "write before \x1b]phalanx;pla\nabort";
     let (outputs, outcome) = session.run(half).await;
-    assert_eq!(outcome, abandoned("signal 6 (SIGABRT)"));
+    assert_eq!(outcome, abandoned(RuntimeExit::Signal(6)));
     assert!(
         matches!(&outputs[0], Output::Stream { text, .. } if text.starts_with("before ")),
         "{outputs:?}"
@@ -95,7 +94,7 @@ async fn an_incomplete_message_of_a_dead_process_is_dropped() {
     let (outputs, _) = session.run("print a\nhtml <b>\nresult 1").await;
     assert_eq!(outputs.len(), 3, "{outputs:?}");
     let half = "write EVCXR_BEGIN_CONTENT text/plain\nabort";
-    assert_eq!(session.run(half).await.1, abandoned("signal 6 (SIGABRT)"));
+    assert_eq!(session.run(half).await.1, abandoned(RuntimeExit::Signal(6)));
     assert_eq!(session.run("print b").await.0, [stdout("b\n")]);
 }
 
@@ -116,7 +115,7 @@ async fn files_closed_by_an_abandoned_cell_return_errors() {
     session.run("open line\nopen other").await;
     // The opened files get the descriptors of the closed ones.
     let (_, outcome) = session.run("close line\nopen third\nabort").await;
-    assert_eq!(outcome, abandoned("signal 6 (SIGABRT)"));
+    assert_eq!(outcome, abandoned(RuntimeExit::Signal(6)));
     // The snapshot's `line` is closed; `other` is unchanged.
     assert!(matches!(
         session.run("close line").await.1,
@@ -180,7 +179,7 @@ async fn idle_threads_lost_in_a_failover_are_reported() {
     session.run("let kept = 1\nrest pool-0\nrest pool-1").await;
     assert_eq!(session.run("show kept").await.0, [stdout("1\n")]);
     let (outputs, outcome) = session.run("abort").await;
-    assert_eq!(outcome, abandoned("signal 6 (SIGABRT)"));
+    assert_eq!(outcome, abandoned(RuntimeExit::Signal(6)));
     assert!(shows(&outputs, "`pool-0`, `pool-1`"), "{outputs:?}");
     assert_eq!(session.run("show kept").await.0, [stdout("1\n")]);
     let (outputs, _) = session.run("abort").await;
@@ -201,7 +200,7 @@ async fn with_busy_threads_a_notice_about_the_missing_snapshot_is_shown_once() {
     assert!(matches!(session.next().await, RuntimeEvent::Output { .. }));
     session.runtime.interrupt();
     session.runtime.interrupt();
-    let status = "signal 9 (SIGKILL)".to_owned();
+    let status = RuntimeExit::Signal(9);
     assert_eq!(session.collect(id).await.1, Outcome::Died { status });
 }
 
@@ -235,7 +234,7 @@ async fn much_output_before_a_crash_arrives_complete() {
     let mut session = Session::start().await;
     let lines: String = (0..20_000).map(|line| format!("print {line}\n")).collect();
     let (outputs, outcome) = session.run(&format!("{lines}abort")).await;
-    assert_eq!(outcome, abandoned("signal 6 (SIGABRT)"));
+    assert_eq!(outcome, abandoned(RuntimeExit::Signal(6)));
     let expected: String = (0..20_000).map(|line| format!("{line}\n")).collect();
     assert_eq!(outputs, [stdout(&expected)]);
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::evaluator::CompiledCell;
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid, MsgId, RunId};
 use phalanx_protocol::output::Output;
 use phalanx_protocol::parallel::{
@@ -88,7 +89,7 @@ pub(crate) enum EngineEvent {
     /// A run has ended.
     RuntimeEnded { run: RunId, outcome: Outcome },
     /// The runtime process has ended.
-    RuntimeExited { status: String },
+    RuntimeExited { status: RuntimeExit },
     /// A signal to interrupt the running cell has arrived.
     Interrupt,
     /// The controller is silent or lost.

@@ -1,6 +1,7 @@
 //! The failures that an engine reports.
 
 use super::event::{BrokenArtifact, EngineIdentity};
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::failure::{Failure, FailureKind, Panic};
 use phalanx_protocol::host::{CellRequest, KernelRequest, MAGIC_FAILED};
 use phalanx_protocol::id::StateId;
@@ -133,7 +134,7 @@ impl LeftVariables {
 pub(super) fn died(
     identity: &EngineIdentity,
     what: &str,
-    status: &str,
+    status: &RuntimeExit,
     left: LeftVariables,
 ) -> EngineFailure {
     let (id, words) = (identity.id, left.describe(what));

@@ -24,6 +24,7 @@ pub(crate) use failure::{no_stdin, not_on_engines};
 
 use batch::HeldReplies;
 use phalanx_protocol::evaluator::{CompiledCell, DroppedVariables};
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::id::{ArtifactHash, MsgId, RunId, StateId};
 use phalanx_protocol::output::Output;
 use phalanx_protocol::parallel::{
@@ -182,7 +183,7 @@ impl Machine {
                 }
             }
             EngineEvent::RuntimeRecalled { run } => self.recalled(run, now, &mut commands),
-            EngineEvent::RuntimeExited { status } => self.exited(&status, &mut commands),
+            EngineEvent::RuntimeExited { status } => self.exited(status, &mut commands),
             EngineEvent::Interrupt => self.interrupt(&mut commands),
             EngineEvent::Away => self.away = true,
             EngineEvent::Back => self.away = false,
@@ -459,14 +460,11 @@ impl Machine {
     }
 
     /// Handles the end of the runtime process, which also ends the current run.
-    fn exited(&mut self, status: &str, commands: &mut Vec<EngineCommand>) {
+    fn exited(&mut self, status: RuntimeExit, commands: &mut Vec<EngineCommand>) {
         if let Some(current) = &self.current
             && current.running
         {
-            let outcome = Outcome::Died {
-                status: status.to_owned(),
-            };
-            self.ended(outcome, commands);
+            self.ended(Outcome::Died { status }, commands);
         } else if self.runtime == RuntimeState::Up {
             // It died between two cells, so no variables are left.
             self.forget_all();

@@ -1,6 +1,7 @@
 //! The cells that led to the state of the namespace, for clients that did not send them.
 
 use phalanx_protocol::apply::PushedName;
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::id::{DependenciesId, StateId};
 use phalanx_protocol::parallel::{CellMetadata, CellRecord, Dependencies, Lineage, StateRecord};
@@ -95,7 +96,7 @@ impl StateRecords {
 
 /// Returns an outcome without the details that do not affect the state.
 fn bare(outcome: &Outcome) -> Outcome {
-    let (message, status) = (String::new(), String::new());
+    let (message, status) = (String::new(), RuntimeExit::Unknown);
     match outcome {
         Outcome::Panicked(_) => Outcome::Panicked(Panic {
             message,

@@ -4,6 +4,7 @@ use super::event::{EngineCommand, IncomingRequest};
 use super::failure::{self, EngineFailure, LeftVariables};
 use super::work::{self, TaskWork};
 use super::{Machine, Now, status};
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::{
     EngineAnswer, EngineOutput, EngineReply, EngineRequest, EngineStatus, RefusalReason,
@@ -85,7 +86,12 @@ impl Machine {
     }
 
     /// Fails the current cell after the end of its process.
-    fn stopped(&mut self, status: &str, left: LeftVariables, commands: &mut Vec<EngineCommand>) {
+    fn stopped(
+        &mut self,
+        status: &RuntimeExit,
+        left: LeftVariables,
+        commands: &mut Vec<EngineCommand>,
+    ) {
         let Some(current) = &self.current else {
             return;
         };

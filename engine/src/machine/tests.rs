@@ -5,6 +5,7 @@ mod segments;
 
 use super::*;
 use chrono::DateTime;
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid};
 use phalanx_protocol::output::{MimeBundle, StreamName};
@@ -261,14 +262,14 @@ fn each_outcome_has_its_state_and_its_name() {
         (usage, "UsageError", "1~error"),
         (
             Outcome::Died {
-                status: "signal 9".to_owned(),
+                status: RuntimeExit::Signal(9),
             },
             "RuntimeDied",
             "1~died",
         ),
         (
             Outcome::Abandoned {
-                status: "signal 9".to_owned(),
+                status: RuntimeExit::Signal(9),
             },
             "RuntimeDied",
             "empty",
@@ -444,7 +445,7 @@ fn an_interrupt_without_a_snapshot_costs_the_running_cell_and_its_runtime() {
     engine.asked("b", cell("1~died", "2"));
     let described = engine.asked("j", sigint());
     assert_eq!(described[1], "interrupt");
-    let status = || "signal 9".to_owned();
+    let status = || RuntimeExit::Signal(9);
     let described = engine.ended(Outcome::Died { status: status() });
     assert_eq!(
         described,
@@ -476,7 +477,7 @@ fn an_interrupt_costs_the_running_cell_and_nothing_else() {
     engine.begins("a", "empty", "1");
     engine.asked("b", cell("empty", "2"));
     assert_eq!(engine.handle(EngineEvent::Interrupt), ["interrupt"]);
-    let status = "signal 9".to_owned();
+    let status = RuntimeExit::Signal(9);
     let described = engine.ended(Outcome::Abandoned { status });
     assert_eq!(
         described,
@@ -510,7 +511,7 @@ fn a_runtime_that_dies_between_cells_takes_the_state_along() {
     let mut engine = Engine::up();
     engine.begins("a", "empty", "1");
     engine.ended(Outcome::Completed);
-    let status = "signal 9".to_owned();
+    let status = RuntimeExit::Signal(9);
     let described = engine.handle(EngineEvent::RuntimeExited { status });
     assert_eq!(described, ["start runtime"]);
     assert_eq!(engine.state(), "empty");
@@ -542,7 +543,7 @@ fn clear_forgets_everything_also_while_a_cell_runs() {
     let described = engine.asked("c", EngineRequest::Clear);
     assert_eq!(described, ["c busy", "kill", "c clear_reply ok", "c idle"]);
     assert_eq!(engine.state(), "empty");
-    let status = || "signal 9".to_owned();
+    let status = || RuntimeExit::Signal(9);
     engine.handle(EngineEvent::RuntimeExited { status: status() });
     engine.handle(EngineEvent::RuntimeStarted);
     engine.begins("b", "empty", "1");

@@ -56,7 +56,7 @@ fn report_failure(fault: &Fault) -> ErrorReport {
         Failure::RuntimeDied { status, lost } => plain(
             "RuntimeDied",
             &format!("the cell ended its process ({status}); {}", losses(lost)),
-            hint_for(lost).or(status.contains("SIGKILL").then_some(
+            hint_for(lost).or(status.is_kill().then_some(
                 "unless it was killed on purpose, memory has run out: the system kills processes that use too much",
             )),
         ),

@@ -1,6 +1,7 @@
 //! The variables of a namespace that are visible to the user.
 
 use super::prelude::is_hidden;
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::runtime::Outcome;
 
 /// Names and types, sorted by name.
@@ -57,7 +58,7 @@ mod tests {
         assert_eq!(before.len(), 2, "ours are not shown");
         assert_eq!(moved(&before, &after, Some(&Outcome::Completed)), ["a"]);
         let died = Outcome::Died {
-            status: String::new(),
+            status: RuntimeExit::Unknown,
         };
         assert!(moved(&before, &[].into(), Some(&died)).is_empty());
         assert!(moved(&before, &after, None).is_empty());

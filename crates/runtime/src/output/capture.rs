@@ -3,6 +3,7 @@
 
 use super::scanner::{OutputToken, Scanner};
 use super::text::TextDecoder;
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::failure::Panic;
 use phalanx_protocol::host::ErrorText;
@@ -187,7 +188,7 @@ impl Capture {
     }
 
     /// Ends the run, since the process has exited.
-    pub(crate) fn died(&mut self, status: &str) {
+    pub(crate) fn died(&mut self, status: &RuntimeExit) {
         for name in [StreamName::Stdout, StreamName::Stderr] {
             if !self.pipe(name).closed {
                 self.closed(name);
@@ -195,18 +196,18 @@ impl Capture {
         }
         if self.run.is_some() {
             self.finish_run(Some(Outcome::Died {
-                status: status.to_owned(),
+                status: status.clone(),
             }));
         }
         self.flush();
     }
 
     /// Ends the run, since a snapshot has replaced the process; all its output has been pushed.
-    pub(crate) fn abandon(&mut self, status: &str) {
+    pub(crate) fn abandon(&mut self, status: &RuntimeExit) {
         self.finish_text();
         if self.run.is_some() {
             self.finish_run(Some(Outcome::Abandoned {
-                status: status.to_owned(),
+                status: status.clone(),
             }));
         }
         self.flush();

@@ -1,7 +1,7 @@
 //! The actor of a runtime process: waits for the next event, lets [`OwnerState`] decide, and
 //! performs its commands.
 
-use super::exit_status::describe;
+use super::exit_status;
 use super::host::{self, HostReplier, ReceivedCall};
 use super::process::open_value;
 use super::start::StartedRuntime;
@@ -186,10 +186,9 @@ impl Actor {
                 StdinEvent::Answered(answer) => OwnerEvent::StdinAnswered(answer),
                 StdinEvent::Written => return NextStep::Nothing,
             },
-            status = child.wait(), if has_processes => {
-                let status = status.map_or_else(|error| error.to_string(), describe);
-                OwnerEvent::SupervisorExited { status }
-            }
+            status = child.wait(), if has_processes => OwnerEvent::SupervisorExited {
+                status: exit_status::of_wait(status),
+            },
             () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {
                 OwnerEvent::Tick
             }

@@ -1,32 +1,24 @@
-//! The exit status of a process as text.
+//! The end of a process, as reported by the system.
 
+use phalanx_protocol::exit::RuntimeExit;
+use std::io;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 
-/// Describes the exit of a process: `signal 11 (SIGSEGV)`, `exit status 3`.
-pub(super) fn describe(status: ExitStatus) -> String {
-    match (status.signal(), status.code()) {
-        (Some(signal), _) => match signal_name(signal) {
-            Some(name) => format!("signal {signal} ({name})"),
-            None => format!("signal {signal}"),
-        },
-        (None, Some(code)) => format!("exit status {code}"),
-        (None, None) => status.to_string(),
-    }
+/// Converts the result of waiting for a process.
+pub(super) fn of_wait(status: io::Result<ExitStatus>) -> RuntimeExit {
+    status.map_or(RuntimeExit::Unknown, of_status)
 }
 
-fn signal_name(signal: i32) -> Option<&'static str> {
-    Some(match signal {
-        1 => "SIGHUP",
-        2 => "SIGINT",
-        4 => "SIGILL",
-        6 => "SIGABRT",
-        7 => "SIGBUS",
-        8 => "SIGFPE",
-        9 => "SIGKILL",
-        11 => "SIGSEGV",
-        13 => "SIGPIPE",
-        15 => "SIGTERM",
-        _ => return None,
-    })
+/// Converts the raw wait status of a process that has ended.
+pub(super) fn of_raw(status: i32) -> RuntimeExit {
+    of_status(ExitStatus::from_raw(status))
+}
+
+fn of_status(status: ExitStatus) -> RuntimeExit {
+    match (status.signal(), status.code()) {
+        (Some(signal), _) => RuntimeExit::Signal(signal),
+        (None, Some(code)) => RuntimeExit::Status(code),
+        (None, None) => RuntimeExit::Unknown,
+    }
 }

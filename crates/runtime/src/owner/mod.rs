@@ -12,6 +12,7 @@ mod wire;
 pub use host::{HostCall, HostReplier};
 
 use phalanx_protocol::evaluator::CompiledCell;
+use phalanx_protocol::exit::RuntimeExit;
 #[cfg(doc)]
 use phalanx_protocol::host::CellRequest;
 use phalanx_protocol::id::RunId;
@@ -119,8 +120,8 @@ pub enum RuntimeEvent {
     },
     /// The process has exited, and all variables are lost; no further events follow.
     Exited {
-        /// The status, such as `signal 11 (SIGSEGV)` or `exit status 3`.
-        status: String,
+        /// The end of the process.
+        status: RuntimeExit,
     },
 }
 

@@ -1,6 +1,6 @@
 //! Starting a runtime process: its sockets, its pipes, its first message.
 
-use super::exit_status::describe;
+use super::exit_status;
 use super::process::READ;
 use super::stdin::Stdin;
 use super::wire::Wire;
@@ -12,8 +12,7 @@ use phalanx_sys::page::SharedPage;
 use phalanx_sys::temporary::TemporaryFolder;
 use std::io;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::ExitStatusExt;
-use std::process::{ExitStatus, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 use tokio::io::AsyncReadExt;
 use tokio::net::UnixListener;
@@ -89,7 +88,7 @@ pub(super) async fn start(config: &RuntimeConfig) -> Result<StartedRuntime, Star
     let ready = async {
         tokio::select! {
             connected = ready(&listener) => connected,
-            status = child.wait() => Err(io::Error::other(status.map_or_else(|e| e.to_string(), describe))),
+            status = child.wait() => Err(io::Error::other(exit_status::of_wait(status).to_string())),
         }
     };
     match timeout(READY_TIMEOUT, ready).await {
@@ -154,7 +153,8 @@ async fn ready(listener: &UnixListener) -> io::Result<Ready> {
             let SupervisorReply::Ended { status, .. } = said? else {
                 return Err(io::ErrorKind::InvalidData.into());
             };
-            return Err(io::Error::other(describe(ExitStatus::from_raw(status))));
+            let exit = exit_status::of_raw(status);
+            return Err(io::Error::other(exit.to_string()));
         }
     };
     Ok(Ready {

@@ -2,6 +2,7 @@
 
 use super::*;
 use bytes::Bytes;
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::parallel::Call;
 
 #[test]
@@ -93,7 +94,7 @@ fn calls_that_fail_say_how() {
     engine.begins("c", "empty", "1");
     engine.ended(Outcome::Completed);
     engine.calls("d");
-    let status = "signal 11".to_owned();
+    let status = RuntimeExit::Signal(11);
     let described = engine.ended(Outcome::Died { status });
     assert_eq!(described[0], "d error RuntimeDied");
     assert_eq!(engine.state(), "empty");
@@ -192,7 +193,7 @@ fn calls_the_runtime_gives_back_are_sent_again_in_their_order() {
     assert_eq!(engine.returns().len(), 4);
     engine.runs = 2;
     // The process has ended, and another one has taken over.
-    let status = "signal 9".to_owned();
+    let status = RuntimeExit::Signal(9);
     let described = engine.ended(Outcome::Abandoned { status });
     assert_eq!(described[0], "b error RuntimeDied");
     for run in [3, 4] {
@@ -211,11 +212,11 @@ fn calls_the_runtime_gives_back_are_sent_again_in_their_order() {
         described,
         ["x busy", "recall", "x abort_reply ok", "x idle"]
     );
-    let status = "signal 9".to_owned();
+    let status = RuntimeExit::Signal(9);
     let described = engine.ended(Outcome::Died { status });
     assert_eq!(described[..2], ["e busy", "e apply_reply aborted"]);
     assert_eq!(described[3], "d error RuntimeDied");
-    let status = "signal 9".to_owned();
+    let status = RuntimeExit::Signal(9);
     let described = engine.handle(EngineEvent::RuntimeExited { status });
     assert_eq!(described, ["start runtime"]);
     assert_eq!(engine.handle(EngineEvent::RuntimeStarted), [""; 0]);

@@ -6,6 +6,7 @@
 
 use crate::context::{CellName, MissingVariables, missing_name};
 use phalanx_protocol::evaluator::CompiledCell;
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::failure::{Failure, Panic};
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::StateRecord;
@@ -255,7 +256,7 @@ fn unfinished() -> [Outcome; 4] {
             location: None,
         },
         Outcome::Died {
-            status: String::new(),
+            status: RuntimeExit::Unknown,
         },
     ]
 }
@@ -354,7 +355,7 @@ mod tests {
             dependencies: DependenciesId::new(""),
         };
         let died = Outcome::Died {
-            status: String::new(),
+            status: RuntimeExit::Unknown,
         };
         let records = vec![
             record("empty", "w", Outcome::Completed),

@@ -1,5 +1,6 @@
 use super::*;
 use crate::cell::{DirectiveKind, split};
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::failure::{DiagnosticSpan, Panic};
 use phalanx_protocol::id::EngineId;
 
@@ -185,7 +186,7 @@ fn lost_variables_are_listed() {
     let lost = vec!["a".to_owned(), "b".to_owned()];
     let died = report(
         &Failure::RuntimeDied {
-            status: "signal 11".into(),
+            status: RuntimeExit::Signal(11),
             lost: lost.clone(),
         }
         .into(),

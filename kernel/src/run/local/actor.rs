@@ -10,6 +10,7 @@ use crate::run::Environment;
 use crate::run::error::CellError;
 use phalanx_evaluator::{Evaluator, EvaluatorNotice};
 use phalanx_protocol::evaluator::{EvaluatorReply, NamespaceKind, Toolchain};
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::StreamName;
@@ -248,7 +249,7 @@ impl LocalActor {
             }
             None => {
                 self.runtime = None;
-                let status = "unknown status".to_owned();
+                let status = RuntimeExit::Unknown;
                 Some(LocalEvent::Exited { status })
             }
         }

@@ -204,13 +204,10 @@ fn the_interrupt_of_a_library_call_prints_no_text() {
     let report = serde_json::to_string(&error).unwrap();
     let report = format!("\x1b]phalanx;error\x07{report}\x1b]phalanx;end-error\x07");
     let mut cell = Cell::new(false).err("earlier\n").err(&report);
-    cell.capture.abandon("signal 9");
+    cell.capture.abandon(&RuntimeExit::Signal(9));
     assert_eq!(
         shown(cell.capture.take()),
-        [
-            "stderr: \"earlier\\n\"",
-            "Abandoned { status: \"signal 9\" }"
-        ]
+        ["stderr: \"earlier\\n\"", "Abandoned { status: Signal(9) }"]
     );
 }
 
@@ -297,11 +294,11 @@ fn output_after_the_end_belongs_to_no_run() {
 #[test]
 fn death_ends_the_run_with_all_its_output() {
     let mut cell = Cell::new(true).out("half").err("why");
-    cell.capture.died("signal 11");
+    cell.capture.died(&RuntimeExit::Signal(11));
     let shown = shown(cell.capture.take());
     assert!(shown.contains(&"stdout: \"half\"".to_owned()), "{shown:?}");
     assert!(shown.contains(&"stderr: \"why\"".to_owned()), "{shown:?}");
-    assert_eq!(shown.last().unwrap(), "Died { status: \"signal 11\" }");
+    assert_eq!(shown.last().unwrap(), "Died { status: Signal(11) }");
 }
 
 #[test]

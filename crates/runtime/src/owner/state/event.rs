@@ -3,6 +3,7 @@
 use super::standby::StandbySnapshot;
 use crate::owner::host::{HostReplier, ReceivedCall};
 use crate::owner::{FunctionCall, RuntimeCommand, RuntimeEvent};
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::host::{CellRequest, HostReply};
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::StreamName;
@@ -32,8 +33,8 @@ pub(crate) enum OwnerEvent {
     SupervisorLost,
     /// The supervisor has exited.
     SupervisorExited {
-        /// The status, such as `exit status 3`.
-        status: String,
+        /// The end of the process.
+        status: RuntimeExit,
     },
     /// A snapshot has been taken.
     StandbyArrived(StandbySnapshot),

@@ -8,6 +8,7 @@ use super::port::ProcessPort;
 use super::standby::StandbySnapshot;
 use crate::output::CapturedOutput;
 use crate::owner::RuntimeEvent;
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::StreamName;
 use phalanx_protocol::runtime::NoSnapshot;
@@ -45,8 +46,8 @@ pub(super) enum Phase {
 /// A failover.
 #[derive(Debug)]
 pub(super) struct Failover {
-    /// The status of the process that has exited.
-    status: String,
+    /// The end of the process that has exited.
+    status: RuntimeExit,
     step: FailoverStep,
     /// The time at which it has failed.
     deadline: Instant,
@@ -66,8 +67,8 @@ enum FailoverStep {
 /// The end of a runtime.
 #[derive(Debug)]
 pub(super) struct Death {
-    /// The status of the process that has exited.
-    status: String,
+    /// The end of the process that has exited.
+    status: RuntimeExit,
     /// The calls that have not started.
     unstarted: Vec<RunId>,
 }
@@ -130,7 +131,7 @@ impl OwnerState {
     }
 
     /// Handles the exit of the process that runs cells.
-    pub(super) fn exited(&mut self, status: String, port: &mut dyn ProcessPort) {
+    pub(super) fn exited(&mut self, status: RuntimeExit, port: &mut dyn ProcessPort) {
         self.drain_control(port);
         self.end_unmarked(port);
         if self.stop.is_final() {
@@ -232,7 +233,7 @@ impl OwnerState {
             return;
         };
         let status = failover.status;
-        tracing::info!(status, "a snapshot took over");
+        tracing::info!(%status, "a snapshot took over");
         if let FailoverStep::Waking(StandbySnapshot { threads, .. }) = failover.step
             && !threads.is_empty()
         {
@@ -284,13 +285,13 @@ impl OwnerState {
     /// Ends the runtime, since no snapshot takes over.
     fn give_up(&mut self) {
         if let Phase::FailingOver(failover) = &mut self.phase {
-            let status = std::mem::take(&mut failover.status);
+            let status = failover.status.clone();
             self.die(status);
         }
     }
 
     /// Ends the runtime, since its supervisor has exited.
-    pub(super) fn supervisor_exited(&mut self, status: String) {
+    pub(super) fn supervisor_exited(&mut self, status: RuntimeExit) {
         match self.phase {
             Phase::Running => self.die(status),
             _ => self.give_up(),
@@ -298,7 +299,7 @@ impl OwnerState {
     }
 
     /// Ends the runtime: the processes started by cells must not outlive it.
-    fn die(&mut self, status: String) {
+    fn die(&mut self, status: RuntimeExit) {
         let unstarted = self.take_unstarted_calls();
         self.phase = Phase::Ending(Death { status, unstarted });
         self.commands.push_back(OwnerCommand::EndProcesses);

@@ -20,7 +20,7 @@ pub(crate) use event::{OwnerCommand, OwnerEvent};
 pub(crate) use port::ProcessPort;
 pub(crate) use standby::StandbySnapshot;
 
-use super::exit_status::describe;
+use super::exit_status;
 use super::{RuntimeCommand, RuntimeEvent};
 use crate::output::{Capture, CapturedOutput};
 use calls::{Calls, ReturnedCall};
@@ -31,9 +31,7 @@ use phalanx_protocol::output::StreamName;
 use phalanx_protocol::runtime::{Outcome, RuntimeReply, RuntimeRequest, SupervisorReply};
 use standby::ActiveSnapshot;
 use std::collections::VecDeque;
-use std::os::unix::process::ExitStatusExt;
 use std::path::PathBuf;
-use std::process::ExitStatus;
 use std::time::Instant;
 use stdin::StdinState;
 use stop::{Due, Interrupted, RunStop};
@@ -174,7 +172,7 @@ impl OwnerState {
             OwnerEvent::Supervisor(SupervisorReply::Ended { pid, status }) => {
                 // Other children run no cells; the supervisor's own exit is an event of its own.
                 if self.is_running() && pid == self.pid {
-                    self.exited(describe(ExitStatus::from_raw(status)), port);
+                    self.exited(exit_status::of_raw(status), port);
                 }
             }
             OwnerEvent::Supervisor(SupervisorReply::Settled) => self.settled(port),

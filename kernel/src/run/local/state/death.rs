@@ -4,6 +4,7 @@ use super::part::{Attempt, EvaluatorState, Phase, RuntimeState, WaitingCell};
 use super::{LocalCommand, LocalState};
 use crate::run::error::CellError;
 use phalanx_protocol::evaluator::EvaluatorRequest;
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::runtime::Outcome;
 
@@ -67,20 +68,20 @@ impl LocalState {
             return;
         }
         if let Some(current) = &mut self.current {
-            let outcome = Outcome::Died { status: reason };
+            let status = RuntimeExit::NotStarted(reason);
+            let outcome = Outcome::Died { status };
             current.outcomes.push(outcome.clone());
             current.phase = Phase::Compiling;
             commands.push(LocalCommand::Send(EvaluatorRequest::Ran { outcome }));
         }
     }
 
-    pub(super) fn runtime_exited(&mut self, status: &str, commands: &mut Vec<LocalCommand>) {
+    pub(super) fn runtime_exited(&mut self, status: RuntimeExit, commands: &mut Vec<LocalCommand>) {
         self.runtime = RuntimeState::Starting;
         commands.push(LocalCommand::StartRuntime);
         if let Some(current) = &self.current {
             // `Ended` precedes this, unless the run had not reached the runtime.
             if let Phase::Running(run) | Phase::Orphaned(run) = current.phase {
-                let status = status.to_owned();
                 self.ended(run, Outcome::Died { status }, commands);
             }
             return;
@@ -89,9 +90,7 @@ impl LocalState {
         // variables; a new one replays the last cell with the outcome that they were lost.
         self.variables.clear();
         if let Some(last) = self.log.last_mut() {
-            let died = Outcome::Died {
-                status: status.to_owned(),
-            };
+            let died = Outcome::Died { status };
             match last.outcomes.last_mut() {
                 Some(outcome) => *outcome = died,
                 None => last.outcomes.push(died),

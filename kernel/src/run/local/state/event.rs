@@ -3,6 +3,7 @@
 use crate::report::Notice;
 use phalanx_evaluator::EvaluatorNotice;
 use phalanx_protocol::evaluator::{CompiledCell, EvaluatorReply, EvaluatorRequest};
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::Outcome;
@@ -36,7 +37,7 @@ pub(in crate::run::local) enum LocalEvent {
     /// A run has ended.
     Ended { run: RunId, outcome: Outcome },
     /// The runtime process has ended.
-    Exited { status: String },
+    Exited { status: RuntimeExit },
 }
 
 /// A command of the namespace.

@@ -19,6 +19,7 @@ use phalanx_protocol::evaluator::{
     CompiledCell, DroppedVariables, EvaluatorEvent, EvaluatorReply, EvaluatorRequest, RequestId,
     Toolchain,
 };
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::runtime::Outcome;
@@ -122,7 +123,7 @@ impl LocalState {
             }
             LocalEvent::RuntimeNotStarted { reason } => self.runtime_failed(reason, &mut commands),
             LocalEvent::Ended { run, outcome } => self.ended(run, outcome, &mut commands),
-            LocalEvent::Exited { status } => self.runtime_exited(&status, &mut commands),
+            LocalEvent::Exited { status } => self.runtime_exited(status, &mut commands),
         }
         commands
     }
@@ -465,7 +466,7 @@ impl LocalState {
 /// Returns the outcome of a cell that was interrupted before it began.
 fn not_run() -> Outcome {
     Outcome::Abandoned {
-        status: "interrupted".to_owned(),
+        status: RuntimeExit::NotRun,
     }
 }
 

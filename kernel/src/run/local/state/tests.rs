@@ -147,7 +147,7 @@ fn evaluator_exited() -> LocalEvent {
 
 fn died() -> Outcome {
     Outcome::Died {
-        status: "signal 6".into(),
+        status: RuntimeExit::Signal(6),
     }
 }
 
@@ -202,7 +202,7 @@ fn a_dead_runtime_loses_the_variables_and_is_replaced() {
     bench.check(ended(1, died()), &["ran Died"]);
     bench.check(
         LocalEvent::Exited {
-            status: "signal 6".into(),
+            status: RuntimeExit::Signal(6),
         },
         &["start runtime"],
     );
@@ -220,7 +220,7 @@ fn a_runtime_that_dies_between_cells_restarts_the_evaluator() {
     bench.state.handle(answered(1, &["a"]));
     bench.check(
         LocalEvent::Exited {
-            status: "signal 11".into(),
+            status: RuntimeExit::Signal(11),
         },
         &["start runtime", "start evaluator"],
     );
@@ -236,7 +236,7 @@ fn a_run_that_was_not_received_ends_with_its_runtime() {
     bench.evaluate(1, "a");
     bench.state.handle(compiled());
     let exited = LocalEvent::Exited {
-        status: "signal 9".into(),
+        status: RuntimeExit::Signal(9),
     };
     bench.check(exited, &["start runtime", "ran Died"]);
     bench.check(ended(1, died()), &[]);
@@ -348,7 +348,7 @@ fn an_abandoned_cell_changes_nothing() {
     bench.check(ended(1, Outcome::Completed), &["ran Completed"]);
     bench.check(answered(1, &["v"]), &["1 ok"]);
     let abandoned = || Outcome::Abandoned {
-        status: "signal 11".to_owned(),
+        status: RuntimeExit::Signal(11),
     };
     bench.evaluate(2, "crashes");
     bench.check(compiled(), &["run 2"]);

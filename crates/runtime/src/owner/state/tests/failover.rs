@@ -1,6 +1,7 @@
 //! The exit of the process that runs cells, with and without a snapshot.
 
 use super::*;
+use phalanx_protocol::exit::RuntimeExit;
 
 #[test]
 fn a_snapshot_takes_over_from_a_process_that_has_crashed() {
@@ -108,7 +109,7 @@ fn a_snapshot_reported_as_missing_is_not_awaited() {
         }) as fn(&mut Owner) -> Vec<String>,
         |owner| owner.handle(OwnerEvent::StandbysLost),
         |owner| {
-            let status = "exit status 1".to_owned();
+            let status = RuntimeExit::Status(1);
             owner.handle(OwnerEvent::SupervisorExited { status })
         },
     ] {
@@ -271,7 +272,7 @@ fn a_pipe_that_a_child_process_holds_open_is_read_for_a_limited_time() {
     owner.run(1);
     owner.starts();
     owner.prints(Stderr, "from the cell\n");
-    let status = "exit status 1".to_owned();
+    let status = RuntimeExit::Status(1);
     let gone = owner.handle(OwnerEvent::SupervisorExited { status });
     assert_eq!(gone, ["end processes"]);
     // A process that has left the group has both pipes.
