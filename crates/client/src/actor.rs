@@ -11,11 +11,10 @@ use crate::state::message::{OutgoingContent, OutgoingMessage};
 use crate::state::segments::{ReceivedSegment, SentArguments};
 use crate::state::{Command, Event, Now, State, Ticket};
 use crate::submission::{RefusalAnswer, RefusedTask};
-use crate::task::{EngineTask, TaskKey};
+use crate::task::{EngineTask, SubmissionId, TaskKey};
 use crate::wire::{self, MessageParts};
 use bytes::Bytes;
 use chrono::Utc;
-use phalanx_protocol::id::AsyncResultId;
 use phalanx_protocol::parallel::{EngineReply, EngineRequest, Lineage};
 use phalanx_protocol::payload::{Payload, Segment};
 use phalanx_sys::{heap, segment};
@@ -63,7 +62,7 @@ pub(crate) struct Actor {
 /// The waiters for results, tickets and queries.
 struct Waiting {
     /// The AsyncResults with tasks whose output is not complete.
-    results: HashMap<AsyncResultId, TrackedResult>,
+    results: HashMap<SubmissionId, TrackedResult>,
     tickets: HashMap<Ticket, oneshot::Sender<()>>,
     lineages: HashMap<Ticket, oneshot::Sender<Lineage>>,
     /// The number of tickets issued.
@@ -318,10 +317,10 @@ impl Actor {
                 let _ = outbox.send(outgoing);
             }
             Command::Update(key, update) => {
-                if let Some(held) = waiting.results.get(&key.result) {
+                if let Some(held) = waiting.results.get(&key.submission) {
                     held.result.apply(key.task, update);
                     if held.result.settled() {
-                        waiting.results.remove(&key.result);
+                        waiting.results.remove(&key.submission);
                     }
                 }
             }
@@ -333,7 +332,7 @@ impl Actor {
                 work,
             } => {
                 if let (Some(held), Some(answers)) =
-                    (waiting.results.get(&key.result), self.answers.upgrade())
+                    (waiting.results.get(&key.submission), self.answers.upgrade())
                 {
                     // If the submitter is gone, dropping the refused task ends it.
                     let _ = held.refused.send(RefusedTask {
@@ -443,7 +442,11 @@ impl Waiting {
             self.results.insert(id, TrackedResult { result, refused });
         }
         let tasks = tasks.into_iter().enumerate();
-        let mut tasks = tasks.map(|(task, work)| (TaskKey { result: id, task }, work));
+        let key = |task| TaskKey {
+            submission: id,
+            task,
+        };
+        let mut tasks = tasks.map(|(task, work)| (key(task), work));
         let part = || Some(tasks.by_ref().take(PART).collect());
         std::iter::from_fn(part)
             .take_while(|part: &Vec<_>| !part.is_empty())
@@ -458,7 +461,7 @@ impl Waiting {
             _ => None,
         });
         for key in keys {
-            if let Some(held) = self.results.get(&key.result) {
+            if let Some(held) = self.results.get(&key.submission) {
                 held.result.fail_all(LOST);
             }
         }

@@ -9,11 +9,11 @@ use crate::shared::ClientShared;
 use crate::state::{Event, State};
 use crate::submission::Submission;
 use chrono::Utc;
-use phalanx_protocol::id::{AsyncResultId, EngineId};
+use phalanx_protocol::id::EngineId;
 use phalanx_protocol::parallel::{EngineRequest, Lineage, Signal};
 use phalanx_sys::machine::host_name;
 use phalanx_transport::{ClientConnectionFile, Session};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -87,7 +87,7 @@ impl Client {
         let shared = Arc::new(ClientShared {
             engines: watch::Sender::new(Vec::new()),
             subscribers: Mutex::new(Vec::new()),
-            results: AtomicU64::new(0),
+            submissions: AtomicU64::new(0),
         });
         let prefix = format!("{}_{}", session.id(), std::process::id());
         let actor = Actor {
@@ -151,7 +151,7 @@ impl Client {
     ///
     /// A task whose engine does not exist ends with `EngineError`.
     pub fn submit(&self, submission: Submission) -> AsyncResult {
-        let id = AsyncResultId(self.shared.results.fetch_add(1, Ordering::Relaxed) + 1);
+        let id = self.shared.next_submission();
         let requests = self.requests.clone();
         let tasks = &submission.tasks;
         let result = AsyncResult::new(id, submission.name, tasks, Utc::now(), requests);
@@ -168,7 +168,7 @@ impl Client {
 
     /// Creates an AsyncResult of tasks that are not submitted here.
     pub(crate) fn unsubmitted(&self, name: &str, tasks: usize) -> AsyncResult {
-        let id = AsyncResultId(self.shared.results.fetch_add(1, Ordering::Relaxed) + 1);
+        let id = self.shared.next_submission();
         AsyncResult::unsubmitted(id, name.to_owned(), tasks, self.requests.clone())
     }
 

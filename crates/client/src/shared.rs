@@ -1,7 +1,8 @@
 //! The state that the handles of a client share with its actor.
 
 use crate::engine::{ClientEvent, Engine};
-use std::sync::atomic::AtomicU64;
+use crate::task::SubmissionId;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use tokio::sync::{mpsc, watch};
 
@@ -11,10 +12,16 @@ pub(crate) struct ClientShared {
     pub engines: watch::Sender<Vec<Engine>>,
     /// Unbounded: engines join and leave rarely.
     pub subscribers: Mutex<Vec<mpsc::UnboundedSender<ClientEvent>>>,
-    pub results: AtomicU64,
+    /// The number of submissions.
+    pub submissions: AtomicU64,
 }
 
 impl ClientShared {
+    /// Returns the id of the next submission.
+    pub fn next_submission(&self) -> SubmissionId {
+        SubmissionId(self.submissions.fetch_add(1, Ordering::Relaxed) + 1)
+    }
+
     pub fn notify(&self, event: &ClientEvent) {
         self.subscribers()
             .retain(|subscriber| subscriber.send(event.clone()).is_ok());

@@ -1,16 +1,22 @@
 //! The code of a task, and its placement.
 
 use phalanx_protocol::apply::SchedulingOptions;
-use phalanx_protocol::id::{ArtifactHash, AsyncResultId, EngineId};
+use phalanx_protocol::id::{ArtifactHash, EngineId};
 use phalanx_protocol::parallel::{CallMetadata, CellMetadata};
 use phalanx_protocol::payload::{Payload, Segment};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+/// Identifies the tasks of one AsyncResult within its client; counts up from 1.
+///
+/// The kernel, which may have had several clients, stores AsyncResults by an `AsyncResultId`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(crate) struct SubmissionId(pub u64);
+
 /// Identifies a task, across resends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct TaskKey {
-    pub result: AsyncResultId,
+    pub submission: SubmissionId,
     pub task: usize,
 }
 

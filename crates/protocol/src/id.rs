@@ -109,8 +109,7 @@ number_id! {
     RunId(u64)
 }
 number_id! {
-    /// Identifies an AsyncResult; counts up from 1. The kernel numbers those it holds, for the
-    /// library; each client of a controller numbers its own apart from that.
+    /// Identifies an AsyncResult stored by the kernel, across all its clusters; counts up from 1.
     AsyncResultId(u64)
 }
 

@@ -16,11 +16,11 @@ pub use selection::{SelectedTasks, TaskSelection};
 pub(crate) use text::apply_carriage_returns;
 
 use crate::request::{Request, Requests};
-use crate::task::{EngineTask, TaskKey};
+use crate::task::{EngineTask, SubmissionId, TaskKey};
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::{Failure, RemoteFailure};
 use phalanx_protocol::host::{AsyncResultSnapshot, TaskStatus};
-use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
+use phalanx_protocol::id::{EngineId, MsgId};
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -35,7 +35,7 @@ use tokio::sync::{mpsc, oneshot, watch};
 pub struct AsyncResult(Arc<ResultShared>);
 
 struct ResultShared {
-    id: AsyncResultId,
+    id: SubmissionId,
     len: usize,
     requests: Requests,
     state: Mutex<ResultState>,
@@ -86,7 +86,7 @@ pub struct AlreadyDone;
 
 impl AsyncResult {
     pub(crate) fn new(
-        id: AsyncResultId,
+        id: SubmissionId,
         name: String,
         tasks: &[EngineTask],
         submitted: DateTime<Utc>,
@@ -96,7 +96,7 @@ impl AsyncResult {
     }
 
     pub(crate) fn unsubmitted(
-        id: AsyncResultId,
+        id: SubmissionId,
         name: String,
         tasks: usize,
         requests: Requests,
@@ -104,7 +104,7 @@ impl AsyncResult {
         Self::of(id, ResultRecord::unsubmitted(name, tasks), requests)
     }
 
-    fn of(id: AsyncResultId, record: ResultRecord, requests: Requests) -> Self {
+    fn of(id: SubmissionId, record: ResultRecord, requests: Requests) -> Self {
         Self(Arc::new(ResultShared {
             id,
             len: record.len(),
@@ -117,8 +117,8 @@ impl AsyncResult {
         }))
     }
 
-    /// The id by which the `phalanx` library refers to it.
-    pub fn id(&self) -> AsyncResultId {
+    /// The id of the submission.
+    pub(crate) fn id(&self) -> SubmissionId {
         self.0.id
     }
 
@@ -262,7 +262,7 @@ impl AsyncResult {
             .pending()
             .filter(|task| meant(*task))
             .map(|task| TaskKey {
-                result: self.0.id,
+                submission: self.0.id,
                 task,
             })
             .collect();

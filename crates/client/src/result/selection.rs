@@ -316,9 +316,10 @@ mod tests {
     use super::super::{TaskEnd, TaskUpdate};
     use super::*;
     use crate::request::Request;
+    use crate::task::SubmissionId;
     use chrono::{DateTime, TimeDelta};
     use phalanx_protocol::host::TaskStatus;
-    use phalanx_protocol::id::{AsyncResultId, EngineId, EngineUuid, MsgId};
+    use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 
     const PATIENCE: Option<Duration> = Some(Duration::from_secs(60));
 
@@ -330,7 +331,7 @@ mod tests {
     fn result(id: u64, tasks: usize) -> (AsyncResult, mpsc::UnboundedReceiver<Request>) {
         let (requests, asked) = mpsc::unbounded_channel();
         let name = format!("f{id}");
-        let result = AsyncResult::unsubmitted(AsyncResultId(id), name, tasks, requests);
+        let result = AsyncResult::unsubmitted(SubmissionId(id), name, tasks, requests);
         for task in 0..tasks {
             let (id, uuid) = (EngineId(task as u32), EngineUuid::new("x"));
             result.apply(

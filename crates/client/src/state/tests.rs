@@ -6,10 +6,10 @@ mod segments;
 use super::engines::GREETING_RETRY;
 use super::tasks::{DEATH_GRACE, IDLE_TIMEOUT};
 use super::*;
-use crate::task::{EngineCall, EngineCell, Placement};
+use crate::task::{EngineCall, EngineCell, Placement, SubmissionId};
 use chrono::DateTime;
 use phalanx_protocol::apply::SchedulingOptions;
-use phalanx_protocol::id::{ArtifactHash, AsyncResultId, StateId};
+use phalanx_protocol::id::{ArtifactHash, StateId};
 use phalanx_protocol::output::{Output, StreamName};
 use phalanx_protocol::parallel::CallMetadata;
 use phalanx_protocol::parallel::{CellMetadata, EngineHandshake, Lineage, RefusalReason};
@@ -102,7 +102,7 @@ impl Client {
 
 fn key(task: usize) -> TaskKey {
     TaskKey {
-        result: AsyncResultId(1),
+        submission: SubmissionId(1),
         task,
     }
 }
