@@ -10,15 +10,15 @@
 //! place. When one of several engines clears its output, the cell is cleared and the output of the
 //! others is shown again.
 
-mod lane;
 mod line;
+mod queue;
 
 use super::label::{self, Labels};
 use crate::result::{TaskEvent, TaskEventKind};
-use lane::Lane;
 use line::{LiveLine, is_rewritten, rewritten};
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::output::{Output, StreamName};
+use queue::OutputQueue;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
@@ -39,7 +39,7 @@ const BATCH_BYTES: usize = 1 << 20;
 #[derive(Debug)]
 pub struct Streamer {
     labels: Labels,
-    lanes: BTreeMap<(EngineId, usize), Lane>,
+    queues: BTreeMap<(EngineId, usize), OutputQueue>,
     last: Option<Source>,
     /// True if the text shown last did not end with a line feed.
     open_line: bool,
@@ -64,7 +64,7 @@ impl Streamer {
     pub fn new(labels: Labels, name: String) -> Self {
         Self {
             labels,
-            lanes: BTreeMap::new(),
+            queues: BTreeMap::new(),
             last: None,
             open_line: false,
             quiet_until: None,
@@ -76,21 +76,21 @@ impl Streamer {
 
     /// Handles an event; returns the outputs to show now.
     pub fn event(&mut self, event: TaskEvent, now: Instant) -> Vec<Output> {
-        let lane = self.lanes.entry((event.engine, event.task)).or_default();
+        let queue = self.queues.entry((event.engine, event.task)).or_default();
         match event.kind {
-            TaskEventKind::Started { execution_count } => lane.execution_count = execution_count,
+            TaskEventKind::Started { execution_count } => queue.execution_count = execution_count,
             TaskEventKind::Output(output) => {
                 if let Output::Stream { text, .. } = &output {
                     self.waiting_bytes += text.len();
                 }
-                lane.push(output, self.labels);
+                queue.push(output, self.labels);
             }
             TaskEventKind::Done { .. } | TaskEventKind::OutputDone => return Vec::new(),
         }
         if self.waiting_bytes > BATCH_BYTES {
             return self.flush(now);
         }
-        if self.labels == Labels::Engines && self.lanes.values().any(Lane::waits) {
+        if self.labels == Labels::Engines && self.queues.values().any(OutputQueue::waits) {
             self.quiet_until.get_or_insert(now + FIRST_INTERVAL);
         }
         self.tick(now)
@@ -98,7 +98,7 @@ impl Streamer {
 
     /// The time at which [`tick`](Self::tick) is due; `None` if no output is pending.
     pub fn deadline(&self) -> Option<Instant> {
-        let waits = self.lanes.values().any(Lane::waits);
+        let waits = self.queues.values().any(OutputQueue::waits);
         self.quiet_until.filter(|_| waits)
     }
 
@@ -117,7 +117,7 @@ impl Streamer {
 
     fn flush(&mut self, now: Instant) -> Vec<Output> {
         let shown = self.show(Some(now));
-        if !shown.is_empty() || self.lanes.values().any(Lane::waits) {
+        if !shown.is_empty() || self.queues.values().any(OutputQueue::waits) {
             self.quiet_until = Some(now + BATCH_INTERVAL);
         }
         shown
@@ -125,38 +125,40 @@ impl Streamer {
 
     fn show(&mut self, now: Option<Instant>) -> Vec<Output> {
         let mut page = Vec::new();
-        let mut lanes = std::mem::take(&mut self.lanes);
-        let cleared = lanes.values().any(|lane| lane.cleared);
+        let mut queues = std::mem::take(&mut self.queues);
+        let cleared = queues.values().any(|queue| queue.cleared);
         if cleared {
-            self.again(&mut page, &mut lanes);
+            self.again(&mut page, &mut queues);
         }
-        let busy = lanes.values().filter(|lane| lane.waits()).count();
-        for ((engine, _), lane) in &mut lanes {
-            let rest = match (lane.waiting.back(), now) {
+        let busy = queues.values().filter(|queue| queue.waits()).count();
+        for ((engine, _), queue) in &mut queues {
+            let rest = match (queue.waiting.back(), now) {
                 (Some(Output::Stream { name, .. }), Some(now)) => {
                     let alone = busy == 1
                         && self
                             .last
                             .is_none_or(|last| last == Source::Stream(*engine, *name));
                     let labelled = self.labels == Labels::Engines;
-                    (labelled && !alone).then(|| lane.unfinished(now)).flatten()
+                    (labelled && !alone)
+                        .then(|| queue.unfinished(now))
+                        .flatten()
                 }
                 _ => None,
             };
             if rest.is_none() {
-                lane.held = None;
+                queue.held = None;
             }
-            let waiting: Vec<Output> = lane.waiting.drain(..).collect();
-            lane.waiting.extend(rest);
+            let waiting: Vec<Output> = queue.waiting.drain(..).collect();
+            queue.waiting.extend(rest);
             for output in waiting {
                 if self.labels == Labels::Engines {
-                    lane.log.push(output.clone());
+                    queue.log.push(output.clone());
                 }
-                self.output(&mut page, *engine, lane, output);
+                self.output(&mut page, *engine, queue, output);
             }
         }
-        self.waiting_bytes = lanes.values().map(Lane::waiting_bytes).sum();
-        self.lanes = lanes;
+        self.waiting_bytes = queues.values().map(OutputQueue::waiting_bytes).sum();
+        self.queues = queues;
         if cleared && page.len() > 1 {
             // The frontend clears only when the next output arrives, which avoids flicker.
             page[0] = Output::ClearOutput { wait: true };
@@ -165,22 +167,26 @@ impl Streamer {
     }
 
     /// Clears the cell and shows the output of the engines that have not cleared theirs again.
-    fn again(&mut self, page: &mut Vec<Output>, lanes: &mut BTreeMap<(EngineId, usize), Lane>) {
+    fn again(
+        &mut self,
+        page: &mut Vec<Output>,
+        queues: &mut BTreeMap<(EngineId, usize), OutputQueue>,
+    ) {
         page.push(Output::ClearOutput { wait: false });
         self.last = None;
         self.open_line = false;
-        for ((engine, _), lane) in lanes {
-            lane.lines.clear();
-            if std::mem::take(&mut lane.cleared) {
-                lane.log.clear();
+        for ((engine, _), queue) in queues {
+            queue.lines.clear();
+            if std::mem::take(&mut queue.cleared) {
+                queue.log.clear();
                 continue;
             }
-            if let Some(note) = lane.log.note() {
+            if let Some(note) = queue.log.note() {
                 self.text(page, *engine, StreamName::Stdout, &note);
             }
-            let shown: Vec<Output> = lane.log.entries().cloned().collect();
+            let shown: Vec<Output> = queue.log.entries().cloned().collect();
             for output in shown {
-                self.output(page, *engine, lane, output);
+                self.output(page, *engine, queue, output);
             }
         }
     }
@@ -189,11 +195,11 @@ impl Streamer {
         &mut self,
         page: &mut Vec<Output>,
         engine: EngineId,
-        lane: &mut Lane,
+        queue: &mut OutputQueue,
         output: Output,
     ) {
         match output {
-            Output::Stream { name, text } => self.stream(page, engine, lane, name, &text),
+            Output::Stream { name, text } => self.stream(page, engine, queue, name, &text),
             Output::Display(display) => {
                 let source = Source::Display(engine);
                 if !display.update && self.last.replace(source) != Some(source) {
@@ -203,7 +209,7 @@ impl Streamer {
             }
             Output::Result(data) => {
                 self.last = Some(Source::Result);
-                page.push(label::result(&data, engine, lane.execution_count));
+                page.push(label::result(&data, engine, queue.execution_count));
             }
             Output::Data(_) => {}
             clear @ Output::ClearOutput { .. } => {
@@ -218,11 +224,11 @@ impl Streamer {
         &mut self,
         page: &mut Vec<Output>,
         engine: EngineId,
-        lane: &mut Lane,
+        queue: &mut OutputQueue,
         name: StreamName,
         text: &str,
     ) {
-        let is_plain = lane.line(name).is_none() && !text.contains('\r');
+        let is_plain = queue.line(name).is_none() && !text.contains('\r');
         if self.labels == Labels::None || is_plain {
             self.text(page, engine, name, text);
             return;
@@ -232,10 +238,10 @@ impl Streamer {
                 Some(content) => (content, true),
                 None => (line, false),
             };
-            if let Some(live) = lane.line(name) {
+            if let Some(live) = queue.line(name) {
                 page.extend(live.write(content));
                 if ended {
-                    lane.lines.retain(|line| line.name != name);
+                    queue.lines.retain(|line| line.name != name);
                 }
             } else if !is_rewritten(line) {
                 self.text(page, engine, name, line);
@@ -246,7 +252,7 @@ impl Streamer {
                 let id = format!("{}-{}", self.name, self.live_lines);
                 let mut live = LiveLine::new(name, engine, id);
                 page.extend(live.write(content));
-                lane.lines.push(live);
+                queue.lines.push(live);
                 self.last = Some(Source::Line);
             }
         }

@@ -14,7 +14,7 @@ const KEPT_BYTES: usize = 256 << 10;
 
 /// The pending and shown outputs of one task.
 #[derive(Debug)]
-pub(super) struct Lane {
+pub(super) struct OutputQueue {
     pub(super) waiting: VecDeque<Output>,
     pub(super) execution_count: u32,
     /// The time since which an unfinished line has been held back.
@@ -29,7 +29,7 @@ pub(super) struct Lane {
     clear_at_next: bool,
 }
 
-impl Default for Lane {
+impl Default for OutputQueue {
     fn default() -> Self {
         Self {
             waiting: VecDeque::new(),
@@ -43,7 +43,7 @@ impl Default for Lane {
     }
 }
 
-impl Lane {
+impl OutputQueue {
     /// Adds an output; text is appended to pending text.
     pub(super) fn push(&mut self, output: Output, labels: Labels) {
         match output {
