@@ -11,6 +11,7 @@
 //! | [`render`] | outputs of several engines in the form a notebook shows; pure |
 //! | `state` | the decisions of the client about engines, artifacts and tasks; pure |
 //! | `engine` | [`Engine`]: an engine that has joined, and the client's events |
+//! | `query` | queries to the controller, and their replies |
 //! | `record`, `hub_result` | the hub's record of a task, and AsyncResults of such tasks |
 //! | `request`, `shared` | requests of handles to the actor, and the state they share with it |
 //! | `recovery` | the state of tasks after a lost connection |
@@ -24,6 +25,7 @@ mod connect;
 mod engine;
 pub mod hub;
 mod hub_result;
+mod query;
 mod record;
 mod recovery;
 pub mod render;

@@ -1,6 +1,6 @@
 //! The state of tasks whose replies may have been lost with a connection.
 
-use crate::hub::{self, HubError, QueueStatus};
+use crate::query::{self, HubError, QueueStatus};
 use crate::request::Requests;
 use crate::state::message::Recovered;
 use crate::wire;
@@ -15,17 +15,17 @@ use std::collections::HashSet;
 /// `HubError` if it does not reply.
 pub(crate) async fn recover(requests: &Requests, tasks: Vec<MsgId>) -> Result<Recovered, HubError> {
     // In this order: a task that is no longer pending has ended, and is found by the second query.
-    let queues = hub::queue_status(requests, &[], true).await?;
+    let queues = query::queue_status(requests, &[], true).await?;
     let under_way = under_way(&queues);
     let (_, left): (Vec<_>, Vec<_>) = tasks.into_iter().partition(|id| under_way.contains(id));
     if left.is_empty() {
         return Ok(Recovered::default());
     }
-    let mut query = Map::new();
-    query.insert("msg_id".to_owned(), json!({"$in": left}));
-    query.insert("completed".to_owned(), json!({"$ne": null}));
+    let mut wanted = Map::new();
+    wanted.insert("msg_id".to_owned(), json!({"$in": left}));
+    wanted.insert("completed".to_owned(), json!({"$ne": null}));
     let keys = Some(vec!["msg_id".to_owned()]);
-    let known = match hub::db_query(requests, query, keys).await {
+    let known = match query::db_query(requests, wanted, keys).await {
         Ok(records) => records
             .iter()
             .filter_map(|record| record.fields.get("msg_id").and_then(Value::as_str))
@@ -38,7 +38,7 @@ pub(crate) async fn recover(requests: &Requests, tasks: Vec<MsgId>) -> Result<Re
     let (ended, unknown): (Vec<_>, Vec<_>) = left.into_iter().partition(|id| known.contains(id));
     let results = match ended.is_empty() {
         true => Vec::new(),
-        false => hub::hub_results(requests, &ended).await?,
+        false => query::hub_results(requests, &ended).await?,
     };
     Ok(Recovered {
         ended: results.into_iter().flatten().map(wire::recorded).collect(),

@@ -1,0 +1,304 @@
+//! Queries to the controller, and their replies.
+
+use crate::record::HubResult;
+use crate::request::{Request, Requests};
+use bytes::Bytes;
+use phalanx_protocol::failure::RemoteFailure;
+use phalanx_protocol::host::TaskStatus;
+use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
+use phalanx_protocol::parallel::{
+    Content, DbReply, DbRequest, EngineQueue, EngineSelector, ErrorContent, LoadRequest,
+    QueueReply, QueueRequest, ResultReply, ResultRequest, TaskResult, Tasks,
+};
+use phalanx_transport::Envelope;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
+use std::collections::BTreeMap;
+use std::time::Duration;
+use tokio::sync::oneshot;
+
+/// The time limit for the controller's reply to a query.
+pub const QUERY_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// The error of a query.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HubError {
+    /// The controller refused it: no such task, a malformed query, …
+    #[error("{ename}: {evalue}")]
+    Refused {
+        /// The error's name: `KeyError`, …
+        ename: String,
+        /// The message of the error.
+        evalue: String,
+    },
+    /// The controller did not reply in [`QUERY_TIMEOUT`].
+    #[error("no answer from the controller within {} seconds", QUERY_TIMEOUT.as_secs())]
+    NoAnswer,
+    /// The reply could not be decoded.
+    #[error("the controller's answer to {query} cannot be read: {reason}")]
+    Malformed {
+        /// The query: `db_request`, …
+        query: &'static str,
+        /// The error in the reply.
+        reason: String,
+    },
+    /// The connection to the controller is lost.
+    #[error("the connection to the controller is lost")]
+    Disconnected,
+}
+
+/// The completed and pending tasks of all engines.
+#[derive(Clone, Debug, PartialEq)]
+pub struct QueueStatus {
+    /// The tasks by engine id.
+    pub engines: BTreeMap<EngineId, EngineQueue>,
+    /// Load-balanced tasks that are not assigned to an engine.
+    pub unassigned: Tasks,
+}
+
+/// The record of a task, with the requested keys.
+#[derive(Clone, Debug, PartialEq)]
+pub struct HubRecord {
+    /// The fields by ipyparallel's keys: `msg_id`, `submitted`, `engine_uuid`, … (`hub.py`,
+    /// `empty_record`).
+    pub fields: Map<String, Value>,
+    /// The request's buffers, if requested.
+    pub buffers: Vec<Bytes>,
+    /// The result's buffers, if requested.
+    pub result_buffers: Vec<Bytes>,
+}
+
+/// See `Client::queue_status`.
+pub(crate) async fn queue_status(
+    requests: &Requests,
+    engines: &[EngineId],
+    verbose: bool,
+) -> Result<QueueStatus, HubError> {
+    let targets = engines
+        .iter()
+        .copied()
+        .map(EngineSelector::Id)
+        .collect::<Vec<_>>();
+    let request = QueueRequest {
+        targets: Some(targets).filter(|targets| !targets.is_empty()),
+        verbose,
+    };
+    let reply: QueueReply = ask(requests, &request).await?.content()?;
+    let by_id = |(id, queue): (String, EngineQueue)| Some((EngineId(id.parse().ok()?), queue));
+    Ok(QueueStatus {
+        engines: reply.engines.into_iter().filter_map(by_id).collect(),
+        unassigned: reply.unassigned,
+    })
+}
+
+/// See `Client::hub_results`.
+pub(crate) async fn hub_results(
+    requests: &Requests,
+    tasks: &[MsgId],
+) -> Result<Vec<Option<HubResult>>, HubError> {
+    let answer = ask(requests, &result_request(tasks, false)).await?;
+    let reply: ResultReply = answer.content()?;
+    let mut results = results(reply, answer.envelope.buffers);
+    Ok(tasks.iter().map(|task| results.remove(task)).collect())
+}
+
+/// See `Client::db_query`.
+pub(crate) async fn db_query(
+    requests: &Requests,
+    query: Map<String, Value>,
+    keys: Option<Vec<String>>,
+) -> Result<Vec<HubRecord>, HubError> {
+    let answer = ask(requests, &DbRequest { query, keys }).await?;
+    let reply: DbReply = answer.content()?;
+    let mut buffers = answer.envelope.buffers.into_iter();
+    let mut take = |lens: &Option<Vec<usize>>, place: usize| -> Vec<Bytes> {
+        let count = lens.as_ref().and_then(|lens| lens.get(place).copied());
+        buffers.by_ref().take(count.unwrap_or_default()).collect()
+    };
+    let records = reply.records.into_iter().enumerate();
+    Ok(records
+        .map(|(place, fields)| HubRecord {
+            fields,
+            buffers: take(&reply.buffer_lens, place),
+            result_buffers: take(&reply.result_buffer_lens, place),
+        })
+        .collect())
+}
+
+pub(crate) async fn ask<T: Content>(
+    requests: &Requests,
+    content: &T,
+) -> Result<HubAnswer, HubError> {
+    let query = T::MSG_TYPE;
+    let content = serde_json::to_value(content).map_err(|error| HubError::Malformed {
+        query,
+        reason: error.to_string(),
+    })?;
+    let (done, answered) = oneshot::channel();
+    let request = Request::Query {
+        msg_type: query,
+        content,
+        done,
+    };
+    requests.send(request).map_err(|_| HubError::Disconnected)?;
+    let envelope = match tokio::time::timeout(QUERY_TIMEOUT, answered).await {
+        Ok(Ok(envelope)) => envelope,
+        Ok(Err(_)) => return Err(HubError::Disconnected),
+        Err(_) => return Err(HubError::NoAnswer),
+    };
+    if envelope.content["status"] == "error" {
+        let error = ErrorContent::deserialize(&envelope.content).unwrap_or_default();
+        return Err(HubError::Refused {
+            ename: error.ename,
+            evalue: error.evalue,
+        });
+    }
+    Ok(HubAnswer { query, envelope })
+}
+
+/// The controller's reply to a query.
+pub(crate) struct HubAnswer {
+    query: &'static str,
+    envelope: Envelope,
+}
+
+impl HubAnswer {
+    pub fn content<T: DeserializeOwned>(&self) -> Result<T, HubError> {
+        let content = self.envelope.content.as_object().cloned();
+        let mut content = content.unwrap_or_default();
+        // These replies contain the entries directly, next to fields of other types.
+        if self.query == ResultRequest::MSG_TYPE || self.query == LoadRequest::MSG_TYPE {
+            content.remove("status");
+        }
+        T::deserialize(Value::Object(content)).map_err(|error| HubError::Malformed {
+            query: self.query,
+            reason: error.to_string(),
+        })
+    }
+}
+
+pub(crate) fn result_request(tasks: &[MsgId], status_only: bool) -> ResultRequest {
+    ResultRequest {
+        msg_ids: tasks.to_vec(),
+        status_only,
+    }
+}
+
+/// Assigns the buffers to the results, which are in the order of ids.
+fn results(reply: ResultReply, buffers: Vec<Bytes>) -> BTreeMap<MsgId, HubResult> {
+    let mut buffers = buffers.into_iter();
+    let only = reply.results.len() == 1;
+    reply
+        .results
+        .into_iter()
+        .map(|(msg_id, result)| {
+            let count = result.phalanx_buffers;
+            // A stock hub does not include the number of buffers; a single result owns all of them.
+            let count = count.unwrap_or(if only { usize::MAX } else { 0 });
+            let taken = buffers.by_ref().take(count).collect();
+            (msg_id.clone(), hub_result(msg_id, result, taken))
+        })
+        .collect()
+}
+
+fn hub_result(msg_id: MsgId, result: TaskResult, buffers: Vec<Bytes>) -> HubResult {
+    let text = |part: &Value, field: &str| part[field].as_str().map(str::to_owned);
+    let date = |part: &Value, field: &str| part[field].as_str()?.parse().ok();
+    let status = match result.result_content["status"].as_str() {
+        Some("ok") => TaskStatus::Ok,
+        Some("aborted") => TaskStatus::Aborted,
+        _ => TaskStatus::Error,
+    };
+    let failure = (status != TaskStatus::Ok).then(|| {
+        let error = ErrorContent::deserialize(&result.result_content);
+        let mut failure = RemoteFailure::from(error.unwrap_or_default());
+        if status == TaskStatus::Aborted {
+            failure.ename = "TaskAborted".to_owned();
+            failure.evalue = format!("task '{msg_id}' was aborted before it began");
+        }
+        failure.msg_id = Some(msg_id.clone());
+        failure
+    });
+    HubResult {
+        msg_type: text(&result.header, "msg_type").unwrap_or_default(),
+        engine: text(&result.result_metadata, "engine").map(EngineUuid::new),
+        label: text(&result.metadata, "label"),
+        submitted: date(&result.header, "date"),
+        started: date(&result.result_metadata, "started"),
+        completed: date(&result.result_header, "date"),
+        received: result.received,
+        status,
+        failure,
+        msg_id,
+        content: result.result_content,
+        metadata: match result.result_metadata {
+            Value::Object(metadata) => metadata,
+            _ => Map::new(),
+        },
+        output: result.io,
+        buffers,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phalanx_transport::{Session, SigningKey};
+    use serde_json::json;
+
+    fn answer(query: &'static str, content: Value) -> HubAnswer {
+        let session = Session::new("hub", SigningKey::sha256("key"));
+        let envelope = session.envelope("reply", content, None);
+        HubAnswer { query, envelope }
+    }
+
+    fn result(status: &str, buffers: Option<usize>) -> Value {
+        let mut result = json!({
+            "header": {"msg_type": "apply_request", "date": "2026-11-20T20:40:39.231171Z"},
+            "metadata": {"label": "mine"},
+            "result_metadata": {"engine": "uuid", "started": "2026-11-20T20:40:39.232509Z"},
+            "result_header": {"date": "2026-11-20T20:40:39.239285Z"},
+            "result_content": {"status": status, "ename": "Panic", "evalue": "boom"},
+            "received": "2026-11-20T20:40:39.240000+00:00",
+            "io": {"execute_input": null, "execute_result": null, "error": null,
+                "stdout": "said", "stderr": ""},
+        });
+        if let Some(buffers) = buffers {
+            result["phalanx_buffers"] = json!(buffers);
+        }
+        result
+    }
+
+    #[test]
+    fn results_get_their_own_buffers() {
+        let content = json!({"status": "ok", "pending": ["c"], "completed": ["a", "b"],
+            "a": result("ok", Some(1)), "b": result("error", Some(2))});
+        let reply = answer(ResultRequest::MSG_TYPE, content).content().unwrap();
+        let buffers = vec![Bytes::new(); 3];
+        let found = results(reply, buffers);
+        let (a, b) = (&found[&MsgId::new("a")], &found[&MsgId::new("b")]);
+        assert_eq!((a.status, a.failure.as_ref()), (TaskStatus::Ok, None));
+        assert_eq!((a.buffers.len(), b.buffers.len()), (1, 2));
+        assert_eq!(
+            (a.label.as_deref(), a.output.stdout.as_str()),
+            (Some("mine"), "said")
+        );
+        assert!(a.submitted < a.started && a.started < a.completed && a.completed < a.received);
+        let failure = b.failure.as_ref().unwrap();
+        assert_eq!(
+            (failure.ename.as_str(), failure.evalue.as_str()),
+            ("Panic", "boom")
+        );
+    }
+
+    /// As recorded from a stock hub, which does not assign buffers to results.
+    #[test]
+    fn the_only_result_gets_all_buffers() {
+        let content = json!({"status": "ok", "pending": [], "completed": ["a"],
+            "a": result("ok", None)});
+        let reply = answer(ResultRequest::MSG_TYPE, content).content().unwrap();
+        let buffers = vec![Bytes::new(); 3];
+        assert_eq!(results(reply, buffers)[&MsgId::new("a")].buffers.len(), 3);
+    }
+}
