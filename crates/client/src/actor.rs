@@ -3,14 +3,13 @@
 
 use crate::connect::{self, Sockets, connection_request};
 use crate::recovery;
-use crate::request::Request;
+use crate::request::{RefusalAnswer, RefusedTask, Request};
 use crate::result::AsyncResult;
 use crate::shared::ClientShared;
 use crate::state::batch;
 use crate::state::message::{OutgoingContent, OutgoingMessage};
 use crate::state::segments::{ReceivedSegment, SentArguments};
 use crate::state::{Command, Event, Now, State, Ticket};
-use crate::submission::{RefusalAnswer, RefusedTask};
 use crate::task::{EngineTask, SubmissionId, TaskKey};
 use crate::wire::{self, MessageParts};
 use bytes::Bytes;

@@ -5,7 +5,7 @@
 //! |---|---|
 //! | [`client`] | [`Client`]: the connection, and requests to engines |
 //! | [`hub`] | the controller's records of tasks of all clients |
-//! | [`submission`] | [`Submission`]: tasks for engines, and refused tasks |
+//! | [`submission`] | [`Submission`]: tasks for engines |
 //! | [`task`] | the code of a task, a cell or a call, and its placement |
 //! | [`result`] | [`AsyncResult`]: the records of the tasks of one submission |
 //! | [`render`] | outputs of several engines in the form a notebook shows; pure |
@@ -42,8 +42,9 @@ pub use connect::ConnectError;
 pub use engine::{ClientEvent, Engine};
 pub use hub::{HubError, HubRecord, Purge, QueueStatus, ResultStatus};
 pub use record::HubResult;
+pub use request::RefusedTask;
 pub use result::{
     AlreadyDone, AsyncResult, SelectedTasks, TaskEvent, TaskEventKind, TaskOutcome, TaskSelection,
 };
-pub use submission::{RefusedTask, Submission};
+pub use submission::Submission;
 pub use task::{EngineCall, EngineCell, EngineTask, Placement};

@@ -1,10 +1,7 @@
-//! Submissions to engines, and tasks that an engine refuses.
+//! Tasks for engines.
 
-use crate::request::{Request, Requests};
-use crate::task::{EngineTask, TaskKey};
-use phalanx_protocol::failure::RemoteFailure;
-use phalanx_protocol::id::{EngineId, StateId};
-use phalanx_protocol::parallel::RefusalReason;
+use crate::request::RefusedTask;
+use crate::task::EngineTask;
 use tokio::sync::mpsc;
 
 /// The tasks of one AsyncResult.
@@ -17,76 +14,4 @@ pub struct Submission {
     /// The channel for tasks that an engine refuses; unbounded, since each task is refused at most
     /// once at a time.
     pub refused: mpsc::UnboundedSender<RefusedTask>,
-}
-
-/// A task that its engine refused to run. The submitter calls [`resend`](Self::resend) or
-/// [`fail`](Self::fail); if it drops the value instead, the task fails with `InternalError`.
-#[derive(Debug)]
-pub struct RefusedTask {
-    /// The task's position in the submission.
-    pub task: usize,
-    /// The engine.
-    pub engine: EngineId,
-    /// The reason; never `NeedArtifacts`, which the client handles itself.
-    pub reason: RefusalReason,
-    /// The engine's state.
-    pub state: StateId,
-    /// The refused task.
-    pub work: EngineTask,
-    pub(crate) answer: RefusalAnswer,
-}
-
-impl RefusedTask {
-    /// Submits another task in place of the refused one.
-    pub fn resend(mut self, work: impl Into<EngineTask>) {
-        let work = work.into();
-        self.answer.answer(|key| Request::Resend { key, work });
-    }
-
-    /// Ends the task in failure.
-    pub fn fail(mut self, failure: RemoteFailure) {
-        self.answer.answer(|key| Request::Fail { key, failure });
-    }
-}
-
-/// Ensures that a refusal is answered exactly once.
-#[derive(Debug)]
-pub(crate) struct RefusalAnswer {
-    key: Option<TaskKey>,
-    engine: EngineId,
-    requests: Requests,
-}
-
-impl RefusalAnswer {
-    pub fn new(key: TaskKey, engine: EngineId, requests: Requests) -> Self {
-        Self {
-            key: Some(key),
-            engine,
-            requests,
-        }
-    }
-
-    fn answer(&mut self, request: impl FnOnce(TaskKey) -> Request) {
-        if let Some(key) = self.key.take() {
-            // If the client has ended, so have all its tasks.
-            let _ = self.requests.send(request(key));
-        }
-    }
-}
-
-impl Drop for RefusalAnswer {
-    fn drop(&mut self) {
-        let engine = self.engine;
-        self.answer(|key| Request::Fail {
-            key,
-            failure: RemoteFailure {
-                ename: "InternalError".to_owned(),
-                evalue: format!("engine {engine} refused the cell and nothing else was sent"),
-                traceback: Vec::new(),
-                engine: Some(engine),
-                msg_id: None,
-                method: "execute".to_owned(),
-            },
-        });
-    }
 }

@@ -1,7 +1,11 @@
 //! Requests from handles to the client's actor.
 
+mod refusal;
+
+pub(crate) use refusal::RefusalAnswer;
+pub use refusal::RefusedTask;
+
 use crate::result::AsyncResult;
-use crate::submission::RefusedTask;
 use crate::task::{EngineTask, TaskKey};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::EngineId;
