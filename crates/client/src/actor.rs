@@ -4,7 +4,7 @@
 use crate::connect::{self, Sockets, connection_request};
 use crate::recovery;
 use crate::request::{RefusalAnswer, RefusedTask, Request};
-use crate::result::AsyncResult;
+use crate::result::ResultTracker;
 use crate::shared::ClientShared;
 use crate::state::batch;
 use crate::state::message::{OutgoingContent, OutgoingMessage};
@@ -70,9 +70,9 @@ struct Waiting {
     queries: HashMap<String, oneshot::Sender<Envelope>>,
 }
 
-/// An AsyncResult with pending tasks.
+/// A submission with pending tasks.
 struct TrackedResult {
-    result: AsyncResult,
+    result: Arc<ResultTracker>,
     refused: mpsc::UnboundedSender<RefusedTask>,
 }
 
@@ -432,7 +432,7 @@ impl Waiting {
     /// Accepts tasks, which are submitted in parts.
     fn submit(
         &mut self,
-        result: AsyncResult,
+        result: Arc<ResultTracker>,
         tasks: Vec<EngineTask>,
         refused: mpsc::UnboundedSender<RefusedTask>,
     ) -> VecDeque<Event> {

@@ -1,10 +1,10 @@
 //! The handle on a connection to a controller.
 
 use crate::actor::Actor;
+use crate::async_result::AsyncResult;
 use crate::connect::{self, ConnectError};
 use crate::engine::{ClientEvent, Engine};
 use crate::request::{Request, Requests};
-use crate::result::AsyncResult;
 use crate::shared::ClientShared;
 use crate::state::{Event, State};
 use crate::submission::Submission;
@@ -156,12 +156,14 @@ impl Client {
         let tasks = &submission.tasks;
         let result = AsyncResult::new(id, submission.name, tasks, Utc::now(), requests);
         let request = Request::Submit {
-            result: result.clone(),
+            result: Arc::clone(result.tracker()),
             tasks: submission.tasks,
             refused: submission.refused,
         };
         if self.requests.send(request).is_err() {
-            result.fail_all("the connection to the controller is lost");
+            result
+                .tracker()
+                .fail_all("the connection to the controller is lost");
         }
         result
     }

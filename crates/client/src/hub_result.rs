@@ -1,14 +1,16 @@
 //! AsyncResults of tasks in the hub's records: ipyparallel's `AsyncHubResult`.
 
+use crate::async_result::AsyncResult;
 use crate::client::Client;
 use crate::hub::{HubError, POLL_INTERVAL};
 use crate::record::HubResult;
-use crate::result::{AsyncResult, TaskEnd, TaskUpdate};
+use crate::result::{ResultTracker, TaskEnd, TaskUpdate};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::TaskStatus;
 use phalanx_protocol::id::MsgId;
 use phalanx_protocol::output::{Output, StreamName};
 use phalanx_protocol::payload::Payload;
+use std::sync::Arc;
 
 impl Client {
     /// Creates an AsyncResult of tasks of any client. The hub is polled every [`POLL_INTERVAL`]
@@ -17,16 +19,16 @@ impl Client {
         let result = self.unsubmitted("hub", tasks.len());
         for (task, msg_id) in tasks.iter().enumerate() {
             let msg_id = msg_id.clone();
-            result.apply(task, TaskUpdate::Known { msg_id });
+            result.tracker().apply(task, TaskUpdate::Known { msg_id });
         }
-        let (client, watched) = (self.clone(), result.clone());
+        let (client, watched) = (self.clone(), Arc::clone(result.tracker()));
         // Ends when all tasks have ended, the hub refuses, or nobody else holds the result.
         tokio::spawn(async move { watch(&client, &watched, tasks).await });
         result
     }
 }
 
-async fn watch(client: &Client, result: &AsyncResult, tasks: Vec<MsgId>) {
+async fn watch(client: &Client, result: &Arc<ResultTracker>, tasks: Vec<MsgId>) {
     let mut pending: Vec<(usize, MsgId)> = tasks.into_iter().enumerate().collect();
     while !pending.is_empty() && !result.is_abandoned() {
         let ids: Vec<MsgId> = pending.iter().map(|(_, id)| id.clone()).collect();
@@ -48,7 +50,7 @@ async fn watch(client: &Client, result: &AsyncResult, tasks: Vec<MsgId>) {
     }
 }
 
-fn give_up(result: &AsyncResult, pending: &[(usize, MsgId)], error: &HubError) {
+fn give_up(result: &ResultTracker, pending: &[(usize, MsgId)], error: &HubError) {
     for (task, msg_id) in pending {
         let (ename, evalue) = match error {
             HubError::Refused { ename, evalue } => (ename.clone(), evalue.clone()),
@@ -66,7 +68,7 @@ fn give_up(result: &AsyncResult, pending: &[(usize, MsgId)], error: &HubError) {
     }
 }
 
-fn apply(client: &Client, result: &AsyncResult, task: usize, found: HubResult) {
+fn apply(client: &Client, result: &ResultTracker, task: usize, found: HubResult) {
     let engines = client.engines();
     let ran = engines
         .iter()

@@ -7,7 +7,8 @@
 //! | [`hub`] | the controller's records of tasks of all clients |
 //! | [`submission`] | [`Submission`]: tasks for engines |
 //! | [`task`] | the code of a task, a cell or a call, and its placement |
-//! | [`result`] | [`AsyncResult`]: the records of the tasks of one submission |
+//! | [`async_result`] | [`AsyncResult`]: a handle on the tasks of one submission; selections of tasks |
+//! | [`result`] | the records of those tasks |
 //! | [`render`] | outputs of several engines in the form a notebook shows; pure |
 //! | `state` | the decisions of the client about engines, artifacts and tasks; pure |
 //! | `engine` | [`Engine`]: an engine that has joined, and the client's events |
@@ -20,6 +21,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
 mod actor;
+pub mod async_result;
 pub mod client;
 mod connect;
 mod engine;
@@ -37,14 +39,13 @@ pub mod submission;
 pub mod task;
 mod wire;
 
+pub use async_result::{AlreadyDone, AsyncResult, SelectedTasks, TaskSelection};
 pub use client::{CONTROL_TIMEOUT, Client, UNREACHABLE, WaitError};
 pub use connect::ConnectError;
 pub use engine::{ClientEvent, Engine};
 pub use hub::{HubError, HubRecord, Purge, QueueStatus, ResultStatus};
 pub use record::HubResult;
 pub use request::RefusedTask;
-pub use result::{
-    AlreadyDone, AsyncResult, SelectedTasks, TaskEvent, TaskEventKind, TaskOutcome, TaskSelection,
-};
+pub use result::{TaskEvent, TaskEventKind, TaskOutcome};
 pub use submission::Submission;
 pub use task::{EngineCall, EngineCell, EngineTask, Placement};

@@ -5,13 +5,14 @@ mod refusal;
 pub(crate) use refusal::RefusalAnswer;
 pub use refusal::RefusedTask;
 
-use crate::result::AsyncResult;
+use crate::result::ResultTracker;
 use crate::task::{EngineTask, TaskKey};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::parallel::{EngineRequest, Lineage};
 use phalanx_transport::Envelope;
 use serde_json::Value;
+use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
 /// The channel to the actor; unbounded, since it contains requests of the user, never messages of a
@@ -23,7 +24,7 @@ pub(crate) type Requests = mpsc::UnboundedSender<Request>;
 pub(crate) enum Request {
     /// Submits tasks.
     Submit {
-        result: AsyncResult,
+        result: Arc<ResultTracker>,
         tasks: Vec<EngineTask>,
         refused: mpsc::UnboundedSender<RefusedTask>,
     },

@@ -1,8 +1,8 @@
 //! Selections of tasks of one or several AsyncResults, treated as one: parts of split results,
 //! joined results, and tasks selected by id.
 
-use super::record::{TaskCounts, TaskTimes};
-use super::{AlreadyDone, AsyncResult, TaskEvent, TaskOutcome};
+use super::{AlreadyDone, AsyncResult};
+use crate::result::{TaskCounts, TaskEvent, TaskOutcome, TaskTimes};
 use chrono::Utc;
 use phalanx_protocol::failure::{Failure, RemoteFailure};
 use phalanx_protocol::host::AsyncResultSnapshot;
@@ -107,7 +107,8 @@ impl TaskSelection {
 
     /// The current state, without waiting.
     pub fn snapshot(&self) -> AsyncResultSnapshot {
-        let tasks = |part: &SelectedTasks| part.result.state().record.snapshots(&part.tasks);
+        let tasks =
+            |part: &SelectedTasks| part.result.tracker.state().record.snapshots(&part.tasks);
         AsyncResultSnapshot {
             name: self.name(),
             tasks: self.parts.iter().flat_map(tasks).collect(),
@@ -121,7 +122,7 @@ impl TaskSelection {
         let is_whole = || {
             self.numbered().all(|(part, first)| {
                 let own = within_part(part, first, &tasks);
-                part.result.state().record.is_whole(&own)
+                part.result.tracker.state().record.is_whole(&own)
             })
         };
         if !is_whole() {
@@ -169,7 +170,7 @@ impl TaskSelection {
     fn ended_after(&self, seen: impl Fn(usize) -> usize) -> Vec<usize> {
         let mut ended = Vec::new();
         for (number, (part, first)) in self.numbered().enumerate() {
-            let state = part.result.state();
+            let state = part.result.tracker.state();
             let own = state.record.ended_of(&part.tasks, seen(number));
             ended.extend(own.map(|task| first + task - part.tasks.start));
         }
@@ -198,7 +199,7 @@ impl TaskSelection {
         // All parts of one result are aborted together.
         let mut results: BTreeMap<usize, (&AsyncResult, Vec<&Range<usize>>)> = BTreeMap::new();
         for part in &self.parts {
-            let entry = results.entry(Arc::as_ptr(&part.result.0).addr());
+            let entry = results.entry(Arc::as_ptr(&part.result.tracker).addr());
             let (_, own) = entry.or_insert_with(|| (&part.result, Vec::new()));
             own.push(&part.tasks);
         }
@@ -217,6 +218,7 @@ impl TaskSelection {
         let (sender, receiver) = mpsc::unbounded_channel();
         for (part, first) in self.numbered() {
             part.result
+                .tracker
                 .subscribe(part.tasks.clone(), first, sender.clone());
         }
         receiver
@@ -234,7 +236,7 @@ impl TaskSelection {
     fn counts(&self) -> TaskCounts {
         let mut all = TaskCounts::default();
         for part in &self.parts {
-            let counts = part.result.state().record.counts(&part.tasks);
+            let counts = part.result.tracker.state().record.counts(&part.tasks);
             all.ended += counts.ended;
             all.failed += counts.failed;
             all.settled += counts.settled;
@@ -243,7 +245,7 @@ impl TaskSelection {
     }
 
     fn times(&self) -> TaskTimes {
-        let times = |part: &SelectedTasks| part.result.state().record.times(&part.tasks);
+        let times = |part: &SelectedTasks| part.result.tracker.state().record.times(&part.tasks);
         let all = self.parts.iter().map(times);
         all.fold(TaskTimes::default(), TaskTimes::and)
     }
@@ -256,8 +258,8 @@ impl TaskSelection {
     ) -> bool {
         let wait = async {
             for part in &self.parts {
-                let mut changes = part.result.0.counts.subscribe();
-                let counted = || count(part.result.state().record.counts(&part.tasks));
+                let mut changes = part.result.tracker.changes();
+                let counted = || count(part.result.tracker.state().record.counts(&part.tasks));
                 // Fails only if the result is dropped, but `part` holds it.
                 let _ = changes.wait_for(|_| counted() == part.tasks.len()).await;
             }
@@ -268,7 +270,7 @@ impl TaskSelection {
     /// Waits until a condition that depends on any part holds, at most for `limit`.
     async fn wait_for_any(&self, limit: Option<Duration>, holds: impl Fn() -> bool) {
         let parts = self.parts.iter();
-        let mut changes: Vec<_> = parts.map(|part| part.result.0.counts.subscribe()).collect();
+        let mut changes: Vec<_> = parts.map(|part| part.result.tracker.changes()).collect();
         let wait = async {
             loop {
                 changes.iter_mut().for_each(|one| one.mark_unchanged());
@@ -313,9 +315,9 @@ async fn within(limit: Option<Duration>, wait: impl Future<Output = ()>) -> bool
 
 #[cfg(test)]
 mod tests {
-    use super::super::{TaskEnd, TaskUpdate};
     use super::*;
     use crate::request::Request;
+    use crate::result::{TaskEnd, TaskUpdate};
     use crate::task::SubmissionId;
     use chrono::{DateTime, TimeDelta};
     use phalanx_protocol::host::TaskStatus;
@@ -334,7 +336,7 @@ mod tests {
         let result = AsyncResult::unsubmitted(SubmissionId(id), name, tasks, requests);
         for task in 0..tasks {
             let (id, uuid) = (EngineId(task as u32), EngineUuid::new("x"));
-            result.apply(
+            result.tracker.apply(
                 task,
                 TaskUpdate::Placed {
                     id,
@@ -346,14 +348,14 @@ mod tests {
                 engine_uuid: Some(uuid),
                 at: at(task as i64),
             };
-            result.apply(task, sent);
+            result.tracker.apply(task, sent);
         }
         (result, asked)
     }
 
     fn end(result: &AsyncResult, task: usize, received: i64) {
         reply(result, task, received);
-        result.apply(task, TaskUpdate::OutputDone);
+        result.tracker.apply(task, TaskUpdate::OutputDone);
     }
 
     fn reply(result: &AsyncResult, task: usize, received: i64) {
@@ -367,7 +369,7 @@ mod tests {
             received: at(received),
             state: None,
         };
-        result.apply(task, TaskUpdate::Ended(Box::new(end)));
+        result.tracker.apply(task, TaskUpdate::Ended(Box::new(end)));
     }
 
     fn select(parts: &[(&AsyncResult, Range<usize>)]) -> TaskSelection {
@@ -470,7 +472,7 @@ mod tests {
         });
         let early = timeout(Duration::from_millis(20), &mut waiting).await;
         assert!(early.is_err(), "nothing that the cell has shown was here");
-        cells.apply(0, TaskUpdate::OutputDone);
+        cells.tracker.apply(0, TaskUpdate::OutputDone);
         waiting.await.unwrap();
     }
 
