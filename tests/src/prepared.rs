@@ -1,8 +1,6 @@
 //! The requirements of cases: preparations of `cargo xtask test`, passed in the environment, and
 //! other programs.
 
-use crate::sandbox::Sandbox;
-use crate::script::Script;
 use std::env;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -57,12 +55,6 @@ impl Prepared {
     #[must_use]
     pub fn python_program(&self, name: &str) -> PathBuf {
         self.python.with_file_name(name)
-    }
-
-    /// Returns a script of `tests/python` with a sandbox of its own.
-    #[must_use]
-    pub fn script(&self, name: &str) -> Script<'_> {
-        Script::new(self, Sandbox::new(), name)
     }
 
     /// Returns a PATH that starts with the folders of our programs and of the environment.

@@ -21,8 +21,16 @@ pub struct Script<'a> {
     sandbox: Sandbox,
 }
 
+impl Prepared {
+    /// Returns a script of `tests/python` with a sandbox of its own.
+    #[must_use]
+    pub fn script(&self, name: &str) -> Script<'_> {
+        Script::new(self, Sandbox::new(), name)
+    }
+}
+
 impl<'a> Script<'a> {
-    pub(crate) fn new(prepared: &'a Prepared, sandbox: Sandbox, name: &str) -> Self {
+    fn new(prepared: &'a Prepared, sandbox: Sandbox, name: &str) -> Self {
         let mut command = sandbox.command(prepared, prepared.python());
         command.arg(checkout("tests/python").join(name));
         Self {

@@ -7,9 +7,7 @@ use super::{Finding, Tree};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Circles that remain, by crate and by the modules they pass through.
-const KNOWN: [(&str, &[&str]); 5] = [
-    // A test is given its sandbox and its programs at once.
-    ("tests", &["prepared", "sandbox", "script"]),
+const KNOWN: [(&str, &[&str]); 4] = [
     // An AsyncResult holds the sender of requests, and requests carry AsyncResults.
     ("crates/client", &["request", "result", "submission"]),
     // A handle starts the actor, which asks the hub through a handle.
