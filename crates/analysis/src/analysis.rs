@@ -2,10 +2,11 @@
 
 use crate::project::Project;
 use crate::scaffold::Scaffold;
+use crate::source::{AnalyzedSource, Lookup};
 use crate::{completion, inspection, types};
 use phalanx_protocol::analysis::{AnalyzedCell, Completions, Documentation, VariableType};
 use ra_ap_hir::ChangeWithProcMacros;
-use ra_ap_ide::{Analysis as Snapshot, AnalysisHost};
+use ra_ap_ide::AnalysisHost;
 use ra_ap_vfs::FileId;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -59,20 +60,6 @@ pub struct Analysis {
     /// True after the first completion or inspection.
     is_warm: bool,
     query_limit: Duration,
-}
-
-/// A cell in its file.
-pub(crate) struct AnalyzedSource<'a> {
-    pub(crate) host: &'a AnalysisHost,
-    pub(crate) file: FileId,
-    pub(crate) scaffold: &'a Scaffold,
-}
-
-/// A cell in its file, for a query about a position.
-pub(crate) struct Lookup<'a> {
-    pub(crate) analysis: Snapshot,
-    pub(crate) file: FileId,
-    pub(crate) scaffold: &'a Scaffold,
 }
 
 impl Analysis {

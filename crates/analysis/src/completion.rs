@@ -1,8 +1,8 @@
 //! Completions at a position, the most likely first.
 
-use crate::analysis::Lookup;
 use crate::manifest::PACKAGE;
 use crate::scaffold::PREFIX;
+use crate::source::Lookup;
 use phalanx_protocol::analysis::{AnalyzedCell, Completion, Completions};
 use ra_ap_hir::PrefixKind;
 use ra_ap_ide::{

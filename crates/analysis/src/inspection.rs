@@ -1,7 +1,7 @@
 //! The signature and the documentation of a name.
 
-use crate::analysis::Lookup;
 use crate::manifest::PACKAGE;
+use crate::source::Lookup;
 use phalanx_protocol::analysis::Documentation;
 use ra_ap_ide::{FileRange, HoverConfig, HoverDocFormat, RaFixtureConfig, SubstTyLen, TextRange};
 use ra_ap_ide_db::documentation::Documentation as Docs;

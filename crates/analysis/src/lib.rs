@@ -13,6 +13,7 @@
 //! | `analysis` | the loaded crate, time limits, and recovery from panics of rust-analyzer |
 //! | `project`, `manifest` | the files of a crate and its dependencies, from cargo and the disk |
 //! | `scaffold` | the file generated for a cell |
+//! | `source` | a cell in its file, as queries receive it |
 //! | `types`, `completion`, `inspection` | queries |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
@@ -33,6 +34,8 @@ mod manifest;
 mod project;
 #[cfg(feature = "rust-analyzer")]
 mod scaffold;
+#[cfg(feature = "rust-analyzer")]
+mod source;
 #[cfg(feature = "rust-analyzer")]
 mod types;
 

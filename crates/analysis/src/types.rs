@@ -1,7 +1,7 @@
 //! The types of the variables declared in a cell.
 
-use crate::analysis::AnalyzedSource;
 use crate::scaffold::FUNCTION;
+use crate::source::AnalyzedSource;
 use phalanx_protocol::analysis::{InferredType, VariableType};
 use ra_ap_base_db::EditionedFileId;
 use ra_ap_hir::{FindPathConfig, HirDisplay, Module, ModuleDef, Semantics, Type, attach_db};

@@ -7,7 +7,7 @@ use super::{Finding, Tree};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Circles that remain, by crate and by the modules they pass through.
-const KNOWN: [(&str, &[&str]); 4] = [
+const KNOWN: [(&str, &[&str]); 3] = [
     // An AsyncResult holds the sender of requests, and requests carry AsyncResults.
     ("crates/client", &["request", "result", "submission"]),
     // A handle starts the actor, which asks the hub through a handle.
@@ -31,11 +31,6 @@ const KNOWN: [(&str, &[&str]); 4] = [
             "view",
             "widgets",
         ],
-    ),
-    // The analysis, and the queries it answers.
-    (
-        "crates/analysis",
-        &["analysis", "completion", "inspection", "types"],
     ),
 ];
 
