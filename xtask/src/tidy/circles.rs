@@ -7,11 +7,7 @@ use super::{Finding, Tree};
 use std::collections::{BTreeMap, BTreeSet};
 
 /// Circles that remain, by crate and by the modules they pass through.
-const KNOWN: [(&str, &[&str]); 3] = [
-    // An AsyncResult holds the sender of requests, and requests carry AsyncResults.
-    ("crates/client", &["request", "result", "submission"]),
-    // A handle starts the actor, which asks the hub through a handle.
-    ("crates/client", &["actor", "client", "hub", "recovery"]),
+const KNOWN: [(&str, &[&str]); 1] = [
     // The types that users import, whose methods call each other.
     (
         "crates/phalanx",
