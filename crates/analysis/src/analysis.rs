@@ -1,5 +1,6 @@
 //! The loaded crate, which answers one query at a time.
 
+use crate::error::AnalysisError;
 use crate::project::Project;
 use crate::scaffold::Scaffold;
 use crate::source::{AnalyzedSource, Lookup};
@@ -8,9 +9,8 @@ use phalanx_protocol::analysis::{AnalyzedCell, Completions, Documentation, Varia
 use ra_ap_hir::ChangeWithProcMacros;
 use ra_ap_ide::AnalysisHost;
 use ra_ap_vfs::FileId;
-use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
@@ -25,32 +25,6 @@ const FIRST_QUERY_LIMIT: Duration = Duration::from_secs(12);
 /// The stack size, in bytes, of the thread that runs a query: rust-analyzer recurses with the
 /// nesting of code.
 const STACK: usize = 64 << 20;
-
-/// The error of loading a crate or of a query.
-#[derive(Debug, thiserror::Error)]
-pub enum AnalysisError {
-    /// The crate's folder cannot be read or written.
-    #[error("the folder of the analysis cannot be used: {0}")]
-    Folder(io::Error),
-    /// The path is not UTF-8, which rust-analyzer requires.
-    #[error("the path {} is not UTF-8", _0.display())]
-    Path(PathBuf),
-    /// The manifest does not have the format written by evcxr.
-    #[error("the manifest cannot be read: {0}")]
-    Manifest(String),
-    /// cargo or rustc failed.
-    #[error("cargo cannot describe the crate: {0}")]
-    Cargo(String),
-    /// The cells' file is not among the files that were read.
-    #[error("the file of the cells is not part of the crate")]
-    NoSource,
-    /// rust-analyzer panicked; the crate must be loaded anew.
-    #[error("rust-analyzer panicked")]
-    Panicked,
-    /// The time limit is exceeded.
-    #[error("rust-analyzer takes too long")]
-    TooLate,
-}
 
 /// A loaded crate with all its dependencies and the standard library.
 pub struct Analysis {

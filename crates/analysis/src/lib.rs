@@ -27,6 +27,8 @@ mod analysis;
 #[cfg(feature = "rust-analyzer")]
 mod completion;
 #[cfg(feature = "rust-analyzer")]
+mod error;
+#[cfg(feature = "rust-analyzer")]
 mod inspection;
 #[cfg(feature = "rust-analyzer")]
 mod manifest;
@@ -40,7 +42,9 @@ mod source;
 mod types;
 
 #[cfg(feature = "rust-analyzer")]
-pub use analysis::{Analysis, AnalysisError};
+pub use analysis::Analysis;
+#[cfg(feature = "rust-analyzer")]
+pub use error::AnalysisError;
 #[cfg(feature = "rust-analyzer")]
 pub use scaffold::Scaffold;
 #[cfg(feature = "rust-analyzer")]

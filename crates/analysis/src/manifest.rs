@@ -1,6 +1,6 @@
 //! The manifest of the cells' crate, merged from those of the evaluators.
 
-use crate::AnalysisError;
+use crate::error::AnalysisError;
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! A crate and its dependencies, read from cargo's metadata and from the disk.
 
-use crate::AnalysisError;
+use crate::error::AnalysisError;
 use ra_ap_base_db::SourceRoot;
 use ra_ap_hir::ChangeWithProcMacros;
 use ra_ap_ide_db::FxHashMap;

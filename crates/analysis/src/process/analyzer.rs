@@ -1,8 +1,9 @@
 //! The handler of requests: keeps a crate loaded that has the dependencies of all evaluators.
 
 use super::Analyze;
+use crate::Analysis;
+use crate::error::AnalysisError;
 use crate::manifest::Dependencies;
-use crate::{Analysis, AnalysisError};
 use phalanx_protocol::analysis::{AnalysisReply, AnalysisRequest, AnalyzedCell};
 use std::path::{Path, PathBuf};
 
