@@ -2,8 +2,8 @@
 
 use crate::__cell::formatted;
 use crate::function::EncodeError;
-use crate::namespace::plain;
 use crate::opaque::opaque;
+use crate::type_names::plain;
 use phalanx_protocol::failure::{Failure, FailureKind, RemoteFailure, TRACEBACK_LIMIT};
 use phalanx_protocol::host::{HostReply, UnknownGrouping};
 use phalanx_protocol::id::EngineId;

@@ -39,6 +39,7 @@ mod progress;
 mod shared;
 mod table;
 mod timing;
+mod type_names;
 mod value_text;
 mod variables;
 mod view;

@@ -7,8 +7,9 @@ use super::codec::{Parts, Read, SerializedValue, StoredValue, Write, why_unread}
 use super::decoder::Decoder;
 use super::encoder::Encoder;
 use super::frame::{stored_value_frame, value_frame};
-use crate::namespace::{self, plain};
+use crate::namespace;
 use crate::shared::out_of_band::{OutOfBandSource, OutOfBandWriter, reading, take_reason};
+use crate::type_names::plain;
 use phalanx_protocol::native::value;
 
 /// A received call.

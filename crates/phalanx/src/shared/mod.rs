@@ -220,7 +220,7 @@ fn check_bytes(
     bytes: Vec<u8>,
     expected: (&str, u64),
 ) -> Result<StableBytes, String> {
-    use crate::namespace::plain;
+    use crate::type_names::plain;
     if (plain(name), size) != (plain(expected.0), expected.1) {
         return Err(format!(
             "it is of type Shared<[{}]> (items of {size} bytes), and Shared<[{}]> (of {}) is wanted",
