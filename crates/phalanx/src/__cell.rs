@@ -6,6 +6,7 @@ use crate::backtrace;
 use crate::function::Transferable;
 use crate::namespace;
 use crate::table::debug::{self, may_be_table};
+use crate::type_names::plain;
 use crate::value_text::ValueText;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{ErrorText, MARKER_END, MARKER_START};
@@ -50,19 +51,7 @@ pub(crate) fn content(mime: &str, value: fmt::Arguments<'_>) {
 
 /// A type's name without its paths: `Option<String>`.
 pub fn short(type_name: &str) -> String {
-    let mut name = String::with_capacity(type_name.len());
-    let mut word = 0;
-    for c in type_name.chars() {
-        if c == ':' {
-            name.truncate(word);
-            continue;
-        }
-        name.push(c);
-        if !(c.is_alphanumeric() || c == '_') {
-            word = name.len();
-        }
-    }
-    name
+    plain(type_name)
 }
 
 /// Reports a panic in the thread that runs the cells to the owner.
