@@ -3,6 +3,7 @@
 
 use crate::__store::VariableStore;
 use crate::backtrace;
+use crate::display::print_content;
 use crate::function::Transferable;
 use crate::namespace;
 use crate::table::debug::{self, may_be_table};
@@ -31,22 +32,12 @@ pub fn show(type_name: &str, value: fmt::Arguments<'_>) {
         return;
     }
     let text = ValueText::new(value);
-    content("text/plain", format_args!("{text}"));
+    print_content("text/plain", format_args!("{text}"));
     if may_be_table(type_name)
         && let Some(table) = text.whole().and_then(|text| debug::table(type_name, text))
     {
-        content("text/html", format_args!("{}", table.to_html()));
+        print_content("text/html", format_args!("{}", table.to_html()));
     }
-}
-
-/// Prints one representation of a value in evcxr's output protocol.
-pub(crate) fn content(mime: &str, value: fmt::Arguments<'_>) {
-    let mut stdout = std::io::stdout().lock();
-    // A cell that has closed its stdout cannot show anything.
-    let _ = writeln!(
-        stdout,
-        "EVCXR_BEGIN_CONTENT {mime}\n{value}\nEVCXR_END_CONTENT"
-    );
 }
 
 /// A type's name without its paths: `Option<String>`.

@@ -6,6 +6,7 @@ use data_encoding::BASE64;
 use phalanx_protocol::host::{HostReply, HostRequest, place_marker};
 use phalanx_protocol::look::bar;
 use phalanx_protocol::output::{Display, Output};
+use std::fmt;
 use std::io::Write;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -278,4 +279,14 @@ pub(crate) fn fresh_id() -> String {
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
     format!("{}-{}", std::process::id(), now.as_nanos())
+}
+
+/// Prints one representation of a value in evcxr's output protocol.
+pub(crate) fn print_content(mime: &str, value: fmt::Arguments<'_>) {
+    let mut stdout = std::io::stdout().lock();
+    // A cell that has closed its stdout cannot show anything.
+    let _ = writeln!(
+        stdout,
+        "EVCXR_BEGIN_CONTENT {mime}\n{value}\nEVCXR_END_CONTENT"
+    );
 }

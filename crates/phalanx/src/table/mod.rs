@@ -13,8 +13,7 @@ mod formats;
 mod reader;
 mod rows;
 
-use crate::__cell;
-use crate::display::{DisplayHandle, MimeBundle, display};
+use crate::display::{DisplayHandle, MimeBundle, display, print_content};
 use crate::error::{Error, LibraryError};
 use phalanx_protocol::look::table::Grid;
 use serde::Serialize;
@@ -150,8 +149,8 @@ impl Table {
 
     #[doc(hidden)]
     pub fn evcxr_display(&self) {
-        __cell::content("text/plain", format_args!("{}", self.to_plain()));
-        __cell::content("text/html", format_args!("{}", self.to_html()));
+        print_content("text/plain", format_args!("{}", self.to_plain()));
+        print_content("text/html", format_args!("{}", self.to_html()));
     }
 }
 

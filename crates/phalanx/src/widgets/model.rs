@@ -1,8 +1,9 @@
 //! The handle on a widget's model: the kernel holds the state, and every read requests it.
 
 use super::engine_widgets;
+use crate::display::print_content;
 use crate::host;
-use crate::{__cell, listeners};
+use crate::listeners;
 use phalanx_protocol::comm::{Buffer, CommEvent, CommMessage, CommRequest, WIDGET_TARGET};
 use phalanx_protocol::host::HostReply;
 use phalanx_protocol::id::CommId;
@@ -198,8 +199,8 @@ impl Model {
         }
         for (mime, value) in self.bundle().0 {
             match value {
-                Value::String(text) => __cell::content(&mime, format_args!("{text}")),
-                value => __cell::content(&mime, format_args!("{value}")),
+                Value::String(text) => print_content(&mime, format_args!("{text}")),
+                value => print_content(&mime, format_args!("{value}")),
             }
         }
     }
