@@ -1,7 +1,6 @@
 //! Errors of the library, as `?` in a cell shows them.
 
 use crate::__cell::formatted;
-use crate::function::EncodeError;
 use crate::opaque::opaque;
 use crate::type_names::plain;
 use phalanx_protocol::failure::{Failure, FailureKind, RemoteFailure, TRACEBACK_LIMIT};
@@ -386,6 +385,38 @@ impl<'de> Deserialize<'de> for Error {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         Self::from_json(&String::deserialize(from)?).map_err(de::Error::custom)
     }
+}
+
+/// The error of a value that cannot be serialized.
+#[derive(Debug)]
+pub enum EncodeError {
+    /// The length of a list or map is not known in advance.
+    Length,
+    /// An error of the type's own implementation.
+    Custom(Box<str>),
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Length => f.write_str("the length of a sequence must be known"),
+            Self::Custom(why) => f.write_str(why),
+        }
+    }
+}
+
+impl std::error::Error for EncodeError {}
+
+impl ser::Error for EncodeError {
+    fn custom<T: fmt::Display>(why: T) -> Self {
+        encode_error(format_args!("{why}"))
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn encode_error(why: fmt::Arguments<'_>) -> EncodeError {
+    EncodeError::Custom(why.to_string().into())
 }
 
 #[cfg(test)]

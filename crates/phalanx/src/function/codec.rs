@@ -4,9 +4,9 @@
 //! [`Encoder`] and [`Decoder`]; everything else is compiled once.
 
 use super::decoder::{DecodeError, Decoder};
-use super::encoder::{EncodeError, Encoder};
+use super::encoder::Encoder;
 use crate::Error;
-use crate::error::LibraryError;
+use crate::error::{EncodeError, LibraryError};
 use crate::host::Frame;
 use crate::shared::memory::{ALIGN, StableBytes};
 use crate::shared::out_of_band::{OutOfBandAreas, OutOfBandSource, reading, take_reason, writing};

@@ -4,6 +4,7 @@
 //! parameters, that is a series of calls into this library; postcard's own is generic and would be
 //! compiled in each cell.
 
+use crate::error::EncodeError;
 use serde::Serialize;
 use serde::ser::{self, Serializer};
 use std::fmt::{self, Display, Write};
@@ -17,38 +18,6 @@ const LONGEST: usize = 19;
 /// Writes values to a buffer.
 pub struct Encoder {
     bytes: Vec<u8>,
-}
-
-/// The error of a value that cannot be serialized.
-#[derive(Debug)]
-pub enum EncodeError {
-    /// The length of a list or map is not known in advance.
-    Length,
-    /// An error of the type's own implementation.
-    Custom(Box<str>),
-}
-
-impl Display for EncodeError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Length => f.write_str("the length of a sequence must be known"),
-            Self::Custom(why) => f.write_str(why),
-        }
-    }
-}
-
-impl std::error::Error for EncodeError {}
-
-impl ser::Error for EncodeError {
-    fn custom<T: Display>(why: T) -> Self {
-        encode_error(format_args!("{why}"))
-    }
-}
-
-#[cold]
-#[inline(never)]
-fn encode_error(why: fmt::Arguments<'_>) -> EncodeError {
-    EncodeError::Custom(why.to_string().into())
 }
 
 type EncodedValue = Result<(), EncodeError>;

@@ -37,7 +37,7 @@ pub(crate) use args::{EncodedArgs, EncodedParts};
 #[cfg(test)]
 pub(crate) use codec::decode_parts;
 pub(crate) use codec::{Parts, Read, StoredValue, Write, read_frame};
-pub(crate) use encoder::{EncodeError, Encoder};
+pub(crate) use encoder::Encoder;
 pub(crate) use frame::Frames;
 pub(crate) use list::{EncodedList, read_list};
 pub(crate) use trampoline::{LoadedCell, loaded};

@@ -7,9 +7,9 @@ use super::submit::{Args, Submit};
 use crate::Error;
 use crate::async_result::{AsyncResultHandle, Successes};
 use crate::client::{self, Client};
-use crate::error::LibraryError;
+use crate::error::{EncodeError, LibraryError};
 use crate::function::{
-    EncodeError, EncodedArgs, EncodedParts, Encoder, Located, Parts, Write, fetcher, receiver,
+    EncodedArgs, EncodedParts, Encoder, Located, Parts, Write, fetcher, receiver,
 };
 use crate::opaque::opaque;
 use phalanx_protocol::apply::{ApplyPlacement, ClientRequest, PushedName};
