@@ -5,13 +5,12 @@ use crate::__store::VariableStore;
 use crate::backtrace;
 use crate::display::print_content;
 use crate::function::Transferable;
+use crate::last_error;
 use crate::namespace;
 use crate::table::debug::{self, may_be_table};
 use crate::type_names::plain;
 use crate::value_text::ValueText;
-use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{ErrorText, MARKER_END, MARKER_START};
-use std::cell::RefCell;
 use std::error::Error;
 use std::ffi::c_void;
 use std::fmt;
@@ -144,19 +143,9 @@ pub use crate::__place as column;
 pub use crate::__place as file;
 pub use crate::__place as line;
 
-thread_local! {
-    /// The library error that was formatted last, and its text.
-    static FORMATTED: RefCell<Option<(String, Failure)>> = const { RefCell::new(None) };
-}
-
-/// Records that an error of the library was formatted.
-pub(crate) fn formatted(text: &str, failure: &Failure) {
-    FORMATTED.set(Some((text.to_owned(), failure.clone())));
-}
-
 /// Prints an error that leaves a cell, in the format set by `:efmt`.
 pub fn report_error(text: fmt::Arguments<'_>) {
-    FORMATTED.set(None);
+    last_error::take();
     let text = text.to_string();
     report(text, None);
 }
@@ -165,9 +154,9 @@ pub fn report_error(text: fmt::Arguments<'_>) {
 #[track_caller]
 pub fn report_causes(error: &(dyn Error + 'static)) {
     let location = Location::caller().to_string();
-    FORMATTED.set(None);
+    last_error::take();
     let mut text = error.to_string();
-    let formatted = FORMATTED.take();
+    let formatted = last_error::take();
     let mut cause = error.source();
     while let Some(error) = cause {
         let inner = error.to_string();
@@ -177,7 +166,7 @@ pub fn report_causes(error: &(dyn Error + 'static)) {
         }
         cause = error.source();
     }
-    FORMATTED.set(formatted);
+    last_error::restore(formatted);
     report(text, Some(location));
 }
 
@@ -187,9 +176,9 @@ fn report(text: String, location: Option<String>) {
     if !in_main_thread() {
         return std::eprintln!("{text}");
     }
-    let formatted = FORMATTED.take().filter(|(formatted, _)| *formatted == text);
+    let formatted = last_error::take().filter(|error| error.text == text);
     let error = ErrorText {
-        failure: formatted.map(|(_, failure)| Box::new(failure)),
+        failure: formatted.map(|error| Box::new(error.failure)),
         text,
         location,
     };

@@ -1,6 +1,6 @@
 //! Errors of the library, as `?` in a cell shows them.
 
-use crate::__cell::formatted;
+use crate::last_error;
 use crate::opaque::opaque;
 use crate::type_names::plain;
 use phalanx_protocol::failure::{Failure, FailureKind, RemoteFailure, TRACEBACK_LIMIT};
@@ -98,7 +98,7 @@ impl Error {
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let text = Text(&self.0).to_string();
-        formatted(&text, &self.0);
+        last_error::record(&text, &self.0);
         f.write_str(&text)
     }
 }

@@ -31,6 +31,7 @@ mod function;
 mod host;
 mod input;
 mod interrupt;
+mod last_error;
 mod listeners;
 mod opaque;
 mod parameter;
