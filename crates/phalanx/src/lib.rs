@@ -32,7 +32,6 @@ mod host;
 mod input;
 mod interrupt;
 mod last_error;
-mod listeners;
 mod opaque;
 mod parameter;
 mod profile;

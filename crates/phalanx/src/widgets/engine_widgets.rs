@@ -1,9 +1,9 @@
 //! Widgets of an engine, which are not connected to a frontend: their state is in the engine's
 //! process, and they are shown as a display of their static fallback, updated when they change.
 
+use super::listeners;
 use super::model::Model;
 use crate::display::{fresh_id, put};
-use crate::listeners;
 use phalanx_protocol::comm::{CommMessage, CommRequest};
 use phalanx_protocol::host::HostReply;
 use phalanx_protocol::id::CommId;

@@ -33,6 +33,7 @@
 //! | `interact.rs` | [`interact()`]: controls for the parameters of a closure |
 //! | `build.rs` | construction of widgets |
 //! | `model.rs` | the handle on a widget's model |
+//! | `listeners.rs` | callbacks for the events of comms |
 //! | `fallback.rs` | the representation for frontends without widget support |
 //! | `engine_widgets.rs` | widgets of an engine |
 
@@ -43,14 +44,13 @@ mod engine_widgets;
 pub(crate) mod fallback;
 mod interact;
 mod link;
+mod listeners;
 mod model;
 mod number;
 mod output;
 mod pickers;
 mod text;
 mod upload;
-
-pub(crate) use engine_widgets::EngineWidgets;
 
 pub use boxes::{Accordion, AnyWidget, Children, GridBox, HBox, Tab, VBox};
 pub use build::{Builder, Widget};
@@ -59,6 +59,7 @@ pub use interact::{
     Control, Controls, Interactive, Parameter, Parameters, interact, interact_with,
 };
 pub use link::{Link, jsdlink, jslink};
+pub use listeners::process_events;
 pub use number::{
     FloatProgress, FloatRangeSlider, FloatSlider, IntProgress, IntRangeSlider, IntSlider, Play,
 };
@@ -66,8 +67,6 @@ pub use output::Output;
 pub use pickers::{ColorPicker, DatePicker, Image};
 pub use text::{HTML, HTMLMath, Label, Text, Textarea};
 pub use upload::{FileUpload, UploadedFile};
-
-pub use crate::listeners::process_events;
 
 /// Declares a type of widget, with the methods that all widgets have.
 macro_rules! widget {

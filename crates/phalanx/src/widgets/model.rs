@@ -1,9 +1,9 @@
 //! The handle on a widget's model: the kernel holds the state, and every read requests it.
 
 use super::engine_widgets;
+use super::listeners;
 use crate::display::print_content;
 use crate::host;
-use crate::listeners;
 use phalanx_protocol::comm::{Buffer, CommEvent, CommMessage, CommRequest, WIDGET_TARGET};
 use phalanx_protocol::host::HostReply;
 use phalanx_protocol::id::CommId;

@@ -5,9 +5,9 @@
 //! fills it with a value that has the same type in all of them: they are compiled from one source
 //! by one compiler, and share one standard library.
 
+use super::engine_widgets::EngineWidgets;
 use crate::error::Error;
 use crate::host;
-use crate::widgets::EngineWidgets;
 use phalanx_protocol::comm::{CommEvent, CommRequest};
 use phalanx_protocol::host::HostReply;
 use std::collections::BTreeMap;
