@@ -2,8 +2,7 @@
 
 use crate::Error;
 use crate::error::LibraryError;
-use crate::function::{SerializableArg, Transferable};
-use phalanx_protocol::native::CallFailure;
+use crate::function::{SerializableArg, Transferable, raise};
 use phalanx_protocol::output::Output;
 use std::collections::BTreeMap;
 
@@ -74,13 +73,4 @@ pub fn require<T: Transferable>(name: &str) -> T {
 
 fn unmet(why: &str) -> ! {
     raise("UnmetDependency", why.to_owned())
-}
-
-/// Leaves the called function with this failure.
-pub(crate) fn raise(ename: &str, evalue: String) -> ! {
-    // Bypasses the panic hook: this is not a panic.
-    std::panic::resume_unwind(Box::new(CallFailure {
-        ename: ename.to_owned(),
-        evalue,
-    }))
 }

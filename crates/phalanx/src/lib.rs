@@ -32,6 +32,7 @@ mod host;
 mod input;
 mod interrupt;
 mod last_error;
+mod loaded_cells;
 mod opaque;
 mod parameter;
 mod profile;

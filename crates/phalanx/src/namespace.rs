@@ -3,7 +3,8 @@
 
 use crate::Error;
 use crate::error::LibraryError;
-use crate::function::{LoadedCell, Parts, Read, StoredValue, Transferable, Write, loaded};
+use crate::function::{Parts, Read, StoredValue, Transferable, Write};
+use crate::loaded_cells::{LoadedCell, loaded};
 use crate::type_names::{own, plain};
 use std::collections::BTreeMap;
 use std::sync::atomic::Ordering;

@@ -40,7 +40,7 @@ pub(crate) use codec::{Parts, Read, StoredValue, Write, read_frame};
 pub(crate) use encoder::Encoder;
 pub(crate) use frame::Frames;
 pub(crate) use list::{EncodedList, read_list};
-pub(crate) use trampoline::{LoadedCell, loaded};
+pub(crate) use trampoline::raise;
 pub(crate) use transfer::{fetcher, receiver};
 
 use crate::Error;

@@ -5,58 +5,14 @@ use super::frame::ReceivedArguments;
 use super::invoke::{Invoke, ParameterTypes};
 use crate::Error;
 use crate::error::LibraryError;
-use phalanx_protocol::native::{Attachment, CallFailure, Trampoline, ValueSink, value};
+use crate::loaded_cells::loaded_at;
+use phalanx_protocol::native::{CallFailure, Trampoline, ValueSink, value};
 use serde::Serialize;
 use std::any::type_name;
-use std::collections::BTreeMap;
 use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
-use std::sync::atomic::{AtomicPtr, AtomicU64};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-
-/// A loaded cell, and the state the runtime shares with all cells.
-#[derive(Clone, Copy)]
-pub(crate) struct LoadedCell {
-    artifact: &'static str,
-    /// A slot for the data that all libraries of the process share; null until one of them fills
-    /// it.
-    pub shared: &'static AtomicPtr<c_void>,
-    /// Counts the changes of the shared data.
-    pub changes: &'static AtomicU64,
-}
-
-/// The cells by their load addresses. Locked for single lookups or insertions only.
-static CELLS: Mutex<BTreeMap<usize, LoadedCell>> = Mutex::new(BTreeMap::new());
-
-fn cells() -> MutexGuard<'static, BTreeMap<usize, LoadedCell>> {
-    CELLS.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Called by the runtime when it has loaded a cell.
-#[unsafe(no_mangle)]
-pub extern "C" fn phalanx_cell_loaded(attachment: *const Attachment) {
-    // SAFETY: the runtime passes an attachment that lives as long as the process, as does
-    // everything it points to; its path is UTF-8.
-    let loaded = unsafe {
-        attachment.as_ref().and_then(|attachment| {
-            let artifact = std::slice::from_raw_parts(attachment.artifact, attachment.artifact_len);
-            let loaded = LoadedCell {
-                artifact: std::str::from_utf8_unchecked(artifact),
-                shared: attachment.shared.as_ref()?,
-                changes: attachment.changes.as_ref()?,
-            };
-            Some((attachment.base, loaded))
-        })
-    };
-    cells().extend(loaded);
-}
-
-/// Any loaded cell, for the data that all cells share; `None` outside a runtime.
-pub(crate) fn loaded() -> Option<LoadedCell> {
-    cells().values().next().copied()
-}
 
 /// `Dl_info` of `dlfcn.h`.
 #[repr(C)]
@@ -75,7 +31,7 @@ unsafe extern "C" {
 pub(super) fn locate(function: Trampoline) -> Result<(PathBuf, u64), Error> {
     let address = function as usize;
     let (base, file) = library_of(address).ok_or(LibraryError::Unlocated)?;
-    let cell = cells().get(&base).copied();
+    let cell = loaded_at(base);
     let artifact = match cell {
         Some(cell) => cell.artifact.into(),
         // A function of this library itself, where it is a shared library.
@@ -211,6 +167,15 @@ fn caught(call: impl FnOnce() -> Result<Vec<u8>, CallError>) -> Vec<u8> {
             }
         },
     }
+}
+
+/// Leaves the called function with this failure.
+pub(crate) fn raise(ename: &str, evalue: String) -> ! {
+    // Bypasses the panic hook: this is not a panic.
+    resume_unwind(Box::new(CallFailure {
+        ename: ename.to_owned(),
+        evalue,
+    }))
 }
 
 fn raised(ename: &str, evalue: String) -> Vec<u8> {

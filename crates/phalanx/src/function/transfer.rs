@@ -2,9 +2,9 @@
 
 use super::call::ReceivedCall;
 use super::located::Located;
-use super::trampoline::serve;
+use super::trampoline::{raise, serve};
+use crate::Error;
 use crate::namespace;
-use crate::{Error, engine};
 use phalanx_protocol::native::ValueSink;
 use std::ffi::c_void;
 
@@ -25,7 +25,7 @@ unsafe extern "C" fn fetch(input: *const u8, len: usize, to: *mut c_void, give: 
         let (name, type_name) = (call.text(0)?, call.text(1)?);
         match namespace::stored_value(&name, &type_name) {
             Ok(value) => call.reply_stored(value),
-            Err(unknown) => engine::raise(unknown.ename, unknown.evalue),
+            Err(unknown) => raise(unknown.ename, unknown.evalue),
         }
     };
     // SAFETY: the runtime's arguments are passed on unchanged.
