@@ -3,8 +3,8 @@
 
 use crate::__store::VariableStore;
 use crate::backtrace;
+use crate::codec::Transferable;
 use crate::display::print_content;
-use crate::function::Transferable;
 use crate::last_error;
 use crate::namespace;
 use crate::table::debug::{self, may_be_table};

@@ -1,8 +1,8 @@
 //! The session's cluster: its engines and the hub's records.
 
 use crate::async_result::{AsyncHubResult, AsyncResultHandle, Many};
+use crate::codec::Transferable;
 use crate::error::LibraryError;
-use crate::function::Transferable;
 use crate::view::{DirectView, IntoTargets, LoadBalancedView};
 use crate::{AsyncResult, Error, host};
 use phalanx_protocol::apply::ClientRequest;

@@ -1,8 +1,9 @@
 //! Functions for code that runs on an engine.
 
 use crate::Error;
+use crate::codec::{SerializableArg, Transferable};
 use crate::error::LibraryError;
-use crate::function::{SerializableArg, Transferable, raise};
+use crate::function::raise;
 use phalanx_protocol::output::Output;
 use std::collections::BTreeMap;
 

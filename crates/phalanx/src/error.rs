@@ -422,7 +422,7 @@ fn encode_error(why: fmt::Arguments<'_>) -> EncodeError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::function::{Parts, decode_parts};
+    use crate::codec::{Parts, decode_parts};
 
     #[test]
     fn errors_can_be_returned_by_functions() {

@@ -24,6 +24,7 @@
 mod async_result;
 mod backtrace;
 mod client;
+mod codec;
 mod display;
 mod engine;
 mod error;
@@ -71,6 +72,7 @@ pub use async_result::{
     TaskOutcomes,
 };
 pub use client::{Client, Cluster, ClusterBuilder, EngineQueue, QueueStatus, ResultStatus};
+pub use codec::{SerializableArg, Transferable};
 pub use display::{
     DisplayHandle, MimeBundle, clear_output, display, display_as, html, jpeg, json, latex,
     markdown, plotly, png, svg, update_display, vega_lite,
@@ -78,8 +80,7 @@ pub use display::{
 pub use engine::{depend, publish_data, require};
 pub use error::Error;
 pub use function::{
-    Argument, Arguments, ByRef, Function, IntoFunction, Lend, Reference, SerializableArg,
-    Transferable, WithCaptures,
+    Argument, Arguments, ByRef, Function, IntoFunction, Lend, Reference, WithCaptures,
 };
 pub use input::{input, password};
 pub use interrupt::interrupted;

@@ -2,8 +2,8 @@
 //! functions. `push` stores into it, `pull` and [`Reference`](crate::Reference) read from it.
 
 use crate::Error;
+use crate::codec::{Parts, Read, StoredValue, Transferable, Write};
 use crate::error::LibraryError;
-use crate::function::{Parts, Read, StoredValue, Transferable, Write};
 use crate::loaded_cells::{LoadedCell, loaded};
 use crate::type_names::{own, plain};
 use std::collections::BTreeMap;

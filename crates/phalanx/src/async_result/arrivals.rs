@@ -3,7 +3,7 @@
 use super::AsyncResultHandle;
 use super::finished::FinishedCounts;
 use crate::Error;
-use crate::function::{EncodedList, Read, read_frame};
+use crate::codec::{EncodedList, Read, read_frame};
 use crate::host::Frame;
 use crate::opaque::opaque;
 use std::collections::{HashSet, VecDeque};

@@ -2,7 +2,7 @@
 
 use super::{AsyncResult, AsyncResultHandle, Shape};
 use crate::Error;
-use crate::function::Transferable;
+use crate::codec::Transferable;
 use crate::opaque::opaque;
 use std::fmt;
 use std::future::{Future, IntoFuture};

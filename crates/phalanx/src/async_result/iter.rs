@@ -3,7 +3,7 @@
 use super::arrivals::Arrivals;
 use super::{AsyncResult, Chunks, Many, Shape};
 use crate::Error;
-use crate::function::Transferable;
+use crate::codec::Transferable;
 use std::any::type_name;
 use std::marker::PhantomData;
 

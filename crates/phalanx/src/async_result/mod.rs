@@ -29,8 +29,8 @@ pub(crate) use outcomes::{Outcomes, Successes};
 pub use phalanx_protocol::host::TaskMetadata;
 pub use shape::{Chunks, Many, One, Shape};
 
+use crate::codec::Transferable;
 use crate::error::Error;
-use crate::function::Transferable;
 use parts::Parts;
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::{EngineOf, ExecuteReply};

@@ -3,8 +3,8 @@
 use super::Values;
 use super::finished::FinishedCounts;
 use super::handle::AsyncResultHandle;
+use crate::codec::{Read, read_frame, read_list};
 use crate::error::{Error, LibraryError};
-use crate::function::{Read, read_frame, read_list};
 use crate::host::{self, Frame};
 use crate::opaque::opaque;
 use phalanx_protocol::failure::{Failure, RemoteFailure};

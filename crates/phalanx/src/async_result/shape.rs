@@ -2,7 +2,7 @@
 
 use super::outcomes::{Outcomes, Successes, no_task};
 use crate::Error;
-use crate::function::Transferable;
+use crate::codec::Transferable;
 use std::any::type_name;
 
 /// The way the values of an AsyncResult's tasks form its result: [`One`], [`Many`] or [`Chunks`].

@@ -1,11 +1,11 @@
 //! Parameters that are references: `fn norm(xs: &[f64]) -> f64`.
 
-use super::args::Transferable;
 use super::call::ReceivedCall;
 use super::invoke::{IntoFunction, Invoke};
 use super::located::Captures;
 use super::{Function, Located, trampoline};
 use crate::Error;
+use crate::codec::Transferable;
 use std::marker::PhantomData;
 use std::path::{Path, PathBuf};
 

@@ -3,10 +3,10 @@
 //! Of this, a cell compiles only the serialization of its own types.
 
 use super::args::{ArgumentReader, DecodedArgument};
-use super::codec::{Parts, Read, SerializedValue, StoredValue, Write, why_unread};
-use super::decoder::Decoder;
-use super::encoder::Encoder;
 use super::frame::{stored_value_frame, value_frame};
+use crate::codec::{
+    Decoder, Encoder, Parts, Read, SerializedValue, StoredValue, Write, why_unread,
+};
 use crate::namespace;
 use crate::shared::out_of_band::{OutOfBandSource, OutOfBandWriter, reading, take_reason};
 use crate::type_names::plain;

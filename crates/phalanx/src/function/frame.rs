@@ -4,8 +4,8 @@
 //! the function's captures within these. Out-of-band data begins at the next multiple of 64 bytes.
 
 use super::args::{ArgumentBuffers, ArgumentReader, DecodedArgument, EncodedParts};
-use super::codec::{Parts, SerializedValue, StoredValue, word};
 use crate::Error;
+use crate::codec::{Parts, SerializedValue, StoredValue, word};
 use crate::error::LibraryError;
 use crate::shared::memory::{ALIGN, SegmentWriter, StableBytes, WrittenSegment};
 use crate::shared::out_of_band::OutOfBandAreas;
@@ -299,7 +299,7 @@ impl<'a> ReceivedArguments<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::function::read_frame;
+    use crate::codec::read_frame;
     use crate::host::Frame;
     use crate::shared::Shared;
     use serde::de::DeserializeOwned;

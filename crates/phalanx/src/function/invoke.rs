@@ -1,11 +1,10 @@
 //! Callable functions, with their parameters.
 
-use super::args::Transferable;
 use super::call::ReceivedCall;
-use super::decoder::{DecodeError, Decoder};
 use super::located::Captures;
 use super::{Function, Located, trampoline};
 use crate::Error;
+use crate::codec::{DecodeError, Decoder, Transferable};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 

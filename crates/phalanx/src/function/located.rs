@@ -1,8 +1,8 @@
 //! The location of a function that engines call, independent of its types.
 
-use super::codec::{Parts, Write};
 use super::trampoline;
 use crate::Error;
+use crate::codec::{Parts, Write};
 use crate::error::LibraryError;
 use crate::opaque::opaque;
 use phalanx_protocol::native::Trampoline;

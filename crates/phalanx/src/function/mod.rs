@@ -5,45 +5,34 @@
 //! | `invoke.rs` | callable types and their parameters |
 //! | `borrow.rs` | parameters that are references |
 //! | `trampoline.rs` | the C functions that engines call, and their location: unsafe |
-//! | `list.rs` | a list returned by a task, read item by item |
 //! | `located.rs` | the location of a function, independent of its types |
 //! | `call.rs` | one call, on the engine |
 //! | `transfer.rs` | the functions by which engines store and return values of their namespace |
 //! | `args.rs` | arguments: values and references |
-//! | `codec.rs`, `encoder.rs`, `decoder.rs`, `elements.rs` | serialization of values |
 //! | `frame.rs` | arguments and values in transit |
 
 mod args;
 mod borrow;
 mod call;
-mod codec;
-mod decoder;
-mod elements;
-mod encoder;
 mod frame;
 mod invoke;
-mod list;
 mod located;
 mod trampoline;
 mod transfer;
 
-pub use args::{Argument, Arguments, Reference, SerializableArg, Transferable};
+pub use args::{Argument, Arguments, Reference};
 pub use borrow::{ByRef, Lend};
 pub use invoke::{IntoFunction, Invoke, WithCaptures};
 
 pub use located::Located;
 
 pub(crate) use args::{EncodedArgs, EncodedParts};
-#[cfg(test)]
-pub(crate) use codec::decode_parts;
-pub(crate) use codec::{Parts, Read, StoredValue, Write, read_frame};
-pub(crate) use encoder::Encoder;
 pub(crate) use frame::Frames;
-pub(crate) use list::{EncodedList, read_list};
 pub(crate) use trampoline::raise;
 pub(crate) use transfer::{fetcher, receiver};
 
 use crate::Error;
+use crate::codec::Transferable;
 use invoke::ParameterTypes;
 use located::Captures;
 use std::fmt;

@@ -277,7 +277,7 @@ impl<'de> Deserialize<'de> for Bytes {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::function::{Parts, decode_parts};
+    use crate::codec::{Parts, decode_parts};
 
     fn there_and_back<T: Plain>(items: &Shared<[T]>) -> Result<Shared<[T]>, String> {
         decode_parts(&Parts::of(items).unwrap())

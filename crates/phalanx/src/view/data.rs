@@ -4,7 +4,7 @@ use super::DirectView;
 use super::scatter::{IntoSpread, Scatter};
 use crate::Error;
 use crate::async_result::{AsyncMapResult, AsyncResult, One, Shape};
-use crate::function::{SerializableArg, Transferable};
+use crate::codec::{SerializableArg, Transferable};
 use std::any::type_name;
 
 /// The name of the owned type that engines receive for a pushed value: `String` for `str`, and so

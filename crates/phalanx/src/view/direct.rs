@@ -3,7 +3,8 @@
 use super::group::EngineGroup;
 use super::{Map, ParallelFunction, RemoteFunction};
 use crate::async_result::{AsyncResult, Many, Shape};
-use crate::function::{Arguments, EncodedArgs, IntoFunction, Transferable};
+use crate::codec::Transferable;
+use crate::function::{Arguments, EncodedArgs, IntoFunction};
 use crate::{Client, Error};
 use phalanx_protocol::apply::ClientRequest;
 use phalanx_protocol::host::ExecuteReply;

@@ -7,10 +7,9 @@ use super::submit::{Args, Submit};
 use crate::Error;
 use crate::async_result::{AsyncResultHandle, Successes};
 use crate::client::{self, Client};
+use crate::codec::{Encoder, Parts, Write};
 use crate::error::{EncodeError, LibraryError};
-use crate::function::{
-    EncodedArgs, EncodedParts, Encoder, Located, Parts, Write, fetcher, receiver,
-};
+use crate::function::{EncodedArgs, EncodedParts, Located, fetcher, receiver};
 use crate::opaque::opaque;
 use phalanx_protocol::apply::{ApplyPlacement, ClientRequest, PushedName};
 use phalanx_protocol::failure::Failure;

@@ -2,7 +2,8 @@
 
 use super::{LoadBalancedView, MapItem};
 use crate::async_result::{AsyncResultHandle, One, Shape};
-use crate::function::{EncodedArgs, Located, Transferable};
+use crate::codec::Transferable;
+use crate::function::{EncodedArgs, Located};
 use crate::opaque::opaque;
 use crate::{Client, Error};
 use std::any::type_name;

@@ -6,7 +6,8 @@ use crate::Error;
 use crate::async_result::{
     AsyncMapResult, AsyncResult, AsyncResultHandle, Chunks, Shape, Successes,
 };
-use crate::function::{Encoder, IntoFunction, Located, Transferable};
+use crate::codec::{Encoder, Transferable};
+use crate::function::{IntoFunction, Located};
 use crate::opaque::opaque;
 use phalanx_protocol::apply::{ApplyPlacement, SchedulingOptions};
 use std::any::type_name;

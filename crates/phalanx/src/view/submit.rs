@@ -2,7 +2,8 @@
 
 use crate::Error;
 use crate::async_result::{AsyncResultHandle, Outcomes, Successes};
-use crate::function::{EncodedArgs, EncodedParts, Frames, Located, Parts};
+use crate::codec::Parts;
+use crate::function::{EncodedArgs, EncodedParts, Frames, Located};
 use crate::host::{self, Frame};
 use phalanx_protocol::apply::{Apply, ApplyPlacement, PushedName};
 use phalanx_protocol::host::{CellRequest, HostReply, HostRequest};

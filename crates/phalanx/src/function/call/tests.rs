@@ -1,12 +1,10 @@
 //! Functions, called as an engine calls them.
 
+use crate::codec::{EncodedList, Parts, read_frame};
 use crate::function::args::{Arguments, EncodedArgs, EncodedParts, Reference};
-use crate::function::codec::Parts;
-use crate::function::codec::read_frame;
 use crate::function::frame::Frames;
 use crate::function::frame::value_frame;
 use crate::function::invoke::{WithCaptures, WithoutCaptures};
-use crate::function::list::EncodedList;
 use crate::function::trampoline::{many, single};
 use crate::host::Frame;
 use crate::shared::Shared;

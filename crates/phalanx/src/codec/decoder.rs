@@ -1,7 +1,7 @@
 //! Deserialization from postcard's format: the counterpart of `encoder.rs`, without type parameters
 //! for the same reason.
 
-use super::codec::cut;
+use super::cut;
 use super::elements::Elements;
 use crate::shared::out_of_band::fails;
 use serde::de::value::U32Deserializer;

@@ -2,9 +2,24 @@
 //!
 //! Serialization and deserialization depend on a value's type and are passed as functions to
 //! [`Encoder`] and [`Decoder`]; everything else is compiled once.
+//!
+//! | file | what |
+//! |---|---|
+//! | `bounds.rs` | the types whose values can be sent |
+//! | `encoder.rs`, `decoder.rs`, `elements.rs` | serialization of values |
+//! | `list.rs` | a list returned by a task, read item by item |
 
-use super::decoder::{DecodeError, Decoder};
-use super::encoder::Encoder;
+mod bounds;
+mod decoder;
+mod elements;
+mod encoder;
+mod list;
+
+pub use bounds::{SerializableArg, Transferable};
+pub(crate) use decoder::{DecodeError, Decoder};
+pub(crate) use encoder::Encoder;
+pub(crate) use list::{EncodedList, read_list};
+
 use crate::Error;
 use crate::error::{EncodeError, LibraryError};
 use crate::host::Frame;
@@ -49,7 +64,7 @@ impl Parts {
 
     /// Serializes a value behind other bytes.
     #[inline(never)]
-    pub(super) fn after(bytes: Vec<u8>, write: &Write<'_>) -> Result<Self, EncodeError> {
+    pub(crate) fn after(bytes: Vec<u8>, write: &Write<'_>) -> Result<Self, EncodeError> {
         let mut to = Encoder::after(bytes);
         let (written, areas) = writing(|| write(&mut to));
         let bytes = to.into_bytes();
@@ -69,7 +84,7 @@ pub(crate) fn decode(bytes: &[u8], read: &mut Read<'_>) -> Result<(), String> {
 }
 
 /// The reason why a value could not be deserialized, from its type if available.
-pub(super) fn why_unread(unread: &DecodeError) -> String {
+pub(crate) fn why_unread(unread: &DecodeError) -> String {
     take_reason().unwrap_or_else(|| unread.to_string())
 }
 
@@ -113,8 +128,8 @@ fn read_reply(json: &[u8], type_name: &str, read: &mut Read<'_>) -> Result<(), S
 
 /// A received value.
 pub struct SerializedValue<'a> {
-    pub(super) bytes: &'a [u8],
-    pub(super) beside: OutOfBandSource<'a>,
+    pub(crate) bytes: &'a [u8],
+    pub(crate) beside: OutOfBandSource<'a>,
 }
 
 impl<'a> SerializedValue<'a> {
@@ -126,7 +141,7 @@ impl<'a> SerializedValue<'a> {
     }
 
     /// Captures shared by all tasks.
-    pub(super) fn of_chunk(chunk: &'a StableBytes) -> Option<Self> {
+    pub(crate) fn of_chunk(chunk: &'a StableBytes) -> Option<Self> {
         let end = usize::try_from(word(chunk)?).ok()?.checked_add(HEAD)?;
         let from = end.next_multiple_of(ALIGN).min(chunk.len());
         Some(Self {
@@ -161,25 +176,25 @@ impl SerializedValue<'_> {
 }
 
 /// The number in the first eight bytes, little-endian.
-pub(super) fn word(bytes: &[u8]) -> Option<u64> {
+pub(crate) fn word(bytes: &[u8]) -> Option<u64> {
     bytes.first_chunk().map(|word| u64::from_le_bytes(*word))
 }
 
 /// Appends bytes, preceded by their length.
-pub(super) fn put(to: &mut Vec<u8>, bytes: &[u8]) {
+pub(crate) fn put(to: &mut Vec<u8>, bytes: &[u8]) {
     to.extend_from_slice(&(bytes.len() as u64).to_le_bytes());
     to.extend_from_slice(bytes);
 }
 
 /// Takes bytes appended by [`put`].
-pub(super) fn take<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
+pub(crate) fn take<'a>(from: &mut &'a [u8]) -> Option<&'a [u8]> {
     let length = usize::try_from(word(from)?).ok()?;
     *from = from.get(8..)?;
     cut(from, length)
 }
 
 /// Takes the first `length` bytes.
-pub(super) fn cut<'a>(from: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
+pub(crate) fn cut<'a>(from: &mut &'a [u8], length: usize) -> Option<&'a [u8]> {
     let (bytes, rest) = from.split_at_checked(length)?;
     *from = rest;
     Some(bytes)
@@ -196,7 +211,7 @@ pub(crate) enum StoredValue {
 
 impl StoredValue {
     /// The bytes and the out-of-band data.
-    pub(super) fn apart(self) -> (StableBytes, OutOfBandAreas) {
+    pub(crate) fn apart(self) -> (StableBytes, OutOfBandAreas) {
         match self {
             Self::Parts(bytes, areas) => (bytes, Arc::unwrap_or_clone(areas)),
             Self::Chunks(bytes, beside) => {

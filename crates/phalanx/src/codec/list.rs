@@ -1,7 +1,6 @@
 //! A list returned by a task, read item by item.
 
-use super::codec::{Read, SerializedValue, read_frame, unread, why_unread};
-use super::decoder::Decoder;
+use super::{Decoder, Read, SerializedValue, read_frame, unread, why_unread};
 use crate::Error;
 use crate::host::Frame;
 use crate::shared::out_of_band::{OutOfBandSource, reading};
