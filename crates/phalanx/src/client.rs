@@ -3,14 +3,13 @@
 use crate::async_result::{AsyncHubResult, AsyncResultHandle, Many};
 use crate::codec::Transferable;
 use crate::error::LibraryError;
+use crate::requests::{self, ask, async_result, done, engines, json, live_engines};
 use crate::view::{DirectView, IntoTargets, LoadBalancedView};
 use crate::{AsyncResult, Error, host};
 use phalanx_protocol::apply::ClientRequest;
-use phalanx_protocol::host::{CellRequest, HostReply};
+use phalanx_protocol::host::HostReply;
 use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
-use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
-use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -94,62 +93,6 @@ impl ClusterBuilder {
     }
 }
 
-/// The completed and pending tasks of all engines: their number, from [`Client::queue_status`], or
-/// their ids, from [`Client::queue_status_verbose`].
-///
-/// ```no_run
-/// use phalanx::prelude::*;
-/// let rc = Client::connect()?;
-/// let status = rc.queue_status()?;
-/// assert_eq!(status.engines.len(), rc.len());
-/// println!("{} tasks wait for an engine", status.unassigned);
-/// # Ok::<(), phalanx::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QueueStatus<Tasks = usize> {
-    /// The tasks by engine.
-    pub engines: BTreeMap<EngineId, EngineQueue<Tasks>>,
-    /// Load-balanced tasks that are not yet assigned to an engine.
-    pub unassigned: Tasks,
-}
-
-/// The completed and pending tasks of one engine: their number, or their ids.
-///
-/// ```no_run
-/// use phalanx::prelude::*;
-/// for (engine, tasks) in Client::connect()?.queue_status()?.engines {
-///     println!("engine {engine}: {} to do, {} done", tasks.queue + tasks.tasks, tasks.completed);
-/// }
-/// # Ok::<(), phalanx::Error>(())
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EngineQueue<Tasks = usize> {
-    /// Pending direct tasks.
-    pub queue: Tasks,
-    /// Completed tasks.
-    pub completed: Tasks,
-    /// Pending load-balanced tasks.
-    pub tasks: Tasks,
-}
-
-/// The pending and completed ones of several tasks, from [`Client::result_status`].
-///
-/// ```no_run
-/// use phalanx::prelude::*;
-/// let rc = Client::connect()?;
-/// let ar = rc.all().apply_async(|| 1u8)?;
-/// let status = rc.result_status(&ar.msg_ids())?;
-/// assert_eq!(status.pending.len() + status.completed.len(), ar.tasks());
-/// # Ok::<(), phalanx::Error>(())
-/// ```
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ResultStatus {
-    /// The tasks that have not ended.
-    pub pending: Vec<MsgId>,
-    /// The tasks that have ended.
-    pub completed: Vec<MsgId>,
-}
-
 impl Client {
     /// Returns a handle on the cluster that `%cluster start`, `%cluster connect` or
     /// [`Cluster::builder`] has set up.
@@ -157,12 +100,12 @@ impl Client {
     /// # Errors
     /// `UsageError` if no cluster is running.
     pub fn connect() -> Result<Self, Error> {
-        engines(ClientRequest::Engines).map(|_| Self(()))
+        live_engines().map(|_| Self(()))
     }
 
     /// The ids of the live engines, in order; empty if the kernel does not answer.
     pub fn ids(&self) -> Vec<EngineId> {
-        engines(ClientRequest::Engines).unwrap_or_default()
+        live_engines().unwrap_or_default()
     }
 
     /// The number of engines.
@@ -248,7 +191,7 @@ impl Client {
     /// `TimeoutError` if the controller does not answer, `EnvironmentError` if the connection to it
     /// is lost.
     pub fn queue_status(&self) -> Result<QueueStatus, Error> {
-        self.queue_status_of(&[])
+        requests::queue_status(&[])
     }
 
     /// Returns the ids of the completed and pending tasks of all engines.
@@ -259,13 +202,6 @@ impl Client {
         json(ClientRequest::QueueStatus {
             engines: Vec::new(),
             verbose: true,
-        })
-    }
-
-    pub(crate) fn queue_status_of(&self, engines: &[EngineId]) -> Result<QueueStatus, Error> {
-        json(ClientRequest::QueueStatus {
-            engines: engines.to_vec(),
-            verbose: false,
         })
     }
 
@@ -388,14 +324,7 @@ impl Client {
     /// # Errors
     /// `InternalError` if the kernel does not answer.
     pub fn wait(&self, tasks: &[MsgId], timeout: Option<Duration>) -> Result<bool, Error> {
-        let request = ClientRequest::Wait {
-            tasks: tasks.to_vec(),
-            timeout: timeout.map(|timeout| timeout.as_secs_f64()),
-        };
-        match ask(request)? {
-            HostReply::Ready(ready) => Ok(ready),
-            other => Err(host::unexpected(&other)),
-        }
+        requests::wait(tasks, timeout)
     }
 
     /// Waits until these tasks (all of this session if empty) have ended, with a progress bar;
@@ -463,37 +392,4 @@ fn results(tasks: Vec<MsgId>) -> Result<AsyncResultHandle, Error> {
 #[inline(never)]
 fn resubmitted(tasks: Vec<MsgId>) -> Result<AsyncResultHandle, Error> {
     async_result(ClientRequest::Resubmit { tasks }).map(AsyncResultHandle::new)
-}
-
-fn ask(request: ClientRequest) -> Result<HostReply, Error> {
-    host::call(&CellRequest::Client(Box::new(request)).into())
-}
-
-pub(crate) fn done(request: ClientRequest) -> Result<(), Error> {
-    match ask(request)? {
-        HostReply::Done => Ok(()),
-        other => Err(host::unexpected(&other)),
-    }
-}
-
-pub(crate) fn async_result(request: ClientRequest) -> Result<AsyncResultId, Error> {
-    match ask(request)? {
-        HostReply::AsyncResult(id) => Ok(id),
-        other => Err(host::unexpected(&other)),
-    }
-}
-
-fn engines(request: ClientRequest) -> Result<Vec<EngineId>, Error> {
-    match ask(request)? {
-        HostReply::Engines(ids) => Ok(ids),
-        other => Err(host::unexpected(&other)),
-    }
-}
-
-fn json<T: serde::de::DeserializeOwned>(request: ClientRequest) -> Result<T, Error> {
-    match ask(request)? {
-        HostReply::Json(value) => serde_json::from_value(value)
-            .map_err(|error| LibraryError::UnreadableReply(&error).into()),
-        other => Err(host::unexpected(&other)),
-    }
 }

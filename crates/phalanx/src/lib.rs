@@ -38,6 +38,7 @@ mod opaque;
 mod parameter;
 mod profile;
 mod progress;
+mod requests;
 mod shared;
 mod table;
 mod timing;
@@ -71,7 +72,7 @@ pub use async_result::{
     Many, One, Outputs, ResultFuture, ReturnWhen, Shape, StreamedOutput, TaskMetadata,
     TaskOutcomes,
 };
-pub use client::{Client, Cluster, ClusterBuilder, EngineQueue, QueueStatus, ResultStatus};
+pub use client::{Client, Cluster, ClusterBuilder};
 pub use codec::{SerializableArg, Transferable};
 pub use display::{
     DisplayHandle, MimeBundle, clear_output, display, display_as, html, jpeg, json, latex,
@@ -89,6 +90,7 @@ pub use phalanx_protocol::apply::Dependency;
 pub use phalanx_protocol::host::{ExecuteReply, GroupBy, TaskStatus};
 pub use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 pub use progress::{Progress, progress};
+pub use requests::{EngineQueue, QueueStatus, ResultStatus};
 pub use shared::{Plain, Shared};
 pub use table::{Table, table};
 pub use view::{

@@ -6,30 +6,6 @@ use super::tree::File;
 use super::{Finding, Tree};
 use std::collections::{BTreeMap, BTreeSet};
 
-/// Circles that remain, by crate and by the modules they pass through.
-const KNOWN: [(&str, &[&str]); 1] = [
-    // The types that users import, whose methods call each other.
-    (
-        "crates/phalanx",
-        &[
-            "__cell",
-            "async_result",
-            "client",
-            "display",
-            "engine",
-            "error",
-            "function",
-            "host",
-            "listeners",
-            "namespace",
-            "shared",
-            "table",
-            "view",
-            "widgets",
-        ],
-    ),
-];
-
 /// The imports between the top modules of one crate, with the position of the first of each.
 type Imports<'a> = BTreeMap<&'a str, BTreeMap<String, (&'a File, usize)>>;
 
@@ -59,10 +35,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
             }
         }
     }
-    crates
-        .iter()
-        .flat_map(|(package, imports)| circles(package, imports))
-        .collect()
+    crates.values().flat_map(circles).collect()
 }
 
 /// Returns the tokens before a file's own `#[cfg(test)] mod`.
@@ -84,14 +57,11 @@ fn top_module(inner: &str) -> &str {
     first.strip_suffix(".rs").unwrap_or(first)
 }
 
-fn circles(package: &str, imports: &Imports) -> Vec<Finding> {
+fn circles(imports: &Imports) -> Vec<Finding> {
     let mut findings = Vec::new();
     for (module, imported) in imports {
         for (other, (file, line)) in imported {
-            let is_known = KNOWN.iter().any(|(known, modules)| {
-                *known == package && modules.contains(module) && modules.contains(&other.as_str())
-            });
-            if !is_known && depends_on(imports, other, module) {
+            if depends_on(imports, other, module) {
                 let message = format!("`{module}` imports `{other}`, which depends on `{module}`");
                 findings.push(file.finding(*line, message));
             }

@@ -7,7 +7,8 @@ use crate::async_result::{AsyncResult, AsyncResultHandle, One, Shape, Successes}
 use crate::codec::Transferable;
 use crate::function::{Arguments, EncodedArgs, IntoFunction, Located};
 use crate::opaque::opaque;
-use crate::{AsyncMapResult, Client, Error};
+use crate::requests::live_engines;
+use crate::{AsyncMapResult, Error};
 use phalanx_protocol::apply::{ApplyPlacement, Dependency, SchedulingOptions};
 use phalanx_protocol::id::{EngineId, MsgId};
 use std::fmt;
@@ -78,7 +79,8 @@ impl IntoTasks for &AsyncResultHandle {
     }
 }
 
-/// A view whose tasks run on any available engine; made by [`Client::load_balanced_view`].
+/// A view whose tasks run on any available engine; made by
+/// [`Client::load_balanced_view`](crate::Client::load_balanced_view).
 ///
 /// Scheduling conditions are set on a clone: `lbv.clone().after(&ar).retries(2)`. Results of maps
 /// are in the order of the inputs, regardless of the order in which tasks end.
@@ -121,7 +123,7 @@ impl LoadBalancedView {
     /// # Errors
     /// `NoEngines` if there are no engines, `UsageError` if one of the targets does not exist.
     pub fn targets(self, targets: impl IntoTargets) -> Result<Self, Error> {
-        let targets = targets.resolve(&Client::connect()?.ids())?;
+        let targets = targets.resolve(&live_engines()?)?;
         Ok(self.with(ViewOption::Targets(targets)))
     }
 
@@ -150,7 +152,8 @@ impl LoadBalancedView {
     }
 
     /// Lets tasks that have not started when this notebook ends run nevertheless; by default they
-    /// are aborted a minute later. The cluster keeps their results for [`Client::get_result`].
+    /// are aborted a minute later. The cluster keeps their results for
+    /// [`Client::get_result`](crate::Client::get_result).
     #[must_use]
     pub fn detached(self) -> Self {
         self.with(ViewOption::Detached)

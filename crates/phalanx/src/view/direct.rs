@@ -2,10 +2,11 @@
 
 use super::group::EngineGroup;
 use super::{Map, ParallelFunction, RemoteFunction};
+use crate::Error;
 use crate::async_result::{AsyncResult, Many, Shape};
 use crate::codec::Transferable;
 use crate::function::{Arguments, EncodedArgs, IntoFunction};
-use crate::{Client, Error};
+use crate::requests;
 use phalanx_protocol::apply::ClientRequest;
 use phalanx_protocol::host::ExecuteReply;
 use phalanx_protocol::id::EngineId;
@@ -16,7 +17,8 @@ use std::path::Path;
 /// A view on engines that are addressed individually. `S` is the [`Shape`] of results: the value of
 /// a single engine, otherwise a list in the order of the view's engines.
 ///
-/// Made by [`Client::view`], [`Client::all`] and [`Client::direct_view`]. On each engine, the tasks
+/// Made by [`Client::view`](crate::Client::view), [`Client::all`](crate::Client::all) and
+/// [`Client::direct_view`](crate::Client::direct_view). On each engine, the tasks
 /// of a view, cells included, run in the order in which they were submitted. A handle: cheap to
 /// clone.
 ///
@@ -247,7 +249,8 @@ impl<S: Shape> DirectView<S> {
     /// # Errors
     /// `InternalError` if the kernel does not answer.
     pub fn wait(&self, timeout: Option<std::time::Duration>) -> Result<bool, Error> {
-        Client::connect()?.wait(&[], timeout)
+        requests::live_engines()?;
+        requests::wait(&[], timeout)
     }
 
     /// Returns the number of completed and pending tasks of the view's engines.
@@ -255,8 +258,9 @@ impl<S: Shape> DirectView<S> {
     /// # Errors
     /// `TimeoutError` if the controller does not answer, `EnvironmentError` if the connection to it
     /// is lost.
-    pub fn queue_status(&self) -> Result<crate::QueueStatus, Error> {
-        Client::connect()?.queue_status_of(&self.targets()?)
+    pub fn queue_status(&self) -> Result<requests::QueueStatus, Error> {
+        requests::live_engines()?;
+        requests::queue_status(&self.targets()?)
     }
 
     /// Aborts the tasks of this session on the view's engines that have not started.
@@ -264,7 +268,7 @@ impl<S: Shape> DirectView<S> {
     /// # Errors
     /// `InternalError` if the kernel does not answer.
     pub fn abort(&self) -> Result<(), Error> {
-        crate::client::done(ClientRequest::Abort {
+        requests::done(ClientRequest::Abort {
             tasks: Vec::new(),
             engines: self.targets()?,
         })
@@ -276,7 +280,7 @@ impl<S: Shape> DirectView<S> {
     /// `TimeoutError` if an engine does not answer, `EnvironmentError` if the connection to the
     /// controller is lost.
     pub fn clear(&self) -> Result<(), Error> {
-        crate::client::done(ClientRequest::Clear {
+        requests::done(ClientRequest::Clear {
             engines: self.targets()?,
         })
     }
@@ -288,7 +292,7 @@ impl<S: Shape> DirectView<S> {
     /// the controller is lost.
     pub fn shutdown(&self) -> Result<(), Error> {
         let engines = self.targets()?;
-        crate::client::done(ClientRequest::Shutdown {
+        requests::done(ClientRequest::Shutdown {
             engines,
             hub: false,
         })
@@ -300,7 +304,7 @@ impl<S: Shape> DirectView<S> {
     /// `TimeoutError` if the hub does not answer, `EnvironmentError` if the connection to it is
     /// lost.
     pub fn purge_results(&self) -> Result<(), Error> {
-        crate::client::done(ClientRequest::Purge {
+        requests::done(ClientRequest::Purge {
             tasks: Vec::new(),
             engines: self.targets()?,
         })

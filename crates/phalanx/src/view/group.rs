@@ -6,11 +6,11 @@ use super::map::partition;
 use super::submit::{Args, Submit};
 use crate::Error;
 use crate::async_result::{AsyncResultHandle, Successes};
-use crate::client::{self, Client};
 use crate::codec::{Encoder, Parts, Write};
 use crate::error::{EncodeError, LibraryError};
 use crate::function::{EncodedArgs, EncodedParts, Located, fetcher, receiver};
 use crate::opaque::opaque;
+use crate::requests;
 use phalanx_protocol::apply::{ApplyPlacement, ClientRequest, PushedName};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
@@ -64,7 +64,7 @@ impl EngineGroup {
     pub(super) fn targets(&self) -> Result<Vec<EngineId>, Error> {
         let targets = match &self.targets {
             Some(targets) => targets.clone(),
-            None => Client::connect()?.ids(),
+            None => requests::live_engines()?,
         };
         if targets.is_empty() {
             return Err(Error::new(Failure::NoEngines));
@@ -209,7 +209,7 @@ impl EngineGroup {
     pub(super) fn execute(&self, source: String) -> Result<AsyncResultHandle, Error> {
         let engines = self.targets()?;
         let request = ClientRequest::Execute { source, engines };
-        client::async_result(request).map(AsyncResultHandle::new)
+        requests::async_result(request).map(AsyncResultHandle::new)
     }
 
     /// Like [`execute`](Self::execute), for a file.

@@ -1,11 +1,12 @@
 //! A map over an input that is read as needed.
 
 use super::{LoadBalancedView, MapItem};
+use crate::Error;
 use crate::async_result::{AsyncResultHandle, One, Shape};
 use crate::codec::Transferable;
 use crate::function::{EncodedArgs, Located};
 use crate::opaque::opaque;
-use crate::{Client, Error};
+use crate::requests::live_engines;
 use std::any::type_name;
 use std::collections::VecDeque;
 use std::marker::PhantomData;
@@ -112,7 +113,7 @@ where
 impl Window {
     #[inline(never)]
     fn new(view: LoadBalancedView, function: Located) -> Self {
-        let engines = Client::connect().map_or(1, |client| client.len());
+        let engines = live_engines().map_or(1, |engines| engines.len());
         Self::hold(Calls {
             view,
             function,
