@@ -11,6 +11,7 @@ type Imports<'a> = BTreeMap<&'a str, BTreeMap<String, (&'a File, usize)>>;
 
 /// Reports imports by which a module depends on one that depends on it.
 pub fn check(tree: &Tree) -> Vec<Finding> {
+    let exports = exports(tree);
     let mut crates: BTreeMap<&str, Imports> = BTreeMap::new();
     for file in tree.rust() {
         let Some((package, inner)) = file.path.split_once("/src/") else {
@@ -28,14 +29,39 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
             .or_default();
         for path in paths(before_tests(&file.tokens)) {
             if path.starts_with(&["crate"])
-                && let Some(imported) = path.parts.get(1)
-                && imported != module
+                && let Some(name) = path.parts.get(1)
             {
-                imports.entry(imported.clone()).or_insert((file, path.line));
+                let imported = exports.get(&(package, name.clone())).unwrap_or(name);
+                if imported != module {
+                    imports.entry(imported.clone()).or_insert((file, path.line));
+                }
             }
         }
     }
     crates.values().flat_map(circles).collect()
+}
+
+/// Returns the modules whose items a crate's root re-exports, by crate and name.
+fn exports(tree: &Tree) -> BTreeMap<(&str, String), String> {
+    let files = tree.rust().filter_map(|file| file.path.split_once("/src/"));
+    let modules: BTreeSet<_> = files
+        .map(|(package, inner)| (package, top_module(inner)))
+        .collect();
+    let mut exports = BTreeMap::new();
+    for file in tree.rust() {
+        let Some((package, "lib.rs")) = file.path.split_once("/src/") else {
+            continue;
+        };
+        for path in paths(before_tests(&file.tokens)) {
+            if let [module, .., name] = path.parts.as_slice()
+                && modules.contains(&(package, module.as_str()))
+                && !modules.contains(&(package, name.as_str()))
+            {
+                exports.insert((package, name.clone()), module.clone());
+            }
+        }
+    }
+    exports
 }
 
 /// Returns the tokens before a file's own `#[cfg(test)] mod`.
@@ -106,6 +132,22 @@ mod tests {
                 "crates/x/src/a.rs:1: `a` imports `b`, which depends on `a`",
                 "crates/x/src/b/mod.rs:1: `b` imports `c`, which depends on `b`",
                 "crates/x/src/c.rs:2: `c` imports `a`, which depends on `c`",
+            ]
+        );
+    }
+
+    #[test]
+    fn names_that_the_root_exports_count_as_their_modules() {
+        let circle = [
+            ("crates/x/src/a.rs", "use crate::B;"),
+            ("crates/x/src/b.rs", "use crate::a::A;"),
+            ("crates/x/src/lib.rs", "mod a; mod b; pub use b::{B, C};"),
+        ];
+        assert_eq!(
+            messages(check, &circle),
+            [
+                "crates/x/src/a.rs:1: `a` imports `b`, which depends on `a`",
+                "crates/x/src/b.rs:1: `b` imports `a`, which depends on `b`",
             ]
         );
     }
