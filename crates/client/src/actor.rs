@@ -2,6 +2,7 @@
 //! commands.
 
 use crate::connect::{self, Sockets, connection_request};
+use crate::error::TaskError;
 use crate::recovery;
 use crate::request::{RefusalAnswer, RefusedTask, Request};
 use crate::result::ResultTracker;
@@ -39,8 +40,6 @@ const CLOSE_LIMIT: Duration = Duration::from_secs(1);
 
 /// The number of tasks submitted in one step: as many as fit into one message.
 const PART: usize = batch::TASKS;
-
-const LOST: &str = "the connection to the controller is lost";
 
 /// The client's loop: its state, sockets and requests.
 pub(crate) struct Actor {
@@ -247,7 +246,7 @@ impl Actor {
         self.requests.close();
         while let Ok(request) = self.requests.try_recv() {
             if let Request::Submit { result, .. } = request {
-                result.fail_all(LOST);
+                result.fail_all(&TaskError::ClientEnded);
             }
         }
         drop(outboxes);
@@ -461,7 +460,7 @@ impl Waiting {
         });
         for key in keys {
             if let Some(held) = self.results.get(&key.submission) {
-                held.result.fail_all(LOST);
+                held.result.fail_all(&TaskError::ClientEnded);
             }
         }
     }
@@ -570,11 +569,11 @@ async fn forward(
             // Nor will the rest be read in time.
             () = stalled => return,
         };
-        if let Err(message) = sent {
+        if let Err(error) = sent {
             for msg_id in outgoing.ids().cloned() {
-                let message = message.clone();
+                let error = error.clone();
                 // The loop may have ended.
-                let _ = failed.send(Event::SendFailed { msg_id, message });
+                let _ = failed.send(Event::SendFailed { msg_id, error });
             }
         }
     }
@@ -585,28 +584,38 @@ async fn send(
     socket: &Sender,
     session: &Session,
     probe: Option<&Segment>,
-) -> Result<(), String> {
+) -> Result<(), TaskError> {
     let mut enclosed = enclosed(&outgoing.body).await?;
     enclosed.probe = probe.cloned();
     let frames = wire::request(outgoing, session, enclosed)
         .seal(session.key())
-        .map_err(|error| error.to_string())?;
-    socket.send(frames).await.map_err(|error| error.to_string())
+        .map_err(unsent)?;
+    socket.send(frames).await.map_err(unsent)
+}
+
+fn unsent(error: impl std::error::Error) -> TaskError {
+    TaskError::Unsent {
+        reason: error.to_string(),
+    }
 }
 
 /// Reads the artifacts that are sent with a message.
-async fn enclosed(body: &OutgoingContent) -> Result<MessageParts, String> {
+async fn enclosed(body: &OutgoingContent) -> Result<MessageParts, TaskError> {
     let OutgoingContent::Work { work, buffers, .. } = body else {
         return Ok(MessageParts::default());
     };
     let mut artifacts = Vec::new();
     for &index in buffers {
         let Some((hash, path)) = work.artifacts().get(index) else {
-            return Err(format!("artifact {index} is none of the task's"));
+            return Err(TaskError::NoArtifact(index));
         };
         let bytes = tokio::fs::read(path)
             .await
-            .map_err(|error| format!("artifact {} ({hash}): {error}", path.display()))?;
+            .map_err(|error| TaskError::Artifact {
+                path: path.clone(),
+                hash: hash.clone(),
+                reason: error.to_string(),
+            })?;
         artifacts.push(Bytes::from(bytes));
     }
     let args = match body.arguments() {
@@ -614,7 +623,9 @@ async fn enclosed(body: &OutgoingContent) -> Result<MessageParts, String> {
         Some(SentArguments::Unchanged(args)) => args,
         Some(SentArguments::Inline(args)) => segment::resolve_arguments(args)
             .map(Payload::Inline)
-            .map_err(|error| format!("its data: {error}"))?,
+            .map_err(|error| TaskError::Arguments {
+                reason: error.to_string(),
+            })?,
     };
     Ok(MessageParts {
         artifacts,

@@ -4,6 +4,7 @@ use crate::actor::Actor;
 use crate::async_result::AsyncResult;
 use crate::connect::{self, ConnectError};
 use crate::engine::{ClientEvent, Engine};
+use crate::error::TaskError;
 use crate::request::{Request, Requests};
 use crate::shared::ClientShared;
 use crate::state::{Event, State};
@@ -161,9 +162,7 @@ impl Client {
             refused: submission.refused,
         };
         if self.requests.send(request).is_err() {
-            result
-                .tracker()
-                .fail_all("the connection to the controller is lost");
+            result.tracker().fail_all(&TaskError::ClientEnded);
         }
         result
     }

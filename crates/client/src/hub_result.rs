@@ -52,17 +52,10 @@ async fn watch(client: &Client, result: &Arc<ResultTracker>, tasks: Vec<MsgId>) 
 
 fn give_up(result: &ResultTracker, pending: &[(usize, MsgId)], error: &HubError) {
     for (task, msg_id) in pending {
-        let (ename, evalue) = match error {
-            HubError::Refused { ename, evalue } => (ename.clone(), evalue.clone()),
-            other => ("EngineError".to_owned(), other.to_string()),
-        };
         let failure = RemoteFailure {
-            ename,
-            evalue,
-            traceback: Vec::new(),
-            engine: None,
             msg_id: Some(msg_id.clone()),
             method: "apply".to_owned(),
+            ..error.clone().into()
         };
         result.fail(*task, failure);
     }

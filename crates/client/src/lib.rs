@@ -25,6 +25,7 @@ pub mod async_result;
 pub mod client;
 mod connect;
 mod engine;
+mod error;
 pub mod hub;
 mod hub_result;
 mod query;

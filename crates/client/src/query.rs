@@ -1,5 +1,6 @@
 //! Queries to the controller, and their replies.
 
+use crate::error::TaskError;
 use crate::record::HubResult;
 use crate::request::{Request, Requests};
 use bytes::Bytes;
@@ -46,6 +47,23 @@ pub enum HubError {
     /// The connection to the controller is lost.
     #[error("the connection to the controller is lost")]
     Disconnected,
+}
+
+impl From<HubError> for RemoteFailure {
+    fn from(error: HubError) -> Self {
+        match error {
+            HubError::Refused { ename, evalue } => ErrorContent {
+                ename,
+                evalue,
+                ..ErrorContent::default()
+            }
+            .into(),
+            other => TaskError::Unreported {
+                reason: other.to_string(),
+            }
+            .into(),
+        }
+    }
 }
 
 /// The completed and pending tasks of all engines.
@@ -214,8 +232,8 @@ fn hub_result(msg_id: MsgId, result: TaskResult, buffers: Vec<Bytes>) -> HubResu
         let error = ErrorContent::deserialize(&result.result_content);
         let mut failure = RemoteFailure::from(error.unwrap_or_default());
         if status == TaskStatus::Aborted {
-            failure.ename = "TaskAborted".to_owned();
-            failure.evalue = format!("task '{msg_id}' was aborted before it began");
+            let aborted = RemoteFailure::from(TaskError::Aborted(Some(msg_id.clone())));
+            (failure.ename, failure.evalue) = (aborted.ename, aborted.evalue);
         }
         failure.msg_id = Some(msg_id.clone());
         failure

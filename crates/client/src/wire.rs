@@ -1,10 +1,11 @@
 //! Conversion between messages on sockets and the state's events and commands.
 
+use crate::error::TaskError;
 use crate::record::HubResult;
 use crate::state::Event;
 use crate::state::argument_cache::ArgumentRoute;
 use crate::state::message::{OutgoingContent, OutgoingMessage, Reply, ReplyContent};
-use crate::state::segments::{ReceivedSegment, lost_value};
+use crate::state::segments::ReceivedSegment;
 use crate::task::EngineTask;
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineUuid, MsgId};
@@ -77,7 +78,7 @@ pub(crate) fn reply(
         settled: !ended.output,
         answer: match value.size() {
             // Every value has a first byte that determines its format.
-            0 => ReplyContent::Failed(lost_value("it is gone")),
+            0 => ReplyContent::Failed(gone().into()),
             _ => ReplyContent::Ok {
                 execution_count: None,
                 value: Some(value),
@@ -85,6 +86,13 @@ pub(crate) fn reply(
         },
     });
     Some(Event::Batch(replies.collect()))
+}
+
+/// The error of a task without a value.
+fn gone() -> TaskError {
+    TaskError::ValueLost {
+        reason: "it is gone".to_owned(),
+    }
 }
 
 fn answer(answer: EngineAnswer) -> ReplyContent {

@@ -1,6 +1,7 @@
 //! Tasks that engines refuse, and the submitter's answer.
 
 use super::{Request, Requests};
+use crate::error::TaskError;
 use crate::task::{EngineTask, TaskKey};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{EngineId, StateId};
@@ -67,12 +68,8 @@ impl Drop for RefusalAnswer {
         self.answer(|key| Request::Fail {
             key,
             failure: RemoteFailure {
-                ename: "InternalError".to_owned(),
-                evalue: format!("engine {engine} refused the cell and nothing else was sent"),
-                traceback: Vec::new(),
-                engine: Some(engine),
-                msg_id: None,
                 method: "execute".to_owned(),
+                ..TaskError::RefusalUnanswered(engine).into()
             },
         });
     }

@@ -1,6 +1,7 @@
 //! The shared record of a submission.
 
 use super::{ResultRecord, TaskEnd, TaskEvent, TaskUpdate};
+use crate::error::TaskError;
 use crate::task::SubmissionId;
 use chrono::Utc;
 use phalanx_protocol::failure::{Failure, RemoteFailure};
@@ -156,15 +157,11 @@ impl ResultTracker {
     }
 
     /// Ends every task in failure, for results without an actor.
-    pub fn fail_all(&self, reason: &str) {
+    pub fn fail_all(&self, error: &TaskError) {
         for task in 0..self.len {
             let failure = RemoteFailure {
-                ename: "EngineError".to_owned(),
-                evalue: reason.to_owned(),
-                traceback: Vec::new(),
-                engine: None,
-                msg_id: None,
                 method: "execute".to_owned(),
+                ..error.clone().into()
             };
             self.fail(task, failure);
         }

@@ -2,6 +2,7 @@
 
 use super::Now;
 use super::message::Reply;
+use crate::error::TaskError;
 use crate::result::TaskEnd;
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::TaskStatus;
@@ -20,6 +21,12 @@ pub(super) enum UnrecordedEnd {
     Aborted,
 }
 
+impl From<TaskError> for UnrecordedEnd {
+    fn from(error: TaskError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
 impl UnrecordedEnd {
     /// Converts it into the recorded form; a failure without an engine is attributed to `engine`.
     pub fn record(
@@ -36,9 +43,12 @@ impl UnrecordedEnd {
                 value,
             } => (TaskStatus::Ok, execution_count, value, None),
             Self::Failed(failure) => (TaskStatus::Error, None, None, Some(failure)),
-            Self::Aborted => (TaskStatus::Aborted, None, None, Some(aborted(msg_id))),
+            Self::Aborted => {
+                let aborted = TaskError::Aborted(msg_id.cloned()).into();
+                (TaskStatus::Aborted, None, None, Some(aborted))
+            }
         };
-        let failure = failure.map(|mut failure| {
+        let failure = failure.map(|mut failure: RemoteFailure| {
             failure.engine = failure.engine.or(engine);
             failure.msg_id = failure.msg_id.or_else(|| msg_id.cloned());
             if let (Some((_, method)), true) = (task, failure.method.is_empty()) {
@@ -60,26 +70,5 @@ impl UnrecordedEnd {
             received: now.utc,
             state,
         }
-    }
-}
-
-fn aborted(msg_id: Option<&MsgId>) -> RemoteFailure {
-    let task = msg_id.map(|id| format!(" '{id}'")).unwrap_or_default();
-    failure(
-        "TaskAborted",
-        format!("task{task} was aborted before it began"),
-    )
-}
-
-/// Creates a failure on behalf of an engine.
-pub(super) fn failure(ename: &str, evalue: String) -> RemoteFailure {
-    RemoteFailure {
-        ename: ename.to_owned(),
-        evalue,
-        traceback: Vec::new(),
-        engine: None,
-        msg_id: None,
-        // Replaced by the method of the task.
-        method: String::new(),
     }
 }

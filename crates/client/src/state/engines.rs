@@ -5,6 +5,7 @@
 //! certain to arrive then. The request is repeated while either is missing.
 
 use crate::engine::Engine;
+use crate::error::TaskError;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::EngineKind;
 use phalanx_protocol::release::{Release, ReleaseMismatch};
@@ -79,21 +80,21 @@ impl Engines {
     }
 
     /// The reason why a registered engine cannot run our tasks, if it cannot.
-    pub fn unfit(&self, id: EngineId) -> Option<String> {
+    pub fn unfit(&self, id: EngineId) -> Option<TaskError> {
         let entry = self.by_id.get(&id).filter(|entry| entry.joined)?;
         match &entry.kind {
             EngineKind::Rust(_) => None,
-            EngineKind::OtherRelease(theirs) => Some(misunderstanding(id, theirs)),
-            EngineKind::Foreign => Some(format!(
-                "engine {id} is not a Rust engine, which alone runs Rust code"
-            )),
+            EngineKind::OtherRelease(theirs) => Some(TaskError::OtherRelease(mismatch(id, theirs))),
+            EngineKind::Foreign => Some(TaskError::Foreign(id)),
         }
     }
 
     /// The reason why the first Rust engine of an incompatible version cannot run our tasks.
-    pub fn other_release(&self) -> Option<String> {
+    pub fn other_release(&self) -> Option<TaskError> {
         self.by_id.iter().find_map(|(id, entry)| match &entry.kind {
-            EngineKind::OtherRelease(theirs) => Some(misunderstanding(*id, theirs)),
+            EngineKind::OtherRelease(theirs) => {
+                Some(TaskError::OtherRelease(mismatch(*id, theirs)))
+            }
             _ => None,
         })
     }
@@ -254,14 +255,12 @@ impl EngineEntry {
     }
 }
 
-/// The reason why an engine of an incompatible version cannot run our tasks, with the remedy.
-fn misunderstanding(id: EngineId, theirs: &Release) -> String {
-    let mismatch = ReleaseMismatch {
+fn mismatch(id: EngineId, theirs: &Release) -> ReleaseMismatch {
+    ReleaseMismatch {
         engine: id,
         of_engine: theirs.clone(),
         of_kernel: Release::ours(),
-    };
-    format!("{mismatch}; {}", ReleaseMismatch::REMEDY)
+    }
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use super::message::{OutgoingMessage, Recovered, Reply};
 use crate::engine::ClientEvent;
+use crate::error::TaskError;
 use crate::result::TaskUpdate;
 use crate::task::{EngineTask, TaskKey};
 use chrono::{DateTime, Utc};
@@ -62,7 +63,7 @@ pub(crate) enum Event {
         published: EngineOutput,
     },
     /// A message could not be sent.
-    SendFailed { msg_id: MsgId, message: String },
+    SendFailed { msg_id: MsgId, error: TaskError },
     /// The connection was lost; reconnection is attempted.
     LinkDown,
     /// The connection was established or restored.

@@ -15,11 +15,11 @@ pub(crate) mod tests;
 pub(crate) use event::{Command, Event, Now, Ticket};
 
 use crate::engine::{ClientEvent, Engine};
+use crate::error::TaskError;
 use crate::result::TaskUpdate;
 use crate::task::{EngineTask, TaskKey};
 use argument_cache::{ArgumentCache, ArgumentRoute};
 use artifacts::{ArtifactCaches, ArtifactPlan};
-use end::failure;
 use engines::{Engines, HandshakeAction};
 use message::{OutgoingContent, OutgoingMessage, Recovered, Reply, ReplyContent};
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
@@ -187,10 +187,9 @@ impl State {
                 engine,
                 published,
             } => self.published(&parent, engine, published, now, commands),
-            Event::SendFailed { msg_id, message } => {
+            Event::SendFailed { msg_id, error } => {
                 self.answered(&msg_id, commands);
-                let failure = failure("EngineError", message);
-                self.tasks.fail(&msg_id, failure, now, commands);
+                self.tasks.fail(&msg_id, error, now, commands);
                 if self.artifacts.lost(&msg_id) {
                     self.release(now, commands);
                 }
@@ -246,7 +245,7 @@ impl State {
             return;
         };
         let Some(engine) = self.engines.get(id) else {
-            let gone = format!("Engine {id} is not registered");
+            let gone = TaskError::Unregistered(id);
             self.refuse(msg_id, key, work, gone, now, commands);
             return;
         };
@@ -343,12 +342,10 @@ impl State {
             .collect();
         if targets.is_empty() && (is_mixed || !wanted.is_empty()) {
             let none = match is_mixed {
-                true => {
-                    "none of the engines it is for is a Rust engine, which alone runs Rust code"
-                }
-                false => "none of the engines it is for is registered",
+                true => TaskError::NoneOfRust,
+                false => TaskError::NoneRegistered,
             };
-            let why = self.engines.other_release().unwrap_or(none.to_owned());
+            let why = self.engines.other_release().unwrap_or(none);
             self.refuse(msg_id, key, work, why, now, commands);
             return;
         }
@@ -386,7 +383,7 @@ impl State {
         msg_id: MsgId,
         key: TaskKey,
         work: EngineTask,
-        why: String,
+        why: TaskError,
         now: Now,
         commands: &mut Vec<Command>,
     ) {
@@ -397,8 +394,7 @@ impl State {
             sent: true,
         };
         self.tasks.begin(msg_id.clone(), task, work);
-        let failure = failure("EngineError", why);
-        self.tasks.fail(&msg_id, failure, now, commands);
+        self.tasks.fail(&msg_id, why, now, commands);
     }
 
     /// Sends the tasks that were held for artifacts which have arrived or been lost.
@@ -523,9 +519,8 @@ impl State {
         }
         // Messages sent while the connection was being restored may have arrived after the query.
         for msg_id in self.tasks.still_unknown(recovered.unknown) {
-            let lost = "the connection to the controller broke, and the task is lost with it";
-            let failure = failure("EngineError", lost.to_owned());
-            self.tasks.fail(&msg_id, failure, now, commands);
+            let lost = TaskError::LostWithConnection;
+            self.tasks.fail(&msg_id, lost, now, commands);
         }
         if !self.tasks.doubtful().is_empty() {
             self.recovery = Some(now.instant + RECOVERY_INTERVAL);

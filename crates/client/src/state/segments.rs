@@ -2,11 +2,10 @@
 //! and the release of what was received. Opening and reading of memory are the loop's.
 
 use super::argument_cache::ArgumentRoute;
-use super::end::failure;
 use super::message::{OutgoingContent, Reply, ReplyContent};
 use super::{Command, State};
+use crate::error::TaskError;
 use crate::task::EngineTask;
-use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::payload::{Payload, Segment};
 
 /// A value that an engine has sent by reference, and keeps until it is released.
@@ -25,12 +24,6 @@ pub(crate) enum SentArguments {
     Unchanged(Payload),
     /// The bytes themselves, read from the segment if they are in one.
     Inline(Payload),
-}
-
-/// The failure of a task whose value is lost.
-pub(crate) fn lost_value(why: &str) -> RemoteFailure {
-    let evalue = format!("the engine ended before its value was taken over: {why}");
-    failure("EngineError", evalue)
 }
 
 impl OutgoingContent {
@@ -67,8 +60,8 @@ impl State {
             return;
         };
         let ReceivedSegment { reference, error } = *segment;
-        if let (Some(error), ReplyContent::Ok { .. }) = (error, &reply.answer) {
-            reply.answer = ReplyContent::Failed(lost_value(&error));
+        if let (Some(reason), ReplyContent::Ok { .. }) = (error, &reply.answer) {
+            reply.answer = ReplyContent::Failed(TaskError::ValueLost { reason }.into());
         }
         if let Some(engine) = reply.engine.clone() {
             self.taken(engine, reference, commands);

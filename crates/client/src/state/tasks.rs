@@ -3,9 +3,10 @@
 //! A task ends as completed, failed or aborted ([`TaskUpdate::Ended`]); its output is complete with
 //! the `idle` on iopub ([`TaskUpdate::OutputDone`]), which may precede or follow the reply.
 
-use super::end::{UnrecordedEnd, failure};
+use super::end::UnrecordedEnd;
 use super::message::{Reply, ReplyContent};
 use super::{Command, Now};
+use crate::error::TaskError;
 use crate::result::TaskUpdate;
 use crate::task::{EngineTask, TaskKey};
 use phalanx_protocol::failure::RemoteFailure;
@@ -196,11 +197,11 @@ impl Tasks {
     pub fn fail(
         &mut self,
         msg_id: &MsgId,
-        failure: RemoteFailure,
+        error: TaskError,
         now: Now,
         commands: &mut Vec<Command>,
     ) {
-        self.end(msg_id, UnrecordedEnd::Failed(failure), None, now, commands);
+        self.end(msg_id, error.into(), None, now, commands);
         self.settle(msg_id, commands);
     }
 
@@ -281,8 +282,7 @@ impl Tasks {
             ReplyContent::Refused(RefusalReason::NeedArtifacts { .. })
                 if task.attempt == ATTEMPTS =>
             {
-                let text = "the engine does not keep the artifacts it is sent".to_owned();
-                UnrecordedEnd::Failed(failure("InternalError", text))
+                TaskError::ArtifactsNotKept.into()
             }
             ReplyContent::Refused(reason) => {
                 let parent = parent.clone();
@@ -364,18 +364,14 @@ impl Tasks {
 
     /// Ends all tasks in failure.
     pub fn disconnected(&mut self, reason: &str, now: Now, commands: &mut Vec<Command>) {
+        let lost = TaskError::Disconnected {
+            reason: reason.to_owned(),
+        };
         for msg_id in self.ids(|_| true) {
-            let lost = format!("the connection to the controller is lost: {reason}");
-            self.fail(&msg_id, failure("EngineError", lost), now, commands);
+            self.fail(&msg_id, lost.clone(), now, commands);
         }
         for key in std::mem::take(&mut self.parked) {
-            let lost = format!("the connection to the controller is lost: {reason}");
-            finish_parked(
-                key,
-                UnrecordedEnd::Failed(failure("EngineError", lost)),
-                now,
-                commands,
-            );
+            finish_parked(key, lost.clone().into(), now, commands);
         }
     }
 
@@ -395,10 +391,11 @@ impl Tasks {
         due.sort();
         for (_, msg_id) in due {
             if let Some(task) = self.by_msg.get(&msg_id) {
-                let engine = task.engine.map_or("?".to_owned(), |id| id.to_string());
-                let died = format!("Engine {engine} died while running task '{msg_id}'");
-                let failure = failure("EngineError", died);
-                self.end(&msg_id, UnrecordedEnd::Failed(failure), None, now, commands);
+                let died = TaskError::EngineDied {
+                    engine: task.engine,
+                    msg_id: msg_id.clone(),
+                };
+                self.end(&msg_id, died.into(), None, now, commands);
             }
             self.settle(&msg_id, commands);
         }

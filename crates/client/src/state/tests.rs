@@ -9,10 +9,13 @@ use super::*;
 use crate::task::{EngineCall, EngineCell, Placement, SubmissionId};
 use chrono::DateTime;
 use phalanx_protocol::apply::SchedulingOptions;
+use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{ArtifactHash, StateId};
 use phalanx_protocol::output::{Output, StreamName};
 use phalanx_protocol::parallel::CallMetadata;
-use phalanx_protocol::parallel::{CellMetadata, EngineHandshake, Lineage, RefusalReason};
+use phalanx_protocol::parallel::{
+    CellMetadata, EngineHandshake, ErrorContent, Lineage, RefusalReason,
+};
 use phalanx_protocol::release::Release;
 use std::sync::Arc;
 
@@ -165,8 +168,13 @@ const OK: ReplyContent = ReplyContent::Ok {
     value: None,
 };
 
+fn failure(ename: &str) -> RemoteFailure {
+    let error = ErrorContent::new(ename, "it says");
+    error.into()
+}
+
 fn error(ename: &str) -> ReplyContent {
-    ReplyContent::Failed(failure(ename, "it says".to_owned()))
+    ReplyContent::Failed(failure(ename))
 }
 
 fn text(text: &str) -> EngineOutput {
@@ -344,7 +352,7 @@ fn a_refused_cell_is_asked_about_and_sent_again() {
     assert_eq!(client.replied("s_2", OK), ["0 ends ok"]);
     let failed = || Event::Fail {
         key: key(0),
-        failure: failure("InternalError", String::new()),
+        failure: failure("InternalError"),
     };
     assert_eq!(client.handle(failed()), [""; 0]);
 
@@ -493,7 +501,7 @@ fn what_cannot_be_sent_fails_its_task() {
     client.submit(&[0, 1]);
     let described = client.handle(Event::SendFailed {
         msg_id: MsgId::new("s_1"),
-        message: "no such file".to_owned(),
+        error: TaskError::NoArtifact(0),
     });
     assert_eq!(
         described,
