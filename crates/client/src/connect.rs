@@ -2,6 +2,7 @@
 
 use crate::state::Event;
 use crate::wire;
+use phalanx_protocol::parallel::ConnectionRequest;
 use phalanx_transport::socket::SEND_LIMIT;
 use phalanx_transport::warn_rarely;
 use phalanx_transport::wire::KeyError;
@@ -9,7 +10,6 @@ use phalanx_transport::{
     ClientConnectionFile, ConnectError as SocketError, Envelope, Frames, Receiver, Sender, Session,
     Socket, SocketKind, SocketOptions, WireError,
 };
-use serde_json::json;
 use std::time::Duration;
 
 /// The time limit for the controller's first reply, as in ipyparallel.
@@ -132,7 +132,7 @@ pub(crate) async fn subscribe(
 /// Builds the request for the list of engines.
 pub(crate) fn connection_request(session: &Session) -> Result<Frames, WireError> {
     session
-        .envelope("connection_request", json!({}), None)
+        .message(&ConnectionRequest {}, None)
         .seal(session.key())
 }
 
