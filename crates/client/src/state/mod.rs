@@ -3,11 +3,15 @@
 pub(crate) mod argument_cache;
 mod artifacts;
 pub(crate) mod batch;
+mod connection;
+mod control;
 mod end;
 mod engines;
 mod event;
+mod membership;
 pub(crate) mod message;
 pub(crate) mod segments;
+mod submit;
 mod tasks;
 #[cfg(test)]
 pub(crate) mod tests;
@@ -15,19 +19,17 @@ pub(crate) mod tests;
 pub(crate) use event::{Command, Event, Now, Ticket};
 
 use crate::engine::{ClientEvent, Engine};
-use crate::error::TaskError;
 use crate::result::TaskUpdate;
-use crate::task::{EngineTask, TaskKey};
-use argument_cache::{ArgumentCache, ArgumentRoute};
-use artifacts::{ArtifactCaches, ArtifactPlan};
-use engines::{Engines, HandshakeAction};
-use message::{OutgoingContent, OutgoingMessage, Recovered, Reply, ReplyContent};
+use argument_cache::ArgumentCache;
+use artifacts::ArtifactCaches;
+use engines::Engines;
+use message::{OutgoingContent, OutgoingMessage, Reply, ReplyContent};
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::{EngineKind, EngineOutput, EngineRequest, EngineStatus};
 use phalanx_protocol::payload::Segment;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use tasks::{ReplyAction, TaskRoute, Tasks};
+use tasks::{ReplyAction, Tasks};
 
 /// The time between two queries about tasks whose replies may be lost.
 pub(crate) const RECOVERY_INTERVAL: Duration = Duration::from_secs(2);
@@ -231,329 +233,6 @@ impl State {
         }
     }
 
-    fn submit(
-        &mut self,
-        key: TaskKey,
-        work: EngineTask,
-        attempt: u32,
-        now: Now,
-        commands: &mut Vec<Command>,
-    ) {
-        let msg_id = counter(&self.session, &mut self.sent)();
-        let Some(id) = work.engine() else {
-            self.submit_balanced(msg_id, key, work, attempt, now, commands);
-            return;
-        };
-        let Some(engine) = self.engines.get(id) else {
-            let gone = TaskError::Unregistered(id);
-            self.refuse(msg_id, key, work, gone, now, commands);
-            return;
-        };
-        if let Some(why) = self.engines.unfit(id) {
-            self.refuse(msg_id, key, work, why, now, commands);
-            return;
-        }
-        let host = engine.handshake().map_or("", |h| h.host.as_str());
-        let far = match work.far_args() {
-            Some(args) => self
-                .artifacts
-                .remote_cache(&engine.uuid, host)
-                .zip(Some(args)),
-            None => None,
-        };
-        let data = far
-            .as_ref()
-            .map(|(cache, args)| self.data.plan(cache, host, args, key));
-        let plan = match data {
-            Some(ArgumentRoute::Hold) => ArtifactPlan::Hold,
-            _ => self
-                .artifacts
-                .plan(&engine.uuid, host, &msg_id, work.hashes()),
-        };
-        if let (Some((cache, args)), Some(ArgumentRoute::Carry), ArtifactPlan::Buffers(_)) =
-            (far, &data, &plan)
-        {
-            self.data.carried(cache, args.clone(), key);
-        }
-        let (by_path, buffers, sent) = match plan {
-            ArtifactPlan::Paths => (true, Vec::new(), true),
-            ArtifactPlan::Buffers(buffers) => (false, buffers, true),
-            ArtifactPlan::Hold => (false, Vec::new(), false),
-        };
-        let uuid = engine.uuid;
-        let task = TaskRoute {
-            key,
-            uuid: Some(uuid.clone()),
-            attempt,
-            sent,
-        };
-        self.tasks.begin(msg_id.clone(), task, work.clone());
-        if !sent {
-            return;
-        }
-        let update = TaskUpdate::Sent {
-            msg_id: msg_id.clone(),
-            engine_uuid: Some(uuid.clone()),
-            at: now.utc,
-        };
-        commands.push(Command::Update(key, update));
-        commands.push(Command::Send(OutgoingMessage {
-            engine: Some(uuid),
-            msg_id,
-            body: OutgoingContent::Work {
-                work: Box::new(work),
-                by_path,
-                buffers,
-                data,
-                targets: Vec::new(),
-                more: Vec::new(),
-            },
-        }));
-    }
-
-    /// Submits a task to the scheduler. Engines of this machine read its artifacts from files; if
-    /// the chosen engine refuses it for lack of artifacts, they are sent along.
-    fn submit_balanced(
-        &mut self,
-        msg_id: MsgId,
-        key: TaskKey,
-        work: EngineTask,
-        attempt: u32,
-        now: Now,
-        commands: &mut Vec<Command>,
-    ) {
-        let wanted = work.scheduling().map_or(&[][..], |b| &b.targets);
-        let is_mixed = self.engines.is_mixed();
-        // A stock scheduler would assign it to Python engines as well.
-        let all = match is_mixed && wanted.is_empty() {
-            true => self
-                .engines
-                .joined()
-                .iter()
-                .map(|engine| engine.id)
-                .collect(),
-            false => Vec::new(),
-        };
-        let targets: Vec<_> = wanted
-            .iter()
-            .chain(&all)
-            .filter(|id| !self.engines.is_foreign(**id))
-            .filter_map(|&id| Some(self.engines.get(id)?.uuid))
-            .collect();
-        if targets.is_empty() && (is_mixed || !wanted.is_empty()) {
-            let none = match is_mixed {
-                true => TaskError::NoneOfRust,
-                false => TaskError::NoneRegistered,
-            };
-            let why = self.engines.other_release().unwrap_or(none);
-            self.refuse(msg_id, key, work, why, now, commands);
-            return;
-        }
-        let task = TaskRoute {
-            key,
-            uuid: None,
-            attempt,
-            sent: true,
-        };
-        self.tasks.begin(msg_id.clone(), task, work.clone());
-        let update = TaskUpdate::Sent {
-            msg_id: msg_id.clone(),
-            engine_uuid: None,
-            at: now.utc,
-        };
-        commands.push(Command::Update(key, update));
-        let artifacts = work.artifacts().len();
-        commands.push(Command::Send(OutgoingMessage {
-            engine: None,
-            msg_id,
-            body: OutgoingContent::Work {
-                work: Box::new(work),
-                by_path: true,
-                buffers: (0..artifacts).filter(|_| attempt > 0).collect(),
-                data: None,
-                targets,
-                more: Vec::new(),
-            },
-        }));
-    }
-
-    /// Ends a task in failure, since no engine can run it.
-    fn refuse(
-        &mut self,
-        msg_id: MsgId,
-        key: TaskKey,
-        work: EngineTask,
-        why: TaskError,
-        now: Now,
-        commands: &mut Vec<Command>,
-    ) {
-        let task = TaskRoute {
-            key,
-            uuid: None,
-            attempt: 0,
-            sent: true,
-        };
-        self.tasks.begin(msg_id.clone(), task, work);
-        self.tasks.fail(&msg_id, why, now, commands);
-    }
-
-    /// Sends the tasks that were held for artifacts which have arrived or been lost.
-    fn release(&mut self, now: Now, commands: &mut Vec<Command>) {
-        for (key, work, attempt) in self.tasks.take_held() {
-            self.submit(key, work, attempt, now, commands);
-        }
-    }
-
-    fn abort(
-        &mut self,
-        tasks: Vec<(Option<EngineUuid>, MsgId)>,
-        ticket: Ticket,
-        commands: &mut Vec<Command>,
-    ) {
-        let mut by_engine: BTreeMap<EngineUuid, Vec<MsgId>> = BTreeMap::new();
-        for (uuid, msg_id) in tasks {
-            // The scheduler's choice is not known yet, so all engines are notified.
-            let uuids = match uuid {
-                Some(uuid) => vec![uuid],
-                None => self.engines.joined().into_iter().map(|e| e.uuid).collect(),
-            };
-            for uuid in uuids {
-                by_engine.entry(uuid).or_default().push(msg_id.clone());
-            }
-        }
-        if by_engine.is_empty() {
-            commands.push(Command::Answered(ticket));
-        }
-        for (uuid, ids) in by_engine {
-            self.ask(uuid, EngineRequest::Abort(ids), ticket, commands);
-        }
-    }
-
-    fn control(
-        &mut self,
-        engines: &[EngineId],
-        order: &EngineRequest,
-        ticket: Ticket,
-        commands: &mut Vec<Command>,
-    ) {
-        let there: Vec<_> = engines
-            .iter()
-            .filter_map(|&id| self.engines.get(id))
-            .collect();
-        if there.is_empty() {
-            commands.push(Command::Answered(ticket));
-        }
-        for engine in there {
-            self.ask(engine.uuid, order.clone(), ticket, commands);
-        }
-    }
-
-    fn ask(
-        &mut self,
-        engine: EngineUuid,
-        request: EngineRequest,
-        ticket: Ticket,
-        commands: &mut Vec<Command>,
-    ) {
-        let msg_id = counter(&self.session, &mut self.sent)();
-        self.asked.insert(msg_id.clone(), (engine.clone(), ticket));
-        commands.push(Command::Send(OutgoingMessage {
-            engine: Some(engine),
-            msg_id,
-            body: OutgoingContent::Control(request),
-        }));
-    }
-
-    fn answered(&mut self, msg_id: &MsgId, commands: &mut Vec<Command>) {
-        if let Some((_, ticket)) = self.asked.remove(msg_id)
-            && !self.asked.values().any(|(_, other)| *other == ticket)
-        {
-            commands.push(Command::Answered(ticket));
-        }
-    }
-
-    fn registered(
-        &mut self,
-        id: EngineId,
-        uuid: EngineUuid,
-        now: Now,
-        commands: &mut Vec<Command>,
-    ) {
-        if let Some(before) = self.engines.get(id)
-            && before.uuid != uuid
-        {
-            self.left(id, &before.uuid, now, commands);
-        }
-        let mut next = counter(&self.session, &mut self.sent);
-        let greeting = self.engines.registered(id, uuid, now.instant, &mut next);
-        drop(next);
-        self.greet(greeting, commands);
-    }
-
-    fn disconnected(&mut self, reason: String, now: Now, commands: &mut Vec<Command>) {
-        self.ended = true;
-        self.tasks.disconnected(&reason, now, commands);
-        for (_, (_, ticket)) in std::mem::take(&mut self.asked) {
-            commands.push(Command::Answered(ticket));
-        }
-        self.engines = Engines::default();
-        commands.push(Command::Notify(ClientEvent::Disconnected { reason }));
-    }
-
-    /// Marks all sent tasks as doubtful: their replies may be lost.
-    fn doubt(&mut self, commands: &mut Vec<Command>) {
-        self.tasks.doubt();
-        self.recover(commands);
-    }
-
-    fn recover(&mut self, commands: &mut Vec<Command>) {
-        let doubtful = self.tasks.doubtful();
-        if !doubtful.is_empty() {
-            commands.push(Command::Recover(doubtful));
-        }
-    }
-
-    fn recovered(&mut self, recovered: Recovered, now: Now, commands: &mut Vec<Command>) {
-        for reply in recovered.ended {
-            self.replied(reply, now, commands);
-        }
-        // Messages sent while the connection was being restored may have arrived after the query.
-        for msg_id in self.tasks.still_unknown(recovered.unknown) {
-            let lost = TaskError::LostWithConnection;
-            self.tasks.fail(&msg_id, lost, now, commands);
-        }
-        if !self.tasks.doubtful().is_empty() {
-            self.recovery = Some(now.instant + RECOVERY_INTERVAL);
-        }
-    }
-
-    fn left(&mut self, id: EngineId, uuid: &EngineUuid, now: Now, commands: &mut Vec<Command>) {
-        let Some(engine) = self.engines.left(id, uuid) else {
-            return;
-        };
-        self.artifacts.left(uuid);
-        self.data.left(uuid);
-        self.tasks.engine_left(uuid, now);
-        let unanswered: Vec<_> = self
-            .asked
-            .iter()
-            .filter(|(_, (asked, _))| asked == uuid)
-            .map(|(msg_id, _)| msg_id.clone())
-            .collect();
-        for msg_id in unanswered {
-            self.answered(&msg_id, commands);
-        }
-        commands.push(Command::Notify(ClientEvent::EngineLeft(engine.id)));
-        // The data that the engine was carrying for its machine may not have arrived.
-        let mut lost = false;
-        for msg_id in self.tasks.sent_to(uuid) {
-            lost |= self.artifacts.lost(&msg_id);
-        }
-        if lost {
-            self.release(now, commands);
-        }
-    }
-
     fn replied(&mut self, mut reply: Reply, now: Now, commands: &mut Vec<Command>) {
         self.segment_received(&mut reply, commands);
         if let ReplyContent::Lineage(lineage) = &mut reply.answer
@@ -659,25 +338,6 @@ impl State {
     /// The engine with its id.
     fn known(&self, uuid: Option<EngineUuid>) -> Option<(EngineId, EngineUuid)> {
         self.engines.known(&uuid?)
-    }
-
-    fn greet(&mut self, greeting: Option<HandshakeAction>, commands: &mut Vec<Command>) {
-        match greeting {
-            None => {}
-            Some(HandshakeAction::Ask(engine, msg_id)) => {
-                commands.push(Command::Send(OutgoingMessage {
-                    engine: Some(engine),
-                    msg_id,
-                    body: OutgoingContent::KernelInfo,
-                }))
-            }
-            Some(HandshakeAction::Joined(engine)) => {
-                if let Some(handshake) = engine.handshake() {
-                    self.artifacts.joined(&engine.uuid, handshake);
-                }
-                commands.push(Command::Notify(ClientEvent::EngineJoined(engine)));
-            }
-        }
     }
 }
 

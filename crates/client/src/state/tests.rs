@@ -3,10 +3,12 @@
 mod recovery;
 mod segments;
 
+use super::argument_cache::ArgumentRoute;
 use super::engines::GREETING_RETRY;
 use super::tasks::{DEATH_GRACE, IDLE_TIMEOUT};
 use super::*;
-use crate::task::{EngineCall, EngineCell, Placement, SubmissionId};
+use crate::error::TaskError;
+use crate::task::{EngineCall, EngineCell, EngineTask, Placement, SubmissionId, TaskKey};
 use chrono::DateTime;
 use phalanx_protocol::apply::SchedulingOptions;
 use phalanx_protocol::failure::RemoteFailure;
@@ -17,6 +19,7 @@ use phalanx_protocol::parallel::{
     CellMetadata, EngineHandshake, ErrorContent, Lineage, RefusalReason,
 };
 use phalanx_protocol::release::Release;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 const UNREACHABLE: Duration = Duration::from_secs(10);

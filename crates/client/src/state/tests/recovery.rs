@@ -1,6 +1,7 @@
 //! A client after a lost connection, and with unusual engines and outputs.
 
 use super::*;
+use crate::state::message::Recovered;
 
 #[test]
 fn what_a_broken_connection_has_lost_is_asked_for_until_it_is_known() {

@@ -1,0 +1,82 @@
+//! Engines that register, join and leave.
+
+use super::engines::HandshakeAction;
+use super::message::{OutgoingContent, OutgoingMessage};
+use super::{Command, Now, State, counter};
+use crate::engine::ClientEvent;
+use phalanx_protocol::id::{EngineId, EngineUuid};
+
+impl State {
+    /// Handles that an engine has registered.
+    pub(super) fn registered(
+        &mut self,
+        id: EngineId,
+        uuid: EngineUuid,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) {
+        if let Some(before) = self.engines.get(id)
+            && before.uuid != uuid
+        {
+            self.left(id, &before.uuid, now, commands);
+        }
+        let mut next = counter(&self.session, &mut self.sent);
+        let greeting = self.engines.registered(id, uuid, now.instant, &mut next);
+        drop(next);
+        self.greet(greeting, commands);
+    }
+
+    /// Handles that an engine has left.
+    pub(super) fn left(
+        &mut self,
+        id: EngineId,
+        uuid: &EngineUuid,
+        now: Now,
+        commands: &mut Vec<Command>,
+    ) {
+        let Some(engine) = self.engines.left(id, uuid) else {
+            return;
+        };
+        self.artifacts.left(uuid);
+        self.data.left(uuid);
+        self.tasks.engine_left(uuid, now);
+        let unanswered: Vec<_> = self
+            .asked
+            .iter()
+            .filter(|(_, (asked, _))| asked == uuid)
+            .map(|(msg_id, _)| msg_id.clone())
+            .collect();
+        for msg_id in unanswered {
+            self.answered(&msg_id, commands);
+        }
+        commands.push(Command::Notify(ClientEvent::EngineLeft(engine.id)));
+        // The data that the engine was carrying for its machine may not have arrived.
+        let mut lost = false;
+        for msg_id in self.tasks.sent_to(uuid) {
+            lost |= self.artifacts.lost(&msg_id);
+        }
+        if lost {
+            self.release(now, commands);
+        }
+    }
+
+    /// Performs the next step of a handshake.
+    pub(super) fn greet(&mut self, greeting: Option<HandshakeAction>, commands: &mut Vec<Command>) {
+        match greeting {
+            None => {}
+            Some(HandshakeAction::Ask(engine, msg_id)) => {
+                commands.push(Command::Send(OutgoingMessage {
+                    engine: Some(engine),
+                    msg_id,
+                    body: OutgoingContent::KernelInfo,
+                }))
+            }
+            Some(HandshakeAction::Joined(engine)) => {
+                if let Some(handshake) = engine.handshake() {
+                    self.artifacts.joined(&engine.uuid, handshake);
+                }
+                commands.push(Command::Notify(ClientEvent::EngineJoined(engine)));
+            }
+        }
+    }
+}
