@@ -24,7 +24,7 @@ pub fn progress<I: IntoIterator>(items: I) -> Progress<I::IntoIter> {
     let (lower, upper) = items.size_hint();
     Progress {
         items,
-        bar: Bar::new(upper.filter(|upper| *upper == lower)),
+        bar: ProgressBar::new(upper.filter(|upper| *upper == lower)),
     }
 }
 
@@ -37,7 +37,7 @@ pub fn progress<I: IntoIterator>(items: I) -> Progress<I::IntoIter> {
 #[derive(Debug)]
 pub struct Progress<I> {
     items: I,
-    bar: Bar,
+    bar: ProgressBar,
 }
 
 impl<I> Progress<I> {
@@ -80,7 +80,7 @@ impl<I: FusedIterator> FusedIterator for Progress<I> {}
 
 /// The part of the bar that is not generic, compiled once for all loops.
 #[derive(Debug)]
-pub(crate) struct Bar {
+pub(crate) struct ProgressBar {
     description: String,
     total: Option<usize>,
     done: usize,
@@ -98,7 +98,7 @@ struct ShownBars {
     finished: bool,
 }
 
-impl Bar {
+impl ProgressBar {
     pub(crate) fn new(total: Option<usize>) -> Self {
         Self {
             description: String::new(),
@@ -171,7 +171,7 @@ impl Bar {
 }
 
 /// Shows the final count of a loop that was left early.
-impl Drop for Bar {
+impl Drop for ProgressBar {
     fn drop(&mut self) {
         if let Some(shown) = &self.shown
             && !shown.finished

@@ -1,6 +1,6 @@
 //! Parameters that are references: `fn norm(xs: &[f64]) -> f64`.
 
-use super::call::ReceivedCall;
+use super::call::IncomingCall;
 use super::invoke::{IntoFunction, Invoke};
 use super::located::Captures;
 use super::{Function, Located, trampoline};
@@ -122,7 +122,7 @@ macro_rules! impl_lent {
         {
             type Output = R;
 
-            fn prepare(_: &mut ReceivedCall<'_>) -> Option<Self> {
+            fn prepare(_: &mut IncomingCall<'_>) -> Option<Self> {
                 Some(Self(trampoline::zst_instance::<F>(), PhantomData))
             }
 

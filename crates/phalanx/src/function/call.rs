@@ -13,7 +13,7 @@ use crate::type_names::plain;
 use phalanx_protocol::native::value;
 
 /// A received call.
-pub struct ReceivedCall<'a> {
+pub struct IncomingCall<'a> {
     captures: Option<SerializedValue<'a>>,
     arguments: ArgumentReader<'a>,
     outcome: Result<Vec<u8>, CallError>,
@@ -52,7 +52,7 @@ impl CallError {
     }
 }
 
-impl<'a> ReceivedCall<'a> {
+impl<'a> IncomingCall<'a> {
     pub(super) fn new(
         captures: Option<SerializedValue<'a>>,
         arguments: ArgumentReader<'a>,

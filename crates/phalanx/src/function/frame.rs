@@ -18,13 +18,13 @@ use std::ops::Deref;
 use std::os::fd::IntoRawFd;
 
 /// The frames to send: one for each task.
-pub(crate) struct Frames {
+pub(crate) struct ArgumentFrames {
     pub(crate) frames: Vec<Vec<u8>>,
     /// The file that references in the frames refer to, kept until the receiver has opened it.
     _file: Option<WrittenSegment>,
 }
 
-impl Frames {
+impl ArgumentFrames {
     /// Builds the frames of all tasks: their arguments, with the captures of the function.
     ///
     /// # Errors
@@ -351,7 +351,7 @@ mod tests {
                 encoded
             };
             let captured = Parts::of(&captures).unwrap();
-            let frames = Frames::of(&captured, vec![task(), task()]).unwrap();
+            let frames = ArgumentFrames::of(&captured, vec![task(), task()]).unwrap();
             for frame in &frames.frames {
                 let large = SegmentRef::from_bytes(frame).is_some();
                 assert_eq!(large, items == 500_000);
@@ -384,7 +384,7 @@ mod tests {
             task.value(Parts::of(&number).unwrap());
             task
         };
-        let frames = Frames::of(&parts, (0..100).map(task).collect()).unwrap();
+        let frames = ArgumentFrames::of(&parts, (0..100).map(task).collect()).unwrap();
         for (number, frame) in frames.frames.iter().enumerate() {
             let reference = SegmentRef::from_bytes(frame).unwrap();
             assert!(
@@ -433,13 +433,13 @@ mod tests {
             task.value(Parts::of(&vec![number; 100_000]).unwrap());
             task.value(Parts::of(&other).unwrap());
             task.value(Parts::of(&table.slice(1..)).unwrap());
-            Frames::of(captures, vec![task]).unwrap()
+            ArgumentFrames::of(captures, vec![task]).unwrap()
         };
-        let allocated = |frames: &Frames| {
+        let allocated = |frames: &ArgumentFrames| {
             let own = SegmentRef::from_bytes(&frames.frames[0]).unwrap();
             std::fs::metadata(own.path()).unwrap().blocks() * 512
         };
-        let check = |frames: &Frames, number: u32| {
+        let check = |frames: &ArgumentFrames, number: u32| {
             let input = ReceivedArguments::open(&frames.frames[0]).unwrap();
             let beside = input.beside().unwrap();
             let (captures, mut arguments) = input.apart(&beside).unwrap();
@@ -496,7 +496,7 @@ mod tests {
             read(stored_value_frame(Parts::of(&value).unwrap().into()).unwrap());
             let mut task = EncodedParts::default();
             task.value(Parts::of(&value).unwrap());
-            let frames = Frames::of(&Parts::default(), vec![task]).unwrap();
+            let frames = ArgumentFrames::of(&Parts::default(), vec![task]).unwrap();
             let input = ReceivedArguments::open(&frames.frames[0]).unwrap();
             let beside = input.beside().unwrap();
             let (_, mut arguments) = input.apart(&beside).unwrap();
@@ -518,7 +518,7 @@ mod tests {
     fn truncated_arguments_are_an_error() {
         let mut task = EncodedParts::default();
         task.value(Parts::of(&Shared::new(vec![1u8; 10_000])).unwrap());
-        let frames = Frames::of(&Parts::default(), vec![task]).unwrap();
+        let frames = ArgumentFrames::of(&Parts::default(), vec![task]).unwrap();
         let whole = &frames.frames[0];
         for len in [0, 7, 15, 20, whole.len() - 1] {
             let input = ReceivedArguments::open(&whole[..len]).unwrap();

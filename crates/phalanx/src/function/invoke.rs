@@ -1,6 +1,6 @@
 //! Callable functions, with their parameters.
 
-use super::call::ReceivedCall;
+use super::call::IncomingCall;
 use super::located::Captures;
 use super::{Function, Located, trampoline};
 use crate::Error;
@@ -15,7 +15,7 @@ pub trait Invoke<P>: Sized {
     type Output: Transferable;
 
     /// Constructs it from its captures.
-    fn prepare(call: &mut ReceivedCall<'_>) -> Option<Self>;
+    fn prepare(call: &mut IncomingCall<'_>) -> Option<Self>;
 
     /// Calls it.
     fn invoke(&self, parameters: P) -> Self::Output;
@@ -177,7 +177,7 @@ macro_rules! callable {
         {
             type Output = R;
 
-            fn prepare(_: &mut ReceivedCall<'_>) -> Option<Self> {
+            fn prepare(_: &mut IncomingCall<'_>) -> Option<Self> {
                 Some(Self(trampoline::zst_instance::<F>()))
             }
 
@@ -196,7 +196,7 @@ macro_rules! callable {
         {
             type Output = R;
 
-            fn prepare(call: &mut ReceivedCall<'_>) -> Option<Self> {
+            fn prepare(call: &mut IncomingCall<'_>) -> Option<Self> {
                 let mut captures = None;
                 call.captures(&mut |from| {
                     captures = Some(C::deserialize(from)?);
@@ -237,7 +237,7 @@ macro_rules! callable {
 
         #[allow(unused_variables, unused_mut)]
         impl<$($param: Transferable),*> ParameterTypes for ($($param,)*) {
-            fn read(from: &mut ReceivedCall<'_>) -> Option<Self> {
+            fn read(from: &mut IncomingCall<'_>) -> Option<Self> {
                 Some(($(argument::<$param>(from, $index)?,)*))
             }
 
@@ -251,7 +251,7 @@ macro_rules! callable {
 /// A tuple of parameters.
 pub(super) trait ParameterTypes: Sized {
     /// Deserializes the arguments.
-    fn read(from: &mut ReceivedCall<'_>) -> Option<Self>;
+    fn read(from: &mut IncomingCall<'_>) -> Option<Self>;
 
     /// Deserializes one item of a list; its parameters follow each other, as the elements of a
     /// tuple do.
@@ -259,7 +259,7 @@ pub(super) trait ParameterTypes: Sized {
 }
 
 /// Deserializes the argument for the parameter at `place`.
-fn argument<A: DeserializeOwned>(from: &mut ReceivedCall<'_>, index: usize) -> Option<A> {
+fn argument<A: DeserializeOwned>(from: &mut IncomingCall<'_>, index: usize) -> Option<A> {
     let mut argument = None;
     from.argument(index, std::any::type_name::<A>(), &mut |from| {
         argument = Some(A::deserialize(from)?);

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 opaque! {
     /// A function in a library that engines can load, with its captures.
     #[doc(hidden)]
-    pub struct Located of Location
+    pub struct Located of FunctionLocation
 }
 opaque!(@clone Located);
 
@@ -38,7 +38,7 @@ impl Captures {
 /// The content of [`Located`].
 #[doc(hidden)]
 #[derive(Clone)]
-pub struct Location {
+pub struct FunctionLocation {
     name: String,
     artifact: PathBuf,
     /// The offset of the trampoline for single calls.
@@ -83,7 +83,7 @@ impl Located {
             |location: &Option<(PathBuf, u64)>| location.as_ref().map(|(_, offset)| *offset);
         let (singly, manifold) = (offset(&single), offset(&many));
         let (artifact, _) = single.or(many).ok_or(LibraryError::OtherCall)?;
-        Ok(Self::hold(Location {
+        Ok(Self::hold(FunctionLocation {
             name: short(name),
             artifact,
             single: singly,
@@ -103,7 +103,7 @@ impl Located {
     }
 }
 
-impl Location {
+impl FunctionLocation {
     pub(crate) fn name(&self) -> &str {
         &self.name
     }

@@ -27,7 +27,7 @@ pub use invoke::{IntoFunction, Invoke, WithCaptures};
 pub use located::Located;
 
 pub(crate) use args::{EncodedArgs, EncodedParts};
-pub(crate) use frame::Frames;
+pub(crate) use frame::ArgumentFrames;
 pub(crate) use trampoline::raise;
 pub(crate) use transfer::{fetcher, receiver};
 

@@ -1,6 +1,6 @@
 //! The C functions that engines call, and their location.
 
-use super::call::{CallError, ReceivedCall};
+use super::call::{CallError, IncomingCall};
 use super::frame::ReceivedArguments;
 use super::invoke::{Invoke, ParameterTypes};
 use crate::Error;
@@ -88,7 +88,7 @@ pub(super) unsafe extern "C" fn single<I: Invoke<P>, P: ParameterTypes + 'static
     to: *mut c_void,
     give: ValueSink,
 ) {
-    let act = |call: &mut ReceivedCall<'_>| {
+    let act = |call: &mut IncomingCall<'_>| {
         let function = I::prepare(call)?;
         let output = function.invoke(P::read(call)?);
         call.answer(type_name::<I::Output>(), &|to| output.serialize(to))
@@ -104,7 +104,7 @@ pub(super) unsafe extern "C" fn many<I: Invoke<P>, P: ParameterTypes + 'static>(
     to: *mut c_void,
     give: ValueSink,
 ) {
-    let act = |call: &mut ReceivedCall<'_>| {
+    let act = |call: &mut IncomingCall<'_>| {
         let function = I::prepare(call)?;
         let names = [type_name::<P>(), type_name::<I::Output>()];
         call.each(names, &|item| {
@@ -122,7 +122,7 @@ pub(super) unsafe extern "C" fn many<I: Invoke<P>, P: ParameterTypes + 'static>(
 }
 
 /// Handles a received call; `None` if it has failed.
-type ReceivedCallHandler<'a> = dyn Fn(&mut ReceivedCall<'_>) -> Option<()> + 'a;
+type IncomingCallHandler<'a> = dyn Fn(&mut IncomingCall<'_>) -> Option<()> + 'a;
 
 /// Deserializes the arguments, calls the function, and serializes its value.
 ///
@@ -135,7 +135,7 @@ pub(super) unsafe fn serve(
     len: usize,
     to: *mut c_void,
     give: ValueSink,
-    act: &ReceivedCallHandler<'_>,
+    act: &IncomingCallHandler<'_>,
 ) {
     // SAFETY: guaranteed by the caller.
     let input = unsafe { std::slice::from_raw_parts(input, len) };
@@ -144,7 +144,7 @@ pub(super) unsafe fn serve(
         let cut_off = || CallError::unread("the arguments are cut off".to_owned());
         let beside = input.beside().ok_or_else(cut_off)?;
         let (captures, arguments) = input.apart(&beside).ok_or_else(cut_off)?;
-        let mut call = ReceivedCall::new(captures, arguments);
+        let mut call = IncomingCall::new(captures, arguments);
         // A failed call has recorded its error.
         let _ = act(&mut call);
         call.finish()

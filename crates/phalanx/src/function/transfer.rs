@@ -1,6 +1,6 @@
 //! The functions by which engines store and return values of their namespace, in serialized form.
 
-use super::call::ReceivedCall;
+use super::call::IncomingCall;
 use super::located::Located;
 use super::trampoline::{raise, serve};
 use crate::Error;
@@ -10,7 +10,7 @@ use std::ffi::c_void;
 
 /// Stores a pushed value under its name.
 unsafe extern "C" fn receive(input: *const u8, len: usize, to: *mut c_void, give: ValueSink) {
-    let act = |call: &mut ReceivedCall<'_>| {
+    let act = |call: &mut IncomingCall<'_>| {
         let (name, type_name) = (call.text(0)?, call.text(1)?);
         namespace::put(&name, &type_name, call.keep(2)?);
         call.answer("()", &|_| Ok(()))
@@ -21,7 +21,7 @@ unsafe extern "C" fn receive(input: *const u8, len: usize, to: *mut c_void, give
 
 /// Returns the value of a pulled name in its serialized form.
 unsafe extern "C" fn fetch(input: *const u8, len: usize, to: *mut c_void, give: ValueSink) {
-    let act = |call: &mut ReceivedCall<'_>| {
+    let act = |call: &mut IncomingCall<'_>| {
         let (name, type_name) = (call.text(0)?, call.text(1)?);
         match namespace::stored_value(&name, &type_name) {
             Ok(value) => call.reply_stored(value),

@@ -3,7 +3,7 @@
 use crate::Error;
 use crate::async_result::{AsyncResultHandle, Outcomes, Successes};
 use crate::codec::Parts;
-use crate::function::{EncodedArgs, EncodedParts, Frames, Located};
+use crate::function::{ArgumentFrames, EncodedArgs, EncodedParts, Located};
 use crate::host::{self, Frame};
 use phalanx_protocol::apply::{Apply, ApplyPlacement, PushedName};
 use phalanx_protocol::host::{CellRequest, HostReply, HostRequest};
@@ -94,7 +94,7 @@ impl Submit {
             wait,
         };
         let request = HostRequest::from(CellRequest::Apply(Box::new(apply)));
-        let frames = Frames::of(function.captures(), arguments)?;
+        let frames = ArgumentFrames::of(function.captures(), arguments)?;
         host::call_with(&request, &frames.frames)
     }
 }

@@ -1,7 +1,7 @@
 //! Boxes: containers of other widgets.
 
 use super::build::{Builder, WidgetKind};
-use super::model::Model;
+use super::model::ModelHandle;
 use super::widget;
 use serde_json::{Value, json};
 
@@ -66,10 +66,10 @@ widget! {
 /// VBox::new(all).display();
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct AnyWidget(Model);
+pub struct AnyWidget(ModelHandle);
 
 impl AnyWidget {
-    pub(super) fn of(model: &Model) -> Self {
+    pub(super) fn of(model: &ModelHandle) -> Self {
         Self(model.clone())
     }
 

@@ -1,6 +1,6 @@
 //! Construction of widgets from a kind and an initial state.
 
-use super::model::{Model, NewModel};
+use super::model::{ModelHandle, NewModel};
 use serde_json::{Map, Value, json};
 use std::marker::PhantomData;
 
@@ -48,7 +48,7 @@ pub trait Widget: Clone + Send + Sync + 'static {
     #[doc(hidden)]
     const KIND: WidgetKind;
     #[doc(hidden)]
-    fn from_model(model: Model) -> Self;
+    fn from_model(model: ModelHandle) -> Self;
 }
 
 /// The initial state of a widget; [`build`](Self::build) creates it. Keys and defaults are those of
@@ -154,7 +154,7 @@ impl WidgetStates {
     }
 
     /// Opens the models of layout, style and widget, in this order.
-    fn open(self, kind: WidgetKind) -> Model {
+    fn open(self, kind: WidgetKind) -> ModelHandle {
         let mut openings = Vec::new();
         let mut state = names(kind.module, kind.version, kind.name, kind.view);
         let layout = with(names(BASE, "2.0.0", "Layout", "Layout"), self.layout);
@@ -171,7 +171,7 @@ impl WidgetStates {
         let mut widget = NewModel::new(with(state, self.state));
         widget.bytes = self.bytes;
         openings.push(widget);
-        Model::open(openings)
+        ModelHandle::open(openings)
     }
 }
 

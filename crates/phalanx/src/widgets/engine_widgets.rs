@@ -2,7 +2,7 @@
 //! process, and they are shown as a display of their static fallback, updated when they change.
 
 use super::listeners;
-use super::model::Model;
+use super::model::ModelHandle;
 use crate::display::{fresh_id, put};
 use phalanx_protocol::comm::{CommMessage, CommRequest};
 use phalanx_protocol::host::HostReply;
@@ -82,7 +82,7 @@ pub(super) fn answer(request: CommRequest) -> Option<HostReply> {
 }
 
 /// Shows a widget, and updates it when it changes.
-pub(super) fn display(widget: &Model) {
+pub(super) fn display(widget: &ModelHandle) {
     let shown = DisplayedWidget {
         widget: widget.id().clone(),
         display: fresh_id(),
@@ -100,7 +100,7 @@ fn refresh() {
         return;
     };
     for mut shown in all {
-        let now = Model::of(shown.widget.clone()).bundle();
+        let now = ModelHandle::of(shown.widget.clone()).bundle();
         if now == shown.bundle {
             continue;
         }

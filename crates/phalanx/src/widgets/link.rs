@@ -2,7 +2,7 @@
 
 use super::AnyWidget;
 use super::build::CONTROLS;
-use super::model::{Model, NewModel, object};
+use super::model::{ModelHandle, NewModel, object};
 use serde_json::json;
 
 /// Keeps two values equal, in both directions: immediately, in every frontend, also while a cell
@@ -46,7 +46,7 @@ pub fn jsdlink(source: (impl Into<AnyWidget>, &str), target: (impl Into<AnyWidge
 /// }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Link(Model);
+pub struct Link(ModelHandle);
 
 impl Link {
     fn of(
@@ -56,7 +56,7 @@ impl Link {
     ) -> Self {
         let (source, target): ((AnyWidget, _), (AnyWidget, _)) =
             ((source.0.into(), source.1), (target.0.into(), target.1));
-        Self(Model::open(vec![NewModel::new(object(json!({
+        Self(ModelHandle::open(vec![NewModel::new(object(json!({
             "_model_module": CONTROLS,
             "_model_module_version": "2.0.0",
             "_model_name": format!("{name}Model"),

@@ -73,7 +73,7 @@ macro_rules! widget {
     ($(#[$doc:meta])* $name:ident, $kind:expr) => {
         $(#[$doc])*
         #[derive(Clone, PartialEq, Eq)]
-        pub struct $name(crate::widgets::model::Model);
+        pub struct $name(crate::widgets::model::ModelHandle);
 
         impl std::fmt::Debug for $name {
             fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -85,7 +85,7 @@ macro_rules! widget {
         impl crate::widgets::Widget for $name {
             const KIND: crate::widgets::build::WidgetKind = $kind;
 
-            fn from_model(model: crate::widgets::model::Model) -> Self {
+            fn from_model(model: crate::widgets::model::ModelHandle) -> Self {
                 Self(model)
             }
 

@@ -20,7 +20,7 @@ const VIEW_MIME: &str = "application/vnd.jupyter.widget-view+json";
 
 /// The kernel's model of a widget.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Model {
+pub struct ModelHandle {
     id: CommId,
 }
 
@@ -50,7 +50,7 @@ impl NewModel {
     }
 }
 
-impl Model {
+impl ModelHandle {
     pub(super) fn of(id: CommId) -> Self {
         Self { id }
     }

@@ -2,7 +2,7 @@
 
 use crate::codec::{EncodedList, Parts, read_frame};
 use crate::function::args::{Arguments, EncodedArgs, EncodedParts, Reference};
-use crate::function::frame::Frames;
+use crate::function::frame::ArgumentFrames;
 use crate::function::frame::value_frame;
 use crate::function::invoke::{WithCaptures, WithoutCaptures};
 use crate::function::trampoline::{many, single};
@@ -22,7 +22,7 @@ unsafe extern "C" fn keep(to: *mut c_void, bytes: *const u8, len: usize) {
 
 /// Calls a function as an engine does.
 fn call(function: Trampoline, captures: &Parts, args: EncodedParts) -> Vec<u8> {
-    let frames = Frames::of(captures, vec![args]).unwrap();
+    let frames = ArgumentFrames::of(captures, vec![args]).unwrap();
     let (frame, mut reply) = (&frames.frames[0], Vec::new());
     // SAFETY: the bytes are valid during the call, and `keep` expects a `Vec`.
     unsafe { function(frame.as_ptr(), frame.len(), (&raw mut reply).cast(), keep) };
