@@ -12,7 +12,7 @@ use serde::de::{
 use std::fmt::{self, Display};
 
 /// Reads values from bytes.
-pub struct Decoder<'de> {
+pub struct ValueDecoder<'de> {
     rest: &'de [u8],
 }
 
@@ -105,7 +105,7 @@ fn too_large() -> DecodeError {
     decode_error(format_args!("a number is too large"))
 }
 
-impl<'de> Decoder<'de> {
+impl<'de> ValueDecoder<'de> {
     #[inline(never)]
     pub(crate) fn of(bytes: &'de [u8]) -> Self {
         Self { rest: bytes }
@@ -234,7 +234,7 @@ macro_rules! read {
     )*};
 }
 
-impl<'de> Deserializer<'de> for &mut Decoder<'de> {
+impl<'de> Deserializer<'de> for &mut ValueDecoder<'de> {
     type Error = DecodeError;
 
     fn is_human_readable(&self) -> bool {
@@ -372,7 +372,7 @@ impl<'de> Deserializer<'de> for &mut Decoder<'de> {
     }
 }
 
-impl<'de> EnumAccess<'de> for &mut Decoder<'de> {
+impl<'de> EnumAccess<'de> for &mut ValueDecoder<'de> {
     type Error = DecodeError;
     type Variant = Self;
 
@@ -386,7 +386,7 @@ impl<'de> EnumAccess<'de> for &mut Decoder<'de> {
     }
 }
 
-impl<'de> VariantAccess<'de> for &mut Decoder<'de> {
+impl<'de> VariantAccess<'de> for &mut ValueDecoder<'de> {
     type Error = DecodeError;
 
     #[inline]

@@ -1,11 +1,11 @@
 //! The serialized elements of a list, a tuple or a map.
 
-use super::decoder::{DecodeError, Decoder};
+use super::decoder::{DecodeError, ValueDecoder};
 use serde::de::{DeserializeSeed, MapAccess, SeqAccess};
 
 /// The remaining elements of a list, a tuple or a map.
 pub(super) struct Elements<'a, 'de> {
-    pub(super) from: &'a mut Decoder<'de>,
+    pub(super) from: &'a mut ValueDecoder<'de>,
     pub(super) remaining: usize,
 }
 

@@ -16,13 +16,13 @@ const ROOM: usize = 64;
 const LONGEST: usize = 19;
 
 /// Writes values to a buffer.
-pub struct Encoder {
+pub struct ValueEncoder {
     bytes: Vec<u8>,
 }
 
 type EncodedValue = Result<(), EncodeError>;
 
-impl Encoder {
+impl ValueEncoder {
     /// Continues behind existing bytes.
     #[inline(never)]
     pub(crate) fn after(bytes: Vec<u8>) -> Self {
@@ -100,7 +100,7 @@ impl Encoder {
     }
 }
 
-impl Serializer for &mut Encoder {
+impl Serializer for &mut ValueEncoder {
     type Ok = ();
     type Error = EncodeError;
     type SerializeSeq = Self;
@@ -306,7 +306,7 @@ impl Serializer for &mut Encoder {
     }
 }
 
-impl Encoder {
+impl ValueEncoder {
     #[inline(never)]
     fn text(&mut self, text: fmt::Arguments<'_>) -> EncodedValue {
         let mut whole = String::new();
@@ -317,7 +317,7 @@ impl Encoder {
 
 macro_rules! elements {
     ($($trait:ident $method:ident $(, $key:ty)?;)*) => {$(
-        impl ser::$trait for &mut Encoder {
+        impl ser::$trait for &mut ValueEncoder {
             type Ok = ();
             type Error = EncodeError;
 
@@ -343,7 +343,7 @@ elements! {
     SerializeStructVariant serialize_field, &'static str;
 }
 
-impl ser::SerializeMap for &mut Encoder {
+impl ser::SerializeMap for &mut ValueEncoder {
     type Ok = ();
     type Error = EncodeError;
 

@@ -1,6 +1,6 @@
 //! A list returned by a task, read item by item.
 
-use super::{Decoder, Read, SerializedValue, read_frame, unread, why_unread};
+use super::{Read, SerializedValue, ValueDecoder, read_frame, unread, why_unread};
 use crate::Error;
 use crate::host::Frame;
 use crate::shared::out_of_band::{OutOfBandSource, reading};
@@ -41,12 +41,12 @@ impl EncodedList {
         let (at, remaining) = match self.rest {
             Some(rest) => rest,
             None => {
-                let mut from = Decoder::of(bytes);
+                let mut from = ValueDecoder::of(bytes);
                 let count = from.length().map_err(|unread| why_unread(&unread))?;
                 (bytes.len() - from.rest().len(), count)
             }
         };
-        let mut from = Decoder::of(bytes.get(at..).unwrap_or_default());
+        let mut from = ValueDecoder::of(bytes.get(at..).unwrap_or_default());
         let item = remaining.checked_sub(1);
         if item.is_some() {
             reading(beside, || read(&mut from)).map_err(|unread| why_unread(&unread))?;

@@ -1,7 +1,7 @@
 //! Serialized values: postcard's format, with plain data out of band.
 //!
 //! Serialization and deserialization depend on a value's type and are passed as functions to
-//! [`Encoder`] and [`Decoder`]; everything else is compiled once.
+//! [`ValueEncoder`] and [`ValueDecoder`]; everything else is compiled once.
 //!
 //! | file | what |
 //! |---|---|
@@ -16,8 +16,8 @@ mod encoder;
 mod list;
 
 pub use bounds::{SerializableArg, Transferable};
-pub(crate) use decoder::{DecodeError, Decoder};
-pub(crate) use encoder::Encoder;
+pub(crate) use decoder::{DecodeError, ValueDecoder};
+pub(crate) use encoder::ValueEncoder;
 pub(crate) use list::{EncodedList, read_list};
 
 use crate::Error;
@@ -35,10 +35,10 @@ use std::any::type_name;
 use std::sync::Arc;
 
 /// Serializes a value.
-pub(crate) type Write<'a> = dyn Fn(&mut Encoder) -> Result<(), EncodeError> + 'a;
+pub(crate) type Write<'a> = dyn Fn(&mut ValueEncoder) -> Result<(), EncodeError> + 'a;
 
 /// Deserializes a value and stores it.
-pub(crate) type Read<'a> = dyn FnMut(&mut Decoder<'_>) -> Result<(), DecodeError> + 'a;
+pub(crate) type Read<'a> = dyn FnMut(&mut ValueDecoder<'_>) -> Result<(), DecodeError> + 'a;
 
 /// A serialized value, with its out-of-band data.
 #[derive(Clone, Default)]
@@ -65,7 +65,7 @@ impl Parts {
     /// Serializes a value behind other bytes.
     #[inline(never)]
     pub(crate) fn after(bytes: Vec<u8>, write: &Write<'_>) -> Result<Self, EncodeError> {
-        let mut to = Encoder::after(bytes);
+        let mut to = ValueEncoder::after(bytes);
         let (written, areas) = writing(|| write(&mut to));
         let bytes = to.into_bytes();
         written.map(|()| Self { bytes, areas })
@@ -75,7 +75,7 @@ impl Parts {
 /// Deserializes a value that takes up all of the bytes; the error is a message.
 #[inline(never)]
 pub(crate) fn decode(bytes: &[u8], read: &mut Read<'_>) -> Result<(), String> {
-    let mut from = Decoder::of(bytes);
+    let mut from = ValueDecoder::of(bytes);
     match (read(&mut from), from.rest().len()) {
         (Ok(()), 0) => Ok(()),
         (Ok(()), rest) => Err(format!("{rest} bytes are left over")),
@@ -120,7 +120,7 @@ fn read_reply(json: &[u8], type_name: &str, read: &mut Read<'_>) -> Result<(), S
     if type_name != self::type_name::<ExecuteReply>() {
         return Err("it is an engine's reply to a cell, an ExecuteReply".to_owned());
     }
-    let mut text = Encoder::after(Vec::new());
+    let mut text = ValueEncoder::after(Vec::new());
     text.number(json.len() as u64);
     text.put(json);
     decode(&text.into_bytes(), read)

@@ -5,7 +5,7 @@
 use super::args::{ArgumentReader, DecodedArgument};
 use super::frame::{stored_value_frame, value_frame};
 use crate::codec::{
-    Decoder, Encoder, Parts, Read, SerializedValue, StoredValue, Write, why_unread,
+    Parts, Read, SerializedValue, StoredValue, ValueDecoder, ValueEncoder, Write, why_unread,
 };
 use crate::namespace;
 use crate::shared::out_of_band::{OutOfBandSource, OutOfBandWriter, reading, take_reason};
@@ -171,10 +171,10 @@ impl<'a> IncomingCall<'a> {
             return self.record(Err(CallError::argument(0, &list_type, "it is cut off")));
         };
         let mut item = ListItem {
-            from: Decoder::of(bytes),
+            from: ValueDecoder::of(bytes),
             // Most items have no out-of-band data.
             beside: Some(beside).filter(|beside| !beside.is_empty()),
-            to: Encoder::after(vec![value::POSTCARD]),
+            to: ValueEncoder::after(vec![value::POSTCARD]),
             writing: OutOfBandWriter::begin(),
             failed: String::new(),
             is_unread: false,
@@ -211,9 +211,9 @@ impl<'a> IncomingCall<'a> {
 
 /// One item of the list argument.
 pub(super) struct ListItem<'a> {
-    from: Decoder<'a>,
+    from: ValueDecoder<'a>,
     beside: Option<OutOfBandSource<'a>>,
-    to: Encoder,
+    to: ValueEncoder,
     writing: OutOfBandWriter,
     failed: String,
     is_unread: bool,

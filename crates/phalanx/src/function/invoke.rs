@@ -4,7 +4,7 @@ use super::call::IncomingCall;
 use super::located::Captures;
 use super::{Function, Located, trampoline};
 use crate::Error;
-use crate::codec::{DecodeError, Decoder, Transferable};
+use crate::codec::{DecodeError, Transferable, ValueDecoder};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -241,7 +241,7 @@ macro_rules! callable {
                 Some(($(argument::<$param>(from, $index)?,)*))
             }
 
-            fn item(from: &mut Decoder<'_>) -> Result<Self, DecodeError> {
+            fn item(from: &mut ValueDecoder<'_>) -> Result<Self, DecodeError> {
                 Ok(($($param::deserialize(&mut *from)?,)*))
             }
         }
@@ -255,7 +255,7 @@ pub(super) trait ParameterTypes: Sized {
 
     /// Deserializes one item of a list; its parameters follow each other, as the elements of a
     /// tuple do.
-    fn item(from: &mut Decoder<'_>) -> Result<Self, DecodeError>;
+    fn item(from: &mut ValueDecoder<'_>) -> Result<Self, DecodeError>;
 }
 
 /// Deserializes the argument for the parameter at `place`.

@@ -6,7 +6,7 @@ use super::map::partition;
 use super::submit::{Args, Submit};
 use crate::Error;
 use crate::async_result::{AsyncResultHandle, Successes};
-use crate::codec::{Encoder, Parts, Write};
+use crate::codec::{Parts, ValueEncoder, Write};
 use crate::error::{EncodeError, LibraryError};
 use crate::function::{EncodedArgs, EncodedParts, Located, fetcher, receiver};
 use crate::opaque::opaque;
@@ -33,7 +33,8 @@ pub(super) struct EngineGroupContent {
 }
 
 /// Serializes a range of items.
-pub(super) type WriteRange<'a> = dyn Fn(Range<usize>, &mut Encoder) -> Result<(), EncodeError> + 'a;
+pub(super) type WriteRange<'a> =
+    dyn Fn(Range<usize>, &mut ValueEncoder) -> Result<(), EncodeError> + 'a;
 
 impl EngineGroup {
     #[inline(never)]

@@ -6,7 +6,7 @@ use crate::Error;
 use crate::async_result::{
     AsyncMapResult, AsyncResult, AsyncResultHandle, Chunks, Shape, Successes,
 };
-use crate::codec::{Encoder, Transferable};
+use crate::codec::{Transferable, ValueEncoder};
 use crate::function::{IntoFunction, Located};
 use crate::opaque::opaque;
 use phalanx_protocol::apply::{ApplyPlacement, SchedulingOptions};
@@ -158,7 +158,7 @@ where
         for item in self.items {
             items.push(item.item());
         }
-        let write = |part: Range<usize>, to: &mut Encoder| {
+        let write = |part: Range<usize>, to: &mut ValueEncoder| {
             for item in &items[part] {
                 A::serialize(item, &mut *to)?;
             }

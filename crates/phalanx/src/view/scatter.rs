@@ -6,7 +6,7 @@ use super::map::partition;
 use super::submit::Args;
 use crate::Error;
 use crate::async_result::{AsyncResult, AsyncResultHandle, Many, Shape};
-use crate::codec::{Encoder, Parts, SerializableArg};
+use crate::codec::{Parts, SerializableArg, ValueEncoder};
 use crate::error::EncodeError;
 use crate::opaque::opaque;
 use crate::shared::{Plain, Shared};
@@ -48,7 +48,7 @@ pub trait Spread {
     const BY_ITEMS: bool;
 
     /// Serializes the items of a part, or the part as a whole.
-    fn write(&self, part: Range<usize>, to: &mut Encoder) -> Result<(), EncodeError>;
+    fn write(&self, part: Range<usize>, to: &mut ValueEncoder) -> Result<(), EncodeError>;
 }
 
 /// Items that engines receive as a `Vec`.
@@ -90,7 +90,7 @@ impl<T: SerializableArg> Spread for SpreadList<T> {
     const TYPE_NAME: fn() -> &'static str = type_name::<T>;
     const BY_ITEMS: bool = true;
 
-    fn write(&self, part: Range<usize>, to: &mut Encoder) -> Result<(), EncodeError> {
+    fn write(&self, part: Range<usize>, to: &mut ValueEncoder) -> Result<(), EncodeError> {
         for item in &self.0[part] {
             item.serialize(&mut *to)?;
         }
@@ -106,7 +106,7 @@ impl<T: Plain> Spread for Shared<[T]> {
     const TYPE_NAME: fn() -> &'static str = type_name::<Self>;
     const BY_ITEMS: bool = false;
 
-    fn write(&self, part: Range<usize>, to: &mut Encoder) -> Result<(), EncodeError> {
+    fn write(&self, part: Range<usize>, to: &mut ValueEncoder) -> Result<(), EncodeError> {
         self.slice(part).serialize(to)
     }
 }
