@@ -224,7 +224,7 @@ pub enum HostReply {
     /// The tasks that are done.
     Ended(Vec<usize>),
     /// The progress of an AsyncResult.
-    Progress(Progress),
+    Progress(TaskProgress),
     /// The outcomes of tasks; a raw frame follows for each, empty if there is no value.
     Values(Vec<Option<Result<EngineOf, RemoteFailure>>>),
     /// The ids of the engines.
@@ -280,7 +280,7 @@ pub struct TaskRange {
 
 /// The progress of an AsyncResult.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Progress {
+pub struct TaskProgress {
     /// The name of the function or magic that was run.
     pub name: String,
     /// The number of tasks.

@@ -3,7 +3,7 @@
 use super::retention::{Retained, Retention};
 use phalanx_client::render::Labels;
 use phalanx_client::{AsyncResult, SelectedTasks, TaskSelection};
-use phalanx_protocol::host::{Progress, TaskRange};
+use phalanx_protocol::host::{TaskProgress, TaskRange};
 use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
 use phalanx_sys::heap;
 use std::collections::{HashMap, HashSet};
@@ -93,9 +93,9 @@ impl ChosenTasks {
     }
 
     /// Returns the progress of the tasks.
-    pub fn progress(&self) -> Progress {
+    pub fn progress(&self) -> TaskProgress {
         let tasks = &self.tasks;
-        Progress {
+        TaskProgress {
             name: tasks.name(),
             tasks: tasks.len(),
             ended: tasks.progress(),

@@ -7,8 +7,8 @@ use crate::host;
 use crate::opaque::opaque;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::host::{
-    AsyncResultQuery, AsyncResultSnapshot, CellRequest, GroupBy, HostReply, HostRequest, Progress,
-    TaskMetadata, TaskRange, TaskSnapshot,
+    AsyncResultQuery, AsyncResultSnapshot, CellRequest, GroupBy, HostReply, HostRequest,
+    TaskMetadata, TaskProgress, TaskRange, TaskSnapshot,
 };
 use phalanx_protocol::id::{AsyncResultId, EngineId, EngineUuid, MsgId};
 use phalanx_protocol::output::Display;
@@ -496,7 +496,7 @@ impl AsyncResultHandle {
     }
 
     /// Requests the progress.
-    fn now(&self) -> Result<Progress, Error> {
+    fn now(&self) -> Result<TaskProgress, Error> {
         match self.ask(AsyncResultQuery::Progress)? {
             HostReply::Progress(progress) => Ok(progress),
             other => Err(host::unexpected(&other)),
