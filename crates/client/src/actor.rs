@@ -4,15 +4,15 @@
 use crate::connect::{self, Sockets, connection_request};
 use crate::error::TaskError;
 use crate::recovery;
-use crate::request::{RefusalAnswer, RefusedTask, Request};
+use crate::request::{HandleRequest, RefusalAnswer, RefusedTask};
 use crate::result::ResultTracker;
 use crate::shared::ClientShared;
 use crate::state::batch;
 use crate::state::message::{OutgoingContent, OutgoingMessage};
 use crate::state::segments::{ReceivedSegment, SentArguments};
-use crate::state::{Command, Event, Now, State, Ticket};
+use crate::state::{EventTime, State, StateCommand, StateEvent, Ticket};
 use crate::task::{EngineTask, SubmissionId, TaskKey};
-use crate::wire::{self, MessageParts};
+use crate::wire::{self, EnclosedParts};
 use bytes::Bytes;
 use chrono::Utc;
 use phalanx_protocol::parallel::{EngineReply, EngineRequest, Lineage};
@@ -50,9 +50,9 @@ pub(crate) struct Actor {
     /// The tunnel for all connections, if the file requires one; open as long as this loop runs.
     pub _tunnel: Option<phalanx_transport::connection::Tunnel>,
     pub sockets: Sockets,
-    pub requests: mpsc::UnboundedReceiver<Request>,
+    pub requests: mpsc::UnboundedReceiver<HandleRequest>,
     /// For the answers to refusals; weak, so that the loop ends with the last handle.
-    pub answers: mpsc::WeakUnboundedSender<Request>,
+    pub answers: mpsc::WeakUnboundedSender<HandleRequest>,
     pub shared: Arc<ClientShared>,
     pub cancel: CancellationToken,
 }
@@ -81,7 +81,7 @@ struct Background {
     broken: LostChannels,
     /// New subscriptions after a lost connection.
     subscriptions: JoinSet<(Receiver, Receiver)>,
-    recoveries: JoinSet<Event>,
+    recoveries: JoinSet<StateEvent>,
 }
 
 /// The channels that have lost their connection.
@@ -105,7 +105,7 @@ struct Outboxes {
 
 impl Actor {
     /// Runs until it is cancelled or the controller is lost; every task has ended then.
-    pub async fn run(mut self, engines: Event) {
+    pub async fn run(mut self, engines: StateEvent) {
         let mut senders = JoinSet::new();
         let ending = CancellationToken::new();
         // Both unbounded: they contain the user's requests, and at most one failure for each.
@@ -168,16 +168,16 @@ impl Actor {
                 .flatten()
                 .min();
             event = tokio::select! {
-                () = self.cancel.cancelled() => Some(Event::Disconnected {
+                () = self.cancel.cancelled() => Some(StateEvent::Disconnected {
                     reason: "the client was closed".to_owned(),
                 }),
                 () = std::future::ready(()), if !parts.is_empty() => parts.pop_front(),
                 Some(request) = self.requests.recv(), if parts.is_empty() => match request {
-                    Request::Query { msg_type, content, done } => {
+                    HandleRequest::Query { msg_type, content, done } => {
                         self.query(msg_type, content, done, &mut waiting);
                         None
                     }
-                    Request::Submit { result, tasks, refused } => {
+                    HandleRequest::Submit { result, tasks, refused } => {
                         parts = waiting.submit(result, tasks, refused);
                         parts.pop_front()
                     }
@@ -185,19 +185,19 @@ impl Actor {
                 },
                 received = self.sockets.mux.1.recv() => {
                     match Self::is_back(received.as_ref(), &mut background.broken.mux) {
-                        true => Some(Event::Reconnected),
+                        true => Some(StateEvent::Reconnected),
                         false => self.replied(received),
                     }
                 }
                 received = self.sockets.task.1.recv() => {
                     match Self::is_back(received.as_ref(), &mut background.broken.task) {
-                        true => Some(Event::Reconnected),
+                        true => Some(StateEvent::Reconnected),
                         false => self.replied(received),
                     }
                 }
                 Some(Ok(subscribed)) = background.subscriptions.join_next() => {
                     (self.sockets.notification, self.sockets.iopub) = subscribed;
-                    Some(Event::LinkUp)
+                    Some(StateEvent::LinkUp)
                 }
                 Some(Ok(recovered)) = background.recoveries.join_next() => Some(recovered),
                 received = self.sockets.iopub.recv() => self
@@ -213,11 +213,11 @@ impl Actor {
                     self.opened(received).and_then(|envelope| wire::notification(&envelope))
                 }
                 received = self.sockets.query.1.recv() => match received {
-                    None => Some(Event::Disconnected { reason: "its socket is closed".to_owned() }),
+                    None => Some(StateEvent::Disconnected { reason: "its socket is closed".to_owned() }),
                     Some(socket::Event::Disconnected(_)) => {
                         background.broken.query = true;
                         background.subscriptions.abort_all();
-                        Some(Event::LinkDown)
+                        Some(StateEvent::LinkDown)
                     }
                     // Subscribes first, so that no event after the reply is missed.
                     Some(socket::Event::Connected(_)) => {
@@ -238,14 +238,14 @@ impl Actor {
                         second_query = None;
                         self.query_engines();
                     }
-                    Some(Event::Tick)
+                    Some(StateEvent::Tick)
                 }
             };
         }
         waiting.give_up(parts);
         self.requests.close();
         while let Ok(request) = self.requests.try_recv() {
-            if let Request::Submit { result, .. } = request {
+            if let HandleRequest::Submit { result, .. } = request {
                 result.fail_all(&TaskError::ClientEnded);
             }
         }
@@ -280,7 +280,7 @@ impl Actor {
     }
 
     /// Decodes a reply, and opens the segments it refers to.
-    fn replied(&self, received: Option<socket::Event>) -> Option<Event> {
+    fn replied(&self, received: Option<socket::Event>) -> Option<StateEvent> {
         let envelope = self.opened(received)?;
         let mut reply = EngineReply::decode(envelope.message());
         let segments = open_segments(&mut reply);
@@ -299,13 +299,13 @@ impl Actor {
 
     fn perform(
         &self,
-        command: Command,
+        command: StateCommand,
         waiting: &mut Waiting,
         outboxes: &Outboxes,
         background: &mut Background,
     ) {
         match command {
-            Command::Send(outgoing) => {
+            StateCommand::Send(outgoing) => {
                 let outbox = match outgoing.body {
                     _ if outgoing.engine.is_none() => &outboxes.task,
                     OutgoingContent::Work { .. } | OutgoingContent::KernelInfo => &outboxes.mux,
@@ -314,7 +314,7 @@ impl Actor {
                 // The forwarding task runs until the loop ends.
                 let _ = outbox.send(outgoing);
             }
-            Command::Update(key, update) => {
+            StateCommand::Update(key, update) => {
                 if let Some(held) = waiting.results.get(&key.submission) {
                     held.result.apply(key.task, update);
                     if held.result.settled() {
@@ -322,7 +322,7 @@ impl Actor {
                     }
                 }
             }
-            Command::Refuse {
+            StateCommand::Refuse {
                 key,
                 reason,
                 state,
@@ -343,14 +343,14 @@ impl Actor {
                     });
                 }
             }
-            Command::Notify(event) => self.shared.notify(&event),
-            Command::Lineage(ticket, lineage) => {
+            StateCommand::Notify(event) => self.shared.notify(&event),
+            StateCommand::Lineage(ticket, lineage) => {
                 if let Some(done) = waiting.lineages.remove(&ticket) {
                     // The caller may have stopped waiting.
                     let _ = done.send(*lineage);
                 }
             }
-            Command::Answered(ticket) => {
+            StateCommand::Answered(ticket) => {
                 // Still there if the engine has left or sent no lineage: its caller gets an error.
                 waiting.lineages.remove(&ticket);
                 if let Some(done) = waiting.tickets.remove(&ticket) {
@@ -358,17 +358,17 @@ impl Actor {
                     let _ = done.send(());
                 }
             }
-            Command::QueryEngines => self.query_engines(),
+            StateCommand::QueryEngines => self.query_engines(),
             // Takes less than a second.
-            Command::Trim => drop(tokio::task::spawn_blocking(heap::trim)),
-            Command::Recover(ids) => {
+            StateCommand::Trim => drop(tokio::task::spawn_blocking(heap::trim)),
+            StateCommand::Recover(ids) => {
                 if let Some(requests) = self.answers.upgrade() {
                     background.recoveries.spawn(async move {
                         match recovery::recover(&requests, ids).await {
-                            Ok(recovered) => Event::Recovered(recovered),
+                            Ok(recovered) => StateEvent::Recovered(recovered),
                             Err(error) => {
                                 tracing::debug!(%error, "querying the state of tasks");
-                                Event::NotRecovered
+                                StateEvent::NotRecovered
                             }
                         }
                     });
@@ -434,7 +434,7 @@ impl Waiting {
         result: Arc<ResultTracker>,
         tasks: Vec<EngineTask>,
         refused: mpsc::UnboundedSender<RefusedTask>,
-    ) -> VecDeque<Event> {
+    ) -> VecDeque<StateEvent> {
         let id = result.id();
         if !tasks.is_empty() {
             self.results.insert(id, TrackedResult { result, refused });
@@ -448,14 +448,14 @@ impl Waiting {
         let part = || Some(tasks.by_ref().take(PART).collect());
         std::iter::from_fn(part)
             .take_while(|part: &Vec<_>| !part.is_empty())
-            .map(|tasks| Event::Submit { tasks })
+            .map(|tasks| StateEvent::Submit { tasks })
             .collect()
     }
 
     /// Ends the tasks that were not submitted before the client ended.
-    fn give_up(&self, parts: VecDeque<Event>) {
+    fn give_up(&self, parts: VecDeque<StateEvent>) {
         let keys = parts.iter().filter_map(|part| match part {
-            Event::Submit { tasks } => Some(tasks.first()?.0),
+            StateEvent::Submit { tasks } => Some(tasks.first()?.0),
             _ => None,
         });
         for key in keys {
@@ -465,30 +465,30 @@ impl Waiting {
         }
     }
 
-    fn event(&mut self, request: Request) -> Option<Event> {
+    fn event(&mut self, request: HandleRequest) -> Option<StateEvent> {
         Some(match request {
             // Handled by the actor: a query involves no decision, and a submission becomes several
             // events.
-            Request::Query { .. } | Request::Submit { .. } => return None,
-            Request::Resend { key, work } => Event::Resend { key, work },
-            Request::Fail { key, failure } => Event::Fail { key, failure },
-            Request::Abort { keys, done } => Event::Abort {
+            HandleRequest::Query { .. } | HandleRequest::Submit { .. } => return None,
+            HandleRequest::Resend { key, work } => StateEvent::Resend { key, work },
+            HandleRequest::Fail { key, failure } => StateEvent::Fail { key, failure },
+            HandleRequest::Abort { keys, done } => StateEvent::Abort {
                 keys,
                 ticket: self.ticket(done),
             },
-            Request::Control {
+            HandleRequest::Control {
                 engines,
                 order,
                 done,
-            } => Event::Control {
+            } => StateEvent::Control {
                 engines,
                 order,
                 ticket: self.ticket(done),
             },
-            Request::Lineage { engine, done } => {
+            HandleRequest::Lineage { engine, done } => {
                 let ticket = self.issue();
                 self.lineages.insert(ticket, done);
-                Event::Control {
+                StateEvent::Control {
                     engines: vec![engine],
                     order: EngineRequest::Lineage,
                     ticket,
@@ -556,7 +556,7 @@ async fn forward(
     socket: Sender,
     session: Session,
     probe: Option<Segment>,
-    failed: mpsc::UnboundedSender<Event>,
+    failed: mpsc::UnboundedSender<StateEvent>,
     ending: CancellationToken,
 ) {
     while let Some(outgoing) = queue.recv().await {
@@ -573,7 +573,7 @@ async fn forward(
             for msg_id in outgoing.ids().cloned() {
                 let error = error.clone();
                 // The loop may have ended.
-                let _ = failed.send(Event::SendFailed { msg_id, error });
+                let _ = failed.send(StateEvent::SendFailed { msg_id, error });
             }
         }
     }
@@ -600,9 +600,9 @@ fn unsent(error: impl std::error::Error) -> TaskError {
 }
 
 /// Reads the artifacts that are sent with a message.
-async fn enclosed(body: &OutgoingContent) -> Result<MessageParts, TaskError> {
+async fn enclosed(body: &OutgoingContent) -> Result<EnclosedParts, TaskError> {
     let OutgoingContent::Work { work, buffers, .. } = body else {
-        return Ok(MessageParts::default());
+        return Ok(EnclosedParts::default());
     };
     let mut artifacts = Vec::new();
     for &index in buffers {
@@ -627,15 +627,15 @@ async fn enclosed(body: &OutgoingContent) -> Result<MessageParts, TaskError> {
                 reason: error.to_string(),
             })?,
     };
-    Ok(MessageParts {
+    Ok(EnclosedParts {
         artifacts,
         args,
         probe: None,
     })
 }
 
-fn now() -> Now {
-    Now {
+fn now() -> EventTime {
+    EventTime {
         instant: Instant::now(),
         utc: Utc::now(),
     }

@@ -5,9 +5,9 @@ use crate::async_result::AsyncResult;
 use crate::connect::{self, ConnectError};
 use crate::engine::{ClientEvent, Engine};
 use crate::error::TaskError;
-use crate::request::{Request, Requests};
+use crate::request::{HandleRequest, Requests};
 use crate::shared::ClientShared;
-use crate::state::{Event, State};
+use crate::state::{State, StateEvent};
 use crate::submission::Submission;
 use chrono::Utc;
 use phalanx_protocol::id::EngineId;
@@ -103,7 +103,7 @@ impl Client {
             cancel: cancel.clone(),
         };
         let announced = match &engines {
-            Event::Engines { engines, .. } => engines.len(),
+            StateEvent::Engines { engines, .. } => engines.len(),
             _ => 0,
         };
         // Ends with the guard, or when the controller is lost.
@@ -156,7 +156,7 @@ impl Client {
         let requests = self.requests.clone();
         let tasks = &submission.tasks;
         let result = AsyncResult::new(id, submission.name, tasks, Utc::now(), requests);
-        let request = Request::Submit {
+        let request = HandleRequest::Submit {
             result: Arc::clone(result.tracker()),
             tasks: submission.tasks,
             refused: submission.refused,
@@ -257,7 +257,7 @@ impl Client {
     pub async fn lineage(&self, engine: EngineId) -> Result<Lineage, WaitError> {
         let (done, answered) = oneshot::channel();
         self.requests
-            .send(Request::Lineage { engine, done })
+            .send(HandleRequest::Lineage { engine, done })
             .map_err(|_| WaitError::Disconnected)?;
         match tokio::time::timeout(CONTROL_TIMEOUT, answered).await {
             Ok(Ok(lineage)) => Ok(lineage),
@@ -277,7 +277,7 @@ impl Client {
         timeout: Duration,
     ) -> Result<(), WaitError> {
         let (done, answered) = oneshot::channel();
-        let request = Request::Control {
+        let request = HandleRequest::Control {
             engines: engines.to_vec(),
             order,
             done,

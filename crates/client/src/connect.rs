@@ -1,6 +1,6 @@
 //! Establishes the sockets of a connection file, and waits for the controller's reply.
 
-use crate::state::Event;
+use crate::state::StateEvent;
 use crate::wire;
 use phalanx_protocol::parallel::ConnectionRequest;
 use phalanx_transport::socket::SEND_LIMIT;
@@ -73,7 +73,7 @@ pub(crate) struct Sockets {
 pub(crate) async fn connect(
     file: &ClientConnectionFile,
     session: &Session,
-) -> Result<(Sockets, Event), ConnectError> {
+) -> Result<(Sockets, StateEvent), ConnectError> {
     let open = async |port, limit| -> Result<(Sender, Receiver), ConnectError> {
         // The identity by which replies are routed to the client, also after a reconnection.
         let options = SocketOptions::default().identity(session.id().as_str());
@@ -136,7 +136,7 @@ pub(crate) fn connection_request(session: &Session) -> Result<Frames, WireError>
         .seal(session.key())
 }
 
-async fn answer(query: &mut Receiver, session: &Session) -> Option<Result<Event, String>> {
+async fn answer(query: &mut Receiver, session: &Session) -> Option<Result<StateEvent, String>> {
     loop {
         let frames = query.recv_message().await?;
         match Envelope::open(frames, session.key()) {

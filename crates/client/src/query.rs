@@ -2,7 +2,7 @@
 
 use crate::error::TaskError;
 use crate::record::HubResult;
-use crate::request::{Request, Requests};
+use crate::request::{HandleRequest, Requests};
 use bytes::Bytes;
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::TaskStatus;
@@ -154,7 +154,7 @@ pub(crate) async fn ask<T: Content>(
         reason: error.to_string(),
     })?;
     let (done, answered) = oneshot::channel();
-    let request = Request::Query {
+    let request = HandleRequest::Query {
         msg_type: query,
         content,
         done,

@@ -2,7 +2,7 @@
 
 use crate::error::TaskError;
 use crate::record::HubResult;
-use crate::state::Event;
+use crate::state::StateEvent;
 use crate::state::argument_cache::ArgumentRoute;
 use crate::state::message::{OutgoingContent, OutgoingMessage, Reply, ReplyContent};
 use crate::state::segments::ReceivedSegment;
@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 /// The parts of a message that are not contained in the state's command.
 #[derive(Debug, Default)]
-pub(crate) struct MessageParts {
+pub(crate) struct EnclosedParts {
     /// Artifacts, in the order of `buffers`.
     pub artifacts: Vec<Bytes>,
     /// The arguments of a call, in the form sent to its engine.
@@ -36,7 +36,7 @@ pub(crate) fn reply(
     envelope: &Envelope,
     reply: EngineReply,
     segments: Vec<(usize, ReceivedSegment)>,
-) -> Option<Event> {
+) -> Option<StateEvent> {
     let mut segments = segments.into_iter().peekable();
     let mut segment = |at| {
         let segment = segments.next_if(|(position, _)| *position == at);
@@ -53,7 +53,7 @@ pub(crate) fn reply(
                 Some(ours) => (ours.reason, ours.settled),
                 None => (None, false),
             };
-            return Some(Event::Replied(Reply {
+            return Some(StateEvent::Replied(Reply {
                 parent: parent(envelope)?,
                 by_engine,
                 engine,
@@ -85,7 +85,7 @@ pub(crate) fn reply(
             },
         },
     });
-    Some(Event::Batch(replies.collect()))
+    Some(StateEvent::Batch(replies.collect()))
 }
 
 /// The error of a task without a value.
@@ -138,11 +138,11 @@ pub(crate) fn recorded(result: HubResult) -> Reply {
 }
 
 /// Decodes a publication of an engine for one of our requests; those of other clients are ignored.
-pub(crate) fn published(envelope: &Envelope, session: &Session) -> Option<Event> {
+pub(crate) fn published(envelope: &Envelope, session: &Session) -> Option<StateEvent> {
     if envelope.parent_header.as_ref()?.session != session.id().as_str() {
         return None;
     }
-    Some(Event::Published {
+    Some(StateEvent::Published {
         parent: parent(envelope)?,
         engine: envelope.metadata.get("engine").and_then(|engine| {
             let engine = engine.as_str()?;
@@ -153,26 +153,26 @@ pub(crate) fn published(envelope: &Envelope, session: &Session) -> Option<Event>
 }
 
 /// Decodes a notification of the controller about an engine.
-pub(crate) fn notification(envelope: &Envelope) -> Option<Event> {
+pub(crate) fn notification(envelope: &Envelope) -> Option<StateEvent> {
     if let Some(engine) = typed::<RegistrationNotification>(envelope) {
-        return Some(Event::Registered(engine.id, engine.uuid));
+        return Some(StateEvent::Registered(engine.id, engine.uuid));
     }
     if let Some(engine) = typed::<UnregistrationNotification>(envelope) {
-        return Some(Event::Unregistered(engine.id, engine.uuid));
+        return Some(StateEvent::Unregistered(engine.id, engine.uuid));
     }
-    typed::<ShutdownNotification>(envelope).map(|_| Event::Disconnected {
+    typed::<ShutdownNotification>(envelope).map(|_| StateEvent::Disconnected {
         reason: "the controller was shut down".to_owned(),
     })
 }
 
 /// Decodes the controller's reply to `connection_request`: the list of engines, or the reason for
 /// its refusal.
-pub(crate) fn connection_reply(envelope: &Envelope) -> Option<Result<Event, String>> {
+pub(crate) fn connection_reply(envelope: &Envelope) -> Option<Result<StateEvent, String>> {
     Some(match typed::<ConnectionReply>(envelope)? {
         ConnectionReply::Ok {
             engines,
             phalanx_batches,
-        } => Ok(Event::Engines {
+        } => Ok(StateEvent::Engines {
             engines: engines.into_iter().collect(),
             batches: phalanx_batches,
         }),
@@ -184,7 +184,7 @@ pub(crate) fn connection_reply(envelope: &Envelope) -> Option<Result<Event, Stri
 pub(crate) fn request(
     outgoing: &OutgoingMessage,
     session: &Session,
-    enclosed: MessageParts,
+    enclosed: EnclosedParts,
 ) -> Envelope {
     let message = match &outgoing.body {
         OutgoingContent::KernelInfo => {
@@ -330,7 +330,7 @@ mod tests {
         envelope
     }
 
-    fn read(envelope: &Envelope) -> Option<Event> {
+    fn read(envelope: &Envelope) -> Option<StateEvent> {
         reply(
             envelope,
             EngineReply::decode(envelope.message()),
@@ -340,7 +340,7 @@ mod tests {
 
     fn answer(content: Value, metadata: Value) -> Reply {
         match read(&message("execute_reply", content, metadata)) {
-            Some(Event::Replied(reply)) => reply,
+            Some(StateEvent::Replied(reply)) => reply,
             other => panic!("{other:?}"),
         }
     }
@@ -404,7 +404,7 @@ mod tests {
         let mut envelope = message("status", json!({"execution_state": "idle"}), json!({}));
         assert!(matches!(
             published(&envelope, &session()),
-            Some(Event::Published {
+            Some(StateEvent::Published {
                 published: EngineOutput::Status(EngineStatus::Idle),
                 ..
             })
@@ -437,7 +437,7 @@ mod tests {
             json!({"data": {"text/plain": "é"}, "metadata": {}, "transient": {"display_id": "d"}}),
             json!({}),
         );
-        let Some(Event::Published {
+        let Some(StateEvent::Published {
             published: EngineOutput::Output(Output::Display(display)),
             ..
         }) = published(&envelope, &session())
@@ -467,7 +467,7 @@ mod tests {
         let at = |at| vec![(at, segment.clone())];
         let single = message("apply_reply", json!({"status": "ok"}), json!({}));
         let decoded = EngineReply::decode(single.message());
-        let Some(Event::Replied(single)) = reply(&single, decoded, at(0)) else {
+        let Some(StateEvent::Replied(single)) = reply(&single, decoded, at(0)) else {
             panic!("no reply");
         };
         assert_eq!(single.segment.as_deref(), Some(&segment));
@@ -481,7 +481,7 @@ mod tests {
         let mut both = message("apply_reply", json!({"status": "ok"}), metadata);
         both.buffers = vec!["P".into(), Default::default()];
         let decoded = EngineReply::decode(both.message());
-        let Some(Event::Batch(both)) = reply(&both, decoded, at(1)) else {
+        let Some(StateEvent::Batch(both)) = reply(&both, decoded, at(1)) else {
             panic!("no replies");
         };
         assert!(matches!(both[0].answer, ReplyContent::Ok { .. }));

@@ -4,7 +4,7 @@ mod selection;
 
 pub use selection::{SelectedTasks, TaskSelection};
 
-use crate::request::{Request, Requests};
+use crate::request::{HandleRequest, Requests};
 use crate::result::{ResultRecord, ResultTracker, TaskEvent, TaskOutcome};
 use crate::task::{EngineTask, SubmissionId, TaskKey};
 use chrono::{DateTime, Utc};
@@ -216,7 +216,11 @@ impl AsyncResult {
             return Err(AlreadyDone);
         }
         let (done, answered) = oneshot::channel();
-        if self.requests.send(Request::Abort { keys, done }).is_ok() {
+        if self
+            .requests
+            .send(HandleRequest::Abort { keys, done })
+            .is_ok()
+        {
             // An error means that the client has ended, and with it all tasks.
             let _ = answered.await;
         }

@@ -316,7 +316,7 @@ async fn within(limit: Option<Duration>, wait: impl Future<Output = ()>) -> bool
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::request::Request;
+    use crate::request::HandleRequest;
     use crate::result::{TaskEnd, TaskUpdate};
     use crate::task::SubmissionId;
     use chrono::{DateTime, TimeDelta};
@@ -330,7 +330,7 @@ mod tests {
     }
 
     /// Creates tasks on engines 0, 1, …, submitted one second apart.
-    fn result(id: u64, tasks: usize) -> (AsyncResult, mpsc::UnboundedReceiver<Request>) {
+    fn result(id: u64, tasks: usize) -> (AsyncResult, mpsc::UnboundedReceiver<HandleRequest>) {
         let (requests, asked) = mpsc::unbounded_channel();
         let name = format!("f{id}");
         let result = AsyncResult::unsubmitted(SubmissionId(id), name, tasks, requests);
@@ -450,7 +450,7 @@ mod tests {
         end(&whole, 1, 3);
         // Ends when the request is answered; awaited below.
         let aborting = tokio::spawn(async move { part.abort().await });
-        let Some(Request::Abort { keys, done }) = asked.recv().await else {
+        let Some(HandleRequest::Abort { keys, done }) = asked.recv().await else {
             panic!("nothing is asked")
         };
         assert_eq!(keys.iter().map(|key| key.task).collect::<Vec<_>>(), [2]);

@@ -11,7 +11,7 @@ const COMPILE_ERROR: &str = "CompileError";
 
 /// The parts of a Jupyter `error` message.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ErrorText {
+pub struct RenderedError {
     /// The error's stable name.
     pub ename: &'static str,
     /// The short message.
@@ -21,11 +21,11 @@ pub struct ErrorText {
 }
 
 /// Formats the failure of one engine: `RemoteError`.
-pub fn remote_text(failure: &RemoteFailure) -> ErrorText {
+pub fn remote_text(failure: &RemoteFailure) -> RenderedError {
     let label = label(failure);
     let mut traceback = vec![label.clone()];
     traceback.extend(traceback_lines(failure));
-    ErrorText {
+    RenderedError {
         ename: "RemoteError",
         evalue: format!("{label} {}: {}", failure.ename, failure.evalue),
         traceback,
@@ -34,7 +34,7 @@ pub fn remote_text(failure: &RemoteFailure) -> ErrorText {
 
 /// Formats failures of several engines: `CompositeError`, with the first [`TRACEBACK_LIMIT`]
 /// distinct ones in full.
-pub fn composite_text(name: &str, failures: &[RemoteFailure]) -> ErrorText {
+pub fn composite_text(name: &str, failures: &[RemoteFailure]) -> RenderedError {
     if let Some(text) = same_everywhere(failures) {
         return text;
     }
@@ -54,7 +54,7 @@ pub fn composite_text(name: &str, failures: &[RemoteFailure]) -> ErrorText {
         evalue.push_str(&format!("\n.... {more} more exceptions ..."));
         traceback.push(format!("... {more} more exceptions ..."));
     }
-    ErrorText {
+    RenderedError {
         ename: "CompositeError",
         evalue,
         traceback,
@@ -63,7 +63,7 @@ pub fn composite_text(name: &str, failures: &[RemoteFailure]) -> ErrorText {
 
 /// Formats failures that have been shown as they occurred: the same error, with one line for each
 /// distinct failure.
-pub fn summary_text(name: &str, failures: &[RemoteFailure]) -> ErrorText {
+pub fn summary_text(name: &str, failures: &[RemoteFailure]) -> RenderedError {
     let text = match failures {
         [one] => remote_text(one),
         _ => composite_text(name, failures),
@@ -72,7 +72,7 @@ pub fn summary_text(name: &str, failures: &[RemoteFailure]) -> ErrorText {
         let evalue = group.first.evalue.lines().next().unwrap_or_default();
         format!("{} {}: {evalue}", group.label(), group.first.ename)
     });
-    ErrorText {
+    RenderedError {
         traceback: lines.collect(),
         ..text
     }
@@ -132,7 +132,7 @@ fn ranges(engines: &BTreeSet<EngineId>) -> String {
 }
 
 /// Formats a compile error that all engines of the same state report; it is shown once.
-fn same_everywhere(failures: &[RemoteFailure]) -> Option<ErrorText> {
+fn same_everywhere(failures: &[RemoteFailure]) -> Option<RenderedError> {
     let first = failures.first()?;
     let same = |failure: &RemoteFailure| {
         failure.ename == COMPILE_ERROR
@@ -144,7 +144,7 @@ fn same_everywhere(failures: &[RemoteFailure]) -> Option<ErrorText> {
         .filter_map(|failure| failure.engine)
         .map(|engine| engine.to_string())
         .collect();
-    failures.iter().all(same).then(|| ErrorText {
+    failures.iter().all(same).then(|| RenderedError {
         ename: COMPILE_ERROR,
         evalue: format!("[{}:{}] {}", engines.join(","), first.method, first.evalue),
         traceback: traceback_lines(first),

@@ -9,7 +9,7 @@ mod label;
 mod row;
 mod streamed;
 
-pub use error::{ErrorText, composite_text, remote_text, summary_text};
+pub use error::{RenderedError, composite_text, remote_text, summary_text};
 pub use grouped::grouped;
 pub use label::Labels;
 pub use streamed::{BATCH_INTERVAL, Streamer};

@@ -17,11 +17,11 @@ use tokio::sync::{mpsc, oneshot};
 
 /// The channel to the actor; unbounded, since it contains requests of the user, never messages of a
 /// peer.
-pub(crate) type Requests = mpsc::UnboundedSender<Request>;
+pub(crate) type Requests = mpsc::UnboundedSender<HandleRequest>;
 
 /// A request of a handle.
 #[derive(Debug)]
-pub(crate) enum Request {
+pub(crate) enum HandleRequest {
     /// Submits tasks.
     Submit {
         result: Arc<ResultTracker>,

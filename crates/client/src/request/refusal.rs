@@ -1,6 +1,6 @@
 //! Tasks that engines refuse, and the submitter's answer.
 
-use super::{Request, Requests};
+use super::{HandleRequest, Requests};
 use crate::error::TaskError;
 use crate::task::{EngineTask, TaskKey};
 use phalanx_protocol::failure::RemoteFailure;
@@ -28,12 +28,14 @@ impl RefusedTask {
     /// Submits another task in place of the refused one.
     pub fn resend(mut self, work: impl Into<EngineTask>) {
         let work = work.into();
-        self.answer.answer(|key| Request::Resend { key, work });
+        self.answer
+            .answer(|key| HandleRequest::Resend { key, work });
     }
 
     /// Ends the task in failure.
     pub fn fail(mut self, failure: RemoteFailure) {
-        self.answer.answer(|key| Request::Fail { key, failure });
+        self.answer
+            .answer(|key| HandleRequest::Fail { key, failure });
     }
 }
 
@@ -54,7 +56,7 @@ impl RefusalAnswer {
         }
     }
 
-    fn answer(&mut self, request: impl FnOnce(TaskKey) -> Request) {
+    fn answer(&mut self, request: impl FnOnce(TaskKey) -> HandleRequest) {
         if let Some(key) = self.key.take() {
             // If the client has ended, so have all its tasks.
             let _ = self.requests.send(request(key));
@@ -65,7 +67,7 @@ impl RefusalAnswer {
 impl Drop for RefusalAnswer {
     fn drop(&mut self) {
         let engine = self.engine;
-        self.answer(|key| Request::Fail {
+        self.answer(|key| HandleRequest::Fail {
             key,
             failure: RemoteFailure {
                 method: "execute".to_owned(),

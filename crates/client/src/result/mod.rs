@@ -4,8 +4,8 @@ mod compact;
 mod event;
 mod log;
 mod record;
-mod task_record;
 mod text;
+mod tracked_task;
 mod tracker;
 
 pub use event::{TaskEvent, TaskEventKind};

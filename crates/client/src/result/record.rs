@@ -2,7 +2,7 @@
 
 use super::compact::{CompactValue, Prefix};
 use super::event::{TaskEvent, TaskEventKind};
-use super::task_record::{TaskDetails, TaskRecord};
+use super::tracked_task::{TaskDetails, TrackedTask};
 use crate::task::EngineTask;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::RemoteFailure;
@@ -89,7 +89,7 @@ pub(crate) struct ResultRecord {
     name: String,
     /// The prefix of the tasks' ids.
     prefix: Prefix,
-    tasks: Vec<TaskRecord>,
+    tasks: Vec<TrackedTask>,
     /// The finished tasks, in the order in which they ended.
     order: Vec<usize>,
     failed: usize,
@@ -103,17 +103,17 @@ pub(crate) struct ResultRecord {
 impl ResultRecord {
     /// Creates the record of newly submitted tasks.
     pub fn new(name: String, tasks: &[EngineTask], submitted: DateTime<Utc>) -> Self {
-        let tasks = tasks.iter().map(|task| TaskRecord::new(task, submitted));
+        let tasks = tasks.iter().map(|task| TrackedTask::new(task, submitted));
         Self::of(name, tasks.collect())
     }
 
     /// Creates the record of tasks that were submitted elsewhere.
     pub fn unsubmitted(name: String, tasks: usize) -> Self {
-        let tasks = std::iter::repeat_with(TaskRecord::default).take(tasks);
+        let tasks = std::iter::repeat_with(TrackedTask::default).take(tasks);
         Self::of(name, tasks.collect())
     }
 
-    fn of(name: String, tasks: Vec<TaskRecord>) -> Self {
+    fn of(name: String, tasks: Vec<TrackedTask>) -> Self {
         Self {
             name,
             prefix: Prefix::default(),
@@ -165,7 +165,7 @@ impl ResultRecord {
         &self,
         holds: impl Fn(&MsgId, Option<EngineId>, bool) -> bool,
     ) -> Vec<(usize, MsgId)> {
-        let of = |(at, task): (usize, &TaskRecord)| {
+        let of = |(at, task): (usize, &TrackedTask)| {
             let id = task.msg_id.as_ref()?.id();
             holds(&id, task.engine, task.end.is_some()).then_some((at, id))
         };
@@ -200,19 +200,19 @@ impl ResultRecord {
         let all = tasks.start == 0 && tasks.end >= self.len();
         match all {
             true => self.settled == self.len(),
-            false => self.in_range(tasks).iter().all(TaskRecord::settled),
+            false => self.in_range(tasks).iter().all(TrackedTask::settled),
         }
     }
 
     /// Returns true if the outcomes of the finished ones of these tasks are complete: the reply to
     /// a cell announces its displays, which arrive on another channel.
     pub fn is_whole(&self, tasks: &Range<usize>) -> bool {
-        let shows = |task: &&TaskRecord| {
+        let shows = |task: &&TrackedTask| {
             let end = task.end.as_ref();
             end.is_some_and(|end| !end.has_failed && end.value.is_none())
         };
         let mut cells = self.in_range(tasks).iter().filter(shows);
-        cells.all(TaskRecord::settled)
+        cells.all(TrackedTask::settled)
     }
 
     /// The times at which these tasks were submitted and received, and the engines' computing time.
@@ -231,10 +231,10 @@ impl ResultRecord {
     /// The current state of these tasks.
     pub fn snapshots(&self, tasks: &Range<usize>) -> Vec<TaskSnapshot> {
         let tasks = self.in_range(tasks).iter();
-        tasks.map(TaskRecord::snapshot).collect()
+        tasks.map(TrackedTask::snapshot).collect()
     }
 
-    fn in_range(&self, tasks: &Range<usize>) -> &[TaskRecord] {
+    fn in_range(&self, tasks: &Range<usize>) -> &[TrackedTask] {
         let to = tasks.end.min(self.tasks.len());
         self.tasks.get(tasks.start..to).unwrap_or_default()
     }
@@ -301,7 +301,7 @@ impl ResultRecord {
     pub fn snapshot(&self, now: DateTime<Utc>) -> AsyncResultSnapshot {
         AsyncResultSnapshot {
             name: self.name.clone(),
-            tasks: self.tasks.iter().map(TaskRecord::snapshot).collect(),
+            tasks: self.tasks.iter().map(TrackedTask::snapshot).collect(),
             elapsed: self.elapsed(now),
         }
     }
@@ -349,7 +349,7 @@ impl ResultRecord {
     /// The outcomes of these tasks, with the engines that ran them; `None` for pending ones.
     pub fn outcomes(&self, tasks: Range<usize>) -> Vec<Option<TaskOutcome>> {
         let tasks = self.tasks.get(tasks).unwrap_or_default();
-        tasks.iter().map(TaskRecord::outcome).collect()
+        tasks.iter().map(TrackedTask::outcome).collect()
     }
 
     /// The ids of the tasks that have one, and whether each has ended.
@@ -363,7 +363,7 @@ impl ResultRecord {
 
     /// The approximate memory use in bytes, mostly of the values of functions.
     pub fn bytes(&self) -> usize {
-        let records = self.tasks.len() * (size_of::<TaskRecord>() + BESIDE);
+        let records = self.tasks.len() * (size_of::<TrackedTask>() + BESIDE);
         self.bytes + records + self.detailed * size_of::<TaskDetails>()
     }
 
@@ -371,7 +371,7 @@ impl ResultRecord {
     #[cfg(test)]
     pub fn values(&self, tasks: Range<usize>) -> Vec<Option<Payload>> {
         let tasks = self.tasks.get(tasks).unwrap_or_default();
-        tasks.iter().map(TaskRecord::value).collect()
+        tasks.iter().map(TrackedTask::value).collect()
     }
 
     /// The failures, in task order.

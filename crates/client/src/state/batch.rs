@@ -1,6 +1,6 @@
 //! Batches: small tasks for the scheduler in one message.
 
-use super::Command;
+use super::StateCommand;
 use super::message::{OutgoingContent, OutgoingMessage};
 use crate::task::EngineTask;
 use phalanx_protocol::payload::Payload;
@@ -12,20 +12,20 @@ pub(crate) const TASKS: usize = 512;
 const BYTES: usize = 1 << 10;
 
 /// Merges consecutive messages that differ only in their ids and arguments.
-pub(super) fn batch_sends(commands: Vec<Command>) -> Vec<Command> {
+pub(super) fn batch_sends(commands: Vec<StateCommand>) -> Vec<StateCommand> {
     let mut gathered = Vec::with_capacity(commands.len());
     // The index of the message that later ones are merged into.
     let mut first: Option<usize> = None;
     for command in commands {
         match command {
-            Command::Send(outgoing) => {
+            StateCommand::Send(outgoing) => {
                 let open = first.and_then(|at| match gathered.get_mut(at) {
-                    Some(Command::Send(first)) => Some(first),
+                    Some(StateCommand::Send(first)) => Some(first),
                     _ => None,
                 });
                 if let Some(outgoing) = try_join(open, outgoing) {
                     first = Some(gathered.len());
-                    gathered.push(Command::Send(outgoing));
+                    gathered.push(StateCommand::Send(outgoing));
                 }
             }
             other => gathered.push(other),

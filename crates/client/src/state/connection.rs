@@ -1,34 +1,39 @@
 //! Lost and restored connections, and the tasks whose messages may be lost with them.
 
-use super::engines::Engines;
+use super::engines::EngineTable;
 use super::message::Recovered;
-use super::{Command, Now, RECOVERY_INTERVAL, State};
+use super::{EventTime, RECOVERY_INTERVAL, State, StateCommand};
 use crate::engine::ClientEvent;
 use crate::error::TaskError;
 
 impl State {
     /// Handles that the connection is given up: every task ends.
-    pub(super) fn disconnected(&mut self, reason: String, now: Now, commands: &mut Vec<Command>) {
+    pub(super) fn disconnected(
+        &mut self,
+        reason: String,
+        now: EventTime,
+        commands: &mut Vec<StateCommand>,
+    ) {
         self.ended = true;
         self.tasks.disconnected(&reason, now, commands);
         for (_, (_, ticket)) in std::mem::take(&mut self.asked) {
-            commands.push(Command::Answered(ticket));
+            commands.push(StateCommand::Answered(ticket));
         }
-        self.engines = Engines::default();
-        commands.push(Command::Notify(ClientEvent::Disconnected { reason }));
+        self.engines = EngineTable::default();
+        commands.push(StateCommand::Notify(ClientEvent::Disconnected { reason }));
     }
 
     /// Marks all sent tasks as doubtful: their replies may be lost.
-    pub(super) fn doubt(&mut self, commands: &mut Vec<Command>) {
+    pub(super) fn doubt(&mut self, commands: &mut Vec<StateCommand>) {
         self.tasks.doubt();
         self.recover(commands);
     }
 
     /// Queries the controller about doubtful tasks.
-    pub(super) fn recover(&mut self, commands: &mut Vec<Command>) {
+    pub(super) fn recover(&mut self, commands: &mut Vec<StateCommand>) {
         let doubtful = self.tasks.doubtful();
         if !doubtful.is_empty() {
-            commands.push(Command::Recover(doubtful));
+            commands.push(StateCommand::Recover(doubtful));
         }
     }
 
@@ -36,8 +41,8 @@ impl State {
     pub(super) fn recovered(
         &mut self,
         recovered: Recovered,
-        now: Now,
-        commands: &mut Vec<Command>,
+        now: EventTime,
+        commands: &mut Vec<StateCommand>,
     ) {
         for reply in recovered.ended {
             self.replied(reply, now, commands);

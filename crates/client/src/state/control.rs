@@ -1,7 +1,7 @@
 //! Requests on engines' control channel.
 
 use super::message::{OutgoingContent, OutgoingMessage};
-use super::{Command, State, Ticket, counter};
+use super::{State, StateCommand, Ticket, counter};
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::EngineRequest;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ impl State {
         &mut self,
         tasks: Vec<(Option<EngineUuid>, MsgId)>,
         ticket: Ticket,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<StateCommand>,
     ) {
         let mut by_engine: BTreeMap<EngineUuid, Vec<MsgId>> = BTreeMap::new();
         for (uuid, msg_id) in tasks {
@@ -26,7 +26,7 @@ impl State {
             }
         }
         if by_engine.is_empty() {
-            commands.push(Command::Answered(ticket));
+            commands.push(StateCommand::Answered(ticket));
         }
         for (uuid, ids) in by_engine {
             self.ask(uuid, EngineRequest::Abort(ids), ticket, commands);
@@ -39,14 +39,14 @@ impl State {
         engines: &[EngineId],
         order: &EngineRequest,
         ticket: Ticket,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<StateCommand>,
     ) {
         let there: Vec<_> = engines
             .iter()
             .filter_map(|&id| self.engines.get(id))
             .collect();
         if there.is_empty() {
-            commands.push(Command::Answered(ticket));
+            commands.push(StateCommand::Answered(ticket));
         }
         for engine in there {
             self.ask(engine.uuid, order.clone(), ticket, commands);
@@ -58,11 +58,11 @@ impl State {
         engine: EngineUuid,
         request: EngineRequest,
         ticket: Ticket,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<StateCommand>,
     ) {
         let msg_id = counter(&self.session, &mut self.sent)();
         self.asked.insert(msg_id.clone(), (engine.clone(), ticket));
-        commands.push(Command::Send(OutgoingMessage {
+        commands.push(StateCommand::Send(OutgoingMessage {
             engine: Some(engine),
             msg_id,
             body: OutgoingContent::Control(request),
@@ -70,11 +70,11 @@ impl State {
     }
 
     /// Handles that an engine has replied, or will not.
-    pub(super) fn answered(&mut self, msg_id: &MsgId, commands: &mut Vec<Command>) {
+    pub(super) fn answered(&mut self, msg_id: &MsgId, commands: &mut Vec<StateCommand>) {
         if let Some((_, ticket)) = self.asked.remove(msg_id)
             && !self.asked.values().any(|(_, other)| *other == ticket)
         {
-            commands.push(Command::Answered(ticket));
+            commands.push(StateCommand::Answered(ticket));
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The end of a task.
 
-use super::Now;
+use super::EventTime;
 use super::message::Reply;
 use crate::error::TaskError;
 use crate::result::TaskEnd;
@@ -34,7 +34,7 @@ impl UnrecordedEnd {
         task: Option<(&MsgId, &str)>,
         engine: Option<EngineId>,
         reply: Option<Reply>,
-        now: Now,
+        now: EventTime,
     ) -> TaskEnd {
         let msg_id = task.map(|(msg_id, _)| msg_id);
         let (status, execution_count, value, failure) = match self {

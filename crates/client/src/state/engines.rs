@@ -33,7 +33,7 @@ pub(crate) enum HandshakeAction {
 
 /// The engines announced by the controller.
 #[derive(Debug, Default)]
-pub(crate) struct Engines {
+pub(crate) struct EngineTable {
     by_id: BTreeMap<EngineId, EngineEntry>,
     asked: HashMap<MsgId, EngineId>,
     /// The engines that left last, the oldest first: errors of their tasks may arrive later.
@@ -53,7 +53,7 @@ struct EngineEntry {
     ask_again: Option<Instant>,
 }
 
-impl Engines {
+impl EngineTable {
     /// The engines that have joined, ordered by id.
     pub fn joined(&self) -> Vec<Engine> {
         self.by_id
@@ -289,7 +289,7 @@ mod tests {
     #[test]
     fn an_engine_joins_once_it_is_connected_to_both_channels() {
         for reply_first in [true, false] {
-            let (mut engines, mut ids, now) = (Engines::default(), Ids(0), Instant::now());
+            let (mut engines, mut ids, now) = (EngineTable::default(), Ids(0), Instant::now());
             let asked = engines.registered(EngineId(3), uuid(), now, &mut ids.next());
             assert_eq!(asked, ask("1"));
             assert!(engines.joined().is_empty());
@@ -315,7 +315,7 @@ mod tests {
 
     #[test]
     fn a_lost_idle_is_asked_for_again() {
-        let (mut engines, mut ids, now) = (Engines::default(), Ids(0), Instant::now());
+        let (mut engines, mut ids, now) = (EngineTable::default(), Ids(0), Instant::now());
         engines.registered(EngineId(0), uuid(), now, &mut ids.next());
         engines.replied(&MsgId::new("1"), EngineKind::Foreign);
         let again = engines.tick(now + GREETING_RETRY, &mut ids.next());
@@ -325,7 +325,7 @@ mod tests {
 
     #[test]
     fn a_silent_engine_joins_in_the_end_and_is_known_better_later() {
-        let (mut engines, mut ids, now) = (Engines::default(), Ids(0), Instant::now());
+        let (mut engines, mut ids, now) = (EngineTable::default(), Ids(0), Instant::now());
         engines.registered(EngineId(0), uuid(), now, &mut ids.next());
         let mut joined = Vec::new();
         while let Some(at) = engines.deadline() {
@@ -340,7 +340,7 @@ mod tests {
 
     #[test]
     fn an_engine_leaves_by_id_and_identity() {
-        let (mut engines, mut ids, now) = (Engines::default(), Ids(0), Instant::now());
+        let (mut engines, mut ids, now) = (EngineTable::default(), Ids(0), Instant::now());
         engines.registered(EngineId(0), uuid(), now, &mut ids.next());
         let twice = engines.registered(EngineId(0), uuid(), now, &mut ids.next());
         assert_eq!(twice, None);

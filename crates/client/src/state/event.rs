@@ -13,7 +13,7 @@ use std::time::Instant;
 
 /// The time of an event, on both clocks.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Now {
+pub(crate) struct EventTime {
     pub instant: Instant,
     pub utc: DateTime<Utc>,
 }
@@ -24,7 +24,7 @@ pub(crate) struct Ticket(pub u64);
 
 /// An event of a client.
 #[derive(Debug)]
-pub(crate) enum Event {
+pub(crate) enum StateEvent {
     /// The user submits tasks.
     Submit { tasks: Vec<(TaskKey, EngineTask)> },
     /// The user submits a task in place of a refused one.
@@ -82,7 +82,7 @@ pub(crate) enum Event {
 
 /// A command of the state.
 #[derive(Debug)]
-pub(crate) enum Command {
+pub(crate) enum StateCommand {
     /// Send a message.
     Send(OutgoingMessage),
     /// Update the record of a task.

@@ -2,7 +2,7 @@
 
 use super::engines::HandshakeAction;
 use super::message::{OutgoingContent, OutgoingMessage};
-use super::{Command, Now, State, counter};
+use super::{EventTime, State, StateCommand, counter};
 use crate::engine::ClientEvent;
 use phalanx_protocol::id::{EngineId, EngineUuid};
 
@@ -12,8 +12,8 @@ impl State {
         &mut self,
         id: EngineId,
         uuid: EngineUuid,
-        now: Now,
-        commands: &mut Vec<Command>,
+        now: EventTime,
+        commands: &mut Vec<StateCommand>,
     ) {
         if let Some(before) = self.engines.get(id)
             && before.uuid != uuid
@@ -31,8 +31,8 @@ impl State {
         &mut self,
         id: EngineId,
         uuid: &EngineUuid,
-        now: Now,
-        commands: &mut Vec<Command>,
+        now: EventTime,
+        commands: &mut Vec<StateCommand>,
     ) {
         let Some(engine) = self.engines.left(id, uuid) else {
             return;
@@ -49,7 +49,7 @@ impl State {
         for msg_id in unanswered {
             self.answered(&msg_id, commands);
         }
-        commands.push(Command::Notify(ClientEvent::EngineLeft(engine.id)));
+        commands.push(StateCommand::Notify(ClientEvent::EngineLeft(engine.id)));
         // The data that the engine was carrying for its machine may not have arrived.
         let mut lost = false;
         for msg_id in self.tasks.sent_to(uuid) {
@@ -61,11 +61,15 @@ impl State {
     }
 
     /// Performs the next step of a handshake.
-    pub(super) fn greet(&mut self, greeting: Option<HandshakeAction>, commands: &mut Vec<Command>) {
+    pub(super) fn greet(
+        &mut self,
+        greeting: Option<HandshakeAction>,
+        commands: &mut Vec<StateCommand>,
+    ) {
         match greeting {
             None => {}
             Some(HandshakeAction::Ask(engine, msg_id)) => {
-                commands.push(Command::Send(OutgoingMessage {
+                commands.push(StateCommand::Send(OutgoingMessage {
                     engine: Some(engine),
                     msg_id,
                     body: OutgoingContent::KernelInfo,
@@ -75,7 +79,7 @@ impl State {
                 if let Some(handshake) = engine.handshake() {
                     self.artifacts.joined(&engine.uuid, handshake);
                 }
-                commands.push(Command::Notify(ClientEvent::EngineJoined(engine)));
+                commands.push(StateCommand::Notify(ClientEvent::EngineJoined(engine)));
             }
         }
     }

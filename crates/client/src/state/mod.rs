@@ -16,20 +16,20 @@ mod tasks;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use event::{Command, Event, Now, Ticket};
+pub(crate) use event::{EventTime, StateCommand, StateEvent, Ticket};
 
 use crate::engine::{ClientEvent, Engine};
 use crate::result::TaskUpdate;
 use argument_cache::ArgumentCache;
 use artifacts::ArtifactCaches;
-use engines::Engines;
+use engines::EngineTable;
 use message::{OutgoingContent, OutgoingMessage, Reply, ReplyContent};
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::{EngineKind, EngineOutput, EngineRequest, EngineStatus};
 use phalanx_protocol::payload::Segment;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use tasks::{ReplyAction, Tasks};
+use tasks::{ReplyAction, TaskTable};
 
 /// The time between two queries about tasks whose replies may be lost.
 pub(crate) const RECOVERY_INTERVAL: Duration = Duration::from_secs(2);
@@ -41,11 +41,11 @@ pub(crate) struct State {
     session: String,
     /// The number of messages sent, for their ids.
     sent: u64,
-    engines: Engines,
+    engines: EngineTable,
     artifacts: ArtifactCaches,
     /// Large arguments on other machines.
     data: ArgumentCache,
-    tasks: Tasks,
+    tasks: TaskTable,
     /// Pending requests on the control channel.
     asked: HashMap<MsgId, (EngineUuid, Ticket)>,
     /// The time after which a lost connection is given up.
@@ -66,10 +66,10 @@ impl State {
         Self {
             session,
             sent: 0,
-            engines: Engines::default(),
+            engines: EngineTable::default(),
             artifacts: ArtifactCaches::new(host),
             data: ArgumentCache::default(),
-            tasks: Tasks::default(),
+            tasks: TaskTable::default(),
             asked: HashMap::new(),
             unreachable,
             link: None,
@@ -89,7 +89,7 @@ impl State {
         self.ended
     }
 
-    /// The time at which [`Event::Tick`] is due.
+    /// The time at which [`StateEvent::Tick`] is due.
     pub fn deadline(&self) -> Option<Instant> {
         let deadlines = [
             self.engines.deadline(),
@@ -101,24 +101,24 @@ impl State {
     }
 
     /// Handles an event; returns the commands to perform, in order.
-    pub fn handle(&mut self, event: Event, now: Now) -> Vec<Command> {
+    pub fn handle(&mut self, event: StateEvent, now: EventTime) -> Vec<StateCommand> {
         let mut commands = Vec::new();
         self.apply(event, now, &mut commands);
         self.free(now, &mut commands);
         if self.tasks.many_ended() {
-            commands.push(Command::Trim);
+            commands.push(StateCommand::Trim);
         }
         commands
     }
 
     /// Releases large arguments on other machines whose last task has ended, according to the
     /// commands of this event; may add commands.
-    fn free(&mut self, now: Now, commands: &mut Vec<Command>) {
+    fn free(&mut self, now: EventTime, commands: &mut Vec<StateCommand>) {
         let mut seen = 0;
         while !self.data.is_empty() && seen < commands.len() {
             let next = &commands[seen];
             seen += 1;
-            let Command::Update(key, TaskUpdate::OutputDone) = next else {
+            let StateCommand::Update(key, TaskUpdate::OutputDone) = next else {
                 continue;
             };
             let freed = self.data.ended(*key);
@@ -132,17 +132,17 @@ impl State {
     }
 
     /// Notifies an engine that it can release arguments.
-    fn taken(&mut self, engine: EngineUuid, reference: Segment, commands: &mut Vec<Command>) {
-        commands.push(Command::Send(OutgoingMessage {
+    fn taken(&mut self, engine: EngineUuid, reference: Segment, commands: &mut Vec<StateCommand>) {
+        commands.push(StateCommand::Send(OutgoingMessage {
             engine: Some(engine),
             msg_id: counter(&self.session, &mut self.sent)(),
             body: OutgoingContent::Control(EngineRequest::Taken(reference)),
         }));
     }
 
-    fn apply(&mut self, event: Event, now: Now, commands: &mut Vec<Command>) {
+    fn apply(&mut self, event: StateEvent, now: EventTime, commands: &mut Vec<StateCommand>) {
         match event {
-            Event::Submit { tasks } => {
+            StateEvent::Submit { tasks } => {
                 for (key, work) in tasks {
                     self.submit(key, work, 0, now, commands);
                 }
@@ -150,24 +150,24 @@ impl State {
                     *commands = batch::batch_sends(std::mem::take(commands));
                 }
             }
-            Event::Resend { key, work } => {
+            StateEvent::Resend { key, work } => {
                 if self.tasks.is_parked(key) {
                     self.submit(key, work, 0, now, commands);
                 }
             }
-            Event::Fail { key, failure } => {
+            StateEvent::Fail { key, failure } => {
                 self.tasks.fail_parked(key, failure, now, commands);
             }
-            Event::Abort { keys, ticket } => {
+            StateEvent::Abort { keys, ticket } => {
                 let asked = self.tasks.abort(&keys, now, commands);
                 self.abort(asked, ticket, commands);
             }
-            Event::Control {
+            StateEvent::Control {
                 engines,
                 order,
                 ticket,
             } => self.control(&engines, &order, ticket, commands),
-            Event::Engines { engines, batches } => {
+            StateEvent::Engines { engines, batches } => {
                 self.batches = batches;
                 for (id, uuid) in self.engines.missing(&engines) {
                     self.left(id, &uuid, now, commands);
@@ -176,49 +176,49 @@ impl State {
                     self.registered(id, uuid, now, commands);
                 }
             }
-            Event::Registered(id, uuid) => self.registered(id, uuid, now, commands),
-            Event::Unregistered(id, uuid) => self.left(id, &uuid, now, commands),
-            Event::Replied(reply) => self.replied(reply, now, commands),
-            Event::Batch(replies) => {
+            StateEvent::Registered(id, uuid) => self.registered(id, uuid, now, commands),
+            StateEvent::Unregistered(id, uuid) => self.left(id, &uuid, now, commands),
+            StateEvent::Replied(reply) => self.replied(reply, now, commands),
+            StateEvent::Batch(replies) => {
                 for reply in replies {
                     self.replied(reply, now, commands);
                 }
             }
-            Event::Published {
+            StateEvent::Published {
                 parent,
                 engine,
                 published,
             } => self.published(&parent, engine, published, now, commands),
-            Event::SendFailed { msg_id, error } => {
+            StateEvent::SendFailed { msg_id, error } => {
                 self.answered(&msg_id, commands);
                 self.tasks.fail(&msg_id, error, now, commands);
                 if self.artifacts.lost(&msg_id) {
                     self.release(now, commands);
                 }
             }
-            Event::LinkDown => {
+            StateEvent::LinkDown => {
                 if self.link.is_none() {
                     self.link = Some(now.instant + self.unreachable);
                     let lost = ClientEvent::ConnectionLost(self.unreachable);
-                    commands.push(Command::Notify(lost));
+                    commands.push(StateCommand::Notify(lost));
                 }
             }
-            Event::LinkUp => {
+            StateEvent::LinkUp => {
                 if self.link.take().is_some() {
-                    commands.push(Command::Notify(ClientEvent::ConnectionBack));
-                    commands.push(Command::QueryEngines);
+                    commands.push(StateCommand::Notify(ClientEvent::ConnectionBack));
+                    commands.push(StateCommand::QueryEngines);
                     self.doubt(commands);
                 }
             }
-            Event::Reconnected => self.doubt(commands),
-            Event::Recovered(recovered) => self.recovered(recovered, now, commands),
-            Event::NotRecovered => self.recovery = Some(now.instant + RECOVERY_INTERVAL),
-            Event::Disconnected { reason } => self.disconnected(reason, now, commands),
-            Event::Tick if self.link.is_some_and(|until| until <= now.instant) => {
+            StateEvent::Reconnected => self.doubt(commands),
+            StateEvent::Recovered(recovered) => self.recovered(recovered, now, commands),
+            StateEvent::NotRecovered => self.recovery = Some(now.instant + RECOVERY_INTERVAL),
+            StateEvent::Disconnected { reason } => self.disconnected(reason, now, commands),
+            StateEvent::Tick if self.link.is_some_and(|until| until <= now.instant) => {
                 let reason = format!("no connection for {} s", self.unreachable.as_secs());
                 self.disconnected(reason, now, commands);
             }
-            Event::Tick => {
+            StateEvent::Tick => {
                 if self.recovery.take_if(|at| *at <= now.instant).is_some() {
                     self.recover(commands);
                 }
@@ -233,13 +233,13 @@ impl State {
         }
     }
 
-    fn replied(&mut self, mut reply: Reply, now: Now, commands: &mut Vec<Command>) {
+    fn replied(&mut self, mut reply: Reply, now: EventTime, commands: &mut Vec<StateCommand>) {
         self.segment_received(&mut reply, commands);
         if let ReplyContent::Lineage(lineage) = &mut reply.answer
             && let Some((_, ticket)) = self.asked.get(&reply.parent)
             && let Some(lineage) = lineage.take()
         {
-            commands.push(Command::Lineage(*ticket, lineage));
+            commands.push(StateCommand::Lineage(*ticket, lineage));
         }
         self.answered(&reply.parent, commands);
         if self.engines.is_greeting(&reply.parent) {
@@ -282,8 +282,8 @@ impl State {
         parent: &MsgId,
         engine: Option<EngineUuid>,
         published: EngineOutput,
-        now: Now,
-        commands: &mut Vec<Command>,
+        now: EventTime,
+        commands: &mut Vec<StateCommand>,
     ) {
         if self.engines.is_greeting(parent) {
             if published == EngineOutput::Status(EngineStatus::Idle) {
@@ -298,7 +298,10 @@ impl State {
         }
         if let (EngineOutput::Output(output), None) = (&published, self.tasks.key(parent)) {
             if let Some((id, _)) = self.known(engine) {
-                commands.push(Command::Notify(ClientEvent::LateOutput(id, output.clone())));
+                commands.push(StateCommand::Notify(ClientEvent::LateOutput(
+                    id,
+                    output.clone(),
+                )));
             }
             return;
         }
@@ -322,8 +325,8 @@ impl State {
         parent: &MsgId,
         engine: Option<EngineUuid>,
         reference: Segment,
-        now: Now,
-        commands: &mut Vec<Command>,
+        now: EventTime,
+        commands: &mut Vec<StateCommand>,
     ) {
         let Some(engine) = engine else {
             return;

@@ -3,7 +3,7 @@
 
 use super::argument_cache::ArgumentRoute;
 use super::message::{OutgoingContent, Reply, ReplyContent};
-use super::{Command, State};
+use super::{State, StateCommand};
 use crate::error::TaskError;
 use crate::task::EngineTask;
 use phalanx_protocol::payload::{Payload, Segment};
@@ -55,7 +55,7 @@ impl OutgoingContent {
 
 impl State {
     /// Releases the segment of a reply; if it could not be opened, the task has failed.
-    pub(super) fn segment_received(&mut self, reply: &mut Reply, commands: &mut Vec<Command>) {
+    pub(super) fn segment_received(&mut self, reply: &mut Reply, commands: &mut Vec<StateCommand>) {
         let Some(segment) = reply.segment.take() else {
             return;
         };

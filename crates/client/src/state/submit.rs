@@ -4,7 +4,7 @@ use super::argument_cache::ArgumentRoute;
 use super::artifacts::ArtifactPlan;
 use super::message::{OutgoingContent, OutgoingMessage};
 use super::tasks::TaskRoute;
-use super::{Command, Now, State, counter};
+use super::{EventTime, State, StateCommand, counter};
 use crate::error::TaskError;
 use crate::result::TaskUpdate;
 use crate::task::{EngineTask, TaskKey};
@@ -17,8 +17,8 @@ impl State {
         key: TaskKey,
         work: EngineTask,
         attempt: u32,
-        now: Now,
-        commands: &mut Vec<Command>,
+        now: EventTime,
+        commands: &mut Vec<StateCommand>,
     ) {
         let msg_id = counter(&self.session, &mut self.sent)();
         let Some(id) = work.engine() else {
@@ -77,8 +77,8 @@ impl State {
             engine_uuid: Some(uuid.clone()),
             at: now.utc,
         };
-        commands.push(Command::Update(key, update));
-        commands.push(Command::Send(OutgoingMessage {
+        commands.push(StateCommand::Update(key, update));
+        commands.push(StateCommand::Send(OutgoingMessage {
             engine: Some(uuid),
             msg_id,
             body: OutgoingContent::Work {
@@ -100,8 +100,8 @@ impl State {
         key: TaskKey,
         work: EngineTask,
         attempt: u32,
-        now: Now,
-        commands: &mut Vec<Command>,
+        now: EventTime,
+        commands: &mut Vec<StateCommand>,
     ) {
         let wanted = work.scheduling().map_or(&[][..], |b| &b.targets);
         let is_mixed = self.engines.is_mixed();
@@ -142,9 +142,9 @@ impl State {
             engine_uuid: None,
             at: now.utc,
         };
-        commands.push(Command::Update(key, update));
+        commands.push(StateCommand::Update(key, update));
         let artifacts = work.artifacts().len();
-        commands.push(Command::Send(OutgoingMessage {
+        commands.push(StateCommand::Send(OutgoingMessage {
             engine: None,
             msg_id,
             body: OutgoingContent::Work {
@@ -165,8 +165,8 @@ impl State {
         key: TaskKey,
         work: EngineTask,
         why: TaskError,
-        now: Now,
-        commands: &mut Vec<Command>,
+        now: EventTime,
+        commands: &mut Vec<StateCommand>,
     ) {
         let task = TaskRoute {
             key,
@@ -179,7 +179,7 @@ impl State {
     }
 
     /// Sends the tasks that were held for artifacts which have arrived or been lost.
-    pub(super) fn release(&mut self, now: Now, commands: &mut Vec<Command>) {
+    pub(super) fn release(&mut self, now: EventTime, commands: &mut Vec<StateCommand>) {
         for (key, work, attempt) in self.tasks.take_held() {
             self.submit(key, work, attempt, now, commands);
         }

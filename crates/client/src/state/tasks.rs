@@ -5,7 +5,7 @@
 
 use super::end::UnrecordedEnd;
 use super::message::{Reply, ReplyContent};
-use super::{Command, Now};
+use super::{EventTime, StateCommand};
 use crate::error::TaskError;
 use crate::result::TaskUpdate;
 use crate::task::{EngineTask, TaskKey};
@@ -33,7 +33,7 @@ const MANY: usize = 50_000;
 
 /// The pending tasks.
 #[derive(Debug, Default)]
-pub(crate) struct Tasks {
+pub(crate) struct TaskTable {
     by_msg: HashMap<MsgId, Box<SentTask>, foldhash::fast::RandomState>,
     /// The deadlines of tasks that wait for something.
     deadlines: BTreeSet<(Instant, MsgId)>,
@@ -95,7 +95,7 @@ pub(crate) enum ReplyAction {
     },
 }
 
-impl Tasks {
+impl TaskTable {
     /// Adds a task that is sent, or held until its artifacts have arrived.
     pub fn begin(&mut self, msg_id: MsgId, sending: TaskRoute, work: EngineTask) {
         self.parked.remove(&sending.key);
@@ -152,8 +152,8 @@ impl Tasks {
     pub fn abort(
         &mut self,
         keys: &[TaskKey],
-        now: Now,
-        commands: &mut Vec<Command>,
+        now: EventTime,
+        commands: &mut Vec<StateCommand>,
     ) -> Vec<(Option<EngineUuid>, MsgId)> {
         let mut asked = Vec::new();
         let mut ours = Vec::new();
@@ -185,8 +185,8 @@ impl Tasks {
         &mut self,
         key: TaskKey,
         failure: RemoteFailure,
-        now: Now,
-        commands: &mut Vec<Command>,
+        now: EventTime,
+        commands: &mut Vec<StateCommand>,
     ) {
         if self.parked.remove(&key) {
             finish_parked(key, UnrecordedEnd::Failed(failure), now, commands);
@@ -198,8 +198,8 @@ impl Tasks {
         &mut self,
         msg_id: &MsgId,
         error: TaskError,
-        now: Now,
-        commands: &mut Vec<Command>,
+        now: EventTime,
+        commands: &mut Vec<StateCommand>,
     ) {
         self.end(msg_id, error.into(), None, now, commands);
         self.settle(msg_id, commands);
@@ -211,8 +211,8 @@ impl Tasks {
         parent: &MsgId,
         engine: Option<(EngineId, EngineUuid)>,
         published: EngineOutput,
-        now: Now,
-        commands: &mut Vec<Command>,
+        now: EventTime,
+        commands: &mut Vec<StateCommand>,
     ) {
         let Some(task) = self.by_msg.get_mut(parent) else {
             return;
@@ -259,7 +259,7 @@ impl Tasks {
                 TaskUpdate::Error(failure)
             }
         };
-        commands.push(Command::Update(key, update));
+        commands.push(StateCommand::Update(key, update));
     }
 
     /// Handles a reply; a second reply to the same request is ignored.
@@ -267,8 +267,8 @@ impl Tasks {
         &mut self,
         reply: Reply,
         engine: Option<(EngineId, EngineUuid)>,
-        now: Now,
-        commands: &mut Vec<Command>,
+        now: EventTime,
+        commands: &mut Vec<StateCommand>,
     ) -> ReplyAction {
         let parent = &reply.parent;
         let Some(task) = self.by_msg.get_mut(parent) else {
@@ -345,7 +345,7 @@ impl Tasks {
     }
 
     /// Handles that an engine has left. Its last messages, or the controller's, may be in transit.
-    pub fn engine_left(&mut self, uuid: &EngineUuid, now: Now) {
+    pub fn engine_left(&mut self, uuid: &EngineUuid, now: EventTime) {
         // The scheduler reports the end of the tasks it has placed.
         for (msg_id, task) in &mut self.by_msg {
             // The outcome of a doubtful task is reported by the controller.
@@ -363,7 +363,7 @@ impl Tasks {
     }
 
     /// Ends all tasks in failure.
-    pub fn disconnected(&mut self, reason: &str, now: Now, commands: &mut Vec<Command>) {
+    pub fn disconnected(&mut self, reason: &str, now: EventTime, commands: &mut Vec<StateCommand>) {
         let lost = TaskError::Disconnected {
             reason: reason.to_owned(),
         };
@@ -381,7 +381,7 @@ impl Tasks {
     }
 
     /// Ends the waiting of overdue tasks.
-    pub fn tick(&mut self, now: Now, commands: &mut Vec<Command>) {
+    pub fn tick(&mut self, now: EventTime, commands: &mut Vec<StateCommand>) {
         let due = self
             .deadlines
             .iter()
@@ -406,7 +406,7 @@ impl Tasks {
         parent: &MsgId,
         reason: RefusalReason,
         state: Option<StateId>,
-        commands: &mut Vec<Command>,
+        commands: &mut Vec<StateCommand>,
     ) -> ReplyAction {
         let Some(task) = self.forget(parent) else {
             return ReplyAction::None;
@@ -425,7 +425,7 @@ impl Tasks {
             return ReplyAction::None;
         };
         self.parked.insert(key);
-        commands.push(Command::Refuse {
+        commands.push(StateCommand::Refuse {
             key,
             reason,
             state: state.unwrap_or_else(StateId::empty),
@@ -440,8 +440,8 @@ impl Tasks {
         msg_id: &MsgId,
         end: UnrecordedEnd,
         reply: Option<Reply>,
-        now: Now,
-        commands: &mut Vec<Command>,
+        now: EventTime,
+        commands: &mut Vec<StateCommand>,
     ) {
         let Some(task) = self.by_msg.get_mut(msg_id).filter(|task| !task.ended) else {
             return;
@@ -449,16 +449,16 @@ impl Tasks {
         task.ended = true;
         let method = task.work.method();
         let ended = end.record(Some((msg_id, method)), task.engine, reply, now);
-        commands.push(Command::Update(
+        commands.push(StateCommand::Update(
             task.key,
             TaskUpdate::Ended(Box::new(ended)),
         ));
     }
 
     /// Removes an ended task, whose output has arrived or is no longer expected.
-    fn settle(&mut self, msg_id: &MsgId, commands: &mut Vec<Command>) {
+    fn settle(&mut self, msg_id: &MsgId, commands: &mut Vec<StateCommand>) {
         if let Some(task) = self.forget(msg_id) {
-            commands.push(Command::Update(task.key, TaskUpdate::OutputDone));
+            commands.push(StateCommand::Update(task.key, TaskUpdate::OutputDone));
         }
     }
 
@@ -495,14 +495,17 @@ impl SentTask {
     }
 
     /// Records the engine that has it.
-    fn place(&mut self, engine: Option<(EngineId, EngineUuid)>, commands: &mut Vec<Command>) {
+    fn place(&mut self, engine: Option<(EngineId, EngineUuid)>, commands: &mut Vec<StateCommand>) {
         if let Some((id, uuid)) = engine
             && self.work.engine().is_none()
             && self.uuid.as_ref() != Some(&uuid)
         {
             self.engine = Some(id);
             self.uuid = Some(uuid.clone());
-            commands.push(Command::Update(self.key, TaskUpdate::Placed { id, uuid }));
+            commands.push(StateCommand::Update(
+                self.key,
+                TaskUpdate::Placed { id, uuid },
+            ));
         }
     }
 }
@@ -521,8 +524,16 @@ fn wait(
 }
 
 /// Ends a task that is with its submitter; no messages of an engine are expected.
-fn finish_parked(key: TaskKey, end: UnrecordedEnd, now: Now, commands: &mut Vec<Command>) {
+fn finish_parked(
+    key: TaskKey,
+    end: UnrecordedEnd,
+    now: EventTime,
+    commands: &mut Vec<StateCommand>,
+) {
     let ended = end.record(None, None, None, now);
-    commands.push(Command::Update(key, TaskUpdate::Ended(Box::new(ended))));
-    commands.push(Command::Update(key, TaskUpdate::OutputDone));
+    commands.push(StateCommand::Update(
+        key,
+        TaskUpdate::Ended(Box::new(ended)),
+    ));
+    commands.push(StateCommand::Update(key, TaskUpdate::OutputDone));
 }

@@ -39,9 +39,9 @@ impl Client {
             millis: 0,
         };
         for (id, host) in (0..).zip(hosts) {
-            let asked = client.handle(Event::Registered(EngineId(id), uuid(id)));
+            let asked = client.handle(StateEvent::Registered(EngineId(id), uuid(id)));
             let msg_id = asked[0].split(' ').nth(1).unwrap().to_owned();
-            client.handle(Event::Replied(Reply {
+            client.handle(StateEvent::Replied(Reply {
                 answer: ReplyContent::KernelInfo(EngineKind::Rust(Arc::new(handshake(host)))),
                 ..reply(&msg_id)
             }));
@@ -52,8 +52,8 @@ impl Client {
         client
     }
 
-    fn commands(&mut self, event: Event) -> Vec<Command> {
-        let now = Now {
+    fn commands(&mut self, event: StateEvent) -> Vec<StateCommand> {
+        let now = EventTime {
             instant: self.start + Duration::from_millis(self.millis),
             utc: DateTime::UNIX_EPOCH,
         };
@@ -61,7 +61,7 @@ impl Client {
     }
 
     /// Handles an event and describes the resulting commands.
-    fn handle(&mut self, event: Event) -> Vec<String> {
+    fn handle(&mut self, event: StateEvent) -> Vec<String> {
         let commands = self.commands(event);
         commands.iter().filter_map(describe).collect()
     }
@@ -72,12 +72,12 @@ impl Client {
             .enumerate()
             .map(|(task, &id)| (key(task), cell(id).into()))
             .collect();
-        self.handle(Event::Submit { tasks })
+        self.handle(StateEvent::Submit { tasks })
     }
 
     fn published(&mut self, parent: &str, published: EngineOutput) -> Vec<String> {
         let parent = MsgId::new(parent);
-        self.handle(Event::Published {
+        self.handle(StateEvent::Published {
             parent,
             engine: None,
             published,
@@ -85,7 +85,7 @@ impl Client {
     }
 
     fn replied(&mut self, parent: &str, answer: ReplyContent) -> Vec<String> {
-        self.handle(Event::Replied(Reply {
+        self.handle(StateEvent::Replied(Reply {
             answer,
             ..reply(parent)
         }))
@@ -93,7 +93,7 @@ impl Client {
 
     /// A reply made by the controller on behalf of an engine.
     fn decided(&mut self, parent: &str, answer: ReplyContent) -> Vec<String> {
-        self.handle(Event::Replied(Reply {
+        self.handle(StateEvent::Replied(Reply {
             answer,
             by_engine: false,
             ..reply(parent)
@@ -102,7 +102,7 @@ impl Client {
 
     fn after(&mut self, wait: Duration) -> Vec<String> {
         self.millis += wait.as_millis() as u64;
-        self.handle(Event::Tick)
+        self.handle(StateEvent::Tick)
     }
 }
 
@@ -187,9 +187,9 @@ fn text(text: &str) -> EngineOutput {
     })
 }
 
-fn describe(command: &Command) -> Option<String> {
+fn describe(command: &StateCommand) -> Option<String> {
     Some(match command {
-        Command::Send(outgoing) => {
+        StateCommand::Send(outgoing) => {
             let body = match &outgoing.body {
                 OutgoingContent::Work {
                     by_path,
@@ -227,7 +227,7 @@ fn describe(command: &Command) -> Option<String> {
             let engine = outgoing.engine.as_ref().map_or("-", EngineUuid::as_str);
             format!("{engine} {} {body}", outgoing.msg_id)
         }
-        Command::Update(key, update) => match update {
+        StateCommand::Update(key, update) => match update {
             TaskUpdate::Sent { .. } => return None,
             TaskUpdate::Known { .. } => return None,
             TaskUpdate::Placed { id, .. } => format!("{} on {id}", key.task),
@@ -243,18 +243,18 @@ fn describe(command: &Command) -> Option<String> {
             TaskUpdate::Input { .. } => format!("{} starts", key.task),
             TaskUpdate::Error(failure) => format!("{} says {}", key.task, failure.ename),
         },
-        Command::Refuse { key, state, .. } => format!("{} refused in {state}", key.task),
-        Command::Notify(ClientEvent::EngineJoined(engine)) => format!("joined {}", engine.id),
-        Command::Notify(ClientEvent::EngineLeft(id)) => format!("left {id}"),
-        Command::Notify(ClientEvent::LateOutput(id, _)) => format!("{id} puts out late"),
-        Command::Notify(ClientEvent::ConnectionLost(_)) => "lost".to_owned(),
-        Command::Notify(ClientEvent::ConnectionBack) => "back".to_owned(),
-        Command::Notify(ClientEvent::Disconnected { .. }) => "disconnected".to_owned(),
-        Command::Lineage(ticket, lineage) => format!("lineage {} {}", ticket.0, lineage.state),
-        Command::Answered(ticket) => format!("answered {}", ticket.0),
-        Command::QueryEngines => "query engines".to_owned(),
-        Command::Trim => "trim".to_owned(),
-        Command::Recover(tasks) => format!(
+        StateCommand::Refuse { key, state, .. } => format!("{} refused in {state}", key.task),
+        StateCommand::Notify(ClientEvent::EngineJoined(engine)) => format!("joined {}", engine.id),
+        StateCommand::Notify(ClientEvent::EngineLeft(id)) => format!("left {id}"),
+        StateCommand::Notify(ClientEvent::LateOutput(id, _)) => format!("{id} puts out late"),
+        StateCommand::Notify(ClientEvent::ConnectionLost(_)) => "lost".to_owned(),
+        StateCommand::Notify(ClientEvent::ConnectionBack) => "back".to_owned(),
+        StateCommand::Notify(ClientEvent::Disconnected { .. }) => "disconnected".to_owned(),
+        StateCommand::Lineage(ticket, lineage) => format!("lineage {} {}", ticket.0, lineage.state),
+        StateCommand::Answered(ticket) => format!("answered {}", ticket.0),
+        StateCommand::QueryEngines => "query engines".to_owned(),
+        StateCommand::Trim => "trim".to_owned(),
+        StateCommand::Recover(tasks) => format!(
             "what of {}",
             tasks
                 .iter()
@@ -289,7 +289,7 @@ fn a_task_ends_once_whoever_speaks_first() {
     type Step = fn(&mut Client) -> Vec<String>;
     let engine: Step = |client| client.replied("s_1", error("Panic"));
     let controller: Step = |client| client.decided("s_1", error("EngineError"));
-    let left: Step = |client| client.handle(Event::Unregistered(EngineId(0), uuid(0)));
+    let left: Step = |client| client.handle(StateEvent::Unregistered(EngineId(0), uuid(0)));
     let time: Step = |client| client.after(DEATH_GRACE);
     let idle: Step = |client| client.published("s_1", IDLE);
     let cases: [(&[Step], &str); 6] = [
@@ -320,7 +320,7 @@ fn a_task_ends_once_whoever_speaks_first() {
 fn what_a_dying_engine_said_last_is_not_lost() {
     let mut client = Client::with(&["here"]);
     client.submit(&[0]);
-    client.handle(Event::Unregistered(EngineId(0), uuid(0)));
+    client.handle(StateEvent::Unregistered(EngineId(0), uuid(0)));
     client.decided("s_1", error("EngineError"));
     assert_eq!(client.published("s_1", text("last words")), ["0 puts out"]);
     assert_eq!(client.after(DEATH_GRACE), ["0 settles"]);
@@ -345,7 +345,7 @@ fn a_refused_cell_is_asked_about_and_sent_again() {
     let described = client.replied("s_1", ReplyContent::Refused(RefusalReason::StateMismatch));
     assert_eq!(described, ["0 refused in now"]);
     assert_eq!(client.published("s_1", IDLE), [""; 0]);
-    let resend = || Event::Resend {
+    let resend = || StateEvent::Resend {
         key: key(0),
         work: cell(0).into(),
     };
@@ -353,7 +353,7 @@ fn a_refused_cell_is_asked_about_and_sent_again() {
     // Only the first response counts.
     assert_eq!(client.handle(resend()), [""; 0]);
     assert_eq!(client.replied("s_2", OK), ["0 ends ok"]);
-    let failed = || Event::Fail {
+    let failed = || StateEvent::Fail {
         key: key(0),
         failure: failure("InternalError"),
     };
@@ -382,7 +382,7 @@ fn artifacts_travel_once_to_a_machine_and_the_others_wait() {
 fn when_the_carrier_dies_another_carries() {
     let mut client = Client::with(&["there", "there"]);
     client.submit(&[0, 1]);
-    let described = client.handle(Event::Unregistered(EngineId(0), uuid(0)));
+    let described = client.handle(StateEvent::Unregistered(EngineId(0), uuid(0)));
     assert_eq!(described, ["left 0", "u1 s_3 with [0, 1]"]);
     let described = client.after(DEATH_GRACE);
     assert_eq!(described, ["0 ends EngineError", "0 settles"]);
@@ -410,7 +410,7 @@ fn abort_reaches_tasks_wherever_they_are() {
     client.replied("s_3", ReplyContent::Refused(RefusalReason::StateMismatch));
     client.replied("s_4", OK);
     client.published("s_4", IDLE);
-    let described = client.handle(Event::Abort {
+    let described = client.handle(StateEvent::Abort {
         keys: (0..4).map(key).collect(),
         ticket: Ticket(7),
     });
@@ -427,7 +427,7 @@ fn abort_reaches_tasks_wherever_they_are() {
     assert_eq!(client.replied("s_5", OK), ["answered 7"]);
     let described = client.replied("s_1", ReplyContent::Aborted);
     assert_eq!(described, ["0 ends TaskAborted", "0 settles"]);
-    let described = client.handle(Event::Abort {
+    let described = client.handle(StateEvent::Abort {
         keys: vec![key(0)],
         ticket: Ticket(8),
     });
@@ -437,14 +437,14 @@ fn abort_reaches_tasks_wherever_they_are() {
 #[test]
 fn who_asks_engines_is_answered_once_all_have_answered_or_left() {
     let mut client = Client::with(&["here", "here"]);
-    let described = client.handle(Event::Control {
+    let described = client.handle(StateEvent::Control {
         engines: vec![EngineId(0), EngineId(1), EngineId(9)],
         order: EngineRequest::Shutdown,
         ticket: Ticket(1),
     });
     assert_eq!(described, ["u0 s_1 Shutdown", "u1 s_2 Shutdown"]);
     assert_eq!(client.replied("s_1", OK), [""; 0]);
-    let described = client.handle(Event::Unregistered(EngineId(1), uuid(1)));
+    let described = client.handle(StateEvent::Unregistered(EngineId(1), uuid(1)));
     assert_eq!(described, ["answered 1", "left 1"]);
 }
 
@@ -452,13 +452,13 @@ fn who_asks_engines_is_answered_once_all_have_answered_or_left() {
 fn the_second_look_finds_who_was_missed() {
     let mut client = Client::with(&["here", "here"]);
     let there = vec![(EngineId(1), uuid(1)), (EngineId(2), uuid(2))];
-    let described = client.handle(Event::Engines {
+    let described = client.handle(StateEvent::Engines {
         engines: there,
         batches: false,
     });
     assert_eq!(described, ["left 0", "u2 s_1 greeting"]);
     // The id now belongs to another engine.
-    let described = client.handle(Event::Registered(EngineId(1), uuid(5)));
+    let described = client.handle(StateEvent::Registered(EngineId(1), uuid(5)));
     assert_eq!(described, ["left 1", "u5 s_2 greeting"]);
     let described = client.after(GREETING_RETRY);
     assert_eq!(described, ["u5 s_3 greeting", "u2 s_4 greeting"]);
@@ -469,19 +469,19 @@ fn when_the_controller_is_gone_everything_ends() {
     let mut client = Client::with(&["here", "here"]);
     client.submit(&[0, 1]);
     client.replied("s_2", ReplyContent::Refused(RefusalReason::StateMismatch));
-    client.handle(Event::Control {
+    client.handle(StateEvent::Control {
         engines: vec![EngineId(0)],
         order: EngineRequest::Clear,
         ticket: Ticket(1),
     });
-    assert_eq!(client.handle(Event::LinkDown), ["lost"]);
+    assert_eq!(client.handle(StateEvent::LinkDown), ["lost"]);
     assert_eq!(client.after(UNREACHABLE / 2), [""; 0]);
     // The connection is restored and lost again: the deadline is reset.
     assert_eq!(
-        client.handle(Event::LinkUp),
+        client.handle(StateEvent::LinkUp),
         ["back", "query engines", "what of s_1"]
     );
-    client.handle(Event::LinkDown);
+    client.handle(StateEvent::LinkDown);
     assert_eq!(client.after(UNREACHABLE / 2), [""; 0]);
     let described = client.after(UNREACHABLE / 2);
     assert_eq!(
@@ -502,7 +502,7 @@ fn when_the_controller_is_gone_everything_ends() {
 fn what_cannot_be_sent_fails_its_task() {
     let mut client = Client::with(&["there", "there"]);
     client.submit(&[0, 1]);
-    let described = client.handle(Event::SendFailed {
+    let described = client.handle(StateEvent::SendFailed {
         msg_id: MsgId::new("s_1"),
         error: TaskError::NoArtifact(0),
     });
@@ -542,19 +542,19 @@ fn balanced(targets: &[u32]) -> EngineTask {
 fn it_turns_out_who_runs_a_balanced_task() {
     let mut client = Client::with(&["here", "here"]);
     let tasks = vec![(key(0), balanced(&[])), (key(1), balanced(&[7]))];
-    let described = client.handle(Event::Submit { tasks });
+    let described = client.handle(StateEvent::Submit { tasks });
     assert_eq!(described[0], "- s_1 by path");
     assert_eq!(described[1..], ["1 ends EngineError", "1 settles"]);
-    let described = client.handle(Event::Published {
+    let described = client.handle(StateEvent::Published {
         parent: MsgId::new("s_1"),
         engine: Some(uuid(1)),
         published: text("a"),
     });
     assert_eq!(described, ["0 on 1", "0 puts out"]);
     // Its engine exits; the scheduler reassigns it and replies on its behalf.
-    client.handle(Event::Unregistered(EngineId(1), uuid(1)));
+    client.handle(StateEvent::Unregistered(EngineId(1), uuid(1)));
     assert_eq!(client.after(DEATH_GRACE * 2), [""; 0]);
-    let described = client.handle(Event::Replied(Reply {
+    let described = client.handle(StateEvent::Replied(Reply {
         engine: Some(uuid(0)),
         ..reply("s_1")
     }));
@@ -565,7 +565,7 @@ fn it_turns_out_who_runs_a_balanced_task() {
 fn artifacts_a_balanced_task_lacks_ride_along_the_next_time() {
     let mut client = Client::with(&["there"]);
     let tasks = vec![(key(0), balanced(&[]))];
-    client.handle(Event::Submit { tasks });
+    client.handle(StateEvent::Submit { tasks });
     let artifacts = vec![ArtifactHash::new("cell")];
     let lacks = ReplyContent::Refused(RefusalReason::NeedArtifacts { artifacts });
     let described = client.replied("s_1", lacks);
@@ -577,17 +577,17 @@ fn artifacts_a_balanced_task_lacks_ride_along_the_next_time() {
 fn every_engine_is_told_of_a_balanced_task_that_is_dropped() {
     let mut client = Client::with(&["here", "here"]);
     let tasks = vec![(key(0), balanced(&[]))];
-    client.handle(Event::Submit { tasks });
+    client.handle(StateEvent::Submit { tasks });
     let ticket = Ticket(1);
     let keys = vec![key(0)];
-    let described = client.handle(Event::Abort { keys, ticket });
+    let described = client.handle(StateEvent::Abort { keys, ticket });
     assert_eq!(described, ["u0 s_2 abort 1", "u1 s_3 abort 1"]);
 }
 
 #[test]
 fn tasks_that_differ_in_their_arguments_alone_travel_together() {
     let mut client = Client::with(&["here"]);
-    let described = client.handle(Event::Engines {
+    let described = client.handle(StateEvent::Engines {
         engines: vec![(EngineId(0), uuid(0))],
         batches: true,
     });
@@ -595,7 +595,7 @@ fn tasks_that_differ_in_their_arguments_alone_travel_together() {
     let (one, other) = (balanced(&[]), balanced(&[]));
     let tasks = [&one, &one, &other, &one, &one].into_iter().cloned();
     let tasks = tasks.enumerate().map(|(n, task)| (key(n), task)).collect();
-    let described = client.handle(Event::Submit { tasks });
+    let described = client.handle(StateEvent::Submit { tasks });
     assert_eq!(
         described,
         ["- s_1 for s_1,s_2", "- s_3 by path", "- s_4 for s_4,s_5"]
@@ -606,7 +606,7 @@ fn tasks_that_differ_in_their_arguments_alone_travel_together() {
         ..reply(parent)
     };
     let replies = vec![settled("s_1", true), settled("s_4", false)];
-    let described = client.handle(Event::Batch(replies));
+    let described = client.handle(StateEvent::Batch(replies));
     assert_eq!(described, ["0 ends ok", "0 settles", "3 ends ok"]);
     assert_eq!(client.published("s_4", IDLE), ["3 settles"]);
     assert_eq!(client.replied("s_2", error("Panic")), ["1 ends Panic"]);
@@ -619,7 +619,7 @@ fn tasks_that_differ_in_their_arguments_alone_travel_together() {
 #[test]
 fn a_lineage_goes_to_whoever_asked_for_it() {
     let mut client = Client::with(&["here", "here"]);
-    let order = |engine| Event::Control {
+    let order = |engine| StateEvent::Control {
         engines: vec![EngineId(engine)],
         order: EngineRequest::Lineage,
         ticket: Ticket(engine.into()),
@@ -637,7 +637,7 @@ fn a_lineage_goes_to_whoever_asked_for_it() {
         ..reply("s_1")
     };
     assert_eq!(
-        client.handle(Event::Replied(answered)),
+        client.handle(StateEvent::Replied(answered)),
         ["lineage 0 theirs", "answered 0"]
     );
     // The reply of an engine of an incompatible version is not decoded.
@@ -646,5 +646,5 @@ fn a_lineage_goes_to_whoever_asked_for_it() {
         answer: ReplyContent::Lineage(None),
         ..reply("s_2")
     };
-    assert_eq!(client.handle(Event::Replied(answered)), ["answered 1"]);
+    assert_eq!(client.handle(StateEvent::Replied(answered)), ["answered 1"]);
 }

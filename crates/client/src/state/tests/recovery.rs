@@ -7,20 +7,20 @@ use crate::state::message::Recovered;
 fn what_a_broken_connection_has_lost_is_asked_for_until_it_is_known() {
     let mut client = Client::with(&["here", "here"]);
     client.submit(&[0, 1]);
-    assert_eq!(client.handle(Event::LinkDown), ["lost"]);
+    assert_eq!(client.handle(StateEvent::LinkDown), ["lost"]);
     assert_eq!(
-        client.handle(Event::LinkUp),
+        client.handle(StateEvent::LinkUp),
         ["back", "query engines", "what of s_1,s_2"]
     );
     // The controller is a new one without engines; this does not end the tasks.
-    let none = Event::Engines {
+    let none = StateEvent::Engines {
         engines: Vec::new(),
         batches: false,
     };
     assert_eq!(client.handle(none), ["left 0", "left 1"]);
     assert_eq!(client.after(DEATH_GRACE), [""; 0]);
     let unknown = |ids: &[&str]| {
-        Event::Recovered(Recovered {
+        StateEvent::Recovered(Recovered {
             ended: Vec::new(),
             unknown: ids.iter().copied().map(MsgId::new).collect(),
         })
@@ -28,7 +28,7 @@ fn what_a_broken_connection_has_lost_is_asked_for_until_it_is_known() {
     // One task is pending; the other may be in transit, and is queried once more.
     assert_eq!(client.handle(unknown(&["s_2"])), [""; 0]);
     assert_eq!(client.after(RECOVERY_INTERVAL), ["what of s_2"]);
-    assert_eq!(client.handle(Event::NotRecovered), [""; 0]);
+    assert_eq!(client.handle(StateEvent::NotRecovered), [""; 0]);
     assert_eq!(client.after(RECOVERY_INTERVAL), ["what of s_2"]);
     let lost = ["1 ends EngineError", "1 settles"];
     assert_eq!(client.handle(unknown(&["s_2"])), lost);
@@ -40,7 +40,7 @@ fn what_a_broken_connection_has_lost_is_asked_for_until_it_is_known() {
 fn a_reply_that_was_lost_is_taken_from_the_controllers_records() {
     let mut client = Client::with(&["here"]);
     client.submit(&[0]);
-    let asked = client.handle(Event::Reconnected);
+    let asked = client.handle(StateEvent::Reconnected);
     assert_eq!(asked, ["what of s_1"]);
     let recorded = crate::record::HubResult {
         msg_id: MsgId::new("s_1"),
@@ -62,17 +62,20 @@ fn a_reply_that_was_lost_is_taken_from_the_controllers_records() {
         ended: vec![crate::wire::recorded(recorded)],
         unknown: Vec::new(),
     };
-    assert_eq!(client.handle(Event::Recovered(recovered)), ["0 ends ok"]);
+    assert_eq!(
+        client.handle(StateEvent::Recovered(recovered)),
+        ["0 ends ok"]
+    );
     assert_eq!(client.after(DEATH_GRACE), ["0 settles"]);
-    assert_eq!(client.handle(Event::Reconnected), [""; 0]);
+    assert_eq!(client.handle(StateEvent::Reconnected), [""; 0]);
 }
 
 #[test]
 fn rust_code_goes_to_rust_engines_alone() {
     let mut client = Client::with(&["here"]);
-    let asked = client.handle(Event::Registered(EngineId(1), uuid(1)));
+    let asked = client.handle(StateEvent::Registered(EngineId(1), uuid(1)));
     let msg_id = asked[0].split(' ').nth(1).unwrap().to_owned();
-    client.handle(Event::Replied(Reply {
+    client.handle(StateEvent::Replied(Reply {
         answer: ReplyContent::KernelInfo(EngineKind::Foreign),
         ..reply(&msg_id)
     }));
@@ -85,14 +88,14 @@ fn rust_code_goes_to_rust_engines_alone() {
     );
     // The scheduler receives the list of these engines.
     for (wanted, targets) in [(&[][..], Some(vec![uuid(0)])), (&[1][..], None)] {
-        let now = Now {
+        let now = EventTime {
             instant: client.start,
             utc: DateTime::UNIX_EPOCH,
         };
         let tasks = vec![(key(2), balanced(wanted))];
-        let commands = client.state.handle(Event::Submit { tasks }, now);
+        let commands = client.state.handle(StateEvent::Submit { tasks }, now);
         let sent = commands.into_iter().find_map(|command| match command {
-            Command::Send(outgoing) => match outgoing.body {
+            StateCommand::Send(outgoing) => match outgoing.body {
                 OutgoingContent::Work { targets, .. } => Some(targets),
                 _ => None,
             },
@@ -105,18 +108,18 @@ fn rust_code_goes_to_rust_engines_alone() {
 #[test]
 fn an_engine_of_another_version_is_told_apart_and_both_versions_are_named() {
     let mut client = Client::with(&["here"]);
-    let asked = client.handle(Event::Registered(EngineId(1), uuid(1)));
+    let asked = client.handle(StateEvent::Registered(EngineId(1), uuid(1)));
     let msg_id = asked[0].split(' ').nth(1).unwrap().to_owned();
     let theirs = Release {
         version: "0.0.9".to_owned(),
         protocol: 0,
     };
-    client.handle(Event::Replied(Reply {
+    client.handle(StateEvent::Replied(Reply {
         answer: ReplyContent::KernelInfo(EngineKind::OtherRelease(Arc::new(theirs))),
         ..reply(&msg_id)
     }));
     assert_eq!(client.published(&msg_id, IDLE), ["joined 1"]);
-    let now = Now {
+    let now = EventTime {
         instant: client.start,
         utc: DateTime::UNIX_EPOCH,
     };
@@ -129,9 +132,9 @@ fn an_engine_of_another_version_is_told_apart_and_both_versions_are_named() {
     // Sent directly, or through a scheduler that has no other choice.
     for work in [cell(1).into(), balanced(&[1])] {
         let tasks = vec![(key(0), work)];
-        let commands = client.state.handle(Event::Submit { tasks }, now);
+        let commands = client.state.handle(StateEvent::Submit { tasks }, now);
         let failure = commands.iter().find_map(|command| match command {
-            Command::Update(_, TaskUpdate::Ended(end)) => end.failure.clone(),
+            StateCommand::Update(_, TaskUpdate::Ended(end)) => end.failure.clone(),
             _ => None,
         });
         assert_eq!(failure.unwrap().evalue, said);
@@ -144,7 +147,7 @@ fn what_an_engine_puts_out_after_its_task_is_reported() {
     client.submit(&[0]);
     client.replied("s_1", OK);
     client.published("s_1", IDLE);
-    let described = client.handle(Event::Published {
+    let described = client.handle(StateEvent::Published {
         parent: MsgId::new("s_1"),
         engine: Some(uuid(0)),
         published: text("late"),

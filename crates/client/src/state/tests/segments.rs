@@ -37,11 +37,11 @@ impl Client {
         let tasks = engines.iter().enumerate();
         let tasks = tasks.map(|(n, &engine)| (key(n), large(engine, &args)));
         let tasks = tasks.collect();
-        self.handle(Event::Submit { tasks })
+        self.handle(StateEvent::Submit { tasks })
     }
 
     fn keeps(&mut self, engine: u32, parent: &str) -> Vec<String> {
-        self.handle(Event::Published {
+        self.handle(StateEvent::Published {
             parent: MsgId::new(parent),
             engine: Some(uuid(engine)),
             published: EngineOutput::Kept(Some(segment(7))),
@@ -90,7 +90,7 @@ fn large_arguments_that_are_lost_on_the_way_travel_again() {
     let described = client.share(&[0, 1]);
     assert_eq!(described, ["u0 s_3 with [] and its data"]);
     // The first engine exits, or has no memory for them and reports it too late.
-    client.handle(Event::Unregistered(EngineId(0), uuid(0)));
+    client.handle(StateEvent::Unregistered(EngineId(0), uuid(0)));
     let described = client.after(DEATH_GRACE * 2);
     let again = "u1 s_5 with [] and its data";
     assert_eq!(described, ["0 ends EngineError", "0 settles", again]);
@@ -143,7 +143,7 @@ fn with_segment(parent: &str, error: Option<&str>) -> Reply {
 fn a_value_is_released_once_it_is_opened() {
     let mut client = Client::with(&["here"]);
     client.submit(&[0]);
-    let replied = client.handle(Event::Replied(with_segment("s_1", None)));
+    let replied = client.handle(StateEvent::Replied(with_segment("s_1", None)));
     assert_eq!(replied, ["u0 s_2 taken", "0 ends ok"]);
 }
 
@@ -152,7 +152,7 @@ fn a_value_that_cannot_be_opened_is_released_and_fails_its_task() {
     let mut client = Client::with(&["here"]);
     client.submit(&[0]);
     let gone = with_segment("s_1", Some("no such process"));
-    let replied = client.handle(Event::Replied(gone));
+    let replied = client.handle(StateEvent::Replied(gone));
     assert_eq!(replied, ["u0 s_2 taken", "0 ends EngineError"]);
 }
 
@@ -161,9 +161,9 @@ fn a_value_of_a_task_that_has_ended_is_released_too() {
     let mut client = Client::with(&["here"]);
     client.submit(&[0]);
     client.replied("s_1", OK);
-    let again = client.handle(Event::Replied(with_segment("s_1", None)));
+    let again = client.handle(StateEvent::Replied(with_segment("s_1", None)));
     assert_eq!(again, ["u0 s_2 taken"]);
-    let unknown = client.handle(Event::Replied(with_segment("another", None)));
+    let unknown = client.handle(StateEvent::Replied(with_segment("another", None)));
     assert_eq!(unknown, ["u0 s_3 taken"]);
 }
 
@@ -175,7 +175,7 @@ fn a_failure_of_the_task_is_kept_whatever_becomes_of_its_value() {
         answer: error("Panic"),
         ..with_segment("s_1", Some("gone"))
     };
-    let replied = client.handle(Event::Replied(failed));
+    let replied = client.handle(StateEvent::Replied(failed));
     assert_eq!(replied, ["u0 s_2 taken", "0 ends Panic"]);
 }
 
@@ -189,7 +189,7 @@ fn values_of_a_batch_are_released_one_by_one() {
         with_segment("s_3", Some("gone")),
     ];
     assert_eq!(
-        client.handle(Event::Batch(replies)),
+        client.handle(StateEvent::Batch(replies)),
         [
             "u0 s_4 taken",
             "0 ends ok",
@@ -206,12 +206,12 @@ fn sent(client: &mut Client, engines: &[u32]) -> Vec<SentArguments> {
     let tasks = engines.iter().enumerate();
     let tasks = tasks.map(|(n, &engine)| (key(n), large(engine, &args)));
     let tasks = tasks.collect();
-    arguments(&client.commands(Event::Submit { tasks }))
+    arguments(&client.commands(StateEvent::Submit { tasks }))
 }
 
-fn arguments(commands: &[Command]) -> Vec<SentArguments> {
+fn arguments(commands: &[StateCommand]) -> Vec<SentArguments> {
     let sent = commands.iter().filter_map(|command| match command {
-        Command::Send(outgoing) => outgoing.body.arguments(),
+        StateCommand::Send(outgoing) => outgoing.body.arguments(),
         _ => None,
     });
     sent.collect()
@@ -232,7 +232,7 @@ fn arguments_are_sent_in_the_form_that_the_engine_can_open() {
     // That engine keeps them, for its neighbour.
     client.keeps(1, "s_2");
     let parent = MsgId::new("s_2");
-    let begun = client.commands(Event::Published {
+    let begun = client.commands(StateEvent::Published {
         parent,
         engine: None,
         published: EngineOutput::Kept(None),

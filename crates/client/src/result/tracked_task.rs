@@ -17,7 +17,7 @@ use std::collections::BTreeMap;
 
 /// One task. A batch has millions of them, so fields that calls rarely need are in `TaskDetails`.
 #[derive(Debug, Default)]
-pub(super) struct TaskRecord {
+pub(super) struct TrackedTask {
     pub(super) engine: Option<EngineId>,
     pub(super) msg_id: Option<CompactId>,
     engine_uuid: Option<EngineUuid>,
@@ -57,7 +57,7 @@ pub(super) struct TaskDetails {
     failure: Option<RemoteFailure>,
 }
 
-impl TaskRecord {
+impl TrackedTask {
     pub(super) fn new(task: &EngineTask, submitted: DateTime<Utc>) -> Self {
         let balanced = task.scheduling();
         let after = balanced.map_or(&[][..], |both| &both.after.dependencies);
