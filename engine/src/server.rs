@@ -5,8 +5,8 @@ use crate::artifacts::ArtifactStore;
 use crate::config::{EngineConfig, EngineError, Exit};
 use crate::link::{ContactStep, ControllerContact, EngineLink, LinkEvent, TICK, is_there};
 use crate::machine::{
-    EngineCommand, EngineEvent, EngineIdentity, IncomingRequest, Machine, OutgoingReply,
-    RequestChannel, Shipment,
+    EngineCommand, EngineEvent, EngineIdentity, EngineRequestChannel, IncomingRequest, Machine,
+    OutgoingReply, Shipment,
 };
 use crate::parent;
 use crate::runtime::RuntimeSlot;
@@ -225,7 +225,7 @@ impl Server {
     }
 
     /// Decodes a request.
-    fn requested(&mut self, channel: RequestChannel, envelope: Envelope) -> NextStep {
+    fn requested(&mut self, channel: EngineRequestChannel, envelope: Envelope) -> NextStep {
         let request = match EngineRequest::decode(envelope.message()) {
             Ok(request) => request,
             Err(error) => {

@@ -1,13 +1,15 @@
 //! Conversion between messages and the machine's events and commands.
 
-use crate::machine::{EngineEvent, EngineIdentity, IncomingRequest, OutgoingReply, RequestChannel};
+use crate::machine::{
+    EngineEvent, EngineIdentity, EngineRequestChannel, IncomingRequest, OutgoingReply,
+};
 use phalanx_protocol::parallel::{Call, CallBatch, EchoedMetadata, EngineOutput, EngineRequest};
 use phalanx_transport::wire::Header;
 use phalanx_transport::{Envelope, Frames, Session, WireError};
 
 /// Converts a request to an event: a single request, or the calls of a batch.
 pub(crate) fn requested(
-    channel: RequestChannel,
+    channel: EngineRequestChannel,
     envelope: Envelope,
     content: EngineRequest,
 ) -> EngineEvent {

@@ -1,7 +1,7 @@
 //! The channels on which requests arrive.
 
 use super::dealer;
-use crate::machine::{EngineIdentity, RequestChannel};
+use crate::machine::{EngineIdentity, EngineRequestChannel};
 use phalanx_transport::socket::{Event, Frames};
 use phalanx_transport::{EngineConnectionFile, Receiver, Sender};
 use std::collections::HashMap;
@@ -13,15 +13,15 @@ use tokio::task::JoinSet;
 const REQUESTS: usize = 64;
 
 /// The channels on which requests arrive, merged into one queue.
-pub(crate) struct Channels {
-    pub senders: HashMap<RequestChannel, Sender>,
+pub(crate) struct EngineSockets {
+    pub senders: HashMap<EngineRequestChannel, Sender>,
     /// The requests; `None` once a channel is closed.
-    pub requests: mpsc::Receiver<Option<(RequestChannel, Frames)>>,
+    pub requests: mpsc::Receiver<Option<(EngineRequestChannel, Frames)>>,
     /// The tasks that read the channels.
     _readers: JoinSet<()>,
 }
 
-impl Channels {
+impl EngineSockets {
     /// Connects all channels under the engine's identity.
     pub async fn connect(
         file: &EngineConnectionFile,
@@ -29,13 +29,13 @@ impl Channels {
         limit: Duration,
     ) -> Result<Self, crate::EngineError> {
         let mut ports = vec![
-            (RequestChannel::Mux, file.mux),
-            (RequestChannel::Task, file.task),
-            (RequestChannel::Control, file.control),
+            (EngineRequestChannel::Mux, file.mux),
+            (EngineRequestChannel::Task, file.task),
+            (EngineRequestChannel::Control, file.control),
         ];
         if !file.broadcast.is_empty() {
             let leaf = identity.id.0 as usize % file.broadcast.len();
-            ports.push((RequestChannel::Broadcast, file.broadcast[leaf]));
+            ports.push((EngineRequestChannel::Broadcast, file.broadcast[leaf]));
         }
         let (sender, requests) = mpsc::channel(REQUESTS);
         let mut senders = HashMap::new();
@@ -56,9 +56,9 @@ impl Channels {
 }
 
 async fn read(
-    channel: RequestChannel,
+    channel: EngineRequestChannel,
     mut receiver: Receiver,
-    requests: mpsc::Sender<Option<(RequestChannel, Frames)>>,
+    requests: mpsc::Sender<Option<(EngineRequestChannel, Frames)>>,
 ) {
     while let Some(event) = receiver.recv().await {
         let event = match event {

@@ -9,9 +9,9 @@ pub(crate) use contact::{ContactStep, ControllerContact, TICK};
 pub(crate) use join::is_there;
 
 use crate::config::{EngineConfig, EngineError};
-use crate::machine::{EngineIdentity, RequestChannel};
+use crate::machine::{EngineIdentity, EngineRequestChannel};
 use crate::vitals::WatchedProcess;
-use channels::Channels;
+use channels::EngineSockets;
 use heart::HeartbeatResponder;
 use join::JoinedEngine;
 use phalanx_protocol::id::{EngineId, EngineUuid, SessionId};
@@ -29,7 +29,7 @@ pub(crate) struct EngineLink {
     pub hb_period: Duration,
     pub iopub: (Sender, Receiver),
     pub registration: (Sender, Receiver),
-    channels: Channels,
+    channels: EngineSockets,
     heart: HeartbeatResponder,
     /// The connection file, with the local ends of the tunnel if there is one.
     file: EngineConnectionFile,
@@ -39,7 +39,7 @@ pub(crate) struct EngineLink {
 
 /// An event of a link.
 pub(crate) enum LinkEvent {
-    Request(RequestChannel, Frames),
+    Request(EngineRequestChannel, Frames),
     /// The controller has subscribed to the engine's publications.
     Subscribed,
     /// A connection is closed.
@@ -69,7 +69,7 @@ impl EngineLink {
             hb_period,
             registration,
         } = joined;
-        let channels = Channels::connect(&file, &identity, limit).await?;
+        let channels = EngineSockets::connect(&file, &identity, limit).await?;
         let iopub = file.endpoint(file.iopub)?;
         let options = SocketOptions::default().connect_limit(limit);
         let iopub = Socket::connect(SocketKind::Pub, &iopub, options).await?;
@@ -116,7 +116,7 @@ impl EngineLink {
     }
 
     /// Returns the sender of a channel.
-    pub fn sender(&self, channel: RequestChannel) -> Option<&Sender> {
+    pub fn sender(&self, channel: EngineRequestChannel) -> Option<&Sender> {
         self.channels.senders.get(&channel)
     }
 

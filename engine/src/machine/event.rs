@@ -17,7 +17,7 @@ use std::path::PathBuf;
 
 /// The channel on which a request arrived and its reply is sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(crate) enum RequestChannel {
+pub(crate) enum EngineRequestChannel {
     /// Direct requests.
     Mux,
     /// Load-balanced tasks.
@@ -31,7 +31,7 @@ pub(crate) enum RequestChannel {
 /// A request from a client.
 #[derive(Clone, Debug)]
 pub(crate) struct IncomingRequest {
-    pub channel: RequestChannel,
+    pub channel: EngineRequestChannel,
     /// The identities of the reply.
     pub route: Vec<Bytes>,
     pub header: Header,

@@ -16,8 +16,8 @@ mod tests;
 mod work;
 
 pub(crate) use event::{
-    ArtifactFailure, BrokenArtifact, EngineCommand, EngineEvent, EngineIdentity, IncomingRequest,
-    Now, OutgoingReply, RequestChannel, Shipment,
+    ArtifactFailure, BrokenArtifact, EngineCommand, EngineEvent, EngineIdentity,
+    EngineRequestChannel, IncomingRequest, Now, OutgoingReply, Shipment,
 };
 
 pub(crate) use failure::{no_stdin, not_on_engines};
@@ -313,7 +313,7 @@ impl Machine {
         };
         let failure = failure::not_runnable(&self.identity, noun, why);
         match request.channel {
-            RequestChannel::Task => self.reply_unmet(request, &failure, now, commands),
+            EngineRequestChannel::Task => self.reply_unmet(request, &failure, now, commands),
             _ => self.reply_failed(request, &failure, now, commands),
         }
     }

@@ -87,7 +87,7 @@ fn request(id: &str, content: EngineRequest) -> IncomingRequest {
         ref known => known.msg_type(),
     };
     IncomingRequest {
-        channel: RequestChannel::Mux,
+        channel: EngineRequestChannel::Mux,
         route: vec!["client".into()],
         header: Header {
             msg_id: id.to_owned(),
@@ -333,7 +333,7 @@ fn python_and_other_compilers_are_told_what_is_needed() {
     assert_eq!(described[1], "b error UsageError");
     // The scheduler may have an engine that can run it.
     let mut balanced = request("e", execute(Err(NotRunnable::Foreign)));
-    balanced.channel = RequestChannel::Task;
+    balanced.channel = EngineRequestChannel::Task;
     let commands = engine
         .machine
         .handle(EngineEvent::Requested(Box::new(balanced)), NOW);
