@@ -1,7 +1,7 @@
 //! The settings of a controller.
 
 use crate::scheduler::Scheme;
-use phalanx_transport::Scheme as SignatureScheme;
+use phalanx_transport::SignatureScheme;
 use std::path::PathBuf;
 use std::time::Duration;
 

@@ -3,7 +3,7 @@
 //! A Secret contains key and ports in connection files: the controller reuses them as a restarted
 //! one does, the engines read them, and the user's copy connects by `kubectl port-forward`.
 
-use phalanx_transport::wire::{Scheme, SigningKey};
+use phalanx_transport::wire::{SignatureScheme, SigningKey};
 use phalanx_transport::{ClientConnectionFile, EngineConnectionFile};
 use std::fmt::Write as _;
 use std::str::FromStr;
@@ -94,7 +94,7 @@ impl Manifest {
     /// # Errors
     /// Returns an error if a connection file cannot be serialized, which does not occur.
     pub fn text(&self) -> Result<String, serde_json::Error> {
-        let key = SigningKey::fresh(Scheme::Sha256);
+        let key = SigningKey::fresh(SignatureScheme::Sha256);
         self.text_with(key.secret(), key.scheme().as_str())
     }
 

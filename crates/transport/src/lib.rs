@@ -56,4 +56,6 @@ pub use socket::{
     BindError, CloseError, ConnectError, Endpoint, Event, Frames, ReadControl, Receiver, RoutingId,
     SendError, Sender, Socket, SocketKind, SocketOptions,
 };
-pub use wire::{Envelope, RawMessage, ReplayGuard, Scheme, Session, SigningKey, WireError};
+pub use wire::{
+    Envelope, RawMessage, ReplayGuard, Session, SignatureScheme, SigningKey, WireError,
+};

@@ -9,7 +9,7 @@ use std::str::FromStr;
 
 /// The digest of signatures; the `signature_scheme` of a connection file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scheme {
+pub enum SignatureScheme {
     /// `hmac-sha256`, Jupyter's default.
     Sha256,
     /// `hmac-sha384`.
@@ -18,7 +18,7 @@ pub enum Scheme {
     Sha512,
 }
 
-impl Scheme {
+impl SignatureScheme {
     /// Returns the name used in connection files.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ pub enum KeyError {
     UnknownScheme(String),
 }
 
-impl FromStr for Scheme {
+impl FromStr for SignatureScheme {
     type Err = KeyError;
 
     fn from_str(name: &str) -> Result<Self, KeyError> {
@@ -53,7 +53,7 @@ impl FromStr for Scheme {
 /// A key that signs messages and verifies signatures; an empty key does neither, as in Jupyter.
 #[derive(Clone)]
 pub struct SigningKey {
-    scheme: Scheme,
+    scheme: SignatureScheme,
     secret: String,
     digest: Digest,
 }
@@ -80,13 +80,13 @@ impl fmt::Debug for SigningKey {
 
 impl SigningKey {
     /// Creates a key for a scheme.
-    pub fn new(scheme: Scheme, secret: impl Into<String>) -> Self {
+    pub fn new(scheme: SignatureScheme, secret: impl Into<String>) -> Self {
         let secret = secret.into();
         let digest = match scheme {
             _ if secret.is_empty() => Digest::Unsigned,
-            Scheme::Sha256 => keyed(&secret).map_or(Digest::Unusable, Digest::Sha256),
-            Scheme::Sha384 => keyed(&secret).map_or(Digest::Unusable, Digest::Sha384),
-            Scheme::Sha512 => keyed(&secret).map_or(Digest::Unusable, Digest::Sha512),
+            SignatureScheme::Sha256 => keyed(&secret).map_or(Digest::Unusable, Digest::Sha256),
+            SignatureScheme::Sha384 => keyed(&secret).map_or(Digest::Unusable, Digest::Sha384),
+            SignatureScheme::Sha512 => keyed(&secret).map_or(Digest::Unusable, Digest::Sha512),
         };
         Self {
             scheme,
@@ -97,11 +97,11 @@ impl SigningKey {
 
     /// Creates a key for the default scheme.
     pub fn sha256(secret: impl Into<String>) -> Self {
-        Self::new(Scheme::Sha256, secret)
+        Self::new(SignatureScheme::Sha256, secret)
     }
 
     /// Creates a random key.
-    pub fn fresh(scheme: Scheme) -> Self {
+    pub fn fresh(scheme: SignatureScheme) -> Self {
         Self::new(scheme, uuid::Uuid::new_v4().to_string())
     }
 
@@ -114,7 +114,7 @@ impl SigningKey {
     }
 
     /// Returns the scheme.
-    pub fn scheme(&self) -> Scheme {
+    pub fn scheme(&self) -> SignatureScheme {
         self.scheme
     }
 
@@ -192,7 +192,12 @@ mod tests {
 
     #[test]
     fn every_scheme_verifies_only_its_own_signatures() {
-        let keys = [Scheme::Sha256, Scheme::Sha384, Scheme::Sha512].map(SigningKey::fresh);
+        let keys = [
+            SignatureScheme::Sha256,
+            SignatureScheme::Sha384,
+            SignatureScheme::Sha512,
+        ]
+        .map(SigningKey::fresh);
         for (i, key) in keys.iter().enumerate() {
             let signed = message(key);
             for (j, other) in keys.iter().enumerate() {

@@ -11,7 +11,7 @@ mod replay;
 mod session;
 
 pub use envelope::{Envelope, Header};
-pub use key::{KeyError, Scheme, SigningKey};
+pub use key::{KeyError, SignatureScheme, SigningKey};
 pub use raw::{DELIMITER, RawMessage};
 pub use replay::ReplayGuard;
 pub use session::{Session, VERSION};

@@ -27,7 +27,7 @@ impl FrameLimits {
 
 /// The reason for which a peer is disconnected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub(super) enum RefusalReason {
+pub(super) enum FrameRefusal {
     #[error("it does not speak ZMTP 3 with the NULL mechanism")]
     Greeting,
     #[error("a message of {0} bytes")]
@@ -71,12 +71,12 @@ impl FrameChecker {
     }
 
     /// Checks the next bytes, which may start and end anywhere.
-    pub fn check(&mut self, mut bytes: &[u8]) -> Result<(), RefusalReason> {
+    pub fn check(&mut self, mut bytes: &[u8]) -> Result<(), FrameRefusal> {
         while let Some((&first, rest)) = bytes.split_first() {
             match &mut self.state {
                 State::Greeting { seen } => {
                     if !is_greeting_byte(*seen, first) {
-                        return Err(RefusalReason::Greeting);
+                        return Err(FrameRefusal::Greeting);
                     }
                     *seen += 1;
                     if *seen == GREETING {
@@ -86,7 +86,7 @@ impl FrameChecker {
                 }
                 State::Flags => {
                     if first & !(MORE | LONG | IS_COMMAND) != 0 {
-                        return Err(RefusalReason::Flags(first));
+                        return Err(FrameRefusal::Flags(first));
                     }
                     let left = if first & LONG == 0 { 1 } else { 8 };
                     self.state = State::Length {
@@ -123,16 +123,16 @@ impl FrameChecker {
         Ok(())
     }
 
-    fn announced(&mut self, flags: u8, length: u64) -> Result<(), RefusalReason> {
+    fn announced(&mut self, flags: u8, length: u64) -> Result<(), FrameRefusal> {
         let is_command = flags & IS_COMMAND != 0;
         if is_command {
             if length > COMMAND {
-                return Err(RefusalReason::TooLong(length));
+                return Err(FrameRefusal::TooLong(length));
             }
         } else {
             self.message = self.message.saturating_add(length);
             if self.message > self.limits.message {
-                return Err(RefusalReason::TooLong(self.message));
+                return Err(FrameRefusal::TooLong(self.message));
             }
             if flags & MORE == 0 {
                 self.message = 0;
@@ -173,7 +173,7 @@ mod tests {
         greeting
     }
 
-    fn check(bytes: &[u8], cut: usize) -> Result<(), RefusalReason> {
+    fn check(bytes: &[u8], cut: usize) -> Result<(), FrameRefusal> {
         let mut checker = FrameChecker::new(FrameLimits { message: 1000 });
         let mut stream = greeting();
         stream.extend(bytes);
@@ -198,15 +198,15 @@ mod tests {
             assert_eq!(check(&long(0, 1000), cut), Ok(()));
             assert_eq!(
                 check(&long(0, 1 << 46), cut),
-                Err(RefusalReason::TooLong(1 << 46))
+                Err(FrameRefusal::TooLong(1 << 46))
             );
-            assert_eq!(check(&halves, cut), Err(RefusalReason::TooLong(1100)));
+            assert_eq!(check(&halves, cut), Err(FrameRefusal::TooLong(1100)));
             assert_eq!(check(&twice, cut), Ok(()));
             assert_eq!(
                 check(&long(IS_COMMAND, 70_000), cut),
-                Err(RefusalReason::TooLong(70_000))
+                Err(FrameRefusal::TooLong(70_000))
             );
-            assert_eq!(check(&[0xff], cut), Err(RefusalReason::Flags(0xff)));
+            assert_eq!(check(&[0xff], cut), Err(FrameRefusal::Flags(0xff)));
         }
     }
 
@@ -228,7 +228,7 @@ mod tests {
             let mut other = greeting();
             other[position] = byte;
             let mut checker = FrameChecker::new(FrameLimits { message: 1000 });
-            assert_eq!(checker.check(&other), Err(RefusalReason::Greeting));
+            assert_eq!(checker.check(&other), Err(FrameRefusal::Greeting));
         }
         let mut checker = FrameChecker::new(FrameLimits { message: 1000 });
         assert!(checker.check(b"GET / HTTP/1.1\r\n").is_err());

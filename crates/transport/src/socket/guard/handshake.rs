@@ -1,6 +1,6 @@
 //! The identity of a peer, read from its handshake (ZMTP 3.0, RFC 23). Pure.
 
-use super::frames::{GREETING, IS_COMMAND, LONG, RefusalReason};
+use super::frames::{FrameRefusal, GREETING, IS_COMMAND, LONG};
 use bytes::Bytes;
 
 const READY: &[u8] = b"\x05READY";
@@ -31,7 +31,7 @@ impl HandshakeReader {
     ///
     /// # Errors
     /// If the handshake is malformed.
-    pub fn read(&mut self, bytes: &[u8]) -> Result<HandshakeBytes, RefusalReason> {
+    pub fn read(&mut self, bytes: &[u8]) -> Result<HandshakeBytes, FrameRefusal> {
         // Forwarded at once: peers may wait for each other's greeting.
         let greeting = bytes.len().min(GREETING - self.greeting);
         let (greeting, rest) = bytes.split_at(greeting);
@@ -43,9 +43,9 @@ impl HandshakeReader {
             return Ok(HandshakeBytes { bytes, identity });
         };
         let (mut properties, mut identity) = (Vec::new(), Bytes::new());
-        let mut left = body.strip_prefix(READY).ok_or(RefusalReason::Greeting)?;
+        let mut left = body.strip_prefix(READY).ok_or(FrameRefusal::Greeting)?;
         while !left.is_empty() {
-            let property = Property::split(left).ok_or(RefusalReason::Greeting)?;
+            let property = Property::split(left).ok_or(FrameRefusal::Greeting)?;
             match property.name {
                 IDENTITY => identity = Bytes::copy_from_slice(property.value),
                 _ => properties.extend_from_slice(property.whole),
@@ -56,7 +56,7 @@ impl HandshakeReader {
             identity = Bytes::copy_from_slice(uuid::Uuid::new_v4().as_bytes());
         }
         if identity.len() > MAX_IDENTITY {
-            return Err(RefusalReason::Greeting);
+            return Err(FrameRefusal::Greeting);
         }
         let length = READY.len() + properties.len() + 1 + IDENTITY.len() + 4 + identity.len();
         bytes.push(IS_COMMAND | LONG);
@@ -81,12 +81,12 @@ struct Frame<'a> {
 
 impl<'a> Frame<'a> {
     /// Splits it off; `None` if it is incomplete.
-    fn split(bytes: &'a [u8]) -> Result<Option<Self>, RefusalReason> {
+    fn split(bytes: &'a [u8]) -> Result<Option<Self>, FrameRefusal> {
         let Some((flags, rest)) = bytes.split_first() else {
             return Ok(None);
         };
         if flags & IS_COMMAND == 0 {
-            return Err(RefusalReason::Greeting);
+            return Err(FrameRefusal::Greeting);
         }
         let split = match flags & LONG {
             0 => rest
@@ -100,7 +100,7 @@ impl<'a> Frame<'a> {
             return Ok(None);
         };
         // Longer ones than the frame checker admits do not come here.
-        let length = usize::try_from(length).map_err(|_| RefusalReason::TooLong(length))?;
+        let length = usize::try_from(length).map_err(|_| FrameRefusal::TooLong(length))?;
         let split = rest.split_at_checked(length);
         Ok(split.map(|(body, after)| Self { body, after }))
     }
@@ -153,7 +153,7 @@ mod tests {
 
     /// Reads a stream cut into pieces; returns the identity and the forwarded bytes after the
     /// greeting.
-    fn read(stream: &[u8], cut: usize) -> Result<(Bytes, Vec<u8>), RefusalReason> {
+    fn read(stream: &[u8], cut: usize) -> Result<(Bytes, Vec<u8>), FrameRefusal> {
         let mut reader = HandshakeReader::default();
         let mut forwarded = Vec::new();
         let stream = [&[7; GREETING][..], stream].concat();
@@ -209,7 +209,7 @@ mod tests {
             vec![0, 1, 2],
             vec![IS_COMMAND, 2, 0, 0],
         ] {
-            assert_eq!(read(&stream, 1000), Err(RefusalReason::Greeting));
+            assert_eq!(read(&stream, 1000), Err(FrameRefusal::Greeting));
         }
     }
 }

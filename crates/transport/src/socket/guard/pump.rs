@@ -1,7 +1,7 @@
 //! One guarded connection: bytes copied both ways, within the limits of a peer.
 
 use super::super::paused::PausedPeers;
-use super::frames::{FrameChecker, FrameLimits, RefusalReason};
+use super::frames::{FrameChecker, FrameLimits, FrameRefusal};
 use super::handshake::HandshakeReader;
 use super::listener::{GuardedPeer, PeerReader, PeerWriter};
 use super::pending_handshakes::PendingHandshake;
@@ -38,7 +38,7 @@ pub(super) struct PeerLimits {
 #[derive(Debug, thiserror::Error)]
 enum Ended {
     #[error("{0}")]
-    Refused(#[from] RefusalReason),
+    Refused(#[from] FrameRefusal),
     #[error("it does not read")]
     Stalled,
     #[error("it does not complete the handshake")]
