@@ -1,7 +1,7 @@
 //! The active toolchain of a folder, and the checks of its parts.
 
 use crate::error::ToolchainError;
-use crate::release::Release;
+use crate::release::ToolchainRelease;
 use crate::rustup;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -103,12 +103,12 @@ impl ActiveToolchain {
     /// Checks that the release of this toolchain is recent enough.
     ///
     /// # Errors
-    /// Returns an error if it is older than [`Release::OLDEST`].
+    /// Returns an error if it is older than [`ToolchainRelease::OLDEST`].
     pub fn check_release(&self) -> Result<(), ToolchainError> {
-        match Release::of_rustc(&self.version) {
-            Some(release) if release < Release::OLDEST => Err(ToolchainError::TooOld {
+        match ToolchainRelease::of_rustc(&self.version) {
+            Some(release) if release < ToolchainRelease::OLDEST => Err(ToolchainError::TooOld {
                 found: self.version.clone(),
-                needed: Release::OLDEST,
+                needed: ToolchainRelease::OLDEST,
                 chosen_by: self.rustup.as_ref().map(|choice| choice.reason.clone()),
                 has_rustup: self.rustup.is_some(),
             }),
@@ -119,8 +119,9 @@ impl ActiveToolchain {
 
     /// Returns the release if it is newer than the newest tested one.
     #[must_use]
-    pub fn untested(&self) -> Option<Release> {
-        Release::of_rustc(&self.version).filter(|release| *release > Release::NEWEST_TESTED)
+    pub fn untested(&self) -> Option<ToolchainRelease> {
+        ToolchainRelease::of_rustc(&self.version)
+            .filter(|release| *release > ToolchainRelease::NEWEST_TESTED)
     }
 
     /// Returns the folder of the standard library's source.
@@ -235,14 +236,14 @@ mod tests {
 
     #[test]
     fn releases_are_ordered_by_number() {
-        let release = |text: &str| Release::of_rustc(text).unwrap();
+        let release = |text: &str| ToolchainRelease::of_rustc(text).unwrap();
         assert!(release("rustc 1.100.0-nightly (a 2027-01-01)") > release("rustc 1.95.0"));
         assert_eq!(release("rustc 1.95.1 (b)").to_string(), "1.95");
-        assert_eq!(Release::of_rustc("my compiler"), None);
+        assert_eq!(ToolchainRelease::of_rustc("my compiler"), None);
         let minimum = env!("CARGO_PKG_RUST_VERSION");
         assert_eq!(
             minimum,
-            Release::OLDEST.to_string(),
+            ToolchainRelease::OLDEST.to_string(),
             "Cargo.toml names another"
         );
     }

@@ -1,6 +1,6 @@
 //! The parts that a toolchain may lack, and the remedies.
 
-use crate::release::Release;
+use crate::release::ToolchainRelease;
 use std::fmt;
 use std::path::PathBuf;
 
@@ -33,7 +33,7 @@ pub enum ToolchainError {
         /// The version, such as `rustc 1.70.0 (…)`.
         found: String,
         /// The oldest release that compiles cells.
-        needed: Release,
+        needed: ToolchainRelease,
         /// The reason of rustup's choice, such as a toolchain file.
         chosen_by: Option<String>,
         /// True if rustup can update it.
@@ -173,7 +173,7 @@ mod tests {
         assert!(packages.contains("apt-get install rust-src"), "{packages}");
         let old = |reason: Option<&str>| ToolchainError::TooOld {
             found: "rustc 1.70.0".to_owned(),
-            needed: Release::new(1, 95),
+            needed: ToolchainRelease::new(1, 95),
             chosen_by: reason.map(str::to_owned),
             has_rustup: true,
         };

@@ -23,4 +23,4 @@ pub mod rustup;
 
 pub use active::{ActiveToolchain, find_program, linker};
 pub use error::{Remedy, ToolchainError};
-pub use release::Release;
+pub use release::ToolchainRelease;

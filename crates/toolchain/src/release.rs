@@ -4,12 +4,12 @@ use std::fmt;
 
 /// A release of Rust, such as `1.95`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Release {
+pub struct ToolchainRelease {
     major: u32,
     minor: u32,
 }
 
-impl Release {
+impl ToolchainRelease {
     /// The oldest release that compiles cells.
     pub const OLDEST: Self = Self::new(1, 95);
 
@@ -32,7 +32,7 @@ impl Release {
     }
 }
 
-impl fmt::Display for Release {
+impl fmt::Display for ToolchainRelease {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}.{}", self.major, self.minor)
     }

@@ -4,7 +4,7 @@ use super::install::{InstallArgs, KernelSpec, folder_of, install, sys_prefix, us
 use super::trial;
 use anyhow::{Context, bail, ensure};
 use phalanx_evaluator::{Backend, FolderError, cache_folder, check_folders};
-use phalanx_toolchain::{ActiveToolchain, Release, Remedy, ToolchainError, linker};
+use phalanx_toolchain::{ActiveToolchain, Remedy, ToolchainError, ToolchainRelease, linker};
 use std::fmt;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -139,8 +139,8 @@ fn try_cell(backend: Backend) -> anyhow::Result<()> {
         println!(
             "note   rustc: Rust {release} is newer than {}, the newest that this version of Phalanx was tested with; \
              if cells fail or completion is empty, `rustup override set {}` in the notebooks' folder helps",
-            Release::NEWEST_TESTED,
-            Release::NEWEST_TESTED,
+            ToolchainRelease::NEWEST_TESTED,
+            ToolchainRelease::NEWEST_TESTED,
         );
     }
     let took = trial::compile_cell(backend, |line| println!("       {line}"))?;
