@@ -27,7 +27,7 @@ const FIRST_QUERY_LIMIT: Duration = Duration::from_secs(12);
 const STACK: usize = 64 << 20;
 
 /// A loaded crate with all its dependencies and the standard library.
-pub struct Analysis {
+pub struct AnalyzedCrate {
     project: Project,
     host: AnalysisHost,
     source: FileId,
@@ -36,7 +36,7 @@ pub struct Analysis {
     query_limit: Duration,
 }
 
-impl Analysis {
+impl AnalyzedCrate {
     /// Loads the crate in a folder. Overwrites its `src/lib.rs`.
     ///
     /// # Errors

@@ -13,12 +13,12 @@ const CHECK_INTERVAL: Duration = Duration::from_millis(20);
 
 /// A connection, opened with the first request and after one without a reply.
 #[derive(Debug)]
-pub struct Client {
+pub struct AnalysisClient {
     socket: PathBuf,
     stream: Option<UnixStream>,
 }
 
-impl Client {
+impl AnalysisClient {
     /// Creates a client of the process whose socket is set in the environment, if any.
     #[must_use]
     pub fn of_environment() -> Option<Self> {

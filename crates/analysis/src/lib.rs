@@ -42,7 +42,7 @@ mod source;
 mod types;
 
 #[cfg(feature = "rust-analyzer")]
-pub use analysis::Analysis;
+pub use analysis::AnalyzedCrate;
 #[cfg(feature = "rust-analyzer")]
 pub use error::AnalysisError;
 #[cfg(feature = "rust-analyzer")]

@@ -14,9 +14,9 @@ const LOCK: &str = "Cargo.lock";
 
 /// The dependencies of all added crates, each with its latest configuration.
 #[derive(Debug, Default)]
-pub(crate) struct Dependencies(BTreeMap<String, Value>);
+pub(crate) struct DependencyTable(BTreeMap<String, Value>);
 
-impl Dependencies {
+impl DependencyTable {
     /// Adds the dependencies of the crate in a folder; returns true if this changed any.
     pub(crate) fn add(&mut self, folder: &Path) -> Result<bool, AnalysisError> {
         let text = fs::read_to_string(folder.join(MANIFEST)).map_err(AnalysisError::Folder)?;
@@ -73,7 +73,7 @@ mod tests {
         )
         .unwrap();
         fs::write(second.path().join(LOCK), "version = 4").unwrap();
-        let mut dependencies = Dependencies::default();
+        let mut dependencies = DependencyTable::default();
         assert!(dependencies.add(first.path()).unwrap());
         assert!(!dependencies.add(second.path()).unwrap(), "nothing is new");
         dependencies.write(own.path(), second.path()).unwrap();

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
-use phalanx_analysis::Analysis;
+use phalanx_analysis::AnalyzedCrate;
 use phalanx_protocol::analysis::{AnalyzedCell, Completions, InferredType};
 use std::path::Path;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -28,10 +28,10 @@ pub mod nested { #[derive(Debug)] pub struct Deep<T>(pub T); pub fn deep<T>(valu
 "#;
 
 /// Loaded once, since this takes seconds.
-static LOADED: LazyLock<(Mutex<Analysis>, TempDir)> = LazyLock::new(|| {
+static LOADED: LazyLock<(Mutex<AnalyzedCrate>, TempDir)> = LazyLock::new(|| {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "");
-    let analysis = Analysis::load(&folder.path().join("cells")).unwrap();
+    let analysis = AnalyzedCrate::load(&folder.path().join("cells")).unwrap();
     (Mutex::new(analysis), folder)
 });
 
@@ -57,7 +57,7 @@ fn write(folder: &Path, more: &str) {
     );
 }
 
-fn analysis() -> MutexGuard<'static, Analysis> {
+fn analysis() -> MutexGuard<'static, AnalyzedCrate> {
     LOADED.0.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -232,14 +232,14 @@ fn inspection_shows_signature_and_documentation() {
 fn added_dependency_is_known_after_a_reload() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "");
-    let mut analysis = Analysis::load(&folder.path().join("cells")).unwrap();
+    let mut analysis = AnalyzedCrate::load(&folder.path().join("cells")).unwrap();
     let cell = cell("", &[], "let a = later::added();");
-    let ty = |analysis: &mut Analysis| analysis.types(&cell).unwrap().remove(0).ty;
+    let ty = |analysis: &mut AnalyzedCrate| analysis.types(&cell).unwrap().remove(0).ty;
     assert_eq!(ty(&mut analysis), InferredType::Unknown);
     write(folder.path(), "later = { path = \"../later\" }");
     analysis.reload().unwrap();
     assert!(analysis.has_library());
     assert_eq!(ty(&mut analysis), InferredType::Known("u16".into()));
     let nowhere = folder.path().join("nowhere");
-    assert!(Analysis::load(&nowhere).is_err());
+    assert!(AnalyzedCrate::load(&nowhere).is_err());
 }

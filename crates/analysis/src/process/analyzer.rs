@@ -1,9 +1,9 @@
 //! The handler of requests: keeps a crate loaded that has the dependencies of all evaluators.
 
 use super::Analyze;
-use crate::Analysis;
+use crate::AnalyzedCrate;
 use crate::error::AnalysisError;
-use crate::manifest::Dependencies;
+use crate::manifest::DependencyTable;
 use phalanx_protocol::analysis::{AnalysisReply, AnalysisRequest, AnalyzedCell};
 use std::path::{Path, PathBuf};
 
@@ -15,8 +15,8 @@ const WARM_UP_CELL: &str = "let a = vec![1u64, 2].iter().map(|x| x + 1).collect:
 /// rust-analyzer with a crate of its own, which contains the current cell.
 pub struct CellAnalyzer {
     folder: PathBuf,
-    dependencies: Dependencies,
-    analysis: Option<Analysis>,
+    dependencies: DependencyTable,
+    analysis: Option<AnalyzedCrate>,
     /// True until the caches of a loaded crate are filled.
     is_cold: bool,
     /// True after a panic, until the crate is loaded anew.
@@ -30,7 +30,7 @@ impl CellAnalyzer {
     pub fn start(folder: PathBuf, first: &Path) -> Self {
         let mut analyzer = Self {
             folder,
-            dependencies: Dependencies::default(),
+            dependencies: DependencyTable::default(),
             analysis: None,
             is_cold: false,
             is_lost: false,
@@ -42,7 +42,10 @@ impl CellAnalyzer {
     fn load(&mut self, added: &Path, is_forced: bool) {
         let loaded = self.dependencies.add(added).and_then(|has_changed| {
             // A starting evaluator may have added the standard library's source meanwhile.
-            let has_library = self.analysis.as_ref().is_some_and(Analysis::has_library);
+            let has_library = self
+                .analysis
+                .as_ref()
+                .is_some_and(AnalyzedCrate::has_library);
             if has_changed || is_forced || !has_library {
                 self.dependencies.write(&self.folder, added)?;
                 self.reload()?;
@@ -59,7 +62,7 @@ impl CellAnalyzer {
         match &mut self.analysis {
             Some(analysis) => analysis.reload(),
             None => {
-                self.analysis = Some(Analysis::load(&self.folder)?);
+                self.analysis = Some(AnalyzedCrate::load(&self.folder)?);
                 Ok(())
             }
         }
@@ -67,7 +70,7 @@ impl CellAnalyzer {
 
     fn ask(
         &mut self,
-        query: impl FnOnce(&mut Analysis) -> Result<AnalysisReply, AnalysisError>,
+        query: impl FnOnce(&mut AnalyzedCrate) -> Result<AnalysisReply, AnalysisError>,
     ) -> AnalysisReply {
         let Some(analysis) = &mut self.analysis else {
             return AnalysisReply::Unknown;
@@ -148,7 +151,7 @@ mod tests {
             source: "let a = vec![1u8].len();".to_owned(),
             ..AnalyzedCell::default()
         };
-        let panicking = |analysis: &mut Analysis| {
+        let panicking = |analysis: &mut AnalyzedCrate| {
             analysis.ask(&cell, |_| panic!("as rust-analyzer does at times"))
         };
         assert_eq!(analyzer.ask(panicking), AnalysisReply::Unknown);
@@ -184,7 +187,7 @@ mod tests {
             }
         };
         assert!(completes(&mut analyzer));
-        let endless = |analysis: &mut Analysis| {
+        let endless = |analysis: &mut AnalyzedCrate| {
             analysis.set_query_limit(Duration::from_millis(100));
             // Runs until the query is cancelled.
             analysis.look_up(&cell, |lookup| {

@@ -10,7 +10,7 @@ use super::inference;
 use super::untyped::{TypedCell, UntypedVariable, untyped};
 use super::variables::VariableTypes;
 use crate::interrupt::Interrupt;
-use phalanx_analysis::client::Client;
+use phalanx_analysis::client::AnalysisClient;
 use phalanx_protocol::analysis::{
     AnalysisReply, AnalysisRequest, AnalyzedCell, InferredType, VariableType,
 };
@@ -29,7 +29,7 @@ const TRIAL: &str = "name = \"evcxr_dummy_validate_dep\"";
 
 /// The connection to the analysis process, if any.
 pub(super) struct Types {
-    client: Option<Client>,
+    client: Option<AnalysisClient>,
     interrupt: Interrupt,
     /// The dependencies last sent to the process; `None` once their files may have changed.
     dependencies: Option<Vec<String>>,
@@ -38,7 +38,7 @@ pub(super) struct Types {
 impl Types {
     pub(super) fn new(interrupt: &Interrupt) -> Self {
         let mut types = Self {
-            client: Client::of_environment(),
+            client: AnalysisClient::of_environment(),
             interrupt: interrupt.clone(),
             dependencies: Some(Vec::new()),
         };
