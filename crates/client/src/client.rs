@@ -2,7 +2,7 @@
 
 use crate::actor::Actor;
 use crate::async_result::AsyncResult;
-use crate::connect::{self, ConnectError};
+use crate::connect::{self, ControllerConnectError};
 use crate::engine::{ClientEvent, Engine};
 use crate::error::TaskError;
 use crate::request::{HandleRequest, Requests};
@@ -65,9 +65,9 @@ impl Client {
     /// every channel: see [`wait_for_engines`](Self::wait_for_engines).
     ///
     /// # Errors
-    /// [`ConnectError`] if the address does not accept connections, the key is wrong, or the peer
+    /// [`ControllerConnectError`] if the address does not accept connections, the key is wrong, or the peer
     /// is not a controller.
-    pub async fn connect(file: &ClientConnectionFile) -> Result<Self, ConnectError> {
+    pub async fn connect(file: &ClientConnectionFile) -> Result<Self, ControllerConnectError> {
         Self::connect_for(file, UNREACHABLE).await
     }
 
@@ -78,7 +78,7 @@ impl Client {
     pub async fn connect_for(
         file: &ClientConnectionFile,
         unreachable: Duration,
-    ) -> Result<Self, ConnectError> {
+    ) -> Result<Self, ControllerConnectError> {
         let session = Session::new(username(), file.signing_key()?);
         let (file, tunnel) = file.tunnelled().await?;
         let (sockets, engines) = connect::connect(&file, &session).await?;

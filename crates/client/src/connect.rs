@@ -7,8 +7,8 @@ use phalanx_transport::socket::SEND_LIMIT;
 use phalanx_transport::warn_rarely;
 use phalanx_transport::wire::KeyError;
 use phalanx_transport::{
-    ClientConnectionFile, ConnectError as SocketError, Envelope, Frames, Receiver, Sender, Session,
-    Socket, SocketKind, SocketOptions, WireError,
+    ClientConnectionFile, ConnectError, Envelope, Frames, Receiver, Sender, Session, Socket,
+    SocketKind, SocketOptions, WireError,
 };
 use std::time::Duration;
 
@@ -21,7 +21,7 @@ const TASK_SEND_LIMIT: Duration = Duration::MAX;
 
 /// The reason why a client could not connect.
 #[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
+pub enum ControllerConnectError {
     /// The interface and ports in the file do not form an endpoint.
     #[error(transparent)]
     Endpoint(#[from] phalanx_transport::socket::EndpointError),
@@ -33,7 +33,7 @@ pub enum ConnectError {
     Tunnel(#[from] phalanx_transport::connection::TunnelError),
     /// The address does not accept connections.
     #[error(transparent)]
-    Socket(#[from] SocketError),
+    Socket(#[from] ConnectError),
     /// The controller refused the connection.
     #[error("the controller at {endpoint} refused the connection: {reason}")]
     Refused {
@@ -73,8 +73,8 @@ pub(crate) struct Sockets {
 pub(crate) async fn connect(
     file: &ClientConnectionFile,
     session: &Session,
-) -> Result<(Sockets, StateEvent), ConnectError> {
-    let open = async |port, limit| -> Result<(Sender, Receiver), ConnectError> {
+) -> Result<(Sockets, StateEvent), ControllerConnectError> {
+    let open = async |port, limit| -> Result<(Sender, Receiver), ControllerConnectError> {
         // The identity by which replies are routed to the client, also after a reconnection.
         let options = SocketOptions::default().identity(session.id().as_str());
         let options = options.send_limit(limit);
@@ -105,23 +105,23 @@ pub(crate) async fn connect(
         Ok(frames) => (sockets.query.0.send(frames).await).map_err(|error| error.to_string()),
         Err(reason) => Err(reason),
     };
-    sent.map_err(|reason| ConnectError::Send {
+    sent.map_err(|reason| ControllerConnectError::Send {
         endpoint: endpoint.clone(),
         reason,
     })?;
     let answer = answer(&mut sockets.query.1, session);
     match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
         Ok(Some(Ok(engines))) => Ok((sockets, engines)),
-        Ok(Some(Err(reason))) => Err(ConnectError::Refused { endpoint, reason }),
-        Ok(None) | Err(_) => Err(ConnectError::NoAnswer { endpoint }),
+        Ok(Some(Err(reason))) => Err(ControllerConnectError::Refused { endpoint, reason }),
+        Ok(None) | Err(_) => Err(ControllerConnectError::NoAnswer { endpoint }),
     }
 }
 
 /// Subscribes to notifications and to the publications of engines.
 pub(crate) async fn subscribe(
     file: &ClientConnectionFile,
-) -> Result<(Receiver, Receiver), ConnectError> {
-    let open = async |port| -> Result<Receiver, ConnectError> {
+) -> Result<(Receiver, Receiver), ControllerConnectError> {
+    let open = async |port| -> Result<Receiver, ControllerConnectError> {
         let endpoint = file.endpoint(port)?;
         let socket = Socket::connect(SocketKind::Sub, &endpoint, SocketOptions::default()).await?;
         Ok(socket.split().1)

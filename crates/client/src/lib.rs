@@ -42,7 +42,7 @@ mod wire;
 
 pub use async_result::{AlreadyDone, AsyncResult, SelectedTasks, TaskSelection};
 pub use client::{CONTROL_TIMEOUT, Client, UNREACHABLE, WaitError};
-pub use connect::ConnectError;
+pub use connect::ControllerConnectError;
 pub use engine::{ClientEvent, Engine};
 pub use hub::{HubError, HubRecord, Purge, QueueStatus, ResultStatus};
 pub use record::HubResult;

@@ -3,7 +3,7 @@
 use super::owner::OwnerRequest;
 use super::status::count;
 use crate::magic::TargetError;
-use phalanx_client::{ConnectError, WaitError};
+use phalanx_client::{ControllerConnectError, WaitError};
 use phalanx_controller::StartError;
 use phalanx_launcher::{EndedProcesses, LaunchError, PrintedText, ProfileError};
 use phalanx_protocol::failure::{Failure, FailureKind};
@@ -74,7 +74,7 @@ pub enum ClusterError {
         /// The id of the cluster, or its file.
         cluster: String,
         /// The reason.
-        error: Box<ConnectError>,
+        error: Box<ControllerConnectError>,
     },
     /// The time limit in the environment is not a number.
     #[error("{} is `{}`, which is not a number of seconds", UNREACHABLE_ENVIRONMENT, .0)]
@@ -126,7 +126,7 @@ pub enum StartStep {
     Controller(#[from] Box<StartError>),
     /// The client of the controller.
     #[error("the controller does not answer: {0}")]
-    Client(#[from] Box<ConnectError>),
+    Client(#[from] Box<ControllerConnectError>),
     /// The processes of the engines.
     #[error("the engines could not be started: {0}")]
     Launch(#[from] LaunchError),
