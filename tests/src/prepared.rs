@@ -161,9 +161,9 @@ impl Need for Networks {
 
 /// A toolchain of rustup with another rustc than the usual one: a nightly or a beta.
 #[derive(Clone, Debug)]
-pub struct Toolchain(pub String);
+pub struct OtherToolchain(pub String);
 
-impl Need for Toolchain {
+impl Need for OtherToolchain {
     const WITHOUT: &'static str = "no other toolchain: rustup toolchain install nightly";
 
     fn find() -> Option<Self> {

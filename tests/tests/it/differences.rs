@@ -1,11 +1,11 @@
 //! Notebooks that cannot share engines, or not all of what another has left there, are told why.
 
-use phalanx_tests::prepared::{Prepared, Toolchain};
+use phalanx_tests::prepared::{OtherToolchain, Prepared};
 use std::time::Duration;
 
 phalanx_tests::cases! {
     different_library_or_package_is_explained(prepared: Prepared)
-    different_rustc_is_explained(prepared: Prepared, other: Toolchain)
+    different_rustc_is_explained(prepared: Prepared, other: OtherToolchain)
 }
 
 /// Longest time for it: the notebooks' library is built for each of the differences.
@@ -42,7 +42,7 @@ fn different_library_or_package_is_explained(prepared: Prepared) {
     );
 }
 
-fn different_rustc_is_explained(prepared: Prepared, Toolchain(other): Toolchain) {
+fn different_rustc_is_explained(prepared: Prepared, OtherToolchain(other): OtherToolchain) {
     let script = prepared.script("differences.py").within(LIMIT);
     let script = script.program("phalanx").folder().arg("--toolchain");
     let (output, stderr) = script.arg(&other).run_json();
