@@ -4,30 +4,22 @@
 use crate::client::Client;
 use crate::query::{self, HubAnswer};
 use crate::record::HubResult;
+use phalanx_protocol::apply::{QueueStatus, ResultStatus};
 use phalanx_protocol::id::{EngineId, MsgId};
 use phalanx_protocol::parallel::{
     Content, EngineReport, EngineSelector, EnginesReply, EnginesRequest, HistoryReply,
     HistoryRequest, LoadRequest, PurgeRequest, Purged, ResubmitReply, ResubmitRequest, ResultReply,
-    ShutdownRequest,
+    ShutdownRequest, Tasks,
 };
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::time::Duration;
 use tokio::time::Instant;
 
-pub use crate::query::{HubError, HubRecord, QUERY_TIMEOUT, QueueStatus};
+pub use crate::query::{HubError, HubRecord, QUERY_TIMEOUT};
 
 /// The time between two requests for results of other clients' tasks, as in ipyparallel.
 pub const POLL_INTERVAL: Duration = Duration::from_millis(100);
-
-/// The pending and completed ones of several tasks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ResultStatus {
-    /// The pending tasks.
-    pub pending: Vec<MsgId>,
-    /// The completed tasks.
-    pub completed: Vec<MsgId>,
-}
 
 /// The tasks whose results are deleted.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +46,7 @@ impl Client {
         &self,
         engines: &[EngineId],
         verbose: bool,
-    ) -> Result<QueueStatus, HubError> {
+    ) -> Result<QueueStatus<Tasks>, HubError> {
         query::queue_status(&self.requests(), engines, verbose).await
     }
 

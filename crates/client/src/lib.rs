@@ -44,7 +44,7 @@ pub use async_result::{AlreadyDone, AsyncResult, SelectedTasks, TaskSelection};
 pub use client::{CONTROL_TIMEOUT, Client, UNREACHABLE, WaitError};
 pub use connect::ControllerConnectError;
 pub use engine::{ClientEvent, Engine};
-pub use hub::{HubError, HubRecord, Purge, QueueStatus, ResultStatus};
+pub use hub::{HubError, HubRecord, Purge};
 pub use record::HubResult;
 pub use request::RefusedTask;
 pub use result::{TaskEvent, TaskEventKind, TaskOutcome};

@@ -4,12 +4,13 @@ use crate::error::TaskError;
 use crate::record::HubResult;
 use crate::request::{HandleRequest, Requests};
 use bytes::Bytes;
+use phalanx_protocol::apply::{EngineQueue, QueueStatus};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::TaskStatus;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::{
-    Content, DbReply, DbRequest, EngineQueue, EngineSelector, ErrorContent, LoadRequest,
-    QueueReply, QueueRequest, ResultReply, ResultRequest, TaskResult, Tasks,
+    Content, DbReply, DbRequest, EngineSelector, ErrorContent, LoadRequest, QueueReply,
+    QueueRequest, ResultReply, ResultRequest, TaskResult, Tasks,
 };
 use phalanx_transport::Envelope;
 use serde::Deserialize;
@@ -66,15 +67,6 @@ impl From<HubError> for RemoteFailure {
     }
 }
 
-/// The completed and pending tasks of all engines.
-#[derive(Clone, Debug, PartialEq)]
-pub struct QueueStatus {
-    /// The tasks by engine id.
-    pub engines: BTreeMap<EngineId, EngineQueue>,
-    /// Load-balanced tasks that are not assigned to an engine.
-    pub unassigned: Tasks,
-}
-
 /// The record of a task, with the requested keys.
 #[derive(Clone, Debug, PartialEq)]
 pub struct HubRecord {
@@ -92,7 +84,7 @@ pub(crate) async fn queue_status(
     requests: &Requests,
     engines: &[EngineId],
     verbose: bool,
-) -> Result<QueueStatus, HubError> {
+) -> Result<QueueStatus<Tasks>, HubError> {
     let targets = engines
         .iter()
         .copied()
@@ -103,7 +95,8 @@ pub(crate) async fn queue_status(
         verbose,
     };
     let reply: QueueReply = ask(requests, &request).await?.content()?;
-    let by_id = |(id, queue): (String, EngineQueue)| Some((EngineId(id.parse().ok()?), queue));
+    let by_id =
+        |(id, queue): (String, EngineQueue<Tasks>)| Some((EngineId(id.parse().ok()?), queue));
     Ok(QueueStatus {
         engines: reply.engines.into_iter().filter_map(by_id).collect(),
         unassigned: reply.unassigned,

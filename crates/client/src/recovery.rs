@@ -1,9 +1,10 @@
 //! The state of tasks whose replies may have been lost with a connection.
 
-use crate::query::{self, HubError, QueueStatus};
+use crate::query::{self, HubError};
 use crate::request::Requests;
 use crate::state::message::Recovered;
 use crate::wire;
+use phalanx_protocol::apply::QueueStatus;
 use phalanx_protocol::id::MsgId;
 use phalanx_protocol::parallel::Tasks;
 use serde_json::{Map, Value, json};
@@ -47,7 +48,7 @@ pub(crate) async fn recover(requests: &Requests, tasks: Vec<MsgId>) -> Result<Re
 }
 
 /// The tasks that are assigned to engines or not yet assigned.
-fn under_way(queues: &QueueStatus) -> HashSet<&MsgId> {
+fn under_way(queues: &QueueStatus<Tasks>) -> HashSet<&MsgId> {
     let engines = queues.engines.values();
     let engines = engines.flat_map(|engine| [&engine.queue, &engine.tasks]);
     engines

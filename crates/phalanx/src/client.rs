@@ -6,7 +6,7 @@ use crate::error::LibraryError;
 use crate::requests::{self, ask, async_result, done, engines, json, live_engines};
 use crate::view::{DirectView, IntoTargets, LoadBalancedView};
 use crate::{AsyncResult, Error, host};
-use phalanx_protocol::apply::ClientRequest;
+use phalanx_protocol::apply::{ClientRequest, QueueStatus, ResultStatus};
 use phalanx_protocol::host::HostReply;
 use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
 use serde_json::{Map, Value};
@@ -187,6 +187,18 @@ impl Client {
 
     /// Returns the number of completed and pending tasks of all engines.
     ///
+    /// ```no_run
+    /// use phalanx::prelude::*;
+    /// let rc = Client::connect()?;
+    /// let status = rc.queue_status()?;
+    /// assert_eq!(status.engines.len(), rc.len());
+    /// for (engine, tasks) in status.engines {
+    ///     println!("engine {engine}: {} to do, {} done", tasks.queue + tasks.tasks, tasks.completed);
+    /// }
+    /// println!("{} tasks wait for an engine", status.unassigned);
+    /// # Ok::<(), phalanx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// `TimeoutError` if the controller does not answer, `EnvironmentError` if the connection to it
     /// is lost.
@@ -206,6 +218,15 @@ impl Client {
     }
 
     /// Returns which of these tasks have ended.
+    ///
+    /// ```no_run
+    /// use phalanx::prelude::*;
+    /// let rc = Client::connect()?;
+    /// let ar = rc.all().apply_async(|| 1u8)?;
+    /// let status = rc.result_status(&ar.msg_ids())?;
+    /// assert_eq!(status.pending.len() + status.completed.len(), ar.tasks());
+    /// # Ok::<(), phalanx::Error>(())
+    /// ```
     ///
     /// # Errors
     /// `UsageError` if the hub has no record of one of them, `TimeoutError` if it does not answer.

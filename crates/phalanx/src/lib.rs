@@ -86,11 +86,10 @@ pub use function::{
 pub use input::{input, password};
 pub use interrupt::interrupted;
 pub use parameter::parameter;
-pub use phalanx_protocol::apply::Dependency;
+pub use phalanx_protocol::apply::{Dependency, EngineQueue, QueueStatus, ResultStatus};
 pub use phalanx_protocol::host::{ExecuteReply, GroupBy, TaskStatus};
 pub use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 pub use progress::{Progress, progress};
-pub use requests::{EngineQueue, QueueStatus, ResultStatus};
 pub use shared::{Plain, Shared};
 pub use table::{Table, table};
 pub use view::{

@@ -3,6 +3,7 @@
 use crate::id::{AsyncResultId, EngineId, MsgId};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// Calls a function on engines. The reply is the AsyncResult, or with `wait` the outcomes of the
@@ -143,14 +144,14 @@ pub enum ClientRequest {
         /// True to shut down the controller as well.
         hub: bool,
     },
-    /// Requests the pending tasks of engines; the reply is JSON.
+    /// Requests the pending tasks of engines; the reply is a [`QueueStatus`] in JSON.
     QueueStatus {
         /// The engines; empty for all.
         engines: Vec<EngineId>,
         /// True for ids instead of counts.
         verbose: bool,
     },
-    /// Requests the status of tasks; the reply is JSON.
+    /// Requests the status of tasks; the reply is a [`ResultStatus`] in JSON.
     ResultStatus {
         /// The tasks.
         tasks: Vec<MsgId>,
@@ -207,4 +208,33 @@ pub enum ClientRequest {
         /// The timeout in seconds; `None` for no limit.
         timeout: Option<f64>,
     },
+}
+
+/// The completed and pending tasks of all engines: their number, or their ids.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueStatus<Tasks = usize> {
+    /// The tasks by engine.
+    pub engines: BTreeMap<EngineId, EngineQueue<Tasks>>,
+    /// Load-balanced tasks that are not yet assigned to an engine.
+    pub unassigned: Tasks,
+}
+
+/// The completed and pending tasks of one engine: their number, or their ids.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct EngineQueue<Tasks = usize> {
+    /// Pending direct tasks.
+    pub queue: Tasks,
+    /// Completed tasks.
+    pub completed: Tasks,
+    /// Pending load-balanced tasks.
+    pub tasks: Tasks,
+}
+
+/// The pending and completed ones of several tasks.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ResultStatus {
+    /// The tasks that have not ended.
+    pub pending: Vec<MsgId>,
+    /// The tasks that have ended.
+    pub completed: Vec<MsgId>,
 }

@@ -16,11 +16,14 @@ const EXAMPLE: &str = "```no_run";
 
 /// The exported items without an example: hidden ones, those defined by the protocol, and those
 /// that show a file of the reader.
-const WITHOUT: [&str; 7] = [
+const WITHOUT: [&str; 10] = [
     "Spread",
     "WithCaptures",
     "MimeBundle",
     "TaskMetadata",
+    "QueueStatus",
+    "EngineQueue",
+    "ResultStatus",
     "Parameters",
     "png",
     "jpeg",

@@ -7,7 +7,7 @@ use crate::async_result::{AsyncResult, Many, Shape};
 use crate::codec::Transferable;
 use crate::function::{Arguments, EncodedArgs, IntoFunction};
 use crate::requests;
-use phalanx_protocol::apply::ClientRequest;
+use phalanx_protocol::apply::{ClientRequest, QueueStatus};
 use phalanx_protocol::host::ExecuteReply;
 use phalanx_protocol::id::EngineId;
 use std::fmt;
@@ -258,7 +258,7 @@ impl<S: Shape> DirectView<S> {
     /// # Errors
     /// `TimeoutError` if the controller does not answer, `EnvironmentError` if the connection to it
     /// is lost.
-    pub fn queue_status(&self) -> Result<requests::QueueStatus, Error> {
+    pub fn queue_status(&self) -> Result<QueueStatus, Error> {
         requests::live_engines()?;
         requests::queue_status(&self.targets()?)
     }

@@ -25,6 +25,7 @@ mod signal;
 mod task;
 mod vitals;
 
+pub use crate::apply::EngineQueue;
 pub use batch::{BATCH, BatchedEnd};
 pub use call::CallMetadata;
 pub use cell::{CellMetadata, CellRecord, EngineHandshake, PHALANX};
@@ -39,9 +40,9 @@ pub use lineage::{Dependencies, Lineage, LineageRequest, Package, StateRecord};
 pub use message::{Message, MessageError, MessageRef};
 pub use output::{EngineOutput, EngineStatus};
 pub use query::{
-    DbReply, DbRequest, EngineQueue, EngineSelector, HistoryReply, HistoryRequest, LoadRequest,
-    PurgeRequest, Purged, QueueReply, QueueRequest, ResubmitReply, ResubmitRequest, ResultReply,
-    ResultRequest, TaskOutput, TaskResult, Tasks,
+    DbReply, DbRequest, EngineSelector, HistoryReply, HistoryRequest, LoadRequest, PurgeRequest,
+    Purged, QueueReply, QueueRequest, ResubmitReply, ResubmitRequest, ResultReply, ResultRequest,
+    TaskOutput, TaskResult, Tasks,
 };
 pub use registration::{
     ConnectionReply, ConnectionRequest, RegistrationNotification, RegistrationReply,

@@ -2,6 +2,7 @@
 
 use super::Content;
 use super::registration::content;
+use crate::apply::EngineQueue;
 use crate::id::{EngineId, EngineUuid, MsgId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -38,18 +39,7 @@ pub struct QueueReply {
     pub unassigned: Tasks,
     /// The tasks by engine id.
     #[serde(flatten)]
-    pub engines: BTreeMap<String, EngineQueue>,
-}
-
-/// The completed and pending tasks of one engine.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct EngineQueue {
-    /// Pending direct requests.
-    pub queue: Tasks,
-    /// Completed requests.
-    pub completed: Tasks,
-    /// Pending load-balanced tasks.
-    pub tasks: Tasks,
+    pub engines: BTreeMap<String, EngineQueue<Tasks>>,
 }
 
 /// A number of tasks, or their ids if `verbose`.

@@ -122,12 +122,12 @@ pub async fn query(
                 .queue_status(&engines, verbose)
                 .await;
             let status = status.map_err(FunctionsError::from)?;
-            HostReply::Json(json!({"engines": status.engines, "unassigned": status.unassigned}))
+            HostReply::Json(json!(status))
         }
         ClientRequest::ResultStatus { tasks } => {
             let status = client(parallel).await?.result_status(&tasks).await;
             let status = status.map_err(FunctionsError::from)?;
-            HostReply::Json(json!({"pending": status.pending, "completed": status.completed}))
+            HostReply::Json(json!(status))
         }
         ClientRequest::HubHistory => {
             let history = client(parallel).await?.hub_history().await;
