@@ -229,12 +229,12 @@ async fn clusters_are_scaled_restarted_and_shown() {
     let rows: Vec<&str> = table[0].lines().collect();
     assert!(
         rows.iter()
-            .any(|row| row.starts_with("0 ") && row.ends_with(" a")),
+            .any(|row| row.trim_start().starts_with("0 ") && row.ends_with(" a")),
         "{table:?}"
     );
     assert!(
         rows.iter()
-            .any(|row| row.starts_with("3 ") && !row.ends_with(" a")),
+            .any(|row| row.trim_start().starts_with("3 ") && !row.ends_with(" a")),
         "{table:?}"
     );
     let outputs = frontend.ok("%cluster restart -t 1").await;

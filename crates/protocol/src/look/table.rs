@@ -17,16 +17,19 @@ const MAX_COLUMNS: usize = 20;
 const MAX_CELL: usize = 200;
 
 /// A script that sorts the preceding table (ascending, descending, original order) on a click on a
-/// heading, or Enter. Numbers precede text, and empty cells come last. Where scripts do not run, as
-/// in a notebook that is not trusted, the table cannot be sorted.
+/// heading, or Enter. Numbers and sizes precede text, and empty cells come last. Where scripts do not
+/// run, as in a notebook that is not trusted, the table cannot be sorted. The units are [`UNITS`].
 const SORTING: &str = r"<script>(() => {
 const table = document.currentScript?.previousElementSibling;
 if (!table?.tHead) return;
 const body = table.tBodies[0], rows = [...body.rows];
+const units = {B: 1, kB: 1e3, MB: 1e6, GB: 1e9};
 let by, way = 0;
 const key = (row, at) => {
-  const text = row.cells[at].textContent.replaceAll('_', '');
-  return text === '' ? [2, 0] : isNaN(text) ? [1, text] : [0, +text];
+  const text = row.cells[at].textContent.replaceAll('_', '').trim();
+  const [number, unit = 'B', ...more] = text.split(' ');
+  const value = more.length ? NaN : number * units[unit];
+  return text === '' ? [2, 0] : isNaN(value) ? [1, text] : [0, value];
 };
 const compare = (a, b) => a[0] - b[0] || way * (a[0] ? String(a[1]).localeCompare(b[1]) : a[1] - b[1]);
 [...table.tHead.rows[0].cells].forEach((head, at) => {
@@ -49,6 +52,9 @@ const compare = (a, b) => a[0] - b[0] || way * (a[0] ? String(a[1]).localeCompar
 /// The mark of omitted text.
 const LEFT_OUT: &str = "…";
 
+/// The units of sizes, which are numbers with a space and a unit.
+const UNITS: [&str; 4] = ["B", "kB", "MB", "GB"];
+
 /// The texts of missing values: of serde, of Rust's `Option`, of data frames and databases.
 const MISSING: [&str; 6] = ["", "None", "null", "NULL", "NA", LEFT_OUT];
 
@@ -65,8 +71,6 @@ pub struct Grid<'a> {
     pub total: usize,
     /// The maximum number of rows shown.
     pub max_rows: usize,
-    /// True to right-align columns of numbers.
-    pub aligns_numbers: bool,
 }
 
 /// Renders a complete list under a title.
@@ -77,8 +81,6 @@ pub fn table(title: &str, headings: &[&str], rows: &[Vec<String>]) -> MimeBundle
     };
     let grid = Grid {
         max_rows: usize::MAX,
-        // Numbers in these tables are names of engines and processes.
-        aligns_numbers: false,
         ..Grid::new(title, &headings, rows)
     };
     grid.bundle()
@@ -93,7 +95,6 @@ impl<'a> Grid<'a> {
             rows,
             total: rows.len(),
             max_rows: MAX_ROWS,
-            aligns_numbers: true,
         }
     }
 
@@ -162,7 +163,7 @@ impl<'a> Grid<'a> {
         rows.extend(self.rows[count - last..].iter().map(|row| cells(row)));
         let right = (0..columns.len()).map(|column| {
             let cells = rows.iter().filter_map(|row| row.get(column));
-            self.aligns_numbers && are_numbers(cells.map(String::as_str))
+            are_numbers(cells.map(String::as_str))
         });
         let right = right.collect();
         let footer = if is_cut || columns.len() > MAX_COLUMNS {
@@ -272,10 +273,16 @@ impl ShownGrid<'_> {
     }
 }
 
-/// Returns true for a column of numbers, of which some may be missing.
+/// Returns true for a column of numbers or sizes, of which some may be missing.
 fn are_numbers<'a>(cells: impl Iterator<Item = &'a str>) -> bool {
     let mut present = cells.filter(|cell| !MISSING.contains(cell)).peekable();
-    let is_number = |cell: &str| cell.replace('_', "").parse::<f64>().is_ok();
+    let is_number = |cell: &str| {
+        let number = match cell.rsplit_once(' ') {
+            Some((number, unit)) if UNITS.contains(&unit) => number,
+            _ => cell,
+        };
+        number.replace('_', "").parse::<f64>().is_ok()
+    };
     present.peek().is_some() && present.all(is_number)
 }
 
@@ -322,6 +329,36 @@ mod tests {
             "</table><script>",
         ] {
             assert!(html.contains(part), "{part} in {html}");
+        }
+    }
+
+    #[test]
+    fn sizes_and_numbers_of_a_complete_list_stand_at_the_right() {
+        let rows = rows(&[
+            &["9", "alive", "80 MB", "0.1.0", "8 MB free"],
+            &["10", "alive", "1.2 GB", "0.1.0", ""],
+        ]);
+        let headings = ["engine", "state", "memory", "version", "disk"];
+        let bundle = table("2 engines", &headings, &rows);
+        assert_eq!(
+            bundle.text(),
+            Some(
+                "2 engines\n\
+                 engine  state  memory  version  disk\n     \
+                 9  alive   80 MB  0.1.0    8 MB free\n    \
+                 10  alive  1.2 GB  0.1.0"
+            )
+        );
+        let html = bundle.0["text/html"].as_str().unwrap();
+        for part in [
+            "<th style=\"text-align:right\">engine</th>",
+            "<td style=\"text-align:right\">1.2 GB</td>",
+            "<td style=\"text-align:left\">0.1.0</td>",
+        ] {
+            assert!(html.contains(part), "{part} in {html}");
+        }
+        for unit in UNITS {
+            assert!(SORTING.contains(&format!("{unit}: 1")), "{unit}");
         }
     }
 

@@ -107,11 +107,11 @@ impl Panel {
         let mut cells = [
             heading("engine", true),
             heading("host", false),
-            heading("load", false),
+            heading("load", true),
             heading("tasks", true),
             heading("done", true),
             heading("failed", true),
-            heading("memory", false),
+            heading("memory", true),
             heading("last error", false),
         ]
         .concat();
@@ -203,11 +203,12 @@ fn cells_of(row: &EngineRow, most: u64) -> String {
     .concat()
 }
 
-/// Returns a short bar followed by a text.
+/// Returns a short bar followed by a text, at the two sides of its column.
 fn gauge(share: f64, words: &str) -> String {
     let width = share.clamp(0.0, 1.0) * 100.0;
     format!(
-        "<span style=\"display:inline-flex;align-items:center;gap:.5em;white-space:nowrap\">\
+        "<span style=\"display:flex;justify-content:space-between;align-items:center;gap:.5em;\
+         white-space:nowrap;font-variant-numeric:tabular-nums\">\
          <span style=\"display:inline-block;width:5em;height:.7em;border-radius:.35em;overflow:hidden;\
          background:{TRACK_COLOUR}\"><span style=\"display:block;height:100%;width:{width:.0}%;\
          background:{DONE_COLOUR}\"></span></span>{}</span>",
