@@ -9,6 +9,7 @@
 //! | `items.rs` | the definitions in a cell |
 //! | `locations.rs` | the cell's name and line in `dbg!`, `line!` and similar macros |
 //! | `unit_tests.rs` | the `#[test]` functions that cells have defined |
+//! | `variable_name.rs` | the names that variables can have |
 //! | `cursor.rs` | the syntax at a position, for completion and inspection |
 
 mod complete;
@@ -19,6 +20,7 @@ mod locations;
 mod scan;
 mod split;
 mod unit_tests;
+mod variable_name;
 
 pub use complete::{Completeness, completeness};
 pub use cursor::{AtCursor, at_cursor, byte_offset, char_offset};
@@ -27,6 +29,7 @@ pub use items::{CellItem, CellStatement, items, sets_allocator, statements};
 pub use locations::located;
 pub use split::split;
 pub use unit_tests::UnitTests;
+pub use variable_name::{VariableNameError, check_value_source, check_variable_name};
 
 use crate::source_map::SourceMap;
 use std::ops::Range;

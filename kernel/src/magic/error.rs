@@ -2,6 +2,7 @@
 
 use super::name::MagicName;
 use super::targets::TargetError;
+use crate::cell::VariableNameError;
 use crate::report::{Fault, FaultSource};
 use phalanx_protocol::failure::{Failure, FailureKind};
 use phalanx_protocol::host::UnknownGrouping;
@@ -94,8 +95,8 @@ pub enum MagicProblem {
     #[error("`{0}` is not a number of seconds")]
     Seconds(String),
     /// Text in place of the name of a variable.
-    #[error("`{0}` cannot be the name of a variable")]
-    VariableName(String),
+    #[error("{0}")]
+    VariableName(VariableNameError),
     /// A signal that does not exist.
     #[error("there is no signal `{0}`")]
     Signal(String),
@@ -281,7 +282,8 @@ impl MagicProblem {
                 let ids: Vec<String> = live.iter().map(ToString::to_string).collect();
                 format!("the engines are {}", ids.join(", "))
             }
-            Self::VariableName(_) | Self::Value(_) | Self::SuperfluousValue(_) => return None,
+            Self::VariableName(error) => error.hint(),
+            Self::Value(_) | Self::SuperfluousValue(_) => return None,
         })
     }
 }

@@ -6,6 +6,7 @@ use super::tools::{self, Tool};
 use super::{
     Blocking, ClusterCommand, MagicError, MagicProblem, Streaming, Targets, cluster, ipython,
 };
+use crate::cell::check_variable_name;
 use crate::completion::nearest;
 use phalanx_protocol::host::GroupBy;
 use phalanx_protocol::parallel::Signal;
@@ -250,14 +251,13 @@ fn seconds(value: &str, span: &Range<usize>) -> Result<f64, MagicError> {
 }
 
 fn variable(value: &str, span: &Range<usize>) -> Result<String, MagicError> {
-    let keyword = [
-        "let", "mut", "fn", "self", "_", "if", "in", "for", "match", "use",
-    ];
-    if ra_ap_rustc_lexer::is_ident(value) && !keyword.contains(&value) {
-        return Ok(value.to_owned());
+    match check_variable_name(value) {
+        Ok(()) => Ok(value.to_owned()),
+        Err(error) => Err(MagicError::new(
+            span.clone(),
+            MagicProblem::VariableName(error),
+        )),
     }
-    let problem = MagicProblem::VariableName(value.to_owned());
-    Err(MagicError::new(span.clone(), problem))
 }
 
 fn signal(value: &str, span: &Range<usize>) -> Result<Signal, MagicError> {

@@ -332,3 +332,32 @@ async fn a_purged_result_is_kept_for_its_variable_but_not_found_by_id() {
     assert!(reply.contains("it was purged"), "{reply}");
     frontend.stop().await;
 }
+
+#[tokio::test]
+async fn a_name_that_no_variable_can_have_is_sent_to_no_engine() {
+    let mut frontend = with_engines(1).await;
+    let apply = |pushed: &[&str], references: &[&str]| {
+        let pushes = pushed.iter();
+        let pushes = pushes.map(|name| json!({"name": name, "type_name": "u8"}));
+        json!({"Apply": {
+            "name": "push", "artifact": "/nowhere", "offset": 0, "placement": {"Engines": [0]},
+            "args": 0, "sizes": [], "label": null, "references": references,
+            "pushes": pushes.collect::<Vec<_>>(), "wait": false,
+        }})
+    };
+    for (request, name) in [
+        (apply(&["not ident"], &[]), "`not ident` cannot be the name"),
+        (apply(&["fn"], &[]), "`fn` cannot be the name"),
+        (apply(&[], &["match"]), "`match` cannot be the name"),
+    ] {
+        let outputs = frontend.ok(&format!("cell-request {request}")).await;
+        let said = stream(&outputs, "stdout");
+        assert!(said.contains(name), "{said}");
+        assert!(said.contains("a name consists of letters"), "{said}");
+    }
+    let named = apply(&["x"], &["x + 1"]);
+    let outputs = frontend.ok(&format!("cell-request {named}")).await;
+    let said = stream(&outputs, "stdout");
+    assert!(!said.contains("cannot be the name"), "{said}");
+    frontend.stop().await;
+}

@@ -142,7 +142,9 @@ fn errors_have_a_span_and_a_hint() {
             "malformed targets `0:x`",
             "a slice such as",
         ),
-        ("%%px -o 1x", "1x", "cannot be the name", ""),
+        ("%%px -o 1x", "1x", "cannot be the name", "such as `_1x`"),
+        ("%%px -o gen", "gen", "Rust reserves it", "such as `gen_`"),
+        ("%pxresult -o 'a", "'a", "no identifier", "such as `a`"),
         (
             "%%px --group-outputs colour",
             "colour",

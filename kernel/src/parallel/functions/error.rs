@@ -1,5 +1,6 @@
 //! Errors of calls of functions and of the library's other requests, with their texts.
 
+use crate::cell::VariableNameError;
 use phalanx_client::HubError;
 use phalanx_protocol::failure::{Failure, FailureKind};
 use std::io;
@@ -27,6 +28,9 @@ pub(super) enum FunctionsError {
     /// A request for results names no task.
     #[error("no such task: the list of message ids is empty")]
     NoTasks,
+    /// A name that engines could not give to a variable.
+    #[error("{0}")]
+    Name(#[from] VariableNameError),
     /// The engines do not have what a function refers to.
     #[error("the engines cannot evaluate `{reference}`: {why}")]
     Reference {
@@ -55,6 +59,7 @@ impl FunctionsError {
         match self {
             Self::NoCluster
             | Self::NoTasks
+            | Self::Name(_)
             | Self::Reference { .. }
             | Self::Pushed { .. }
             | Self::Hub(HubError::Refused { .. }) => FailureKind::Usage,
@@ -75,6 +80,7 @@ impl FunctionsError {
             Self::Arguments(_) => {
                 "each large argument takes a file descriptor until its tasks have ended: see `ulimit -n`"
             }
+            Self::Name(error) => return Some(error.hint()),
             Self::Reference { .. } => {
                 "a `%%px` cell defines it, and its type derives Serialize and Deserialize"
             }

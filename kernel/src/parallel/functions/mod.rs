@@ -18,6 +18,7 @@ pub use query::query;
 use super::artifacts::{Artifacts, NeededLibraries};
 use super::fanout::FanoutError;
 use super::results::StoredResult;
+use crate::cell::{check_value_source, check_variable_name};
 use crate::context::CellContext;
 use crate::parallel::Parallel;
 use error::FunctionsError;
@@ -59,8 +60,8 @@ impl Functions {
 /// tasks are submitted.
 ///
 /// # Errors
-/// Returns an error if there are no engines, the library of the function cannot be read, or a
-/// referenced variable does not exist.
+/// Returns an error if there are no engines, the library of the function cannot be read, a name
+/// cannot be that of a variable, or a referenced variable does not exist.
 pub async fn apply(
     parallel: &Parallel,
     context: &CellContext,
@@ -68,6 +69,7 @@ pub async fn apply(
     args: Vec<Payload>,
     toolchain: Option<Toolchain>,
 ) -> Result<StoredResult, Failure> {
+    check_names(&apply)?;
     // The library keeps the arguments alive until it receives the reply.
     let args = segment::hold(args).map_err(FunctionsError::Arguments)?;
     let client = client(parallel).await?;
@@ -107,6 +109,17 @@ pub async fn apply(
         refused: mpsc::unbounded_channel().0,
     });
     Ok(parallel.results().hold_items(result, labels, apply.sizes))
+}
+
+/// Checks the names that a call defines on engines, and those it refers to.
+fn check_names(apply: &Apply) -> Result<(), FunctionsError> {
+    for pushed in &apply.pushes {
+        check_variable_name(&pushed.name)?;
+    }
+    for reference in &apply.references {
+        check_value_source(reference)?;
+    }
+    Ok(())
 }
 
 /// Returns one task per engine, or the tasks for the scheduler.

@@ -3,6 +3,7 @@
 //! An engine stores a value in a variable of cells or, for functions, serialized. The newer one
 //! has to be copied before a cell or a function uses the other.
 
+use crate::cell::check_variable_name;
 use phalanx_protocol::apply::PushedName;
 use phalanx_protocol::id::{EngineUuid, StateId};
 use std::collections::{BTreeMap, HashMap};
@@ -31,12 +32,14 @@ impl EngineNames {
     }
 
     /// Records an engine's report: the values pushed by all notebooks, and those that have become
-    /// variables. The report lacks values that are still on their way.
+    /// variables. The report lacks values that are still on their way. A client of another release
+    /// may have pushed a value under a name that no variable can have.
     pub(super) fn found(&mut self, engine: &EngineUuid, all: &[PushedName], bound: &[String]) {
         for name in bound {
             self.bound(engine, name);
         }
-        for pushed in all {
+        let named = |pushed: &&PushedName| check_variable_name(&pushed.name).is_ok();
+        for pushed in all.iter().filter(named) {
             self.pushed(engine, pushed);
         }
     }
@@ -123,6 +126,12 @@ mod tests {
         assert!(names.is_current(&engine, "x", &s), "it is on its way");
         names.found(&engine, &[], &["x".to_owned()]);
         assert!(!names.is_current(&engine, "x", &s));
+        let keyword = PushedName {
+            name: "fn".to_owned(),
+            ..pushed.clone()
+        };
+        names.found(&engine, &[keyword], &[]);
+        assert!(names.to_bind(&engines, |word| word == "fn").is_empty());
         names.pushed(&engine, &pushed);
         names.forget(&engine);
         assert!(names.to_bind(&engines, |_| true).is_empty());

@@ -1,6 +1,7 @@
 //! Variables for functions, and pushed values for cells, transferred by cells of our own.
 
 use super::error::FunctionsError;
+use crate::cell::check_variable_name;
 use crate::context::CellContext;
 use crate::parallel::Parallel;
 use crate::parallel::fanout::EngineSource;
@@ -26,7 +27,8 @@ pub(super) async fn publish(
         fanout.adopt(client, engines, context).await?;
     }
     for reference in references {
-        if !is_name(reference) {
+        let is_name = check_variable_name(reference).is_ok();
+        if !is_name {
             // Pushed values in an expression must be variables first.
             materialise(parallel, context, client, engines, reference).await?;
         }
@@ -38,8 +40,7 @@ pub(super) async fn publish(
                 .names()
                 .is_current(&engine.uuid, reference, &state);
             // A name that is not a variable was set by functions or does not exist.
-            let variable =
-                !is_name(reference) || fanout.compiler.variables(state).await.contains(reference);
+            let variable = !is_name || fanout.compiler.variables(state).await.contains(reference);
             if !current && variable {
                 behind.push((engine.id, engine.uuid.clone()));
             }
@@ -173,12 +174,6 @@ async fn run(
 fn words(source: &str) -> HashSet<&str> {
     let part_of_name = |c: char| c.is_alphanumeric() || c == '_';
     source.split(|c| !part_of_name(c)).collect()
-}
-
-fn is_name(text: &str) -> bool {
-    let mut chars = text.chars();
-    chars.next().is_some_and(|c| c.is_alphabetic() || c == '_')
-        && chars.all(|c| c.is_alphanumeric() || c == '_')
 }
 
 fn first(failure: &Failure) -> Option<String> {
