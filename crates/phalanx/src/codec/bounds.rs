@@ -25,6 +25,7 @@ use serde::de::DeserializeOwned;
     message = "values of type `{Self}` cannot be sent to engines and back",
     label = "this is neither serialised nor deserialised by serde",
     note = "for a type of your own, derive serde's traits: `#[derive(Serialize, Deserialize)]`",
+    note = "with `%%px --local` as the first line of the cell that declares the type, engines have it too",
     note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.17\", features = [\"serde\"] }}`",
     note = "results must be owned: `String` instead of `&str`, `Vec<T>` instead of `&[T]`"
 )]
@@ -57,6 +58,7 @@ impl<T> Transferable for T {}
     message = "values of type `{Self}` cannot be sent to engines",
     label = "this is not serialised by serde",
     note = "for a type of your own, derive serde's traits: `#[derive(Serialize, Deserialize)]`",
+    note = "with `%%px --local` as the first line of the cell that declares the type, engines have it too",
     note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.17\", features = [\"serde\"] }}`"
 )]
 pub trait SerializableArg: Serialize {}

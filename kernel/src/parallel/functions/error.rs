@@ -81,6 +81,11 @@ impl FunctionsError {
                 "each large argument takes a file descriptor until its tasks have ended: see `ulimit -n`"
             }
             Self::Name(error) => return Some(error.hint()),
+            Self::Reference { why, .. } | Self::Pushed { why, .. }
+                if type_remedy(why).is_some() =>
+            {
+                return type_remedy(why);
+            }
             Self::Reference { .. } => {
                 "a `%%px` cell defines it, and its type derives Serialize and Deserialize"
             }
@@ -101,9 +106,67 @@ impl From<FunctionsError> for Failure {
     }
 }
 
+/// Returns the remedy for a type of the notebook that engines do not have, or that serde cannot send,
+/// from the first error of rustc.
+fn type_remedy(why: &str) -> Option<String> {
+    let name = why.split('`').nth(1)?;
+    let again = "run the cell that declares it again, with `%%px --local` as its first line";
+    if why.starts_with("cannot find type `") {
+        return Some(format!("engines do not have `{name}`: {again}"));
+    }
+    if !why.starts_with("values of type `") {
+        return None;
+    }
+    let is_whole = name.chars().all(|c| c.is_alphanumeric() || c == '_');
+    let whose = match is_whole {
+        true => format!("`{name}`"),
+        false => format!("the notebook's own type in `{name}`"),
+    };
+    Some(format!(
+        "add `#[derive(Serialize, Deserialize)]` to {whose}, and {again}"
+    ))
+}
+
 fn prefix(error: &HubError) -> &'static str {
     match error {
         HubError::Refused { .. } => "the controller reports ",
         _ => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_type_that_engines_lack_or_cannot_send_is_named_with_the_remedy() {
+        let pushed = |why: &str| {
+            let error = FunctionsError::Pushed {
+                name: "p".to_owned(),
+                type_name: "Point".to_owned(),
+                why: why.to_owned(),
+            };
+            error.hint().unwrap()
+        };
+        let again = "run the cell that declares it again, with `%%px --local` as its first line";
+        assert_eq!(
+            pushed("cannot find type `Point` in this scope"),
+            format!("engines do not have `Point`: {again}")
+        );
+        assert_eq!(
+            pushed("values of type `Point` cannot travel to engines and back"),
+            format!("add `#[derive(Serialize, Deserialize)]` to `Point`, and {again}")
+        );
+        let inside = pushed("values of type `Vec<Point>` cannot travel to engines and back");
+        assert!(
+            inside.contains("to the notebook's own type in `Vec<Point>`, and run"),
+            "{inside}"
+        );
+        assert!(pushed("mismatched types").starts_with("define the type in a `%%px` cell"));
+        let reference = FunctionsError::Reference {
+            reference: "p".to_owned(),
+            why: "values of type `Point` cannot be sent to engines".to_owned(),
+        };
+        assert!(reference.hint().unwrap().contains("to `Point`"));
     }
 }
