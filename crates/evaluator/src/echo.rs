@@ -226,6 +226,7 @@ impl Echo {
             types: Vec::new(),
             unchanged: false,
             packages: None,
+            misfits: Vec::new(),
         })))
     }
 

@@ -549,7 +549,7 @@ async fn engines_redefine_and_reuse_cells() {
         let names = compiled.variables.iter().map(|(name, _)| name.clone());
         names.collect::<Vec<_>>().join(" ")
     };
-    let definition = "#[derive(Debug)] struct A { x: u64 }\nimpl Drop for A { fn drop(&mut self) { println!(\"dropped {}\", self.x) } }";
+    let definition = "#[derive(Debug)] struct A { x: u64 }\nimpl Drop for A { fn drop(&mut self) { println!(\"dropped {}\", self.x) } }\nfn double(a: &A) -> u64 { 2 * a.x }";
     let a = s
         .compile(
             definition,
@@ -578,6 +578,10 @@ async fn engines_redefine_and_reuse_cells() {
         .await
         .unwrap();
     assert_eq!(names(&c), "b n");
+    let misfits: Vec<&str> = c.misfits.iter().map(|item| item.lines.as_str()).collect();
+    assert_eq!(misfits, ["fn double(a: &A) -> u64 { 2 * a.x }"]);
+    let again = s.compile(redefined, &state("c"), &state("c2"), Outcome::Completed);
+    assert!(again.await.unwrap().misfits.is_empty());
     let cell = c.cell.unwrap();
     assert_eq!(cell.dropped.names, ["a"]);
     let other = s

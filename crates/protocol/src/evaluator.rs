@@ -147,6 +147,10 @@ pub struct Compiled {
     /// The packages that cells depend on, if they have changed since the last reply.
     #[serde(default)]
     pub packages: Option<Vec<Package>>,
+    /// The items of earlier cells that no longer compile in `next`, since the cell has redefined
+    /// types.
+    #[serde(default)]
+    pub misfits: Vec<EarlierItem>,
 }
 
 /// A compiled cell.

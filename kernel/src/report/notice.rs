@@ -2,6 +2,8 @@
 
 use super::wrap::wrap_message;
 use phalanx_protocol::evaluator::{DroppedVariables, UnkeptReason, UnkeptVariable};
+use phalanx_protocol::id::EngineId;
+use phalanx_protocol::parallel::IdRanges;
 use std::time::Duration;
 
 /// Information for the user that is not a failure.
@@ -13,6 +15,8 @@ pub enum Notice {
     Allocator,
     /// These variables were lost, since their types changed with the dependencies.
     Lost(Vec<String>),
+    /// A notice that concerns these engines.
+    OnEngines(Vec<EngineId>, Box<Self>),
     /// An item of an earlier cell does not compile any more.
     Misfit {
         /// Its first line.
@@ -59,6 +63,15 @@ fn line(notice: &Notice) -> String {
             let text = "`#[global_allocator]` has no effect in a cell: all cells share the allocator of the \
                         standard library they are linked to\n";
             return text.to_owned();
+        }
+        Notice::OnEngines(engines, told) => {
+            let noun = if engines.len() == 1 {
+                "engine"
+            } else {
+                "engines"
+            };
+            let engines = IdRanges(engines.clone());
+            return format!("on {noun} {engines}: {}", self::notice(told));
         }
         Notice::Misfit {
             item,
@@ -167,6 +180,13 @@ mod tests {
         assert_eq!(
             line(&misfit),
             "`impl Count for Vec<M>` of In[4] does not fit `M` any more: change it, and run that cell again\n"
+        );
+        assert_eq!(
+            notice(&Notice::OnEngines(
+                [0, 1, 3].map(EngineId).to_vec(),
+                Box::new(misfit)
+            )),
+            "on engines 0-1,3: `impl Count for Vec<M>` of In[4] does not fit `M` any more: change it, and run that cell again\n"
         );
         let left_out = LeftOutCell {
             cell: "In[4] of another notebook".to_owned(),

@@ -12,6 +12,7 @@ use super::error::EvcxrError;
 use super::error_hints;
 use super::generated_crate;
 use super::impls::Impls;
+use super::inference;
 use super::local::NOTHING;
 use super::relay::{Relay, RelayAnswers};
 use super::returns;
@@ -107,7 +108,7 @@ impl<S: Clone> Engines<S> {
         next: StateId,
         outcome: &Outcome,
         replaced: &[String],
-        types: Option<&[(String, String)]>,
+        known_types: Option<&[(String, String)]>,
     ) -> Result<EvaluatorReply, Failure> {
         let source: &str = &syntax::checked(source)?;
         let base_id = base;
@@ -133,6 +134,7 @@ impl<S: Clone> Engines<S> {
                 types,
                 unchanged: true,
                 packages: self.changed_packages(),
+                misfits: Vec::new(),
             })));
         }
         let names = || base.variables.iter().map(|(name, _)| name.clone());
@@ -147,9 +149,14 @@ impl<S: Clone> Engines<S> {
         let shadowed = &dependencies::shadowed_types;
         let dropped = definitions.dropped(source, &rebuilt, &base.variables, shadowed);
         let state = self.state_without(&base, &dropped.names)?;
-        let types = match types {
+        let types = match known_types {
             Some(types) => types::known(source, types),
             None => self.types.resolve(source, &base.shape, &dropped.names),
+        };
+        // A cell that was compiled before was reported then.
+        let redefined = match known_types {
+            None => definitions.redefined(source),
+            Some(_) => Vec::new(),
         };
         let stale_impls = base.impls.stale(source);
         let fallible = base.shape.is_fallible() || returns::are_fallible(source);
@@ -234,6 +241,7 @@ impl<S: Clone> Engines<S> {
             types: types::declared(source, &namespace.variables),
             unchanged: false,
             packages: self.changed_packages(),
+            misfits: inference::misfits(namespace.shape.items(), &redefined),
         };
         self.states.insert(next, Arc::new(namespace));
         Ok(EvaluatorReply::Compiled(Box::new(compiled)))

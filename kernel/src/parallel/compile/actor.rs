@@ -202,7 +202,11 @@ impl CompilerActor {
                 Err(error) => return Ok(Err(error.into())),
             }
         }
+        let misfits = self
+            .lineages
+            .misfits(&task.base, &task.source, &compiled.misfits);
         Ok(Ok(Compilation {
+            misfits,
             base: task.base.clone(),
             next,
             cell: compiled.cell,

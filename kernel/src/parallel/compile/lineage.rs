@@ -4,10 +4,12 @@
 //! state. Cells that the evaluator has not compiled are compiled when needed. Engines report the
 //! cells of other clients.
 
+use crate::cell::{CellItem, items};
 use crate::context::{CellName, MissingVariables, missing_name};
+use crate::report::Notice;
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::exit::RuntimeExit;
-use phalanx_protocol::failure::{Failure, Panic};
+use phalanx_protocol::failure::{EarlierItem, Failure, Panic};
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::StateRecord;
 use phalanx_protocol::runtime::Outcome;
@@ -181,6 +183,39 @@ impl Lineages {
         failure
     }
 
+    /// Returns the notices about items of the cells before a state that no longer compile, since
+    /// `source` redefines what they use.
+    pub(super) fn misfits(
+        &self,
+        state: &StateId,
+        source: &str,
+        found: &[EarlierItem],
+    ) -> Vec<Notice> {
+        let defined = items(source);
+        let notice = |item: &EarlierItem| {
+            let mut defined = defined.iter().filter_map(CellItem::defined);
+            Some(Notice::Misfit {
+                item: item.lines.clone(),
+                cell: self.cell_of(state, &item.lines)?.to_string(),
+                redefined: defined.find(|name| item.names.contains(*name))?.to_owned(),
+            })
+        };
+        found.iter().filter_map(notice).collect()
+    }
+
+    /// The newest cell before a state that contains a line.
+    fn cell_of(&self, state: &StateId, line: &str) -> Option<CellName> {
+        let mut at = state.clone();
+        while let Some(origin) = self.origin(&at) {
+            let mut lines = origin.source.lines();
+            if lines.any(|known| known.trim() == line.trim()) {
+                return Some(origin.cell);
+            }
+            at = origin.base;
+        }
+        None
+    }
+
     /// Returns the last cell that leads from a state without this variable to one with it.
     fn defining(&self, name: &str) -> Option<CellName> {
         let has = |state: &StateId| {
@@ -333,6 +368,31 @@ mod tests {
         lineages.add(state("c"), second("b", "C"), vec![], &[]);
         assert_eq!(lineages.moved(&state("a")).by("v"), None);
         assert_eq!(lineages.moved(&state("c")).by("v"), Some(CellName::Own(2)));
+    }
+
+    #[test]
+    fn an_item_that_no_longer_compiles_is_named_with_its_cell_and_the_cause() {
+        let mut lineages = Lineages::new();
+        let second = |base, source| StateOrigin {
+            cell: CellName::Own(2),
+            ..completed(base, source)
+        };
+        let function = "let a = 1;\n  fn f(m: &M) -> bool {\n    m.x\n}";
+        lineages.add(state("a"), completed("empty", "struct M;"), vec![], &[]);
+        lineages.add(state("b"), second("a", function), vec![], &[]);
+        let item = |line: &str| EarlierItem {
+            lines: line.to_owned(),
+            names: ["M", "f"].map(str::to_owned).into(),
+        };
+        let found = [item("fn f(m: &M) -> bool {"), item("fn of_nobody() {")];
+        let misfit = Notice::Misfit {
+            item: "fn f(m: &M) -> bool {".to_owned(),
+            cell: "In[2]".to_owned(),
+            redefined: "M".to_owned(),
+        };
+        let source = "struct Other;\nstruct M { x: u8 }";
+        assert_eq!(lineages.misfits(&state("b"), source, &found), [misfit]);
+        assert!(lineages.misfits(&state("a"), source, &found).is_empty());
     }
 
     #[test]

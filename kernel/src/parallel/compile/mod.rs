@@ -9,6 +9,7 @@ mod lineage;
 use super::artifacts::Artifacts;
 use crate::actor::{RequestSender, ending};
 use crate::context::{CellContext, MissingVariables, Programs};
+use crate::report::Notice;
 use phalanx_protocol::evaluator::{CompiledCell, Toolchain};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{ArtifactHash, DependenciesId, StateId};
@@ -47,6 +48,8 @@ pub struct Compilation {
     pub unchanged: bool,
     /// The dependencies with which it was compiled.
     pub dependencies: Arc<(DependenciesId, Dependencies)>,
+    /// The items of earlier cells that no longer compile, since it redefines types.
+    pub misfits: Vec<Notice>,
 }
 
 /// A cell to compile.

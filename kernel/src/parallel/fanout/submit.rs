@@ -125,6 +125,11 @@ impl Fanout {
         let mut names = BTreeSet::new();
         let mut rebuilt = BTreeSet::new();
         let mut unkept = BTreeSet::new();
+        let concerned = |is_concerned: &dyn Fn(&Compilation) -> bool| {
+            let of = |engine: &&Engine| compiled.get(&self.states.of(engine));
+            let concerned = engines.iter().filter(|e| of(e).is_some_and(is_concerned));
+            concerned.map(|engine| engine.id).collect::<Vec<EngineId>>()
+        };
         for cell in cells {
             unkept.extend(cell.unkept.iter().cloned());
             names.extend(cell.dropped.names.iter().cloned());
@@ -139,7 +144,23 @@ impl Fanout {
                 names: names.into_iter().collect(),
                 rebuilt: rebuilt.into_iter().collect(),
             };
-            let text = notice(&Notice::Dropped(dropped));
+            let drops = |made: &Compilation| {
+                let cell = made.cell.as_ref();
+                cell.is_some_and(|cell| !cell.dropped.names.is_empty())
+            };
+            let dropped = Box::new(Notice::Dropped(dropped));
+            let text = notice(&Notice::OnEngines(concerned(&drops), dropped));
+            context.sink().text(StreamName::Stderr, text).await;
+        }
+        let mut misfits: Vec<&Notice> = Vec::new();
+        for misfit in compiled.values().flat_map(|made| &made.misfits) {
+            if !misfits.contains(&misfit) {
+                misfits.push(misfit);
+            }
+        }
+        for misfit in misfits {
+            let engines = concerned(&|made| made.misfits.contains(misfit));
+            let text = notice(&Notice::OnEngines(engines, Box::new(misfit.clone())));
             context.sink().text(StreamName::Stderr, text).await;
         }
         if !unkept.is_empty() {

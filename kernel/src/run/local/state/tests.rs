@@ -60,6 +60,7 @@ fn describe(command: &LocalCommand) -> String {
         LocalCommand::ShowNotice { notice, .. } => match notice {
             Notice::Lost(names) => format!("lost {}", names.join(" ")),
             Notice::Allocator => "allocator".to_owned(),
+            Notice::OnEngines(engines, _) => format!("on {} engines", engines.len()),
             Notice::Dropped(dropped) => format!("dropped {}", dropped.names.join(" ")),
             Notice::Unkept(variables) => format!("unkept {}", variables.len()),
             Notice::Misfit { item, .. } => format!("misfit {item}"),
