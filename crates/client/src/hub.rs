@@ -92,6 +92,7 @@ impl Client {
         Ok(EnginesReply {
             status: "ok".to_owned(),
             unassigned: queues.unassigned.count(),
+            refused: 0,
             engines: engines.collect(),
         })
     }

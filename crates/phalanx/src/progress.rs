@@ -159,6 +159,7 @@ impl ProgressBar {
 
     fn bundle(&self, elapsed: Duration, is_over: bool) -> MimeBundle {
         let bar = bar::Bar {
+            failed: 0,
             description: &self.description,
             done: self.done,
             before: 0,

@@ -20,6 +20,8 @@ pub struct Progress {
     total: usize,
     /// The number of tasks that were done at its start.
     before: usize,
+    /// The number of tasks that have failed.
+    failed: usize,
     display_id: String,
     started: Instant,
     /// The time at which the bar appears; `None` for never.
@@ -37,6 +39,7 @@ impl Progress {
             name: name.to_owned(),
             total,
             before: 0,
+            failed: 0,
             display_id: uuid::Uuid::new_v4().to_string(),
             started: now,
             appears: appears_after.map(|after| now + after),
@@ -96,6 +99,11 @@ impl Progress {
         Some(self.render(what, BarExtent::Whole, now))
     }
 
+    /// Sets the number of tasks that have failed, which are among those that are done.
+    pub fn failed(&mut self, failed: usize) {
+        self.failed = failed;
+    }
+
     /// Handles a cleared output, which removed the bar: the next update displays it anew.
     pub fn cleared(&mut self) {
         self.cleared = true;
@@ -113,6 +121,7 @@ impl Progress {
             done,
             before: self.before,
             total: Some(self.total),
+            failed: self.failed,
             elapsed: now.duration_since(self.started),
             is_over,
         };
@@ -174,13 +183,14 @@ mod tests {
         assert_eq!(progress.deadline(), Some(at(10_500)));
         assert!(displayed(progress.tick(2, at(3_600_000))).unwrap().0);
         assert_eq!(progress.deadline(), Some(at(3_601_000)));
+        progress.failed(1);
         let last = displayed(progress.finish(4, at(3_600_800))).unwrap();
         assert_eq!(
             last,
             (
                 true,
                 format!(
-                    "%px: 100%|{}| 4/4 [1:00:00<00:00, 900.20s/it]",
+                    "%px: 100%|{}| 4/4, 1 task failed [1:00:00<00:00, 900.20s/it]",
                     "█".repeat(20)
                 )
             )

@@ -68,6 +68,14 @@ impl Records {
         self.completed.get(engine).copied().unwrap_or_default()
     }
 
+    /// Counts a task that an engine has completed.
+    pub fn completes(&mut self, engine: &EngineUuid) {
+        match self.completed.get_mut(engine) {
+            Some(count) => *count += 1,
+            None => drop(self.completed.insert(engine.clone(), 1)),
+        }
+    }
+
     /// Removes an engine that has left for good.
     pub fn left(&mut self, engine: &EngineUuid) {
         self.completed.remove(engine);
@@ -124,12 +132,6 @@ impl ServerState {
     }
 
     pub(super) fn replied(&mut self, id: MsgId, engine: Option<&EngineUuid>, reply: StoredParts) {
-        if let Some(engine) = engine {
-            match self.records.completed.get_mut(engine) {
-                Some(count) => *count += 1,
-                None => drop(self.records.completed.insert(engine.clone(), 1)),
-            }
-        }
         self.keep(RecordChange::Replied {
             id,
             engine: engine.cloned(),

@@ -3,6 +3,7 @@
 use super::incoming::ServerSocket;
 use super::replies::{HeaderFields, ReplyFailure};
 use super::state::{ServerCommand, ServerState};
+use super::vitals::RequestEnd;
 use super::{engine_uuid, peer_name};
 use crate::broadcast;
 use crate::direct::{PendingRequest, RequestRoute};
@@ -196,6 +197,7 @@ impl ServerState {
         );
         match pending.route {
             RequestRoute::Mux => {
+                self.count(engine, RequestEnd::Failed);
                 let reply = self.copied(&reply);
                 self.replied(id.clone(), Some(engine), reply);
             }
@@ -231,7 +233,8 @@ impl ServerState {
                 return tracing::debug!(%engine, task = %id, "a late reply");
             }
             if port == ServerSocket::MuxEngine {
-                self.noted(&engine, &message);
+                let end = self.noted(&engine, &message);
+                self.count(&engine, end);
                 let reply = self.copied(&message);
                 self.replied(id, Some(&engine), reply);
             }
@@ -298,7 +301,8 @@ impl ServerState {
         if self.direct.take(&engine, &id).is_none() {
             return tracing::debug!(%engine, task = %id, "a late reply");
         }
-        self.noted(&engine, &message);
+        let end = self.noted(&engine, &message);
+        self.count(&engine, end);
         message.identities.remove(0);
         match self.coalesce(&engine, &id, &message) {
             Some(Some(one)) => {

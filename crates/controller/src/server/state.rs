@@ -110,6 +110,8 @@ pub(super) struct ServerState {
     pub client_timeout: Duration,
     /// The state of engines, for display to users.
     pub vitals: HashMap<EngineUuid, EngineVitals>,
+    /// The number of load-balanced tasks that have failed before an engine ran them.
+    pub refused: usize,
     /// Notifications to be sent later.
     pub announcements: VecDeque<(Instant, Frames)>,
     /// The time of the event being handled.
@@ -149,6 +151,7 @@ impl ServerState {
             replays: HashMap::new(),
             absent: HashMap::new(),
             vitals: HashMap::new(),
+            refused: 0,
             client_timeout: config.client_timeout,
             announcements: VecDeque::new(),
             now,

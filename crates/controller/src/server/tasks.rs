@@ -3,8 +3,9 @@
 use super::incoming::ServerSocket;
 use super::replies::{HeaderFields, ReplyFailure};
 use super::state::ServerState;
+use super::vitals::RequestEnd;
 use super::{batch, engine_uuid};
-use crate::scheduler::{BalancedTask, BatchNo, ReplyVerdict, SchedulerCommand};
+use crate::scheduler::{BalancedTask, BatchNo, FailReason, ReplyVerdict, SchedulerCommand};
 use crate::stored::StoredMessage;
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineUuid, MsgId};
@@ -106,6 +107,7 @@ impl ServerState {
             Ok(replies) => {
                 for (id, reply) in replies {
                     let reply = self.copied(&reply);
+                    self.count(engine, RequestEnd::Done);
                     self.replied(id, Some(engine), reply);
                 }
             }
@@ -144,9 +146,12 @@ impl ServerState {
             _ => ReplyVerdict::Failed,
         };
         message.identities.swap(0, 1);
-        if verdict == ReplyVerdict::Failed {
-            self.noted(&engine, &message);
-        }
+        let end = match verdict {
+            // What another engine may repeat is an error of this one.
+            ReplyVerdict::Failed => self.noted(&engine, &message),
+            ReplyVerdict::Unmet(_) | ReplyVerdict::Refused => RequestEnd::Refused,
+            ReplyVerdict::Ok | ReplyVerdict::Aborted => RequestEnd::Done,
+        };
         let record = message.clone();
         let commands = self
             .scheduler
@@ -158,6 +163,7 @@ impl ServerState {
                     .any(|c| matches!(c, SchedulerCommand::Reply(_)))
                 {
                     let reply = self.copied(&record);
+                    self.count(&engine, end);
                     self.replied(id.clone(), Some(&engine), reply);
                 }
                 self.perform(commands);
@@ -208,6 +214,14 @@ impl ServerState {
                     self.post(ServerSocket::TaskClient, frames);
                 }
                 SchedulerCommand::Fail(task, reason) => {
+                    match &reason {
+                        FailReason::EngineDied(engine) => self.count(engine, RequestEnd::Failed),
+                        FailReason::Timeout
+                        | FailReason::ImpossibleDependency(_)
+                        | FailReason::InvalidDependency
+                        | FailReason::NoEngines => self.refused += 1,
+                        FailReason::Aborted | FailReason::ClientLeft => {}
+                    }
                     let content = match ReplyFailure::of_task(&reason, &task.id, &self.departed) {
                         Some(failure) => failure.content(),
                         None => json!({"status": "aborted"}),
@@ -235,7 +249,7 @@ impl ServerState {
     fn task_failure(
         &self,
         task: &BalancedTask,
-        reason: &crate::scheduler::FailReason,
+        reason: &FailReason,
         content: &serde_json::Value,
     ) -> RawMessage {
         let request = task.request.to_raw();
@@ -244,7 +258,7 @@ impl ServerState {
             Err(_) => "apply_request".to_owned(),
         };
         let engine = match reason {
-            crate::scheduler::FailReason::EngineDied(engine) => Some(engine),
+            FailReason::EngineDied(engine) => Some(engine),
             _ => None,
         };
         let RawMessage {

@@ -532,4 +532,36 @@ fn a_refused_task_does_not_count_as_failed() {
     let reports: Vec<_> = reply.engines.values().collect();
     let words = reports[0].last_error.as_ref().map(|error| &*error.evalue);
     assert_eq!((reports.len(), reports[0].failed, words), (1, 1, Some("2")));
+    assert_eq!((reports[0].completed, reports[0].succeeded()), (1, 0));
+}
+
+#[test]
+fn a_task_that_no_engine_can_run_is_refused_and_nobodys() {
+    let mut case = Case::with(&["a"]);
+    case.request(ServerSocket::TaskClient, &["client"], "1", "apply_request");
+    let mut request = case.client.envelope("apply_request", json!({}), None);
+    request.header.msg_id = "1".to_owned();
+    let content = json!({"status": "error", "ename": "UnmetDependency", "evalue": "no such file"});
+    let mut reply = case.client.envelope("apply_reply", content, Some(&request));
+    for (key, value) in [
+        ("status", json!("error")),
+        ("dependencies_met", json!(false)),
+    ] {
+        reply.metadata.insert(key.to_owned(), value);
+    }
+    case.sent(ServerSocket::TaskEngine, &["a", "client"], reply);
+    let said = case.state.engines_reply();
+    let reports: Vec<_> = said.engines.values().collect();
+    assert_eq!((said.refused, said.unassigned), (1, 0));
+    assert_eq!((reports[0].completed, reports[0].failed), (0, 0));
+    // One that has failed elsewhere is the engine's.
+    case.request(ServerSocket::TaskClient, &["client"], "2", "apply_request");
+    request.header.msg_id = "2".to_owned();
+    let content = json!({"status": "error", "ename": "Panic", "evalue": "no"});
+    let mut reply = case.client.envelope("apply_reply", content, Some(&request));
+    reply.metadata.insert("status".to_owned(), json!("error"));
+    case.sent(ServerSocket::TaskEngine, &["a", "client"], reply);
+    let said = case.state.engines_reply();
+    let reports: Vec<_> = said.engines.values().collect();
+    assert_eq!((reports[0].completed, reports[0].failed), (1, 1));
 }

@@ -11,6 +11,18 @@ use std::borrow::Cow;
 /// The number of characters shown of an error's message.
 const MAX_MESSAGE_CHARS: usize = 300;
 
+/// The end of a request on an engine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RequestEnd {
+    /// It has succeeded, or was aborted.
+    Done,
+    /// It has failed.
+    Failed,
+    /// The engine has not run it; the client sends it again in another form, or the scheduler to
+    /// another engine.
+    Refused,
+}
+
 /// The state of one engine.
 #[derive(Debug, Default)]
 pub(super) struct EngineVitals {
@@ -35,10 +47,14 @@ struct ReplyReason {
 }
 
 impl Status<'_> {
-    /// Returns true if the task has failed; one that is refused is sent again by its client.
-    fn is_failure(&self) -> bool {
+    fn end(&self) -> RequestEnd {
         let extension = self.phalanx.as_ref();
-        self.status == "error" && extension.is_none_or(|extension| extension.reason.is_none())
+        let is_refused = extension.is_some_and(|extension| extension.reason.is_some());
+        match &*self.status {
+            "error" if is_refused => RequestEnd::Refused,
+            "error" => RequestEnd::Failed,
+            _ => RequestEnd::Done,
+        }
     }
 }
 
@@ -63,22 +79,34 @@ impl ServerState {
         }
     }
 
-    /// Handles a reply of an engine: a failure is recorded, a refusal is not.
-    pub(super) fn noted(&mut self, engine: &EngineUuid, reply: &RawMessage) {
+    /// Reads a reply of an engine, and records the error in it; a refusal is none.
+    pub(super) fn noted(&mut self, engine: &EngineUuid, reply: &RawMessage) -> RequestEnd {
         let status = serde_json::from_slice::<Status<'_>>(&reply.metadata);
-        if !status.is_ok_and(|metadata| metadata.is_failure()) {
-            return;
+        let end = status.map_or(RequestEnd::Done, |status| status.end());
+        if end != RequestEnd::Failed {
+            return end;
         }
         let Ok(words) = serde_json::from_slice::<VitalsText<'_>>(&reply.content) else {
-            return;
+            return end;
         };
         let known = self.vitals.entry(engine.clone()).or_default();
-        known.failed += 1;
         known.last_error = Some(LastError {
             ename: words.ename.into_owned(),
             evalue: words.evalue.chars().take(MAX_MESSAGE_CHARS).collect(),
             received: chrono::Utc::now(),
         });
+        end
+    }
+
+    /// Counts the end of a request whose reply goes to the client.
+    pub(super) fn count(&mut self, engine: &EngineUuid, end: RequestEnd) {
+        if end == RequestEnd::Refused || !self.hub.contains(engine) {
+            return;
+        }
+        self.records.completes(engine);
+        if end == RequestEnd::Failed {
+            self.vitals.entry(engine.clone()).or_default().failed += 1;
+        }
     }
 
     /// The state of all engines.
@@ -98,6 +126,7 @@ impl ServerState {
         EnginesReply {
             status: "ok".to_owned(),
             unassigned: self.scheduler.waiting_count(),
+            refused: self.refused,
             engines: engines.collect(),
         }
     }

@@ -20,6 +20,8 @@ pub struct Bar<'a> {
     pub done: usize,
     /// The number of items that were already done at the start of the measured time.
     pub before: usize,
+    /// The number of tasks that have failed, whose items are among those that are done.
+    pub failed: usize,
     /// The total number of items, if known.
     pub total: Option<usize>,
     /// The time since the start.
@@ -63,7 +65,12 @@ impl Bar<'_> {
             None if rest == 0.0 => clock(0.0),
             None => "?".to_owned(),
         };
-        format!("{done}/{total} [{since}<{left}, {speed}]")
+        let failed = match self.failed {
+            0 => String::new(),
+            1 => ", 1 task failed".to_owned(),
+            tasks => format!(", {tasks} tasks failed"),
+        };
+        format!("{done}/{total}{failed} [{since}<{left}, {speed}]")
     }
 }
 
@@ -175,6 +182,7 @@ mod tests {
             description: "x",
             done,
             before: 0,
+            failed: 0,
             total,
             elapsed: Duration::from_secs_f64(seconds),
             is_over: false,
@@ -227,6 +235,19 @@ mod tests {
             ..bar(8, Some(8), 0.0)
         };
         assert_eq!(done.counts(), "8/8 [00:00<00:00, ?it/s]");
+    }
+
+    #[test]
+    fn failed_tasks_are_told() {
+        let failed = |failed| Bar {
+            failed,
+            ..bar(5, Some(10), 2.0)
+        };
+        assert_eq!(
+            failed(1).counts(),
+            "5/10, 1 task failed [00:02<00:02, 2.50it/s]"
+        );
+        assert!(failed(2).counts().starts_with("5/10, 2 tasks failed ["));
     }
 
     #[test]

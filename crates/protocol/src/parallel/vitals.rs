@@ -33,6 +33,10 @@ pub struct EnginesReply {
     pub status: String,
     /// Load-balanced tasks that are not assigned to an engine.
     pub unassigned: usize,
+    /// Load-balanced tasks that have failed before an engine ran them: no engine could, or none in
+    /// time.
+    #[serde(default)]
+    pub refused: usize,
     /// The engines.
     pub engines: BTreeMap<EngineId, EngineReport>,
 }
@@ -44,7 +48,7 @@ pub struct EngineReport {
     pub uuid: EngineUuid,
     /// Pending requests, including load-balanced tasks.
     pub tasks: usize,
-    /// Completed requests.
+    /// Completed requests; those that the engine refused are none.
     pub completed: usize,
     /// Failed requests among the completed ones.
     pub failed: usize,
@@ -66,6 +70,11 @@ pub struct LastError {
 }
 
 impl EngineReport {
+    /// The number of completed requests that have not failed.
+    pub fn succeeded(&self) -> usize {
+        self.completed.saturating_sub(self.failed)
+    }
+
     /// Creates the report of an engine of which only the numbers of tasks are known.
     pub fn of_queue(uuid: EngineUuid, tasks: [&Tasks; 2], completed: &Tasks) -> Self {
         Self {

@@ -4,6 +4,7 @@ use super::rows::{EngineRow, cores, engines_table, size};
 use super::status::count;
 use phalanx_protocol::look::{INDENT, escape};
 use phalanx_protocol::output::MimeBundle;
+use phalanx_protocol::parallel::EngineReport;
 
 /// The largest number of engines shown in rows; more are shown as tiles.
 const MAX_ROWS: usize = 32;
@@ -23,6 +24,8 @@ pub struct Panel {
     pub rows: Vec<EngineRow>,
     /// The number of load-balanced tasks that wait for an engine.
     pub unassigned: usize,
+    /// The number of load-balanced tasks that failed before an engine ran them.
+    pub refused: usize,
     /// A description of the cluster's end, once it is no longer watched.
     pub end: Option<&'static str>,
 }
@@ -49,14 +52,15 @@ impl Panel {
         let vitals = || known().filter_map(|status| status.vitals.as_ref());
         EngineTotals {
             tasks: known().map(|status| status.tasks).sum(),
-            done: known().map(|status| status.completed).sum(),
+            done: known().map(EngineReport::succeeded).sum(),
             failed: known().map(|status| status.failed).sum(),
             memory: vitals().map(|vitals| vitals.memory).sum(),
             cores: vitals().map(|vitals| vitals.cores).sum(),
         }
     }
 
-    /// Returns `4 engines: 2 tasks under way, 30 wait, 500 done, 1 failed; 3.9 cores, 120 MB`.
+    /// Returns `4 engines: 2 tasks under way, 30 wait, 500 done, 1 failed; 3.9 cores, 120 MB`, with
+    /// `, 2 refused` behind the failed ones if there are any.
     fn title(&self) -> String {
         if let Some(end) = self.end {
             return end.to_owned();
@@ -66,8 +70,12 @@ impl Panel {
             1 => "1 task".to_owned(),
             tasks => format!("{tasks} tasks"),
         };
+        let refused = match self.refused {
+            0 => String::new(),
+            refused => format!(", {refused} refused"),
+        };
         format!(
-            "{}: {tasks} under way, {} wait, {} done, {} failed; {} cores, {}",
+            "{}: {tasks} under way, {} wait, {} done, {} failed{refused}; {} cores, {}",
             count(self.rows.len()),
             self.unassigned,
             sums.done,
@@ -182,7 +190,7 @@ fn cells_of(row: &EngineRow, most: u64) -> String {
             None => text(""),
         },
         number(status.map(|status| status.tasks), "inherit"),
-        number(status.map(|status| status.completed), "inherit"),
+        number(status.map(EngineReport::succeeded), "inherit"),
         number(
             failed,
             if failed > Some(0) {
@@ -220,7 +228,7 @@ fn gauge(share: f64, words: &str) -> String {
 mod tests {
     use super::*;
     use phalanx_protocol::id::{EngineId, EngineUuid};
-    use phalanx_protocol::parallel::{EngineReport, Vitals};
+    use phalanx_protocol::parallel::Vitals;
     use serde_json::json;
 
     fn panel(engines: u32) -> Panel {
@@ -249,6 +257,7 @@ mod tests {
         Panel {
             rows: (0..engines).map(row).collect(),
             unassigned: 7,
+            refused: 0,
             end: None,
         }
     }
@@ -261,7 +270,7 @@ mod tests {
     #[test]
     fn few_engines_have_rows_and_many_have_tiles() {
         let two = panel(2);
-        let title = "2 engines: 2 tasks under way, 7 wait, 20 done, 2 failed; 1.0 cores, 100 MB";
+        let title = "2 engines: 2 tasks under way, 7 wait, 18 done, 2 failed; 1.0 cores, 100 MB";
         assert_eq!(two.bundle().text().unwrap().lines().next(), Some(title));
         let two = html(&two);
         for part in [
@@ -276,6 +285,16 @@ mod tests {
         let many = html(&panel(100));
         assert_eq!(many.matches("<span title=").count(), 100);
         assert_eq!(many.matches("Panic: &lt;b&gt;</div>").count(), MAX_ERRORS);
+    }
+
+    #[test]
+    fn tasks_that_no_engine_ran_are_counted_as_refused() {
+        let refused = Panel {
+            refused: 3,
+            ..panel(1)
+        };
+        let title = refused.title();
+        assert!(title.contains("9 done, 1 failed, 3 refused;"), "{title}");
     }
 
     #[test]

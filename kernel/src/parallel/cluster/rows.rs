@@ -121,7 +121,7 @@ impl EngineRow {
             pid,
             self.host.clone(),
             number(status.map(|status| status.tasks)),
-            number(status.map(|status| status.completed)),
+            number(status.map(EngineReport::succeeded)),
             number(status.map(|status| status.failed)),
             vitals.map_or_else(String::new, |vitals| cores(vitals.cores)),
             vitals.map_or_else(String::new, |vitals| size(vitals.memory)),
@@ -209,7 +209,7 @@ mod tests {
             lines.iter().any(|line| line.join(" ") == expected),
             "{lines:?}"
         );
-        let expected = "0 alive 2 7 1 1.0 1.2 GB Panic: oh a, b";
+        let expected = "0 alive 2 6 1 1.0 1.2 GB Panic: oh a, b";
         assert!(
             lines.iter().any(|line| line.join(" ") == expected),
             "{lines:?}"

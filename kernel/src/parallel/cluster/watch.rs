@@ -75,7 +75,8 @@ async fn look(client: &Client) -> Panel {
     let known = rows::ask(client).await;
     Panel {
         rows: rows::rows(&client.engines(), known.as_ref()),
-        unassigned: known.map_or(0, |known| known.unassigned),
+        unassigned: known.as_ref().map_or(0, |known| known.unassigned),
+        refused: known.as_ref().map_or(0, |known| known.refused),
         end: None,
     }
 }

@@ -262,6 +262,7 @@ impl<'a> Follow<'a> {
         let failures = self.failures.as_mut();
         self.page
             .extend(failures.and_then(|failures| failures.tick(now)));
+        self.progress.failed(self.chosen.tasks.failed());
         let bar = self.progress.tick(self.chosen.items_ended(), now);
         self.page.extend(bar);
     }
@@ -290,6 +291,7 @@ impl<'a> Follow<'a> {
             View::Nothing => Vec::new(),
         };
         let done = self.chosen.items_ended();
+        self.progress.failed(self.chosen.tasks.failed());
         let bar = self.progress.finish(done, Instant::now());
         self.page.extend(bar);
         self.show(outputs);

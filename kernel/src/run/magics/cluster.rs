@@ -208,9 +208,20 @@ pub(super) async fn engines(services: &Services, context: &CellContext) {
         };
         variables.push(names.join(", "));
     }
-    let title = engine_count(engines.len());
+    let refused = known.map_or(0, |known| known.refused);
+    let title = engine_count(engines.len()) + &refused_in_words(refused);
     let table = engines_table(&title, &rows, Some(("variables", &variables)));
     context.sink().display(table).await;
+}
+
+/// Formats a number of load-balanced tasks that failed before an engine ran them; nothing if there
+/// are none.
+fn refused_in_words(refused: usize) -> String {
+    match refused {
+        0 => String::new(),
+        1 => "; 1 task refused, as no engine could run it".to_owned(),
+        tasks => format!("; {tasks} tasks refused, as no engine could run them"),
+    }
 }
 
 /// Formats a number of engines.
