@@ -116,6 +116,11 @@ impl Controller {
         &self.engine.1
     }
 
+    /// Returns true if it has ended.
+    pub fn has_ended(&self) -> bool {
+        *self.ended.borrow()
+    }
+
     /// Waits until it has ended, for example at the request of a client.
     pub async fn ended(&self) {
         // An error means that its task has ended.

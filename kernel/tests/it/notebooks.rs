@@ -1,7 +1,9 @@
 //! Several notebooks that use the engines of one cluster.
 
 use crate::Frontend;
-use crate::cluster::stream;
+use crate::cluster::{stream, with_engines};
+use crate::frontend::limited;
+use serde_json::json;
 use std::process::Command;
 use tempfile::TempDir;
 
@@ -220,4 +222,36 @@ async fn a_cluster_stopped_in_a_terminal_is_reported_and_can_be_replaced() {
         notebook.stop().await;
     }
     cluster.stop();
+}
+
+#[tokio::test]
+async fn a_notebooks_own_cluster_that_another_client_ended_is_told_of_once() {
+    let mut owner = with_engines(2).await;
+    let outputs = owner.ok("%cluster status").await;
+    let file = outputs[0].split("connect with ").nth(1).unwrap();
+    let file = file.split(".json").next().unwrap();
+    let mut other = Frontend::start().await;
+    other.ok(&format!("%cluster connect {file}.json")).await;
+    let shutdown = json!({"Shutdown": {"engines": [0, 1], "hub": true}});
+    other.ok(&format!("client {shutdown}")).await;
+
+    // The controller ends shortly after its reply.
+    let stopped = async {
+        loop {
+            let outputs = owner.ok("%cluster status").await;
+            if !outputs[0].contains("connect with") {
+                return outputs;
+            }
+        }
+    };
+    let outputs = limited("the end of the cluster", stopped).await;
+    let told =
+        "The cluster of this notebook was stopped by another of its clients; `%cluster start";
+    assert!(outputs[0].contains(told), "{outputs:?}");
+    let outputs = owner.ok("%cluster status").await;
+    assert!(outputs[0].contains("No cluster is running"), "{outputs:?}");
+    owner.ok("%cluster start -n 1").await;
+    assert_eq!(owner.ok("%px print x").await, ["stdout: x\n"]);
+    owner.stop().await;
+    other.stop().await;
 }

@@ -57,30 +57,36 @@ pub(super) async fn run(programs: Programs, requests: mpsc::UnboundedReceiver<Cl
 struct Owner {
     programs: Programs,
     running: Option<RunningCluster>,
-    /// The name of a cluster that was stopped elsewhere, until the user is notified.
-    stopped: Option<String>,
+    /// The end of a cluster that was stopped elsewhere, until it is reported.
+    stopped: Option<ClusterError>,
 }
 
 impl Owner {
-    /// Forgets a cluster that was stopped elsewhere.
-    fn forget_stopped(&mut self) {
-        if let Some(RunningCluster::Elsewhere(connected)) = &self.running
-            && connected.has_ended()
-        {
-            self.stopped = Some(connected.name.clone());
-            self.running = None;
+    /// Forgets a cluster that was stopped elsewhere, and ends what is left of one of this kernel.
+    async fn forget_stopped(&mut self) {
+        let stopped = match &self.running {
+            Some(RunningCluster::Elsewhere(connected)) if connected.has_ended() => {
+                ClusterError::Stopped(connected.name.clone())
+            }
+            Some(RunningCluster::Own(cluster)) if cluster.has_ended() => {
+                ClusterError::StoppedByClient
+            }
+            _ => return,
+        };
+        self.stopped = Some(stopped);
+        if let Some(RunningCluster::Own(cluster)) = self.running.take() {
+            cluster.end().await;
         }
     }
 
     /// Returns the error of a request without a running cluster.
     fn not_running(&mut self) -> ClusterError {
-        let stopped = self.stopped.take();
-        stopped.map_or(ClusterError::NotRunning, ClusterError::Stopped)
+        self.stopped.take().unwrap_or(ClusterError::NotRunning)
     }
 
     async fn serve(&mut self, mut requests: mpsc::UnboundedReceiver<ClusterRequest>) {
         while let Some(request) = requests.recv().await {
-            self.forget_stopped();
+            self.forget_stopped().await;
             // All replies: the receiver may have been dropped.
             match request {
                 ClusterRequest::Start {
@@ -313,7 +319,7 @@ impl Owner {
                 let mut launched = LaunchedEngines::default();
                 status::status(&connected.client, &mut launched, &where_).await
             }
-            None => status::none(self.stopped.take().as_deref()),
+            None => status::none(self.stopped.take().as_ref()),
         }
     }
 

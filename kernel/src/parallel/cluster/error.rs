@@ -22,6 +22,9 @@ pub enum ClusterError {
     /// The cluster was stopped, but not here.
     #[error("the cluster {0} was stopped")]
     Stopped(String),
+    /// The cluster of this kernel was ended, but not by this kernel.
+    #[error("the cluster of this notebook was stopped by another of its clients")]
+    StoppedByClient,
     /// There is one already.
     #[error("a cluster of {} is running already", count(*engines))]
     Running {
@@ -160,6 +163,7 @@ impl ClusterError {
             | Self::Launcher(_) => FailureKind::Usage,
             Self::OwnerSilent(_)
             | Self::Stopped(_)
+            | Self::StoppedByClient
             | Self::NotConnected { .. }
             | Self::NoDataFolder
             | Self::Folder(_)
@@ -175,7 +179,7 @@ impl ClusterError {
     fn hint(&self) -> Option<String> {
         let hint = match self {
             Self::NotRunning => "`%cluster start -n 4` starts one",
-            Self::Stopped(_) => {
+            Self::Stopped(_) | Self::StoppedByClient => {
                 "the variables of its engines are lost; `%cluster start -n 4` starts another one here, `%cluster connect` finds one that runs"
             }
             Self::Running { .. } => "`%cluster scale N` changes it, `%cluster stop` ends it",

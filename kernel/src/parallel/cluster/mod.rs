@@ -128,7 +128,7 @@ enum ClusterRequest {
         reply: oneshot::Sender<Option<Client>>,
     },
     Stopped {
-        reply: oneshot::Sender<Option<String>>,
+        reply: oneshot::Sender<Option<ClusterError>>,
     },
 }
 
@@ -261,14 +261,14 @@ impl Cluster {
     /// Returns an error, once, if the cluster was stopped elsewhere.
     ///
     /// # Errors
-    /// Names that cluster.
+    /// Describes the end of that cluster.
     pub async fn check_stopped_elsewhere(&self) -> Result<(), ClusterError> {
         let stopped = self
             .requests
             .ask(|reply| ClusterRequest::Stopped { reply })
             .await
             .flatten();
-        stopped.map_or(Ok(()), |name| Err(ClusterError::Stopped(name)))
+        stopped.map_or(Ok(()), Err)
     }
 
     /// Returns the client of the running cluster.

@@ -89,6 +89,11 @@ impl OwnCluster {
         &self.client
     }
 
+    /// Returns true if a client has shut its controller down.
+    pub(super) fn has_ended(&self) -> bool {
+        self.controller.has_ended() || self.client.has_ended()
+    }
+
     /// Returns its launched engines.
     pub(super) fn engines(&mut self) -> &mut LaunchedEngines {
         &mut self.engines

@@ -1,15 +1,20 @@
 //! The status of the cluster, as a table.
 
+use super::ClusterError;
 use super::engines::LaunchedEngines;
 use super::rows::{self, EngineRow, engines_table};
 use phalanx_client::Client;
 use phalanx_protocol::look::table::table;
 use phalanx_protocol::output::MimeBundle;
 
-/// Returns the status without a cluster; `stopped` is the name of one that was stopped elsewhere.
-pub(super) fn none(stopped: Option<&str>) -> MimeBundle {
+/// Returns the status without a cluster; `stopped` is the end of one that was stopped elsewhere.
+pub(super) fn none(stopped: Option<&ClusterError>) -> MimeBundle {
     let title = match stopped {
-        Some(name) => format!("The cluster {name} was stopped; `%cluster start -n 4` starts one."),
+        Some(stopped) => {
+            let end = stopped.to_string();
+            let end = end.strip_prefix("the ").unwrap_or(&end);
+            format!("The {end}; `%cluster start -n 4` starts one.")
+        }
         None => "No cluster is running; `%cluster start -n 4` starts one.".to_owned(),
     };
     table(&title, &[], &[])
