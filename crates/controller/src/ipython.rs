@@ -12,6 +12,9 @@ pub const PROFILE_DIR_ENVIRONMENT: &str = "IPP_PROFILE_DIR";
 /// The environment variable with the cluster's id, set by ipyparallel's launchers.
 pub const CLUSTER_ID_ENVIRONMENT: &str = "IPP_CLUSTER_ID";
 
+/// The beginning of the names of profiles' folders.
+const PREFIX: &str = "profile_";
+
 /// The options that select a profile; the names are ipyparallel's.
 #[derive(Clone, Debug, Default, PartialEq, Eq, clap::Args)]
 pub struct ProfileArgs {
@@ -57,13 +60,57 @@ impl ProfileArgs {
             return Some(IpythonProfile(folder.clone()));
         }
         let name = self.profile.as_ref()?;
-        let own = || Some(PathBuf::from(variable("HOME")?).join(".ipython"));
-        let ipython = variable("IPYTHONDIR").map(PathBuf::from).or_else(own)?;
-        Some(IpythonProfile(ipython.join(format!("profile_{name}"))))
+        let ipython = ipython_folder(variable)?;
+        Some(IpythonProfile(ipython.join(format!("{PREFIX}{name}"))))
     }
 }
 
+/// IPython's folder: `$IPYTHONDIR`, else `.ipython` in the user's home folder.
+fn ipython_folder(variable: impl Fn(&str) -> Option<OsString>) -> Option<PathBuf> {
+    let own = || Some(PathBuf::from(variable("HOME")?).join(".ipython"));
+    variable("IPYTHONDIR").map(PathBuf::from).or_else(own)
+}
+
 impl IpythonProfile {
+    /// The user's profiles, by name.
+    pub fn all() -> Vec<Self> {
+        let folder = ipython_folder(|variable| std::env::var_os(variable));
+        folder.map_or_else(Vec::new, |folder| Self::all_in(&folder))
+    }
+
+    /// The profiles in a folder of IPython, by name.
+    pub fn all_in(ipython: &Path) -> Vec<Self> {
+        let mut profiles: Vec<Self> = names_in(ipython)
+            .filter(|name| name.starts_with(PREFIX))
+            .map(|name| Self(ipython.join(name)))
+            .collect();
+        profiles.sort_by(|a, b| a.0.cmp(&b.0));
+        profiles
+    }
+
+    /// The profile's name.
+    pub fn name(&self) -> String {
+        let folder = self.0.file_name().unwrap_or_default().to_string_lossy();
+        folder.strip_prefix(PREFIX).unwrap_or(&folder).to_owned()
+    }
+
+    /// The connection files for clients, with the ids of their clusters; the id of the first one is
+    /// empty.
+    pub fn client_files(&self) -> Vec<(String, PathBuf)> {
+        let security = self.security();
+        let mut files: Vec<(String, PathBuf)> = names_in(&security)
+            .filter_map(|name| {
+                let id = name
+                    .strip_prefix("ipcontroller")?
+                    .strip_suffix("-client.json")?;
+                let id = id.strip_prefix('-').unwrap_or(id).to_owned();
+                Some((id, security.join(name)))
+            })
+            .collect();
+        files.sort();
+        files
+    }
+
     /// The folder for connection and cluster files.
     pub fn security(&self) -> PathBuf {
         self.0.join("security")
@@ -142,6 +189,12 @@ impl IpythonProfile {
             "engines": {"class": "local", "sets": sets},
         })
     }
+}
+
+/// The names of the files in a folder; none if it cannot be read.
+fn names_in(folder: &Path) -> impl Iterator<Item = String> {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().into_string().ok())
 }
 
 #[cfg(test)]

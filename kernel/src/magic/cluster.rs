@@ -95,7 +95,7 @@ pub(super) const COMMANDS: [ClusterCommandSpec; 8] = [
         name: "connect",
         options: &[],
         usage: "connect [FILE|ID]",
-        about: "uses a cluster started elsewhere: by `phalanx cluster start`, `phalanx controller` or ipcontroller",
+        about: "uses a cluster started elsewhere: by `phalanx cluster start`, `phalanx controller`, ipcontroller or `ipcluster start` (its ID, else the name of its profile, such as `default`; Tab lists those that run)",
     },
     ClusterCommandSpec {
         name: "sync",

@@ -9,7 +9,7 @@ use crate::completion::{ExpectedCompletions, PathKind};
 use crate::magic::{
     self, LineMagic, Profile, Targets, TimeIt, Tool, complete::CompletionContext, help, name,
 };
-use crate::parallel::cluster::Registry;
+use crate::parallel::cluster::connectable;
 use crate::report::output::media;
 use phalanx_protocol::analysis::{Completion, Completions, Documentation};
 use phalanx_protocol::jupyter::{
@@ -176,11 +176,14 @@ async fn magic_completions(
 ) -> Option<Completions> {
     let typed = &cell[start..offset.max(start)];
     let engines = services.engines().await;
-    let clusters = Registry::of_user().map_or_else(Vec::new, |registry| registry.list());
+    let clusters = match typed.contains("connect") {
+        true => connectable().await,
+        false => Vec::new(),
+    };
     let known = CompletionContext {
         suffixes: services.sets().suffixes(),
         engines: engines.iter().map(|engine| engine.id).collect(),
-        clusters: clusters.into_iter().map(|c| c.cluster_id).collect(),
+        clusters,
     };
     expected(
         services,

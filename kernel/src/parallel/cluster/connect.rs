@@ -1,8 +1,10 @@
 //! Connections to clusters that were started elsewhere.
 
 use super::ClusterError;
+use super::ipyparallel::{self, IpyparallelCluster};
 use super::registry::{ClusterRecord, Registry};
 use phalanx_client::{Client, UNREACHABLE};
+use phalanx_controller::ipython::IpythonProfile;
 use phalanx_transport::ClientConnectionFile;
 use phalanx_transport::connection::UNREACHABLE_ENVIRONMENT;
 use std::path::{Path, PathBuf};
@@ -32,11 +34,13 @@ impl ConnectedCluster {
     }
 }
 
-/// Connects to the cluster with this id or connection file, or to the only running one.
+/// Connects to the cluster with this id or connection file, or to the only running one. One that
+/// `phalanx cluster start` has started comes before those of ipyparallel.
 pub(super) async fn connect(to: Option<String>) -> Result<ConnectedCluster, ClusterError> {
     let registry = Registry::of_user();
     let known = registry.as_ref().map_or_else(Vec::new, Registry::list);
-    let (name, path) = find(to.as_deref(), known.clone())?;
+    let others = ipyparallel::list(IpythonProfile::all(), &known).await;
+    let (name, path) = find(to.as_deref(), known.clone(), others)?;
     let is_known = known.iter().any(|record| record.cluster_id == name);
     let mut records = known.into_iter();
     let record = records.find(|record| record.cluster_id == name || record.client_file == path);
@@ -73,19 +77,35 @@ fn unreachable() -> Result<Duration, ClusterError> {
 
 type FoundCluster = (String, PathBuf);
 
-fn find(to: Option<&str>, known: Vec<ClusterRecord>) -> Result<FoundCluster, ClusterError> {
+fn find(
+    to: Option<&str>,
+    known: Vec<ClusterRecord>,
+    others: Vec<IpyparallelCluster>,
+) -> Result<FoundCluster, ClusterError> {
     let found = |record: ClusterRecord| (record.cluster_id, record.client_file);
-    let ids: Vec<String> = known.iter().map(|known| known.cluster_id.clone()).collect();
+    let others = others.into_iter();
+    let others: Vec<FoundCluster> = others
+        .map(|cluster| (cluster.name, cluster.client_file))
+        .collect();
+    let ids = known.iter().map(|known| &known.cluster_id);
+    let ids = ids.chain(others.iter().map(|(name, _)| name));
+    let ids: Vec<String> = ids.cloned().collect();
     let Some(to) = to else {
-        let mut known = known.into_iter();
-        return match (known.next(), known.next()) {
-            (Some(one), None) => Ok(found(one)),
-            (None, _) => Err(ClusterError::NoneKnown),
+        let mut clusters: Vec<FoundCluster> = match known.is_empty() {
+            true => others,
+            false => known.into_iter().map(found).collect(),
+        };
+        return match (clusters.len(), clusters.pop()) {
+            (1, Some(one)) => Ok(one),
+            (_, None) => Err(ClusterError::NoneKnown),
             _ => Err(ClusterError::Several { ids }),
         };
     };
     if let Some(record) = ClusterRecord::named(&known, to) {
         return Ok(found(record.clone()));
+    }
+    if let Some(other) = others.into_iter().find(|(name, _)| name == to) {
+        return Ok(other);
     }
     let path = Path::new(to);
     if path.is_file() {
@@ -118,11 +138,29 @@ mod tests {
     fn a_cluster_is_found_by_id_by_file_or_as_the_only_one() {
         let one = || vec![record("alpha")];
         let expected = ("alpha".to_owned(), PathBuf::from("/alpha/client.json"));
-        assert_eq!(find(None, one()).unwrap(), expected);
-        assert_eq!(find(Some("alpha"), one()).unwrap(), expected);
-        assert_eq!(find(Some("profile_of_alpha"), one()).unwrap(), expected);
+        let other = || IpyparallelCluster {
+            name: "default".to_owned(),
+            client_file: "/d/client.json".into(),
+        };
+        for others in [vec![], vec![other()]] {
+            let find = |to| find(to, one(), others.clone()).unwrap();
+            assert_eq!(find(None), expected);
+            assert_eq!(find(Some("alpha")), expected);
+            assert_eq!(find(Some("profile_of_alpha")), expected);
+        }
+        let of_ipyparallel = ("default".to_owned(), PathBuf::from("/d/client.json"));
+        for (to, known) in [(None, vec![]), (Some("default"), one())] {
+            assert_eq!(find(to, known, vec![other()]).unwrap(), of_ipyparallel);
+        }
         let same = vec![record("alpha"), record("alpha")];
-        assert!(find(Some("profile_of_alpha"), same).is_err());
+        assert!(find(Some("profile_of_alpha"), same, vec![]).is_err());
+        let Err(error) = find(Some("beta"), one(), vec![other()]) else {
+            panic!()
+        };
+        let Failure::Usage { hint, .. } = Failure::from(error) else {
+            panic!()
+        };
+        assert_eq!(hint.as_deref(), Some("those that run are alpha, default"));
         for (to, known, expected) in [
             (None, vec![], "no cluster runs"),
             (None, vec![record("a"), record("b")], "several clusters"),
@@ -132,7 +170,7 @@ mod tests {
                 "no connection file `/no/such.json`",
             ),
         ] {
-            let Err(Failure::Usage { message, hint }) = find(to, known).map_err(Failure::from)
+            let Err(Failure::Usage { message, hint }) = find(to, known, vec![]).map_err(Failure::from)
             else {
                 panic!("{to:?}")
             };

@@ -7,7 +7,7 @@
 //! | `own.rs`, `engines.rs` | a controller in this process, and launched engines |
 //! | `owner.rs` | requests to the process that owns a cluster |
 //! | `revival.rs` | restarts of engines that end unexpectedly |
-//! | `connect.rs`, `registry.rs` | clusters that were started elsewhere |
+//! | `connect.rs`, `registry.rs`, `ipyparallel.rs` | clusters that were started elsewhere |
 //! | `rows.rs`, `status.rs` | the state of the cluster, as a table |
 //! | `panel.rs`, `watch.rs` | the state of the cluster, updated in place under a cell |
 //! | `error.rs` | all that can fail, with its texts |
@@ -16,6 +16,7 @@ mod actor;
 mod connect;
 mod engines;
 mod error;
+mod ipyparallel;
 mod own;
 mod owner;
 mod panel;
@@ -38,6 +39,7 @@ use crate::channel::OutputSink;
 use crate::context::Programs;
 use crate::magic::Targets;
 use phalanx_client::Client;
+use phalanx_controller::ipython::IpythonProfile;
 use phalanx_launcher::StartRequest;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
@@ -277,6 +279,16 @@ impl Cluster {
             .ask(|reply| ClusterRequest::Client { reply })
             .await?
     }
+}
+
+/// Returns the names under which `%cluster connect` finds clusters.
+pub async fn connectable() -> Vec<String> {
+    let known = Registry::of_user().map_or_else(Vec::new, |registry| registry.list());
+    let others = ipyparallel::list(IpythonProfile::all(), &known).await;
+    let known = known.into_iter().map(|record| record.cluster_id);
+    known
+        .chain(others.into_iter().map(|cluster| cluster.name))
+        .collect()
 }
 
 /// Returns the number of cores.
