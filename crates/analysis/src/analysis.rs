@@ -4,7 +4,7 @@ use crate::error::AnalysisError;
 use crate::project::Project;
 use crate::scaffold::Scaffold;
 use crate::source::{AnalyzedSource, Lookup};
-use crate::{completion, inspection, types};
+use crate::{completion, imports, inspection, types};
 use phalanx_protocol::analysis::{AnalyzedCell, Completions, Documentation, VariableType};
 use ra_ap_hir::ChangeWithProcMacros;
 use ra_ap_ide::AnalysisHost;
@@ -33,6 +33,8 @@ pub struct AnalyzedCrate {
     source: FileId,
     /// True after the first completion or inspection.
     is_warm: bool,
+    /// True after the first search for imports.
+    has_searched: bool,
     query_limit: Duration,
 }
 
@@ -51,6 +53,7 @@ impl AnalyzedCrate {
             host,
             source,
             is_warm: false,
+            has_searched: false,
             query_limit: QUERY_LIMIT,
         })
     }
@@ -64,6 +67,7 @@ impl AnalyzedCrate {
         catch_panic(|| self.host.apply_change(change))?;
         self.source = source;
         self.is_warm = false;
+        self.has_searched = false;
         Ok(())
     }
 
@@ -97,7 +101,8 @@ impl AnalyzedCrate {
         })
     }
 
-    /// Returns the documentation of the name at a byte offset of a cell.
+    /// Returns the documentation of the name at a byte offset of a cell. A name that is not in scope
+    /// is that of something that can be imported, if there is any; the documentation says so.
     ///
     /// # Errors
     /// Returns [`AnalysisError::Panicked`], after which the crate must be loaded anew, or
@@ -108,7 +113,23 @@ impl AnalyzedCrate {
         offset: usize,
     ) -> Result<Option<Documentation>, AnalysisError> {
         let offset = offset.min(cell.source.len());
-        self.look_up(cell, |lookup| inspection::documentation_at(lookup, offset))
+        let in_scope = self.look_up(cell, |lookup| inspection::documentation_at(lookup, offset))?;
+        if in_scope.is_some() {
+            return Ok(in_scope);
+        }
+        let limit = self.limit(self.has_searched);
+        let paths =
+            self.look_up_within(limit, cell, |lookup| imports::imports_at(lookup, offset))?;
+        self.has_searched = true;
+        let Some((path, others)) = paths.split_first() else {
+            return Ok(None);
+        };
+        let mut importing = cell.clone();
+        importing.items.push(format!("use {path};"));
+        let found = self.look_up(&importing, |lookup| {
+            inspection::documentation_at(lookup, offset)
+        })?;
+        Ok(found.map(|found| inspection::with_import(found, path, others)))
     }
 
     pub(crate) fn ask<T>(
@@ -132,23 +153,39 @@ impl AnalyzedCrate {
         self.query_limit = query_limit;
     }
 
+    /// The time limit of a query, of which the first kind takes longer.
+    fn limit(&self, is_warm: bool) -> Duration {
+        match is_warm {
+            true => self.query_limit,
+            false => self.query_limit.max(FIRST_QUERY_LIMIT),
+        }
+    }
+
     /// Runs a query, and cancels it at the time limit.
     pub(crate) fn look_up<T: Send>(
         &mut self,
         cell: &AnalyzedCell,
         answer: impl FnOnce(&Lookup<'_>) -> T + Send,
     ) -> Result<T, AnalysisError> {
+        let result = self.look_up_within(self.limit(self.is_warm), cell, answer);
+        self.is_warm |= result.is_ok();
+        result
+    }
+
+    fn look_up_within<T: Send>(
+        &mut self,
+        limit: Duration,
+        cell: &AnalyzedCell,
+        answer: impl FnOnce(&Lookup<'_>) -> T + Send,
+    ) -> Result<T, AnalysisError> {
         let scaffold = catch_panic(|| self.set_cell(cell))?;
         let lookup = Lookup {
             analysis: self.host.analysis(),
+            db: self.host.raw_database().clone(),
             file: self.source,
             scaffold: &scaffold,
         };
         let (result_tx, result_rx) = mpsc::channel();
-        let limit = match self.is_warm {
-            true => self.query_limit,
-            false => self.query_limit.max(FIRST_QUERY_LIMIT),
-        };
         thread::scope(|scope| {
             let query = move || {
                 let result = catch_panic(|| answer(&lookup));
@@ -161,10 +198,7 @@ impl AnalyzedCrate {
                 .spawn_scoped(scope, query)
                 .map_err(|_| AnalysisError::TooLate)?;
             match result_rx.recv_timeout(limit) {
-                Ok(result) => {
-                    self.is_warm |= result.is_ok();
-                    result
-                }
+                Ok(result) => result,
                 Err(_) => {
                     self.host.trigger_cancellation();
                     Err(AnalysisError::TooLate)

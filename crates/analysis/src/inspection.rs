@@ -45,6 +45,19 @@ fn hover(lookup: &Lookup<'_>, offset: usize, links_in_hover: bool) -> Option<Str
     Some(without_mut(text, |name| lookup.scaffold.has_variable(name)))
 }
 
+/// Adds the line that brings a name into scope, and the paths of others by that name.
+pub(crate) fn with_import(found: Documentation, path: &str, others: &[String]) -> Documentation {
+    let others = match others {
+        [] => String::new(),
+        others => format!(" (others by this name: `{}`)", others.join("`, `")),
+    };
+    let line = format!("Not in scope: `use {path};` brings it in{others}.");
+    Documentation {
+        plain: format!("{line}\n\n{}", found.plain),
+        markdown: format!("{line}\n\n{}", found.markdown),
+    }
+}
+
 /// Removes the `mut` that every variable of the namespace has in the scaffold.
 fn without_mut(text: String, is_variable: impl Fn(&str) -> bool) -> String {
     let declared = text

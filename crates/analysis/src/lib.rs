@@ -14,7 +14,7 @@
 //! | `project`, `manifest` | the files of a crate and its dependencies, from cargo and the disk |
 //! | `scaffold` | the file generated for a cell |
 //! | `source` | a cell in its file, as queries receive it |
-//! | `types`, `completion`, `inspection` | queries |
+//! | `types`, `completion`, `inspection`, `imports` | queries |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -28,6 +28,8 @@ mod analysis;
 mod completion;
 #[cfg(feature = "rust-analyzer")]
 mod error;
+#[cfg(feature = "rust-analyzer")]
+mod imports;
 #[cfg(feature = "rust-analyzer")]
 mod inspection;
 #[cfg(feature = "rust-analyzer")]

@@ -229,6 +229,32 @@ fn inspection_shows_signature_and_documentation() {
 }
 
 #[test]
+fn inspection_finds_what_has_to_be_imported_first() {
+    let inspect = |source: &str| {
+        let cell = cell("", &[], source);
+        analysis().inspect(&cell, source.len()).unwrap()
+    };
+    for (source, path, text) in [
+        ("HashMap", "std::collections::HashMap", "pub struct HashMap"),
+        ("HashMap::insert", "std::collections::HashMap", "fn insert("),
+        ("Rc", "std::rc::Rc", "pub struct Rc"),
+        ("Mutex", "std::sync::Mutex", "pub struct Mutex"),
+        ("fs::read_to_string", "std::fs", "fn read_to_string"),
+        ("Deep", "shapes::nested::Deep", "pub struct Deep"),
+    ] {
+        let found = inspect(source).unwrap_or_else(|| panic!("{source}"));
+        for shown in [&found.plain, &found.markdown] {
+            let line = format!("Not in scope: `use {path};` brings it in");
+            assert!(shown.starts_with(&line), "{source}: {shown}");
+            assert!(shown.contains(text), "{source}: {shown}");
+        }
+    }
+    let known = inspect("Vec").unwrap();
+    assert!(!known.plain.contains("Not in scope"), "{}", known.plain);
+    assert_eq!(inspect("no_such_thing::at_all"), None);
+}
+
+#[test]
 fn added_dependency_is_known_after_a_reload() {
     let folder = tempfile::tempdir().unwrap();
     write(folder.path(), "");

@@ -12,11 +12,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 use tokio::task::JoinHandle;
 
-/// Time limit of a request while the user types; then names known without the process are offered.
+/// Time limit of a completion, which is requested while the user types; then names known without
+/// the process are offered.
 const REQUEST_LIMIT: Duration = Duration::from_secs(1);
 
-/// Time limit before the first reply, while the standard library is loaded.
-const FIRST_REQUEST_LIMIT: Duration = Duration::from_secs(12);
+/// Time limit before the first reply, while the standard library is loaded, and of an inspection:
+/// for the first name that is not in scope, all crates are indexed.
+const LONG_REQUEST_LIMIT: Duration = Duration::from_secs(12);
 
 /// A handle on the analysis process. Clones share it; the process ends with the last one.
 #[derive(Clone, Debug)]
@@ -54,7 +56,12 @@ impl Analysis {
     /// Returns the completions at a position; `None` if the time limit is exceeded.
     pub async fn complete(&self, position: CellPosition) -> Option<Completions> {
         let CellPosition { cell, offset } = position;
-        match self.ask(AnalysisRequest::Complete { cell, offset }).await {
+        let request = AnalysisRequest::Complete { cell, offset };
+        let limit = match self.has_answered.load(Ordering::Relaxed) {
+            true => REQUEST_LIMIT,
+            false => LONG_REQUEST_LIMIT,
+        };
+        match self.ask(request, limit).await {
             Some(AnalysisReply::Completions(completions)) => Some(completions),
             _ => None,
         }
@@ -63,19 +70,16 @@ impl Analysis {
     /// Returns the documentation of the name at a position; `None` if the time limit is exceeded.
     pub async fn inspect(&self, position: CellPosition) -> Option<Documentation> {
         let CellPosition { cell, offset } = position;
-        match self.ask(AnalysisRequest::Inspect { cell, offset }).await {
+        let request = AnalysisRequest::Inspect { cell, offset };
+        match self.ask(request, LONG_REQUEST_LIMIT).await {
             Some(AnalysisReply::Inspected(documentation)) => documentation,
             _ => None,
         }
     }
 
-    async fn ask(&self, request: AnalysisRequest) -> Option<AnalysisReply> {
+    async fn ask(&self, request: AnalysisRequest, limit: Duration) -> Option<AnalysisReply> {
         let process = self.process.as_ref()?;
-        let patience = match self.has_answered.load(Ordering::Relaxed) {
-            true => REQUEST_LIMIT,
-            false => FIRST_REQUEST_LIMIT,
-        };
-        let answer = tokio::time::timeout(patience, process.ask(&request));
+        let answer = tokio::time::timeout(limit, process.ask(&request));
         let answer = answer.await.ok().flatten()?;
         self.has_answered.store(true, Ordering::Relaxed);
         Some(answer)
