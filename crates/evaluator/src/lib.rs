@@ -43,6 +43,10 @@ pub use handle::{Evaluator, EvaluatorConfig, EvaluatorNotice, StartError};
 pub use process::process_main;
 pub use type_names::type_sources;
 
+/// The beginning of an evaluator's progress line that is the reason for the crates that cargo builds
+/// next.
+pub const BUILD_REASON: &str = "build reason: ";
+
 /// The first statement of every `main` that may become an evaluator: evcxr starts the same program
 /// again as its runtime process (our relay) and as a wrapper of rustc. In these cases the function
 /// does not return.

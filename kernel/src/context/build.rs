@@ -1,6 +1,7 @@
 //! The progress of a build of dependencies, from cargo's output, as a display that is updated in
 //! place.
 
+use phalanx_evaluator::BUILD_REASON;
 use phalanx_protocol::output::{Display, MimeBundle, Output};
 use std::time::{Duration, Instant};
 
@@ -33,6 +34,8 @@ pub struct BuildProgress {
     line: String,
     shown: Option<Instant>,
     crates: usize,
+    /// The reason for the build, if the user has not asked for it.
+    reason: Option<String>,
 }
 
 impl BuildProgress {
@@ -44,12 +47,17 @@ impl BuildProgress {
             line: String::new(),
             shown: None,
             crates: 0,
+            reason: None,
         }
     }
 
     /// Handles a line of cargo's output; returns the display to show, if it is time for one.
     pub fn line(&mut self, line: &str, now: Instant) -> Option<Output> {
         let line = line.trim();
+        if let Some(reason) = line.strip_prefix(BUILD_REASON) {
+            self.reason = Some(reason.to_owned());
+            return None;
+        }
         let verb = line.split_whitespace().next()?;
         if !VERBS.contains(&verb) {
             return None;
@@ -108,7 +116,10 @@ impl BuildProgress {
         now.duration_since(self.started).as_secs_f64()
     }
 
-    fn show(&mut self, text: String, now: Instant) -> Output {
+    fn show(&mut self, mut text: String, now: Instant) -> Output {
+        if let Some(reason) = &self.reason {
+            text = format!("{text}: {reason}");
+        }
         let update = self.shown.replace(now).is_some();
         Output::Display(Display {
             data: MimeBundle::plain(text),
@@ -172,6 +183,22 @@ mod tests {
         let text = still.data.text().unwrap();
         assert_eq!(text, "Updating the index (1 s)");
         assert_eq!(slow.due(), Some(at(2000)));
+        let mut explained = BuildProgress::new("b".into(), start);
+        let reason = format!("{BUILD_REASON}cells with `.await` need tokio");
+        assert_eq!(explained.line(&reason, at(0)), None);
+        let first = explained.line("   Compiling tokio v1.50.0", at(10));
+        let last = explained.finish(true, at(1500));
+        let texts = [first, last].map(|output| match output {
+            Some(Output::Display(display)) => display.data.text().unwrap().to_owned(),
+            other => panic!("{other:?}"),
+        });
+        assert_eq!(
+            texts,
+            [
+                "Compiling tokio v1.50.0 (1 crate, 0 s): cells with `.await` need tokio",
+                "Built 1 crate in 1.5 s: cells with `.await` need tokio"
+            ]
+        );
         let mut stopped = BuildProgress::new("b".into(), start);
         stopped.line("Compiling a v1", at(0));
         let Some(Output::Display(last)) = stopped.finish(false, at(1500)) else {

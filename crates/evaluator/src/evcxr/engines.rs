@@ -117,6 +117,7 @@ impl<S: Clone> Engines<S> {
         let base = Arc::clone(base);
         if dependencies::awaits(source) && !self.dependencies.contains_key(dependencies::TOKIO.0) {
             let (name, config) = dependencies::TOKIO;
+            dependencies::explain_tokio();
             self.add_dependency(&format!("{name} = {config}"))?;
         }
         self.build_dependencies(&base)?;

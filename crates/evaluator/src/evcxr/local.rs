@@ -154,6 +154,7 @@ impl Local {
         self.build_dependencies()?;
         if dependencies::awaits(source) && !generated_crate::depends_on(dependencies::TOKIO.0) {
             let (name, config) = dependencies::TOKIO;
+            dependencies::explain_tokio();
             self.add_dependency(&format!(":dep {name} = {config}"))?;
             // Variables of this cell may have its types.
             self.types.update();

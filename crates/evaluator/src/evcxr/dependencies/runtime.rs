@@ -6,6 +6,7 @@
 
 use super::super::generated_crate::ENTRY;
 use super::crates::BuiltCrate;
+use crate::BUILD_REASON;
 use cargo_metadata::Metadata;
 use ra_ap_syntax::ast::{self, AstNode};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxKind, SyntaxNode};
@@ -16,6 +17,12 @@ use toml::{Table, Value};
 /// The dependency of cells that await, which they need not declare: the crate and its
 /// configuration.
 pub(crate) const TOKIO: (&str, &str) = ("tokio", "{ version = \"1\", features = [\"full\"] }");
+
+/// Prints the reason for building it, as a progress line.
+pub(crate) fn explain_tokio() {
+    let name = TOKIO.0;
+    eprintln!("{BUILD_REASON}cells with `.await` need {name}");
+}
 
 /// The prefix of tokio versions that are supported.
 const VERSION: &str = "1.";
