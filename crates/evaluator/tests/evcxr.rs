@@ -580,8 +580,10 @@ async fn engines_redefine_and_reuse_cells() {
     assert_eq!(names(&c), "b n");
     let misfits: Vec<&str> = c.misfits.iter().map(|item| item.lines.as_str()).collect();
     assert_eq!(misfits, ["fn double(a: &A) -> u64 { 2 * a.x }"]);
-    let again = s.compile(redefined, &state("c"), &state("c2"), Outcome::Completed);
-    assert!(again.await.unwrap().misfits.is_empty());
+    let again = s
+        .compile(redefined, &state("c"), &state("c2"), Outcome::Completed)
+        .await;
+    assert!(again.unwrap().misfits.is_empty());
     let cell = c.cell.unwrap();
     assert_eq!(cell.dropped.names, ["a"]);
     let other = s

@@ -228,11 +228,17 @@ mod tests {
         logging.added(["log"]);
         let pending_steps = logging.pending_steps(&[engine(0)]).unwrap();
         assert_eq!(
-            (pending_steps.engines.as_slice(), pending_steps.code.as_str()),
+            (
+                pending_steps.engines.as_slice(),
+                pending_steps.code.as_str()
+            ),
             (&[engine(0)][..], LOG)
         );
         // Until they have been sent, they are missing.
-        assert_eq!(logging.pending_steps(&[engine(0)]).as_ref(), Some(&pending_steps));
+        assert_eq!(
+            logging.pending_steps(&[engine(0)]).as_ref(),
+            Some(&pending_steps)
+        );
         logging.sent(pending_steps);
         assert_eq!(logging.pending_steps(&[engine(0)]), None);
         logging.set_level("level");

@@ -1,7 +1,6 @@
 //! The variables of a namespace that are visible to the user.
 
 use super::prelude::is_hidden;
-use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::runtime::Outcome;
 
 /// Names and types, sorted by name.
@@ -47,6 +46,7 @@ pub(super) fn moved(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use phalanx_protocol::exit::RuntimeExit;
 
     #[test]
     fn variables_lost_with_the_runtime_are_not_moved() {

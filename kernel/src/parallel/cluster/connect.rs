@@ -170,7 +170,8 @@ mod tests {
                 "no connection file `/no/such.json`",
             ),
         ] {
-            let Err(Failure::Usage { message, hint }) = find(to, known, vec![]).map_err(Failure::from)
+            let Err(Failure::Usage { message, hint }) =
+                find(to, known, vec![]).map_err(Failure::from)
             else {
                 panic!("{to:?}")
             };

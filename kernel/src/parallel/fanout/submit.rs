@@ -227,7 +227,9 @@ impl Fanout {
             };
             let compilation = match compilation {
                 Ok(compilation) => compilation,
-                Err(failure) => return Err(self.with_affected_engines(failure, engines, base).await),
+                Err(failure) => {
+                    return Err(self.with_affected_engines(failure, engines, base).await);
+                }
             };
             fits(engine, &compilation)?;
             compiled.insert(base.clone(), compilation);
