@@ -99,7 +99,7 @@ impl BuildProgress {
         let text = match (done, self.crates) {
             (true, 0) => format!("Ready after {elapsed:.1} s"),
             (true, _) => format!("Built {count} in {elapsed:.1} s"),
-            (false, 0) => format!("Stopped after {elapsed:.1} s"),
+            (false, 0) => format!("Not built, after {elapsed:.1} s"),
             (false, _) => format!("Stopped building at {count}, after {elapsed:.1} s"),
         };
         Some(self.show(text, now))
