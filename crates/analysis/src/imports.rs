@@ -3,9 +3,11 @@
 use crate::source::Lookup;
 use ra_ap_base_db::EditionedFileId;
 use ra_ap_hir::{PrefixKind, Semantics, attach_db};
+use ra_ap_ide_db::RootDatabase;
 use ra_ap_ide_db::imports::import_assets::{ImportAssets, ImportPathConfig};
 use ra_ap_syntax::ast::{self, AstNode};
 use ra_ap_syntax::{Edition, TextSize};
+use std::iter::successors;
 
 /// The edition of every cell.
 const EDITION: Edition = Edition::Edition2024;
@@ -24,15 +26,10 @@ pub(crate) fn imports_at(lookup: &Lookup<'_>, offset: usize) -> Vec<String> {
     let mut paths = attach_db(db, || {
         let token = file.syntax().token_at_offset(offset).left_biased();
         let path = token.and_then(|token| token.parent_ancestors().find_map(ast::Path::cast))?;
-        let assets = ImportAssets::for_exact_path(&path, &semantics)?;
-        let config = ImportPathConfig {
-            prefer_no_std: false,
-            prefer_prelude: true,
-            prefer_absolute: false,
-        };
-        let imports = assets.search_for_imports(&semantics, config, PrefixKind::Plain);
-        let paths = imports.map(|import| import.import_path.display(db, EDITION).to_string());
-        Some(paths.collect::<Vec<String>>())
+        // Associated items are not imported themselves, but their type is.
+        let paths = successors(Some(path), ast::Path::qualifier);
+        let mut found = paths.map(|path| imports_of(&path, &semantics));
+        found.find(|imports| !imports.is_empty())
     })
     .unwrap_or_default();
     paths.sort_by_cached_key(|path| {
@@ -42,4 +39,19 @@ pub(crate) fn imports_at(lookup: &Lookup<'_>, offset: usize) -> Vec<String> {
     });
     paths.dedup();
     paths
+}
+
+fn imports_of(path: &ast::Path, semantics: &Semantics<'_, RootDatabase>) -> Vec<String> {
+    let Some(assets) = ImportAssets::for_exact_path(path, semantics) else {
+        return Vec::new();
+    };
+    let config = ImportPathConfig {
+        prefer_no_std: false,
+        prefer_prelude: true,
+        prefer_absolute: false,
+    };
+    let imports = assets.search_for_imports(semantics, config, PrefixKind::Plain);
+    let db = semantics.db;
+    let paths = imports.map(|import| import.import_path.display(db, EDITION).to_string());
+    paths.collect()
 }
