@@ -71,7 +71,7 @@ fn line(notice: &Notice) -> String {
                 "engines"
             };
             let engines = IdRanges(engines.clone());
-            return format!("on {noun} {engines}: {}", self::notice(told));
+            return format!("on {noun} {engines}: {}", line(told));
         }
         Notice::Misfit {
             item,
@@ -182,7 +182,7 @@ mod tests {
             "`impl Count for Vec<M>` of In[4] does not fit `M` any more: change it, and run that cell again\n"
         );
         assert_eq!(
-            notice(&Notice::OnEngines(
+            line(&Notice::OnEngines(
                 [0, 1, 3].map(EngineId).to_vec(),
                 Box::new(misfit)
             )),

@@ -271,7 +271,7 @@ async fn a_killed_engine_is_reported_and_the_others_continue() {
     let status = frontend.ok("%cluster status").await;
     let row = status[0]
         .lines()
-        .find(|line| line.starts_with("1 "))
+        .find(|line| line.trim_start().starts_with("1 "))
         .unwrap();
     let pid = row.split_whitespace().nth(2).unwrap().parse().unwrap();
     let id = frontend

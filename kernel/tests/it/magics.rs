@@ -359,7 +359,7 @@ async fn a_cluster_outlives_the_notebooks_that_connect_to_it() {
             let outputs = frontend.ok("%px --no-stream print x").await;
             assert_eq!(outputs, ["stdout: [stdout:0] \nx\n[stdout:1] \nx\n"]);
             let outputs = frontend.ok("%cluster stop").await;
-            assert!(outputs[0].contains("which goes on"), "{outputs:?}");
+            assert!(outputs[0].contains("which keeps running"), "{outputs:?}");
         }
         frontend.stop().await;
     }

@@ -166,6 +166,7 @@ async fn adopted_definitions_that_do_not_compile_are_left_out_and_listed() {
     let mut second = cluster.notebook().await;
     let outputs = second.ok("%%px\nshow b").await;
     let notices = stream(&outputs, "stderr");
+    let notices = notices.split_whitespace().collect::<Vec<_>>().join(" ");
     for words in [
         "`:dep alpha = { path = ",
         "cannot be built here: failed to load `alpha",
@@ -225,7 +226,7 @@ async fn a_cluster_stopped_in_a_terminal_is_reported_and_can_be_replaced() {
 }
 
 #[tokio::test]
-async fn a_notebooks_own_cluster_that_another_client_ended_is_told_of_once() {
+async fn a_notebooks_own_cluster_that_another_client_ended_is_reported_once() {
     let mut owner = with_engines(2).await;
     let outputs = owner.ok("%cluster status").await;
     let file = outputs[0].split("connect with ").nth(1).unwrap();
@@ -251,7 +252,7 @@ async fn a_notebooks_own_cluster_that_another_client_ended_is_told_of_once() {
     let outputs = owner.ok("%cluster status").await;
     assert!(outputs[0].contains("No cluster is running"), "{outputs:?}");
     owner.ok("%cluster start -n 1").await;
-    assert_eq!(owner.ok("%px print x").await, ["stdout: x\n"]);
+    assert_eq!(owner.ok("%px print x").await, ["stdout: [stdout:0] \nx\n"]);
     owner.stop().await;
     other.stop().await;
 }

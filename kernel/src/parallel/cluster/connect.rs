@@ -160,7 +160,10 @@ mod tests {
         let Failure::Usage { hint, .. } = Failure::from(error) else {
             panic!()
         };
-        assert_eq!(hint.as_deref(), Some("those that run are alpha, default"));
+        assert_eq!(
+            hint.as_deref(),
+            Some("the running clusters are alpha, default")
+        );
         for (to, known, expected) in [
             (None, vec![], "no cluster runs"),
             (None, vec![record("a"), record("b")], "several clusters"),

@@ -194,7 +194,7 @@ fn lost_variables_are_listed() {
     assert_eq!(died.ename, "RuntimeDied");
     assert_eq!(
         died.evalue,
-        "the cell ended its process (signal 11); the variables `a`, `b` are lost"
+        "the cell ended its process (signal 11 (SIGSEGV)); the variables `a`, `b` are lost"
     );
     let stopped = report(&Failure::Interrupted { lost: vec![] }.into());
     assert_eq!(
