@@ -42,9 +42,9 @@ def package(folder, version, library):
 
 
 def plain(text):
-    """Without colours, and without the bar that a cell has while it is compiled."""
+    """On one line, without colours, and without the bar that a cell has while it is compiled."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", text)
-    return "\n".join(line.rpartition("\r")[2].strip() for line in text.splitlines()).strip()
+    return " ".join(line.rpartition("\r")[2].strip() for line in text.splitlines()).strip()
 
 
 def run_cells(cells, **environment):
