@@ -1,5 +1,6 @@
 """jupyter_kernel_test's conformance tests, for our kernel; run with `python kernel_test.py`."""
 
+import time
 import unittest
 
 import jupyter_kernel_test
@@ -12,6 +13,12 @@ class Phalanx(jupyter_kernel_test.KernelTests):
         super().setUpClass()
         # A kernel's first cell may wait for the notebooks' library to be built.
         cls.kc.execute_interactive("1", timeout=CELL_TIMEOUT, store_history=False)
+        # Completions come without the standard library until it has been loaded, which may take long.
+        deadline = time.monotonic() + CELL_TIMEOUT
+        while time.monotonic() < deadline:
+            reply = cls.kc.complete("String::new().is_em", reply=True, timeout=CELL_TIMEOUT)
+            if reply["content"]["matches"]:
+                break
 
     def execute_helper(self, code, timeout=CELL_TIMEOUT, **options):
         return super().execute_helper(code, timeout, **options)
