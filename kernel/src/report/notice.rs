@@ -64,14 +64,14 @@ fn line(notice: &Notice) -> String {
                         standard library they are linked to\n";
             return text.to_owned();
         }
-        Notice::OnEngines(engines, told) => {
+        Notice::OnEngines(engines, notice) => {
             let noun = if engines.len() == 1 {
                 "engine"
             } else {
                 "engines"
             };
             let engines = IdRanges(engines.clone());
-            return format!("on {noun} {engines}: {}", line(told));
+            return format!("on {noun} {engines}: {}", line(notice));
         }
         Notice::Misfit {
             item,

@@ -173,8 +173,8 @@ impl PartsBuffer {
     }
 }
 
-/// The members that many objects have in common, as JSON, each with a comma before it. Serialized
-/// once, since that takes longer than everything else that is done for a small task.
+/// The members that many objects have in common, as JSON, each with a comma before it. They are
+/// serialized once for all tasks of a batch.
 struct OtherMembers(Vec<u8>);
 
 impl OtherMembers {

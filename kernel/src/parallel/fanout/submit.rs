@@ -126,9 +126,11 @@ impl Fanout {
         let mut rebuilt = BTreeSet::new();
         let mut unkept = BTreeSet::new();
         let concerned = |is_concerned: &dyn Fn(&Compilation) -> bool| {
-            let of = |engine: &&Engine| compiled.get(&self.states.of(engine));
-            let concerned = engines.iter().filter(|e| of(e).is_some_and(is_concerned));
-            concerned.map(|engine| engine.id).collect::<Vec<EngineId>>()
+            let is_concerned = |base: &StateId| compiled.get(base).is_some_and(is_concerned);
+            let concerned = based.iter().filter(|(_, base)| is_concerned(base));
+            concerned
+                .map(|(engine, _)| engine.id)
+                .collect::<Vec<EngineId>>()
         };
         for cell in cells {
             unkept.extend(cell.unkept.iter().cloned());
