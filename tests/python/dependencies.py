@@ -138,7 +138,7 @@ def run(kernel, code):
         elif message["msg_type"] == "error":
             texts.append(f"{content['ename']}: {content['evalue']}")
 
-    kernel.client.execute_interactive(code, output_hook=keep, timeout=CELL_TIMEOUT)
+    kernel.client.execute_interactive(code, allow_stdin=False, output_hook=keep, timeout=CELL_TIMEOUT)
     return ANSI.sub("", "".join(texts))
 
 

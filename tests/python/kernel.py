@@ -9,6 +9,9 @@ from jupyter_client.manager import start_new_kernel
 STARTUP_TIMEOUT = 60
 CELL_TIMEOUT = 600
 
+# The key in an output's metadata that marks a progress bar (`phalanx_protocol::look::bar`).
+BAR = "progress"
+
 
 class Kernel:
     def __init__(self, manager, client):
@@ -30,11 +33,13 @@ class Kernel:
         return "\n".join(outputs)
 
     def tried(self, code):
-        """Runs a cell; returns its status and its outputs."""
+        """Runs a cell; returns its status and its outputs without bars, which only slow cells have."""
         outputs = []
 
         def keep(message):
             content = message["content"]
+            if content.get("metadata", {}).get(BAR):
+                return
             if message["msg_type"] == "stream":
                 outputs.append(content["text"])
             elif message["msg_type"] in ("display_data", "execute_result"):
@@ -42,7 +47,8 @@ class Kernel:
             elif message["msg_type"] == "error":
                 outputs.append("\n".join(content["traceback"]))
 
-        reply = self.client.execute_interactive(code, output_hook=keep, timeout=CELL_TIMEOUT)
+        # A client that allows input counts as a console, where a bar is text on stderr.
+        reply = self.client.execute_interactive(code, allow_stdin=False, output_hook=keep, timeout=CELL_TIMEOUT)
         return reply["content"]["status"], outputs
 
     @property
