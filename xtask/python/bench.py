@@ -79,6 +79,8 @@ CELLS = {
     "item": lambda i: f"fn item() -> i32 {{ {i} }}",
     "iterator chain": lambda i: f"(0..{1000 + i}u64).map(|x| x * x).sum::<u64>()",
     "let, warm": lambda i: f"let warm = {i};",
+    # Unlike that of a literal, its type has to be inferred.
+    "let of a vector's length, warm": lambda i: f"let length = vec![{i}].len();",
 }
 
 

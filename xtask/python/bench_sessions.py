@@ -26,6 +26,7 @@ fn total{i}(scale: f64) -> f64 {{
 GROWN = {
     "expression": lambda i, last: f"n + {i}",
     "let": lambda i, last: f"let grown = {i}u64;",
+    "inferred let": lambda i, last: f"let inferred = vec![n, {i}];",
     "println": lambda i, last: f'println!("{{n}} {i}");',
     "call": lambda i, last: f"total{last}({i} as f64)",
 }

@@ -13,7 +13,8 @@ use std::io::{self, Read, Write};
 use std::os::fd::AsFd;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::process::ExitCode;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, mpsc};
 use std::time::Duration;
 
 /// The stack size of the worker, in bytes: rust-analyzer recurses with the nesting of code.
@@ -31,6 +32,29 @@ pub trait Analyze {
     fn settle(&mut self) {}
 }
 
+/// The number of loads that have not finished: the first one, and those requested.
+#[derive(Clone, Debug)]
+struct PendingLoads(Arc<AtomicUsize>);
+
+impl PendingLoads {
+    /// Counts the load with which the process starts.
+    fn at_start() -> Self {
+        Self(Arc::new(AtomicUsize::new(1)))
+    }
+
+    fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn finish(&self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    fn is_any(&self) -> bool {
+        self.0.load(Ordering::Relaxed) > 0
+    }
+}
+
 /// A request, and the sender of its reply.
 struct PendingRequest {
     request: AnalysisRequest,
@@ -41,7 +65,7 @@ struct PendingRequest {
 ///
 /// `start` may block: requests are queued meanwhile.
 pub fn process_main<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> ExitCode {
-    match serve(start) {
+    match inherited_listener().and_then(|listener| serve(listener, start)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("analysis: {error}");
@@ -50,12 +74,22 @@ pub fn process_main<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> E
     }
 }
 
-fn serve<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> io::Result<()> {
+/// Returns the socket on stdin, with this process set to end with its parent.
+fn inherited_listener() -> io::Result<UnixListener> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let listener = UnixListener::from(io::stdin().as_fd().try_clone_to_owned()?);
     listener.set_nonblocking(false)?;
+    Ok(listener)
+}
+
+fn serve<A: Analyze>(
+    listener: UnixListener,
+    start: impl FnOnce() -> A + Send + 'static,
+) -> io::Result<()> {
+    let loads = PendingLoads::at_start();
     // The queue of requests; each connection has at most one in it.
     let (requests_tx, requests) = mpsc::channel::<PendingRequest>();
+    let worker_loads = loads.clone();
     std::thread::Builder::new()
         .name("analysis".into())
         .stack_size(STACK)
@@ -63,21 +97,27 @@ fn serve<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> io::Result<(
             let first = requests.recv_timeout(START_DELAY).ok();
             let mut analyzer = start();
             analyzer.settle();
+            worker_loads.finish();
             for PendingRequest { request, reply } in first.into_iter().chain(requests) {
+                let is_load = matches!(request, AnalysisRequest::Load { .. });
                 // The receiver may have been dropped.
                 let _ = reply.send(analyzer.answer(request));
                 analyzer.settle();
+                if is_load {
+                    worker_loads.finish();
+                }
             }
         })?;
     for stream in listener.incoming() {
         let stream = stream?;
         let requests_tx = requests_tx.clone();
+        let loads = loads.clone();
         // Ends with the connection.
         std::thread::Builder::new()
             .name("connection".into())
             .spawn(move || {
                 // A broken connection is handled by its other end.
-                let _ = serve_connection(stream, &requests_tx);
+                let _ = serve_connection(stream, &requests_tx, &loads);
             })?;
     }
     Ok(())
@@ -86,6 +126,7 @@ fn serve<A: Analyze>(start: impl FnOnce() -> A + Send + 'static) -> io::Result<(
 fn serve_connection(
     mut stream: UnixStream,
     requests_tx: &mpsc::Sender<PendingRequest>,
+    loads: &PendingLoads,
 ) -> io::Result<()> {
     let mut decoder = Decoder::default();
     let mut buffer = vec![0; 1 << 16];
@@ -103,12 +144,89 @@ fn serve_connection(
                 }
             },
         };
+        match request {
+            AnalysisRequest::Types { wait: false, .. } if loads.is_any() => {
+                send(&mut stream, &AnalysisReply::Loading)?;
+                continue;
+            }
+            AnalysisRequest::Load { .. } => loads.add(),
+            _ => {}
+        }
         let (reply, replies) = mpsc::channel();
         let is_queued = requests_tx.send(PendingRequest { request, reply });
         is_queued.map_err(|_| io::ErrorKind::BrokenPipe)?;
         // Without a reply, the next request follows.
         if let Ok(Some(reply)) = replies.recv() {
-            stream.write_all(&frame::encode(&reply).map_err(io::Error::other)?)?;
+            send(&mut stream, &reply)?;
         }
+    }
+}
+
+fn send(stream: &mut UnixStream, reply: &AnalysisReply) -> io::Result<()> {
+    stream.write_all(&frame::encode(reply).map_err(io::Error::other)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::AnalysisClient;
+    use phalanx_protocol::analysis::AnalyzedCell;
+
+    /// Time limit of a reply.
+    const LIMIT: Duration = Duration::from_secs(30);
+
+    /// An analyzer whose loads take until a message is sent.
+    struct Gated(mpsc::Receiver<()>);
+
+    impl Analyze for Gated {
+        fn answer(&mut self, request: AnalysisRequest) -> Option<AnalysisReply> {
+            match request {
+                AnalysisRequest::Load { .. } => {
+                    self.0.recv().unwrap();
+                    None
+                }
+                _ => Some(AnalysisReply::Types(Vec::new())),
+            }
+        }
+    }
+
+    #[test]
+    fn types_are_loading_until_all_loads_have_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        let socket = folder.path().join("socket");
+        let listener = UnixListener::bind(&socket).unwrap();
+        let (open, gate) = mpsc::channel();
+        // Both threads end with the test program: the listener accepts until then.
+        std::thread::spawn(move || {
+            serve(listener, move || {
+                gate.recv().unwrap();
+                Gated(gate)
+            })
+        });
+        let mut client = AnalysisClient::new(socket.clone());
+        let mut types = |wait| {
+            let cell = AnalyzedCell::default();
+            client.ask(&AnalysisRequest::Types { cell, wait }, LIMIT, || true)
+        };
+        let found = Some(AnalysisReply::Types(Vec::new()));
+        assert_eq!(types(false), Some(AnalysisReply::Loading));
+        open.send(()).unwrap();
+        assert_eq!(types(true), found);
+        assert_eq!(types(false), found);
+
+        let folder = folder.path().to_owned();
+        let mut other = AnalysisClient::new(socket);
+        assert!(other.notify(&AnalysisRequest::Load {
+            folder,
+            again: false
+        }));
+        // The request to load is read by another thread.
+        let deadline = std::time::Instant::now() + LIMIT;
+        while types(false) == found {
+            assert!(std::time::Instant::now() < deadline);
+        }
+        assert_eq!(types(false), Some(AnalysisReply::Loading));
+        open.send(()).unwrap();
+        assert_eq!(types(true), found);
     }
 }

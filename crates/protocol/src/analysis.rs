@@ -34,6 +34,8 @@ pub enum AnalysisRequest {
     Types {
         /// The cell.
         cell: AnalyzedCell,
+        /// False for the reply [`AnalysisReply::Loading`] while dependencies are being loaded.
+        wait: bool,
     },
     /// Requests the completions at a position of a cell.
     Complete {
@@ -60,6 +62,8 @@ pub enum AnalysisReply {
     Completions(Completions),
     /// The documentation of the name at the position, if it has any.
     Inspected(Option<Documentation>),
+    /// No result: dependencies are being loaded, and the request does not wait.
+    Loading,
     /// No result: the dependencies could not be loaded, or the analysis failed.
     Unknown,
 }

@@ -96,7 +96,7 @@ impl Analyze for CellAnalyzer {
                 self.load(&folder, again);
                 return None;
             }
-            AnalysisRequest::Types { cell } => {
+            AnalysisRequest::Types { cell, .. } => {
                 self.ask(|analysis| analysis.types(&cell).map(AnalysisReply::Types))
             }
             AnalysisRequest::Complete { cell, offset } => self.ask(|analysis| {
@@ -157,7 +157,7 @@ mod tests {
         assert_eq!(analyzer.ask(panicking), AnalysisReply::Unknown);
         analyzer.settle();
         let cell = cell.clone();
-        let reply = analyzer.answer(AnalysisRequest::Types { cell });
+        let reply = analyzer.answer(AnalysisRequest::Types { cell, wait: true });
         let Some(AnalysisReply::Types(types)) = reply else {
             panic!("no types")
         };

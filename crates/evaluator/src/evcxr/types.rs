@@ -18,7 +18,7 @@ use std::collections::HashSet;
 use std::path::Path;
 use std::time::Duration;
 
-/// The time after which rustc is used instead, as while the analysis process is loading.
+/// The time after which rustc is used instead.
 const PATIENCE: Duration = Duration::from_millis(250);
 
 /// The maximum time a cell waits for types that rustc does not infer either.
@@ -77,17 +77,19 @@ impl Types {
             source: source.to_owned(),
             ..AnalyzedCell::default()
         };
-        let request = AnalysisRequest::Types { cell: cell.clone() };
         let interrupt = &self.interrupt;
         let client = &mut self.client;
-        let mut ask = |patience| {
+        let mut ask = |patience, wait| {
             let is_wanted = || !interrupt.interrupted();
+            let cell = cell.clone();
+            let request = AnalysisRequest::Types { cell, wait };
             match client.as_mut()?.ask(&request, patience, is_wanted) {
                 Some(AnalysisReply::Types(types)) => Some(types),
                 _ => None,
             }
         };
-        let analyzed = ask(PATIENCE);
+        // rustc is sooner than the analysis process while that is loading.
+        let analyzed = ask(PATIENCE, false);
         let unknown = unknown(&unannotated, analyzed.as_deref().unwrap_or_default());
         if unknown.is_empty() || interrupt.interrupted() {
             return analyzed.unwrap_or_default();
@@ -95,7 +97,7 @@ impl Types {
         let mut types = inferred(&cell, &unannotated, analyzed.as_deref().unwrap_or_default());
         if analyzed.is_none()
             && !self::unknown(&unannotated, &types).is_empty()
-            && let Some(analyzed) = ask(LONG_PATIENCE)
+            && let Some(analyzed) = ask(LONG_PATIENCE, true)
         {
             types = inferred(&cell, &unannotated, &complete(types, analyzed));
         }
