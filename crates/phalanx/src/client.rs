@@ -3,7 +3,7 @@
 use crate::async_result::{AsyncHubResult, AsyncResultHandle, Many};
 use crate::codec::Transferable;
 use crate::error::LibraryError;
-use crate::requests::{self, ask, async_result, done, engines, json, live_engines};
+use crate::requests::{self, ask, async_result, done, engines, live_engines, msg_ids};
 use crate::view::{DirectView, IntoTargets, LoadBalancedView};
 use crate::{AsyncResult, Error, host};
 use phalanx_protocol::apply::{ClientRequest, QueueStatus, ResultStatus};
@@ -211,10 +211,7 @@ impl Client {
     /// # Errors
     /// As [`queue_status`](Self::queue_status).
     pub fn queue_status_verbose(&self) -> Result<QueueStatus<Vec<MsgId>>, Error> {
-        json(ClientRequest::QueueStatus {
-            engines: Vec::new(),
-            verbose: true,
-        })
+        requests::queue_status_verbose()
     }
 
     /// Returns which of these tasks have ended.
@@ -231,8 +228,7 @@ impl Client {
     /// # Errors
     /// `UsageError` if the hub has no record of one of them, `TimeoutError` if it does not answer.
     pub fn result_status(&self, tasks: &[MsgId]) -> Result<ResultStatus, Error> {
-        let tasks = tasks.to_vec();
-        json(ClientRequest::ResultStatus { tasks })
+        requests::result_status(tasks.to_vec())
     }
 
     /// Returns the results, of type `R`, of tasks submitted by this session or another.
@@ -261,7 +257,7 @@ impl Client {
     /// `TimeoutError` if the hub does not answer, `EnvironmentError` if the connection to it is
     /// lost.
     pub fn hub_history(&self) -> Result<Vec<MsgId>, Error> {
-        json(ClientRequest::HubHistory)
+        msg_ids(ClientRequest::HubHistory)
     }
 
     /// Returns the hub's records that match a MongoDB query in JSON, restricted to these keys (all
@@ -273,10 +269,7 @@ impl Client {
         let query = serde_json::from_str(query);
         let query = query.map_err(|error| Error::from(LibraryError::Query(&error)))?;
         let keys = keys.iter().map(|key| (*key).to_owned()).collect::<Vec<_>>();
-        json(ClientRequest::DbQuery {
-            query,
-            keys: Some(keys).filter(|keys| !keys.is_empty()),
-        })
+        requests::records(query, Some(keys).filter(|keys| !keys.is_empty()))
     }
 
     /// Deletes these tasks' results from the hub's records.
@@ -319,7 +312,7 @@ impl Client {
     /// # Errors
     /// `InternalError` if the kernel does not answer.
     pub fn history(&self) -> Result<Vec<MsgId>, Error> {
-        json(ClientRequest::History)
+        msg_ids(ClientRequest::History)
     }
 
     /// Returns the pending tasks of this session.
@@ -327,7 +320,7 @@ impl Client {
     /// # Errors
     /// `InternalError` if the kernel does not answer.
     pub fn outstanding(&self) -> Result<Vec<MsgId>, Error> {
-        json(ClientRequest::Outstanding)
+        msg_ids(ClientRequest::Outstanding)
     }
 
     /// Aborts those of these tasks (all if empty) that have not started.

@@ -244,8 +244,6 @@ pub(crate) enum LibraryError<'a> {
     Silent(&'a io::Error),
     /// The kernel gave the answer to another request.
     OtherReply(&'a HostReply),
-    /// The kernel's answer is of another form.
-    UnreadableReply(&'a serde_json::Error),
 }
 
 impl fmt::Display for LibraryError<'_> {
@@ -310,9 +308,6 @@ impl fmt::Display for LibraryError<'_> {
             Self::OtherReply(reply) => {
                 write!(f, "unexpected reply from the kernel: {reply:?}")
             }
-            Self::UnreadableReply(error) => {
-                write!(f, "the kernel's answer cannot be read: {error}")
-            }
         }
     }
 }
@@ -322,9 +317,7 @@ impl LibraryError<'_> {
         match self {
             Self::NotReady => FailureKind::Timeout,
             Self::NoMemory(_) | Self::File { .. } => FailureKind::Environment,
-            Self::NoTasks | Self::Silent(_) | Self::OtherReply(_) | Self::UnreadableReply(_) => {
-                FailureKind::Internal
-            }
+            Self::NoTasks | Self::Silent(_) | Self::OtherReply(_) => FailureKind::Internal,
             _ => FailureKind::Usage,
         }
     }

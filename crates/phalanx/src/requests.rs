@@ -1,11 +1,11 @@
 //! Requests to the kernel about the session's cluster.
 
-use crate::error::{Error, LibraryError};
+use crate::error::Error;
 use crate::host;
-use phalanx_protocol::apply::{ClientRequest, QueueStatus};
+use phalanx_protocol::apply::{ClientRequest, QueueStatus, ResultStatus, Tasks};
 use phalanx_protocol::host::{CellRequest, HostReply};
 use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
-use serde::de::DeserializeOwned;
+use serde_json::{Map, Value};
 use std::time::Duration;
 
 /// Returns the ids of the live engines, in order.
@@ -31,10 +31,32 @@ pub(crate) fn wait(tasks: &[MsgId], timeout: Option<Duration>) -> Result<bool, E
 
 /// Returns the number of completed and pending tasks of these engines (all if empty).
 pub(crate) fn queue_status(engines: &[EngineId]) -> Result<QueueStatus, Error> {
-    json(ClientRequest::QueueStatus {
+    let request = ClientRequest::QueueStatus {
         engines: engines.to_vec(),
         verbose: false,
-    })
+    };
+    queue(request, |tasks| Some(tasks.count()))
+}
+
+/// Returns the ids of the completed and pending tasks of all engines.
+pub(crate) fn queue_status_verbose() -> Result<QueueStatus<Vec<MsgId>>, Error> {
+    let request = ClientRequest::QueueStatus {
+        engines: Vec::new(),
+        verbose: true,
+    };
+    queue(request, Tasks::into_ids)
+}
+
+fn queue<T>(
+    request: ClientRequest,
+    entry: impl Fn(Tasks) -> Option<T>,
+) -> Result<QueueStatus<T>, Error> {
+    let reply = ask(request)?;
+    let status = match &reply {
+        HostReply::QueueStatus(status) => status.clone().convert(entry),
+        _ => None,
+    };
+    status.ok_or_else(|| host::unexpected(&reply))
 }
 
 pub(crate) fn ask(request: ClientRequest) -> Result<HostReply, Error> {
@@ -62,10 +84,27 @@ pub(crate) fn engines(request: ClientRequest) -> Result<Vec<EngineId>, Error> {
     }
 }
 
-pub(crate) fn json<T: DeserializeOwned>(request: ClientRequest) -> Result<T, Error> {
+pub(crate) fn msg_ids(request: ClientRequest) -> Result<Vec<MsgId>, Error> {
     match ask(request)? {
-        HostReply::Json(value) => serde_json::from_value(value)
-            .map_err(|error| LibraryError::UnreadableReply(&error).into()),
+        HostReply::MsgIds(ids) => Ok(ids),
+        other => Err(host::unexpected(&other)),
+    }
+}
+
+pub(crate) fn result_status(tasks: Vec<MsgId>) -> Result<ResultStatus, Error> {
+    match ask(ClientRequest::ResultStatus { tasks })? {
+        HostReply::ResultStatus(status) => Ok(status),
+        other => Err(host::unexpected(&other)),
+    }
+}
+
+/// Returns the hub's records that match a query, with these keys (`None` for all but the buffers).
+pub(crate) fn records(
+    query: Map<String, Value>,
+    keys: Option<Vec<String>>,
+) -> Result<Vec<Map<String, Value>>, Error> {
+    match ask(ClientRequest::DbQuery { query, keys })? {
+        HostReply::Records(records) => Ok(records),
         other => Err(host::unexpected(&other)),
     }
 }

@@ -144,23 +144,27 @@ pub enum ClientRequest {
         /// True to shut down the controller as well.
         hub: bool,
     },
-    /// Requests the pending tasks of engines; the reply is a [`QueueStatus`] in JSON.
+    /// Requests the completed and pending tasks of engines; the reply is
+    /// [`HostReply::QueueStatus`](crate::host::HostReply::QueueStatus).
     QueueStatus {
         /// The engines; empty for all.
         engines: Vec<EngineId>,
         /// True for ids instead of counts.
         verbose: bool,
     },
-    /// Requests the status of tasks; the reply is a [`ResultStatus`] in JSON.
+    /// Requests the status of tasks; the reply is
+    /// [`HostReply::ResultStatus`](crate::host::HostReply::ResultStatus).
     ResultStatus {
         /// The tasks.
         tasks: Vec<MsgId>,
     },
-    /// Requests the tasks of all clients; the reply is JSON.
+    /// Requests the tasks of all clients; the reply is
+    /// [`HostReply::MsgIds`](crate::host::HostReply::MsgIds).
     HubHistory,
-    /// Requests records of tasks; the reply is JSON.
+    /// Requests records of tasks; the reply is
+    /// [`HostReply::Records`](crate::host::HostReply::Records).
     DbQuery {
-        /// The query, in MongoDB's syntax.
+        /// The query, in MongoDB's syntax: the user's own, which the hub alone parses.
         query: Map<String, Value>,
         /// The keys; `None` for all but the buffers.
         keys: Option<Vec<String>>,
@@ -188,9 +192,11 @@ pub enum ClientRequest {
         /// The results; empty for all finished ones.
         results: Vec<AsyncResultId>,
     },
-    /// Requests the tasks submitted by this session, in order; the reply is JSON.
+    /// Requests the tasks submitted by this session, in order; the reply is
+    /// [`HostReply::MsgIds`](crate::host::HostReply::MsgIds).
     History,
-    /// Requests the pending tasks of this session; the reply is JSON.
+    /// Requests the pending tasks of this session; the reply is
+    /// [`HostReply::MsgIds`](crate::host::HostReply::MsgIds).
     Outstanding,
     /// Aborts tasks that have not started.
     Abort {
@@ -210,24 +216,75 @@ pub enum ClientRequest {
     },
 }
 
-/// The completed and pending tasks of all engines: their number, or their ids.
+/// A number of tasks, or their ids.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct QueueStatus<Tasks = usize> {
+#[serde(untagged)]
+pub enum Tasks {
+    /// Their number.
+    Count(usize),
+    /// Their ids.
+    Ids(Vec<MsgId>),
+}
+
+impl Tasks {
+    /// The number of tasks.
+    pub fn count(&self) -> usize {
+        match self {
+            Self::Count(count) => *count,
+            Self::Ids(ids) => ids.len(),
+        }
+    }
+
+    /// The ids of the tasks; `None` if only their number is known.
+    pub fn into_ids(self) -> Option<Vec<MsgId>> {
+        match self {
+            Self::Count(_) => None,
+            Self::Ids(ids) => Some(ids),
+        }
+    }
+}
+
+/// The completed and pending tasks of all engines: their number (`usize`), their ids
+/// (`Vec<MsgId>`), or one of the two ([`Tasks`]).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct QueueStatus<T = usize> {
     /// The tasks by engine.
-    pub engines: BTreeMap<EngineId, EngineQueue<Tasks>>,
+    pub engines: BTreeMap<EngineId, EngineQueue<T>>,
     /// Load-balanced tasks that are not yet assigned to an engine.
-    pub unassigned: Tasks,
+    pub unassigned: T,
 }
 
 /// The completed and pending tasks of one engine: their number, or their ids.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct EngineQueue<Tasks = usize> {
+pub struct EngineQueue<T = usize> {
     /// Pending direct tasks.
-    pub queue: Tasks,
+    pub queue: T,
     /// Completed tasks.
-    pub completed: Tasks,
+    pub completed: T,
     /// Pending load-balanced tasks.
-    pub tasks: Tasks,
+    pub tasks: T,
+}
+
+impl QueueStatus<Tasks> {
+    /// Converts every entry; `None` if one cannot be converted.
+    pub fn convert<T>(self, entry: impl Fn(Tasks) -> Option<T>) -> Option<QueueStatus<T>> {
+        let engine = |(id, queue): (EngineId, EngineQueue<Tasks>)| {
+            let queue = EngineQueue {
+                queue: entry(queue.queue)?,
+                completed: entry(queue.completed)?,
+                tasks: entry(queue.tasks)?,
+            };
+            Some((id, queue))
+        };
+        Some(QueueStatus {
+            engines: self
+                .engines
+                .into_iter()
+                .map(engine)
+                .collect::<Option<_>>()?,
+            unassigned: entry(self.unassigned)?,
+        })
+    }
 }
 
 /// The pending and completed ones of several tasks.

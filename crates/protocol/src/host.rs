@@ -8,7 +8,7 @@
 //! The owner therefore replies with [`HostReply::Place`], and the library prints [`place_marker`]
 //! to stdout at that position.
 
-use crate::apply::{Apply, ClientRequest};
+use crate::apply::{Apply, ClientRequest, QueueStatus, ResultStatus, Tasks};
 use crate::comm::{Buffer, CommEvent, CommRequest};
 use crate::failure::{Failure, RemoteFailure};
 use crate::id::{AsyncResultId, EngineId, EngineUuid, MsgId};
@@ -229,8 +229,14 @@ pub enum HostReply {
     Values(Vec<Option<Result<EngineOf, RemoteFailure>>>),
     /// The ids of the engines.
     Engines(Vec<EngineId>),
-    /// The reply to a query about tasks, of the hub or of the kernel, in the form of ipyparallel's.
-    Json(serde_json::Value),
+    /// The ids of tasks, in the order of submission.
+    MsgIds(Vec<MsgId>),
+    /// The completed and pending tasks of engines.
+    QueueStatus(QueueStatus<Tasks>),
+    /// The pending and completed ones of the tasks in question.
+    ResultStatus(ResultStatus),
+    /// The hub's records, with ipyparallel's keys; their values are any client's.
+    Records(Vec<Map<String, Value>>),
     /// Requests the library to print [`place_marker`] with this number.
     Place(u64),
     /// True if all tasks are done.

@@ -25,7 +25,7 @@ mod signal;
 mod task;
 mod vitals;
 
-pub use crate::apply::EngineQueue;
+pub use crate::apply::{EngineQueue, Tasks};
 pub use batch::{BATCH, BatchedEnd};
 pub use call::CallMetadata;
 pub use cell::{CellMetadata, CellRecord, EngineHandshake, PHALANX};
@@ -42,7 +42,7 @@ pub use output::{EngineOutput, EngineStatus};
 pub use query::{
     DbReply, DbRequest, EngineSelector, HistoryReply, HistoryRequest, LoadRequest, PurgeRequest,
     Purged, QueueReply, QueueRequest, ResubmitReply, ResubmitRequest, ResultReply, ResultRequest,
-    TaskOutput, TaskResult, Tasks,
+    TaskOutput, TaskResult,
 };
 pub use registration::{
     ConnectionReply, ConnectionRequest, RegistrationNotification, RegistrationReply,

@@ -2,7 +2,7 @@
 
 use super::Content;
 use super::registration::content;
-use crate::apply::EngineQueue;
+use crate::apply::{EngineQueue, Tasks};
 use crate::id::{EngineId, EngineUuid, MsgId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
@@ -40,26 +40,6 @@ pub struct QueueReply {
     /// The tasks by engine id.
     #[serde(flatten)]
     pub engines: BTreeMap<String, EngineQueue<Tasks>>,
-}
-
-/// A number of tasks, or their ids if `verbose`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum Tasks {
-    /// Their number.
-    Count(usize),
-    /// Their ids.
-    Ids(Vec<MsgId>),
-}
-
-impl Tasks {
-    /// Their number.
-    pub fn count(&self) -> usize {
-        match self {
-            Self::Count(count) => *count,
-            Self::Ids(ids) => ids.len(),
-        }
-    }
 }
 
 /// Requests the msg_ids of all recorded tasks.

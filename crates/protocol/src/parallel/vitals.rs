@@ -1,8 +1,8 @@
 //! The state of engines, for display to users.
 
 use super::Content;
-use super::query::Tasks;
 use super::registration::content;
+use crate::apply::Tasks;
 use crate::id::{EngineId, EngineUuid};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};

@@ -16,7 +16,6 @@ use phalanx_protocol::apply::ClientRequest;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{HostReply, TaskRange};
 use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
-use serde_json::json;
 use std::time::Duration;
 
 /// Default time limit for engines to register.
@@ -56,7 +55,7 @@ pub async fn query(
         ClientRequest::History => {
             let tasks = parallel.results().tasks();
             let all: Vec<MsgId> = tasks.into_iter().map(|(id, _)| id).collect();
-            HostReply::Json(json!(all))
+            HostReply::MsgIds(all)
         }
         ClientRequest::Outstanding => {
             let tasks = parallel.results().tasks().into_iter();
@@ -64,7 +63,7 @@ pub async fn query(
                 .filter(|(_, ended)| !ended)
                 .map(|(id, _)| id)
                 .collect();
-            HostReply::Json(json!(pending))
+            HostReply::MsgIds(pending)
         }
         ClientRequest::Wait { tasks, timeout } => {
             let waited = selected(parallel, |id, _, _| tasks.is_empty() || tasks.contains(id));
@@ -122,22 +121,22 @@ pub async fn query(
                 .queue_status(&engines, verbose)
                 .await;
             let status = status.map_err(FunctionsError::from)?;
-            HostReply::Json(json!(status))
+            HostReply::QueueStatus(status)
         }
         ClientRequest::ResultStatus { tasks } => {
             let status = client(parallel).await?.result_status(&tasks).await;
             let status = status.map_err(FunctionsError::from)?;
-            HostReply::Json(json!(status))
+            HostReply::ResultStatus(status)
         }
         ClientRequest::HubHistory => {
             let history = client(parallel).await?.hub_history().await;
-            HostReply::Json(json!(history.map_err(FunctionsError::from)?))
+            HostReply::MsgIds(history.map_err(FunctionsError::from)?)
         }
         ClientRequest::DbQuery { query, keys } => {
             let records = client(parallel).await?.db_query(query, keys).await;
             let records = records.map_err(FunctionsError::from)?;
-            let fields: Vec<_> = records.into_iter().map(|record| record.fields).collect();
-            HostReply::Json(json!(fields))
+            let fields = records.into_iter().map(|record| record.fields);
+            HostReply::Records(fields.collect())
         }
         ClientRequest::GetResult { tasks } if tasks.is_empty() => {
             return Err(FunctionsError::NoTasks.into());
