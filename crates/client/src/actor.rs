@@ -15,7 +15,7 @@ use crate::task::{EngineTask, SubmissionId, TaskKey};
 use crate::wire::{self, EnclosedParts};
 use bytes::Bytes;
 use chrono::Utc;
-use phalanx_protocol::parallel::{EngineReply, EngineRequest, Lineage};
+use phalanx_protocol::parallel::{EngineReply, EngineRequest, HubRequest, Lineage};
 use phalanx_protocol::payload::{Payload, Segment};
 use phalanx_sys::{heap, segment};
 use phalanx_transport::socket;
@@ -173,8 +173,8 @@ impl Actor {
                 }),
                 () = std::future::ready(()), if !parts.is_empty() => parts.pop_front(),
                 Some(request) = self.requests.recv(), if parts.is_empty() => match request {
-                    HandleRequest::Query { msg_type, content, done } => {
-                        self.query(msg_type, content, done, &mut waiting);
+                    HandleRequest::Hub { request, done } => {
+                        self.query(&request, done, &mut waiting);
                         None
                     }
                     HandleRequest::Submit { result, tasks, refused } => {
@@ -377,16 +377,11 @@ impl Actor {
         }
     }
 
-    fn query(
-        &self,
-        msg_type: &str,
-        content: serde_json::Value,
-        done: oneshot::Sender<Envelope>,
-        waiting: &mut Waiting,
-    ) {
-        let request = self.session.envelope(msg_type, content, None);
-        let msg_id = request.header.msg_id.clone();
-        let sent = request
+    fn query(&self, request: &HubRequest, done: oneshot::Sender<Envelope>, waiting: &mut Waiting) {
+        let msg_type = request.msg_type();
+        let envelope = self.session.compose(request.encode());
+        let msg_id = envelope.header.msg_id.clone();
+        let sent = envelope
             .seal(self.session.key())
             .map_err(|error| error.to_string())
             .and_then(|frames| {
@@ -469,7 +464,7 @@ impl Waiting {
         Some(match request {
             // Handled by the actor: a query involves no decision, and a submission becomes several
             // events.
-            HandleRequest::Query { .. } | HandleRequest::Submit { .. } => return None,
+            HandleRequest::Hub { .. } | HandleRequest::Submit { .. } => return None,
             HandleRequest::Resend { key, work } => StateEvent::Resend { key, work },
             HandleRequest::Fail { key, failure } => StateEvent::Fail { key, failure },
             HandleRequest::Abort { keys, done } => StateEvent::Abort {
@@ -478,11 +473,11 @@ impl Waiting {
             },
             HandleRequest::Control {
                 engines,
-                order,
+                request,
                 done,
             } => StateEvent::Control {
                 engines,
-                order,
+                request,
                 ticket: self.ticket(done),
             },
             HandleRequest::Lineage { engine, done } => {
@@ -490,7 +485,7 @@ impl Waiting {
                 self.lineages.insert(ticket, done);
                 StateEvent::Control {
                     engines: vec![engine],
-                    order: EngineRequest::Lineage,
+                    request: EngineRequest::Lineage,
                     ticket,
                 }
             }

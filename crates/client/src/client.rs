@@ -235,8 +235,8 @@ impl Client {
     /// `WaitError::NoAnswer` if they do not reply in [`CONTROL_TIMEOUT`], `WaitError::Disconnected`
     /// if the controller is lost.
     pub async fn signal_engines(&self, engines: &[EngineId], signal: i32) -> Result<(), WaitError> {
-        let order = EngineRequest::Signal(Signal::Number(signal));
-        self.control(engines, order, CONTROL_TIMEOUT).await
+        let request = EngineRequest::Signal(Signal::Number(signal));
+        self.control(engines, request, CONTROL_TIMEOUT).await
     }
 
     /// Clears the namespaces of engines.
@@ -273,13 +273,13 @@ impl Client {
     async fn control(
         &self,
         engines: &[EngineId],
-        order: EngineRequest,
+        request: EngineRequest,
         timeout: Duration,
     ) -> Result<(), WaitError> {
         let (done, answered) = oneshot::channel();
         let request = HandleRequest::Control {
             engines: engines.to_vec(),
-            order,
+            request,
             done,
         };
         self.requests

@@ -7,9 +7,8 @@ use crate::record::HubResult;
 use phalanx_protocol::apply::{QueueStatus, ResultStatus};
 use phalanx_protocol::id::{EngineId, MsgId};
 use phalanx_protocol::parallel::{
-    Content, EngineReport, EngineSelector, EnginesReply, EnginesRequest, HistoryReply,
-    HistoryRequest, LoadRequest, PurgeRequest, Purged, ResubmitReply, ResubmitRequest, ResultReply,
-    ShutdownRequest, Tasks,
+    Content, EngineReport, EngineSelector, EnginesReply, HistoryReply, HubRequest, LoadReply,
+    LoadRequest, PurgeRequest, Purged, ResubmitReply, ResubmitRequest, ResultReply, Tasks,
 };
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -64,11 +63,9 @@ impl Client {
         let request = LoadRequest {
             targets: Some(targets).filter(|targets| !targets.is_empty()),
         };
-        let reply: Map<String, Value> = self.ask(&request).await?.content()?;
-        let load = |(id, load): (String, Value)| {
-            Some((EngineId(id.parse().ok()?), load.as_u64()?.try_into().ok()?))
-        };
-        Ok(reply.into_iter().filter_map(load).collect())
+        let reply: LoadReply = self.ask(HubRequest::Load(request)).await?.content()?;
+        let load = |(id, load): (String, usize)| Some((EngineId(id.parse().ok()?), load));
+        Ok(reply.engines.into_iter().filter_map(load).collect())
     }
 
     /// Returns the state of all engines, and the number of load-balanced tasks without an engine. A
@@ -77,7 +74,7 @@ impl Client {
     /// # Errors
     /// `HubError::NoAnswer` if the controller does not reply.
     pub async fn engine_status(&self) -> Result<EnginesReply, HubError> {
-        match self.ask(&EnginesRequest {}).await {
+        match self.ask(HubRequest::Engines).await {
             Err(HubError::Refused { .. }) => {}
             answer => return answer?.content(),
         }
@@ -104,7 +101,7 @@ impl Client {
     /// not reply.
     pub async fn result_status(&self, tasks: &[MsgId]) -> Result<ResultStatus, HubError> {
         let reply: ResultReply = self
-            .ask(&query::result_request(tasks, true))
+            .ask(query::result_request(tasks, true))
             .await?
             .content()?;
         Ok(ResultStatus {
@@ -155,7 +152,7 @@ impl Client {
     /// # Errors
     /// `HubError::NoAnswer` if the hub does not reply.
     pub async fn hub_history(&self) -> Result<Vec<MsgId>, HubError> {
-        let reply: HistoryReply = self.ask(&HistoryRequest {}).await?.content()?;
+        let reply: HistoryReply = self.ask(HubRequest::History).await?.content()?;
         Ok(reply.history)
     }
 
@@ -190,7 +187,7 @@ impl Client {
                 engine_ids: Some(engines.into_iter().map(EngineSelector::Id).collect()),
             },
         };
-        self.ask(&request).await.map(drop)
+        self.ask(HubRequest::Purge(request)).await.map(drop)
     }
 
     /// Resubmits recorded tasks, load-balanced; returns the new tasks in order. Their results are
@@ -203,7 +200,7 @@ impl Client {
         let request = ResubmitRequest {
             msg_ids: tasks.to_vec(),
         };
-        let reply: ResubmitReply = self.ask(&request).await?.content()?;
+        let reply: ResubmitReply = self.ask(HubRequest::Resubmit(request)).await?.content()?;
         let new = |task| {
             let new = reply.resubmitted.get(task).cloned();
             new.ok_or_else(|| HubError::Malformed {
@@ -219,10 +216,10 @@ impl Client {
     /// # Errors
     /// `HubError::NoAnswer` if it does not reply.
     pub async fn shutdown_hub(&self) -> Result<(), HubError> {
-        self.ask(&ShutdownRequest::default()).await.map(drop)
+        self.ask(HubRequest::Shutdown).await.map(drop)
     }
 
-    async fn ask<T: Content>(&self, content: &T) -> Result<HubAnswer, HubError> {
-        query::ask(&self.requests(), content).await
+    async fn ask(&self, request: HubRequest) -> Result<HubAnswer, HubError> {
+        query::ask(&self.requests(), request).await
     }
 }

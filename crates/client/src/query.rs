@@ -9,7 +9,7 @@ use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::TaskStatus;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::{
-    Content, DbReply, DbRequest, EngineSelector, ErrorContent, LoadRequest, QueueReply,
+    Content, DbReply, DbRequest, EngineSelector, ErrorContent, HubRequest, QueueReply,
     QueueRequest, ResultReply, ResultRequest, TaskResult, Tasks,
 };
 use phalanx_transport::Envelope;
@@ -94,7 +94,7 @@ pub(crate) async fn queue_status(
         targets: Some(targets).filter(|targets| !targets.is_empty()),
         verbose,
     };
-    let reply: QueueReply = ask(requests, &request).await?.content()?;
+    let reply: QueueReply = ask(requests, HubRequest::Queue(request)).await?.content()?;
     let by_id =
         |(id, queue): (String, EngineQueue<Tasks>)| Some((EngineId(id.parse().ok()?), queue));
     Ok(QueueStatus {
@@ -108,7 +108,7 @@ pub(crate) async fn hub_results(
     requests: &Requests,
     tasks: &[MsgId],
 ) -> Result<Vec<Option<HubResult>>, HubError> {
-    let answer = ask(requests, &result_request(tasks, false)).await?;
+    let answer = ask(requests, result_request(tasks, false)).await?;
     let reply: ResultReply = answer.content()?;
     let mut results = results(reply, answer.envelope.buffers);
     Ok(tasks.iter().map(|task| results.remove(task)).collect())
@@ -120,7 +120,7 @@ pub(crate) async fn db_query(
     query: Map<String, Value>,
     keys: Option<Vec<String>>,
 ) -> Result<Vec<HubRecord>, HubError> {
-    let answer = ask(requests, &DbRequest { query, keys }).await?;
+    let answer = ask(requests, HubRequest::Db(DbRequest { query, keys })).await?;
     let reply: DbReply = answer.content()?;
     let mut buffers = answer.envelope.buffers.into_iter();
     let mut take = |lens: &Option<Vec<usize>>, place: usize| -> Vec<Bytes> {
@@ -137,21 +137,11 @@ pub(crate) async fn db_query(
         .collect())
 }
 
-pub(crate) async fn ask<T: Content>(
-    requests: &Requests,
-    content: &T,
-) -> Result<HubAnswer, HubError> {
-    let query = T::MSG_TYPE;
-    let content = serde_json::to_value(content).map_err(|error| HubError::Malformed {
-        query,
-        reason: error.to_string(),
-    })?;
+/// Sends a request to the hub, and returns its reply unless it is an error.
+pub(crate) async fn ask(requests: &Requests, request: HubRequest) -> Result<HubAnswer, HubError> {
+    let query = request.msg_type();
     let (done, answered) = oneshot::channel();
-    let request = HandleRequest::Query {
-        msg_type: query,
-        content,
-        done,
-    };
+    let request = HandleRequest::Hub { request, done };
     requests.send(request).map_err(|_| HubError::Disconnected)?;
     let envelope = match tokio::time::timeout(QUERY_TIMEOUT, answered).await {
         Ok(Ok(envelope)) => envelope,
@@ -178,8 +168,8 @@ impl HubAnswer {
     pub fn content<T: DeserializeOwned>(&self) -> Result<T, HubError> {
         let content = self.envelope.content.as_object().cloned();
         let mut content = content.unwrap_or_default();
-        // These replies contain the entries directly, next to fields of other types.
-        if self.query == ResultRequest::MSG_TYPE || self.query == LoadRequest::MSG_TYPE {
+        // This reply contains the results directly, next to fields of other types.
+        if self.query == ResultRequest::MSG_TYPE {
             content.remove("status");
         }
         T::deserialize(Value::Object(content)).map_err(|error| HubError::Malformed {
@@ -189,11 +179,11 @@ impl HubAnswer {
     }
 }
 
-pub(crate) fn result_request(tasks: &[MsgId], status_only: bool) -> ResultRequest {
-    ResultRequest {
+pub(crate) fn result_request(tasks: &[MsgId], status_only: bool) -> HubRequest {
+    HubRequest::Results(ResultRequest {
         msg_ids: tasks.to_vec(),
         status_only,
-    }
+    })
 }
 
 /// Assigns the buffers to the results, which are in the order of ids.

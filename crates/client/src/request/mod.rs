@@ -9,9 +9,8 @@ use crate::result::ResultTracker;
 use crate::task::{EngineTask, TaskKey};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::EngineId;
-use phalanx_protocol::parallel::{EngineRequest, Lineage};
+use phalanx_protocol::parallel::{EngineRequest, HubRequest, Lineage};
 use phalanx_transport::Envelope;
-use serde_json::Value;
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
@@ -43,7 +42,7 @@ pub(crate) enum HandleRequest {
     /// Sends a request on engines' control channel; answered once every engine has replied or left.
     Control {
         engines: Vec<EngineId>,
-        order: EngineRequest,
+        request: EngineRequest,
         done: oneshot::Sender<()>,
     },
     /// Requests the cells that led to the state of an engine's namespace; dropped if it does not
@@ -52,11 +51,10 @@ pub(crate) enum HandleRequest {
         engine: EngineId,
         done: oneshot::Sender<Lineage>,
     },
-    /// Sends a query to the controller, whose content `hub.rs` encodes and whose reply it decodes;
-    /// answered with the reply, or dropped if the controller is lost.
-    Query {
-        msg_type: &'static str,
-        content: Value,
+    /// Sends a request to the hub; answered with the reply, which `query.rs` decodes, or dropped
+    /// if the controller is lost.
+    Hub {
+        request: HubRequest,
         done: oneshot::Sender<Envelope>,
     },
 }

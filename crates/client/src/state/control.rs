@@ -37,7 +37,7 @@ impl State {
     pub(super) fn control(
         &mut self,
         engines: &[EngineId],
-        order: &EngineRequest,
+        request: &EngineRequest,
         ticket: Ticket,
         commands: &mut Vec<StateCommand>,
     ) {
@@ -49,7 +49,7 @@ impl State {
             commands.push(StateCommand::Answered(ticket));
         }
         for engine in there {
-            self.ask(engine.uuid, order.clone(), ticket, commands);
+            self.ask(engine.uuid, request.clone(), ticket, commands);
         }
     }
 

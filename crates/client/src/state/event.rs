@@ -39,7 +39,7 @@ pub(crate) enum StateEvent {
     /// The user sends a request to engines.
     Control {
         engines: Vec<EngineId>,
-        order: EngineRequest,
+        request: EngineRequest,
         ticket: Ticket,
     },
     /// The controller's list of engines.

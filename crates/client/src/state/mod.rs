@@ -164,9 +164,9 @@ impl State {
             }
             StateEvent::Control {
                 engines,
-                order,
+                request,
                 ticket,
-            } => self.control(&engines, &order, ticket, commands),
+            } => self.control(&engines, &request, ticket, commands),
             StateEvent::Engines { engines, batches } => {
                 self.batches = batches;
                 for (id, uuid) in self.engines.missing(&engines) {

@@ -439,7 +439,7 @@ fn who_asks_engines_is_answered_once_all_have_answered_or_left() {
     let mut client = Client::with(&["here", "here"]);
     let described = client.handle(StateEvent::Control {
         engines: vec![EngineId(0), EngineId(1), EngineId(9)],
-        order: EngineRequest::Shutdown,
+        request: EngineRequest::Shutdown,
         ticket: Ticket(1),
     });
     assert_eq!(described, ["u0 s_1 Shutdown", "u1 s_2 Shutdown"]);
@@ -471,7 +471,7 @@ fn when_the_controller_is_gone_everything_ends() {
     client.replied("s_2", ReplyContent::Refused(RefusalReason::StateMismatch));
     client.handle(StateEvent::Control {
         engines: vec![EngineId(0)],
-        order: EngineRequest::Clear,
+        request: EngineRequest::Clear,
         ticket: Ticket(1),
     });
     assert_eq!(client.handle(StateEvent::LinkDown), ["lost"]);
@@ -619,12 +619,12 @@ fn tasks_that_differ_in_their_arguments_alone_travel_together() {
 #[test]
 fn a_lineage_goes_to_whoever_asked_for_it() {
     let mut client = Client::with(&["here", "here"]);
-    let order = |engine| StateEvent::Control {
+    let request = |engine| StateEvent::Control {
         engines: vec![EngineId(engine)],
-        order: EngineRequest::Lineage,
+        request: EngineRequest::Lineage,
         ticket: Ticket(engine.into()),
     };
-    assert_eq!(client.handle(order(0)), ["u0 s_1 Lineage"]);
+    assert_eq!(client.handle(request(0)), ["u0 s_1 Lineage"]);
     let lineage = Lineage {
         state: StateId::new("theirs"),
         records: Vec::new(),
@@ -641,7 +641,7 @@ fn a_lineage_goes_to_whoever_asked_for_it() {
         ["lineage 0 theirs", "answered 0"]
     );
     // The reply of an engine of an incompatible version is not decoded.
-    assert_eq!(client.handle(order(1)), ["u1 s_2 Lineage"]);
+    assert_eq!(client.handle(request(1)), ["u1 s_2 Lineage"]);
     let answered = Reply {
         answer: ReplyContent::Lineage(None),
         ..reply("s_2")

@@ -4,8 +4,9 @@
 //! has several forms of the same thing, all are accepted.
 //!
 //! Engines receive [`EngineRequest`]s, reply with [`EngineReply`]s and publish [`EngineOutput`]s;
-//! each type encodes and decodes its own [`Message`]s. Messages for the controller alone have a
-//! type for each content ([`Content`]).
+//! each type encodes and decodes its own [`Message`]s, and so does [`HubRequest`], which the
+//! controller's hub receives. Its replies and notifications have a type for each content
+//! ([`Content`]).
 
 mod batch;
 mod call;
@@ -13,6 +14,7 @@ mod cell;
 mod content;
 mod control;
 mod error;
+mod hub_request;
 mod id_ranges;
 mod lineage;
 mod message;
@@ -35,14 +37,15 @@ pub use control::{
     ShutdownReply, ShutdownRequest, SignalReply, SignalRequest, TAKEN,
 };
 pub use error::{EngineInfo, ErrorContent};
+pub use hub_request::HubRequest;
 pub use id_ranges::{IdRanges, IdRangesError};
 pub use lineage::{Dependencies, Lineage, LineageRequest, Package, StateRecord};
 pub use message::{Message, MessageError, MessageRef};
 pub use output::{EngineOutput, EngineStatus};
 pub use query::{
-    DbReply, DbRequest, EngineSelector, HistoryReply, HistoryRequest, LoadRequest, PurgeRequest,
-    Purged, QueueReply, QueueRequest, ResubmitReply, ResubmitRequest, ResultReply, ResultRequest,
-    TaskOutput, TaskResult,
+    DbReply, DbRequest, EngineSelector, HistoryReply, HistoryRequest, LoadReply, LoadRequest,
+    PurgeRequest, Purged, QueueReply, QueueRequest, ResubmitReply, ResubmitRequest, ResultReply,
+    ResultRequest, TaskOutput, TaskResult,
 };
 pub use registration::{
     ConnectionReply, ConnectionRequest, RegistrationNotification, RegistrationReply,

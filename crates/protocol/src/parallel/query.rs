@@ -165,6 +165,16 @@ pub struct LoadRequest {
     pub targets: Option<Vec<EngineSelector>>,
 }
 
+/// The reply to [`LoadRequest`].
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LoadReply {
+    /// `ok`.
+    pub status: String,
+    /// The number of pending tasks by engine id.
+    #[serde(flatten)]
+    pub engines: BTreeMap<String, usize>,
+}
+
 fn or_default<'de, D: serde::Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,
 ) -> Result<T, D::Error> {
@@ -202,6 +212,7 @@ content! {
     DbRequest = "db_request";
     ResubmitRequest = "resubmit_request";
     LoadRequest = "load_request";
+    LoadReply = "load_reply";
 }
 
 #[cfg(test)]
