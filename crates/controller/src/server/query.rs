@@ -9,13 +9,30 @@ use crate::records::{BadQuery, Filter, RecordKey, RecordQuery};
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid};
 use phalanx_protocol::parallel::{
-    ConnectionReply, DbRequest, EngineQueue, EngineSelector, ErrorContent, LoadRequest,
-    PurgeRequest, Purged, QueueReply, QueueRequest, RegistrationReply, RegistrationRequest,
+    ConnectionReply, Content, DbRequest, EngineQueue, EngineSelector, ErrorContent, HubRequest,
+    LoadReply, PurgeRequest, Purged, QueueReply, RegistrationReply, RegistrationRequest,
     ResubmitRequest, ResultRequest, Tasks, UnregistrationRequest,
 };
 use phalanx_transport::warn_rarely;
-use phalanx_transport::{Envelope, Frames, WireError};
-use serde_json::{Map, Value, json};
+use phalanx_transport::{Envelope, Frames};
+use serde_json::{Value, json};
+
+/// The next step in answering a client's query.
+enum QueryStep {
+    /// A reply of this type is sent at once.
+    Reply(&'static str, Value),
+    /// The records of tasks are queried, from which the reply is made.
+    AskRecords(RecordRequest, RecordQuery),
+}
+
+/// Returns true for the requests of engines, which expect no error reply.
+fn is_of_engine(msg_type: &str) -> bool {
+    [
+        RegistrationRequest::MSG_TYPE,
+        UnregistrationRequest::MSG_TYPE,
+    ]
+    .contains(&msg_type)
+}
 
 /// The content of an error reply, in the form that stock clients expect.
 pub(super) fn error(ename: &str, evalue: String) -> Value {
@@ -33,28 +50,30 @@ impl ServerState {
             Some(Err(error)) => return warn_rarely!(%peer, %error, "a query is dropped"),
             None => return,
         };
-        match request.header.msg_type.as_str() {
-            "registration_request" => match request.content::<RegistrationRequest>() {
-                // Its routing identity is its uuid, so that the reply reaches it.
-                Ok(content) => {
-                    if content.phalanx_batches {
-                        self.takes_batches.insert(content.uuid.clone());
-                    }
-                    self.hub_event(HubEvent::Register(content.uuid, content.id));
+        match HubRequest::decode(request.message()) {
+            // Its routing identity is its uuid, so that the reply reaches it.
+            Ok(HubRequest::Register(content)) => {
+                if content.phalanx_batches {
+                    self.takes_batches.insert(content.uuid.clone());
                 }
-                Err(error) => warn_rarely!(%peer, %error, "a registration is dropped"),
-            },
-            "unregistration_request" => match request.content::<UnregistrationRequest>() {
-                Ok(content) => self.hub_event(HubEvent::Unregister(content.id)),
-                Err(error) => warn_rarely!(%peer, %error, "an unregistration is dropped"),
-            },
-            _ => {
-                let content = Value::Null;
-                let empty = self.session.envelope("hub_error", content, Some(&request));
-                if let Err(wrong) = self.client_query(request) {
-                    let content = error("ValueError", wrong.to_string());
-                    self.post_reply(Envelope { content, ..empty });
+                self.hub_event(HubEvent::Register(content.uuid, content.id));
+            }
+            Ok(HubRequest::Unregister(content)) => {
+                self.hub_event(HubEvent::Unregister(content.id));
+            }
+            Ok(query) => match self.step(query, &request.header.msg_type) {
+                QueryStep::Reply(msg_type, content) => {
+                    self.post_reply(self.session.envelope(msg_type, content, Some(&request)));
                 }
+                QueryStep::AskRecords(asked, query) => self.ask(request, asked, query),
+            },
+            Err(error) if is_of_engine(&request.header.msg_type) => {
+                let msg_type = &request.header.msg_type;
+                warn_rarely!(%peer, %error, msg_type, "a malformed request is dropped");
+            }
+            Err(wrong) => {
+                let content = error("ValueError", wrong.to_string());
+                self.post_reply(self.session.envelope("hub_error", content, Some(&request)));
             }
         }
     }
@@ -89,99 +108,74 @@ impl ServerState {
         self.post_reply(reply);
     }
 
-    /// Answers a query: at once if it needs no records, otherwise when these are available.
-    fn client_query(&mut self, request: Envelope) -> Result<(), WireError> {
-        let (msg_type, content) = match request.header.msg_type.as_str() {
-            "connection_request" => {
+    /// Decides how a client's query is answered; `msg_type` is its type, known or not.
+    fn step(&mut self, query: HubRequest, msg_type: &str) -> QueryStep {
+        match query {
+            HubRequest::Connection => {
                 let reply = ConnectionReply::Ok {
                     engines: self.hub.engines(),
                     phalanx_batches: true,
                 };
-                ("connection_reply", json(reply))
+                QueryStep::Reply("connection_reply", json(reply))
             }
-            "queue_request" => {
-                let content: QueueRequest = request.content()?;
-                match self.targets(content.targets.as_deref()) {
-                    Err(error) => ("hub_error", error),
-                    Ok(engines) => {
-                        let reply = self.queue(&engines, content.verbose);
-                        if content.verbose {
-                            let asked = RecordRequest::Queue { reply, engines };
-                            let query = RecordQuery::Find {
-                                filter: Filter::ended(),
-                                buffers: false,
-                            };
-                            self.ask(request, asked, query);
-                            return Ok(());
-                        }
-                        ("queue_reply", json(reply))
+            HubRequest::Queue(request) => match self.targets(request.targets.as_deref()) {
+                Err(error) => QueryStep::Reply("hub_error", error),
+                Ok(engines) => {
+                    let reply = self.queue(&engines, request.verbose);
+                    if !request.verbose {
+                        return QueryStep::Reply("queue_reply", json(reply));
                     }
+                    let query = RecordQuery::Find {
+                        filter: Filter::ended(),
+                        buffers: false,
+                    };
+                    QueryStep::AskRecords(RecordRequest::Queue { reply, engines }, query)
                 }
+            },
+            HubRequest::Load(request) => match self.targets(request.targets.as_deref()) {
+                Err(error) => QueryStep::Reply("hub_error", error),
+                Ok(engines) => QueryStep::Reply("load_reply", json(self.loads(engines))),
+            },
+            HubRequest::Engines => QueryStep::Reply("engines_reply", json(self.engines_reply())),
+            HubRequest::History => {
+                QueryStep::AskRecords(RecordRequest::History, RecordQuery::History)
             }
-            "load_request" => {
-                let content: LoadRequest = request.content()?;
-                match self.targets(content.targets.as_deref()) {
-                    Err(error) => ("hub_error", error),
-                    Ok(engines) => ("load_reply", self.loads(engines)),
-                }
-            }
-            "engines_request" => ("engines_reply", json(self.engines_reply())),
-            "history_request" => {
-                self.ask(request, RecordRequest::History, RecordQuery::History);
-                return Ok(());
-            }
-            "result_request" => {
-                let ResultRequest {
-                    msg_ids: ids,
-                    status_only,
-                } = request.content()?;
+            HubRequest::Results(ResultRequest {
+                msg_ids: ids,
+                status_only,
+            }) => {
                 let query = RecordQuery::Find {
                     filter: Filter::tasks(&ids),
                     buffers: !status_only,
                 };
-                let asked = RecordRequest::Results { ids, status_only };
-                self.ask(request, asked, query);
-                return Ok(());
+                QueryStep::AskRecords(RecordRequest::Results { ids, status_only }, query)
             }
-            "db_request" => match db_query(&request.content()?) {
-                Ok((keys, query)) => {
-                    self.ask(request, RecordRequest::Db(keys), query);
-                    return Ok(());
-                }
-                Err(bad) => ("db_reply", error("KeyError", bad.to_string())),
+            HubRequest::Db(request) => match db_query(&request) {
+                Ok((keys, query)) => QueryStep::AskRecords(RecordRequest::Db(keys), query),
+                Err(bad) => QueryStep::Reply("db_reply", error("KeyError", bad.to_string())),
             },
-            "purge_request" => {
-                let content: PurgeRequest = request.content()?;
-                match self.purge(content) {
-                    Ok((asked, query)) => {
-                        self.ask(request, asked, query);
-                        return Ok(());
-                    }
-                    Err(error) => ("purge_reply", error),
-                }
-            }
-            "resubmit_request" => {
-                let ResubmitRequest { msg_ids: ids } = request.content()?;
+            HubRequest::Purge(request) => match self.purge(request) {
+                Ok((asked, query)) => QueryStep::AskRecords(asked, query),
+                Err(error) => QueryStep::Reply("purge_reply", error),
+            },
+            HubRequest::Resubmit(ResubmitRequest { msg_ids: ids }) => {
                 let query = RecordQuery::Find {
                     filter: Filter::tasks(&ids),
                     buffers: true,
                 };
-                self.ask(request, RecordRequest::Resubmit(ids), query);
-                return Ok(());
+                QueryStep::AskRecords(RecordRequest::Resubmit(ids), query)
             }
-            "shutdown_request" => {
+            HubRequest::Shutdown => {
                 tracing::info!("a client has requested the end of the controller");
                 self.out.push(ServerCommand::End);
-                ("shutdown_reply", json!({"status": "ok"}))
+                QueryStep::Reply("shutdown_reply", json!({"status": "ok"}))
             }
-            other => {
-                let evalue = format!("\"Bad Message Type: '{other}'\"");
-                ("hub_error", error("KeyError", evalue))
+            // Requests of engines are handled before.
+            HubRequest::Register(_) | HubRequest::Unregister(_) | HubRequest::Unknown => {
+                let evalue = format!("\"Bad Message Type: '{msg_type}'\"");
+                QueryStep::Reply("hub_error", error("KeyError", evalue))
             }
-        };
-        let reply = self.session.envelope(msg_type, content, Some(&request));
-        self.post_reply(reply);
-        Ok(())
+        }
     }
 
     /// The engines named in a query; all if it names none.
@@ -236,14 +230,15 @@ impl ServerState {
         }
     }
 
-    fn loads(&self, engines: Vec<(EngineId, EngineUuid)>) -> Value {
+    fn loads(&self, engines: Vec<(EngineId, EngineUuid)>) -> LoadReply {
         let loads = engines.into_iter().map(|(id, uuid)| {
             let load = self.direct.load_of(&uuid) + self.scheduler.load_of(&uuid);
-            (id.to_string(), json!(load))
+            (id.to_string(), load)
         });
-        let mut content: Map<_, _> = loads.collect();
-        content.insert("status".into(), json!("ok"));
-        Value::Object(content)
+        LoadReply {
+            status: "ok".to_owned(),
+            engines: loads.collect(),
+        }
     }
 
     fn purge(&self, request: PurgeRequest) -> Result<(RecordRequest, RecordQuery), Value> {
