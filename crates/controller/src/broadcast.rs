@@ -3,16 +3,19 @@
 
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineUuid, MsgId};
-use serde_json::{Map, Value, json};
+use phalanx_protocol::parallel::{BroadcastCopyMetadata, BroadcastTarget, CoalescedMetadata};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use std::collections::HashMap;
 
 /// Replies to be combined into one.
 #[derive(Debug)]
 struct Collection {
-    /// The targets as named by the client: uuid and id.
-    targets: Vec<(EngineUuid, Value)>,
+    targets: Vec<BroadcastTarget>,
+    /// The buffers of the replies received.
     replies: HashMap<EngineUuid, Vec<Bytes>>,
-    /// The first error, which the last reply would otherwise hide.
+    /// The content of the first reply that is an error, which the last reply would otherwise hide;
+    /// of any engine's form.
     error: Option<Value>,
 }
 
@@ -25,27 +28,42 @@ pub struct Broadcast {
 /// The combined reply of a coalescing broadcast.
 #[derive(Debug, PartialEq)]
 pub struct Coalesced {
-    /// The `broadcast_targets` of its metadata.
-    pub targets: Value,
+    /// The metadata that replaces that of the last reply.
+    pub metadata: CoalescedMetadata,
     /// The engines' buffers, in the order of the targets.
     pub buffers: Vec<Bytes>,
-    /// The content that replaces that of the last reply, if an engine failed.
+    /// The content that replaces that of the last reply, if an engine has failed.
     pub error: Option<Value>,
 }
 
-/// Parses the targets in a broadcast's metadata: `targets` is a list of `[uuid, id]`.
-pub fn targets(metadata: &Map<String, Value>) -> Vec<(EngineUuid, Value)> {
+/// Parses the targets in a broadcast's metadata; omits those of another form than `[uuid, id]`.
+pub fn targets(metadata: &Map<String, Value>) -> Vec<BroadcastTarget> {
     let listed = metadata.get("targets").and_then(Value::as_array);
-    let target = |pair: &Value| {
-        let uuid = pair.get(0)?.as_str()?;
-        Some((
-            EngineUuid::new(uuid),
-            pair.get(1).cloned().unwrap_or_default(),
-        ))
-    };
+    let target = |pair| BroadcastTarget::deserialize(pair).ok();
     listed.map_or_else(Vec::new, |listed| {
         listed.iter().filter_map(target).collect()
     })
+}
+
+/// Returns true if the replies to a broadcast are to be combined into one.
+pub fn is_coalescing(metadata: &Map<String, Value>) -> bool {
+    metadata.get("is_coalescing") == Some(&Value::Bool(true))
+}
+
+/// Returns the metadata of the copy of a broadcast for one engine.
+pub fn copy_metadata(original: &MsgId, target: BroadcastTarget) -> BroadcastCopyMetadata {
+    BroadcastCopyMetadata {
+        is_broadcast: true,
+        original_msg_id: original.clone(),
+        targets: [target],
+    }
+}
+
+/// Replaces fields of a message's metadata, and keeps the others.
+pub fn replace(metadata: &mut Map<String, Value>, fields: &impl Serialize) {
+    if let Ok(Value::Object(fields)) = serde_json::to_value(fields) {
+        metadata.extend(fields);
+    }
 }
 
 /// The msg_id with which an engine receives a broadcast, and with which the client expects its
@@ -56,7 +74,7 @@ pub fn engine_msg_id(original: &MsgId, engine: &EngineUuid) -> MsgId {
 
 impl Broadcast {
     /// Starts collecting the replies of these engines.
-    pub fn collect(&mut self, original: MsgId, targets: Vec<(EngineUuid, Value)>) {
+    pub fn collect(&mut self, original: MsgId, targets: Vec<BroadcastTarget>) {
         let collection = Collection {
             targets,
             replies: HashMap::new(),
@@ -80,7 +98,7 @@ impl Broadcast {
         buffers: Vec<Bytes>,
     ) -> Option<Coalesced> {
         let collection = self.collections.get_mut(original)?;
-        if content.get("status") != Some(&json!("ok")) && collection.error.is_none() {
+        if content["status"] != "ok" && collection.error.is_none() {
             collection.error = Some(content.clone());
         }
         collection.replies.insert(engine, buffers);
@@ -89,19 +107,23 @@ impl Broadcast {
         }
         let mut collection = self.collections.remove(original)?;
         let mut all = Vec::new();
-        for (engine, _) in &collection.targets {
+        for BroadcastTarget(engine, _) in &collection.targets {
             all.extend(collection.replies.remove(engine).unwrap_or_default());
         }
-        let targets = collection.targets.iter();
-        let targets = targets.map(|(uuid, id)| json!([uuid, id])).collect();
+        let error = collection.error;
         Some(Coalesced {
-            targets: Value::Array(targets),
-            buffers: if collection.error.is_some() {
-                vec![]
-            } else {
-                all
+            metadata: CoalescedMetadata {
+                is_broadcast: true,
+                is_coalescing: true,
+                original_msg_id: original.clone(),
+                broadcast_targets: collection.targets,
+                status: error.as_ref().map(|_| "error".to_owned()),
             },
-            error: collection.error,
+            buffers: match error {
+                Some(_) => Vec::new(),
+                None => all,
+            },
+            error,
         })
     }
 }
@@ -109,9 +131,11 @@ impl Broadcast {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use serde_json::json;
 
-    fn two() -> Vec<(EngineUuid, Value)> {
-        let metadata = json!({"targets": [["a", 0], ["b", 1]]});
+    /// A name without an id is not among them.
+    fn two() -> Vec<BroadcastTarget> {
+        let metadata = json!({"targets": [["a", 0], "c", ["b", 1]]});
         targets(metadata.as_object().unwrap())
     }
 
@@ -129,7 +153,11 @@ mod tests {
             both.buffers,
             [Bytes::from_static(b"a"), Bytes::from_static(b"b")]
         );
-        assert_eq!(both.targets, json!([["a", 0], ["b", 1]]));
+        assert_eq!(
+            json!(both.metadata),
+            json!({"is_broadcast": true, "is_coalescing": true, "original_msg_id": "1",
+                "broadcast_targets": [["a", 0], ["b", 1]]})
+        );
         assert_eq!(both.error, None);
         assert!(broadcast.collections.is_empty());
     }
@@ -143,6 +171,7 @@ mod tests {
         let ok = json!({"status": "ok"});
         let both = broadcast.replied(&id, EngineUuid::new("b"), &ok, vec![Bytes::new()]);
         let both = both.unwrap();
+        assert_eq!(both.metadata.status.as_deref(), Some("error"));
         assert_eq!((both.error, both.buffers.len()), (Some(failed), 0));
     }
 }

@@ -252,7 +252,7 @@ impl ServerState {
         let request = self
             .admit(ServerSocket::BroadcastClient, frames)
             .map(Envelope::parse);
-        let mut request = match request {
+        let request = match request {
             Some(Ok(request)) => request,
             Some(Err(error)) => return warn_rarely!(%error, "a broadcast is dropped"),
             None => return,
@@ -260,24 +260,20 @@ impl ServerState {
         let original = request.msg_id();
         let targets = broadcast::targets(&request.metadata);
         let client = request.identities.first().cloned().unwrap_or_default();
-        request.metadata.insert("is_broadcast".into(), json!(true));
-        request
-            .metadata
-            .insert("original_msg_id".into(), json!(original));
-        if request.metadata.get("is_coalescing") == Some(&json!(true)) {
+        if broadcast::is_coalescing(&request.metadata) {
             self.broadcast.collect(original.clone(), targets.clone());
         }
-        for (engine, id) in targets {
+        for target in targets {
             let mut copy = request.clone();
-            copy.metadata
-                .insert("targets".into(), json!([[engine, id]]));
-            copy.header.msg_id = broadcast::engine_msg_id(&original, &engine)
+            copy.header.msg_id = broadcast::engine_msg_id(&original, &target.0)
                 .as_str()
                 .to_owned();
             copy.identities = vec![
-                Bytes::copy_from_slice(engine.as_str().as_bytes()),
+                Bytes::copy_from_slice(target.0.as_str().as_bytes()),
                 client.clone(),
             ];
+            let metadata = broadcast::copy_metadata(&original, target);
+            broadcast::replace(&mut copy.metadata, &metadata);
             let sent = copy
                 .seal(self.session.key())
                 .and_then(RawMessage::split)
@@ -336,17 +332,9 @@ impl ServerState {
         let Some(one) = one else { return Some(None) };
         if let Some(error) = one.error {
             reply.content = error;
-            reply.metadata.insert("status".into(), json!("error"));
         }
         reply.buffers = one.buffers;
-        for (key, value) in [
-            ("is_broadcast", json!(true)),
-            ("is_coalescing", json!(true)),
-            ("original_msg_id", json!(original)),
-            ("broadcast_targets", one.targets),
-        ] {
-            reply.metadata.insert(key.into(), value);
-        }
+        broadcast::replace(&mut reply.metadata, &one.metadata);
         Some(reply.seal(self.session.key()).ok())
     }
 }

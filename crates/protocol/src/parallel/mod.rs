@@ -54,5 +54,8 @@ pub use registration::{
 pub use reply::{EngineAnswer, EngineKind, EngineReply, KernelInfo, RefusalReason, ReplyExtension};
 pub use request::{Call, CallBatch, Cell, EngineRequest, NotRunnable};
 pub use signal::Signal;
-pub use task::{Dependency, DirectMetadata, EchoedMetadata, ReplyMetadata, SchedulingMetadata};
+pub use task::{
+    BroadcastCopyMetadata, BroadcastTarget, CoalescedMetadata, Dependency, DirectMetadata,
+    EchoedMetadata, ReplyMetadata, SchedulingMetadata,
+};
 pub use vitals::{EngineReport, EnginesReply, EnginesRequest, LastError, Vitals};

@@ -4,7 +4,7 @@ use super::BatchedEnd;
 use super::error::EngineInfo;
 use super::message::MessageRef;
 pub use crate::apply::Dependency;
-use crate::id::{EngineUuid, MsgId};
+use crate::id::{EngineId, EngineUuid, MsgId};
 use chrono::{DateTime, Utc};
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
@@ -128,6 +128,38 @@ impl EchoedMetadata {
             label: message.known("label"),
         }
     }
+}
+
+/// A target of a broadcast: `[uuid, id]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BroadcastTarget(pub EngineUuid, pub EngineId);
+
+/// The metadata that the broadcast scheduler replaces in the copy of a request for one engine.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BroadcastCopyMetadata {
+    /// Always true.
+    pub is_broadcast: bool,
+    /// The client's msg_id for the broadcast.
+    pub original_msg_id: MsgId,
+    /// The engine that receives the copy.
+    pub targets: [BroadcastTarget; 1],
+}
+
+/// The metadata that the broadcast scheduler replaces in a reply that it combines from those of all
+/// engines.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoalescedMetadata {
+    /// Always true.
+    pub is_broadcast: bool,
+    /// Always true.
+    pub is_coalescing: bool,
+    /// The client's msg_id for the broadcast.
+    pub original_msg_id: MsgId,
+    /// All engines, in the order of their buffers.
+    pub broadcast_targets: Vec<BroadcastTarget>,
+    /// `error` if an engine has failed, else absent: the status is that of the last reply.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
 }
 
 /// The metadata of a direct request.
