@@ -1,6 +1,6 @@
 //! The runtime process of an engine: none, one that is starting, or one that runs.
 
-use crate::machine::{EngineEvent, no_stdin, not_on_engines};
+use crate::machine::{EngineEvent, RefusedHostCall};
 use crate::vitals::WatchedProcess;
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::exit::RuntimeExit;
@@ -168,15 +168,15 @@ impl Drop for RuntimeSlot {
 /// and there is no user to ask. A cell that reads stdin does not receive the error, so a message is
 /// printed for the user.
 fn refuse(call: HostCall) -> Option<EngineEvent> {
+    let refused = RefusedHostCall::of(&call.request);
     let reads_stdin = matches!(call.request, KernelRequest::Cell(CellRequest::ReadLine));
     let event = reads_stdin.then(|| EngineEvent::RuntimeOutput {
         run: call.run,
         output: Output::Stream {
             name: StreamName::Stderr,
-            text: no_stdin(),
+            text: refused.on_stdin(),
         },
     });
-    let failure = not_on_engines(&call.request);
-    call.reply.send(HostReply::Failed(failure));
+    call.reply.send(HostReply::Failed(refused.into()));
     event
 }

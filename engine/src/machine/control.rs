@@ -1,7 +1,7 @@
 //! Requests about the engine itself, which are replied to at once.
 
 use super::event::{EngineCommand, IncomingRequest};
-use super::failure;
+use super::failure::EngineFailure;
 use super::{ABORTED, Machine, Now, RuntimeState, status};
 use phalanx_protocol::id::MsgId;
 use phalanx_protocol::parallel::{
@@ -54,7 +54,7 @@ impl Machine {
             | EngineRequest::Execute { .. }
             | EngineRequest::Apply(_)
             | EngineRequest::Batch(_) => {
-                let failure = failure::unknown_request(&request.header.msg_type);
+                let failure = EngineFailure::UnknownRequest(request.header.msg_type.clone());
                 self.reply_failed(request, &failure, now, commands);
             }
         }
@@ -89,7 +89,7 @@ impl Machine {
         commands: &mut Vec<EngineCommand>,
     ) {
         let Some(number) = signal.number() else {
-            let failure = failure::unknown_signal(signal);
+            let failure = EngineFailure::UnknownSignal(signal.clone());
             self.reply_failed(request, &failure, now, commands);
             return;
         };

@@ -20,9 +20,10 @@ pub(crate) use event::{
     EngineRequestChannel, IncomingRequest, Now, OutgoingReply, Shipment,
 };
 
-pub(crate) use failure::{no_stdin, not_on_engines};
+pub(crate) use failure::RefusedHostCall;
 
 use batch::HeldReplies;
+use failure::EngineFailure;
 use phalanx_protocol::evaluator::{CompiledCell, DroppedVariables};
 use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::id::{ArtifactHash, MsgId, RunId, StateId};
@@ -41,7 +42,7 @@ use segments::{KeptSegments, keeps_arguments};
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
-use work::TaskWork;
+use work::{TaskWork, WorkKind};
 
 /// The state of an engine.
 #[derive(Debug)]
@@ -167,7 +168,10 @@ impl Machine {
             EngineEvent::RuntimeFailed { message } => {
                 self.runtime = RuntimeState::Failed;
                 if self.current.is_some() {
-                    let failure = failure::no_runtime(&self.identity, &message);
+                    let failure = EngineFailure::NoRuntime {
+                        engine: self.identity.id,
+                        reason: message,
+                    };
                     self.fail(failure, &mut commands);
                 }
             }
@@ -244,7 +248,7 @@ impl Machine {
         }
         let (mut work, buffers) = match work::accept(request.content.clone()) {
             Some(Ok(accepted)) => accepted,
-            Some(Err(why)) => return self.decline(request, &why, now, commands),
+            Some(Err(reason)) => return self.decline(request, reason, now, commands),
             // The queue contains only cells and calls.
             None => return self.control(request, now, commands),
         };
@@ -260,7 +264,11 @@ impl Machine {
         if let Some(loaded) = &self.abi
             && loaded != work.abi()
         {
-            let failure = failure::wrong_abi(&self.identity, loaded, work.abi());
+            let failure = EngineFailure::OtherAbi {
+                engine: self.identity.id,
+                loaded: loaded.clone(),
+                wanted: work.abi().to_owned(),
+            };
             self.reply_failed(request, &failure, now, commands);
             return;
         }
@@ -303,15 +311,15 @@ impl Machine {
     fn decline(
         &mut self,
         request: IncomingRequest,
-        why: &NotRunnable,
+        reason: NotRunnable,
         now: Now,
         commands: &mut Vec<EngineCommand>,
     ) {
-        let noun = match request.content {
-            EngineRequest::Apply(_) => "call",
-            _ => "cell",
+        let kind = match request.content {
+            EngineRequest::Apply(_) => WorkKind::Call,
+            _ => WorkKind::Cell,
         };
-        let failure = failure::not_runnable(&self.identity, noun, why);
+        let failure = EngineFailure::not_runnable(self.identity.id, kind, reason);
         match request.channel {
             EngineRequestChannel::Task => self.reply_unmet(request, &failure, now, commands),
             _ => self.reply_failed(request, &failure, now, commands),
@@ -332,10 +340,10 @@ impl Machine {
                 self.refuse(RefusalReason::NeedArtifacts { artifacts }, commands);
             }
             Err(ArtifactFailure::Broken(error)) => {
-                self.fail(failure::broken_artifact(&error), commands);
+                self.fail(EngineFailure::BrokenArtifact(error), commands);
             }
             Ok(_) if current.interrupted => {
-                self.fail(failure::interrupted_before(), commands);
+                self.fail(EngineFailure::InterruptedBefore, commands);
             }
             Ok(artifacts) => {
                 if let TaskWork::Call { call, .. } = &current.work {
@@ -391,7 +399,7 @@ impl Machine {
             RuntimeState::Up => {}
         }
         let Some((artifact, libraries)) = artifacts.split_last() else {
-            self.fail(failure::no_artifact(), commands);
+            self.fail(EngineFailure::NoArtifact, commands);
             return;
         };
         // Two clients may have the same library at different paths.

@@ -1,7 +1,7 @@
 //! The end of a cell, and replies.
 
 use super::event::{EngineCommand, IncomingRequest};
-use super::failure::{self, EngineFailure, LeftVariables};
+use super::failure::{EngineFailure, LeftVariables};
 use super::work::{self, TaskWork};
 use super::{Machine, Now, status};
 use phalanx_protocol::exit::RuntimeExit;
@@ -61,21 +61,21 @@ impl Machine {
                     Some(library) => panic.of_library(library.as_str()),
                     None => panic,
                 };
-                self.fail(failure::panicked(panic), commands);
+                self.fail(EngineFailure::panicked(panic), commands);
             }
             Outcome::Errored {
                 message,
                 failure,
                 location,
             } => {
-                let failure = failure::errored(message, failure.as_deref(), location);
+                let failure = EngineFailure::errored(message, failure.as_deref(), location);
                 self.fail(failure, commands);
             }
             Outcome::VariablesLost(names) => {
                 self.refuse(RefusalReason::VariablesLost { names }, commands);
             }
-            Outcome::Abandoned { status } => self.stopped(&status, LeftVariables::All, commands),
-            Outcome::Died { status } => self.stopped(&status, LeftVariables::Nothing, commands),
+            Outcome::Abandoned { status } => self.stopped(status, LeftVariables::All, commands),
+            Outcome::Died { status } => self.stopped(status, LeftVariables::Nothing, commands),
         }
     }
 
@@ -88,18 +88,22 @@ impl Machine {
     /// Fails the current cell after the end of its process.
     fn stopped(
         &mut self,
-        status: &RuntimeExit,
+        exit: RuntimeExit,
         left: LeftVariables,
         commands: &mut Vec<EngineCommand>,
     ) {
         let Some(current) = &self.current else {
             return;
         };
-        let what = current.work.noun();
-        let failure = if current.interrupted {
-            failure::interrupted(&self.identity, what, left)
-        } else {
-            failure::died(&self.identity, what, status, left)
+        let (engine, work) = (self.identity.id, current.work.kind());
+        let failure = match current.interrupted {
+            true => EngineFailure::Interrupted { engine, work, left },
+            false => EngineFailure::Died {
+                engine,
+                work,
+                exit,
+                left,
+            },
         };
         self.fail(failure, commands);
     }
@@ -180,7 +184,7 @@ impl Machine {
         started: Now,
         commands: &mut Vec<EngineCommand>,
     ) {
-        let failure = failure::refused(&reason, &self.state);
+        let failure = EngineFailure::refused(&reason, &self.state);
         let mut reply = self.failed(&request, &failure, started);
         let need = matches!(reason, RefusalReason::NeedArtifacts { .. });
         reply.metadata.dependencies_met = !need;

@@ -1,13 +1,30 @@
 //! The work of an engine: cells and calls.
 
 use super::event::Shipment;
-use super::failure::{self, EngineFailure};
+use super::failure::EngineFailure;
 use bytes::Bytes;
 use phalanx_protocol::id::ArtifactHash;
 use phalanx_protocol::native::{CallFailure, value};
 use phalanx_protocol::parallel::{CallMetadata, CellMetadata, EngineRequest, NotRunnable};
 use phalanx_protocol::payload::Payload;
+use std::fmt;
 use std::sync::Arc;
+
+/// The kinds of work; the text is the noun for users.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum WorkKind {
+    Cell,
+    Call,
+}
+
+impl fmt::Display for WorkKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Cell => "cell",
+            Self::Call => "call",
+        })
+    }
+}
 
 /// A cell or a call.
 #[derive(Debug)]
@@ -34,11 +51,10 @@ impl TaskWork {
         }
     }
 
-    /// Returns the noun that describes it to users.
-    pub(super) fn noun(&self) -> &'static str {
+    pub(super) fn kind(&self) -> WorkKind {
         match self {
-            Self::Cell { .. } => "cell",
-            Self::Call { .. } => "call",
+            Self::Cell { .. } => WorkKind::Cell,
+            Self::Call { .. } => WorkKind::Call,
         }
     }
 
@@ -128,12 +144,12 @@ pub(super) fn raised(work: &TaskWork) -> Option<EngineFailure> {
     match given.split_first() {
         Some((&value::RAISED, raised)) => {
             Some(match serde_json::from_slice::<CallFailure>(raised) {
-                Ok(raised) => failure::raised(raised),
-                Err(error) => failure::unreadable(&error),
+                Ok(raised) => EngineFailure::Raised(raised),
+                Err(error) => EngineFailure::Unreadable(error.to_string()),
             })
         }
         Some(_) => None,
         None if call.offset.is_none() => None,
-        None => Some(failure::nothing_returned()),
+        None => Some(EngineFailure::NothingReturned),
     }
 }
