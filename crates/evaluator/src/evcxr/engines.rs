@@ -5,7 +5,7 @@
 
 use super::compile_cache::{CompileCache, NamespaceShape};
 use super::definitions::Definitions;
-use super::dependencies::{self, Externs};
+use super::dependencies::{self, Externs, RebuiltCrates};
 use super::diagnostics;
 use super::dry_run::{self, DryRun};
 use super::error::EvcxrError;
@@ -17,12 +17,15 @@ use super::local::NOTHING;
 use super::relay::{Relay, RelayAnswers};
 use super::returns;
 use super::source::{CellSetting, PreparedSource, prepare};
+use super::statics::Statics;
 use super::syntax;
 use super::types::{self, Types};
 use super::variables::{self, VariableTypes};
 use crate::evaluate::Evaluate;
 use evcxr::{Error, EvalContext, EvalOutputs};
-use phalanx_protocol::evaluator::{Compiled, EvaluatorReply, EvaluatorRequest, Toolchain};
+use phalanx_protocol::evaluator::{
+    Compiled, DroppedVariables, EvaluatorReply, EvaluatorRequest, Toolchain,
+};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::Package;
@@ -70,6 +73,67 @@ struct Namespace<S> {
     externs: Externs,
 }
 
+/// The request to compile a cell from one of the states.
+struct CompileRequest<'a> {
+    /// The cell, in the form in which it is compiled ([`syntax::checked`]).
+    source: &'a str,
+    base: &'a StateId,
+    /// The outcome that its run is assumed to have.
+    outcome: &'a Outcome,
+    /// The crates whose version has changed since an engine reached the state that the cell leads to.
+    replaced: &'a [String],
+    /// The types of the variables it declares, if another notebook has compiled it.
+    known_types: Option<&'a [(String, String)]>,
+}
+
+/// The changes that a cell makes to the namespace it is compiled from.
+struct CellEffects<'a> {
+    source: &'a str,
+    outcome: Outcome,
+    /// The crates that define the types of variables, afterwards.
+    externs: Externs,
+    /// The variables dropped before it runs.
+    dropped: DroppedVariables,
+    /// The types it redefines.
+    redefined: Vec<String>,
+    /// The statics afterwards.
+    statics: Statics,
+}
+
+impl<S> Namespace<S> {
+    /// Returns the source and the outcome by which a request is compiled. A runtime that died has
+    /// lost all variables; the items are those before the cell.
+    fn run_as_assumed<'a>(&self, request: &CompileRequest<'a>) -> (&'a str, Outcome) {
+        match request.outcome {
+            Outcome::Died { .. } => {
+                let names = self.variables.iter().map(|(name, _)| name.clone());
+                (NOTHING, Outcome::VariablesLost(names.collect()))
+            }
+            other => (request.source, other.clone()),
+        }
+    }
+
+    /// The variables that cannot be read after a cell has been compiled with some crates rebuilt.
+    fn dropped(&self, source: &str, rebuilt: &RebuiltCrates) -> DroppedVariables {
+        let shadowed = &dependencies::shadowed_types;
+        self.definitions
+            .dropped(source, rebuilt, &self.variables, shadowed)
+    }
+
+    /// The statics after a cell has run in this namespace, whose state is `id`; those whose types it
+    /// redefines are new.
+    fn statics_after(&self, source: &str, id: &StateId, rebuilt: &RebuiltCrates) -> Statics {
+        let run = run_of(id, source);
+        let mut statics = self.shape.statics().with(source, self.shape.items(), run);
+        let shadowed = &dependencies::shadowed_types;
+        let changed = self
+            .definitions
+            .dropped(source, rebuilt, &statics.types(), shadowed);
+        statics.renew(&changed.names, run);
+        statics
+    }
+}
+
 impl<S: Clone> Engines<S> {
     pub(super) fn new(
         context: EvalContext,
@@ -101,111 +165,169 @@ impl<S: Clone> Engines<S> {
         }
     }
 
+    /// Compiles a cell; the state `next` is the one it leads to.
     fn compile(
         &mut self,
-        source: &str,
-        base: &StateId,
+        request: &CompileRequest<'_>,
         next: StateId,
-        outcome: &Outcome,
-        replaced: &[String],
-        known_types: Option<&[(String, String)]>,
-    ) -> Result<EvaluatorReply, Failure> {
-        let source: &str = &syntax::checked(source)?;
-        let base_id = base;
-        let base = self.states.get(base);
-        let base = base.ok_or_else(|| EvcxrError::State(base_id.clone()))?;
-        let base = Arc::clone(base);
-        if dependencies::awaits(source) && !self.dependencies.contains_key(dependencies::TOKIO.0) {
-            let (name, config) = dependencies::TOKIO;
-            dependencies::explain_tokio();
-            self.add_dependency(&format!("{name} = {config}"))?;
-        }
+    ) -> Result<Compiled, Failure> {
+        let base = self.namespace(request.base)?;
+        self.add_tokio_if_awaited(request.source)?;
         self.build_dependencies(&base)?;
-        if *outcome == Outcome::Completed
-            && replaced.is_empty()
-            && let Some(cell) = self.compile_cache.get(&base.shape, source)
-        {
-            let variables = variables::shown(&base.variables);
-            let types = types::declared(source, &base.variables);
+        if let Some(compiled) = self.compiled_before(request, &base) {
             self.states.insert(next, base);
-            return Ok(EvaluatorReply::Compiled(Box::new(Compiled {
-                cell: Some(cell),
-                variables,
-                moved: Vec::new(),
-                types,
-                unchanged: true,
-                packages: self.changed_packages(),
-                misfits: Vec::new(),
-            })));
+            return Ok(compiled);
         }
-        let names = || base.variables.iter().map(|(name, _)| name.clone());
-        // A runtime that died has lost all variables; the items are those before the cell.
-        let (source, outcome) = match outcome {
-            Outcome::Died { .. } => (NOTHING, Outcome::VariablesLost(names().collect())),
-            other => (source, other.clone()),
-        };
+        let (source, outcome) = base.run_as_assumed(request);
         let (mut externs, rebuilt) = dependencies::changes(&base.externs);
-        dependencies::replace(&mut externs, replaced);
-        let definitions = &base.definitions;
-        let shadowed = &dependencies::shadowed_types;
-        let dropped = definitions.dropped(source, &rebuilt, &base.variables, shadowed);
+        dependencies::replace(&mut externs, request.replaced);
+        let dropped = base.dropped(source, &rebuilt);
         let state = self.state_without(&base, &dropped.names)?;
-        let types = match known_types {
+        let types = match request.known_types {
             Some(types) => types::known(source, types),
             None => self.types.resolve(source, &base.shape, &dropped.names),
         };
         // A cell that was compiled before was reported then.
-        let redefined = match known_types {
-            None => definitions.redefined(source),
+        let redefined = match request.known_types {
+            None => base.definitions.redefined(source),
             Some(_) => Vec::new(),
         };
         let stale_impls = base.impls.stale(source);
         let fallible = base.shape.is_fallible() || returns::are_fallible(source);
-        let mut state = state;
-        if fallible && !base.shape.is_fallible() {
-            let enabling = PreparedSource::unchanged(returns::FALLIBLE);
-            self.eval(&enabling, state, &Outcome::Completed)
-                .map_err(|error| diagnostics::failure(error, &enabling))?;
-            state = (self.methods.state)(&self.context);
-        }
-        let run = run_of(base_id, source);
-        let items = base.shape.items();
-        let mut statics = base.shape.statics().with(source, items, run);
-        let changed = definitions.dropped(source, &rebuilt, &statics.types(), shadowed);
-        statics.renew(&changed.names, run);
-        let mut setting = CellSetting {
+        let state = match fallible && !base.shape.is_fallible() {
+            true => self.fallible_state(state)?,
+            false => state,
+        };
+        let statics = base.statics_after(source, request.base, &rebuilt);
+        let setting = CellSetting {
             types: &types,
             disputed: &[],
-            items,
+            items: base.shape.items(),
             stale_impls: &stale_impls,
             fallible,
         };
-        let complete =
-            |prepared: PreparedSource| prepared.dropping(dropped.clone()).sharing(&statics);
-        let mut prepared = complete(prepare(source, &setting));
-        let mut result = self.eval(&prepared, state.clone(), &outcome);
-        let disputed = diagnostics::disputed_types(&result, &prepared);
-        let plain = complete(PreparedSource::typed(source, &setting));
-        if !disputed.is_empty() {
-            // The user sees the error of the original code, or of a variable that is not kept.
-            setting.disputed = &disputed;
-            prepared = complete(prepare(source, &setting));
-            result = self.eval(&prepared, state, &outcome);
-        } else if diagnostics::is_shown_by_value(&result) && plain.text != prepared.text {
-            // `evcxr_display` takes the type by value, but is called with a reference.
-            if self.eval(&plain, state, &outcome).is_ok() {
-                result = Ok(());
-            }
-        }
+        let effects = CellEffects {
+            source,
+            outcome,
+            externs,
+            dropped,
+            redefined,
+            statics,
+        };
+        let (prepared, result) = self.eval_first_that_compiles(&effects, setting, state);
         self.types.update();
         result.map_err(|error| {
             let failure = diagnostics::failure(error, &prepared);
             error_hints::explain_items(failure, &prepared, &base.variables)
         })?;
+        self.record(&base, effects, next)
+    }
+
+    /// Returns the namespace in a state.
+    fn namespace(&self, state: &StateId) -> Result<Arc<Namespace<S>>, Failure> {
+        let namespace = self.states.get(state).map(Arc::clone);
+        namespace.ok_or_else(|| EvcxrError::State(state.clone()).into())
+    }
+
+    /// Adds the runtime for a cell that awaits a future, unless it is a dependency already.
+    fn add_tokio_if_awaited(&mut self, source: &str) -> Result<(), Failure> {
+        let (name, config) = dependencies::TOKIO;
+        if dependencies::awaits(source) && !self.dependencies.contains_key(name) {
+            dependencies::explain_tokio();
+            self.add_dependency(&format!("{name} = {config}"))?;
+        }
+        Ok(())
+    }
+
+    /// Returns a cell that was compiled before from a namespace of the same shape, and leaves it
+    /// unchanged.
+    fn compiled_before(
+        &mut self,
+        request: &CompileRequest<'_>,
+        base: &Namespace<S>,
+    ) -> Option<Compiled> {
+        if *request.outcome != Outcome::Completed || !request.replaced.is_empty() {
+            return None;
+        }
+        let cell = self.compile_cache.get(&base.shape, request.source)?;
+        Some(Compiled {
+            cell: Some(cell),
+            variables: variables::shown(&base.variables),
+            moved: Vec::new(),
+            types: types::declared(request.source, &base.variables),
+            unchanged: true,
+            packages: self.changed_packages(),
+            misfits: Vec::new(),
+        })
+    }
+
+    /// Returns a state in which a cell may contain `?`.
+    fn fallible_state(&mut self, state: S) -> Result<S, Failure> {
+        let enabling = PreparedSource::unchanged(returns::FALLIBLE);
+        self.eval(&enabling, state, &Outcome::Completed)
+            .map_err(|error| diagnostics::failure(error, &enabling))?;
+        Ok((self.methods.state)(&self.context))
+    }
+
+    /// Evaluates a cell, in the first form that compiles; returns the form whose errors the user
+    /// sees.
+    fn eval_first_that_compiles(
+        &mut self,
+        effects: &CellEffects<'_>,
+        setting: CellSetting<'_>,
+        state: S,
+    ) -> (PreparedSource, Result<(), Error>) {
+        let CellEffects {
+            source, outcome, ..
+        } = effects;
+        let complete = |prepared: PreparedSource| {
+            let prepared = prepared.dropping(effects.dropped.clone());
+            prepared.sharing(&effects.statics)
+        };
+        let prepared = complete(prepare(source, &setting));
+        let result = self.eval(&prepared, state.clone(), outcome);
+        let disputed = diagnostics::disputed_types(&result, &prepared);
+        if !disputed.is_empty() {
+            // The user sees the error of the original code, or of a variable that is not kept.
+            let setting = CellSetting {
+                disputed: &disputed,
+                ..setting
+            };
+            let without = complete(prepare(source, &setting));
+            let result = self.eval(&without, state, outcome);
+            return (without, result);
+        }
+        let plain = complete(PreparedSource::typed(source, &setting));
+        // `evcxr_display` takes the type by value, but is called with a reference.
+        if diagnostics::is_shown_by_value(&result)
+            && plain.text != prepared.text
+            && self.eval(&plain, state, outcome).is_ok()
+        {
+            return (prepared, Ok(()));
+        }
+        (prepared, result)
+    }
+
+    /// Records the state `next`, which the cell compiled last leads to, and describes the cell.
+    fn record(
+        &mut self,
+        base: &Namespace<S>,
+        effects: CellEffects<'_>,
+        next: StateId,
+    ) -> Result<Compiled, Failure> {
+        let CellEffects {
+            source,
+            outcome,
+            externs,
+            dropped,
+            redefined,
+            statics,
+        } = effects;
+        // Of the cell: evcxr is about to compile the removal of variables.
         let (cell, generated) = (self.relay.last(), self.relay.generated());
         let outcome_of_run = self.relay.outcome();
         self.forget(&self.relay.unkept())?;
-        let all = variables::all(self.context.variables_and_types());
+        let variables = variables::all(self.context.variables_and_types());
         let mut definitions = base.definitions.as_ref().clone();
         definitions.add(source);
         let mut impls = base.impls.as_ref().clone();
@@ -215,11 +337,11 @@ impl<S: Clone> Engines<S> {
             definitions: Arc::new(definitions),
             impls: Arc::new(impls),
             shape: match cell {
-                Some(_) => base.shape.after(&generated, source, &all),
-                None => base.shape.after_failure(&all),
+                Some(_) => base.shape.after(&generated, source, &variables),
+                None => base.shape.after_failure(&variables),
             }
             .sharing(&statics),
-            variables: all,
+            variables,
             externs,
         };
         if let (Outcome::Completed, Some(cell)) = (outcome, &cell) {
@@ -227,25 +349,22 @@ impl<S: Clone> Engines<S> {
             let cell = cell.clone();
             self.compile_cache.insert(shapes, source, &generated, cell);
         }
-        let moved = variables::moved(
-            &base.variables,
-            &namespace.variables,
-            outcome_of_run.as_ref(),
-        );
+        let (before, after) = (&base.variables, &namespace.variables);
+        let moved = variables::moved(before, after, outcome_of_run.as_ref());
         let compiled = Compiled {
             cell,
-            variables: variables::shown(&namespace.variables),
+            variables: variables::shown(after),
             moved: moved
                 .into_iter()
                 .filter(|name| !dropped.names.contains(name))
                 .collect(),
-            types: types::declared(source, &namespace.variables),
+            types: types::declared(source, after),
             unchanged: false,
             packages: self.changed_packages(),
             misfits: inference::misfits(namespace.shape.items(), &redefined),
         };
         self.states.insert(next, Arc::new(namespace));
-        Ok(EvaluatorReply::Compiled(Box::new(compiled)))
+        Ok(compiled)
     }
 
     /// The packages that cells depend on, if they have changed since the last reply.
@@ -379,7 +498,18 @@ impl<S: Clone> Evaluate for Engines<S> {
                 rebuilt,
                 types,
                 ..
-            } => self.compile(&source, &base, next, &outcome, &rebuilt, types.as_deref()),
+            } => {
+                let source = syntax::checked(&source)?;
+                let request = CompileRequest {
+                    source: &source,
+                    base: &base,
+                    outcome: &outcome,
+                    replaced: &rebuilt,
+                    known_types: types.as_deref(),
+                };
+                let compiled = self.compile(&request, next)?;
+                Ok(EvaluatorReply::Compiled(Box::new(compiled)))
+            }
             EvaluatorRequest::AddDependency { spec, .. } => self.add_dependency(&spec),
             other => Err(EvcxrError::Request {
                 evaluator: "engines' evaluator",
