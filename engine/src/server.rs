@@ -3,7 +3,10 @@
 use crate::about;
 use crate::artifacts::ArtifactStore;
 use crate::config::{EngineConfig, EngineError, Exit};
-use crate::link::{ContactStep, ControllerContact, EngineLink, LinkEvent, TICK, is_there};
+use crate::link::{
+    AttemptResult, ControllerSearch, EngineLink, LinkEvent, SearchCommand, SearchEvent, TICK,
+    is_there,
+};
 use crate::machine::{
     EngineCommand, EngineEvent, EngineIdentity, EngineRequestChannel, IncomingRequest, Machine,
     OutgoingReply, Shipment,
@@ -77,15 +80,15 @@ pub async fn run(
         store: Arc::new(Mutex::new(store)),
         preparations: JoinSet::new(),
         session: link.session.clone(),
-        contact: ControllerContact::new(link.hb_period, config.unreachable, Instant::now()),
+        search: ControllerSearch::new(link.hb_period, config.unreachable, Instant::now()),
         identity,
         runtime: RuntimeSlot::new(runtime, watched.clone()),
         watched,
         replays: ReplayGuard::default(),
         link: Some(link),
-        search: None,
+        attempt: None,
+        joined: None,
         contact_check,
-        resumed_at: None,
         flush: None,
         parent: Box::pin(parent::ended(config.parent)),
         config,
@@ -109,11 +112,12 @@ struct Server {
     replays: ReplayGuard,
     /// `None` while the controller is lost.
     link: Option<EngineLink>,
-    contact: ControllerContact,
-    search: Option<ControllerSearch>,
+    search: ControllerSearch,
+    /// The attempt of the search that is under way.
+    attempt: Option<SearchAttempt>,
+    /// The link of an attempt that has succeeded, until it is adopted.
+    joined: Option<EngineLink>,
     contact_check: Interval,
-    /// The time at which the process resumed after a stop, until all waiting messages are read.
-    resumed_at: Option<Instant>,
     /// The deadline of held replies.
     flush: Option<Instant>,
     parent: Pin<Box<dyn Future<Output = ()> + Send + Sync>>,
@@ -121,12 +125,10 @@ struct Server {
     stop: CancellationToken,
 }
 
-/// A search for a controller that is silent or lost.
-enum ControllerSearch {
-    /// A check that the controller replies; the connections are kept. Yields true if it does.
+/// An attempt to reach a controller that is silent or lost.
+enum SearchAttempt {
+    /// A check that it replies; yields true if it does.
     Probe(AbortOnDropHandle<bool>),
-    /// It has replied, so a heartbeat is expected on the old connections if they still work.
-    Answered,
     /// An attempt to join it again.
     Join(AbortOnDropHandle<Result<EngineLink, EngineError>>),
 }
@@ -144,7 +146,12 @@ impl Server {
             let waits_since = Instant::now();
             let next = self.next().await;
             if waits_since.elapsed() > STOPPED {
-                self.resumed();
+                tracing::info!("this process was stopped");
+                let commands = self.search.handle(SearchEvent::Resumed, Instant::now());
+                if let NextStep::Event(event) = self.follow(commands) {
+                    let nothing = self.machine.handle(event, Utc::now());
+                    debug_assert!(nothing.is_empty(), "{nothing:?}");
+                }
             }
             match next {
                 NextStep::Event(event) => {
@@ -159,16 +166,6 @@ impl Server {
         tracing::info!(?exit, "ending");
         self.leave(&exit).await;
         exit
-    }
-
-    /// Handles the resumption of a stopped process. The controller may have declared the engine
-    /// dead and assigned its requests to others, which another channel may report: no request is
-    /// started before all messages are read.
-    fn resumed(&mut self) {
-        tracing::info!("this process was stopped");
-        self.resumed_at = Some(Instant::now());
-        let nothing = self.machine.handle(EngineEvent::Away, Utc::now());
-        debug_assert!(nothing.is_empty(), "{nothing:?}");
     }
 
     async fn next(&mut self) -> NextStep {
@@ -218,8 +215,8 @@ impl Server {
             }
             LinkEvent::Lost => {
                 tracing::warn!("the connection to the controller is lost");
-                self.join_again();
-                NextStep::Event(EngineEvent::Away)
+                let commands = self.search.handle(SearchEvent::Lost, Instant::now());
+                self.follow(commands)
             }
         }
     }
@@ -244,61 +241,64 @@ impl Server {
         Envelope::parse(message)
     }
 
-    /// Checks the contact with the controller, and searches for it if it is lost.
+    /// Passes a tick to the search for the controller, and performs its commands.
     async fn check_contact(&mut self) -> NextStep {
         let beaten = self.link.as_mut().is_some_and(EngineLink::has_beaten);
-        match self.contact.check(beaten, Instant::now()) {
-            ContactStep::Fine => {
-                let is_over = |at: &mut Instant| at.elapsed() >= TICK;
-                let searched = self.search.take().is_some();
-                match self.resumed_at.take_if(is_over).is_some() || searched {
-                    true => NextStep::Event(EngineEvent::Back),
-                    false => NextStep::Nothing,
-                }
-            }
-            ContactStep::GiveUp => NextStep::Exit(Exit::ControllerGone),
-            ContactStep::Probe => self.search().await,
-        }
+        let ended = self.ended_attempt().await;
+        let tick = SearchEvent::Tick { beaten, ended };
+        let commands = self.search.handle(tick, Instant::now());
+        self.follow(commands)
     }
 
-    async fn search(&mut self) -> NextStep {
-        match self.search.take() {
-            // No request is started: a controller that has given up the engine assigns them to
-            // others.
-            None if self.link.is_some() => {
-                tracing::warn!("the controller is silent");
-                self.probe();
-                NextStep::Event(EngineEvent::Away)
-            }
-            None | Some(ControllerSearch::Answered) => {
-                self.join_again();
-                NextStep::Nothing
-            }
-            Some(ControllerSearch::Probe(probe)) if probe.is_finished() => {
-                match probe.await {
-                    Ok(true) => self.search = Some(ControllerSearch::Answered),
-                    _ => self.probe(),
+    /// Returns the result of the attempt under way, if it has ended.
+    async fn ended_attempt(&mut self) -> Option<AttemptResult> {
+        match self.attempt.take() {
+            Some(SearchAttempt::Probe(probe)) if probe.is_finished() => Some(match probe.await {
+                Ok(true) => AttemptResult::Replied,
+                _ => AttemptResult::Silent,
+            }),
+            Some(SearchAttempt::Join(join)) if join.is_finished() => Some(match join.await {
+                Ok(Ok(link)) => {
+                    let hb_period = link.hb_period;
+                    self.joined = Some(link);
+                    AttemptResult::Joined { hb_period }
                 }
-                NextStep::Nothing
-            }
-            Some(ControllerSearch::Join(join)) if join.is_finished() => match join.await {
-                Ok(Ok(link)) => self.joined_again(link),
                 Ok(Err(error)) => {
                     tracing::info!(%error, "the controller cannot be joined again yet");
-                    self.join_again();
-                    NextStep::Nothing
+                    AttemptResult::NotJoined
                 }
                 Err(error) => {
                     tracing::error!(%error, "joining broke off");
-                    self.join_again();
-                    NextStep::Nothing
+                    AttemptResult::NotJoined
                 }
-            },
+            }),
             under_way => {
-                self.search = under_way;
-                NextStep::Nothing
+                self.attempt = under_way;
+                None
             }
         }
+    }
+
+    /// Performs commands of the search; returns the step that they lead to, of which there is at
+    /// most one.
+    fn follow(&mut self, commands: Vec<SearchCommand>) -> NextStep {
+        let mut next = NextStep::Nothing;
+        for command in commands {
+            match command {
+                SearchCommand::Probe => self.probe(),
+                SearchCommand::Join => self.join_again(),
+                SearchCommand::Cancel => self.attempt = None,
+                SearchCommand::Pause => next = NextStep::Event(EngineEvent::Away),
+                SearchCommand::Resume => next = NextStep::Event(EngineEvent::Back),
+                SearchCommand::GiveUp => next = NextStep::Exit(Exit::ControllerGone),
+                SearchCommand::Adopt => {
+                    if let Some(link) = self.joined.take() {
+                        next = NextStep::Event(self.adopt(link));
+                    }
+                }
+            }
+        }
+        next
     }
 
     fn probe(&mut self) {
@@ -307,31 +307,29 @@ impl Server {
         let session = self.session.clone();
         // Ends with the reply, or with the search.
         let probe = tokio::spawn(async move { is_there(&file, &session).await });
-        self.search = Some(ControllerSearch::Probe(AbortOnDropHandle::new(probe)));
+        self.attempt = Some(SearchAttempt::Probe(AbortOnDropHandle::new(probe)));
     }
 
     /// Drops the connections and joins the controller again.
     fn join_again(&mut self) {
         self.link = None;
-        self.contact.lost();
         let (config, EngineIdentity { id, uuid }) = (self.config.clone(), self.identity.clone());
         // Ends when the engine has joined or failed to, or with the search.
         let watched = self.watched.clone();
         let join = tokio::spawn(async move {
             EngineLink::join(&config, &uuid, Some(id), REJOIN_LIMIT, watched).await
         });
-        self.search = Some(ControllerSearch::Join(AbortOnDropHandle::new(join)));
+        self.attempt = Some(SearchAttempt::Join(AbortOnDropHandle::new(join)));
     }
 
-    fn joined_again(&mut self, link: EngineLink) -> NextStep {
+    /// Uses the connections of an engine that has joined again.
+    fn adopt(&mut self, link: EngineLink) -> EngineEvent {
         let identity = link.identity.clone();
         tracing::info!(id = %identity.id, had = %self.identity.id, "joined again");
-        self.contact =
-            ControllerContact::new(link.hb_period, self.config.unreachable, Instant::now());
         self.identity = identity.clone();
         self.session = link.session.clone();
         self.link = Some(link);
-        NextStep::Event(EngineEvent::Rejoined(identity))
+        EngineEvent::Rejoined(identity)
     }
 
     /// Passes an event to the machine and performs its commands; returns true if the engine must

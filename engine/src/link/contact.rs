@@ -8,7 +8,7 @@ const MISSED: u32 = 10;
 /// The shortest silence, for a controller with frequent heartbeats.
 const LEAST_SILENCE: Duration = Duration::from_secs(10);
 
-/// The interval of [`ControllerContact::check`].
+/// The interval at which the contact is checked.
 pub(crate) const TICK: Duration = Duration::from_secs(1);
 
 /// The longest time that one interval counts for. A process that was stopped, or whose machine was
@@ -17,7 +17,7 @@ const LONGEST_TICK: Duration = Duration::from_secs(5);
 
 /// The contact of an engine with its controller.
 #[derive(Debug)]
-pub(crate) struct ControllerContact {
+pub(super) struct ControllerContact {
     /// The longest silence; `None` if the controller sends no heartbeats.
     patience: Option<Duration>,
     /// Time limit for reaching the controller again.
@@ -30,7 +30,7 @@ pub(crate) struct ControllerContact {
 
 /// A step to take.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum ContactStep {
+pub(super) enum ContactStep {
     /// None: the controller is reachable.
     Fine,
     /// Check that the silent controller replies.

@@ -4,9 +4,11 @@ mod channels;
 mod contact;
 mod heart;
 mod join;
+mod search;
 
-pub(crate) use contact::{ContactStep, ControllerContact, TICK};
+pub(crate) use contact::TICK;
 pub(crate) use join::is_there;
+pub(crate) use search::{AttemptResult, ControllerSearch, SearchCommand, SearchEvent};
 
 use crate::config::{EngineConfig, EngineError};
 use crate::machine::{EngineIdentity, EngineRequestChannel};
