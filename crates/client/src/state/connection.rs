@@ -2,11 +2,56 @@
 
 use super::engines::EngineTable;
 use super::message::Recovered;
-use super::{EventTime, RECOVERY_INTERVAL, State, StateCommand};
+use super::{EventTime, RECOVERY_INTERVAL, State, StateCommand, WatchedChannel};
 use crate::engine::ClientEvent;
 use crate::error::TaskError;
 
 impl State {
+    /// Handles that a channel has lost its connection. The one to the hub stands for all others.
+    pub(super) fn channel_lost(
+        &mut self,
+        channel: WatchedChannel,
+        now: EventTime,
+        commands: &mut Vec<StateCommand>,
+    ) {
+        self.lost.insert(channel);
+        if channel != WatchedChannel::Query {
+            return;
+        }
+        commands.push(StateCommand::StopSubscribing);
+        if self.link.is_none() {
+            self.link = Some(now.instant + self.unreachable);
+            let lost = ClientEvent::ConnectionLost(self.unreachable);
+            commands.push(StateCommand::Notify(lost));
+        }
+    }
+
+    /// Handles that a channel is connected; the messages that were in transit when it was lost are
+    /// lost, too.
+    pub(super) fn channel_restored(
+        &mut self,
+        channel: WatchedChannel,
+        commands: &mut Vec<StateCommand>,
+    ) {
+        if !self.lost.remove(&channel) {
+            return;
+        }
+        match channel {
+            // Subscribes first, so that no event after the hub's reply is missed.
+            WatchedChannel::Query => commands.push(StateCommand::Subscribe),
+            WatchedChannel::Mux | WatchedChannel::Task => self.doubt(commands),
+        }
+    }
+
+    /// Handles that the connection is complete again.
+    pub(super) fn subscribed(&mut self, commands: &mut Vec<StateCommand>) {
+        if self.link.take().is_some() {
+            commands.push(StateCommand::Notify(ClientEvent::ConnectionBack));
+            commands.push(StateCommand::QueryEngines);
+            self.doubt(commands);
+        }
+    }
+
     /// Handles that the connection is given up: every task ends.
     pub(super) fn disconnected(
         &mut self,

@@ -22,6 +22,17 @@ pub(crate) struct EventTime {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Ticket(pub u64);
 
+/// A channel whose connection the state watches.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum WatchedChannel {
+    /// Requests to the hub.
+    Query,
+    /// Direct requests.
+    Mux,
+    /// Load-balanced tasks.
+    Task,
+}
+
 /// An event of a client.
 #[derive(Debug)]
 pub(crate) enum StateEvent {
@@ -64,12 +75,14 @@ pub(crate) enum StateEvent {
     },
     /// A message could not be sent.
     SendFailed { msg_id: MsgId, error: TaskError },
-    /// The connection was lost; reconnection is attempted.
-    LinkDown,
-    /// The connection was established or restored.
-    LinkUp,
-    /// A channel was lost and restored: messages in transit are lost.
-    Reconnected,
+    /// The client has connected, subscribed and received the first list of engines.
+    Connected,
+    /// A channel has lost its connection, which the socket tries to restore.
+    ChannelLost(WatchedChannel),
+    /// A channel is connected, for the first time or again.
+    ChannelRestored(WatchedChannel),
+    /// The client has subscribed to notifications and publications again.
+    Subscribed,
     /// The controller's report on tasks whose replies may be lost.
     Recovered(Recovered),
     /// The controller did not report.
@@ -105,6 +118,10 @@ pub(crate) enum StateCommand {
     Trim,
     /// Request the list of engines from the controller.
     QueryEngines,
+    /// Subscribe to notifications and publications again; [`StateEvent::Subscribed`] follows.
+    Subscribe,
+    /// Give up the subscription that may be under way.
+    StopSubscribing,
     /// Query the controller about these tasks.
     Recover(Vec<MsgId>),
 }

@@ -16,7 +16,7 @@ mod tasks;
 #[cfg(test)]
 pub(crate) mod tests;
 
-pub(crate) use event::{EventTime, StateCommand, StateEvent, Ticket};
+pub(crate) use event::{EventTime, StateCommand, StateEvent, Ticket, WatchedChannel};
 
 use crate::engine::{ClientEvent, Engine};
 use crate::result::TaskUpdate;
@@ -27,9 +27,13 @@ use message::{OutgoingContent, OutgoingMessage, Reply, ReplyContent};
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
 use phalanx_protocol::parallel::{EngineKind, EngineOutput, EngineRequest, EngineStatus};
 use phalanx_protocol::payload::Segment;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 use tasks::{ReplyAction, TaskTable};
+
+/// The time after which the list of engines is requested again: an engine that registered between
+/// the reply to the first request and our subscription to notifications would be missed.
+pub(crate) const SECOND_QUERY: Duration = Duration::from_millis(500);
 
 /// The time between two queries about tasks whose replies may be lost.
 pub(crate) const RECOVERY_INTERVAL: Duration = Duration::from_secs(2);
@@ -50,8 +54,12 @@ pub(crate) struct State {
     asked: HashMap<MsgId, (EngineUuid, Ticket)>,
     /// The time after which a lost connection is given up.
     unreachable: Duration,
+    /// The channels that have lost their connection.
+    lost: HashSet<WatchedChannel>,
     /// The deadline for restoring the connection; `None` while there is one.
     link: Option<Instant>,
+    /// The time at which the list of engines is requested once more.
+    second_query: Option<Instant>,
     /// The time of the next query about lost tasks.
     recovery: Option<Instant>,
     /// True if the scheduler supports several tasks in one message.
@@ -72,7 +80,9 @@ impl State {
             tasks: TaskTable::default(),
             asked: HashMap::new(),
             unreachable,
+            lost: HashSet::new(),
             link: None,
+            second_query: None,
             recovery: None,
             batches: false,
             ended: false,
@@ -95,6 +105,7 @@ impl State {
             self.engines.deadline(),
             self.tasks.deadline(),
             self.link,
+            self.second_query,
             self.recovery,
         ];
         deadlines.into_iter().flatten().min()
@@ -196,21 +207,10 @@ impl State {
                     self.release(now, commands);
                 }
             }
-            StateEvent::LinkDown => {
-                if self.link.is_none() {
-                    self.link = Some(now.instant + self.unreachable);
-                    let lost = ClientEvent::ConnectionLost(self.unreachable);
-                    commands.push(StateCommand::Notify(lost));
-                }
-            }
-            StateEvent::LinkUp => {
-                if self.link.take().is_some() {
-                    commands.push(StateCommand::Notify(ClientEvent::ConnectionBack));
-                    commands.push(StateCommand::QueryEngines);
-                    self.doubt(commands);
-                }
-            }
-            StateEvent::Reconnected => self.doubt(commands),
+            StateEvent::Connected => self.second_query = Some(now.instant + SECOND_QUERY),
+            StateEvent::ChannelLost(channel) => self.channel_lost(channel, now, commands),
+            StateEvent::ChannelRestored(channel) => self.channel_restored(channel, commands),
+            StateEvent::Subscribed => self.subscribed(commands),
             StateEvent::Recovered(recovered) => self.recovered(recovered, now, commands),
             StateEvent::NotRecovered => self.recovery = Some(now.instant + RECOVERY_INTERVAL),
             StateEvent::Disconnected { reason } => self.disconnected(reason, now, commands),
@@ -219,6 +219,9 @@ impl State {
                 self.disconnected(reason, now, commands);
             }
             StateEvent::Tick => {
+                if self.second_query.take_if(|at| *at <= now.instant).is_some() {
+                    commands.push(StateCommand::QueryEngines);
+                }
                 if self.recovery.take_if(|at| *at <= now.instant).is_some() {
                     self.recover(commands);
                 }

@@ -100,6 +100,11 @@ impl Client {
         }))
     }
 
+    /// The connection to the hub is lost.
+    fn lost(&mut self) -> Vec<String> {
+        self.handle(StateEvent::ChannelLost(WatchedChannel::Query))
+    }
+
     fn after(&mut self, wait: Duration) -> Vec<String> {
         self.millis += wait.as_millis() as u64;
         self.handle(StateEvent::Tick)
@@ -253,6 +258,8 @@ fn describe(command: &StateCommand) -> Option<String> {
         StateCommand::Lineage(ticket, lineage) => format!("lineage {} {}", ticket.0, lineage.state),
         StateCommand::Answered(ticket) => format!("answered {}", ticket.0),
         StateCommand::QueryEngines => "query engines".to_owned(),
+        StateCommand::Subscribe => "subscribe".to_owned(),
+        StateCommand::StopSubscribing => "stop subscribing".to_owned(),
         StateCommand::Trim => "trim".to_owned(),
         StateCommand::Recover(tasks) => format!(
             "what of {}",
@@ -474,14 +481,14 @@ fn when_the_controller_is_gone_everything_ends() {
         request: EngineRequest::Clear,
         ticket: Ticket(1),
     });
-    assert_eq!(client.handle(StateEvent::LinkDown), ["lost"]);
+    assert_eq!(client.lost(), ["stop subscribing", "lost"]);
     assert_eq!(client.after(UNREACHABLE / 2), [""; 0]);
     // The connection is restored and lost again: the deadline is reset.
     assert_eq!(
-        client.handle(StateEvent::LinkUp),
+        client.handle(StateEvent::Subscribed),
         ["back", "query engines", "what of s_1"]
     );
-    client.handle(StateEvent::LinkDown);
+    client.lost();
     assert_eq!(client.after(UNREACHABLE / 2), [""; 0]);
     let described = client.after(UNREACHABLE / 2);
     assert_eq!(

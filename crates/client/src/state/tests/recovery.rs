@@ -3,13 +3,61 @@
 use super::*;
 use crate::state::message::Recovered;
 
+/// A channel is lost and restored.
+fn restored(client: &mut Client, channel: WatchedChannel) -> Vec<String> {
+    client.handle(StateEvent::ChannelLost(channel));
+    client.handle(StateEvent::ChannelRestored(channel))
+}
+
+#[test]
+fn a_lost_connection_to_the_hub_is_complete_once_the_client_has_subscribed() {
+    let mut client = Client::with(&["here"]);
+    let connected = StateEvent::ChannelRestored;
+    for channel in [WatchedChannel::Query, WatchedChannel::Mux] {
+        assert_eq!(client.handle(connected(channel)), [""; 0], "the first time");
+    }
+    client.submit(&[0]);
+    assert_eq!(client.lost(), ["stop subscribing", "lost"]);
+    // The other channels are lost with it, in any order.
+    let task = StateEvent::ChannelLost(WatchedChannel::Task);
+    assert_eq!(client.handle(task), [""; 0]);
+    assert_eq!(
+        client.handle(connected(WatchedChannel::Query)),
+        ["subscribe"]
+    );
+    assert_eq!(
+        client.handle(connected(WatchedChannel::Task)),
+        ["what of s_1"]
+    );
+    // It is lost again before the client has subscribed, which is no news.
+    assert_eq!(client.lost(), ["stop subscribing"]);
+    assert_eq!(
+        client.handle(connected(WatchedChannel::Query)),
+        ["subscribe"]
+    );
+    assert_eq!(
+        client.handle(StateEvent::Subscribed),
+        ["back", "query engines", "what of s_1"]
+    );
+}
+
+#[test]
+fn the_list_of_engines_is_requested_twice() {
+    let mut client = Client::with(&["here"]);
+    assert_eq!(client.handle(StateEvent::Connected), [""; 0]);
+    assert_eq!(client.after(SECOND_QUERY / 2), [""; 0]);
+    assert_eq!(client.after(SECOND_QUERY / 2), ["query engines"]);
+    assert_eq!(client.after(SECOND_QUERY), [""; 0]);
+    assert_eq!(client.state.deadline(), None);
+}
+
 #[test]
 fn what_a_broken_connection_has_lost_is_asked_for_until_it_is_known() {
     let mut client = Client::with(&["here", "here"]);
     client.submit(&[0, 1]);
-    assert_eq!(client.handle(StateEvent::LinkDown), ["lost"]);
+    assert_eq!(client.lost(), ["stop subscribing", "lost"]);
     assert_eq!(
-        client.handle(StateEvent::LinkUp),
+        client.handle(StateEvent::Subscribed),
         ["back", "query engines", "what of s_1,s_2"]
     );
     // The controller is a new one without engines; this does not end the tasks.
@@ -40,7 +88,7 @@ fn what_a_broken_connection_has_lost_is_asked_for_until_it_is_known() {
 fn a_reply_that_was_lost_is_taken_from_the_controllers_records() {
     let mut client = Client::with(&["here"]);
     client.submit(&[0]);
-    let asked = client.handle(StateEvent::Reconnected);
+    let asked = restored(&mut client, WatchedChannel::Mux);
     assert_eq!(asked, ["what of s_1"]);
     let recorded = crate::record::HubResult {
         msg_id: MsgId::new("s_1"),
@@ -67,7 +115,7 @@ fn a_reply_that_was_lost_is_taken_from_the_controllers_records() {
         ["0 ends ok"]
     );
     assert_eq!(client.after(DEATH_GRACE), ["0 settles"]);
-    assert_eq!(client.handle(StateEvent::Reconnected), [""; 0]);
+    assert_eq!(restored(&mut client, WatchedChannel::Mux), [""; 0]);
 }
 
 #[test]
