@@ -102,7 +102,7 @@ pub enum EngineError {
     },
     /// Nothing at the endpoint has replied in time.
     #[error("no controller answered at {0}; is the key that of the running controller?")]
-    NoAnswer(String),
+    NoReply(String),
     /// No folder for artifacts could be created.
     #[error("no folder for artifacts: {0}")]
     Cache(#[source] io::Error),

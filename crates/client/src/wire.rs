@@ -11,7 +11,7 @@ use bytes::Bytes;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::{
     Call, CallBatch, CallMetadata, Cell, CellMetadata, ConnectionReply, Content, DirectMetadata,
-    EngineAnswer, EngineOutput, EngineReply, EngineRequest, Message, MessageRef,
+    EngineOutput, EngineReply, EngineReplyContent, EngineRequest, Message, MessageRef,
     RegistrationNotification, SchedulingMetadata, ShutdownNotification, UnregistrationNotification,
 };
 use phalanx_protocol::payload::{Payload, Segment};
@@ -44,9 +44,9 @@ pub(crate) fn reply(
     };
     let engine = reply.metadata.engine;
     let state = reply.extension.as_ref().map(|ours| ours.state.clone());
-    let ended = match reply.answer {
-        EngineAnswer::Batch(ended) => ended,
-        answer => {
+    let ended = match reply.content {
+        EngineReplyContent::Batch(ended) => ended,
+        content => {
             let session = envelope.header.session.as_str();
             let by_engine = engine.as_ref().is_some_and(|uuid| uuid.as_str() == session);
             let (reason, settled) = match reply.extension {
@@ -61,7 +61,7 @@ pub(crate) fn reply(
                 completed: by_engine.then_some(envelope.header.date),
                 state,
                 settled,
-                answer: reason.map_or_else(|| self::answer(answer), ReplyContent::Refused),
+                answer: reason.map_or_else(|| reply_content(content), ReplyContent::Refused),
                 segment: segment(0),
             }));
         }
@@ -95,15 +95,17 @@ fn gone() -> TaskError {
     }
 }
 
-fn answer(answer: EngineAnswer) -> ReplyContent {
-    let (execution_count, value) = match answer {
-        EngineAnswer::Aborted => return ReplyContent::Aborted,
-        EngineAnswer::Failed { error, .. } => return ReplyContent::Failed(error.into()),
-        EngineAnswer::KernelInfo(info) => return ReplyContent::KernelInfo(info.kind),
-        EngineAnswer::Lineage(lineage) => return ReplyContent::Lineage(lineage),
-        EngineAnswer::Executed { execution_count } => (execution_count, None),
-        EngineAnswer::Applied(value) => (None, value),
-        EngineAnswer::Done | EngineAnswer::ShutDown | EngineAnswer::Batch(_) => (None, None),
+fn reply_content(content: EngineReplyContent) -> ReplyContent {
+    let (execution_count, value) = match content {
+        EngineReplyContent::Aborted => return ReplyContent::Aborted,
+        EngineReplyContent::Failed { error, .. } => return ReplyContent::Failed(error.into()),
+        EngineReplyContent::KernelInfo(info) => return ReplyContent::KernelInfo(info.kind),
+        EngineReplyContent::Lineage(lineage) => return ReplyContent::Lineage(lineage),
+        EngineReplyContent::Executed { execution_count } => (execution_count, None),
+        EngineReplyContent::Applied(value) => (None, value),
+        EngineReplyContent::Done | EngineReplyContent::ShutDown | EngineReplyContent::Batch(_) => {
+            (None, None)
+        }
     };
     ReplyContent::Ok {
         execution_count,
@@ -124,7 +126,7 @@ pub(crate) fn recorded(result: HubResult) -> Reply {
         None => (None, None),
     };
     Reply {
-        answer: reason.map_or_else(|| answer(reply.answer), ReplyContent::Refused),
+        answer: reason.map_or_else(|| reply_content(reply.content), ReplyContent::Refused),
         parent: result.msg_id,
         // Publications may be lost, so no `idle` is expected.
         by_engine: false,
@@ -311,7 +313,7 @@ mod tests {
     use super::*;
     use phalanx_protocol::id::SessionId;
     use phalanx_protocol::output::Output;
-    use phalanx_protocol::parallel::{BATCH, BatchedEnd, EngineStatus, RefusalReason};
+    use phalanx_protocol::parallel::{BATCH, BatchedReply, EngineStatus, RefusalReason};
     use phalanx_protocol::segment::SegmentRef;
     use phalanx_transport::SigningKey;
     use serde_json::{Value, json};
@@ -471,7 +473,7 @@ mod tests {
             panic!("no reply");
         };
         assert_eq!(single.segment.as_deref(), Some(&segment));
-        let ended = |id: &str| BatchedEnd {
+        let ended = |id: &str| BatchedReply {
             msg_id: MsgId::new(id),
             started: Default::default(),
             completed: Default::default(),

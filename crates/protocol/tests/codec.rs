@@ -9,8 +9,8 @@ use data_encoding::HEXLOWER;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid, MsgId, StateId};
 use phalanx_protocol::output::Output;
 use phalanx_protocol::parallel::{
-    BATCH, BatchedEnd, Call, CallBatch, CallMetadata, Cell, CellMetadata, EchoedMetadata,
-    EngineAnswer, EngineHandshake, EngineKind, EngineOutput, EngineReply, EngineRequest,
+    BATCH, BatchedReply, Call, CallBatch, CallMetadata, Cell, CellMetadata, EchoedMetadata,
+    EngineHandshake, EngineKind, EngineOutput, EngineReply, EngineReplyContent, EngineRequest,
     EngineStatus, KernelInfo, Message, MessageRef, NotRunnable, PHALANX, RefusalReason,
     ReplyExtension, Signal,
 };
@@ -99,7 +99,7 @@ fn recorded_replies_are_read_and_written_as_they_were() {
     for recorded in Recorded::all("RECV") {
         let reply = recorded.read(EngineReply::decode);
         assert_eq!(reply.extension, None);
-        if let EngineAnswer::KernelInfo(info) = &reply.answer {
+        if let EngineReplyContent::KernelInfo(info) = &reply.content {
             assert_eq!(info.kind, EngineKind::Foreign);
             assert_eq!(info.banner, recorded.content["banner"]);
             continue;
@@ -116,7 +116,7 @@ fn recorded_replies_are_read_and_written_as_they_were() {
         }
     }
     let raised = Recorded::all("RECV mux apply error").remove(0);
-    let EngineAnswer::Failed { error, .. } = raised.read(EngineReply::decode).answer else {
+    let EngineReplyContent::Failed { error, .. } = raised.read(EngineReply::decode).content else {
         panic!("it has failed");
     };
     assert_eq!(error.ename, "ZeroDivisionError");
@@ -124,7 +124,7 @@ fn recorded_replies_are_read_and_written_as_they_were() {
     let raw = Recorded::all("CLIENT TASK RECV").remove(0);
     let raw = raw.read(EngineReply::decode);
     let value = Payload::Inline(Bytes::from_static(b"\x80\x04Kc."));
-    assert_eq!(raw.answer, EngineAnswer::Applied(Some(value)));
+    assert_eq!(raw.content, EngineReplyContent::Applied(Some(value)));
     assert!(raw.metadata.started.is_some() && raw.metadata.dependencies_met);
 }
 
@@ -210,23 +210,23 @@ fn handshake() -> EngineHandshake {
     }
 }
 
-fn info(kind: EngineKind) -> EngineAnswer {
-    EngineAnswer::KernelInfo(Box::new(KernelInfo {
+fn info(kind: EngineKind) -> EngineReplyContent {
+    EngineReplyContent::KernelInfo(Box::new(KernelInfo {
         protocol_version: "5.5".to_owned(),
         banner: "Phalanx engine 0".to_owned(),
         kind,
     }))
 }
 
-fn reply(answer: EngineAnswer) -> EngineReply {
+fn reply(content: EngineReplyContent) -> EngineReply {
     let mut reply = EngineReply::decode(Message::new("apply_reply", json!({})).as_ref());
     reply.extension = Some(ReplyExtension {
         reason: Some(RefusalReason::StateMismatch),
         state: StateId::new("1"),
         settled: true,
     });
-    reply.metadata.status = answer.status().to_owned();
-    reply.answer = answer;
+    reply.metadata.status = content.status().to_owned();
+    reply.content = content;
     reply
 }
 
@@ -306,40 +306,40 @@ fn malformed_requests_are_no_requests() {
 
 #[test]
 fn our_replies_come_back_as_they_were() {
-    let ended = |id: &str| BatchedEnd {
+    let ended = |id: &str| BatchedReply {
         msg_id: MsgId::new(id),
         started: Default::default(),
         completed: Default::default(),
         output: true,
     };
-    for (request, answer) in [
+    for (request, content) in [
         (
             "execute_request",
-            EngineAnswer::Executed {
+            EngineReplyContent::Executed {
                 execution_count: Some(3),
             },
         ),
         (
             "apply_request",
-            EngineAnswer::Applied(Some(segment().into())),
+            EngineReplyContent::Applied(Some(segment().into())),
         ),
         (
             "apply_request",
-            EngineAnswer::Applied(Some(Payload::default())),
+            EngineReplyContent::Applied(Some(Payload::default())),
         ),
         (
             "apply_request",
-            EngineAnswer::Batch(vec![
+            EngineReplyContent::Batch(vec![
                 (ended("1"), Payload::Inline("P".into())),
                 (ended("2"), Payload::default()),
             ]),
         ),
-        ("clear_request", EngineAnswer::Done),
-        ("shutdown_request", EngineAnswer::ShutDown),
-        ("execute_request", EngineAnswer::Aborted),
+        ("clear_request", EngineReplyContent::Done),
+        ("shutdown_request", EngineReplyContent::ShutDown),
+        ("execute_request", EngineReplyContent::Aborted),
         (
             "execute_request",
-            EngineAnswer::Failed {
+            EngineReplyContent::Failed {
                 error: Default::default(),
                 execution_count: Some(1),
             },
@@ -349,7 +349,7 @@ fn our_replies_come_back_as_they_were() {
             info(EngineKind::Rust(Arc::new(handshake()))),
         ),
     ] {
-        let mut reply = reply(answer);
+        let mut reply = reply(content);
         let values = reply.values_mut().count();
         let message = reply.clone().encode(request);
         assert_eq!(message.buffers.len(), values);
@@ -377,8 +377,8 @@ fn what_another_version_has_made_is_told_apart_whatever_it_is() {
     // An engine that reports only its program version, as those before protocol versions did.
     let before = json!({"status": "ok", "phalanx": {"version": "0.0.1", "host": "h"}});
     let reply = EngineReply::decode(Message::new("kernel_info_reply", before).as_ref());
-    let EngineAnswer::KernelInfo(info) = reply.answer else {
-        panic!("no answer");
+    let EngineReplyContent::KernelInfo(info) = reply.content else {
+        panic!("no description");
     };
     let EngineKind::OtherRelease(theirs) = info.kind else {
         panic!("{:?}", info.kind);

@@ -14,9 +14,9 @@ use phalanx_transport::{
 use std::time::Duration;
 
 /// Time limit for the controller's reply.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// The controller's reply to a registration.
+/// An engine that has registered, and its connection to the hub.
 pub(super) struct JoinedEngine {
     pub identity: EngineIdentity,
     pub hb_period: Duration,
@@ -39,8 +39,8 @@ pub(super) async fn join(
         id,
         phalanx_batches: true,
     };
-    let answer = ask(&mut socket, &request, session);
-    match answer.await.map_err(|reason| EngineError::Send {
+    let reply = ask(&mut socket, &request, session);
+    match reply.await.map_err(|reason| EngineError::Send {
         endpoint: endpoint.clone(),
         reason,
     })? {
@@ -56,7 +56,7 @@ pub(super) async fn join(
             endpoint,
             reason: error.evalue,
         }),
-        None => Err(EngineError::NoAnswer(endpoint)),
+        None => Err(EngineError::NoReply(endpoint)),
     }
 }
 
@@ -70,27 +70,27 @@ pub(crate) async fn is_there(file: &EngineConnectionFile, session: &Session) -> 
     let Ok(mut socket) = socket.map(Socket::split) else {
         return false;
     };
-    let answer = ask::<_, ConnectionReply>(&mut socket, &ConnectionRequest {}, session);
-    matches!(answer.await, Ok(Some(_)))
+    let reply = ask::<_, ConnectionReply>(&mut socket, &ConnectionRequest {}, session);
+    matches!(reply.await, Ok(Some(_)))
 }
 
 /// Sends a request and waits for the reply; `None` if the time limit is exceeded.
 async fn ask<Q: Content, A: Content>(
     (sender, receiver): &mut (Sender, Receiver),
-    question: &Q,
+    request: &Q,
     session: &Session,
 ) -> Result<Option<A>, String> {
-    let frames = session.message(question, None).seal(session.key());
+    let frames = session.message(request, None).seal(session.key());
     let frames = frames.map_err(|error| error.to_string())?;
     sender
         .send(frames)
         .await
         .map_err(|error| error.to_string())?;
-    let answer = tokio::time::timeout(ANSWER_TIMEOUT, answer(receiver, session));
-    Ok(answer.await.ok().flatten())
+    let reply = tokio::time::timeout(REPLY_TIMEOUT, reply(receiver, session));
+    Ok(reply.await.ok().flatten())
 }
 
-async fn answer<A: Content>(receiver: &mut Receiver, session: &Session) -> Option<A> {
+async fn reply<A: Content>(receiver: &mut Receiver, session: &Session) -> Option<A> {
     loop {
         let frames = receiver.recv_message().await?;
         match Envelope::open(frames, session.key()).and_then(|envelope| envelope.content_of::<A>())

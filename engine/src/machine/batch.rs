@@ -3,7 +3,7 @@
 use super::event::{EngineCommand, IncomingRequest};
 use super::reply::idle;
 use super::{Machine, Now};
-use phalanx_protocol::parallel::{BatchedEnd, EngineAnswer, EngineRequest};
+use phalanx_protocol::parallel::{BatchedReply, EngineReplyContent, EngineRequest};
 use phalanx_protocol::payload::Payload;
 use std::sync::Arc;
 
@@ -18,7 +18,7 @@ const MOST_BYTES: u64 = 1 << 20;
 pub(super) struct HeldReplies {
     /// The first call that is held.
     first: Option<IncomingRequest>,
-    ended: Vec<(BatchedEnd, Payload)>,
+    ended: Vec<(BatchedReply, Payload)>,
     bytes: u64,
 }
 
@@ -49,7 +49,7 @@ impl Machine {
             idle(request.header.clone(), commands);
         }
         self.held.bytes += value.size();
-        let ended = BatchedEnd {
+        let ended = BatchedReply {
             msg_id: request.msg_id(),
             started,
             completed,
@@ -74,7 +74,7 @@ impl Machine {
         let Some(request) = held.first else { return };
         let first = held.ended.first();
         let started = first.map_or(self.now, |(ended, _)| ended.started);
-        let reply = self.answer(&request, EngineAnswer::Batch(held.ended), started);
+        let reply = self.build_reply(&request, EngineReplyContent::Batch(held.ended), started);
         self.send_reply(request, reply, commands);
     }
 }

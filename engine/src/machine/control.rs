@@ -5,7 +5,7 @@ use super::failure::EngineFailure;
 use super::{ABORTED, Machine, Now, RuntimeState, status};
 use phalanx_protocol::id::MsgId;
 use phalanx_protocol::parallel::{
-    EngineAnswer, EngineKind, EngineRequest, EngineStatus, KernelInfo, Signal,
+    EngineKind, EngineReplyContent, EngineRequest, EngineStatus, KernelInfo, Signal,
 };
 use std::sync::Arc;
 
@@ -24,24 +24,29 @@ impl Machine {
                     probe,
                 };
                 commands.extend(probe.clone().map(open));
-                let info = EngineAnswer::KernelInfo(Box::new(self.kernel_info()));
-                self.give(request, info, now, commands);
+                let info = EngineReplyContent::KernelInfo(Box::new(self.kernel_info()));
+                self.reply_with(request, info, now, commands);
             }
             EngineRequest::Lineage => {
                 let lineage = Box::new(self.records.lineage(self.state.clone()));
-                self.give(request, EngineAnswer::Lineage(Some(lineage)), now, commands);
+                self.reply_with(
+                    request,
+                    EngineReplyContent::Lineage(Some(lineage)),
+                    now,
+                    commands,
+                );
             }
             EngineRequest::Abort(ids) => {
                 let ids = ids.clone();
                 self.abort(&ids, now, commands);
-                self.give(request, EngineAnswer::Done, now, commands);
+                self.reply_with(request, EngineReplyContent::Done, now, commands);
             }
             EngineRequest::Clear => {
                 self.clear(commands);
-                self.give(request, EngineAnswer::Done, now, commands);
+                self.reply_with(request, EngineReplyContent::Done, now, commands);
             }
             EngineRequest::Shutdown => {
-                self.give(request, EngineAnswer::ShutDown, now, commands);
+                self.reply_with(request, EngineReplyContent::ShutDown, now, commands);
                 self.flush(commands);
                 commands.push(EngineCommand::Stop);
             }
@@ -70,14 +75,14 @@ impl Machine {
         }
     }
 
-    fn give(
+    fn reply_with(
         &mut self,
         request: IncomingRequest,
-        answer: EngineAnswer,
+        content: EngineReplyContent,
         now: Now,
         commands: &mut Vec<EngineCommand>,
     ) {
-        let reply = self.answer(&request, answer, now);
+        let reply = self.build_reply(&request, content, now);
         self.reply(request, reply, commands);
     }
 
@@ -100,7 +105,7 @@ impl Machine {
             Signal::TERMINATE => {}
             other => commands.push(EngineCommand::Signal(other)),
         }
-        self.give(request, EngineAnswer::Done, now, commands);
+        self.reply_with(request, EngineReplyContent::Done, now, commands);
         if number == Signal::TERMINATE {
             self.flush(commands);
             commands.push(EngineCommand::Stop);

@@ -7,7 +7,7 @@ use super::{Machine, Now, status};
 use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::{
-    EngineAnswer, EngineOutput, EngineReply, EngineRequest, EngineStatus, RefusalReason,
+    EngineOutput, EngineReply, EngineReplyContent, EngineRequest, EngineStatus, RefusalReason,
     ReplyExtension, ReplyMetadata,
 };
 use phalanx_protocol::runtime::Outcome;
@@ -118,10 +118,10 @@ impl Machine {
         };
         let (request, started) = (current.request, current.started);
         let TaskWork::Call { value, .. } = current.work else {
-            let answer = EngineAnswer::Executed {
+            let content = EngineReplyContent::Executed {
                 execution_count: Some(self.execution_count),
             };
-            let reply = self.answer(&request, answer, started);
+            let reply = self.build_reply(&request, content, started);
             self.reply(request, reply, commands);
             return;
         };
@@ -131,7 +131,8 @@ impl Machine {
             self.hold(request, times, current.published, value, commands);
             return;
         }
-        let mut reply = self.answer(&request, EngineAnswer::Applied(Some(value)), started);
+        let mut reply =
+            self.build_reply(&request, EngineReplyContent::Applied(Some(value)), started);
         if request.is_quiet() && !current.published {
             if let Some(extension) = &mut reply.extension {
                 extension.settled = true;
@@ -228,7 +229,7 @@ impl Machine {
         commands: &mut Vec<EngineCommand>,
     ) {
         status(&request, EngineStatus::Busy, commands);
-        let reply = self.answer(&request, EngineAnswer::Aborted, now);
+        let reply = self.build_reply(&request, EngineReplyContent::Aborted, now);
         self.reply(request, reply, commands);
     }
 
@@ -265,28 +266,28 @@ impl Machine {
         failure: &EngineFailure,
         started: Now,
     ) -> EngineReply {
-        let answer = EngineAnswer::Failed {
+        let content = EngineReplyContent::Failed {
             error: failure.content(&self.identity, method(request)),
             execution_count: Some(self.execution_count),
         };
-        self.answer(request, answer, started)
+        self.build_reply(request, content, started)
     }
 
     /// Returns a reply with the metadata of ipyparallel and of Phalanx.
-    pub(super) fn answer(
+    pub(super) fn build_reply(
         &self,
         request: &IncomingRequest,
-        answer: EngineAnswer,
+        content: EngineReplyContent,
         started: Now,
     ) -> EngineReply {
-        let failed = matches!(answer, EngineAnswer::Failed { .. });
+        let failed = matches!(content, EngineReplyContent::Failed { .. });
         let echo = request.echo.clone();
         EngineReply {
             metadata: ReplyMetadata {
                 started: Some(started),
                 dependencies_met: true,
                 engine: Some(self.identity.uuid.clone()),
-                status: answer.status().to_owned(),
+                status: content.status().to_owned(),
                 is_broadcast: echo.is_broadcast,
                 is_coalescing: echo.is_coalescing,
                 original_msg_id: echo.original_msg_id,
@@ -299,7 +300,7 @@ impl Machine {
                 state: self.state.clone(),
                 settled: false,
             }),
-            answer,
+            content,
         }
     }
 }

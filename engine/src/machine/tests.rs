@@ -10,7 +10,7 @@ use phalanx_protocol::failure::Panic;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid};
 use phalanx_protocol::output::{MimeBundle, StreamName};
 use phalanx_protocol::parallel::{
-    BATCH, BatchedEnd, Cell, CellMetadata, EchoedMetadata, PHALANX, Signal,
+    BATCH, BatchedReply, Cell, CellMetadata, EchoedMetadata, PHALANX, Signal,
 };
 use phalanx_protocol::release::Release;
 use phalanx_transport::wire::Header;
@@ -196,7 +196,7 @@ fn describe(command: &EngineCommand) -> String {
 }
 
 fn of_batch(ended: &Value) -> String {
-    let ended: BatchedEnd = serde_json::from_value(ended.clone()).unwrap();
+    let ended: BatchedReply = serde_json::from_value(ended.clone()).unwrap();
     let output = if ended.output { " output" } else { "" };
     format!("{}{output}", ended.msg_id)
 }
@@ -393,7 +393,7 @@ fn a_cell_without_code_to_run_only_changes_the_state() {
 }
 
 #[test]
-fn cells_run_one_after_the_other_and_questions_are_answered_meanwhile() {
+fn cells_run_one_after_the_other_and_control_requests_are_replied_to_meanwhile() {
     let mut engine = Engine::up();
     engine.begins("a", "empty", "1");
     assert_eq!(engine.asked("b", cell("1", "2")), [""; 0]);
@@ -553,7 +553,7 @@ fn clear_forgets_everything_also_while_a_cell_runs() {
 }
 
 #[test]
-fn shutdown_is_answered_and_odd_requests_are_refused() {
+fn shutdown_is_replied_to_and_odd_requests_are_refused() {
     let mut engine = Engine::up();
     let described = engine.asked("a", EngineRequest::Unknown);
     assert_eq!(described[1], "a error UsageError");

@@ -1,6 +1,6 @@
 //! The number of small tasks that are sent to an engine together.
 
-use phalanx_protocol::parallel::BatchedEnd;
+use phalanx_protocol::parallel::BatchedReply;
 use std::time::Duration;
 
 /// The approximate duration of the tasks in one message to an engine: long compared with the
@@ -27,7 +27,7 @@ pub(super) struct BatchPace {
 
 impl BatchPace {
     /// Records that an engine has completed tasks of one message.
-    pub fn ended(&mut self, tasks: &[BatchedEnd]) {
+    pub fn ended(&mut self, tasks: &[BatchedReply]) {
         let took = tasks
             .iter()
             .filter_map(|task| (task.completed - task.started).to_std().ok());
@@ -55,8 +55,8 @@ mod tests {
     use chrono::{DateTime, TimeDelta};
     use phalanx_protocol::id::MsgId;
 
-    fn tasks(count: usize, micros: i64) -> Vec<BatchedEnd> {
-        let ended = BatchedEnd {
+    fn tasks(count: usize, micros: i64) -> Vec<BatchedReply> {
+        let ended = BatchedReply {
             msg_id: MsgId::new("1"),
             started: DateTime::UNIX_EPOCH,
             completed: DateTime::UNIX_EPOCH + TimeDelta::microseconds(micros),

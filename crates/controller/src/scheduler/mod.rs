@@ -31,7 +31,7 @@ use crate::hash::{HashMap, HashSet};
 use batch_size::BatchPace;
 use dependency::{BlockedTasks, FinishedTasks, TaskEnding};
 use phalanx_protocol::id::{EngineUuid, MsgId};
-use phalanx_protocol::parallel::BatchedEnd as End;
+use phalanx_protocol::parallel::BatchedReply as End;
 use phalanx_transport::Frames;
 use ready::ReadyTasks;
 use share::ClientShares;

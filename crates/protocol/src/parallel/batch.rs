@@ -12,13 +12,13 @@ use serde::{Deserialize, Serialize};
 ///
 /// In an `apply_request`: the ids of its tasks. The last buffers, one per task, are the arguments;
 /// the header of a task is that of the message, with the task's id. In an `apply_reply`: a
-/// [`BatchedEnd`] for each successful task, with as many buffers for their values.
+/// [`BatchedReply`] for each successful task, with as many buffers for their values.
 pub const BATCH: &str = "phalanx_batch";
 
-/// The end of one task of a batch. Times have a precision of one microsecond.
+/// The reply to one task of a batch, without its value. Times have a precision of one microsecond.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Row", into = "Row")]
-pub struct BatchedEnd {
+pub struct BatchedReply {
     /// The id of the task.
     pub msg_id: MsgId,
     /// The time it started.
@@ -33,14 +33,14 @@ pub struct BatchedEnd {
 /// would take most of the time for a small task.
 type Row = (MsgId, i64, i64, bool);
 
-impl From<BatchedEnd> for Row {
-    fn from(ended: BatchedEnd) -> Self {
-        let times = [ended.started, ended.completed].map(|at| at.timestamp_micros());
-        (ended.msg_id, times[0], times[1], ended.output)
+impl From<BatchedReply> for Row {
+    fn from(reply: BatchedReply) -> Self {
+        let times = [reply.started, reply.completed].map(|at| at.timestamp_micros());
+        (reply.msg_id, times[0], times[1], reply.output)
     }
 }
 
-impl TryFrom<Row> for BatchedEnd {
+impl TryFrom<Row> for BatchedReply {
     type Error = &'static str;
 
     fn try_from((msg_id, started, completed, output): Row) -> Result<Self, Self::Error> {

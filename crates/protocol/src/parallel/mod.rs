@@ -28,7 +28,7 @@ mod task;
 mod vitals;
 
 pub use crate::apply::{EngineQueue, Tasks};
-pub use batch::{BATCH, BatchedEnd};
+pub use batch::{BATCH, BatchedReply};
 pub use call::CallMetadata;
 pub use cell::{CellMetadata, CellRecord, EngineHandshake, PHALANX};
 pub use content::Content;
@@ -51,7 +51,9 @@ pub use registration::{
     ConnectionReply, ConnectionRequest, RegistrationNotification, RegistrationReply,
     RegistrationRequest, ShutdownNotification, UnregistrationNotification, UnregistrationRequest,
 };
-pub use reply::{EngineAnswer, EngineKind, EngineReply, KernelInfo, RefusalReason, ReplyExtension};
+pub use reply::{
+    EngineKind, EngineReply, EngineReplyContent, KernelInfo, RefusalReason, ReplyExtension,
+};
 pub use request::{Call, CallBatch, Cell, EngineRequest, NotRunnable};
 pub use signal::Signal;
 pub use task::{

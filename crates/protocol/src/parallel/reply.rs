@@ -1,6 +1,6 @@
 //! Replies of engines.
 
-use super::batch::{BATCH, BatchedEnd};
+use super::batch::{BATCH, BatchedReply};
 use super::cell::{EngineHandshake, PHALANX};
 use super::content::Content;
 use super::error::ErrorContent;
@@ -18,17 +18,17 @@ use std::sync::Arc;
 /// The reply of an engine, or of the controller on its behalf.
 #[derive(Clone, Debug, PartialEq)]
 pub struct EngineReply {
-    /// ipyparallel's metadata. For a batch, it is part of the answer.
+    /// ipyparallel's metadata. For a batch, it is part of the content.
     pub metadata: ReplyMetadata,
     /// Our metadata; `None` if the reply is not from an engine of ours.
     pub extension: Option<ReplyExtension>,
     /// The content.
-    pub answer: EngineAnswer,
+    pub content: EngineReplyContent,
 }
 
 /// The content of a reply.
 #[derive(Clone, Debug, PartialEq)]
-pub enum EngineAnswer {
+pub enum EngineReplyContent {
     /// A cell has completed.
     Executed {
         /// The execution count of the cell, if the engine includes it.
@@ -37,7 +37,7 @@ pub enum EngineAnswer {
     /// A function has been called; `None` if only its artifacts were to be kept.
     Applied(Option<Payload>),
     /// The successful calls of a batch, with their values; an empty value has been lost.
-    Batch(Vec<(BatchedEnd, Payload)>),
+    Batch(Vec<(BatchedReply, Payload)>),
     /// The kind of the engine.
     KernelInfo(Box<KernelInfo>),
     /// The cells that led to its state; `None` if the reply could not be decoded.
@@ -165,20 +165,20 @@ impl EngineReply {
         Self {
             metadata,
             extension: message.known(PHALANX),
-            answer: EngineAnswer::decode(message),
+            content: EngineReplyContent::decode(message),
         }
     }
 
     /// Encodes a reply to a request of type `request`.
     pub fn encode(self, request: &str) -> Message {
-        let content = self.answer.content();
+        let content = self.content.to_json();
         let mut message = Message::new(request.replace("_request", "_reply"), content);
         let mut metadata = self.metadata;
-        match self.answer {
-            EngineAnswer::Applied(value) => {
+        match self.content {
+            EngineReplyContent::Applied(value) => {
                 message.buffers.extend(value.map(Payload::into_frame));
             }
-            EngineAnswer::Batch(ended) => {
+            EngineReplyContent::Batch(ended) => {
                 let (ended, values): (Vec<_>, Vec<_>) = ended.into_iter().unzip();
                 metadata.phalanx_batch = ended;
                 message.buffers = values.into_iter().map(Payload::into_frame).collect();
@@ -194,9 +194,9 @@ impl EngineReply {
 
     /// The values contained in it.
     pub fn values_mut(&mut self) -> impl Iterator<Item = &mut Payload> {
-        let (one, many) = match &mut self.answer {
-            EngineAnswer::Applied(value) => (value.as_mut(), None),
-            EngineAnswer::Batch(ended) => (None, Some(ended.iter_mut())),
+        let (one, many) = match &mut self.content {
+            EngineReplyContent::Applied(value) => (value.as_mut(), None),
+            EngineReplyContent::Batch(ended) => (None, Some(ended.iter_mut())),
             _ => (None, None),
         };
         let many = many.into_iter().flatten().map(|(_, value)| value);
@@ -204,9 +204,9 @@ impl EngineReply {
     }
 }
 
-impl EngineAnswer {
+impl EngineReplyContent {
     fn decode(message: MessageRef<'_>) -> Self {
-        if let Some(ended) = message.known::<Vec<BatchedEnd>>(BATCH) {
+        if let Some(ended) = message.known::<Vec<BatchedReply>>(BATCH) {
             let values = message.buffers.iter().cloned().map(Payload::read);
             return Self::Batch(ended.into_iter().zip(values).collect());
         }
@@ -242,7 +242,7 @@ impl EngineAnswer {
         }
     }
 
-    fn content(&self) -> Value {
+    fn to_json(&self) -> Value {
         let status = self.status();
         match self {
             Self::Executed { execution_count } => json!({

@@ -1,6 +1,6 @@
 //! The metadata of tasks, in requests and replies.
 
-use super::BatchedEnd;
+use super::BatchedReply;
 use super::error::EngineInfo;
 use super::message::MessageRef;
 pub use crate::apply::Dependency;
@@ -98,7 +98,7 @@ pub struct ReplyMetadata {
     pub engine_info: Option<EngineInfo>,
     /// The ends of several tasks of a batch ([`BATCH`](super::BATCH)).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub phalanx_batch: Vec<BatchedEnd>,
+    pub phalanx_batch: Vec<BatchedReply>,
 }
 
 fn met() -> bool {

@@ -117,7 +117,7 @@ fn batch(ids: &[&str]) -> EngineEvent {
 }
 
 #[test]
-fn small_calls_of_one_message_are_answered_by_one() {
+fn small_calls_of_one_message_have_one_reply() {
     let mut engine = Engine::up();
     assert_eq!(engine.handle(batch(&["a", "b", "c"])), ["prepare"]);
     engine.runs = 1;
@@ -153,7 +153,7 @@ fn small_calls_of_one_message_are_answered_by_one() {
 }
 
 #[test]
-fn a_call_that_fails_among_others_is_answered_alone() {
+fn a_call_that_fails_among_others_has_a_reply_of_its_own() {
     let mut engine = Engine::up();
     engine.handle(batch(&["a", "b", "c", "d"]));
     engine.runs = 1;
