@@ -52,7 +52,7 @@ pub enum WaitError {
     },
     /// Some engines did not reply within this time.
     #[error("no answer from engines within {} seconds", .0.as_secs_f64())]
-    NoAnswer(Duration),
+    NoReply(Duration),
     /// The connection to the controller is lost.
     #[error("the connection to the controller is lost")]
     Disconnected,
@@ -98,7 +98,7 @@ impl Client {
             session,
             sockets,
             requests: received,
-            answers: requests.downgrade(),
+            own_requests: requests.downgrade(),
             shared: Arc::clone(&shared),
             cancel: cancel.clone(),
         };
@@ -201,7 +201,7 @@ impl Client {
         let count = |engines: &[Engine]| engines.iter().filter(is_new).count();
         let wait = self.wait_until(timeout, |engines| count(engines) >= n);
         wait.await.map_err(|error| match error {
-            WaitError::NoAnswer(timeout) => WaitError::NotReady {
+            WaitError::NoReply(timeout) => WaitError::NotReady {
                 wanted: n,
                 ready: count(&self.engines()),
                 timeout,
@@ -213,7 +213,7 @@ impl Client {
     /// Shuts down these engines and waits until the controller reports that they have left.
     ///
     /// # Errors
-    /// `WaitError::NoAnswer` after the timeout, `WaitError::Disconnected` if the controller is
+    /// `WaitError::NoReply` after the timeout, `WaitError::Disconnected` if the controller is
     /// lost.
     pub async fn shutdown_engines(
         &self,
@@ -232,7 +232,7 @@ impl Client {
     /// Sends a signal to engines: SIGINT (2) interrupts the running cell.
     ///
     /// # Errors
-    /// `WaitError::NoAnswer` if they do not reply in [`CONTROL_TIMEOUT`], `WaitError::Disconnected`
+    /// `WaitError::NoReply` if they do not reply in [`CONTROL_TIMEOUT`], `WaitError::Disconnected`
     /// if the controller is lost.
     pub async fn signal_engines(&self, engines: &[EngineId], signal: i32) -> Result<(), WaitError> {
         let request = EngineRequest::Signal(Signal::Number(signal));
@@ -242,7 +242,7 @@ impl Client {
     /// Clears the namespaces of engines.
     ///
     /// # Errors
-    /// `WaitError::NoAnswer` if they do not reply in [`CONTROL_TIMEOUT`], `WaitError::Disconnected`
+    /// `WaitError::NoReply` if they do not reply in [`CONTROL_TIMEOUT`], `WaitError::Disconnected`
     /// if the controller is lost.
     pub async fn clear_engines(&self, engines: &[EngineId]) -> Result<(), WaitError> {
         self.control(engines, EngineRequest::Clear, CONTROL_TIMEOUT)
@@ -252,16 +252,16 @@ impl Client {
     /// Requests from an engine the cells that led to the state of its namespace.
     ///
     /// # Errors
-    /// `WaitError::NoAnswer` if it does not reply in [`CONTROL_TIMEOUT`], or not as a Rust engine
+    /// `WaitError::NoReply` if it does not reply in [`CONTROL_TIMEOUT`], or not as a Rust engine
     /// of this version, `WaitError::Disconnected` if the controller is lost.
     pub async fn lineage(&self, engine: EngineId) -> Result<Lineage, WaitError> {
-        let (done, answered) = oneshot::channel();
+        let (done, replied) = oneshot::channel();
         self.requests
             .send(HandleRequest::Lineage { engine, done })
             .map_err(|_| WaitError::Disconnected)?;
-        match tokio::time::timeout(CONTROL_TIMEOUT, answered).await {
+        match tokio::time::timeout(CONTROL_TIMEOUT, replied).await {
             Ok(Ok(lineage)) => Ok(lineage),
-            Ok(Err(_)) | Err(_) => Err(WaitError::NoAnswer(CONTROL_TIMEOUT)),
+            Ok(Err(_)) | Err(_) => Err(WaitError::NoReply(CONTROL_TIMEOUT)),
         }
     }
 
@@ -276,7 +276,7 @@ impl Client {
         request: EngineRequest,
         timeout: Duration,
     ) -> Result<(), WaitError> {
-        let (done, answered) = oneshot::channel();
+        let (done, replied) = oneshot::channel();
         let request = HandleRequest::Control {
             engines: engines.to_vec(),
             request,
@@ -285,10 +285,10 @@ impl Client {
         self.requests
             .send(request)
             .map_err(|_| WaitError::Disconnected)?;
-        match tokio::time::timeout(timeout, answered).await {
+        match tokio::time::timeout(timeout, replied).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(_)) => Err(WaitError::Disconnected),
-            Err(_) => Err(WaitError::NoAnswer(timeout)),
+            Err(_) => Err(WaitError::NoReply(timeout)),
         }
     }
 
@@ -308,7 +308,7 @@ impl Client {
         };
         tokio::time::timeout(timeout, wait)
             .await
-            .unwrap_or(Err(WaitError::NoAnswer(timeout)))
+            .unwrap_or(Err(WaitError::NoReply(timeout)))
     }
 }
 

@@ -13,7 +13,7 @@ use phalanx_transport::{
 use std::time::Duration;
 
 /// The time limit for the controller's first reply, as in ipyparallel.
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The time for which a task waits to be sent: without a limit, since the controller reads a
 /// client's tasks only while it has room for them.
@@ -43,8 +43,8 @@ pub enum ControllerConnectError {
         reason: String,
     },
     /// The peer does not reply as a controller does.
-    #[error("no controller answered at {endpoint} within {} s", ANSWER_TIMEOUT.as_secs())]
-    NoAnswer {
+    #[error("no controller answered at {endpoint} within {} s", REPLY_TIMEOUT.as_secs())]
+    NoReply {
         /// The address that was tried.
         endpoint: String,
     },
@@ -109,11 +109,11 @@ pub(crate) async fn connect(
         endpoint: endpoint.clone(),
         reason,
     })?;
-    let answer = answer(&mut sockets.query.1, session);
-    match tokio::time::timeout(ANSWER_TIMEOUT, answer).await {
+    let reply = reply(&mut sockets.query.1, session);
+    match tokio::time::timeout(REPLY_TIMEOUT, reply).await {
         Ok(Some(Ok(engines))) => Ok((sockets, engines)),
         Ok(Some(Err(reason))) => Err(ControllerConnectError::Refused { endpoint, reason }),
-        Ok(None) | Err(_) => Err(ControllerConnectError::NoAnswer { endpoint }),
+        Ok(None) | Err(_) => Err(ControllerConnectError::NoReply { endpoint }),
     }
 }
 
@@ -136,13 +136,13 @@ pub(crate) fn connection_request(session: &Session) -> Result<Frames, WireError>
         .seal(session.key())
 }
 
-async fn answer(query: &mut Receiver, session: &Session) -> Option<Result<StateEvent, String>> {
+async fn reply(query: &mut Receiver, session: &Session) -> Option<Result<StateEvent, String>> {
     loop {
         let frames = query.recv_message().await?;
         match Envelope::open(frames, session.key()) {
             Ok(envelope) => {
-                if let Some(answer) = wire::connection_reply(&envelope) {
-                    return Some(answer);
+                if let Some(reply) = wire::connection_reply(&envelope) {
+                    return Some(reply);
                 }
             }
             Err(error) => warn_rarely!(%error, "a message from the controller is dropped"),

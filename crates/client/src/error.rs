@@ -38,9 +38,9 @@ pub(crate) enum TaskError {
     /// The engine asked for artifacts again and again.
     #[error("the engine does not keep the artifacts it is sent")]
     ArtifactsNotKept,
-    /// The submitter did not answer a refusal.
+    /// The submitter made no decision about a refusal.
     #[error("engine {0} refused the cell and nothing else was sent")]
-    RefusalUnanswered(EngineId),
+    RefusalUndecided(EngineId),
     /// The client has ended.
     #[error("the connection to the controller is lost")]
     ClientEnded,
@@ -76,7 +76,7 @@ impl TaskError {
     fn ename(&self) -> &'static str {
         match self {
             Self::Aborted(_) => "TaskAborted",
-            Self::ArtifactsNotKept | Self::RefusalUnanswered(_) => "InternalError",
+            Self::ArtifactsNotKept | Self::RefusalUndecided(_) => "InternalError",
             _ => "EngineError",
         }
     }
@@ -89,7 +89,7 @@ impl From<TaskError> for RemoteFailure {
             evalue: error.to_string(),
             traceback: Vec::new(),
             engine: match error {
-                TaskError::RefusalUnanswered(engine) => Some(engine),
+                TaskError::RefusalUndecided(engine) => Some(engine),
                 _ => None,
             },
             msg_id: None,

@@ -2,7 +2,7 @@
 //! `hub_history`, `db_query`, `purge_hub_results`, `resubmit`.
 
 use crate::client::Client;
-use crate::query::{self, HubAnswer};
+use crate::query::{self, HubReply};
 use crate::record::HubResult;
 use phalanx_protocol::apply::{QueueStatus, ResultStatus};
 use phalanx_protocol::id::{EngineId, MsgId};
@@ -39,7 +39,7 @@ impl Client {
     /// `verbose` their ids.
     ///
     /// # Errors
-    /// `HubError::Refused` if an engine does not exist, `HubError::NoAnswer` if the controller does
+    /// `HubError::Refused` if an engine does not exist, `HubError::NoReply` if the controller does
     /// not reply.
     pub async fn queue_status(
         &self,
@@ -52,7 +52,7 @@ impl Client {
     /// Returns the number of pending tasks of engines (all if empty).
     ///
     /// # Errors
-    /// `HubError::Refused` if an engine does not exist, `HubError::NoAnswer` if the controller does
+    /// `HubError::Refused` if an engine does not exist, `HubError::NoReply` if the controller does
     /// not reply.
     pub async fn loads(&self, engines: &[EngineId]) -> Result<BTreeMap<EngineId, usize>, HubError> {
         let targets = engines
@@ -72,11 +72,11 @@ impl Client {
     /// stock controller reports only the numbers of tasks.
     ///
     /// # Errors
-    /// `HubError::NoAnswer` if the controller does not reply.
+    /// `HubError::NoReply` if the controller does not reply.
     pub async fn engine_status(&self) -> Result<EnginesReply, HubError> {
         match self.ask(HubRequest::Engines).await {
             Err(HubError::Refused { .. }) => {}
-            answer => return answer?.content(),
+            reply => return reply?.content(),
         }
         let queues = self.queue_status(&[], false).await?;
         let known = self.engines();
@@ -97,7 +97,7 @@ impl Client {
     /// Returns which of these tasks, of any client, have ended.
     ///
     /// # Errors
-    /// `HubError::Refused` if the hub has no record of one of them, `HubError::NoAnswer` if it does
+    /// `HubError::Refused` if the hub has no record of one of them, `HubError::NoReply` if it does
     /// not reply.
     pub async fn result_status(&self, tasks: &[MsgId]) -> Result<ResultStatus, HubError> {
         let reply: ResultReply = self
@@ -113,7 +113,7 @@ impl Client {
     /// Returns the outcomes of these tasks, of any client, in order; `None` for pending tasks.
     ///
     /// # Errors
-    /// `HubError::Refused` if the hub has no record of one of them, `HubError::NoAnswer` if it does
+    /// `HubError::Refused` if the hub has no record of one of them, `HubError::NoReply` if it does
     /// not reply.
     pub async fn hub_results(&self, tasks: &[MsgId]) -> Result<Vec<Option<HubResult>>, HubError> {
         query::hub_results(&self.requests(), tasks).await
@@ -123,7 +123,7 @@ impl Client {
     /// every [`POLL_INTERVAL`]. Returns `None` after the timeout.
     ///
     /// # Errors
-    /// `HubError::Refused` if the hub has no record of one of them, `HubError::NoAnswer` if it does
+    /// `HubError::Refused` if the hub has no record of one of them, `HubError::NoReply` if it does
     /// not reply.
     pub async fn wait_for_hub_results(
         &self,
@@ -150,7 +150,7 @@ impl Client {
     /// Returns the tasks of all clients in the hub's records, in the order of submission.
     ///
     /// # Errors
-    /// `HubError::NoAnswer` if the hub does not reply.
+    /// `HubError::NoReply` if the hub does not reply.
     pub async fn hub_history(&self) -> Result<Vec<MsgId>, HubError> {
         let reply: HistoryReply = self.ask(HubRequest::History).await?.content()?;
         Ok(reply.history)
@@ -161,7 +161,7 @@ impl Client {
     /// keys, `None` for all but the buffers; `msg_id` is always included.
     ///
     /// # Errors
-    /// `HubError::Refused` if the query contains an unknown key or operator, `HubError::NoAnswer`
+    /// `HubError::Refused` if the query contains an unknown key or operator, `HubError::NoReply`
     /// if the hub does not reply.
     pub async fn db_query(
         &self,
@@ -174,7 +174,7 @@ impl Client {
     /// Deletes results from the hub.
     ///
     /// # Errors
-    /// `HubError::Refused` if a task is pending or an engine does not exist, `HubError::NoAnswer`
+    /// `HubError::Refused` if a task is pending or an engine does not exist, `HubError::NoReply`
     /// if the hub does not reply.
     pub async fn purge_hub_results(&self, purge: Purge) -> Result<(), HubError> {
         let request = match purge {
@@ -194,7 +194,7 @@ impl Client {
     /// kept by the hub: see [`wait_for_hub_results`](Self::wait_for_hub_results).
     ///
     /// # Errors
-    /// `HubError::Refused` if the hub has no record of one of them any more, `HubError::NoAnswer`
+    /// `HubError::Refused` if the hub has no record of one of them any more, `HubError::NoReply`
     /// if it does not reply.
     pub async fn resubmit(&self, tasks: &[MsgId]) -> Result<Vec<MsgId>, HubError> {
         let request = ResubmitRequest {
@@ -214,12 +214,12 @@ impl Client {
     /// Shuts down the controller, after which its engines exit. Returns once it has acknowledged.
     ///
     /// # Errors
-    /// `HubError::NoAnswer` if it does not reply.
+    /// `HubError::NoReply` if it does not reply.
     pub async fn shutdown_hub(&self) -> Result<(), HubError> {
         self.ask(HubRequest::Shutdown).await.map(drop)
     }
 
-    async fn ask(&self, request: HubRequest) -> Result<HubAnswer, HubError> {
+    async fn ask(&self, request: HubRequest) -> Result<HubReply, HubError> {
         query::ask(&self.requests(), request).await
     }
 }

@@ -4,7 +4,7 @@ use crate::async_result::AsyncResult;
 use crate::client::Client;
 use crate::hub::{HubError, POLL_INTERVAL};
 use crate::record::HubResult;
-use crate::result::{ResultTracker, TaskEnd, TaskUpdate};
+use crate::result::{RecordedOutcome, ResultTracker, TaskUpdate};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::TaskStatus;
 use phalanx_protocol::id::MsgId;
@@ -88,7 +88,7 @@ fn apply(client: &Client, result: &ResultTracker, task: usize, found: HubResult)
             result.apply(task, TaskUpdate::Output(Output::Stream { name, text }));
         }
     }
-    let end = TaskEnd {
+    let end = RecordedOutcome {
         status: found.status,
         failure: found.failure,
         execution_count: None,

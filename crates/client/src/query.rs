@@ -36,7 +36,7 @@ pub enum HubError {
     },
     /// The controller did not reply in [`QUERY_TIMEOUT`].
     #[error("no answer from the controller within {} seconds", QUERY_TIMEOUT.as_secs())]
-    NoAnswer,
+    NoReply,
     /// The reply could not be decoded.
     #[error("the controller's answer to {query} cannot be read: {reason}")]
     Malformed {
@@ -108,9 +108,9 @@ pub(crate) async fn hub_results(
     requests: &Requests,
     tasks: &[MsgId],
 ) -> Result<Vec<Option<HubResult>>, HubError> {
-    let answer = ask(requests, result_request(tasks, false)).await?;
-    let reply: ResultReply = answer.content()?;
-    let mut results = results(reply, answer.envelope.buffers);
+    let hub = ask(requests, result_request(tasks, false)).await?;
+    let reply: ResultReply = hub.content()?;
+    let mut results = results(reply, hub.envelope.buffers);
     Ok(tasks.iter().map(|task| results.remove(task)).collect())
 }
 
@@ -120,9 +120,9 @@ pub(crate) async fn db_query(
     query: Map<String, Value>,
     keys: Option<Vec<String>>,
 ) -> Result<Vec<HubRecord>, HubError> {
-    let answer = ask(requests, HubRequest::Db(DbRequest { query, keys })).await?;
-    let reply: DbReply = answer.content()?;
-    let mut buffers = answer.envelope.buffers.into_iter();
+    let hub = ask(requests, HubRequest::Db(DbRequest { query, keys })).await?;
+    let reply: DbReply = hub.content()?;
+    let mut buffers = hub.envelope.buffers.into_iter();
     let mut take = |lens: &Option<Vec<usize>>, place: usize| -> Vec<Bytes> {
         let count = lens.as_ref().and_then(|lens| lens.get(place).copied());
         buffers.by_ref().take(count.unwrap_or_default()).collect()
@@ -138,15 +138,15 @@ pub(crate) async fn db_query(
 }
 
 /// Sends a request to the hub, and returns its reply unless it is an error.
-pub(crate) async fn ask(requests: &Requests, request: HubRequest) -> Result<HubAnswer, HubError> {
+pub(crate) async fn ask(requests: &Requests, request: HubRequest) -> Result<HubReply, HubError> {
     let query = request.msg_type();
-    let (done, answered) = oneshot::channel();
+    let (done, replied) = oneshot::channel();
     let request = HandleRequest::Hub { request, done };
     requests.send(request).map_err(|_| HubError::Disconnected)?;
-    let envelope = match tokio::time::timeout(QUERY_TIMEOUT, answered).await {
+    let envelope = match tokio::time::timeout(QUERY_TIMEOUT, replied).await {
         Ok(Ok(envelope)) => envelope,
         Ok(Err(_)) => return Err(HubError::Disconnected),
-        Err(_) => return Err(HubError::NoAnswer),
+        Err(_) => return Err(HubError::NoReply),
     };
     if envelope.content["status"] == "error" {
         let error = ErrorContent::deserialize(&envelope.content).unwrap_or_default();
@@ -155,16 +155,16 @@ pub(crate) async fn ask(requests: &Requests, request: HubRequest) -> Result<HubA
             evalue: error.evalue,
         });
     }
-    Ok(HubAnswer { query, envelope })
+    Ok(HubReply { query, envelope })
 }
 
 /// The controller's reply to a query.
-pub(crate) struct HubAnswer {
+pub(crate) struct HubReply {
     query: &'static str,
     envelope: Envelope,
 }
 
-impl HubAnswer {
+impl HubReply {
     pub fn content<T: DeserializeOwned>(&self) -> Result<T, HubError> {
         let content = self.envelope.content.as_object().cloned();
         let mut content = content.unwrap_or_default();
@@ -248,10 +248,10 @@ mod tests {
     use phalanx_transport::{Session, SigningKey};
     use serde_json::json;
 
-    fn answer(query: &'static str, content: Value) -> HubAnswer {
+    fn hub_reply(query: &'static str, content: Value) -> HubReply {
         let session = Session::new("hub", SigningKey::sha256("key"));
         let envelope = session.envelope("reply", content, None);
-        HubAnswer { query, envelope }
+        HubReply { query, envelope }
     }
 
     fn result(status: &str, buffers: Option<usize>) -> Value {
@@ -275,7 +275,9 @@ mod tests {
     fn results_get_their_own_buffers() {
         let content = json!({"status": "ok", "pending": ["c"], "completed": ["a", "b"],
             "a": result("ok", Some(1)), "b": result("error", Some(2))});
-        let reply = answer(ResultRequest::MSG_TYPE, content).content().unwrap();
+        let reply = hub_reply(ResultRequest::MSG_TYPE, content)
+            .content()
+            .unwrap();
         let buffers = vec![Bytes::new(); 3];
         let found = results(reply, buffers);
         let (a, b) = (&found[&MsgId::new("a")], &found[&MsgId::new("b")]);
@@ -298,7 +300,9 @@ mod tests {
     fn the_only_result_gets_all_buffers() {
         let content = json!({"status": "ok", "pending": [], "completed": ["a"],
             "a": result("ok", None)});
-        let reply = answer(ResultRequest::MSG_TYPE, content).content().unwrap();
+        let reply = hub_reply(ResultRequest::MSG_TYPE, content)
+            .content()
+            .unwrap();
         let buffers = vec![Bytes::new(); 3];
         assert_eq!(results(reply, buffers)[&MsgId::new("a")].buffers.len(), 3);
     }

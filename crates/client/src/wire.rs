@@ -61,7 +61,7 @@ pub(crate) fn reply(
                 completed: by_engine.then_some(envelope.header.date),
                 state,
                 settled,
-                answer: reason.map_or_else(|| reply_content(content), ReplyContent::Refused),
+                content: reason.map_or_else(|| reply_content(content), ReplyContent::Refused),
                 segment: segment(0),
             }));
         }
@@ -76,7 +76,7 @@ pub(crate) fn reply(
         completed: Some(ended.completed),
         state: state.clone(),
         settled: !ended.output,
-        answer: match value.size() {
+        content: match value.size() {
             // Every value has a first byte that determines its format.
             0 => ReplyContent::Failed(gone().into()),
             _ => ReplyContent::Ok {
@@ -126,7 +126,7 @@ pub(crate) fn recorded(result: HubResult) -> Reply {
         None => (None, None),
     };
     Reply {
-        answer: reason.map_or_else(|| reply_content(reply.content), ReplyContent::Refused),
+        content: reason.map_or_else(|| reply_content(reply.content), ReplyContent::Refused),
         parent: result.msg_id,
         // Publications may be lost, so no `idle` is expected.
         by_engine: false,
@@ -270,7 +270,7 @@ fn routed(mut metadata: CallMetadata, data: Option<&ArgumentRoute>) -> CallMetad
         }
         // Paths and references are valid on that machine, not here.
         Some(ArgumentRoute::There { host, .. }) => metadata.host.clone_from(host),
-        Some(ArgumentRoute::Hold) | None => {}
+        Some(ArgumentRoute::Wait) | None => {}
     }
     metadata
 }
@@ -340,7 +340,7 @@ mod tests {
         )
     }
 
-    fn answer(content: Value, metadata: Value) -> Reply {
+    fn execute_reply(content: Value, metadata: Value) -> Reply {
         match read(&message("execute_reply", content, metadata)) {
             Some(StateEvent::Replied(reply)) => reply,
             other => panic!("{other:?}"),
@@ -349,14 +349,14 @@ mod tests {
 
     #[test]
     fn replies_are_read() {
-        let ok = answer(
+        let ok = execute_reply(
             json!({"status": "ok", "execution_count": 3, "payload": []}),
             json!({"engine": "uuid", "started": "2026-11-20T20:40:39.232509Z", "status": "ok",
                 "phalanx": {"reason": null, "state": "s1"}}),
         );
         let count = Some(3);
         assert_eq!(
-            ok.answer,
+            ok.content,
             ReplyContent::Ok {
                 execution_count: count,
                 value: None
@@ -366,22 +366,22 @@ mod tests {
         assert_eq!(ok.state.unwrap().as_str(), "s1");
 
         // A stock engine includes its identity in the metadata, without the method.
-        let raised = answer(
+        let raised = execute_reply(
             json!({"status": "error", "ename": "ZeroDivisionError", "evalue": "division by zero",
                 "traceback": ["…"], "engine_info": {"engine_id": 1, "method": "execute"}}),
             json!({"engine": "uuid", "status": "error",
                 "engine_info": {"engine_uuid": "uuid", "engine_id": 1}}),
         );
-        assert!(raised.by_engine && matches!(raised.answer, ReplyContent::Failed(_)));
+        assert!(raised.by_engine && matches!(raised.content, ReplyContent::Failed(_)));
 
         // Made by a stock scheduler for an engine that has left.
-        let died = answer(
+        let died = execute_reply(
             json!({"status": "error", "ename": "EngineError", "evalue": "died", "traceback": [],
                 "engine_info": {}}),
             json!({"engine": "another", "status": "error"}),
         );
         assert!(!died.by_engine && died.completed.is_none());
-        let ReplyContent::Failed(failure) = died.answer else {
+        let ReplyContent::Failed(failure) = died.content else {
             panic!("not a failure");
         };
         assert_eq!(
@@ -389,14 +389,14 @@ mod tests {
             ("EngineError", None)
         );
 
-        let aborted = answer(json!({"status": "aborted"}), json!({"engine": "uuid"}));
-        assert_eq!(aborted.answer, ReplyContent::Aborted);
-        let refused = answer(
+        let aborted = execute_reply(json!({"status": "aborted"}), json!({"engine": "uuid"}));
+        assert_eq!(aborted.content, ReplyContent::Aborted);
+        let refused = execute_reply(
             json!({"status": "error", "ename": "x", "evalue": "", "traceback": []}),
             json!({"engine": "uuid", "phalanx": {"reason": {"kind": "state_mismatch"}, "state": "s"}}),
         );
         assert_eq!(
-            refused.answer,
+            refused.content,
             ReplyContent::Refused(RefusalReason::StateMismatch)
         );
     }
@@ -486,10 +486,10 @@ mod tests {
         let Some(StateEvent::Batch(both)) = reply(&both, decoded, at(1)) else {
             panic!("no replies");
         };
-        assert!(matches!(both[0].answer, ReplyContent::Ok { .. }));
+        assert!(matches!(both[0].content, ReplyContent::Ok { .. }));
         assert_eq!(both[0].segment, None);
         assert_eq!(both[1].segment.as_deref(), Some(&segment));
-        let ReplyContent::Failed(failure) = &both[1].answer else {
+        let ReplyContent::Failed(failure) = &both[1].content else {
             panic!("{both:?}");
         };
         assert_eq!(failure.ename, "EngineError");

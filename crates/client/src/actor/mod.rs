@@ -8,7 +8,7 @@ mod waiting;
 
 use crate::connect::{Sockets, connection_request};
 use crate::error::TaskError;
-use crate::request::{HandleRequest, RefusalAnswer, RefusedTask};
+use crate::request::{HandleRequest, RefusalDecision, RefusedTask};
 use crate::shared::ClientShared;
 use crate::state::{EventTime, State, StateCommand, StateEvent, WatchedChannel};
 use crate::wire;
@@ -40,8 +40,8 @@ pub(crate) struct Actor {
     pub _tunnel: Option<phalanx_transport::connection::Tunnel>,
     pub sockets: Sockets,
     pub requests: mpsc::UnboundedReceiver<HandleRequest>,
-    /// For the answers to refusals; weak, so that the loop ends with the last handle.
-    pub answers: mpsc::WeakUnboundedSender<HandleRequest>,
+    /// For requests of the loop itself, and for decisions about refused tasks; weak, so that the loop ends with the last handle.
+    pub own_requests: mpsc::WeakUnboundedSender<HandleRequest>,
     pub shared: Arc<ClientShared>,
     pub cancel: CancellationToken,
 }
@@ -214,27 +214,27 @@ impl Actor {
                 engine,
                 work,
             } => {
-                if let Some(answers) = self.answers.upgrade() {
+                if let Some(requests) = self.own_requests.upgrade() {
                     waiting.refuse(key.submission, || RefusedTask {
                         task: key.task,
                         engine,
                         reason,
                         state,
                         work: *work,
-                        answer: RefusalAnswer::new(key, engine, answers),
+                        decision: RefusalDecision::new(key, engine, requests),
                     });
                 }
             }
             StateCommand::Notify(event) => self.shared.notify(&event),
             StateCommand::Lineage(ticket, lineage) => waiting.lineage(ticket, *lineage),
-            StateCommand::Answered(ticket) => waiting.engines_replied(ticket),
+            StateCommand::EnginesReplied(ticket) => waiting.engines_replied(ticket),
             StateCommand::QueryEngines => self.query_engines(),
             // Takes less than a second.
             StateCommand::Trim => drop(tokio::task::spawn_blocking(heap::trim)),
             StateCommand::Subscribe => background.subscribe(self.file.clone()),
             StateCommand::StopSubscribing => background.subscriptions.abort_all(),
             StateCommand::Recover(ids) => {
-                if let Some(requests) = self.answers.upgrade() {
+                if let Some(requests) = self.own_requests.upgrade() {
                     background.recover(requests, ids);
                 }
             }

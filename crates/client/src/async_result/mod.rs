@@ -215,14 +215,14 @@ impl AsyncResult {
         if keys.is_empty() {
             return Err(AlreadyDone);
         }
-        let (done, answered) = oneshot::channel();
+        let (done, replied) = oneshot::channel();
         if self
             .requests
             .send(HandleRequest::Abort { keys, done })
             .is_ok()
         {
             // An error means that the client has ended, and with it all tasks.
-            let _ = answered.await;
+            let _ = replied.await;
         }
         Ok(())
     }

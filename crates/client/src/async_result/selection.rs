@@ -317,7 +317,7 @@ async fn within(limit: Option<Duration>, wait: impl Future<Output = ()>) -> bool
 mod tests {
     use super::*;
     use crate::request::HandleRequest;
-    use crate::result::{TaskEnd, TaskUpdate};
+    use crate::result::{RecordedOutcome, TaskUpdate};
     use crate::task::SubmissionId;
     use chrono::{DateTime, TimeDelta};
     use phalanx_protocol::host::TaskStatus;
@@ -359,7 +359,7 @@ mod tests {
     }
 
     fn reply(result: &AsyncResult, task: usize, received: i64) {
-        let end = TaskEnd {
+        let end = RecordedOutcome {
             status: TaskStatus::Ok,
             failure: None,
             execution_count: None,

@@ -2,7 +2,7 @@
 //!
 //! Text of several engines is collected for [`BATCH_INTERVAL`] and shown engine by engine, so that
 //! one label covers many lines. A line is not interrupted by another engine's output unless it
-//! stays unfinished for [`HOLD_LIMIT`]. Output is shown immediately if nothing was shown recently,
+//! stays unfinished for [`UNFINISHED_LIMIT`]. Output is shown immediately if nothing was shown recently,
 //! except for the very first text of several engines: it is collected for [`FIRST_INTERVAL`], so
 //! that the output of a short cell is in the order of engines.
 //!
@@ -28,9 +28,9 @@ pub const BATCH_INTERVAL: Duration = Duration::from_millis(100);
 /// The time for which the first text of several engines is collected.
 pub const FIRST_INTERVAL: Duration = Duration::from_millis(30);
 
-/// The time for which an unfinished line is held back if showing it would split it: engines send
+/// The time for which an unfinished line is not shown if showing it would split it: engines send
 /// their output in batches, which may end anywhere in a line.
-pub const HOLD_LIMIT: Duration = Duration::from_millis(500);
+pub const UNFINISHED_LIMIT: Duration = Duration::from_millis(500);
 
 /// The number of bytes of text from which it is shown without waiting for the interval.
 const BATCH_BYTES: usize = 1 << 20;
@@ -146,7 +146,7 @@ impl Streamer {
                 _ => None,
             };
             if rest.is_none() {
-                queue.held = None;
+                queue.unfinished_since = None;
             }
             let waiting: Vec<Output> = queue.waiting.drain(..).collect();
             queue.waiting.extend(rest);

@@ -2,7 +2,7 @@
 
 mod refusal;
 
-pub(crate) use refusal::RefusalAnswer;
+pub(crate) use refusal::RefusalDecision;
 pub use refusal::RefusedTask;
 
 use crate::result::ResultTracker;
@@ -34,12 +34,12 @@ pub(crate) enum HandleRequest {
         key: TaskKey,
         failure: RemoteFailure,
     },
-    /// Aborts tasks that have not started; answered once every engine has replied.
+    /// Aborts tasks that have not started; completed once every engine has replied.
     Abort {
         keys: Vec<TaskKey>,
         done: oneshot::Sender<()>,
     },
-    /// Sends a request on engines' control channel; answered once every engine has replied or left.
+    /// Sends a request on engines' control channel; completed once every engine has replied or left.
     Control {
         engines: Vec<EngineId>,
         request: EngineRequest,
@@ -51,7 +51,7 @@ pub(crate) enum HandleRequest {
         engine: EngineId,
         done: oneshot::Sender<Lineage>,
     },
-    /// Sends a request to the hub; answered with the reply, which `query.rs` decodes, or dropped
+    /// Sends a request to the hub; completed with the reply, which `query.rs` decodes, or dropped
     /// if the controller is lost.
     Hub {
         request: HubRequest,

@@ -1,4 +1,4 @@
-//! Tasks that engines refuse, and the submitter's answer.
+//! Tasks that engines refuse, and the submitter's decision.
 
 use super::{HandleRequest, Requests};
 use crate::error::TaskError;
@@ -21,33 +21,33 @@ pub struct RefusedTask {
     pub state: StateId,
     /// The refused task.
     pub work: EngineTask,
-    pub(crate) answer: RefusalAnswer,
+    pub(crate) decision: RefusalDecision,
 }
 
 impl RefusedTask {
     /// Submits another task in place of the refused one.
     pub fn resend(mut self, work: impl Into<EngineTask>) {
         let work = work.into();
-        self.answer
-            .answer(|key| HandleRequest::Resend { key, work });
+        self.decision
+            .decide(|key| HandleRequest::Resend { key, work });
     }
 
     /// Ends the task in failure.
     pub fn fail(mut self, failure: RemoteFailure) {
-        self.answer
-            .answer(|key| HandleRequest::Fail { key, failure });
+        self.decision
+            .decide(|key| HandleRequest::Fail { key, failure });
     }
 }
 
-/// Ensures that a refusal is answered exactly once.
+/// Ensures that exactly one decision is made about a refusal.
 #[derive(Debug)]
-pub(crate) struct RefusalAnswer {
+pub(crate) struct RefusalDecision {
     key: Option<TaskKey>,
     engine: EngineId,
     requests: Requests,
 }
 
-impl RefusalAnswer {
+impl RefusalDecision {
     pub fn new(key: TaskKey, engine: EngineId, requests: Requests) -> Self {
         Self {
             key: Some(key),
@@ -56,7 +56,7 @@ impl RefusalAnswer {
         }
     }
 
-    fn answer(&mut self, request: impl FnOnce(TaskKey) -> HandleRequest) {
+    fn decide(&mut self, request: impl FnOnce(TaskKey) -> HandleRequest) {
         if let Some(key) = self.key.take() {
             // If the client has ended, so have all its tasks.
             let _ = self.requests.send(request(key));
@@ -64,14 +64,14 @@ impl RefusalAnswer {
     }
 }
 
-impl Drop for RefusalAnswer {
+impl Drop for RefusalDecision {
     fn drop(&mut self) {
         let engine = self.engine;
-        self.answer(|key| HandleRequest::Fail {
+        self.decide(|key| HandleRequest::Fail {
             key,
             failure: RemoteFailure {
                 method: "execute".to_owned(),
-                ..TaskError::RefusalUnanswered(engine).into()
+                ..TaskError::RefusalUndecided(engine).into()
             },
         });
     }

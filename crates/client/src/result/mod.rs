@@ -11,6 +11,6 @@ mod tracker;
 pub use event::{TaskEvent, TaskEventKind};
 pub(crate) use log::OutputLog;
 pub use record::TaskOutcome;
-pub(crate) use record::{ResultRecord, TaskCounts, TaskEnd, TaskTimes, TaskUpdate};
+pub(crate) use record::{RecordedOutcome, ResultRecord, TaskCounts, TaskTimes, TaskUpdate};
 pub(crate) use text::apply_carriage_returns;
 pub(crate) use tracker::ResultTracker;

@@ -40,14 +40,14 @@ pub(crate) enum TaskUpdate {
     /// The engine published a failure.
     Error(RemoteFailure),
     /// It ended; later ends are ignored.
-    Ended(Box<TaskEnd>),
+    Ended(Box<RecordedOutcome>),
     /// All its output has arrived.
     OutputDone,
 }
 
-/// The end of a task.
+/// The outcome of a task, as recorded.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct TaskEnd {
+pub(crate) struct RecordedOutcome {
     pub status: TaskStatus,
     /// The failure, unless it completed.
     pub failure: Option<RemoteFailure>,
@@ -424,7 +424,7 @@ mod tests {
     }
 
     fn end(started: i64, completed: i64, failure: Option<RemoteFailure>) -> TaskUpdate {
-        TaskUpdate::Ended(Box::new(TaskEnd {
+        TaskUpdate::Ended(Box::new(RecordedOutcome {
             status: if failure.is_some() {
                 TaskStatus::Error
             } else {

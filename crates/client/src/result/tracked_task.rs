@@ -3,7 +3,7 @@
 use super::compact::{CompactId, CompactValue, Prefix};
 use super::event::TaskEventKind;
 use super::log::OutputLog;
-use super::record::{TaskEnd, TaskOutcome, TaskUpdate};
+use super::record::{RecordedOutcome, TaskOutcome, TaskUpdate};
 use crate::task::EngineTask;
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::RemoteFailure;
@@ -166,7 +166,7 @@ impl TrackedTask {
         }
     }
 
-    fn end(&mut self, end: TaskEnd) -> Option<TaskEventKind> {
+    fn end(&mut self, end: RecordedOutcome) -> Option<TaskEventKind> {
         if self.end.is_some() {
             return None;
         }

@@ -1,6 +1,6 @@
 //! The shared record of a submission.
 
-use super::{ResultRecord, TaskEnd, TaskEvent, TaskUpdate};
+use super::{RecordedOutcome, ResultRecord, TaskEvent, TaskUpdate};
 use crate::error::TaskError;
 use crate::task::SubmissionId;
 use chrono::Utc;
@@ -169,7 +169,7 @@ impl ResultTracker {
 
     /// Ends a task in failure, for results without an actor.
     pub fn fail(&self, task: usize, failure: RemoteFailure) {
-        let end = TaskEnd {
+        let end = RecordedOutcome {
             status: TaskStatus::Error,
             failure: Some(failure),
             execution_count: None,

@@ -23,7 +23,7 @@ pub(crate) enum ArgumentRoute {
         reference: Segment,
     },
     /// Another message is carrying them to the machine: wait for it.
-    Hold,
+    Wait,
 }
 
 /// Arguments on a machine, or on a single engine.
@@ -32,7 +32,7 @@ type CacheOwner = (ArtifactCache, Segment);
 #[derive(Debug)]
 struct CachedArgument {
     presence: ArgumentPresence,
-    /// The pending tasks that use them, including held ones.
+    /// The pending tasks that use them, including waiting ones.
     users: HashSet<TaskKey>,
 }
 
@@ -76,7 +76,7 @@ impl ArgumentCache {
         };
         deposit.users.insert(key);
         match &deposit.presence {
-            ArgumentPresence::Travelling(_) => ArgumentRoute::Hold,
+            ArgumentPresence::Travelling(_) => ArgumentRoute::Wait,
             ArgumentPresence::There(_, reference) => ArgumentRoute::There {
                 host: host.to_owned(),
                 reference: reference.clone(),

@@ -12,7 +12,7 @@ pub(crate) enum ArtifactPlan {
     /// As buffers, for these positions; the engine's machine has the others.
     Buffers(Vec<usize>),
     /// Another message is carrying one of them to the machine: wait for it.
-    Hold,
+    Wait,
 }
 
 /// A cache of artifacts, used by one or several engines.
@@ -73,7 +73,7 @@ impl ArtifactCaches {
         let travelling =
             |artifact| matches!(known.get(artifact), Some(ArtifactPresence::Travelling(_)));
         if artifacts.iter().any(travelling) {
-            return ArtifactPlan::Hold;
+            return ArtifactPlan::Wait;
         }
         let missing: Vec<_> = (0..artifacts.len())
             .filter(|&index| !known.contains_key(&artifacts[index]))
@@ -180,7 +180,7 @@ mod tests {
         let plan = caches.plan(&engine("a"), "there", &msg("1"), &cell);
         assert_eq!(plan, ArtifactPlan::Buffers(vec![0, 1]));
         let plan = caches.plan(&engine("b"), "there", &msg("2"), &cell);
-        assert_eq!(plan, ArtifactPlan::Hold);
+        assert_eq!(plan, ArtifactPlan::Wait);
         assert!(caches.arrived(&msg("1")));
         assert!(!caches.arrived(&msg("1")));
         let plan = caches.plan(&engine("b"), "there", &msg("2"), &cell);

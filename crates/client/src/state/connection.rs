@@ -61,8 +61,8 @@ impl State {
     ) {
         self.ended = true;
         self.tasks.disconnected(&reason, now, commands);
-        for (_, (_, ticket)) in std::mem::take(&mut self.asked) {
-            commands.push(StateCommand::Answered(ticket));
+        for (_, (_, ticket)) in std::mem::take(&mut self.pending_control) {
+            commands.push(StateCommand::EnginesReplied(ticket));
         }
         self.engines = EngineTable::default();
         commands.push(StateCommand::Notify(ClientEvent::Disconnected { reason }));

@@ -26,7 +26,7 @@ impl State {
             }
         }
         if by_engine.is_empty() {
-            commands.push(StateCommand::Answered(ticket));
+            commands.push(StateCommand::EnginesReplied(ticket));
         }
         for (uuid, ids) in by_engine {
             self.ask(uuid, EngineRequest::Abort(ids), ticket, commands);
@@ -46,7 +46,7 @@ impl State {
             .filter_map(|&id| self.engines.get(id))
             .collect();
         if there.is_empty() {
-            commands.push(StateCommand::Answered(ticket));
+            commands.push(StateCommand::EnginesReplied(ticket));
         }
         for engine in there {
             self.ask(engine.uuid, request.clone(), ticket, commands);
@@ -61,7 +61,8 @@ impl State {
         commands: &mut Vec<StateCommand>,
     ) {
         let msg_id = counter(&self.session, &mut self.sent)();
-        self.asked.insert(msg_id.clone(), (engine.clone(), ticket));
+        self.pending_control
+            .insert(msg_id.clone(), (engine.clone(), ticket));
         commands.push(StateCommand::Send(OutgoingMessage {
             engine: Some(engine),
             msg_id,
@@ -70,11 +71,14 @@ impl State {
     }
 
     /// Handles that an engine has replied, or will not.
-    pub(super) fn answered(&mut self, msg_id: &MsgId, commands: &mut Vec<StateCommand>) {
-        if let Some((_, ticket)) = self.asked.remove(msg_id)
-            && !self.asked.values().any(|(_, other)| *other == ticket)
+    pub(super) fn control_replied(&mut self, msg_id: &MsgId, commands: &mut Vec<StateCommand>) {
+        if let Some((_, ticket)) = self.pending_control.remove(msg_id)
+            && !self
+                .pending_control
+                .values()
+                .any(|(_, other)| *other == ticket)
         {
-            commands.push(StateCommand::Answered(ticket));
+            commands.push(StateCommand::EnginesReplied(ticket));
         }
     }
 }

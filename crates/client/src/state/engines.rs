@@ -294,7 +294,7 @@ mod tests {
             assert_eq!(asked, ask("1"));
             assert!(engines.joined().is_empty());
             let msg = MsgId::new("1");
-            let answers = if reply_first {
+            let actions = if reply_first {
                 [
                     engines.replied(&msg, EngineKind::Foreign),
                     engines.handshake_idle(&msg),
@@ -305,8 +305,8 @@ mod tests {
                     engines.replied(&msg, EngineKind::Foreign),
                 ]
             };
-            assert_eq!(answers[0], None);
-            assert!(matches!(&answers[1], Some(HandshakeAction::Joined(e)) if e.id == EngineId(3)));
+            assert_eq!(actions[0], None);
+            assert!(matches!(&actions[1], Some(HandshakeAction::Joined(e)) if e.id == EngineId(3)));
             assert_eq!(engines.joined().len(), 1);
             assert_eq!(engines.deadline(), None);
             assert!(engines.asked.is_empty());

@@ -112,8 +112,8 @@ pub(crate) enum StateCommand {
     Notify(ClientEvent),
     /// The lineage requested with this ticket.
     Lineage(Ticket, Box<Lineage>),
-    /// Every engine asked with this ticket has replied or left.
-    Answered(Ticket),
+    /// Every engine that was sent a request with this ticket has replied or left.
+    EnginesReplied(Ticket),
     /// Return free memory to the system.
     Trim,
     /// Request the list of engines from the controller.

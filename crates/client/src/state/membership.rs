@@ -40,14 +40,14 @@ impl State {
         self.artifacts.left(uuid);
         self.data.left(uuid);
         self.tasks.engine_left(uuid, now);
-        let unanswered: Vec<_> = self
-            .asked
+        let pending: Vec<_> = self
+            .pending_control
             .iter()
             .filter(|(_, (asked, _))| asked == uuid)
             .map(|(msg_id, _)| msg_id.clone())
             .collect();
-        for msg_id in unanswered {
-            self.answered(&msg_id, commands);
+        for msg_id in pending {
+            self.control_replied(&msg_id, commands);
         }
         commands.push(StateCommand::Notify(ClientEvent::EngineLeft(engine.id)));
         // The data that the engine was carrying for its machine may not have arrived.

@@ -23,7 +23,7 @@ pub(crate) struct Reply {
     pub state: Option<StateId>,
     /// True if nothing was published for it, so that no `idle` follows.
     pub settled: bool,
-    pub answer: ReplyContent,
+    pub content: ReplyContent,
     /// The segment that contains the value, if the engine waits for its release.
     pub segment: Option<Box<ReceivedSegment>>,
 }

@@ -5,11 +5,11 @@ mod artifacts;
 pub(crate) mod batch;
 mod connection;
 mod control;
-mod end;
 mod engines;
 mod event;
 mod membership;
 pub(crate) mod message;
+mod outcome;
 pub(crate) mod segments;
 mod submit;
 mod tasks;
@@ -51,7 +51,7 @@ pub(crate) struct State {
     data: ArgumentCache,
     tasks: TaskTable,
     /// Pending requests on the control channel.
-    asked: HashMap<MsgId, (EngineUuid, Ticket)>,
+    pending_control: HashMap<MsgId, (EngineUuid, Ticket)>,
     /// The time after which a lost connection is given up.
     unreachable: Duration,
     /// The channels that have lost their connection.
@@ -78,7 +78,7 @@ impl State {
             artifacts: ArtifactCaches::new(host),
             data: ArgumentCache::default(),
             tasks: TaskTable::default(),
-            asked: HashMap::new(),
+            pending_control: HashMap::new(),
             unreachable,
             lost: HashSet::new(),
             link: None,
@@ -201,7 +201,7 @@ impl State {
                 published,
             } => self.published(&parent, engine, published, now, commands),
             StateEvent::SendFailed { msg_id, error } => {
-                self.answered(&msg_id, commands);
+                self.control_replied(&msg_id, commands);
                 self.tasks.fail(&msg_id, error, now, commands);
                 if self.artifacts.lost(&msg_id) {
                     self.release(now, commands);
@@ -238,15 +238,15 @@ impl State {
 
     fn replied(&mut self, mut reply: Reply, now: EventTime, commands: &mut Vec<StateCommand>) {
         self.segment_received(&mut reply, commands);
-        if let ReplyContent::Lineage(lineage) = &mut reply.answer
-            && let Some((_, ticket)) = self.asked.get(&reply.parent)
+        if let ReplyContent::Lineage(lineage) = &mut reply.content
+            && let Some((_, ticket)) = self.pending_control.get(&reply.parent)
             && let Some(lineage) = lineage.take()
         {
             commands.push(StateCommand::Lineage(*ticket, lineage));
         }
-        self.answered(&reply.parent, commands);
+        self.control_replied(&reply.parent, commands);
         if self.engines.is_greeting(&reply.parent) {
-            let kind = match reply.answer {
+            let kind = match reply.content {
                 ReplyContent::KernelInfo(kind) => kind,
                 _ => EngineKind::Foreign,
             };
@@ -321,8 +321,8 @@ impl State {
         }
     }
 
-    /// Handles that an engine keeps arguments for others of its machine, whose tasks may have been
-    /// held.
+    /// Handles that an engine keeps arguments for others of its machine, whose tasks may be
+    /// waiting.
     fn kept(
         &mut self,
         parent: &MsgId,

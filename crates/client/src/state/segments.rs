@@ -60,8 +60,8 @@ impl State {
             return;
         };
         let ReceivedSegment { reference, error } = *segment;
-        if let (Some(reason), ReplyContent::Ok { .. }) = (error, &reply.answer) {
-            reply.answer = ReplyContent::Failed(TaskError::ValueLost { reason }.into());
+        if let (Some(reason), ReplyContent::Ok { .. }) = (error, &reply.content) {
+            reply.content = ReplyContent::Failed(TaskError::ValueLost { reason }.into());
         }
         if let Some(engine) = reply.engine.clone() {
             self.taken(engine, reference, commands);

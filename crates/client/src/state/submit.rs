@@ -11,7 +11,7 @@ use crate::task::{EngineTask, TaskKey};
 use phalanx_protocol::id::MsgId;
 
 impl State {
-    /// Submits a task; it is held while what it needs is on its way to the engine's machine.
+    /// Submits a task; it waits while what it needs is on its way to the engine's machine.
     pub(super) fn submit(
         &mut self,
         key: TaskKey,
@@ -46,7 +46,7 @@ impl State {
             .as_ref()
             .map(|(cache, args)| self.data.plan(cache, host, args, key));
         let plan = match data {
-            Some(ArgumentRoute::Hold) => ArtifactPlan::Hold,
+            Some(ArgumentRoute::Wait) => ArtifactPlan::Wait,
             _ => self
                 .artifacts
                 .plan(&engine.uuid, host, &msg_id, work.hashes()),
@@ -59,7 +59,7 @@ impl State {
         let (by_path, buffers, sent) = match plan {
             ArtifactPlan::Paths => (true, Vec::new(), true),
             ArtifactPlan::Buffers(buffers) => (false, buffers, true),
-            ArtifactPlan::Hold => (false, Vec::new(), false),
+            ArtifactPlan::Wait => (false, Vec::new(), false),
         };
         let uuid = engine.uuid;
         let task = TaskRoute {
@@ -178,9 +178,9 @@ impl State {
         self.tasks.fail(&msg_id, why, now, commands);
     }
 
-    /// Sends the tasks that were held for artifacts which have arrived or been lost.
+    /// Sends the tasks that waited for artifacts which have arrived or been lost.
     pub(super) fn release(&mut self, now: EventTime, commands: &mut Vec<StateCommand>) {
-        for (key, work, attempt) in self.tasks.take_held() {
+        for (key, work, attempt) in self.tasks.take_waiting() {
             self.submit(key, work, attempt, now, commands);
         }
     }

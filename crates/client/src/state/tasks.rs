@@ -3,8 +3,8 @@
 //! A task ends as completed, failed or aborted ([`TaskUpdate::Ended`]); its output is complete with
 //! the `idle` on iopub ([`TaskUpdate::OutputDone`]), which may precede or follow the reply.
 
-use super::end::UnrecordedEnd;
 use super::message::{Reply, ReplyContent};
+use super::outcome::UnrecordedOutcome;
 use super::{EventTime, StateCommand};
 use crate::error::TaskError;
 use crate::result::TaskUpdate;
@@ -69,7 +69,7 @@ struct SentTask {
     work: EngineTask,
     /// The number of times it was sent before and refused for lack of artifacts.
     attempt: u32,
-    /// False while it is held, since another message carries its artifacts.
+    /// False while it waits for artifacts that another message carries.
     sent: bool,
     /// True once its end is recorded, by a reply or in place of one.
     ended: bool,
@@ -96,7 +96,7 @@ pub(crate) enum ReplyAction {
 }
 
 impl TaskTable {
-    /// Adds a task that is sent, or held until its artifacts have arrived.
+    /// Adds a task that is sent, or waits until its artifacts have arrived.
     pub fn begin(&mut self, msg_id: MsgId, sending: TaskRoute, work: EngineTask) {
         self.parked.remove(&sending.key);
         let task = SentTask {
@@ -129,15 +129,15 @@ impl TaskTable {
         self.by_msg.get(msg_id).map(|task| task.key)
     }
 
-    /// Takes the held tasks, to try sending them again.
-    pub fn take_held(&mut self) -> Vec<(TaskKey, EngineTask, u32)> {
-        let held: Vec<_> = self
+    /// Takes the tasks that wait for artifacts, to try sending them again.
+    pub fn take_waiting(&mut self) -> Vec<(TaskKey, EngineTask, u32)> {
+        let waiting: Vec<_> = self
             .by_msg
             .iter()
             .filter(|(_, task)| !task.sent && !task.ended)
             .map(|(msg_id, task)| (task.key, msg_id.clone()))
             .collect();
-        let mut taken: Vec<_> = held
+        let mut taken: Vec<_> = waiting
             .into_iter()
             .filter_map(|(key, msg_id)| {
                 let task = self.forget(&msg_id)?;
@@ -148,7 +148,7 @@ impl TaskTable {
         taken
     }
 
-    /// Returns the requests that abort these tasks; held tasks end at once.
+    /// Returns the requests that abort these tasks; those that wait for artifacts end at once.
     pub fn abort(
         &mut self,
         keys: &[TaskKey],
@@ -168,12 +168,12 @@ impl TaskTable {
             }
         }
         for msg_id in ours {
-            self.end(&msg_id, UnrecordedEnd::Aborted, None, now, commands);
+            self.end(&msg_id, UnrecordedOutcome::Aborted, None, now, commands);
             self.settle(&msg_id, commands);
         }
         for &key in keys {
             if self.parked.remove(&key) {
-                finish_parked(key, UnrecordedEnd::Aborted, now, commands);
+                finish_parked(key, UnrecordedOutcome::Aborted, now, commands);
             }
         }
         asked.sort();
@@ -189,7 +189,7 @@ impl TaskTable {
         commands: &mut Vec<StateCommand>,
     ) {
         if self.parked.remove(&key) {
-            finish_parked(key, UnrecordedEnd::Failed(failure), now, commands);
+            finish_parked(key, UnrecordedOutcome::Failed(failure), now, commands);
         }
     }
 
@@ -278,7 +278,7 @@ impl TaskTable {
             return ReplyAction::None;
         }
         task.place(engine, commands);
-        let end = match reply.answer.clone() {
+        let end = match reply.content.clone() {
             ReplyContent::Refused(RefusalReason::NeedArtifacts { .. })
                 if task.attempt == ATTEMPTS =>
             {
@@ -291,18 +291,18 @@ impl TaskTable {
             ReplyContent::Ok {
                 execution_count,
                 value,
-            } => UnrecordedEnd::Ok {
+            } => UnrecordedOutcome::Ok {
                 execution_count,
                 value,
             },
-            ReplyContent::KernelInfo(_) | ReplyContent::Lineage(_) => UnrecordedEnd::Ok {
+            ReplyContent::KernelInfo(_) | ReplyContent::Lineage(_) => UnrecordedOutcome::Ok {
                 execution_count: None,
                 value: None,
             },
-            ReplyContent::Aborted => UnrecordedEnd::Aborted,
-            ReplyContent::Failed(failure) => UnrecordedEnd::Failed(failure),
+            ReplyContent::Aborted => UnrecordedOutcome::Aborted,
+            ReplyContent::Failed(failure) => UnrecordedOutcome::Failed(failure),
         };
-        let over = reply.settled || matches!(end, UnrecordedEnd::Aborted);
+        let over = reply.settled || matches!(end, UnrecordedOutcome::Aborted);
         let from_engine = reply.by_engine && !task.engine_left;
         let limit = if from_engine {
             IDLE_TIMEOUT
@@ -438,7 +438,7 @@ impl TaskTable {
     fn end(
         &mut self,
         msg_id: &MsgId,
-        end: UnrecordedEnd,
+        end: UnrecordedOutcome,
         reply: Option<Reply>,
         now: EventTime,
         commands: &mut Vec<StateCommand>,
@@ -526,7 +526,7 @@ fn wait(
 /// Ends a task that is with its submitter; no messages of an engine are expected.
 fn finish_parked(
     key: TaskKey,
-    end: UnrecordedEnd,
+    end: UnrecordedOutcome,
     now: EventTime,
     commands: &mut Vec<StateCommand>,
 ) {

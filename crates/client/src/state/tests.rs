@@ -42,7 +42,7 @@ impl Client {
             let asked = client.handle(StateEvent::Registered(EngineId(id), uuid(id)));
             let msg_id = asked[0].split(' ').nth(1).unwrap().to_owned();
             client.handle(StateEvent::Replied(Reply {
-                answer: ReplyContent::KernelInfo(EngineKind::Rust(Arc::new(handshake(host)))),
+                content: ReplyContent::KernelInfo(EngineKind::Rust(Arc::new(handshake(host)))),
                 ..reply(&msg_id)
             }));
             let joined = client.published(&msg_id, IDLE);
@@ -84,17 +84,17 @@ impl Client {
         })
     }
 
-    fn replied(&mut self, parent: &str, answer: ReplyContent) -> Vec<String> {
+    fn replied(&mut self, parent: &str, content: ReplyContent) -> Vec<String> {
         self.handle(StateEvent::Replied(Reply {
-            answer,
+            content,
             ..reply(parent)
         }))
     }
 
     /// A reply made by the controller on behalf of an engine.
-    fn decided(&mut self, parent: &str, answer: ReplyContent) -> Vec<String> {
+    fn decided(&mut self, parent: &str, content: ReplyContent) -> Vec<String> {
         self.handle(StateEvent::Replied(Reply {
-            answer,
+            content,
             by_engine: false,
             ..reply(parent)
         }))
@@ -164,7 +164,7 @@ fn reply(parent: &str) -> Reply {
         completed: None,
         state: Some(StateId::new("now")),
         settled: false,
-        answer: OK,
+        content: OK,
         segment: None,
     }
 }
@@ -209,7 +209,7 @@ fn describe(command: &StateCommand) -> Option<String> {
                             let pid = reference.reference().pid;
                             format!("data of {pid} at {host}")
                         }
-                        ArgumentRoute::Hold => "nothing".to_owned(),
+                        ArgumentRoute::Wait => "nothing".to_owned(),
                     });
                     if let Some(data) = data {
                         format!("with {buffers:?} and {data}")
@@ -256,7 +256,7 @@ fn describe(command: &StateCommand) -> Option<String> {
         StateCommand::Notify(ClientEvent::ConnectionBack) => "back".to_owned(),
         StateCommand::Notify(ClientEvent::Disconnected { .. }) => "disconnected".to_owned(),
         StateCommand::Lineage(ticket, lineage) => format!("lineage {} {}", ticket.0, lineage.state),
-        StateCommand::Answered(ticket) => format!("answered {}", ticket.0),
+        StateCommand::EnginesReplied(ticket) => format!("engines replied {}", ticket.0),
         StateCommand::QueryEngines => "query engines".to_owned(),
         StateCommand::Subscribe => "subscribe".to_owned(),
         StateCommand::StopSubscribing => "stop subscribing".to_owned(),
@@ -412,7 +412,7 @@ fn an_engine_that_lacks_artifacts_is_sent_them_but_not_for_ever() {
 #[test]
 fn abort_reaches_tasks_wherever_they_are() {
     let mut client = Client::with(&["there", "there", "here"]);
-    // Task 0 is sent, task 1 is held, task 2 is refused, task 3 is done.
+    // Task 0 is sent, task 1 waits for artifacts, task 2 is refused, task 3 is done.
     client.submit(&[0, 1, 2, 2]);
     client.replied("s_3", ReplyContent::Refused(RefusalReason::StateMismatch));
     client.replied("s_4", OK);
@@ -431,18 +431,18 @@ fn abort_reaches_tasks_wherever_they_are() {
             "u0 s_5 abort 1"
         ]
     );
-    assert_eq!(client.replied("s_5", OK), ["answered 7"]);
+    assert_eq!(client.replied("s_5", OK), ["engines replied 7"]);
     let described = client.replied("s_1", ReplyContent::Aborted);
     assert_eq!(described, ["0 ends TaskAborted", "0 settles"]);
     let described = client.handle(StateEvent::Abort {
         keys: vec![key(0)],
         ticket: Ticket(8),
     });
-    assert_eq!(described, ["answered 8"]);
+    assert_eq!(described, ["engines replied 8"]);
 }
 
 #[test]
-fn who_asks_engines_is_answered_once_all_have_answered_or_left() {
+fn a_request_to_engines_ends_once_all_have_replied_or_left() {
     let mut client = Client::with(&["here", "here"]);
     let described = client.handle(StateEvent::Control {
         engines: vec![EngineId(0), EngineId(1), EngineId(9)],
@@ -452,7 +452,7 @@ fn who_asks_engines_is_answered_once_all_have_answered_or_left() {
     assert_eq!(described, ["u0 s_1 Shutdown", "u1 s_2 Shutdown"]);
     assert_eq!(client.replied("s_1", OK), [""; 0]);
     let described = client.handle(StateEvent::Unregistered(EngineId(1), uuid(1)));
-    assert_eq!(described, ["answered 1", "left 1"]);
+    assert_eq!(described, ["engines replied 1", "left 1"]);
 }
 
 #[test]
@@ -498,7 +498,7 @@ fn when_the_controller_is_gone_everything_ends() {
             "0 settles",
             "1 ends EngineError",
             "1 settles",
-            "answered 1",
+            "engines replied 1",
             "disconnected"
         ]
     );
@@ -638,20 +638,23 @@ fn a_lineage_goes_to_whoever_asked_for_it() {
         dependencies: BTreeMap::new(),
         pushed: Vec::new(),
     };
-    let answer = ReplyContent::Lineage(Some(Box::new(lineage)));
-    let answered = Reply {
-        answer,
+    let content = ReplyContent::Lineage(Some(Box::new(lineage)));
+    let of_engine = Reply {
+        content,
         ..reply("s_1")
     };
     assert_eq!(
-        client.handle(StateEvent::Replied(answered)),
-        ["lineage 0 theirs", "answered 0"]
+        client.handle(StateEvent::Replied(of_engine)),
+        ["lineage 0 theirs", "engines replied 0"]
     );
     // The reply of an engine of an incompatible version is not decoded.
     assert_eq!(client.handle(request(1)), ["u1 s_2 Lineage"]);
-    let answered = Reply {
-        answer: ReplyContent::Lineage(None),
+    let undecoded = Reply {
+        content: ReplyContent::Lineage(None),
         ..reply("s_2")
     };
-    assert_eq!(client.handle(StateEvent::Replied(answered)), ["answered 1"]);
+    assert_eq!(
+        client.handle(StateEvent::Replied(undecoded)),
+        ["engines replied 1"]
+    );
 }

@@ -64,7 +64,7 @@ impl FunctionsError {
             | Self::Pushed { .. }
             | Self::Hub(HubError::Refused { .. }) => FailureKind::Usage,
             Self::NotStarted | Self::Count { .. } => FailureKind::Internal,
-            Self::Hub(HubError::NoAnswer) => FailureKind::Timeout,
+            Self::Hub(HubError::NoReply) => FailureKind::Timeout,
             Self::Arguments(_) | Self::Hub(_) => FailureKind::Environment,
         }
     }

@@ -1,7 +1,7 @@
 //! The outputs of one task: pending ones, and shown ones that may have to be shown again.
 
 use super::super::label::Labels;
-use super::HOLD_LIMIT;
+use super::UNFINISHED_LIMIT;
 use super::line::LiveLine;
 use crate::result::OutputLog;
 use phalanx_protocol::output::{Output, StreamName};
@@ -17,8 +17,8 @@ const KEPT_BYTES: usize = 256 << 10;
 pub(super) struct OutputQueue {
     pub(super) waiting: VecDeque<Output>,
     pub(super) execution_count: u32,
-    /// The time since which an unfinished line has been held back.
-    pub(super) held: Option<Instant>,
+    /// The time since which the last line has been unfinished and not shown.
+    pub(super) unfinished_since: Option<Instant>,
     /// Lines that are rewritten with carriage returns, at most one per stream.
     pub(super) lines: Vec<LiveLine>,
     /// The outputs that were shown, within the limit.
@@ -34,7 +34,7 @@ impl Default for OutputQueue {
         Self {
             waiting: VecDeque::new(),
             execution_count: 0,
-            held: None,
+            unfinished_since: None,
             lines: Vec::new(),
             log: OutputLog::with_limit(KEPT_BYTES),
             cleared: false,
@@ -92,8 +92,8 @@ impl OutputQueue {
         self.waiting.iter().map(text).sum()
     }
 
-    /// Removes the unfinished last line from `waiting`, unless it was held back for too long or is
-    /// a rewritten line.
+    /// Removes the unfinished last line from `waiting`, unless it has been unfinished for too long
+    /// or is a rewritten line.
     pub(super) fn unfinished(&mut self, now: Instant) -> Option<Output> {
         let rewritten = |name| self.lines.iter().any(|line| line.name == name);
         let Some(Output::Stream { name, text }) = self.waiting.back_mut() else {
@@ -101,16 +101,16 @@ impl OutputQueue {
         };
         let name = *name;
         let start = text.rfind('\n').map_or(0, |at| at + 1);
-        let held = self.held.filter(|_| start == 0);
-        let held_out = held.is_some_and(|since| now >= since + HOLD_LIMIT);
-        if held_out || start == text.len() || text[start..].contains('\r') || rewritten(name) {
+        let since = self.unfinished_since.filter(|_| start == 0);
+        let is_over = since.is_some_and(|since| now >= since + UNFINISHED_LIMIT);
+        if is_over || start == text.len() || text[start..].contains('\r') || rewritten(name) {
             return None;
         }
         let line = text.split_off(start);
         if text.is_empty() {
             self.waiting.pop_back();
         }
-        self.held = Some(held.unwrap_or(now));
+        self.unfinished_since = Some(since.unwrap_or(now));
         Some(Output::Stream { name, text: line })
     }
 
@@ -122,6 +122,6 @@ impl OutputQueue {
     fn clear(&mut self) {
         self.waiting.clear();
         self.cleared = true;
-        self.held = None;
+        self.unfinished_since = None;
     }
 }

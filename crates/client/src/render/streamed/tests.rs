@@ -141,7 +141,7 @@ fn lines_are_not_torn_unless_left_unfinished() {
     cell.out(210, 0, "20 ");
     cell.out(220, 1, " whole\nrest");
     cell.tick(300);
-    // The line begun at 200 is complete; the one begun since is held back.
+    // The line begun at 200 is complete; the one begun since is not shown yet.
     let text = |cell: &Cell| cell.shown.concat().replace("stdout|", "");
     let shown = "[stdout:0] \n10 \n[stdout:1] \na1\nhalf whole\n".to_owned();
     cell.tick(400);

@@ -124,7 +124,7 @@ fn rust_code_goes_to_rust_engines_alone() {
     let asked = client.handle(StateEvent::Registered(EngineId(1), uuid(1)));
     let msg_id = asked[0].split(' ').nth(1).unwrap().to_owned();
     client.handle(StateEvent::Replied(Reply {
-        answer: ReplyContent::KernelInfo(EngineKind::Foreign),
+        content: ReplyContent::KernelInfo(EngineKind::Foreign),
         ..reply(&msg_id)
     }));
     assert_eq!(client.published(&msg_id, IDLE), ["joined 1"]);
@@ -163,7 +163,7 @@ fn an_engine_of_another_version_is_told_apart_and_both_versions_are_named() {
         protocol: 0,
     };
     client.handle(StateEvent::Replied(Reply {
-        answer: ReplyContent::KernelInfo(EngineKind::OtherRelease(Arc::new(theirs))),
+        content: ReplyContent::KernelInfo(EngineKind::OtherRelease(Arc::new(theirs))),
         ..reply(&msg_id)
     }));
     assert_eq!(client.published(&msg_id, IDLE), ["joined 1"]);

@@ -172,7 +172,7 @@ fn a_failure_of_the_task_is_kept_whatever_becomes_of_its_value() {
     let mut client = Client::with(&["here"]);
     client.submit(&[0]);
     let failed = Reply {
-        answer: error("Panic"),
+        content: error("Panic"),
         ..with_segment("s_1", Some("gone"))
     };
     let replied = client.handle(StateEvent::Replied(failed));

@@ -1,18 +1,18 @@
-//! The end of a task.
+//! The outcome of a task.
 
 use super::EventTime;
 use super::message::Reply;
 use crate::error::TaskError;
-use crate::result::TaskEnd;
+use crate::result::RecordedOutcome;
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::host::TaskStatus;
 use phalanx_protocol::id::{EngineId, MsgId};
 use phalanx_protocol::payload::Payload;
 
-/// The end of a task as its reply says, or as the state decides without one; [`TaskEnd`] is the
+/// The outcome of a task as its reply says, or as the state decides without one; [`RecordedOutcome`] is the
 /// form that is recorded.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) enum UnrecordedEnd {
+pub(super) enum UnrecordedOutcome {
     Ok {
         execution_count: Option<u32>,
         value: Option<Payload>,
@@ -21,13 +21,13 @@ pub(super) enum UnrecordedEnd {
     Aborted,
 }
 
-impl From<TaskError> for UnrecordedEnd {
+impl From<TaskError> for UnrecordedOutcome {
     fn from(error: TaskError) -> Self {
         Self::Failed(error.into())
     }
 }
 
-impl UnrecordedEnd {
+impl UnrecordedOutcome {
     /// Converts it into the recorded form; a failure without an engine is attributed to `engine`.
     pub fn record(
         self,
@@ -35,7 +35,7 @@ impl UnrecordedEnd {
         engine: Option<EngineId>,
         reply: Option<Reply>,
         now: EventTime,
-    ) -> TaskEnd {
+    ) -> RecordedOutcome {
         let msg_id = task.map(|(msg_id, _)| msg_id);
         let (status, execution_count, value, failure) = match self {
             Self::Ok {
@@ -60,7 +60,7 @@ impl UnrecordedEnd {
             Some(reply) => (reply.started, reply.completed, reply.state),
             None => (None, None, None),
         };
-        TaskEnd {
+        RecordedOutcome {
             status,
             failure,
             execution_count,
