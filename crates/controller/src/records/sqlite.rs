@@ -106,13 +106,13 @@ enum SqliteRequest {
 
 impl Sqlite {
     /// Opens a database, or creates one with mode 0600. Pending tasks in it are completed with a
-    /// reply made by `unanswered`, since their controller no longer exists.
+    /// reply made by `lost_reply`, since their controller no longer exists.
     ///
     /// # Errors
     /// [`OpenError`] if the file or the database cannot be opened.
     pub fn open(
         path: &Path,
-        unanswered: impl Fn(&MsgId) -> MessageParts,
+        lost_reply: impl Fn(&MsgId) -> MessageParts,
     ) -> Result<Self, OpenError> {
         let refused = |error| OpenError::File {
             path: path.to_owned(),
@@ -148,7 +148,7 @@ impl Sqlite {
                 version,
             });
         }
-        database.answer_all(unanswered).map_err(failed)?;
+        database.reply_to_all(lost_reply).map_err(failed)?;
         let (requests, received) = std::sync::mpsc::channel();
         // Unbounded: one answer per query.
         let (answer, answers) = mpsc::unbounded_channel();
@@ -249,7 +249,10 @@ impl SqliteConnection {
             .pragma_query_value(None, "user_version", |row| row.get(0))
     }
 
-    fn answer_all(&mut self, unanswered: impl Fn(&MsgId) -> MessageParts) -> rusqlite::Result<()> {
+    fn reply_to_all(
+        &mut self,
+        lost_reply: impl Fn(&MsgId) -> MessageParts,
+    ) -> rusqlite::Result<()> {
         let transaction = self.connection.transaction()?;
         let ids: Vec<String> = transaction
             .prepare("SELECT msg_id FROM tasks WHERE result_header IS NULL")?
@@ -257,7 +260,7 @@ impl SqliteConnection {
             .collect::<rusqlite::Result<_>>()?;
         for id in ids {
             let id = MsgId::new(id);
-            let reply = unanswered(&id).into();
+            let reply = lost_reply(&id).into();
             write(
                 &transaction,
                 RecordChange::Replied {
@@ -282,7 +285,7 @@ impl SqliteConnection {
             let batch: Vec<_> = std::iter::once(first)
                 .chain(rest.take(TRANSACTION - 1))
                 .collect();
-            let done = batch.iter().map(|order| match order {
+            let done = batch.iter().map(|request| match request {
                 SqliteRequest::Change(_, size) => *size,
                 SqliteRequest::Ask(..) => 0,
             });
@@ -299,7 +302,7 @@ impl SqliteConnection {
     /// Stores changes and answers queries, in order. An answer is sent only after the changes that
     /// it depends on are stored.
     fn perform(&mut self, batch: Vec<SqliteRequest>) -> Vec<(QueryTicket, RecordAnswer)> {
-        let questions = batch.iter().filter_map(|order| match order {
+        let questions = batch.iter().filter_map(|request| match request {
             SqliteRequest::Ask(ticket, query) => Some((*ticket, query.clone())),
             SqliteRequest::Change(..) => None,
         });
@@ -329,8 +332,8 @@ impl SqliteConnection {
     ) -> rusqlite::Result<Vec<(QueryTicket, RecordAnswer)>> {
         let transaction = self.connection.transaction()?;
         let mut answers = Vec::new();
-        for order in batch {
-            match order {
+        for request in batch {
+            match request {
                 SqliteRequest::Change(change, _) => match write(&transaction, change) {
                     Ok(()) => {}
                     // Later changes could not be stored either.

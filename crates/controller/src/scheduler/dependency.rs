@@ -12,20 +12,21 @@ const MAX_FINISHED: usize = 1 << 16;
 /// The finished tasks and their outcomes.
 #[derive(Debug, Default)]
 pub(super) struct FinishedTasks {
-    by_id: HashMap<MsgId, TaskEnding>,
+    by_id: HashMap<MsgId, FinishedTask>,
     order: VecDeque<MsgId>,
 }
 
+/// The outcome of a finished task.
 #[derive(Clone, Debug)]
-pub(super) struct TaskEnding {
+pub(super) struct FinishedTask {
     pub ok: bool,
     /// The engine that ran it; `None` if it never ran.
     pub engine: Option<EngineUuid>,
 }
 
 impl FinishedTasks {
-    pub fn insert(&mut self, id: MsgId, ending: TaskEnding) {
-        if self.by_id.insert(id.clone(), ending).is_none() {
+    pub fn insert(&mut self, id: MsgId, finished: FinishedTask) {
+        if self.by_id.insert(id.clone(), finished).is_none() {
             self.order.push_back(id);
         }
         if self.order.len() > MAX_FINISHED
@@ -46,14 +47,16 @@ impl FinishedTasks {
 
     /// Returns true if a dependency is satisfied by tasks that ran on this engine.
     pub fn met_on(&self, dependency: &Dependency, engine: &EngineUuid) -> bool {
-        self.check(dependency, |ending| ending.engine.as_ref() == Some(engine))
+        self.check(dependency, |finished| {
+            finished.engine.as_ref() == Some(engine)
+        })
     }
 
     /// Returns true if a dependency can no longer be satisfied.
     pub fn unreachable(&self, dependency: &Dependency) -> bool {
         let mut against = dependency.dependencies.iter().map(|id| {
-            let ending = self.by_id.get(id);
-            ending.is_some_and(|ending| !counts(dependency, ending))
+            let finished = self.by_id.get(id);
+            finished.is_some_and(|finished| !counts(dependency, finished))
         });
         if dependency.dependencies.is_empty() {
             false
@@ -64,10 +67,10 @@ impl FinishedTasks {
         }
     }
 
-    fn check(&self, dependency: &Dependency, here: impl Fn(&TaskEnding) -> bool) -> bool {
+    fn check(&self, dependency: &Dependency, here: impl Fn(&FinishedTask) -> bool) -> bool {
         let mut met = dependency.dependencies.iter().map(|id| {
-            let ending = self.by_id.get(id);
-            ending.is_some_and(|ending| counts(dependency, ending) && here(ending))
+            let finished = self.by_id.get(id);
+            finished.is_some_and(|finished| counts(dependency, finished) && here(finished))
         });
         if dependency.dependencies.is_empty() {
             true
@@ -111,8 +114,8 @@ impl BlockedTasks {
     }
 }
 
-fn counts(dependency: &Dependency, ending: &TaskEnding) -> bool {
-    if ending.ok {
+fn counts(dependency: &Dependency, finished: &FinishedTask) -> bool {
+    if finished.ok {
         dependency.success
     } else {
         dependency.failure
@@ -128,7 +131,7 @@ mod tests {
         let mut ended = FinishedTasks::default();
         for (id, ok) in [("ok", true), ("ok2", true), ("failed", false)] {
             let engine = Some(EngineUuid::new(id));
-            ended.insert(MsgId::new(id), TaskEnding { ok, engine });
+            ended.insert(MsgId::new(id), FinishedTask { ok, engine });
         }
         let on = |ids: &[&str], all, success, failure| {
             let dependency = Dependency {

@@ -29,9 +29,9 @@ pub use task::{
 
 use crate::hash::{HashMap, HashSet};
 use batch_size::BatchPace;
-use dependency::{BlockedTasks, FinishedTasks, TaskEnding};
+use dependency::{BlockedTasks, FinishedTask, FinishedTasks};
 use phalanx_protocol::id::{EngineUuid, MsgId};
-use phalanx_protocol::parallel::BatchedReply as End;
+use phalanx_protocol::parallel::BatchedReply;
 use phalanx_transport::Frames;
 use ready::ReadyTasks;
 use share::ClientShares;
@@ -69,7 +69,7 @@ pub struct Scheduler {
     by_id: HashMap<MsgId, TaskNo>,
     ready: ReadyTasks,
     blocked: BlockedTasks,
-    ended: FinishedTasks,
+    finished: FinishedTasks,
     deadlines: BTreeSet<(Instant, TaskNo)>,
     /// True once there has been an engine: before the first one, tasks wait without a limit.
     had_workers: bool,
@@ -96,7 +96,7 @@ impl Scheduler {
             by_id: HashMap::default(),
             ready: ReadyTasks::default(),
             blocked: BlockedTasks::default(),
-            ended: FinishedTasks::default(),
+            finished: FinishedTasks::default(),
             deadlines: BTreeSet::new(),
             had_workers: false,
             abandoned: None,
@@ -160,8 +160,9 @@ impl Scheduler {
         if self.scheme == Scheme::Pure {
             task = task.without_conditions();
         }
-        let known =
-            |id: &MsgId| *id != task.id && (self.ended.contains(id) || self.by_id.contains_key(id));
+        let known = |id: &MsgId| {
+            *id != task.id && (self.finished.contains(id) || self.by_id.contains_key(id))
+        };
         if self.by_id.contains_key(&task.id) || !task.depends_on().all(known) {
             out.push(SchedulerCommand::Fail(task, FailReason::InvalidDependency));
             return out;
@@ -286,12 +287,18 @@ impl Scheduler {
         Some(out)
     }
 
-    /// Handles the successful end of several tasks of a batch, whose replies the caller has; `None`
-    /// if the engine has none of them.
-    pub fn ended(&mut self, engine: &EngineUuid, ended: &[End]) -> Option<Vec<SchedulerCommand>> {
+    /// Handles the replies to several tasks of a batch, all successful, which the caller relays;
+    /// `None` if the engine has none of the tasks.
+    pub fn batch_replied(
+        &mut self,
+        engine: &EngineUuid,
+        replies: &[BatchedReply],
+    ) -> Option<Vec<SchedulerCommand>> {
         let index = *self.indices.get(engine)?;
         let worker = &mut self.workers[index];
-        let nos = ended.iter().filter_map(|end| self.by_id.get(&end.msg_id));
+        let nos = replies
+            .iter()
+            .filter_map(|reply| self.by_id.get(&reply.msg_id));
         let nos: Vec<_> = nos
             .copied()
             .filter(|no| worker.running.remove(no))
@@ -303,7 +310,7 @@ impl Scheduler {
             .batch
             .and_then(|batch| self.paces.get_mut(&batch))
         {
-            pace.ended(ended);
+            pace.ended(replies);
         }
         for no in nos {
             self.finish(no, true, Some(engine.clone()));
@@ -401,14 +408,14 @@ impl Scheduler {
             return;
         }
         let TaskConditions { after, follow, .. } = record.task.conditions();
-        if self.ended.unreachable(after) || self.ended.unreachable(follow) {
+        if self.finished.unreachable(after) || self.finished.unreachable(follow) {
             let reason = FailReason::ImpossibleDependency(Impossible::Ended);
             self.fail(no, reason, out);
-        } else if self.ended.met(after) && self.ended.met(follow) {
+        } else if self.finished.met(after) && self.finished.met(follow) {
             self.make_ready(no, out);
         } else {
-            let ended = &self.ended;
-            let open = record.task.depends_on().filter(|id| !ended.contains(id));
+            let finished = &self.finished;
+            let open = record.task.depends_on().filter(|id| !finished.contains(id));
             self.blocked.insert(no, open);
         }
     }
@@ -445,7 +452,7 @@ impl Scheduler {
             }
         }
         self.blocked.ended(&id);
-        self.ended.insert(id, TaskEnding { ok, engine });
+        self.finished.insert(id, FinishedTask { ok, engine });
         if self.tasks.is_empty() {
             self.abandoned = None;
             // The capacity for a hundred thousand tasks takes a hundred megabytes.
@@ -481,11 +488,11 @@ impl Scheduler {
             }
             let free = &self.free;
             let (workers, tasks) = (&self.workers, &self.tasks);
-            let (ended, ready) = (&self.ended, &self.ready);
+            let (finished, ready) = (&self.finished, &self.ready);
             let may = |no: TaskNo, index: usize| {
                 let record = tasks.get(&no);
                 let Worker { uuid, runs, .. } = &workers[index];
-                record.is_some_and(|record| record.may_run_on(uuid, *runs, ended))
+                record.is_some_and(|record| record.may_run_on(uuid, *runs, finished))
             };
             let first = ready.first(|no| free.iter().any(|index| may(no, *index)));
             let Some(no) = first else { return };
@@ -571,7 +578,7 @@ impl Scheduler {
         let Some(record) = self.tasks.get_mut(&no) else {
             return;
         };
-        let may = |worker: &Worker| record.may_run_on(&worker.uuid, worker.runs, &self.ended);
+        let may = |worker: &Worker| record.may_run_on(&worker.uuid, worker.runs, &self.finished);
         if record.state != TaskState::Ready || self.workers.iter().any(may) {
             return;
         }

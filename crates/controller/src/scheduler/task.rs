@@ -274,7 +274,7 @@ impl SchedulerEntry {
         self.tried.is_some() || self.task.follows()
     }
 
-    pub fn may_run_on(&self, uuid: &EngineUuid, runs: Language, ended: &FinishedTasks) -> bool {
+    pub fn may_run_on(&self, uuid: &EngineUuid, runs: Language, finished: &FinishedTasks) -> bool {
         let TaskConditions {
             targets, follow, ..
         } = self.task.conditions();
@@ -285,6 +285,6 @@ impl SchedulerEntry {
                 .tried
                 .as_ref()
                 .is_none_or(|tried| !tried.on.contains(uuid))
-            && ended.met_on(follow, uuid)
+            && finished.met_on(follow, uuid)
     }
 }

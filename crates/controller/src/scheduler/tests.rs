@@ -106,7 +106,7 @@ impl Case {
 
     /// Ends tasks of a batch successfully, each with a duration in microseconds.
     fn ended(&mut self, from: &str, names: std::ops::Range<u32>, micros: i64) -> Vec<String> {
-        let ended = names.map(|name| End {
+        let ended = names.map(|name| BatchedReply {
             msg_id: id(&name.to_string()),
             started: chrono::DateTime::UNIX_EPOCH,
             completed: chrono::DateTime::UNIX_EPOCH + chrono::TimeDelta::microseconds(micros),
@@ -115,7 +115,7 @@ impl Case {
         let ended: Vec<_> = ended.collect();
         describe(
             self.scheduler
-                .ended(&engine(from), &ended)
+                .batch_replied(&engine(from), &ended)
                 .expect("tasks of that engine"),
         )
     }
@@ -376,7 +376,7 @@ fn short_tasks_of_a_message_are_batched_and_long_ones_sent_alone() {
     }
     assert_eq!(case.scheduler.queued_bytes(), 0);
     assert!(case.scheduler.paces.is_empty());
-    assert_eq!(case.scheduler.ended(&engine("a"), &[]), None);
+    assert_eq!(case.scheduler.batch_replied(&engine("a"), &[]), None);
 }
 
 #[test]

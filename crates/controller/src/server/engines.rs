@@ -129,7 +129,7 @@ impl ServerState {
             self.recall(&uuid, msg_ids);
         }
         for (msg_id, pending) in self.direct.left(&uuid) {
-            self.answer_for_dead(id, &uuid, &msg_id, &pending);
+            self.reply_for_dead(id, &uuid, &msg_id, &pending);
             replied = true;
         }
         let commands = self.scheduler.left(&uuid, self.now);

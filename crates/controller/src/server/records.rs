@@ -266,8 +266,8 @@ fn reply_type(request: &Envelope) -> String {
 
 /// The first task that is pending.
 fn pending(records: &[(MsgId, TaskRecord)]) -> Option<&MsgId> {
-    let unanswered = records.iter().find(|(_, record)| record.reply.is_none());
-    unanswered.map(|(id, _)| id)
+    let pending = records.iter().find(|(_, record)| record.reply.is_none());
+    pending.map(|(id, _)| id)
 }
 
 /// Builds the reply of ipyparallel's `get_results`: buffers in the order of ids.

@@ -3,7 +3,7 @@
 use super::incoming::ServerSocket;
 use super::replies::{HeaderFields, ReplyFailure};
 use super::state::{ServerCommand, ServerState};
-use super::vitals::RequestEnd;
+use super::vitals::RequestOutcome;
 use super::{engine_uuid, peer_name};
 use crate::broadcast;
 use crate::direct::{PendingRequest, RequestRoute};
@@ -115,8 +115,8 @@ impl ServerState {
             let request = self.copied(&message);
             self.submitted(id.clone(), request, to, Queue::Mux);
         }
-        let answered = msg_type.ends_with("_request");
-        if answered {
+        let expects_reply = msg_type.ends_with("_request");
+        if expects_reply {
             let pending = PendingRequest {
                 route,
                 client,
@@ -131,7 +131,7 @@ impl ServerState {
             return Ok(());
         }
         let frames = message.into_frames();
-        self.out.push(match answered {
+        self.out.push(match expects_reply {
             true => ServerCommand::Request {
                 route,
                 engine,
@@ -155,12 +155,12 @@ impl ServerState {
             evalue,
         };
         if let Some(pending) = self.direct.take(engine, id) {
-            self.answer(engine, id, &pending, &failure.content());
+            self.reply_on_behalf(engine, id, &pending, &failure.content());
         }
     }
 
     /// Replies to a request of an engine that has exited.
-    pub(super) fn answer_for_dead(
+    pub(super) fn reply_for_dead(
         &mut self,
         number: EngineId,
         engine: &EngineUuid,
@@ -173,10 +173,11 @@ impl ServerState {
         } else {
             ReplyFailure::engine_died(number, id).content()
         };
-        self.answer(engine, id, pending, &content);
+        self.reply_on_behalf(engine, id, pending, &content);
     }
 
-    fn answer(
+    /// Replies to a request in place of its engine.
+    fn reply_on_behalf(
         &mut self,
         engine: &EngineUuid,
         id: &MsgId,
@@ -197,7 +198,7 @@ impl ServerState {
         );
         match pending.route {
             RequestRoute::Mux => {
-                self.count(engine, RequestEnd::Failed);
+                self.count(engine, RequestOutcome::Failed);
                 let reply = self.copied(&reply);
                 self.replied(id.clone(), Some(engine), reply);
             }
@@ -233,8 +234,8 @@ impl ServerState {
                 return tracing::debug!(%engine, task = %id, "a late reply");
             }
             if port == ServerSocket::MuxEngine {
-                let end = self.noted(&engine, &message);
-                self.count(&engine, end);
+                let outcome = self.record_outcome(&engine, &message);
+                self.count(&engine, outcome);
                 let reply = self.copied(&message);
                 self.replied(id, Some(&engine), reply);
             }
@@ -297,8 +298,8 @@ impl ServerState {
         if self.direct.take(&engine, &id).is_none() {
             return tracing::debug!(%engine, task = %id, "a late reply");
         }
-        let end = self.noted(&engine, &message);
-        self.count(&engine, end);
+        let outcome = self.record_outcome(&engine, &message);
+        self.count(&engine, outcome);
         message.identities.remove(0);
         match self.coalesce(&engine, &id, &message) {
             Some(Some(one)) => {

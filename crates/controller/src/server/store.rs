@@ -45,7 +45,7 @@ pub fn store(database: &TaskDatabase, session: &Session) -> Result<RecordStore, 
         }
         #[cfg(feature = "sqlite")]
         TaskDatabase::Sqlite(path) => {
-            let store = Sqlite::open(path, |id| unanswered(session, id))?;
+            let store = Sqlite::open(path, |id| lost_reply(session, id))?;
             Ok(RecordStore::Sqlite(store))
         }
     }
@@ -53,7 +53,7 @@ pub fn store(database: &TaskDatabase, session: &Session) -> Result<RecordStore, 
 
 /// The reply to a pending task of an earlier controller.
 #[cfg(feature = "sqlite")]
-fn unanswered(session: &Session, id: &MsgId) -> MessageParts {
+fn lost_reply(session: &Session, id: &MsgId) -> MessageParts {
     let header = session.header("apply_reply");
     let evalue = format!("the controller ended before task '{id}' was answered");
     let bytes = |value: Value| Bytes::from(value.to_string());

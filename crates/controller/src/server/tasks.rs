@@ -3,7 +3,7 @@
 use super::incoming::ServerSocket;
 use super::replies::{HeaderFields, ReplyFailure};
 use super::state::ServerState;
-use super::vitals::RequestEnd;
+use super::vitals::RequestOutcome;
 use super::{batch, engine_uuid};
 use crate::scheduler::{BalancedTask, BatchNo, FailReason, ReplyVerdict, SchedulerCommand};
 use crate::stored::StoredMessage;
@@ -100,14 +100,17 @@ impl ServerState {
 
     /// Handles the successful tasks of a batch; the reply is relayed unchanged.
     fn batch_reply(&mut self, engine: &EngineUuid, message: RawMessage, metadata: &ReplyMetadata) {
-        let Some(commands) = self.scheduler.ended(engine, &metadata.phalanx_batch) else {
+        let Some(commands) = self
+            .scheduler
+            .batch_replied(engine, &metadata.phalanx_batch)
+        else {
             return warn_rarely!(%engine, "late replies");
         };
         match batch::replies(&message, metadata) {
             Ok(replies) => {
                 for (id, reply) in replies {
                     let reply = self.copied(&reply);
-                    self.count(engine, RequestEnd::Done);
+                    self.count(engine, RequestOutcome::Done);
                     self.replied(id, Some(engine), reply);
                 }
             }
@@ -146,11 +149,11 @@ impl ServerState {
             _ => ReplyVerdict::Failed,
         };
         message.identities.swap(0, 1);
-        let end = match verdict {
+        let outcome = match verdict {
             // What another engine may repeat is an error of this one.
-            ReplyVerdict::Failed => self.noted(&engine, &message),
-            ReplyVerdict::Unmet(_) | ReplyVerdict::Refused => RequestEnd::Refused,
-            ReplyVerdict::Ok | ReplyVerdict::Aborted => RequestEnd::Done,
+            ReplyVerdict::Failed => self.record_outcome(&engine, &message),
+            ReplyVerdict::Unmet(_) | ReplyVerdict::Refused => RequestOutcome::Refused,
+            ReplyVerdict::Ok | ReplyVerdict::Aborted => RequestOutcome::Done,
         };
         let record = message.clone();
         let commands = self
@@ -163,7 +166,7 @@ impl ServerState {
                     .any(|c| matches!(c, SchedulerCommand::Reply(_)))
                 {
                     let reply = self.copied(&record);
-                    self.count(&engine, end);
+                    self.count(&engine, outcome);
                     self.replied(id.clone(), Some(&engine), reply);
                 }
                 self.perform(commands);
@@ -215,7 +218,9 @@ impl ServerState {
                 }
                 SchedulerCommand::Fail(task, reason) => {
                     match &reason {
-                        FailReason::EngineDied(engine) => self.count(engine, RequestEnd::Failed),
+                        FailReason::EngineDied(engine) => {
+                            self.count(engine, RequestOutcome::Failed)
+                        }
                         FailReason::Timeout
                         | FailReason::ImpossibleDependency(_)
                         | FailReason::InvalidDependency

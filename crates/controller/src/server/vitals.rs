@@ -11,9 +11,9 @@ use std::borrow::Cow;
 /// The number of characters shown of an error's message.
 const MAX_MESSAGE_CHARS: usize = 300;
 
-/// The end of a request on an engine.
+/// The outcome of a request on an engine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum RequestEnd {
+pub(super) enum RequestOutcome {
     /// It has succeeded, or was aborted.
     Done,
     /// It has failed.
@@ -31,6 +31,7 @@ pub(super) struct EngineVitals {
     last_error: Option<LastError>,
 }
 
+/// The fields of a reply's metadata that determine its outcome.
 #[derive(Deserialize)]
 struct Status<'a> {
     #[serde(borrow, default)]
@@ -47,19 +48,20 @@ struct ReplyReason {
 }
 
 impl Status<'_> {
-    fn end(&self) -> RequestEnd {
+    fn outcome(&self) -> RequestOutcome {
         let extension = self.phalanx.as_ref();
         let is_refused = extension.is_some_and(|extension| extension.reason.is_some());
         match &*self.status {
-            "error" if is_refused => RequestEnd::Refused,
-            "error" => RequestEnd::Failed,
-            _ => RequestEnd::Done,
+            "error" if is_refused => RequestOutcome::Refused,
+            "error" => RequestOutcome::Failed,
+            _ => RequestOutcome::Done,
         }
     }
 }
 
+/// The fields shown of the content of a failed reply.
 #[derive(Deserialize)]
-struct VitalsText<'a> {
+struct ErrorFields<'a> {
     #[serde(borrow, default)]
     ename: Cow<'a, str>,
     #[serde(borrow, default)]
@@ -80,31 +82,35 @@ impl ServerState {
     }
 
     /// Reads a reply of an engine, and records the error in it; a refusal is none.
-    pub(super) fn noted(&mut self, engine: &EngineUuid, reply: &RawMessage) -> RequestEnd {
+    pub(super) fn record_outcome(
+        &mut self,
+        engine: &EngineUuid,
+        reply: &RawMessage,
+    ) -> RequestOutcome {
         let status = serde_json::from_slice::<Status<'_>>(&reply.metadata);
-        let end = status.map_or(RequestEnd::Done, |status| status.end());
-        if end != RequestEnd::Failed {
-            return end;
+        let outcome = status.map_or(RequestOutcome::Done, |status| status.outcome());
+        if outcome != RequestOutcome::Failed {
+            return outcome;
         }
-        let Ok(words) = serde_json::from_slice::<VitalsText<'_>>(&reply.content) else {
-            return end;
+        let Ok(error) = serde_json::from_slice::<ErrorFields<'_>>(&reply.content) else {
+            return outcome;
         };
         let known = self.vitals.entry(engine.clone()).or_default();
         known.last_error = Some(LastError {
-            ename: words.ename.into_owned(),
-            evalue: words.evalue.chars().take(MAX_MESSAGE_CHARS).collect(),
+            ename: error.ename.into_owned(),
+            evalue: error.evalue.chars().take(MAX_MESSAGE_CHARS).collect(),
             received: chrono::Utc::now(),
         });
-        end
+        outcome
     }
 
-    /// Counts the end of a request whose reply goes to the client.
-    pub(super) fn count(&mut self, engine: &EngineUuid, end: RequestEnd) {
-        if end == RequestEnd::Refused || !self.hub.contains(engine) {
+    /// Counts the outcome of a request whose reply goes to the client.
+    pub(super) fn count(&mut self, engine: &EngineUuid, outcome: RequestOutcome) {
+        if outcome == RequestOutcome::Refused || !self.hub.contains(engine) {
             return;
         }
         self.records.completes(engine);
-        if end == RequestEnd::Failed {
+        if outcome == RequestOutcome::Failed {
             self.vitals.entry(engine.clone()).or_default().failed += 1;
         }
     }

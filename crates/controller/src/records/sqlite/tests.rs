@@ -22,7 +22,7 @@ fn submitted(id: &MsgId, request: MessageParts) -> RecordChange {
     RecordChange::Submitted(id.clone(), task)
 }
 
-fn unanswered(id: &MsgId) -> MessageParts {
+fn lost_reply(id: &MsgId) -> MessageParts {
     parts(json!({"date": "2026-11-21T00:00:00Z", "lost": id}), &[])
 }
 
@@ -51,7 +51,7 @@ async fn records_outlive_their_controller_and_no_task_stays_pending() {
     let path = folder.path().join("tasks.db");
     let engine = EngineUuid::new("e");
     let [done, lost] = ["done", "lost"].map(MsgId::new);
-    let mut store = Sqlite::open(&path, unanswered).unwrap();
+    let mut store = Sqlite::open(&path, lost_reply).unwrap();
     for (id, label) in [(&done, "mine"), (&lost, "yours")] {
         let mut request = parts(json!({"date": "2026-11-20T00:00:00Z"}), &[b"a", b"", b"bc"]);
         request.metadata = Bytes::from(json!({"label": label}).to_string());
@@ -81,7 +81,7 @@ async fn records_outlive_their_controller_and_no_task_stays_pending() {
     assert_eq!(before.len(), 1);
     store.close().await;
 
-    let mut store = Sqlite::open(&path, unanswered).unwrap();
+    let mut store = Sqlite::open(&path, lost_reply).unwrap();
     assert_eq!(
         records(&mut store, json!({"label": {"$glob": "m*"}})).await,
         before
@@ -112,7 +112,7 @@ async fn records_outlive_their_controller_and_no_task_stays_pending() {
 #[tokio::test]
 async fn a_full_backlog_has_no_room_until_it_is_written() {
     let folder = tempfile::tempdir().unwrap();
-    let mut store = Sqlite::open(&folder.path().join("tasks.db"), unanswered).unwrap();
+    let mut store = Sqlite::open(&folder.path().join("tasks.db"), lost_reply).unwrap();
     store.backlog.bytes.store(BACKLOG, Ordering::Release);
     assert!(!store.has_room());
     let counted = store.backlog.clone();
@@ -137,7 +137,7 @@ fn foreign_files_and_databases_are_refused() {
     let path = folder.path().join("tasks.db");
     std::fs::write(&path, "no database").unwrap();
     assert!(matches!(
-        Sqlite::open(&path, unanswered),
+        Sqlite::open(&path, lost_reply),
         Err(OpenError::Database { .. })
     ));
     let other = folder.path().join("other.db");
@@ -146,13 +146,13 @@ fn foreign_files_and_databases_are_refused() {
         .execute_batch("CREATE TABLE theirs (a)")
         .unwrap();
     assert!(matches!(
-        Sqlite::open(&other, unanswered),
+        Sqlite::open(&other, lost_reply),
         Err(OpenError::Version { .. })
     ));
     // A file has the path of its folder, which is otherwise created.
     let nowhere = path.join("where.db");
     assert!(matches!(
-        Sqlite::open(&nowhere, unanswered),
+        Sqlite::open(&nowhere, lost_reply),
         Err(OpenError::File { .. })
     ));
 }
