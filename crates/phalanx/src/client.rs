@@ -103,7 +103,7 @@ impl Client {
         live_engines().map(|_| Self(()))
     }
 
-    /// The ids of the live engines, in order; empty if the kernel does not answer.
+    /// The ids of the live engines, in order; empty if the kernel does not reply.
     pub fn ids(&self) -> Vec<EngineId> {
         live_engines().unwrap_or_default()
     }
@@ -200,7 +200,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// `TimeoutError` if the controller does not answer, `EnvironmentError` if the connection to it
+    /// `TimeoutError` if the controller does not reply, `EnvironmentError` if the connection to it
     /// is lost.
     pub fn queue_status(&self) -> Result<QueueStatus, Error> {
         requests::queue_status(&[])
@@ -226,7 +226,7 @@ impl Client {
     /// ```
     ///
     /// # Errors
-    /// `UsageError` if the hub has no record of one of them, `TimeoutError` if it does not answer.
+    /// `UsageError` if the hub has no record of one of them, `TimeoutError` if it does not reply.
     pub fn result_status(&self, tasks: &[MsgId]) -> Result<ResultStatus, Error> {
         requests::result_status(tasks.to_vec())
     }
@@ -234,7 +234,7 @@ impl Client {
     /// Returns the results, of type `R`, of tasks submitted by this session or another.
     ///
     /// # Errors
-    /// `UsageError` if the hub has no record of one of them, `TimeoutError` if it does not answer.
+    /// `UsageError` if the hub has no record of one of them, `TimeoutError` if it does not reply.
     pub fn get_result<R: Transferable>(&self, tasks: &[MsgId]) -> Result<AsyncHubResult<R>, Error> {
         let tasks = tasks.to_vec();
         AsyncResult::submitted(results(tasks))
@@ -244,7 +244,7 @@ impl Client {
     ///
     /// # Errors
     /// `UsageError` if the hub has no record of one of them any more, `TimeoutError` if it does not
-    /// answer.
+    /// reply.
     pub fn resubmit<R: Transferable>(&self, tasks: &[MsgId]) -> Result<AsyncHubResult<R>, Error> {
         let tasks = tasks.to_vec();
         AsyncResult::submitted(resubmitted(tasks))
@@ -254,7 +254,7 @@ impl Client {
     /// submitted.
     ///
     /// # Errors
-    /// `TimeoutError` if the hub does not answer, `EnvironmentError` if the connection to it is
+    /// `TimeoutError` if the hub does not reply, `EnvironmentError` if the connection to it is
     /// lost.
     pub fn hub_history(&self) -> Result<Vec<MsgId>, Error> {
         msg_ids(ClientRequest::HubHistory)
@@ -264,7 +264,7 @@ impl Client {
     /// if empty): `rc.db_query(r#"{"label": {"$glob": "fit*"}}"#, &["msg_id", "started"])?`.
     ///
     /// # Errors
-    /// `UsageError` if the query is malformed, `TimeoutError` if the hub does not answer.
+    /// `UsageError` if the query is malformed, `TimeoutError` if the hub does not reply.
     pub fn db_query(&self, query: &str, keys: &[&str]) -> Result<Vec<Map<String, Value>>, Error> {
         let query = serde_json::from_str(query);
         let query = query.map_err(|error| Error::from(LibraryError::Query(&error)))?;
@@ -275,7 +275,7 @@ impl Client {
     /// Deletes these tasks' results from the hub's records.
     ///
     /// # Errors
-    /// `UsageError` if one of them is pending, `TimeoutError` if the hub does not answer.
+    /// `UsageError` if one of them is pending, `TimeoutError` if the hub does not reply.
     pub fn purge_hub_results(&self, tasks: &[MsgId]) -> Result<(), Error> {
         let (tasks, engines) = (tasks.to_vec(), Vec::new());
         if tasks.is_empty() {
@@ -288,7 +288,7 @@ impl Client {
     /// their variables, and [`get_result`](Self::get_result) does not find them.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn purge_local_results(&self) -> Result<(), Error> {
         let results = Vec::<AsyncResultId>::new();
         done(ClientRequest::PurgeLocal { results })
@@ -297,7 +297,7 @@ impl Client {
     /// Deletes all finished results from the kernel and the hub; variables keep theirs.
     ///
     /// # Errors
-    /// `TimeoutError` if the hub does not answer, `EnvironmentError` if the connection to it is
+    /// `TimeoutError` if the hub does not reply, `EnvironmentError` if the connection to it is
     /// lost.
     pub fn purge_everything(&self) -> Result<(), Error> {
         self.purge_local_results()?;
@@ -310,7 +310,7 @@ impl Client {
     /// Returns the tasks this session has submitted, in order.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn history(&self) -> Result<Vec<MsgId>, Error> {
         msg_ids(ClientRequest::History)
     }
@@ -318,7 +318,7 @@ impl Client {
     /// Returns the pending tasks of this session.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn outstanding(&self) -> Result<Vec<MsgId>, Error> {
         msg_ids(ClientRequest::Outstanding)
     }
@@ -326,7 +326,7 @@ impl Client {
     /// Aborts those of these tasks (all if empty) that have not started.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn abort(&self, tasks: &[MsgId]) -> Result<(), Error> {
         let (tasks, engines) = (tasks.to_vec(), Vec::new());
         done(ClientRequest::Abort { tasks, engines })
@@ -336,7 +336,7 @@ impl Client {
     /// returns true if they have.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn wait(&self, tasks: &[MsgId], timeout: Option<Duration>) -> Result<bool, Error> {
         requests::wait(tasks, timeout)
     }
@@ -345,7 +345,7 @@ impl Client {
     /// returns true.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn wait_interactive(&self, tasks: &[MsgId]) -> Result<bool, Error> {
         let tasks = match tasks {
             [] => self.outstanding()?,
@@ -360,7 +360,7 @@ impl Client {
     /// Sends a signal, by number, to all engines; SIGINT (2) interrupts the code they run.
     ///
     /// # Errors
-    /// `TimeoutError` if an engine does not answer, `EnvironmentError` if the connection to the
+    /// `TimeoutError` if an engine does not reply, `EnvironmentError` if the connection to the
     /// controller is lost.
     pub fn send_signal(&self, signal: i32) -> Result<(), Error> {
         let engines = self.ids();
@@ -370,7 +370,7 @@ impl Client {
     /// Clears the namespaces of all engines.
     ///
     /// # Errors
-    /// `TimeoutError` if an engine does not answer, `EnvironmentError` if the connection to the
+    /// `TimeoutError` if an engine does not reply, `EnvironmentError` if the connection to the
     /// controller is lost.
     pub fn clear(&self) -> Result<(), Error> {
         done(ClientRequest::Clear {

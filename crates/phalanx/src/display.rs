@@ -21,7 +21,7 @@ pub use phalanx_protocol::output::MimeBundle;
 /// ```
 ///
 /// # Errors
-/// `InternalError` if the kernel does not answer.
+/// `InternalError` if the kernel does not reply.
 pub fn display(data: MimeBundle) -> Result<DisplayHandle, Error> {
     display_as(&fresh_id(), data)
 }
@@ -37,7 +37,7 @@ pub fn display(data: MimeBundle) -> Result<DisplayHandle, Error> {
 /// ```
 ///
 /// # Errors
-/// `InternalError` if the kernel does not answer.
+/// `InternalError` if the kernel does not reply.
 pub fn display_as(id: &str, data: MimeBundle) -> Result<DisplayHandle, Error> {
     let handle = DisplayHandle { id: id.to_owned() };
     handle.send(data, false)?;
@@ -54,7 +54,7 @@ pub fn display_as(id: &str, data: MimeBundle) -> Result<DisplayHandle, Error> {
 /// ```
 ///
 /// # Errors
-/// `InternalError` if the kernel does not answer.
+/// `InternalError` if the kernel does not reply.
 pub fn update_display(id: &str, data: MimeBundle) -> Result<(), Error> {
     DisplayHandle { id: id.to_owned() }.update(data)
 }
@@ -71,7 +71,7 @@ pub fn update_display(id: &str, data: MimeBundle) -> Result<(), Error> {
 /// the bars and tables of this library.
 ///
 /// # Errors
-/// `InternalError` if the kernel does not answer.
+/// `InternalError` if the kernel does not reply.
 pub fn html(text: impl Into<String>) -> Result<DisplayHandle, Error> {
     // Without a wrapper that indents it: a page, a report or another frontend would get one too, and the
     // width and the selectors of the user's own styles would no longer hold.
@@ -86,7 +86,7 @@ pub fn html(text: impl Into<String>) -> Result<DisplayHandle, Error> {
 /// ```
 ///
 /// # Errors
-/// `InternalError` if the kernel does not answer.
+/// `InternalError` if the kernel does not reply.
 pub fn svg(text: impl Into<String>) -> Result<DisplayHandle, Error> {
     text_of("image/svg+xml", text.into())
 }
@@ -99,7 +99,7 @@ pub fn svg(text: impl Into<String>) -> Result<DisplayHandle, Error> {
 /// ```
 ///
 /// # Errors
-/// `InternalError` if the kernel does not answer.
+/// `InternalError` if the kernel does not reply.
 pub fn markdown(text: impl Into<String>) -> Result<DisplayHandle, Error> {
     text_of("text/markdown", text.into())
 }
@@ -112,7 +112,7 @@ pub fn markdown(text: impl Into<String>) -> Result<DisplayHandle, Error> {
 /// ```
 ///
 /// # Errors
-/// `InternalError` if the kernel does not answer.
+/// `InternalError` if the kernel does not reply.
 pub fn latex(text: impl Into<String>) -> Result<DisplayHandle, Error> {
     text_of("text/latex", text.into())
 }
@@ -120,7 +120,7 @@ pub fn latex(text: impl Into<String>) -> Result<DisplayHandle, Error> {
 /// Shows a PNG image, given as the bytes of the file.
 ///
 /// # Errors
-/// `InternalError` if the kernel does not answer.
+/// `InternalError` if the kernel does not reply.
 pub fn png(bytes: &[u8]) -> Result<DisplayHandle, Error> {
     image("image/png", bytes)
 }
@@ -128,7 +128,7 @@ pub fn png(bytes: &[u8]) -> Result<DisplayHandle, Error> {
 /// Shows a JPEG image, given as the bytes of the file.
 ///
 /// # Errors
-/// `InternalError` if the kernel does not answer.
+/// `InternalError` if the kernel does not reply.
 pub fn jpeg(bytes: &[u8]) -> Result<DisplayHandle, Error> {
     image("image/jpeg", bytes)
 }
@@ -149,7 +149,7 @@ fn image(mime: &str, bytes: &[u8]) -> Result<DisplayHandle, Error> {
 /// ```
 ///
 /// # Errors
-/// `UsageError` if the text is not JSON; `InternalError` if the kernel does not answer.
+/// `UsageError` if the text is not JSON; `InternalError` if the kernel does not reply.
 pub fn vega_lite(specification: &str) -> Result<DisplayHandle, Error> {
     json("application/vnd.vegalite.v5+json", specification)
 }
@@ -162,7 +162,7 @@ pub fn vega_lite(specification: &str) -> Result<DisplayHandle, Error> {
 /// ```
 ///
 /// # Errors
-/// `UsageError` if the text is not JSON; `InternalError` if the kernel does not answer.
+/// `UsageError` if the text is not JSON; `InternalError` if the kernel does not reply.
 pub fn plotly(figure: &str) -> Result<DisplayHandle, Error> {
     json("application/vnd.plotly.v1+json", figure)
 }
@@ -176,7 +176,7 @@ pub fn plotly(figure: &str) -> Result<DisplayHandle, Error> {
 /// ```
 ///
 /// # Errors
-/// `UsageError` if the text is not JSON; `InternalError` if the kernel does not answer.
+/// `UsageError` if the text is not JSON; `InternalError` if the kernel does not reply.
 pub fn json(mime: &str, text: &str) -> Result<DisplayHandle, Error> {
     let data = MimeBundle::plain(text)
         .with_json(mime, text)
@@ -198,7 +198,7 @@ pub fn json(mime: &str, text: &str) -> Result<DisplayHandle, Error> {
 /// ```
 ///
 /// # Errors
-/// `InternalError` if the kernel does not answer.
+/// `InternalError` if the kernel does not reply.
 pub fn clear_output(wait: bool) -> Result<(), Error> {
     put(Output::ClearOutput { wait })
 }
@@ -229,7 +229,7 @@ impl DisplayHandle {
     /// Replaces the display in every cell that shows it.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn update(&self, data: MimeBundle) -> Result<(), Error> {
         self.send(data, true)
     }

@@ -29,14 +29,14 @@ use std::{fmt, io};
 /// # Ok::<(), phalanx::Error>(())
 /// ```
 #[derive(Clone, PartialEq)]
-pub struct Error(Held);
+pub struct Error(OpaqueFailure);
 
 opaque! {
-    struct Held of Failure
+    struct OpaqueFailure of Failure
 }
-opaque!(@clone Held);
+opaque!(@clone OpaqueFailure);
 
-impl PartialEq for Held {
+impl PartialEq for OpaqueFailure {
     #[inline(never)]
     fn eq(&self, other: &Self) -> bool {
         **self == **other
@@ -46,7 +46,7 @@ impl PartialEq for Held {
 impl Error {
     #[inline(never)]
     pub(crate) fn new(failure: Failure) -> Self {
-        Self(Held::hold(failure))
+        Self(OpaqueFailure::wrap(failure))
     }
 
     pub(crate) fn into_failure(self) -> Failure {
@@ -240,9 +240,9 @@ pub(crate) enum LibraryError<'a> {
     },
     /// The user was asked at the end of the input.
     InputEnded,
-    /// The kernel does not answer.
+    /// The kernel does not reply.
     Silent(&'a io::Error),
-    /// The kernel gave the answer to another request.
+    /// The kernel sent the reply to another request.
     OtherReply(&'a HostReply),
 }
 

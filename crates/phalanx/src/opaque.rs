@@ -1,4 +1,4 @@
-//! Values that cells hold, drop and clone without knowing their content.
+//! Values that cells own, drop and clone without knowing their content.
 //!
 //! Every cell compiles drop and clone of the types it uses, with all their fields. For an opaque
 //! type, each is a call into the library.
@@ -12,7 +12,7 @@ macro_rules! opaque {
         #[allow(dead_code, reason = "not every one is taken apart")]
         impl $name {
             #[inline(never)]
-            fn hold(content: $content) -> Self {
+            fn wrap(content: $content) -> Self {
                 Self(std::mem::ManuallyDrop::new(Box::new(content)))
             }
 
@@ -54,7 +54,7 @@ macro_rules! opaque {
         impl Clone for $name {
             #[inline(never)]
             fn clone(&self) -> Self {
-                Self::hold((**self).clone())
+                Self::wrap((**self).clone())
             }
         }
     };
@@ -74,10 +74,10 @@ mod tests {
     #[test]
     fn content_is_dropped_once() {
         let count = Arc::new(());
-        let held = Counted::hold(Arc::clone(&count));
-        let copy = held.clone();
+        let first = Counted::wrap(Arc::clone(&count));
+        let copy = first.clone();
         assert_eq!(Arc::strong_count(&count), 3);
-        drop(held);
+        drop(first);
         assert_eq!(Arc::strong_count(&count), 2);
         let content = copy.release();
         assert_eq!(Arc::strong_count(&count), 2);

@@ -152,7 +152,7 @@ impl ProgressBar {
             && let Some(id) = &shown.display
         {
             let bundle = self.bundle(now - shown.start, is_over);
-            // If the kernel does not answer, no bar is shown and the loop continues.
+            // If the kernel does not reply, no bar is shown and the loop continues.
             let _ = put(Output::Display(bar::display(bundle, id, true)));
         }
     }

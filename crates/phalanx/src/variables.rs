@@ -89,7 +89,7 @@ pub fn who(variables: &[(&str, &str, usize, String)]) {
     for (name, ty, bytes, value) in variables {
         table = table.row([*name, *ty, &size(*bytes), value.as_str()]);
     }
-    // If the kernel does not answer, nothing is shown.
+    // If the kernel does not reply, nothing is shown.
     let _ = table.display();
 }
 

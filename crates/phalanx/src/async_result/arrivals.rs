@@ -34,7 +34,7 @@ pub(super) struct ArrivalsState {
 impl Arrivals {
     #[inline(never)]
     pub(super) fn of(handle: &AsyncResultHandle, ordered: bool, lists: bool) -> Self {
-        Self::hold(ArrivalsState {
+        Self::wrap(ArrivalsState {
             handle: handle.clone(),
             ordered,
             lists,

@@ -69,7 +69,7 @@ impl<R: Transferable, S: Shape> Future for ResultFuture<R, S> {
 impl Watch {
     #[inline(never)]
     fn new() -> Self {
-        Self::hold(None)
+        Self::wrap(None)
     }
 
     /// Returns true once all tasks are done; otherwise arranges for the context to be woken when
@@ -83,7 +83,7 @@ impl Watch {
             let waiting = Arc::new(Mutex::new(Waiting::default()));
             let (shared, result) = (Arc::clone(&waiting), result.clone());
             std::thread::spawn(move || {
-                // If the kernel does not answer, `get` returns the error.
+                // If the kernel does not reply, `get` returns the error.
                 let _ = result.wait();
                 let mut waiting = shared.lock().unwrap_or_else(PoisonError::into_inner);
                 waiting.done = true;

@@ -35,7 +35,7 @@ pub type Outputs = Vec<Display>;
 ///
 /// The result of a map has two counts: [`tasks`](Self::tasks) is the number of messages to engines,
 /// each of which may cover several of its [`len`](Self::len) items. Methods that do not return a
-/// `Result` return zero, an empty value or `false` if the kernel does not answer.
+/// `Result` return zero, an empty value or `false` if the kernel does not reply.
 ///
 /// ```no_run
 /// use phalanx::{AsyncResultHandle, prelude::*};
@@ -147,7 +147,7 @@ impl AsyncResultHandle {
     #[inline(never)]
     pub(crate) fn of_ranges(ranges: Vec<TaskRange>) -> Self {
         Self {
-            ranges: Ranges::hold(Arc::new(NamedRanges::new(ranges))),
+            ranges: Ranges::wrap(Arc::new(NamedRanges::new(ranges))),
         }
     }
 
@@ -181,7 +181,7 @@ impl AsyncResultHandle {
     /// Waits until every task is done.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn wait(&self) -> Result<(), Error> {
         self.is_ready_after(AsyncResultQuery::Wait { timeout: None })
             .map(drop)
@@ -190,7 +190,7 @@ impl AsyncResultHandle {
     /// Waits until every task is done, at most for `timeout`; returns true if all are done.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn wait_timeout(&self, timeout: Duration) -> Result<bool, Error> {
         self.is_ready_after(AsyncResultQuery::Wait {
             timeout: Some(timeout.as_secs_f64()),
@@ -201,7 +201,7 @@ impl AsyncResultHandle {
     /// true if it has.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn wait_for_output(&self, timeout: Option<Duration>) -> Result<bool, Error> {
         self.is_ready_after(AsyncResultQuery::WaitForOutput {
             timeout: timeout.map(|timeout| timeout.as_secs_f64()),
@@ -211,7 +211,7 @@ impl AsyncResultHandle {
     /// Returns true immediately: submitting copies the arguments, so every task has been sent.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn wait_for_send(&self, _timeout: Option<Duration>) -> Result<bool, Error> {
         self.now().map(|_| true)
     }
@@ -224,7 +224,7 @@ impl AsyncResultHandle {
     /// Waits with a progress bar, updated in place ten times a second; returns true.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn wait_interactive(&self) -> Result<bool, Error> {
         self.wait_interactive_for(Duration::from_millis(100), None)
     }
@@ -233,7 +233,7 @@ impl AsyncResultHandle {
     /// if all tasks are done.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn wait_interactive_for(
         &self,
         interval: Duration,
@@ -358,7 +358,7 @@ impl AsyncResultHandle {
     /// [`publish_data`](crate::publish_data), as JSON.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn data(&self) -> Vec<BTreeMap<String, serde_json::Value>> {
         self.each(|task| task.metadata.data.clone())
     }
@@ -371,7 +371,7 @@ impl AsyncResultHandle {
     /// Aborts the tasks that have not started; running tasks continue.
     ///
     /// # Errors
-    /// `UsageError` if all tasks are done; `InternalError` if the kernel does not answer.
+    /// `UsageError` if all tasks are done; `InternalError` if the kernel does not reply.
     pub fn abort(&self) -> Result<(), Error> {
         if self.ready() {
             return Err(LibraryError::AlreadyDone.into());
@@ -411,7 +411,7 @@ impl AsyncResultHandle {
             let _ = handle.done_after(AsyncResultQuery::StreamOutput);
         });
         StreamedOutput {
-            worker: Worker::hold(Streaming(Some(worker))),
+            worker: Worker::wrap(Streaming(Some(worker))),
         }
     }
 

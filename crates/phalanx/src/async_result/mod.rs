@@ -173,7 +173,7 @@ impl<R: Transferable, S: Shape> AsyncResult<R, S> {
     /// Waits for the outcome of each task: its value or its failure.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn get_each(&self) -> Result<TaskOutcomes<S::Task<R>>, Error> {
         let mut outcomes = self.handle.outcomes(0, usize::MAX, true)?;
         let mut each = Vec::new();
@@ -243,7 +243,7 @@ impl<R: Transferable, S: Shape> AsyncResult<R, S> {
     /// Splits the result into one AsyncResult per task: of one value, or of the items of a map.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn split(&self) -> Result<Vec<AsyncResult<R, S::Part>>, Error> {
         Ok(all(self.handle.parts()?))
     }
@@ -264,7 +264,7 @@ impl<R: Transferable, S: Shape> AsyncResult<R, S> {
     /// tasks.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn wait_when(
         &self,
         when: ReturnWhen,

@@ -33,7 +33,7 @@ impl Outcomes {
             Some(Err(failure)) => Err(Error::new(Failure::Remote(Box::new(failure)))),
             Some(Ok(_)) => Ok(frame),
         };
-        Self::hold(values.into_iter().zip(frames).map(outcome).collect())
+        Self::wrap(values.into_iter().zip(frames).map(outcome).collect())
     }
 
     pub(super) fn into_all(self) -> VecDeque<Result<Frame, Error>> {
@@ -63,7 +63,7 @@ impl Outcomes {
             }
         }
         match failures.len() {
-            0 => Ok(Successes::hold(frames)),
+            0 => Ok(Successes::wrap(frames)),
             1 => Err(Error::new(Failure::Remote(Box::new(failures.remove(0))))),
             _ => Err(Error::new(Failure::Composite {
                 message: name(),
@@ -157,7 +157,7 @@ impl AsyncResultHandle {
             known.push(engine);
             values.push_back(Ok(frame));
         }
-        Ok((known, Outcomes::hold(values)))
+        Ok((known, Outcomes::wrap(values)))
     }
 
     /// Returns the outcome of one task.

@@ -13,12 +13,12 @@ opaque! {
 impl Parts {
     #[inline(never)]
     pub(super) fn none() -> Self {
-        Self::hold(VecDeque::new())
+        Self::wrap(VecDeque::new())
     }
 
     #[inline(never)]
     pub(super) fn of(handles: Vec<AsyncResultHandle>) -> Self {
-        Self::hold(handles.into())
+        Self::wrap(handles.into())
     }
 
     /// Adds a handle.

@@ -49,7 +49,7 @@ pub struct EncodedParts {
 impl EncodedArgs {
     #[inline(never)]
     pub(crate) fn new() -> Self {
-        Self::hold(EncodedParts::default())
+        Self::wrap(EncodedParts::default())
     }
 
     /// Returns all arguments, unless one could not be serialized.

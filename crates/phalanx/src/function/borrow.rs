@@ -28,41 +28,41 @@ use std::path::{Path, PathBuf};
 )]
 pub trait Lend {
     /// The owned type that is sent, and kept on the engine while the function runs.
-    type Held: Transferable;
+    type Owned: Transferable;
 
     /// Borrows the parameter from the owned value.
-    fn lend(held: &Self::Held) -> &Self;
+    fn lend(owned: &Self::Owned) -> &Self;
 }
 
 impl<T: Transferable> Lend for T {
-    type Held = T;
+    type Owned = T;
 
-    fn lend(held: &T) -> &T {
-        held
+    fn lend(owned: &T) -> &T {
+        owned
     }
 }
 
 impl<T: Transferable> Lend for [T] {
-    type Held = Vec<T>;
+    type Owned = Vec<T>;
 
-    fn lend(held: &Vec<T>) -> &[T] {
-        held
+    fn lend(owned: &Vec<T>) -> &[T] {
+        owned
     }
 }
 
 impl Lend for str {
-    type Held = String;
+    type Owned = String;
 
-    fn lend(held: &String) -> &str {
-        held
+    fn lend(owned: &String) -> &str {
+        owned
     }
 }
 
 impl Lend for Path {
-    type Held = PathBuf;
+    type Owned = PathBuf;
 
-    fn lend(held: &PathBuf) -> &Path {
-        held
+    fn lend(owned: &PathBuf) -> &Path {
+        owned
     }
 }
 
@@ -86,17 +86,17 @@ struct Lent<F, M>(F, PhantomData<M>);
 
 /// `impl_lent!(ref P1, own P2)`: implementations for functions such as `fn(&P1, P2) -> R`.
 macro_rules! impl_lent {
-    (@sorted [$($bound:tt)*] [$($mark:ty,)*] [$($held:ty,)*] [$($arg:ty,)*] [$($call:expr,)*] [$($name:ident)*]) => {
+    (@sorted [$($bound:tt)*] [$($mark:ty,)*] [$($owned:ty,)*] [$($arg:ty,)*] [$($call:expr,)*] [$($name:ident)*]) => {
         #[cfg(not(rust_analyzer))]
         #[diagnostic::do_not_recommend]
-        impl<F, R, $($bound)*> IntoFunction<($($held,)*), ($($mark,)*)> for F
+        impl<F, R, $($bound)*> IntoFunction<($($owned,)*), ($($mark,)*)> for F
         where
             F: Fn($($arg),*) -> R + Copy,
             R: Transferable,
         {
             type Output = R;
 
-            fn into_function(self) -> Result<Function<($($held,)*), R>, Error> {
+            fn into_function(self) -> Result<Function<($($owned,)*), R>, Error> {
                 trampoline::captures_nothing::<F>();
                 let name = std::any::type_name::<F>();
                 Function::locate::<Lent<F, ($($mark,)*)>>(name, Captures::none())
@@ -105,17 +105,17 @@ macro_rules! impl_lent {
             fn into_single(self) -> Result<Located, Error> {
                 trampoline::captures_nothing::<F>();
                 let name = std::any::type_name::<F>();
-                Located::single(name, trampoline::single::<Lent<F, ($($mark,)*)>, ($($held,)*)>)
+                Located::single(name, trampoline::single::<Lent<F, ($($mark,)*)>, ($($owned,)*)>)
             }
 
             fn into_many(self) -> Result<Located, Error> {
                 trampoline::captures_nothing::<F>();
                 let name = std::any::type_name::<F>();
-                Located::many(name, trampoline::many::<Lent<F, ($($mark,)*)>, ($($held,)*)>)
+                Located::many(name, trampoline::many::<Lent<F, ($($mark,)*)>, ($($owned,)*)>)
             }
         }
 
-        impl<F, R, $($bound)*> Invoke<($($held,)*)> for Lent<F, ($($mark,)*)>
+        impl<F, R, $($bound)*> Invoke<($($owned,)*)> for Lent<F, ($($mark,)*)>
         where
             F: Fn($($arg),*) -> R + Copy,
             R: Transferable,
@@ -127,16 +127,16 @@ macro_rules! impl_lent {
             }
 
             #[allow(non_snake_case)]
-            fn invoke(&self, ($($name,)*): ($($held,)*)) -> R {
+            fn invoke(&self, ($($name,)*): ($($owned,)*)) -> R {
                 (self.0)($($call),*)
             }
         }
     };
-    (@sort [$($bound:tt)*] [$($mark:tt)*] [$($held:tt)*] [$($arg:tt)*] [$($call:tt)*] [$($name:ident)*] own $one:ident, $($rest:tt)*) => {
-        impl_lent!(@sort [$($bound)* $one: Transferable,] [$($mark)* ByValue,] [$($held)* $one,] [$($arg)* $one,] [$($call)* $one,] [$($name)* $one] $($rest)*);
+    (@sort [$($bound:tt)*] [$($mark:tt)*] [$($owned:tt)*] [$($arg:tt)*] [$($call:tt)*] [$($name:ident)*] own $one:ident, $($rest:tt)*) => {
+        impl_lent!(@sort [$($bound)* $one: Transferable,] [$($mark)* ByValue,] [$($owned)* $one,] [$($arg)* $one,] [$($call)* $one,] [$($name)* $one] $($rest)*);
     };
-    (@sort [$($bound:tt)*] [$($mark:tt)*] [$($held:tt)*] [$($arg:tt)*] [$($call:tt)*] [$($name:ident)*] ref $one:ident, $($rest:tt)*) => {
-        impl_lent!(@sort [$($bound)* $one: Lend + ?Sized,] [$($mark)* ByRef<$one>,] [$($held)* $one::Held,] [$($arg)* &$one,] [$($call)* $one::lend(&$one),] [$($name)* $one] $($rest)*);
+    (@sort [$($bound:tt)*] [$($mark:tt)*] [$($owned:tt)*] [$($arg:tt)*] [$($call:tt)*] [$($name:ident)*] ref $one:ident, $($rest:tt)*) => {
+        impl_lent!(@sort [$($bound)* $one: Lend + ?Sized,] [$($mark)* ByRef<$one>,] [$($owned)* $one::Owned,] [$($arg)* &$one,] [$($call)* $one::lend(&$one),] [$($name)* $one] $($rest)*);
     };
     (@sort $bounds:tt $marks:tt $helds:tt $args:tt $calls:tt $names:tt) => {
         impl_lent!(@sorted $bounds $marks $helds $args $calls $names);

@@ -138,7 +138,7 @@ impl<'a> IncomingCall<'a> {
 
     /// Replies with a value of type `type_name`, serialized by `write`.
     #[inline(never)]
-    pub(super) fn answer(&mut self, type_name: &str, write: &Write<'_>) -> Option<()> {
+    pub(super) fn reply_value(&mut self, type_name: &str, write: &Write<'_>) -> Option<()> {
         let parts = Parts::after(vec![value::POSTCARD], write);
         let parts = parts.map_err(|reason| CallError::result(type_name, &reason.to_string()));
         let parts = self.record(parts)?;

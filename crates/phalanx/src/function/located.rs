@@ -25,13 +25,13 @@ opaque! {
 impl Captures {
     #[inline(never)]
     pub(super) fn none() -> Self {
-        Self::hold(Ok(Parts::default()))
+        Self::wrap(Ok(Parts::default()))
     }
 
     /// Serializes captures of type `type_name` by `write`.
     #[inline(never)]
     pub(super) fn of(type_name: &str, write: &Write<'_>) -> Self {
-        Self::hold(Parts::written(type_name, write))
+        Self::wrap(Parts::written(type_name, write))
     }
 }
 
@@ -83,7 +83,7 @@ impl Located {
             |location: &Option<(PathBuf, u64)>| location.as_ref().map(|(_, offset)| *offset);
         let (singly, manifold) = (offset(&single), offset(&many));
         let (artifact, _) = single.or(many).ok_or(LibraryError::OtherCall)?;
-        Ok(Self::hold(FunctionLocation {
+        Ok(Self::wrap(FunctionLocation {
             name: short(name),
             artifact,
             single: singly,

@@ -154,11 +154,11 @@ macro_rules! __task {
         compile_error!("parameters of functions that engines call are values, or borrowed as `&T`: there is nothing of the caller's to change")
     };
     (@params $values:tt $bind:tt [$($param:tt)*] [$($lent:tt)*] $p:tt : & $t:ty $(, $($rest:tt)*)?) => {
-        // By macro hygiene, `held` is a distinct name in every round.
-        $crate::__task!(@params $values $bind [$($param)* (held: <$t as $crate::Lend>::Held)] [$($lent)* (held $p $t)] $($($rest)*)?)
+        // By macro hygiene, `owned` is a distinct name in every round.
+        $crate::__task!(@params $values $bind [$($param)* (owned: <$t as $crate::Lend>::Owned)] [$($lent)* (owned $p $t)] $($($rest)*)?)
     };
     (@params $values:tt $bind:tt [$($param:tt)*] [$($lent:tt)*] $p:tt : & $t:ty | $body:expr) => {
-        $crate::__task!(@call $values $bind [$($param)* (held: <$t as $crate::Lend>::Held)] [$($lent)* (held $p $t)] $body)
+        $crate::__task!(@call $values $bind [$($param)* (owned: <$t as $crate::Lend>::Owned)] [$($lent)* (owned $p $t)] $body)
     };
     (@params $values:tt $bind:tt [$($param:tt)*] $lent:tt $p:tt $(: $t:ty)? , $($rest:tt)*) => {
         $crate::__task!(@params $values $bind [$($param)* ($p $(: $t)?)] $lent $($rest)*)
@@ -166,52 +166,52 @@ macro_rules! __task {
     (@params $values:tt $bind:tt [$($param:tt)*] $lent:tt $p:tt $(: $t:ty)? | $body:expr) => {
         $crate::__task!(@call $values $bind [$($param)* ($p $(: $t)?)] $lent $body)
     };
-    (@call [$($value:expr,)*] [$($bind:tt)*] [] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
+    (@call [$($value:expr,)*] [$($bind:tt)*] [] [$(($owned:ident $lent:tt $borrowed:ty))*] $body:expr) => {
         $crate::WithCaptures::task0(($($value,)*), |captured| {
             $crate::__task!(@bind captured [] [$($bind)*]);
-            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
+            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$owned);)*
             $body
         })
     };
-    (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?)] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
+    (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?)] [$(($owned:ident $lent:tt $borrowed:ty))*] $body:expr) => {
         $crate::WithCaptures::task1(($($value,)*), |captured, $p1 $(: $t1)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
-            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
+            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$owned);)*
             $body
         })
     };
-    (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?)] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
+    (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?)] [$(($owned:ident $lent:tt $borrowed:ty))*] $body:expr) => {
         $crate::WithCaptures::task2(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
-            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
+            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$owned);)*
             $body
         })
     };
-    (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?) ($p3:tt $(: $t3:ty)?)] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
+    (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?) ($p3:tt $(: $t3:ty)?)] [$(($owned:ident $lent:tt $borrowed:ty))*] $body:expr) => {
         $crate::WithCaptures::task3(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
-            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
+            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$owned);)*
             $body
         })
     };
-    (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?) ($p3:tt $(: $t3:ty)?) ($p4:tt $(: $t4:ty)?)] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
+    (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?) ($p3:tt $(: $t3:ty)?) ($p4:tt $(: $t4:ty)?)] [$(($owned:ident $lent:tt $borrowed:ty))*] $body:expr) => {
         $crate::WithCaptures::task4(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?, $p4 $(: $t4)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
-            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
+            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$owned);)*
             $body
         })
     };
-    (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?) ($p3:tt $(: $t3:ty)?) ($p4:tt $(: $t4:ty)?) ($p5:tt $(: $t5:ty)?)] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
+    (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?) ($p3:tt $(: $t3:ty)?) ($p4:tt $(: $t4:ty)?) ($p5:tt $(: $t5:ty)?)] [$(($owned:ident $lent:tt $borrowed:ty))*] $body:expr) => {
         $crate::WithCaptures::task5(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?, $p4 $(: $t4)?, $p5 $(: $t5)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
-            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
+            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$owned);)*
             $body
         })
     };
-    (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?) ($p3:tt $(: $t3:ty)?) ($p4:tt $(: $t4:ty)?) ($p5:tt $(: $t5:ty)?) ($p6:tt $(: $t6:ty)?)] [$(($held:ident $lent:tt $borrowed:ty))*] $body:expr) => {
+    (@call [$($value:expr,)*] [$($bind:tt)*] [($p1:tt $(: $t1:ty)?) ($p2:tt $(: $t2:ty)?) ($p3:tt $(: $t3:ty)?) ($p4:tt $(: $t4:ty)?) ($p5:tt $(: $t5:ty)?) ($p6:tt $(: $t6:ty)?)] [$(($owned:ident $lent:tt $borrowed:ty))*] $body:expr) => {
         $crate::WithCaptures::task6(($($value,)*), |captured, $p1 $(: $t1)?, $p2 $(: $t2)?, $p3 $(: $t3)?, $p4 $(: $t4)?, $p5 $(: $t5)?, $p6 $(: $t6)?| {
             $crate::__task!(@bind captured [] [$($bind)*]);
-            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$held);)*
+            $(let $lent: &$borrowed = <$borrowed as $crate::Lend>::lend(&$owned);)*
             $body
         })
     };

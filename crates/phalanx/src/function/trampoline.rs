@@ -91,7 +91,7 @@ pub(super) unsafe extern "C" fn single<I: Invoke<P>, P: ParameterTypes + 'static
     let act = |call: &mut IncomingCall<'_>| {
         let function = I::prepare(call)?;
         let output = function.invoke(P::read(call)?);
-        call.answer(type_name::<I::Output>(), &|to| output.serialize(to))
+        call.reply_value(type_name::<I::Output>(), &|to| output.serialize(to))
     };
     // SAFETY: the runtime's arguments are passed on unchanged.
     unsafe { serve(input, len, to, give, &act) };

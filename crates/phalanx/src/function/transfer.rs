@@ -13,7 +13,7 @@ unsafe extern "C" fn receive(input: *const u8, len: usize, to: *mut c_void, give
     let act = |call: &mut IncomingCall<'_>| {
         let (name, type_name) = (call.text(0)?, call.text(1)?);
         namespace::put(&name, &type_name, call.keep(2)?);
-        call.answer("()", &|_| Ok(()))
+        call.reply_value("()", &|_| Ok(()))
     };
     // SAFETY: the runtime's arguments are passed on unchanged.
     unsafe { serve(input, len, to, give, &act) };

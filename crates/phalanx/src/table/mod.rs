@@ -62,7 +62,7 @@ pub struct Table {
 /// `application/vnd.dataresource+json`.
 ///
 /// # Errors
-/// `UsageError` if the value has no rows, `InternalError` if the kernel does not answer.
+/// `UsageError` if the value has no rows, `InternalError` if the kernel does not reply.
 pub fn table(rows: &(impl Serialize + ?Sized)) -> Result<DisplayHandle, Error> {
     let table = Table::of(rows)?;
     let bundle = table.bundle();
@@ -109,7 +109,7 @@ impl Table {
     /// Shows the table under the cell.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn display(&self) -> Result<DisplayHandle, Error> {
         display(self.bundle())
     }

@@ -114,7 +114,7 @@ struct ViewOptions {
 impl LoadBalancedView {
     #[inline(never)]
     pub(crate) fn new() -> Self {
-        let options = Options::hold(ViewOptions::default());
+        let options = Options::wrap(ViewOptions::default());
         Self { options }
     }
 

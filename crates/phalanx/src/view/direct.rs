@@ -247,7 +247,7 @@ impl<S: Shape> DirectView<S> {
     /// they have.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn wait(&self, timeout: Option<std::time::Duration>) -> Result<bool, Error> {
         requests::live_engines()?;
         requests::wait(&[], timeout)
@@ -256,7 +256,7 @@ impl<S: Shape> DirectView<S> {
     /// Returns the number of completed and pending tasks of the view's engines.
     ///
     /// # Errors
-    /// `TimeoutError` if the controller does not answer, `EnvironmentError` if the connection to it
+    /// `TimeoutError` if the controller does not reply, `EnvironmentError` if the connection to it
     /// is lost.
     pub fn queue_status(&self) -> Result<QueueStatus, Error> {
         requests::live_engines()?;
@@ -266,7 +266,7 @@ impl<S: Shape> DirectView<S> {
     /// Aborts the tasks of this session on the view's engines that have not started.
     ///
     /// # Errors
-    /// `InternalError` if the kernel does not answer.
+    /// `InternalError` if the kernel does not reply.
     pub fn abort(&self) -> Result<(), Error> {
         requests::done(ClientRequest::Abort {
             tasks: Vec::new(),
@@ -277,7 +277,7 @@ impl<S: Shape> DirectView<S> {
     /// Clears the namespaces of the engines.
     ///
     /// # Errors
-    /// `TimeoutError` if an engine does not answer, `EnvironmentError` if the connection to the
+    /// `TimeoutError` if an engine does not reply, `EnvironmentError` if the connection to the
     /// controller is lost.
     pub fn clear(&self) -> Result<(), Error> {
         requests::done(ClientRequest::Clear {
@@ -301,7 +301,7 @@ impl<S: Shape> DirectView<S> {
     /// Deletes the results of these engines' tasks from the hub's records.
     ///
     /// # Errors
-    /// `TimeoutError` if the hub does not answer, `EnvironmentError` if the connection to it is
+    /// `TimeoutError` if the hub does not reply, `EnvironmentError` if the connection to it is
     /// lost.
     pub fn purge_results(&self) -> Result<(), Error> {
         requests::done(ClientRequest::Purge {

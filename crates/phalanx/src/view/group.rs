@@ -39,7 +39,7 @@ pub(super) type WriteRange<'a> =
 impl EngineGroup {
     #[inline(never)]
     pub(super) fn new(targets: Option<Vec<EngineId>>) -> Self {
-        Self::hold(EngineGroupContent {
+        Self::wrap(EngineGroupContent {
             targets,
             label: None,
         })

@@ -114,7 +114,7 @@ impl Window {
     #[inline(never)]
     fn new(view: LoadBalancedView, function: Located) -> Self {
         let engines = live_engines().map_or(1, |engines| engines.len());
-        Self::hold(Calls {
+        Self::wrap(Calls {
             view,
             function,
             max: engines.max(1),

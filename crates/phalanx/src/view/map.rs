@@ -208,7 +208,7 @@ impl Plan {
     }
 
     fn of(placement: MapPlacement, label: Option<String>) -> Self {
-        Self::hold(PlannedMap {
+        Self::wrap(PlannedMap {
             placement,
             label,
             chunksize: 1,

@@ -199,7 +199,7 @@ fn sent(handle: Result<AsyncResultHandle, Error>) -> Result<(), Error> {
 impl Scattering {
     #[inline(never)]
     fn new(group: &EngineGroup, name: &str) -> Self {
-        Self::hold(Description {
+        Self::wrap(Description {
             group: group.clone(),
             name: name.to_owned(),
             flatten: false,

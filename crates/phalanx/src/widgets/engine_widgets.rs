@@ -29,7 +29,7 @@ struct DisplayedWidget {
 
 impl EngineWidgets {
     /// Implements requests about widgets, as far as possible without a frontend.
-    fn answer(&mut self, request: CommRequest) -> HostReply {
+    fn handle(&mut self, request: CommRequest) -> HostReply {
         match request {
             CommRequest::Open { comms, .. } => {
                 for CommMessage { comm_id, data, .. } in comms {
@@ -67,14 +67,14 @@ fn state(mut data: Map<String, Value>) -> Map<String, Value> {
 }
 
 /// Replies in place of the kernel; displayed widgets that have changed are updated.
-pub(super) fn answer(request: CommRequest) -> Option<HostReply> {
+pub(super) fn handle(request: CommRequest) -> Option<HostReply> {
     let changes = matches!(request, CommRequest::Send(_));
     if matches!(request, CommRequest::Observe(_)) {
         eprintln!(
             "phalanx: a widget on an engine is only shown; one that users operate must be created in the notebook's own cells, without %%px"
         );
     }
-    let reply = listeners::engine_widgets()?.answer(request);
+    let reply = listeners::engine_widgets()?.handle(request);
     if changes {
         refresh();
     }
@@ -145,22 +145,22 @@ mod tests {
     #[test]
     fn state_is_the_last_update() {
         let mut widgets = EngineWidgets::default();
-        widgets.answer(CommRequest::Open {
+        widgets.handle(CommRequest::Open {
             target: "jupyter.widget".to_owned(),
             comms: vec![message("a", json!({"state": {"value": 1, "max": 9}}))],
         });
         let update = json!({"method": "update", "state": {"value": 2}});
-        widgets.answer(CommRequest::Send(message("a", update.clone())));
-        widgets.answer(CommRequest::Send(message("unknown", update)));
+        widgets.handle(CommRequest::Send(message("a", update.clone())));
+        widgets.handle(CommRequest::Send(message("unknown", update)));
         let state = |widgets: &mut EngineWidgets| match widgets
-            .answer(CommRequest::State(CommId::new("a")))
+            .handle(CommRequest::State(CommId::new("a")))
         {
             HostReply::CommState(state) => state,
             other => panic!("{other:?}"),
         };
         let expected = object(json!({"value": 2, "max": 9}));
         assert_eq!(state(&mut widgets), Some(expected));
-        widgets.answer(CommRequest::Close(vec![CommId::new("a")]));
+        widgets.handle(CommRequest::Close(vec![CommId::new("a")]));
         assert_eq!(state(&mut widgets), None);
     }
 }

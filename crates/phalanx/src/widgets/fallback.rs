@@ -5,7 +5,7 @@ use phalanx_protocol::look::{bar, escape};
 use serde_json::{Map, Value};
 
 /// The keys of the state that are shown, in this order.
-const TOLD: [&str; 6] = ["value", "index", "min", "max", "description", "placeholder"];
+const SHOWN_KEYS: [&str; 6] = ["value", "index", "min", "max", "description", "placeholder"];
 
 /// Returns plain text and HTML, given the state and the representations of the children.
 pub(super) fn of(state: &Map<String, Value>, children: Vec<(String, String)>) -> (String, String) {
@@ -154,7 +154,9 @@ fn shown(value: &Value) -> String {
 
 /// `IntSlider(value=3, min=0, max=10)`.
 fn describe(name: &str, state: &Map<String, Value>) -> String {
-    let known = TOLD.iter().filter_map(|key| Some((key, state.get(*key)?)));
+    let known = SHOWN_KEYS
+        .iter()
+        .filter_map(|key| Some((key, state.get(*key)?)));
     let known = known.filter(|(_, value)| !value.is_null() && *value != "");
     let values: Vec<String> = known.map(|(key, value)| format!("{key}={value}")).collect();
     format!("{name}({})", values.join(", "))

@@ -77,7 +77,7 @@ pub(crate) fn forget(name: &str) {
 /// ```
 ///
 /// # Errors
-/// `InternalError` if the kernel does not answer.
+/// `InternalError` if the kernel does not reply.
 pub fn process_events() -> Result<usize, Error> {
     let mut count = 0;
     while process_event()? {

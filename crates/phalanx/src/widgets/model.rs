@@ -237,7 +237,7 @@ fn binary(bytes: Vec<(&'static str, Vec<u8>)>) -> (Vec<[&'static str; 1]>, Vec<B
 /// Sends a request to the kernel. An error is printed to stderr, since callers cannot handle it.
 fn ask(request: CommRequest) -> Option<HostReply> {
     if crate::engine_id().is_some() {
-        return engine_widgets::answer(request);
+        return engine_widgets::handle(request);
     }
     match host::call(&request.into()) {
         Ok(reply) => Some(reply),
