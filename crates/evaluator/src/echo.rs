@@ -104,7 +104,7 @@ impl Evaluate for Echo {
         }
     }
 
-    fn answer(&mut self, request: EvaluatorRequest) -> Result<EvaluatorReply, Failure> {
+    fn handle(&mut self, request: EvaluatorRequest) -> Result<EvaluatorReply, Failure> {
         match request {
             EvaluatorRequest::Evaluate { source, .. } => self.evaluate(&source),
             EvaluatorRequest::Compile {

@@ -48,5 +48,5 @@ pub(crate) trait Evaluate {
     fn toolchain(&self) -> Toolchain;
 
     /// Handles one request; cells that must run meanwhile are sent over the link.
-    fn answer(&mut self, request: EvaluatorRequest) -> Result<EvaluatorReply, Failure>;
+    fn handle(&mut self, request: EvaluatorRequest) -> Result<EvaluatorReply, Failure>;
 }

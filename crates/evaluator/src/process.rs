@@ -51,7 +51,7 @@ fn serve(kind: NamespaceKind, backend: Backend) -> std::io::Result<()> {
             Err(interruption())
         } else {
             // A cell that was compiled before the interrupt took effect has completed.
-            let result = evaluator.answer(request);
+            let result = evaluator.handle(request);
             result.map_err(|failure| {
                 if interrupt.interrupted() {
                     interruption()

@@ -21,7 +21,7 @@ const MANIFEST: &str = "--manifest-path";
 const OTHERS: [&str; 4] = ["--version", "config", "locate-project", "rustc"];
 
 /// Handles a call of cargo by rust-analyzer; returns the exit code, or `None` for other calls.
-pub(super) fn answer(arguments: &[OsString]) -> Option<i32> {
+pub(super) fn exit_code(arguments: &[OsString]) -> Option<i32> {
     let has = |word: &str| arguments.iter().any(|argument| argument == word);
     let index = arguments.iter().position(|argument| argument == MANIFEST);
     let manifest = index
@@ -92,7 +92,7 @@ mod tests {
 
     fn exit_code(line: &str) -> Option<i32> {
         let words: Vec<OsString> = line.split(' ').map(Into::into).collect();
-        answer(&words)
+        super::exit_code(&words)
     }
 
     #[test]

@@ -95,7 +95,7 @@ fn rustup(folder: &Path, arguments: &[OsString]) -> io::Error {
 }
 
 fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
-    if let Some(code) = blind::answer(arguments) {
+    if let Some(code) = blind::exit_code(arguments) {
         std::process::exit(code);
     }
     let library = env::var_os(LIBRARY_PATH_VAR).map(PathBuf::from);
@@ -119,8 +119,8 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
         // Fetches the data that evcxr requests about a dependency.
         (Some("metadata"), _) => {
             let lock = Lock::restore(arguments);
-            let answer = cargo_or_offline(folder, arguments, lock, |_| false);
-            match answer.and_then(|answer| answer.print()) {
+            let result = cargo_or_offline(folder, arguments, lock, |_| false);
+            match result.and_then(|result| result.print()) {
                 Ok(code) => std::process::exit(code),
                 Err(error) => return error,
             }
@@ -237,10 +237,10 @@ fn needs_addition(folder: &Path, arguments: &[OsString], lock: Option<&mut Lock>
         query.push(OFFLINE.into());
     }
     // The build reports errors of the resolution.
-    let answer = combined(folder, &query, lock, |_| false).ok();
-    let answer = answer.filter(|answer| answer.code == 0);
+    let result = combined(folder, &query, lock, |_| false).ok();
+    let result = result.filter(|result| result.code == 0);
     let manifest = fs::read_to_string("Cargo.toml").unwrap_or_default();
-    let addition = answer.and_then(|answer| tokio_for(&answer.output, &manifest));
+    let addition = result.and_then(|result| tokio_for(&result.output, &manifest));
     addition.is_some_and(|addition| fs::write(file, addition).is_ok())
 }
 
@@ -378,13 +378,13 @@ fn build_dependencies(
 }
 
 /// The result of a cargo process.
-struct CargoAnswer {
+struct CargoResult {
     code: i32,
     output: Vec<u8>,
     errors: Vec<u8>,
 }
 
-impl CargoAnswer {
+impl CargoResult {
     /// Prints the output of cargo; returns its exit code.
     fn print(&self) -> io::Result<i32> {
         io::stdout().write_all(&self.output)?;
@@ -398,23 +398,23 @@ fn cargo_or_offline(
     arguments: &[OsString],
     mut lock: Option<Lock>,
     mut is_consumed: impl FnMut(&str) -> bool,
-) -> io::Result<CargoAnswer> {
-    let mut answer = combined(folder, arguments, lock.as_mut(), &mut is_consumed)?;
+) -> io::Result<CargoResult> {
+    let mut result = combined(folder, arguments, lock.as_mut(), &mut is_consumed)?;
     let is_offline = arguments.iter().any(|argument| argument == OFFLINE);
-    let errors = String::from_utf8_lossy(&answer.errors);
-    if answer.code != 0 && !is_offline && error_hints::is_unreachable(&errors) {
+    let errors = String::from_utf8_lossy(&result.errors);
+    if result.code != 0 && !is_offline && error_hints::is_unreachable(&errors) {
         let mut arguments = arguments.to_vec();
         arguments.push(OFFLINE.into());
         let retried = run_cargo(folder, &arguments, &mut is_consumed)?;
         if retried.code == 0 {
-            answer = retried;
+            result = retried;
         }
     }
-    io::stderr().write_all(&answer.errors)?;
+    io::stderr().write_all(&result.errors)?;
     if let Some(lock) = lock {
-        lock.end(answer.code == 0)?;
+        lock.end(result.code == 0)?;
     }
-    Ok(answer)
+    Ok(result)
 }
 
 /// Runs the real cargo, and repeats it without the versions of other sets of dependencies if they
@@ -424,15 +424,15 @@ fn combined(
     arguments: &[OsString],
     lock: Option<&mut Lock>,
     mut is_consumed: impl FnMut(&str) -> bool,
-) -> io::Result<CargoAnswer> {
-    let answer = run_cargo(folder, arguments, &mut is_consumed)?;
-    if answer.code != 0
+) -> io::Result<CargoResult> {
+    let result = run_cargo(folder, arguments, &mut is_consumed)?;
+    if result.code != 0
         && let Some(lock) = lock
-        && lock.give_way(&String::from_utf8_lossy(&answer.errors))?
+        && lock.give_way(&String::from_utf8_lossy(&result.errors))?
     {
         return run_cargo(folder, arguments, is_consumed);
     }
-    Ok(answer)
+    Ok(result)
 }
 
 /// Runs the real cargo. Progress messages on its stderr are passed to the evaluator at once, which
@@ -441,7 +441,7 @@ fn run_cargo(
     folder: &Path,
     arguments: &[OsString],
     mut is_consumed: impl FnMut(&str) -> bool,
-) -> io::Result<CargoAnswer> {
+) -> io::Result<CargoResult> {
     let mut command = real_cargo(folder)?;
     if env::var_os(RETRY_VAR).is_none() {
         command.env(RETRY_VAR, "1");
@@ -483,7 +483,7 @@ fn run_cargo(
     let status = cargo.wait()?;
     let code = status.code();
     let code = code.unwrap_or_else(|| 128 + status.signal().unwrap_or_default());
-    Ok(CargoAnswer {
+    Ok(CargoResult {
         code,
         output,
         errors,
@@ -501,7 +501,7 @@ fn real_cargo(folder: &Path) -> io::Result<Command> {
             cargo
                 .env("PATH", path_without_tools(folder)?)
                 .env_remove(CARGO_VAR)
-                // cargo passes its stdin to rustc, and caches the answer.
+                // cargo passes its stdin to rustc, and caches the result.
                 .stdin(Stdio::null());
             Ok(cargo)
         }

@@ -6,7 +6,7 @@ use super::impls::Impls;
 use super::lean;
 use super::local::{Local, bundle};
 use super::prelude;
-use super::relay::RelayAnswers;
+use super::relay::RunPolicy;
 use super::source::PreparedSource;
 use super::{diagnostics, generated_crate, start, variables};
 use evcxr::EvalOutputs;
@@ -118,7 +118,7 @@ impl Local {
     /// Executes a text as it is.
     fn evaluate_source(&mut self, source: &str) -> Result<EvalOutputs, Failure> {
         let prepared = PreparedSource::unchanged(source);
-        let result = self.execute(&prepared, RelayAnswers::Run)?;
+        let result = self.execute(&prepared, RunPolicy::Run)?;
         result.map_err(|error| diagnostics::failure(error, &prepared))
     }
 

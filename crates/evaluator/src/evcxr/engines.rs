@@ -14,7 +14,7 @@ use super::generated_crate;
 use super::impls::Impls;
 use super::inference;
 use super::local::NOTHING;
-use super::relay::{Relay, RelayAnswers};
+use super::relay::{Relay, RunPolicy};
 use super::returns;
 use super::source::{CellSetting, PreparedSource, prepare};
 use super::statics::Statics;
@@ -443,7 +443,7 @@ impl<S: Clone> Engines<S> {
             (self.methods.add_dep)(&mut state, name, config)?;
         }
         self.relay
-            .expect(RelayAnswers::Assume(outcome.clone()), source);
+            .expect(RunPolicy::Assume(outcome.clone()), source);
         (self.methods.eval)(&mut self.context, &source.text, state).map(drop)
     }
 
@@ -488,7 +488,7 @@ impl<S: Clone> Evaluate for Engines<S> {
         self.toolchain.clone()
     }
 
-    fn answer(&mut self, request: EvaluatorRequest) -> Result<EvaluatorReply, Failure> {
+    fn handle(&mut self, request: EvaluatorRequest) -> Result<EvaluatorReply, Failure> {
         match request {
             EvaluatorRequest::Compile {
                 source,

@@ -12,7 +12,7 @@ use super::generated_crate::{self, GeneratedCrate};
 use super::impls::Impls;
 use super::inference;
 use super::prelude::LastExpression;
-use super::relay::{Relay, RelayAnswers};
+use super::relay::{Relay, RunPolicy};
 use super::returns;
 use super::source::{CellSetting, PreparedSource, declared, prepare};
 use super::statics::Statics;
@@ -87,7 +87,7 @@ impl Evaluate for Local {
         self.toolchain.clone()
     }
 
-    fn answer(&mut self, request: EvaluatorRequest) -> Result<EvaluatorReply, Failure> {
+    fn handle(&mut self, request: EvaluatorRequest) -> Result<EvaluatorReply, Failure> {
         match request {
             EvaluatorRequest::Evaluate { source, .. } => self.evaluate(&source),
             other => Err(EvcxrError::Request {
@@ -160,7 +160,7 @@ impl Local {
             self.types.update();
         }
         let before = self.variables()?;
-        let mut answers = RelayAnswers::Run;
+        let mut policy = RunPolicy::Run;
         if let Some(cell) = self.compile_cache.get(&self.shape, source) {
             let outcome = self.relay.run(cell).map_err(EvcxrError::Kernel)?;
             if keeps_shape(&outcome, source) {
@@ -169,11 +169,11 @@ impl Local {
                     ..Evaluated::default()
                 }));
             }
-            answers = RelayAnswers::Ended(outcome);
+            policy = RunPolicy::Ended(outcome);
         }
         let dropped = self.dropped(source, &before);
         self.remove(&dropped.names)?;
-        let (prepared, result) = self.execute_first_that_compiles(source, &dropped, answers)?;
+        let (prepared, result) = self.execute_first_that_compiles(source, &dropped, policy)?;
         let outcome = self.relay.outcome();
         let (cell, emitted) = (self.relay.last(), self.relay.generated());
         let redefined = self.definitions.redefined(source);
@@ -245,7 +245,7 @@ impl Local {
         let building = building.map_err(EvcxrError::NotWritable)?;
         self.dependencies.is_stale = true;
         let mut prepared = PreparedSource::unchanged(lines);
-        let completed = RelayAnswers::Assume(Outcome::Completed);
+        let completed = RunPolicy::Assume(Outcome::Completed);
         let mut result = self.execute(&prepared, completed.clone())?;
         if let Some(addition) = building.addition() {
             prepared = PreparedSource::unchanged(&format!("{lines}\n:dep {addition}"));
@@ -269,7 +269,7 @@ impl Local {
         &mut self,
         source: &str,
         dropped: &DroppedVariables,
-        answers: RelayAnswers,
+        policy: RunPolicy,
     ) -> Result<(PreparedSource, Result<EvalOutputs, Error>), Failure> {
         let types = self.types.resolve(source, &self.shape, &dropped.names);
         let stale_impls = self.impls.stale(source);
@@ -278,7 +278,7 @@ impl Local {
         let fallible = shape.is_fallible() || returns::are_fallible(source);
         if fallible && !shape.is_fallible() {
             let enabling = PreparedSource::unchanged(returns::FALLIBLE);
-            let completed = RelayAnswers::Assume(Outcome::Completed);
+            let completed = RunPolicy::Assume(Outcome::Completed);
             let result = self.execute(&enabling, completed)?;
             result.map_err(|error| diagnostics::failure(error, &enabling))?;
         }
@@ -292,19 +292,19 @@ impl Local {
         let complete =
             |prepared: PreparedSource| prepared.dropping(dropped.clone()).sharing(&statics);
         let prepared = complete(prepare(source, &setting));
-        let result = self.execute(&prepared, answers.clone())?;
+        let result = self.execute(&prepared, policy.clone())?;
         let disputed = diagnostics::disputed_types(&result, &prepared);
         if !disputed.is_empty() {
             // The user sees the error of the original code, or of a variable that is not kept.
             setting.disputed = &disputed;
             let without = complete(prepare(source, &setting));
-            let result = self.execute(&without, answers)?;
+            let result = self.execute(&without, policy)?;
             return Ok((without, result));
         }
         let plain = complete(PreparedSource::typed(source, &setting));
         if diagnostics::is_shown_by_value(&result) && plain.text != prepared.text {
             // `evcxr_display` takes the type by value, but is called with a reference.
-            if let Ok(outputs) = self.execute(&plain, answers)? {
+            if let Ok(outputs) = self.execute(&plain, policy)? {
                 return Ok((plain, Ok(outputs)));
             }
         }
@@ -349,7 +349,7 @@ impl Local {
     ) -> Result<(), Failure> {
         let prepared = PreparedSource::unchanged(&text);
         let _dry_run = dry_run.map_err(EvcxrError::NotWritable)?;
-        let result = self.execute(&prepared, RelayAnswers::Assume(outcome))?;
+        let result = self.execute(&prepared, RunPolicy::Assume(outcome))?;
         result.map_err(|error| diagnostics::failure(error, &prepared))?;
         Ok(())
     }
@@ -381,9 +381,9 @@ impl Local {
     pub(super) fn execute(
         &mut self,
         source: &PreparedSource,
-        answers: RelayAnswers,
+        policy: RunPolicy,
     ) -> Result<Result<EvalOutputs, Error>, Failure> {
-        self.relay.expect(answers, source);
+        self.relay.expect(policy, source);
         Ok(self.context()?.execute(&source.text))
     }
 }

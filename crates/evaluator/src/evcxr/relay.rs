@@ -104,9 +104,9 @@ fn receive<T: DeserializeOwned>(
     }
 }
 
-/// The evaluator's replies to its relay.
+/// The way in which the runs that evcxr requests are carried out.
 #[derive(Clone, Debug)]
-pub(super) enum RelayAnswers {
+pub(super) enum RunPolicy {
     /// The kernel runs the cell and reports its outcome.
     Run,
     /// The kernel has already run the cell, with this outcome. Further runs are performed.
@@ -130,7 +130,7 @@ struct RelayShared {
 }
 
 struct RelayState {
-    answers: RelayAnswers,
+    policy: RunPolicy,
     cell: PreparedSource,
     generated: GeneratedCrate,
     last: Option<CompiledCell>,
@@ -149,7 +149,7 @@ impl Relay {
             link: Arc::clone(link),
             interrupt: interrupt.clone(),
             state: Mutex::new(RelayState {
-                answers: RelayAnswers::Assume(Outcome::Completed),
+                policy: RunPolicy::Assume(Outcome::Completed),
                 cell: PreparedSource::unchanged(""),
                 generated: GeneratedCrate::default(),
                 last: None,
@@ -179,9 +179,9 @@ impl Relay {
     }
 
     /// Sets the replies for the runs of the next cell.
-    pub(super) fn expect(&self, answers: RelayAnswers, cell: &PreparedSource) {
+    pub(super) fn expect(&self, policy: RunPolicy, cell: &PreparedSource) {
         let mut state = self.shared.state();
-        state.answers = answers;
+        state.policy = policy;
         state.cell = cell.clone();
         state.last = None;
         state.unkept = UnkeptVariables::default();
@@ -231,7 +231,7 @@ impl RelayShared {
             match message {
                 FromRelay::Started { pid } => self.interrupt.spare(pid),
                 FromRelay::Line(line) => {
-                    let reply = self.answer(&line)?;
+                    let reply = self.run_requested(&line)?;
                     let is_last = matches!(reply, ToRelay::Exit);
                     send(&mut stream, &reply)?;
                     if is_last {
@@ -243,7 +243,8 @@ impl RelayShared {
         Ok(())
     }
 
-    fn answer(&self, line: &str) -> io::Result<ToRelay> {
+    /// Carries out a run that evcxr has requested; returns the reply to it.
+    fn run_requested(&self, line: &str) -> io::Result<ToRelay> {
         let Some((library, entry)) = load_and_run(line) else {
             return Err(io::Error::other(format!("unexpected line {line:?}")));
         };
@@ -253,7 +254,7 @@ impl RelayShared {
         let unkept = UnkeptVariables::read(&folder);
         // Used to find the location of a panic, which otherwise remains unknown.
         let _ = std::fs::write(library.with_extension("rs"), &generated.source);
-        let (answers, cell) = {
+        let (policy, cell) = {
             let mut state = self.state();
             let cell = CompiledCell {
                 artifact: library,
@@ -265,15 +266,15 @@ impl RelayShared {
             };
             state.generated = generated;
             state.unkept = unkept;
-            let next = match &state.answers {
-                RelayAnswers::Assume(_) => RelayAnswers::Assume(Outcome::Completed),
-                RelayAnswers::Run | RelayAnswers::Ended(_) => RelayAnswers::Run,
+            let next = match &state.policy {
+                RunPolicy::Assume(_) => RunPolicy::Assume(Outcome::Completed),
+                RunPolicy::Run | RunPolicy::Ended(_) => RunPolicy::Run,
             };
-            (std::mem::replace(&mut state.answers, next), cell)
+            (std::mem::replace(&mut state.policy, next), cell)
         };
-        let outcome = match answers {
-            RelayAnswers::Run => self.link.run(cell.clone())?,
-            RelayAnswers::Ended(outcome) | RelayAnswers::Assume(outcome) => outcome,
+        let outcome = match policy {
+            RunPolicy::Run => self.link.run(cell.clone())?,
+            RunPolicy::Ended(outcome) | RunPolicy::Assume(outcome) => outcome,
         };
         let mut state = self.state();
         state.last = Some(cell);

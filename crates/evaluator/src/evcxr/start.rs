@@ -7,7 +7,7 @@ use super::engines::{Engines, StateMethods};
 use super::error::EvcxrError;
 use super::generated_crate;
 use super::local::Local;
-use super::relay::{self, Relay, RelayAnswers};
+use super::relay::{self, Relay, RunPolicy};
 use super::source::PreparedSource;
 use super::types::Types;
 use super::variables;
@@ -71,14 +71,14 @@ pub(crate) fn start(
     // Every cell is compiled with these items, so compiling them alone has no benefit.
     let dry_run =
         DryRun::building_dependencies(std::iter::empty()).map_err(EvcxrError::BuildFolder)?;
-    relay.expect(RelayAnswers::Assume(Outcome::Completed), &items);
+    relay.expect(RunPolicy::Assume(Outcome::Completed), &items);
     if let Err(error) = context.eval_with_state(&items.text, state.clone()) {
         // Removes files that an earlier session may have left in a broken state.
         let forgotten = generated_crate::build_folder().map(|folder| folder::forget_cells(&folder));
         if !matches!(forgotten, Some(Ok(()))) {
             return Err(not_started(error).into());
         }
-        relay.expect(RelayAnswers::Assume(Outcome::Completed), &items);
+        relay.expect(RunPolicy::Assume(Outcome::Completed), &items);
         context
             .eval_with_state(&items.text, state)
             .map_err(not_started)?;
