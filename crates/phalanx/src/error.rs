@@ -50,7 +50,7 @@ impl Error {
     }
 
     pub(crate) fn into_failure(self) -> Failure {
-        self.0.release()
+        self.0.into_content()
     }
 
     #[inline(never)]

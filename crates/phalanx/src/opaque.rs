@@ -9,16 +9,17 @@ macro_rules! opaque {
         $(#[$meta])*
         $vis struct $name(std::mem::ManuallyDrop<Box<$content>>);
 
-        #[allow(dead_code, reason = "not every one is taken apart")]
+        #[allow(dead_code, reason = "some types use only one of the two")]
         impl $name {
+            /// Moves the content behind a pointer.
             #[inline(never)]
             fn wrap(content: $content) -> Self {
                 Self(std::mem::ManuallyDrop::new(Box::new(content)))
             }
 
-            /// Returns the content.
+            /// Returns the content, taken from behind the pointer.
             #[inline(never)]
-            fn release(mut self) -> $content {
+            fn into_content(mut self) -> $content {
                 // SAFETY: taken only once: neither `self` nor its destructor is used afterwards.
                 let content = unsafe { std::mem::ManuallyDrop::take(&mut self.0) };
                 std::mem::forget(self);
@@ -79,7 +80,7 @@ mod tests {
         assert_eq!(Arc::strong_count(&count), 3);
         drop(first);
         assert_eq!(Arc::strong_count(&count), 2);
-        let content = copy.release();
+        let content = copy.into_content();
         assert_eq!(Arc::strong_count(&count), 2);
         drop(content);
         assert_eq!(Arc::strong_count(&count), 1);

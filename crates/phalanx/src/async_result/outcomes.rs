@@ -37,7 +37,7 @@ impl Outcomes {
     }
 
     pub(super) fn into_all(self) -> VecDeque<Result<Frame, Error>> {
-        self.release()
+        self.into_content()
     }
 
     /// Reads the next outcome, if there is one.
@@ -55,7 +55,7 @@ impl Outcomes {
     pub(crate) fn successes(self, name: impl FnOnce() -> String) -> Result<Successes, Error> {
         let mut frames = Vec::new();
         let mut failures = Vec::<RemoteFailure>::new();
-        for outcome in self.release() {
+        for outcome in self.into_content() {
             match outcome.map_err(Error::into_failure) {
                 Ok(frame) => frames.push(frame),
                 Err(Failure::Remote(failure)) => failures.push(*failure),
@@ -143,7 +143,7 @@ impl AsyncResultHandle {
     /// Waits for the outcomes of all tasks, each of which ran on an engine of its own.
     #[inline(never)]
     pub(super) fn successes_by_engine(&self) -> Result<(Vec<EngineId>, Outcomes), Error> {
-        let frames = self.successes()?.release();
+        let frames = self.successes()?.into_content();
         let engines = self.engine_ids();
         let mut known = Vec::new();
         let mut values = VecDeque::new();

@@ -56,7 +56,7 @@ impl EncodedArgs {
     pub(crate) fn finish(mut self) -> Result<EncodedParts, Error> {
         match self.failed.take() {
             Some(error) => Err(error),
-            None => Ok(self.release()),
+            None => Ok(self.into_content()),
         }
     }
 

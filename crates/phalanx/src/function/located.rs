@@ -68,7 +68,7 @@ impl Located {
         many: Trampoline,
         captures: Captures,
     ) -> Result<Self, Error> {
-        Self::find(name, Some(single), Some(many), captures.release()?)
+        Self::find(name, Some(single), Some(many), captures.into_content()?)
     }
 
     fn find(

@@ -1,6 +1,6 @@
 //! The text of one cell of a table.
 
-use super::reader::{HasParts, ReadWith, ValueReader};
+use super::reader::{ReadWith, UnreadableValue, ValueReader};
 use serde::Serialize;
 use serde::ser::Impossible;
 use std::io;
@@ -62,37 +62,37 @@ struct Cell;
 
 impl ValueReader for Cell {
     type Found = String;
-    type List = Impossible<String, HasParts>;
-    type Variant = Impossible<String, HasParts>;
-    type Map = Impossible<String, HasParts>;
-    type Record = Impossible<String, HasParts>;
+    type List = Impossible<String, UnreadableValue>;
+    type Variant = Impossible<String, UnreadableValue>;
+    type Map = Impossible<String, UnreadableValue>;
+    type Record = Impossible<String, UnreadableValue>;
 
-    fn single(self, text: String) -> Result<String, HasParts> {
+    fn single(self, text: String) -> Result<String, UnreadableValue> {
         Ok(text)
     }
 
-    fn nothing(self) -> Result<String, HasParts> {
+    fn nothing(self) -> Result<String, UnreadableValue> {
         Ok(String::new())
     }
 
-    fn tagged<T: Serialize + ?Sized>(self, _: &T) -> Result<String, HasParts> {
-        Err(HasParts)
+    fn tagged<T: Serialize + ?Sized>(self, _: &T) -> Result<String, UnreadableValue> {
+        Err(UnreadableValue)
     }
 
-    fn list(self, _: Option<usize>) -> Result<Self::List, HasParts> {
-        Err(HasParts)
+    fn list(self, _: Option<usize>) -> Result<Self::List, UnreadableValue> {
+        Err(UnreadableValue)
     }
 
-    fn variant(self) -> Result<Self::Variant, HasParts> {
-        Err(HasParts)
+    fn variant(self) -> Result<Self::Variant, UnreadableValue> {
+        Err(UnreadableValue)
     }
 
-    fn map(self, _: Option<usize>) -> Result<Self::Map, HasParts> {
-        Err(HasParts)
+    fn map(self, _: Option<usize>) -> Result<Self::Map, UnreadableValue> {
+        Err(UnreadableValue)
     }
 
-    fn record(self) -> Result<Self::Record, HasParts> {
-        Err(HasParts)
+    fn record(self) -> Result<Self::Record, UnreadableValue> {
+        Err(UnreadableValue)
     }
 }
 

@@ -1,4 +1,5 @@
-//! serde's kinds of values, reduced to those that tables distinguish.
+//! serde's kinds of values, reduced to those that tables distinguish: a [`ValueReader`] has a method
+//! for each of these, and [`ReadWith`] makes a serde `Serializer` of it.
 
 use super::cell;
 use serde::Serialize;
@@ -8,64 +9,65 @@ use serde::ser::{
 };
 use std::fmt;
 
-/// Reads a value of any kind.
+/// Reads a value of any kind, by the method for its kind; compound values are read part by part, by
+/// what the method returns.
 pub(super) trait ValueReader: Sized {
     /// The result of reading.
     type Found;
     /// Reads the elements of a list or a tuple.
-    type List: SerializeSeq<Ok = Self::Found, Error = HasParts>
-        + SerializeTuple<Ok = Self::Found, Error = HasParts>
-        + SerializeTupleStruct<Ok = Self::Found, Error = HasParts>;
+    type List: SerializeSeq<Ok = Self::Found, Error = UnreadableValue>
+        + SerializeTuple<Ok = Self::Found, Error = UnreadableValue>
+        + SerializeTupleStruct<Ok = Self::Found, Error = UnreadableValue>;
     /// Reads the fields of a tuple variant.
-    type Variant: SerializeTupleVariant<Ok = Self::Found, Error = HasParts>;
+    type Variant: SerializeTupleVariant<Ok = Self::Found, Error = UnreadableValue>;
     /// Reads the entries of a map.
-    type Map: SerializeMap<Ok = Self::Found, Error = HasParts>;
+    type Map: SerializeMap<Ok = Self::Found, Error = UnreadableValue>;
     /// Reads the fields of a struct.
-    type Record: SerializeStruct<Ok = Self::Found, Error = HasParts>
-        + SerializeStructVariant<Ok = Self::Found, Error = HasParts>;
+    type Record: SerializeStruct<Ok = Self::Found, Error = UnreadableValue>
+        + SerializeStructVariant<Ok = Self::Found, Error = UnreadableValue>;
 
-    /// Reads a value that is not compound, given as text.
-    fn single(self, text: String) -> Result<Self::Found, HasParts>;
+    /// Reads a value that is not compound, in the form in which a cell of a table shows it.
+    fn single(self, text: String) -> Result<Self::Found, UnreadableValue>;
 
     /// Reads an absent value: `None` or `()`.
-    fn nothing(self) -> Result<Self::Found, HasParts>;
+    fn nothing(self) -> Result<Self::Found, UnreadableValue>;
 
-    /// Reads raw bytes.
-    fn bytes(self, _: &[u8]) -> Result<Self::Found, HasParts> {
-        Err(HasParts)
+    /// Reads raw bytes; by default an error.
+    fn bytes(self, _: &[u8]) -> Result<Self::Found, UnreadableValue> {
+        Err(UnreadableValue)
     }
 
-    /// Reads a variant with one value.
-    fn tagged<T: Serialize + ?Sized>(self, value: &T) -> Result<Self::Found, HasParts> {
+    /// Reads a variant with one value, whose name is omitted; by default as that value.
+    fn tagged<T: Serialize + ?Sized>(self, value: &T) -> Result<Self::Found, UnreadableValue> {
         value.serialize(ReadWith(self))
     }
 
     /// Reads a list, with its length if known.
-    fn list(self, length: Option<usize>) -> Result<Self::List, HasParts>;
+    fn list(self, length: Option<usize>) -> Result<Self::List, UnreadableValue>;
 
     /// Reads a tuple variant.
-    fn variant(self) -> Result<Self::Variant, HasParts>;
+    fn variant(self) -> Result<Self::Variant, UnreadableValue>;
 
     /// Reads a map, with its length if known.
-    fn map(self, length: Option<usize>) -> Result<Self::Map, HasParts>;
+    fn map(self, length: Option<usize>) -> Result<Self::Map, UnreadableValue>;
 
     /// Reads a struct.
-    fn record(self) -> Result<Self::Record, HasParts>;
+    fn record(self) -> Result<Self::Record, UnreadableValue>;
 }
 
-/// The error of a value of an unsupported kind, or of a failing `Serialize` implementation.
+/// A value of a kind that the reader does not support, or whose `Serialize` implementation failed.
 #[derive(Debug)]
-pub(super) struct HasParts;
+pub(super) struct UnreadableValue;
 
-impl fmt::Display for HasParts {
+impl fmt::Display for UnreadableValue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("not a single value")
     }
 }
 
-impl std::error::Error for HasParts {}
+impl std::error::Error for UnreadableValue {}
 
-impl ser::Error for HasParts {
+impl ser::Error for UnreadableValue {
     fn custom<T: fmt::Display>(_: T) -> Self {
         Self
     }
@@ -77,7 +79,7 @@ pub(super) struct ReadWith<R>(pub(super) R);
 /// Defines the methods for values that are formatted with a trait of `std::fmt`.
 macro_rules! formatted {
     ($($method:ident: $type:ty as $format:literal),+ $(,)?) => {
-        $(fn $method(self, value: $type) -> Result<R::Found, HasParts> {
+        $(fn $method(self, value: $type) -> Result<R::Found, UnreadableValue> {
             self.0.single(format!($format, value))
         })+
     };
@@ -85,7 +87,7 @@ macro_rules! formatted {
 
 impl<R: ValueReader> Serializer for ReadWith<R> {
     type Ok = R::Found;
-    type Error = HasParts;
+    type Error = UnreadableValue;
     type SerializeSeq = R::List;
     type SerializeTuple = R::List;
     type SerializeTupleStruct = R::List;
@@ -111,27 +113,27 @@ impl<R: ValueReader> Serializer for ReadWith<R> {
         serialize_char: char as "{}",
     }
 
-    fn serialize_str(self, value: &str) -> Result<R::Found, HasParts> {
+    fn serialize_str(self, value: &str) -> Result<R::Found, UnreadableValue> {
         self.0.single(cell::short(value))
     }
 
-    fn serialize_bytes(self, value: &[u8]) -> Result<R::Found, HasParts> {
+    fn serialize_bytes(self, value: &[u8]) -> Result<R::Found, UnreadableValue> {
         self.0.bytes(value)
     }
 
-    fn serialize_none(self) -> Result<R::Found, HasParts> {
+    fn serialize_none(self) -> Result<R::Found, UnreadableValue> {
         self.0.nothing()
     }
 
-    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<R::Found, HasParts> {
+    fn serialize_some<T: Serialize + ?Sized>(self, value: &T) -> Result<R::Found, UnreadableValue> {
         value.serialize(self)
     }
 
-    fn serialize_unit(self) -> Result<R::Found, HasParts> {
+    fn serialize_unit(self) -> Result<R::Found, UnreadableValue> {
         self.0.nothing()
     }
 
-    fn serialize_unit_struct(self, name: &'static str) -> Result<R::Found, HasParts> {
+    fn serialize_unit_struct(self, name: &'static str) -> Result<R::Found, UnreadableValue> {
         self.0.single(name.to_owned())
     }
 
@@ -140,7 +142,7 @@ impl<R: ValueReader> Serializer for ReadWith<R> {
         _: &'static str,
         _: u32,
         variant: &'static str,
-    ) -> Result<R::Found, HasParts> {
+    ) -> Result<R::Found, UnreadableValue> {
         self.0.single(variant.to_owned())
     }
 
@@ -148,7 +150,7 @@ impl<R: ValueReader> Serializer for ReadWith<R> {
         self,
         _: &'static str,
         value: &T,
-    ) -> Result<R::Found, HasParts> {
+    ) -> Result<R::Found, UnreadableValue> {
         value.serialize(self)
     }
 
@@ -158,19 +160,23 @@ impl<R: ValueReader> Serializer for ReadWith<R> {
         _: u32,
         _: &'static str,
         value: &T,
-    ) -> Result<R::Found, HasParts> {
+    ) -> Result<R::Found, UnreadableValue> {
         self.0.tagged(value)
     }
 
-    fn serialize_seq(self, length: Option<usize>) -> Result<R::List, HasParts> {
+    fn serialize_seq(self, length: Option<usize>) -> Result<R::List, UnreadableValue> {
         self.0.list(length)
     }
 
-    fn serialize_tuple(self, length: usize) -> Result<R::List, HasParts> {
+    fn serialize_tuple(self, length: usize) -> Result<R::List, UnreadableValue> {
         self.0.list(Some(length))
     }
 
-    fn serialize_tuple_struct(self, _: &'static str, length: usize) -> Result<R::List, HasParts> {
+    fn serialize_tuple_struct(
+        self,
+        _: &'static str,
+        length: usize,
+    ) -> Result<R::List, UnreadableValue> {
         self.0.list(Some(length))
     }
 
@@ -180,15 +186,15 @@ impl<R: ValueReader> Serializer for ReadWith<R> {
         _: u32,
         _: &'static str,
         _: usize,
-    ) -> Result<R::Variant, HasParts> {
+    ) -> Result<R::Variant, UnreadableValue> {
         self.0.variant()
     }
 
-    fn serialize_map(self, length: Option<usize>) -> Result<R::Map, HasParts> {
+    fn serialize_map(self, length: Option<usize>) -> Result<R::Map, UnreadableValue> {
         self.0.map(length)
     }
 
-    fn serialize_struct(self, _: &'static str, _: usize) -> Result<R::Record, HasParts> {
+    fn serialize_struct(self, _: &'static str, _: usize) -> Result<R::Record, UnreadableValue> {
         self.0.record()
     }
 
@@ -198,7 +204,7 @@ impl<R: ValueReader> Serializer for ReadWith<R> {
         _: u32,
         _: &'static str,
         _: usize,
-    ) -> Result<R::Record, HasParts> {
+    ) -> Result<R::Record, UnreadableValue> {
         self.0.record()
     }
 }

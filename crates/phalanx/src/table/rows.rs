@@ -4,7 +4,7 @@
 
 use super::Table;
 use super::cell::cell;
-use super::reader::{HasParts, ReadWith, ValueReader};
+use super::reader::{ReadWith, UnreadableValue, ValueReader};
 use phalanx_protocol::look::table::{EDGE_ROWS, MAX_ROWS};
 use serde::Serialize;
 use serde::ser::{
@@ -74,7 +74,7 @@ impl RowList {
         })
     }
 
-    fn element<T: Serialize + ?Sized>(&mut self, element: &T) -> Result<(), HasParts> {
+    fn element<T: Serialize + ?Sized>(&mut self, element: &T) -> Result<(), UnreadableValue> {
         if self.shows_next() {
             let mut row = element.serialize(ReadWith(OneRow))?;
             if let Some(key) = self.key.take() {
@@ -136,17 +136,17 @@ macro_rules! parts {
     ($type:ty, $ok:ty, $end:ident: $($trait:ident $method:ident $(($key:ty))?),+ $(,)?) => {
         $(impl $trait for $type {
             type Ok = $ok;
-            type Error = HasParts;
+            type Error = UnreadableValue;
 
             fn $method<T: Serialize + ?Sized>(
                 &mut self,
                 $(key: $key,)?
                 part: &T,
-            ) -> Result<(), HasParts> {
+            ) -> Result<(), UnreadableValue> {
                 parts!(@part self, part $(, key, $key)?)
             }
 
-            fn end(self) -> Result<$ok, HasParts> {
+            fn end(self) -> Result<$ok, UnreadableValue> {
                 Ok(self.$end())
             }
         })+
@@ -158,20 +158,20 @@ parts!(RowList, Found, found: SerializeSeq serialize_element, SerializeTuple ser
 
 impl SerializeMap for RowList {
     type Ok = Found;
-    type Error = HasParts;
+    type Error = UnreadableValue;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), HasParts> {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), UnreadableValue> {
         if self.shows_next() {
             self.key = Some(cell(key));
         }
         Ok(())
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), HasParts> {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), UnreadableValue> {
         self.element(value)
     }
 
-    fn end(self) -> Result<Found, HasParts> {
+    fn end(self) -> Result<Found, UnreadableValue> {
         Ok(self.found())
     }
 }
@@ -187,7 +187,7 @@ struct Cells {
 }
 
 impl Cells {
-    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), HasParts> {
+    fn element<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), UnreadableValue> {
         self.row.push((None, cell(value)));
         Ok(())
     }
@@ -196,7 +196,7 @@ impl Cells {
         &mut self,
         name: &'static str,
         value: &T,
-    ) -> Result<(), HasParts> {
+    ) -> Result<(), UnreadableValue> {
         self.row.push((Some(name.into()), cell(value)));
         Ok(())
     }
@@ -212,20 +212,20 @@ parts!(Cells, Row, row: SerializeSeq serialize_element, SerializeTuple serialize
 
 impl SerializeMap for Cells {
     type Ok = Row;
-    type Error = HasParts;
+    type Error = UnreadableValue;
 
-    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), HasParts> {
+    fn serialize_key<T: Serialize + ?Sized>(&mut self, key: &T) -> Result<(), UnreadableValue> {
         self.key = Some(cell(key));
         Ok(())
     }
 
-    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), HasParts> {
+    fn serialize_value<T: Serialize + ?Sized>(&mut self, value: &T) -> Result<(), UnreadableValue> {
         let key = self.key.take().map(Cow::Owned);
         self.row.push((key, cell(value)));
         Ok(())
     }
 
-    fn end(self) -> Result<Row, HasParts> {
+    fn end(self) -> Result<Row, UnreadableValue> {
         Ok(self.row)
     }
 }
@@ -233,31 +233,31 @@ impl SerializeMap for Cells {
 impl ValueReader for Rows {
     type Found = Found;
     type List = RowList;
-    type Variant = Impossible<Found, HasParts>;
+    type Variant = Impossible<Found, UnreadableValue>;
     type Map = RowList;
     type Record = SingleRow;
 
-    fn single(self, _: String) -> Result<Found, HasParts> {
-        Err(HasParts)
+    fn single(self, _: String) -> Result<Found, UnreadableValue> {
+        Err(UnreadableValue)
     }
 
-    fn nothing(self) -> Result<Found, HasParts> {
-        Err(HasParts)
+    fn nothing(self) -> Result<Found, UnreadableValue> {
+        Err(UnreadableValue)
     }
 
-    fn list(self, length: Option<usize>) -> Result<RowList, HasParts> {
+    fn list(self, length: Option<usize>) -> Result<RowList, UnreadableValue> {
         Ok(RowList::new(self.total.or(length)))
     }
 
-    fn variant(self) -> Result<Self::Variant, HasParts> {
-        Err(HasParts)
+    fn variant(self) -> Result<Self::Variant, UnreadableValue> {
+        Err(UnreadableValue)
     }
 
-    fn map(self, length: Option<usize>) -> Result<RowList, HasParts> {
+    fn map(self, length: Option<usize>) -> Result<RowList, UnreadableValue> {
         Ok(RowList::new(self.total.or(length)))
     }
 
-    fn record(self) -> Result<SingleRow, HasParts> {
+    fn record(self) -> Result<SingleRow, UnreadableValue> {
         Ok(SingleRow::default())
     }
 }
@@ -269,31 +269,31 @@ impl ValueReader for OneRow {
     type Map = Cells;
     type Record = Cells;
 
-    fn single(self, text: String) -> Result<Row, HasParts> {
+    fn single(self, text: String) -> Result<Row, UnreadableValue> {
         Ok(vec![(None, text)])
     }
 
-    fn nothing(self) -> Result<Row, HasParts> {
+    fn nothing(self) -> Result<Row, UnreadableValue> {
         Ok(Row::new())
     }
 
-    fn bytes(self, bytes: &[u8]) -> Result<Row, HasParts> {
+    fn bytes(self, bytes: &[u8]) -> Result<Row, UnreadableValue> {
         self.single(cell(bytes))
     }
 
-    fn list(self, _: Option<usize>) -> Result<Cells, HasParts> {
+    fn list(self, _: Option<usize>) -> Result<Cells, UnreadableValue> {
         Ok(Cells::default())
     }
 
-    fn variant(self) -> Result<Cells, HasParts> {
+    fn variant(self) -> Result<Cells, UnreadableValue> {
         Ok(Cells::default())
     }
 
-    fn map(self, _: Option<usize>) -> Result<Cells, HasParts> {
+    fn map(self, _: Option<usize>) -> Result<Cells, UnreadableValue> {
         Ok(Cells::default())
     }
 
-    fn record(self) -> Result<Cells, HasParts> {
+    fn record(self) -> Result<Cells, UnreadableValue> {
         Ok(Cells::default())
     }
 }
@@ -307,7 +307,7 @@ impl SingleRow {
         &mut self,
         name: &'static str,
         value: &T,
-    ) -> Result<(), HasParts> {
+    ) -> Result<(), UnreadableValue> {
         self.0.field(name, value)
     }
 

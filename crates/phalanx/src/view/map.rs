@@ -247,7 +247,7 @@ impl Plan {
         if count == 0 {
             return Ok(AsyncResultHandle::of_ranges(Vec::new()));
         }
-        let plan = self.release();
+        let plan = self.into_content();
         let (placement, parts) = match plan.placement {
             MapPlacement::Direct(group) => {
                 let (engines, parts) = group.parts(count)?;
