@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// The source file of the crate that evcxr compiles, relative to the build folder.
 pub(super) const SOURCE: &str = "src/lib.rs";
+/// The manifest of that crate, relative to the build folder.
 const MANIFEST: &str = "Cargo.toml";
 
 /// The list of the files that rustc read for a cell, in the folder of the library.
@@ -12,12 +13,15 @@ const DEP_INFO: &str = "notebook.d";
 
 /// The line at which evcxr's function for a cell starts.
 pub(super) const ENTRY: &str = "\npub extern \"C\" fn run_user_code_";
+/// The attribute before that function.
 const EXPORTED: &str = "#[unsafe(no_mangle)]";
 /// The beginning of evcxr's own definitions, which are between the items and the function.
 pub(super) const RUNTIME: &str = "mod evcxr_internal_runtime {\n";
-const QUESTION: &str = "struct EvcxrUserCodeError {}";
-/// The beginning of a function without user code.
+/// The beginning of evcxr's definitions for a cell that contains `?`.
+const QUESTION_MARK: &str = "struct EvcxrUserCodeError {}";
+/// The beginning of the parameters of evcxr's function for a cell without code.
 const NO_CODE: &str = "mut x: *mut std::os::raw::c_void)";
+/// The beginning of the code of a cell that contains `.await`.
 const ASYNC: &str = "\n.block_on(async {\n";
 
 /// The crate of one cell.
@@ -34,7 +38,7 @@ pub(super) struct GeneratedCrate {
 pub(super) struct NamespaceParts<'a> {
     /// The items, with imports that are repeated at every evaluation.
     pub(super) items: &'a str,
-    /// The wrapper code; `None` if the cell has no code that would show it.
+    /// The wrapper code; `None` if the cell consists of items, which are not wrapped.
     pub(super) wrapper: Option<WrapperCode>,
     /// The variables at the start, and whether each is mutable.
     pub(super) variables: BTreeMap<&'a str, bool>,
@@ -43,7 +47,9 @@ pub(super) struct NamespaceParts<'a> {
 /// The code that evcxr adds around a cell's.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct WrapperCode {
+    /// True if the cell may contain `?`.
     pub(super) question_mark: bool,
+    /// True if the cell runs in an asynchronous block.
     pub(super) is_async: bool,
 }
 
@@ -57,7 +63,7 @@ pub(super) fn source() -> String {
 pub(super) fn items_of(source: &str) -> &str {
     let before = source.rfind(ENTRY).map_or("", |at| &source[..at]);
     let mut items = before.strip_suffix(EXPORTED).unwrap_or(before);
-    for marker in [RUNTIME, QUESTION] {
+    for marker in [RUNTIME, QUESTION_MARK] {
         if let Some(at) = items.rfind(marker) {
             items = &items[..at];
         }
@@ -80,6 +86,7 @@ impl GeneratedCrate {
         }
     }
 
+    /// Splits the source; `None` if it is not evcxr's for a cell.
     pub(super) fn parts(&self) -> Option<NamespaceParts<'_>> {
         let (before, function) = self.source.split_at(self.source.rfind(ENTRY)?);
         let mut items = before.strip_suffix(EXPORTED)?;
@@ -87,7 +94,7 @@ impl GeneratedCrate {
             items = &items[..at];
         }
         let mut question_mark = false;
-        if let Some(at) = items.rfind(QUESTION) {
+        if let Some(at) = items.rfind(QUESTION_MARK) {
             question_mark = true;
             items = items[..at].trim_end();
         }
@@ -116,11 +123,13 @@ pub(super) fn depends_on_paths() -> bool {
     super::cargo_wrapper::depends_on_paths(&manifest())
 }
 
+/// The manifest of the crate that evcxr wrote last; empty if it cannot be read.
 fn manifest() -> String {
     let folder = build_folder().unwrap_or_default();
     std::fs::read_to_string(folder.join(MANIFEST)).unwrap_or_default()
 }
 
+/// The part of a manifest after the head of its dependencies.
 fn dependencies(manifest: &str) -> &str {
     let dependencies = manifest.split_once("[dependencies]");
     dependencies.map_or("", |(_, dependencies)| dependencies)
@@ -131,7 +140,7 @@ pub(super) fn build_folder() -> Option<PathBuf> {
     std::env::var_os(crate::environment::BUILD_FOLDER_VAR).map(PathBuf::from)
 }
 
-/// The variable that a line takes from the store, and whether it is mutable.
+/// The variable that a line of evcxr's function takes from the store, and true if it is mutable.
 pub(super) fn loaded_variable(line: &str) -> Option<(&str, bool)> {
     let (name, rest) = line.strip_prefix("let ")?.split_once(" = ")?;
     rest.starts_with("evcxr_variable_store.take_variable::<")

@@ -1,9 +1,9 @@
 //! The child process that evcxr starts as its runtime.
 //!
 //! evcxr writes `LOAD_AND_RUN <library> <function>` to its stdin and waits for lines on its stdout.
-//! The relay forwards the line to its evaluator process, which has the cell run elsewhere, or
-//! assumes an outcome; the answer is returned as the lines that evcxr expects. evcxr compiles; it
-//! never receives user output.
+//! The relay forwards the line to the evaluator, its parent process, which has the cell run in the
+//! kernel's runtime or assumes an outcome; the relay prints what evcxr expects for that outcome. So
+//! evcxr compiles, but runs nothing, and never receives the output of a cell.
 
 use super::generated_crate::{self, GeneratedCrate};
 use super::rustc_call;
@@ -29,19 +29,23 @@ const SOCKET_VAR: &str = "PHALANX_RELAY_SOCKET";
 /// The line that evcxr reads at the end of a cell.
 const COMPLETE: &str = "EVCXR_EXECUTION_COMPLETE";
 
+/// A message of the relay to the evaluator.
 #[derive(Serialize, Deserialize)]
 enum FromRelay {
+    /// It has started as this process, which is not to be ended with the compilers.
     Started { pid: u32 },
+    /// A line that evcxr has written to it.
     Line(String),
 }
 
+/// The evaluator's reply to a line.
 #[derive(Serialize, Deserialize)]
 enum ToRelay {
-    /// Prints these lines.
+    /// Print these lines.
     Lines(Vec<String>),
-    /// Prints invalid text: evcxr discards the cell, and returns to its previous state.
+    /// Print text that is not UTF-8: evcxr discards the cell, and returns to its previous state.
     Abandon,
-    /// Exits, which evcxr interprets as the loss of all variables.
+    /// Exit, which evcxr interprets as the loss of all variables.
     Exit,
 }
 
@@ -57,6 +61,8 @@ pub(super) fn relay_main() -> ! {
     std::process::exit(code)
 }
 
+/// Forwards the lines of evcxr to the evaluator, and prints its replies, until evcxr or the evaluator
+/// is gone.
 fn forward_lines() -> io::Result<()> {
     rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
     let path = std::env::var_os(SOCKET_VAR).ok_or_else(|| io::Error::other("no evaluator"))?;
@@ -88,6 +94,7 @@ fn send<T: Serialize>(stream: &mut UnixStream, message: &T) -> io::Result<()> {
     stream.write_all(&frame::encode(message).map_err(io::Error::other)?)
 }
 
+/// Waits for a message; `None` at the end of the connection.
 fn receive<T: DeserializeOwned>(
     stream: &mut UnixStream,
     decoder: &mut Decoder,
@@ -131,8 +138,11 @@ struct RelayShared {
 
 struct RelayState {
     policy: RunPolicy,
+    /// The cell that evcxr is about to compile.
     cell: PreparedSource,
+    /// The crate that evcxr generated for the last run.
     generated: GeneratedCrate,
+    /// The cell of the last run.
     last: Option<CompiledCell>,
     /// The variables that the last cell does not store.
     unkept: UnkeptVariables,
@@ -178,7 +188,8 @@ impl Relay {
         Ok(command)
     }
 
-    /// Sets the replies for the runs of the next cell.
+    /// Prepares for the cell that evcxr is about to compile: sets the policy for its runs, and forgets
+    /// the runs before.
     pub(super) fn expect(&self, policy: RunPolicy, cell: &PreparedSource) {
         let mut state = self.shared.state();
         state.policy = policy;
@@ -191,12 +202,12 @@ impl Relay {
         }
     }
 
-    /// The last cell that evcxr requested to run since then.
+    /// The cell that evcxr last requested to run; `None` if it has not since [`expect`](Self::expect).
     pub(super) fn last(&self) -> Option<CompiledCell> {
         self.shared.state().last.clone()
     }
 
-    /// The variables that this cell has not stored, although evcxr assumes so.
+    /// The variables that the [`last`](Self::last) cell has not stored, although evcxr assumes so.
     pub(super) fn unkept(&self) -> Vec<String> {
         self.shared.state().unkept.names().cloned().collect()
     }
@@ -209,12 +220,12 @@ impl Relay {
         self.shared.link.run(cell)
     }
 
-    /// The crate that evcxr generated for it.
+    /// The crate that evcxr generated for the [`last`](Self::last) cell.
     pub(super) fn generated(&self) -> GeneratedCrate {
         self.shared.state().generated.clone()
     }
 
-    /// The outcome of the last run.
+    /// The outcome of the last run, performed or assumed.
     pub(super) fn outcome(&self) -> Option<Outcome> {
         self.shared.state().outcome.clone()
     }
@@ -225,6 +236,7 @@ impl RelayShared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Serves one relay process until it exits.
     fn serve(&self, mut stream: UnixStream) -> io::Result<()> {
         let mut decoder = Decoder::default();
         while let Some(message) = receive(&mut stream, &mut decoder)? {

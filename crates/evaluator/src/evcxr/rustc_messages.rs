@@ -18,12 +18,12 @@ const ELSEWHERE: &str = "note";
 pub(super) const SHOWN_BY_VALUE: &str = "::evcxr_display` takes ownership of the receiver";
 
 /// The error of an `.await` in code that is not asynchronous.
-const AWAITS: &str = "E0728";
+const AWAIT_OUTSIDE_ASYNC: &str = "E0728";
 
 /// The error of an unknown variable, from which evcxr concludes that it cannot be stored.
-const MISSING: &str = "E0425";
+const UNKNOWN_VARIABLE: &str = "E0425";
 
-/// Converts rustc's messages into the form passed to evcxr. A cell that `awaits` may be retried as
+/// Converts rustc's messages, a JSON object per line, into the form passed to evcxr. A cell that `awaits` may be retried as
 /// an asynchronous one; for other cells, the errors that suggest it are changed.
 pub(super) fn for_evcxr(messages: &[u8], awaits: bool) -> Vec<u8> {
     let mut output = Vec::with_capacity(messages.len());
@@ -52,13 +52,15 @@ pub(super) fn original(error: &Value) -> &Value {
     error.get(ORIGINAL).unwrap_or(error)
 }
 
+/// Converts one message, and adds the original as a member.
 fn convert(message: &Value, is_error: bool, awaits: bool) -> Value {
     let mut converted = message.clone();
     let code = message["code"]["code"].as_str().unwrap_or_default();
     let hide = |span: &mut Value| span["file_name"] = Value::from(ELSEWHERE);
     let spans = converted["spans"].as_array_mut().into_iter().flatten();
-    let is_hidden =
-        |span: &&mut Value| !is_error || code != MISSING && unkept::stored_variable(span).is_some();
+    let is_hidden = |span: &&mut Value| {
+        !is_error || code != UNKNOWN_VARIABLE && unkept::stored_variable(span).is_some()
+    };
     spans.filter(is_hidden).for_each(hide);
     let children = converted["children"].as_array_mut().into_iter().flatten();
     let children = children.filter(|child| {
@@ -69,7 +71,7 @@ fn convert(message: &Value, is_error: bool, awaits: bool) -> Value {
         let spans = child["spans"].as_array_mut().into_iter().flatten();
         spans.for_each(hide);
     }
-    if code == AWAITS && !awaits {
+    if code == AWAIT_OUTSIDE_ASYNC && !awaits {
         converted["code"] = Value::Null;
     }
     converted[ORIGINAL] = message.clone();
@@ -123,13 +125,16 @@ mod tests {
         };
         let file = |code: &str| convert_one(&error(code), true)["spans"][0]["file_name"].clone();
         assert_eq!(file("E0505"), ELSEWHERE);
-        assert_eq!(file(MISSING), SOURCE);
+        assert_eq!(file(UNKNOWN_VARIABLE), SOURCE);
     }
 
     #[test]
     fn only_cells_that_await_keep_the_error_of_await() {
-        let error = json!({"level": "error", "code": {"code": AWAITS}, "spans": []});
-        assert_eq!(convert_one(&error, true)["code"]["code"], AWAITS);
+        let error = json!({"level": "error", "code": {"code": AWAIT_OUTSIDE_ASYNC}, "spans": []});
+        assert_eq!(
+            convert_one(&error, true)["code"]["code"],
+            AWAIT_OUTSIDE_ASYNC
+        );
         assert_eq!(convert_one(&error, false)["code"], Value::Null);
     }
 

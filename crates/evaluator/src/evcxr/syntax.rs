@@ -17,9 +17,10 @@ use std::collections::HashSet;
 use std::io::Write;
 use std::process::{Command, Stdio};
 
-/// The function that makes a crate of statements; the cell's first line is its second.
+/// The function that makes a crate of a cell's statements.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
+/// The number of lines of that function before the cell.
 const LINES_BEFORE: usize = 1;
 
 /// The requested product of rustc, relative to the build folder; not created if there are syntax
@@ -34,19 +35,24 @@ const LEXER: [&str; 8] = [
 /// The error codes for names that are defined more than once.
 const DEFINED_TWICE: [&str; 5] = ["E0428", "E0252", "E0254", "E0255", "E0260"];
 
-/// The parser's text for the end of that function, and its replacement for users.
+/// rustc's text for the brace at the end of that function.
 const WRAPPER_BRACE: &str = "found `}`";
+/// The replacement for [`WRAPPER_BRACE`].
 const END_OF_CELL: &str = "found the end of the cell";
 
-/// rustc's message about that brace if another bracket has closed the function.
-const CLOSED: &str = "unexpected closing delimiter";
+/// The start of rustc's message about that brace, if a bracket of the cell has closed the function.
+const UNEXPECTED_CLOSING: &str = "unexpected closing delimiter";
+/// The replacement for [`UNEXPECTED_CLOSING`].
 const NOT_OPENED: &str = "this cell closes a bracket that it has not opened";
 
-/// rustc's message about an unclosed bracket of the cell: of two mismatched ones, the second is
-/// that brace.
-const UNCLOSED: &str = "delimiter";
-const OPEN: &str = "unclosed delimiter";
-const LEFT_OPEN: &str = "contains an unclosed delimiter";
+/// A word of rustc's messages about brackets. If the cell leaves one open, they speak of it and of the
+/// brace at the end of that function, which does not match.
+const BRACKET: &str = "delimiter";
+/// The start of rustc's label for a bracket that is left open.
+const OPEN_LABEL: &str = "unclosed delimiter";
+/// A part of rustc's message if the brace before the cell is the one that is left open.
+const WRAPPER_LEFT_OPEN: &str = "contains an unclosed delimiter";
+/// The replacement for messages about a bracket that the cell leaves open.
 const NOT_CLOSED: &str = "this cell opens a bracket that it does not close";
 
 /// Returns a cell in the form in which it is compiled: terminated, without disabled code, and with
@@ -75,7 +81,7 @@ fn errors(cell: &str) -> Option<Failure> {
         true if defines_twice(cell) => &DEFINED_TWICE,
         true => return None,
     };
-    let mut diagnostics = diagnostics(&rustc_messages(&code)?, cell, codes);
+    let mut diagnostics = diagnostics(&messages_of(&code)?, cell, codes);
     habits::explain(&mut diagnostics, cell);
     (!diagnostics.is_empty()).then_some(Failure::Compile { diagnostics })
 }
@@ -120,8 +126,9 @@ fn imported(tree: &ast::UseTree) -> Option<String> {
     Some(outer.path()?.segment()?.name_ref()?.text().to_string())
 }
 
-/// rustc's messages about a crate, as lines of JSON; `None` if it cannot be run.
-fn rustc_messages(code: &str) -> Option<String> {
+/// Compiles a crate as far as its metadata; returns rustc's messages as lines of JSON, `None` if it
+/// cannot be run.
+fn messages_of(code: &str) -> Option<String> {
     let mut rustc = Command::new("rustc")
         .args(["--edition=2024", "--crate-type=lib", "--error-format=json"])
         .args([
@@ -143,6 +150,7 @@ fn rustc_messages(code: &str) -> Option<String> {
     Some(String::from_utf8_lossy(&output.stderr).into_owned())
 }
 
+/// Converts the messages about a cell that have one of these codes; see [`diagnostic`].
 fn diagnostics(messages: &str, cell: &str, codes: &[&str]) -> Vec<Diagnostic> {
     let messages = messages
         .lines()
@@ -155,7 +163,7 @@ fn diagnostics(messages: &str, cell: &str, codes: &[&str]) -> Vec<Diagnostic> {
     let is_reported = diagnostics
         .iter()
         .any(|diagnostic| diagnostic.message == NOT_CLOSED);
-    let is_about_wrapper = |diagnostic: &Diagnostic| diagnostic.message.contains(LEFT_OPEN);
+    let is_about_wrapper = |diagnostic: &Diagnostic| diagnostic.message.contains(WRAPPER_LEFT_OPEN);
     if is_reported {
         diagnostics.retain(|diagnostic| !is_about_wrapper(diagnostic));
     }
@@ -171,7 +179,7 @@ fn diagnostics(messages: &str, cell: &str, codes: &[&str]) -> Vec<Diagnostic> {
                 start_column: column,
                 end_line: line,
                 end_column: column + 1,
-                label: OPEN.to_owned(),
+                label: OPEN_LABEL.to_owned(),
                 primary: true,
             }];
         }
@@ -220,11 +228,11 @@ fn diagnostic(message: &Value, cell: &str, codes: &[&str]) -> Option<Diagnostic>
     let is_after_cell = |span: &Value| line(&span["line_start"]) > last;
     let is_inside = |span: &&Value| (1..=last).contains(&line(&span["line_start"]));
     let text = message["message"].as_str()?;
-    let is_open = text.contains(UNCLOSED)
-        && !text.starts_with(CLOSED)
+    let is_open = text.contains(BRACKET)
+        && !text.starts_with(UNEXPECTED_CLOSING)
         && spans.iter().any(|span| is_inside(&span));
     let text = match spans.iter().any(is_after_cell) {
-        true if text.starts_with(CLOSED) => NOT_OPENED.to_owned(),
+        true if text.starts_with(UNEXPECTED_CLOSING) => NOT_OPENED.to_owned(),
         true if is_open => NOT_CLOSED.to_owned(),
         true => text.replace(WRAPPER_BRACE, END_OF_CELL),
         false => text.to_owned(),
@@ -242,7 +250,7 @@ fn diagnostic(message: &Value, cell: &str, codes: &[&str]) -> Option<Diagnostic>
     if is_open {
         for span in &mut spans {
             span.label.truncate(span.label.trim_end_matches('.').len());
-            span.primary |= span.label.starts_with(OPEN);
+            span.primary |= span.label.starts_with(OPEN_LABEL);
         }
     }
     spans.sort_by_key(|span| !span.primary);
