@@ -14,28 +14,28 @@ pub(crate) enum TaskError {
     /// There is no such engine.
     #[error("Engine {0} is not registered")]
     Unregistered(EngineId),
-    /// The engine is not one of ours.
+    /// The engine runs another language than Rust.
     #[error("engine {0} is not a Rust engine, which alone runs Rust code")]
     Foreign(EngineId),
     /// The engine is of an incompatible version.
     #[error("{0}; {remedy}", remedy = ReleaseMismatch::REMEDY)]
     OtherRelease(ReleaseMismatch),
-    /// A scheduler may choose among engines that are not there.
+    /// None of the engines that the scheduler may choose for the task is registered.
     #[error("none of the engines it is for is registered")]
     NoneRegistered,
-    /// A scheduler may choose among engines that are not ours.
+    /// None of the engines that the scheduler may choose for the task runs Rust.
     #[error("none of the engines it is for is a Rust engine, which alone runs Rust code")]
-    NoneOfRust,
+    NoneIsRust,
     /// The engine left while the task was with it.
     #[error("Engine {} died while running task '{msg_id}'", engine.map_or("?".to_owned(), |id| id.to_string()))]
     EngineDied {
         engine: Option<EngineId>,
         msg_id: MsgId,
     },
-    /// The engine ended before its value was read.
+    /// The value of a function, in shared memory of the engine, could not be opened in time.
     #[error("the engine ended before its value was taken over: {reason}")]
     ValueLost { reason: String },
-    /// The engine asked for artifacts again and again.
+    /// The engine still lacks the artifacts after they have been sent several times.
     #[error("the engine does not keep the artifacts it is sent")]
     ArtifactsNotKept,
     /// The submitter made no decision about a refusal.
@@ -50,7 +50,7 @@ pub(crate) enum TaskError {
     /// The connection was restored, and the controller does not know the task.
     #[error("the connection to the controller broke, and the task is lost with it")]
     LostWithConnection,
-    /// The request names an artifact that the task does not have.
+    /// The message is to include an artifact, by its position, that the task does not have.
     #[error("artifact {0} is none of the task's")]
     NoArtifact(usize),
     /// An artifact cannot be read.
@@ -66,7 +66,7 @@ pub(crate) enum TaskError {
     /// The message cannot be created or sent.
     #[error("{reason}")]
     Unsent { reason: String },
-    /// The hub does not report the task.
+    /// The hub could not be asked about the task, which another client submitted.
     #[error("{reason}")]
     Unreported { reason: String },
 }
@@ -99,6 +99,7 @@ impl From<TaskError> for RemoteFailure {
     }
 }
 
+/// Formats the id of a task after the word `task`; empty without an id.
 fn quoted(task: Option<&MsgId>) -> String {
     task.map(|id| format!(" '{id}'")).unwrap_or_default()
 }

@@ -123,7 +123,7 @@ impl State {
             .collect();
         if targets.is_empty() && (is_mixed || !wanted.is_empty()) {
             let none = match is_mixed {
-                true => TaskError::NoneOfRust,
+                true => TaskError::NoneIsRust,
                 false => TaskError::NoneRegistered,
             };
             let why = self.engines.other_release().unwrap_or(none);
