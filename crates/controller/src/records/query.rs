@@ -24,14 +24,23 @@ pub enum BadQuery {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Filter(Vec<(RecordKey, KeyTest)>);
 
+/// A test of the value that a record has under a key. Operands are the client's JSON; missing values
+/// are null.
 #[derive(Clone, Debug, PartialEq)]
 enum KeyTest {
+    /// `$lt`, `$eq`, …, or a value alone; null is neither less nor greater than any value.
     Compare(Comparison, Value),
+    /// `$in`
     OneOf(Vec<Value>),
+    /// `$nin`
     NoneOf(Vec<Value>),
+    /// `$all`: the value is a list that contains these.
     All(Vec<Value>),
-    Mod(i64, i64),
+    /// `$mod`: the value is an integer with this remainder.
+    Mod { divisor: i64, remainder: i64 },
+    /// `$exists`: the value is not null, or with `false` is.
     Exists(bool),
+    /// `$glob`: the value is text that matches a pattern ([`glob`]).
     Glob(String),
 }
 
@@ -85,8 +94,9 @@ impl Filter {
         self
     }
 
-    /// The only tasks that can match, if the query names them, and the other tests they have to
-    /// satisfy, so that not all records need to be searched, nor the names for each of them.
+    /// Splits off the ids of the only tasks that can match, sorted, if the query names them; the rest
+    /// is the tests that these have to satisfy. A store can then look the tasks up, without testing
+    /// all records.
     pub fn named(&self) -> Option<(Vec<MsgId>, Self)> {
         let id = |value: &Value| value.as_str().map(MsgId::new);
         let names = |(key, test): &(RecordKey, KeyTest)| match test {
@@ -119,19 +129,20 @@ impl Filter {
 }
 
 impl KeyTest {
+    /// Parses an operator with its operand.
     fn parse(operator: &str, operand: &Value) -> Result<Self, BadQuery> {
-        let compare = |comparison| Self::Compare(comparison, operand.clone());
+        let comparing = |comparison| Self::Compare(comparison, operand.clone());
         let list = |name| {
             let list = operand.as_array().cloned();
             list.ok_or(BadQuery::Operand(name, "a list"))
         };
         Ok(match operator {
-            "$lt" => compare(Comparison::Lt),
-            "$lte" => compare(Comparison::Le),
-            "$eq" => compare(Comparison::Eq),
-            "$ne" => compare(Comparison::Ne),
-            "$gte" => compare(Comparison::Ge),
-            "$gt" => compare(Comparison::Gt),
+            "$lt" => comparing(Comparison::Lt),
+            "$lte" => comparing(Comparison::Le),
+            "$eq" => comparing(Comparison::Eq),
+            "$ne" => comparing(Comparison::Ne),
+            "$gte" => comparing(Comparison::Ge),
+            "$gt" => comparing(Comparison::Gt),
             "$in" => Self::OneOf(list("$in")?),
             "$nin" => Self::NoneOf(list("$nin")?),
             "$all" => Self::All(list("$all")?),
@@ -140,7 +151,7 @@ impl KeyTest {
                 let [divisor, remainder] = list("$mod")?.try_into().map_err(|_| wrong.clone())?;
                 match (divisor.as_i64(), remainder.as_i64()) {
                     (Some(divisor), Some(remainder)) if divisor != 0 => {
-                        Self::Mod(divisor, remainder)
+                        Self::Mod { divisor, remainder }
                     }
                     _ => return Err(wrong),
                 }
@@ -157,13 +168,14 @@ impl KeyTest {
         })
     }
 
+    /// Returns true if the value that a record has under `key` passes the test.
     fn passes(&self, key: RecordKey, value: &Value) -> bool {
         let same = |other: &Value| equal(key, value, other);
         match self {
             Self::Compare(Comparison::Eq, other) => same(other),
             Self::Compare(Comparison::Ne, other) => !same(other),
             Self::Compare(comparison, other) => {
-                order(key, value, other).is_some_and(|order| match comparison {
+                compare(key, value, other).is_some_and(|order| match comparison {
                     Comparison::Lt => order.is_lt(),
                     Comparison::Le => order.is_le(),
                     Comparison::Eq => order.is_eq(),
@@ -178,7 +190,7 @@ impl KeyTest {
                 let list = value.as_array();
                 list.is_some_and(|list| wanted.iter().all(|each| list.contains(each)))
             }
-            Self::Mod(divisor, remainder) => {
+            Self::Mod { divisor, remainder } => {
                 let number = value.as_i64();
                 number.is_some_and(|number| number.checked_rem_euclid(*divisor) == Some(*remainder))
             }
@@ -188,6 +200,7 @@ impl KeyTest {
     }
 }
 
+/// Compares two values for equality: dates as points in time, in whatever form they are written.
 fn equal(key: RecordKey, value: &Value, other: &Value) -> bool {
     match (date(key, value), date(key, other)) {
         (Some(value), Some(other)) => value == other,
@@ -195,8 +208,8 @@ fn equal(key: RecordKey, value: &Value, other: &Value) -> bool {
     }
 }
 
-/// Compares two values; `None` if they are not comparable, such as null and a number.
-fn order(key: RecordKey, value: &Value, other: &Value) -> Option<Ordering> {
+/// Compares two values: dates as points in time, texts, numbers; `None` if they are not comparable, such as null and a number.
+fn compare(key: RecordKey, value: &Value, other: &Value) -> Option<Ordering> {
     if let (Some(value), Some(other)) = (date(key, value), date(key, other)) {
         return Some(value.cmp(&other));
     }
@@ -209,6 +222,7 @@ fn order(key: RecordKey, value: &Value, other: &Value) -> Option<Ordering> {
     }
 }
 
+/// Parses a date; `None` for keys without dates, and for other texts.
 fn date(key: RecordKey, value: &Value) -> Option<DateTime<Utc>> {
     let text = value.as_str().filter(|_| key.is_date())?;
     text.parse().ok()
