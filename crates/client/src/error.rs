@@ -35,7 +35,7 @@ pub(crate) enum TaskError {
     /// The value of a function, in shared memory of the engine, could not be opened in time.
     #[error("the engine ended before its value was taken over: {reason}")]
     ValueLost { reason: String },
-    /// The engine still lacks the artifacts after they have been sent several times.
+    /// The engine still lacks the artifacts after they have been sent again.
     #[error("the engine does not keep the artifacts it is sent")]
     ArtifactsNotKept,
     /// The submitter made no decision about a refusal.

@@ -7,8 +7,9 @@ use crate::record::HubResult;
 use phalanx_protocol::apply::{QueueStatus, ResultStatus};
 use phalanx_protocol::id::{EngineId, MsgId};
 use phalanx_protocol::parallel::{
-    Content, EngineReport, EngineSelector, EnginesReply, HistoryReply, HubRequest, LoadReply,
-    LoadRequest, PurgeRequest, Purged, ResubmitReply, ResubmitRequest, ResultReply, Tasks,
+    Content, DbRequest, EngineReport, EngineSelector, EnginesReply, HistoryReply, HubRequest,
+    LoadReply, LoadRequest, PurgeRequest, Purged, ResubmitReply, ResubmitRequest, ResultReply,
+    Tasks,
 };
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
@@ -168,7 +169,7 @@ impl Client {
         query: Map<String, Value>,
         keys: Option<Vec<String>>,
     ) -> Result<Vec<HubRecord>, HubError> {
-        query::db_query(&self.requests(), query, keys).await
+        query::db_query(&self.requests(), DbRequest { query, keys }).await
     }
 
     /// Deletes results from the hub.

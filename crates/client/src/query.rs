@@ -79,6 +79,14 @@ pub struct HubRecord {
     pub result_buffers: Vec<Bytes>,
 }
 
+impl HubRecord {
+    /// The id of the task, which every record includes.
+    pub(crate) fn msg_id(&self) -> Option<MsgId> {
+        let id = self.fields.get("msg_id").and_then(Value::as_str);
+        id.map(MsgId::new)
+    }
+}
+
 /// See `Client::queue_status`.
 pub(crate) async fn queue_status(
     requests: &Requests,
@@ -117,10 +125,9 @@ pub(crate) async fn hub_results(
 /// See `Client::db_query`.
 pub(crate) async fn db_query(
     requests: &Requests,
-    query: Map<String, Value>,
-    keys: Option<Vec<String>>,
+    request: DbRequest,
 ) -> Result<Vec<HubRecord>, HubError> {
-    let hub = ask(requests, HubRequest::Db(DbRequest { query, keys })).await?;
+    let hub = ask(requests, HubRequest::Db(request)).await?;
     let reply: DbReply = hub.content()?;
     let mut buffers = hub.envelope.buffers.into_iter();
     let mut take = |lens: &Option<Vec<usize>>, place: usize| -> Vec<Bytes> {

@@ -1,13 +1,12 @@
 //! The state of tasks whose replies may have been lost with a connection.
 
-use crate::query::{self, HubError};
+use crate::query::{self, HubError, HubRecord};
 use crate::request::Requests;
 use crate::state::message::Recovered;
 use crate::wire;
 use phalanx_protocol::apply::QueueStatus;
 use phalanx_protocol::id::MsgId;
-use phalanx_protocol::parallel::Tasks;
-use serde_json::{Map, Value, json};
+use phalanx_protocol::parallel::{DbRequest, Tasks};
 use std::collections::HashSet;
 
 /// Queries the controller, which may be a different one by now.
@@ -22,16 +21,8 @@ pub(crate) async fn recover(requests: &Requests, tasks: Vec<MsgId>) -> Result<Re
     if left.is_empty() {
         return Ok(Recovered::default());
     }
-    let mut wanted = Map::new();
-    wanted.insert("msg_id".to_owned(), json!({"$in": left}));
-    wanted.insert("completed".to_owned(), json!({"$ne": null}));
-    let keys = Some(vec!["msg_id".to_owned()]);
-    let known = match query::db_query(requests, wanted, keys).await {
-        Ok(records) => records
-            .iter()
-            .filter_map(|record| record.fields.get("msg_id").and_then(Value::as_str))
-            .map(MsgId::new)
-            .collect(),
+    let known = match query::db_query(requests, DbRequest::ended(&left)).await {
+        Ok(records) => records.iter().filter_map(HubRecord::msg_id).collect(),
         // The controller keeps no records.
         Err(HubError::Refused { .. }) => HashSet::new(),
         Err(error) => return Err(error),

@@ -6,7 +6,7 @@ use crate::apply::{EngineQueue, Tasks};
 use crate::id::{EngineId, EngineUuid, MsgId};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 /// An engine by id or by uuid.
@@ -118,7 +118,8 @@ pub struct TaskOutput {
     pub stderr: String,
 }
 
-/// Requests the records of tasks that match a query.
+/// Requests the records of tasks that match a query. The syntax of queries is MongoDB's, and users
+/// write their own, so it is parsed by the hub alone.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct DbRequest {
     /// The query by key: a value to equal, or an object of operators (`$lt`, `$in`, `$glob`, …).
@@ -127,6 +128,20 @@ pub struct DbRequest {
     /// The requested keys; `None` for all but the buffers.
     #[serde(default)]
     pub keys: Option<Vec<String>>,
+}
+
+impl DbRequest {
+    /// Requests the ids of those of these tasks that have ended.
+    pub fn ended(tasks: &[MsgId]) -> Self {
+        let query = [
+            ("msg_id".to_owned(), json!({"$in": tasks})),
+            ("completed".to_owned(), json!({"$ne": null})),
+        ];
+        Self {
+            query: query.into_iter().collect(),
+            keys: Some(vec!["msg_id".to_owned()]),
+        }
+    }
 }
 
 /// The reply to [`DbRequest`]. Requested buffers are those of the message: for each record those of
@@ -218,7 +233,7 @@ content! {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use serde_json::{from_value, json, to_value};
+    use serde_json::{from_value, to_value};
 
     /// Recorded from ipyparallel 9.2.
     #[test]
