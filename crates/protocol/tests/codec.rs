@@ -358,7 +358,7 @@ fn our_replies_come_back_as_they_were() {
 }
 
 #[test]
-fn what_another_version_has_made_is_told_apart_whatever_it_is() {
+fn messages_of_another_version_are_recognized_whatever_they_contain() {
     let theirs = Release {
         version: "0.0.9".to_owned(),
         protocol: PROTOCOL + 1,

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn pushed_values_are_told_of_until_they_are_variables() {
+    fn pushed_values_are_recorded_until_they_are_variables() {
         let mut records = StateRecords::default();
         let pushed = |name: &str| PushedName {
             name: name.to_owned(),

@@ -317,7 +317,7 @@ fn a_cell_that_does_not_fit_is_refused_and_nothing_changes() {
 }
 
 #[test]
-fn python_and_other_compilers_are_told_what_is_needed() {
+fn requests_of_python_and_of_other_compilers_fail_with_what_is_needed() {
     let mut engine = Engine::up();
     let described = engine.asked("a", EngineRequest::Apply(Err(NotRunnable::Foreign)));
     assert_eq!(
@@ -352,7 +352,7 @@ fn python_and_other_compilers_are_told_what_is_needed() {
 }
 
 #[test]
-fn a_client_of_another_version_is_told_both_and_what_to_do() {
+fn a_request_of_another_version_fails_with_both_versions_and_the_remedy() {
     let mut engine = Engine::up();
     let theirs = Release {
         version: "0.0.9".to_owned(),

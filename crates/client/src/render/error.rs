@@ -221,7 +221,7 @@ mod tests {
     }
 
     #[test]
-    fn failures_that_say_the_same_are_told_together() {
+    fn failures_that_say_the_same_are_shown_together() {
         let mut failures: Vec<_> = [0, 1, 2, 5, 7].map(|id| failure(Some(id))).into();
         failures[3].evalue = "other".to_owned();
         let text = composite_text("%px", &failures);
@@ -247,7 +247,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_compile_is_told_once() {
+    fn a_compile_error_is_shown_once() {
         let mut failures: Vec<_> = [1, 3].map(|id| failure(Some(id))).into();
         for failure in &mut failures {
             failure.ename = "CompileError".to_owned();
@@ -259,7 +259,7 @@ mod tests {
     }
 
     #[test]
-    fn a_failure_without_engine_or_traceback_is_still_told() {
+    fn a_failure_without_engine_or_traceback_is_shown() {
         let mut bare = failure(None);
         bare.traceback.clear();
         assert_eq!(

@@ -231,7 +231,7 @@ mod tests {
     }
 
     #[test]
-    fn clear_output_waits_when_told() {
+    fn clear_output_waits_if_requested() {
         let mut log = OutputLog::default();
         log.push(out("old"));
         log.push(Output::ClearOutput { wait: true });
@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn the_oldest_output_gives_way_and_the_reader_is_told() {
+    fn the_oldest_output_is_dropped_with_a_note() {
         let mut log = OutputLog::default();
         let piece = "x".repeat(1 << 20);
         for _ in 0..80 {

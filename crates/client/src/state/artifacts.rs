@@ -160,7 +160,7 @@ mod tests {
     }
 
     #[test]
-    fn engines_of_this_machine_are_told_paths() {
+    fn engines_of_this_machine_are_sent_paths() {
         let mut caches = ArtifactCaches::new("here".to_owned());
         let cell = hashes(&["std", "cell"]);
         let plan = caches.plan(&engine("a"), "here", &msg("1"), &cell);

@@ -581,7 +581,7 @@ fn artifacts_a_balanced_task_lacks_ride_along_the_next_time() {
 }
 
 #[test]
-fn every_engine_is_told_of_a_balanced_task_that_is_dropped() {
+fn every_engine_is_sent_the_abort_of_a_balanced_task() {
     let mut client = Client::with(&["here", "here"]);
     let tasks = vec![(key(0), balanced(&[]))];
     client.handle(StateEvent::Submit { tasks });

@@ -238,7 +238,7 @@ mod tests {
     }
 
     #[test]
-    fn failed_tasks_are_told() {
+    fn failed_tasks_are_shown() {
         let failed = |failed| Bar {
             failed,
             ..bar(5, Some(10), 2.0)

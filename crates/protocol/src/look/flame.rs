@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn without_samples_the_reason_is_told() {
+    fn without_samples_the_reason_is_shown() {
         assert!(bundle("").text().unwrap().contains("no sample"));
         assert!(!bundle("").0.contains_key("text/html"));
     }

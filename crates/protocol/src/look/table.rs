@@ -379,7 +379,7 @@ mod tests {
     }
 
     #[test]
-    fn of_many_rows_and_columns_the_ends_are_shown_and_the_number_is_told() {
+    fn of_many_rows_and_columns_the_ends_and_the_number_are_shown() {
         let many: Vec<Vec<String>> = (0..1000).map(|n| vec![n.to_string()]).collect();
         let grid = Grid::new("", &[], &many);
         assert!(!grid.is_whole());

@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn dependencies_are_told_apart() {
+    fn dependencies_are_distinguished() {
         let serde = package("serde", "1.0.1", "a");
         let ours = Dependencies {
             specs: vec!["serde".to_owned()],

@@ -6,7 +6,7 @@ use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::parallel::Call;
 
 #[test]
-fn what_came_with_a_call_is_told_to_be_here_before_the_call_runs() {
+fn arguments_sent_with_a_call_are_announced_before_it_runs() {
     let mut engine = Engine::new();
     let mut request = call();
     if let EngineRequest::Apply(Ok(call)) = &mut request {

@@ -154,7 +154,7 @@ fn rust_code_goes_to_rust_engines_alone() {
 }
 
 #[test]
-fn an_engine_of_another_version_is_told_apart_and_both_versions_are_named() {
+fn an_engine_of_another_version_is_recognized_and_both_versions_are_named() {
     let mut client = Client::with(&["here"]);
     let asked = client.handle(StateEvent::Registered(EngineId(1), uuid(1)));
     let msg_id = asked[0].split(' ').nth(1).unwrap().to_owned();
