@@ -186,15 +186,12 @@ impl SessionActor {
                 }
                 SessionCommand::Reply(from, content) => self.channels.reply(&from, content).await,
                 SessionCommand::Run(cell) => self.run(cell),
-                SessionCommand::Interrupt => {
-                    for context in self.running.values() {
+                SessionCommand::InterruptCell(cell) => {
+                    if let Some(context) = self.running.get(&cell) {
                         self.services.interrupt(context);
                     }
-                    if self.running.is_empty() {
-                        // The code may be handling a message of a widget.
-                        self.services.local().interrupt();
-                    }
                 }
+                SessionCommand::InterruptCallbacks => self.services.local().interrupt(),
                 SessionCommand::Complete(from, request) => {
                     let services = self.services.clone();
                     let reply = async move { analyse::complete(&services, request).await };

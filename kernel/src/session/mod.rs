@@ -89,8 +89,10 @@ pub enum SessionCommand {
     Reply(Requester, JupyterMessageContent),
     /// Run a cell; `CellEnded` follows.
     Run(SessionCell),
-    /// Interrupt the running cells.
-    Interrupt,
+    /// Interrupt a running cell.
+    InterruptCell(CellId),
+    /// Interrupt the code that handles a widget's message, if any does; no cell is running.
+    InterruptCallbacks,
     /// Find completions; `Answered` follows.
     Complete(Requester, CompleteRequest),
     /// Find documentation; `Answered` follows.
@@ -221,7 +223,7 @@ impl Session {
                 return;
             }
             RequestContent::Interrupt => {
-                commands.push(SessionCommand::Interrupt);
+                self.interrupt(commands);
                 Some(InterruptReply::default().into())
             }
             RequestContent::CreateSubshell => {
@@ -243,6 +245,16 @@ impl Session {
             }
         };
         self.close(from, reply, commands);
+    }
+
+    /// Interrupts all running cells; without one, the callbacks of widgets.
+    fn interrupt(&self, commands: &mut Vec<SessionCommand>) {
+        let running = self.queues().filter_map(|queue| queue.running.as_ref());
+        let before = commands.len();
+        commands.extend(running.map(|running| SessionCommand::InterruptCell(running.cell)));
+        if commands.len() == before {
+            commands.push(SessionCommand::InterruptCallbacks);
+        }
     }
 
     /// Returns the subshells that accept requests.

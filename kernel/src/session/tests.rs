@@ -70,7 +70,8 @@ fn describe(command: &SessionCommand) -> String {
             format!("{} <- {}", from.msg_id(), content(message))
         }
         SessionCommand::Run(cell) => format!("run {} [{}]", cell.source, cell.count),
-        SessionCommand::Interrupt => "interrupt".into(),
+        SessionCommand::InterruptCell(cell) => format!("interrupt {}", cell.0),
+        SessionCommand::InterruptCallbacks => "interrupt callbacks".into(),
         SessionCommand::Complete(from, _) => format!("complete {}", from.msg_id()),
         SessionCommand::Inspect(from, _) => format!("inspect {}", from.msg_id()),
         SessionCommand::Remember { count, source } => format!("remember {source} [{count}]"),
@@ -213,7 +214,12 @@ fn requests_are_served_while_a_cell_runs_and_busy_is_sent_again() {
     check(
         &mut session,
         request_from("i", RequestContent::Interrupt),
-        &["i: busy", "interrupt", "i <- interrupt_reply", "i: idle"],
+        &[
+            "i: busy",
+            "interrupt callbacks",
+            "i <- interrupt_reply",
+            "i: idle",
+        ],
     );
     session.handle(executes("a"));
     check(
@@ -231,7 +237,7 @@ fn requests_are_served_while_a_cell_runs_and_busy_is_sent_again() {
         request_from("i", RequestContent::Interrupt),
         &[
             "i: busy",
-            "interrupt",
+            "interrupt 1",
             "i <- interrupt_reply",
             "i: idle",
             "a: busy",
@@ -256,6 +262,28 @@ fn requests_are_served_while_a_cell_runs_and_busy_is_sent_again() {
         &["d <- complete_reply", "d: idle", "a: busy"],
     );
     check(&mut session, ended(1, None), &["a <- ok 1", "a: idle"]);
+}
+
+#[test]
+fn an_interrupt_reaches_the_cells_that_run_at_that_moment() {
+    let mut session = session();
+    let interrupts = |session: &mut Session| {
+        let commands = session.handle(request_from("i", RequestContent::Interrupt));
+        let lines = commands.iter().map(describe);
+        lines
+            .filter(|line| line.starts_with("interrupt"))
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(interrupts(&mut session), ["interrupt callbacks"]);
+    session.handle(executes("a"));
+    session.handle(executes("b"));
+    assert_eq!(interrupts(&mut session), ["interrupt 1"]);
+    assert_eq!(interrupts(&mut session), ["interrupt 1"]);
+    // The next cell has started in the turn in which the first ended.
+    session.handle(ended(1, None));
+    assert_eq!(interrupts(&mut session), ["interrupt 2"]);
+    session.handle(ended(2, None));
+    assert_eq!(interrupts(&mut session), ["interrupt callbacks"]);
 }
 
 #[test]
@@ -374,7 +402,8 @@ fn a_subshell_runs_its_cells_concurrently() {
         request_from("i", RequestContent::Interrupt),
         &[
             "i: busy",
-            "interrupt",
+            "interrupt 1",
+            "interrupt 2",
             "i <- interrupt_reply",
             "i: idle",
             "a: busy",
