@@ -14,7 +14,7 @@ mod stdin;
 
 pub use iopub::{IoPub, Publication, status};
 pub use output_sink::{OutputSink, OutputVisibility};
-pub use request::{Request, RequestContent, Requester, SubshellId};
+pub use request::{ReplyType, Request, RequestContent, Requester, SubshellId};
 pub use stdin::{InputAnswer, InputPrompter, StdinRequests};
 
 use phalanx_protocol::jupyter::connection_info::{ConnectionInfo, Transport};

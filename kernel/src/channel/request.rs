@@ -112,6 +112,17 @@ pub enum RequestContent {
     },
 }
 
+/// The type of the reply to a request.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ReplyType {
+    /// `execute_reply`.
+    Execute,
+    /// The reply to any other `…_request`, by message type.
+    Other(String),
+    /// No reply, as for the messages of comms.
+    Nothing,
+}
+
 impl Request {
     pub(super) fn new(channel: RequestChannel, mut envelope: Envelope) -> Self {
         let content = envelope.content.take();
@@ -243,9 +254,13 @@ impl Requester {
         allow_stdin && number.is_some_and(|number| number.starts_with('_'))
     }
 
-    /// Returns the message type of the request.
-    pub fn msg_type(&self) -> &str {
-        &self.request.header.msg_type
+    /// Returns the type of the reply to the request.
+    pub fn reply_type(&self) -> ReplyType {
+        match self.request.header.msg_type.strip_suffix("_request") {
+            Some("execute") => ReplyType::Execute,
+            Some(kind) => ReplyType::Other(format!("{kind}_reply")),
+            None => ReplyType::Nothing,
+        }
     }
 
     /// Returns the subshell of the request; `None` is the main shell.

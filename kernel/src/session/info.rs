@@ -8,10 +8,18 @@ use phalanx_protocol::jupyter::{
     LanguageInfo, ReplyStatus, UnknownMessage,
 };
 use phalanx_transport::wire::VERSION as PROTOCOL_VERSION;
-use serde_json::Value;
+use serde::Serialize;
 
 /// Optional protocol features that are supported; named as in the specification, ark and ipykernel.
 const SUPPORTED_FEATURES: [&str; 2] = ["kernel subshells", "iopub_welcome"];
+
+/// The content of a `kernel_info_reply`, with the field that jupyter-protocol lacks.
+#[derive(Debug, Serialize)]
+struct ExtendedKernelInfo {
+    #[serde(flatten)]
+    reply: KernelInfoReply,
+    supported_features: [&'static str; 2],
+}
 
 /// Returns the reply to a `kernel_info_request`.
 pub fn kernel_info() -> JupyterMessageContent {
@@ -45,10 +53,14 @@ pub fn kernel_info() -> JupyterMessageContent {
         debugger: false,
         error: None,
     };
-    // jupyter-protocol lacks this field.
-    let mut content = serde_json::to_value(reply).unwrap_or_default();
-    content["supported_features"] = SUPPORTED_FEATURES.into();
-    unknown("kernel_info_reply", content)
+    let supported_features = SUPPORTED_FEATURES;
+    message(
+        "kernel_info_reply",
+        ExtendedKernelInfo {
+            reply,
+            supported_features,
+        },
+    )
 }
 
 /// Returns the reply to an `is_complete_request`.
@@ -61,39 +73,71 @@ pub fn is_complete(source: &str) -> JupyterMessageContent {
     .into()
 }
 
+/// The content of a `connect_reply`.
+#[derive(Debug, Serialize)]
+struct ConnectReply {
+    status: ReplyStatus,
+    shell_port: u16,
+    iopub_port: u16,
+    stdin_port: u16,
+    control_port: u16,
+    hb_port: u16,
+}
+
 /// Returns the reply to a `connect_request`.
 pub fn connect_reply(connection: &ConnectionInfo) -> JupyterMessageContent {
-    let content = serde_json::json!({
-        "status": "ok",
-        "shell_port": connection.shell_port,
-        "iopub_port": connection.iopub_port,
-        "stdin_port": connection.stdin_port,
-        "control_port": connection.control_port,
-        "hb_port": connection.hb_port,
-    });
-    unknown("connect_reply", content)
+    let reply = ConnectReply {
+        status: ReplyStatus::Ok,
+        shell_port: connection.shell_port,
+        iopub_port: connection.iopub_port,
+        stdin_port: connection.stdin_port,
+        control_port: connection.control_port,
+        hb_port: connection.hb_port,
+    };
+    message("connect_reply", reply)
+}
+
+/// The content of the replies about subshells (JEP 91), which name an id, a list of ids, or nothing.
+#[derive(Debug, Serialize)]
+struct SubshellReply<T> {
+    status: ReplyStatus,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    subshell_id: Option<T>,
 }
 
 /// Returns the reply to a `create_subshell_request` (JEP 91).
 pub fn subshell_created(id: &SubshellId) -> JupyterMessageContent {
-    let content = serde_json::json!({"status": "ok", "subshell_id": id});
-    unknown("create_subshell_reply", content)
+    subshell_reply("create_subshell_reply", Some(id))
 }
 
 /// Returns the reply to a `delete_subshell_request` (JEP 91).
 pub fn subshell_deleted() -> JupyterMessageContent {
-    unknown("delete_subshell_reply", serde_json::json!({"status": "ok"}))
+    subshell_reply("delete_subshell_reply", None::<SubshellId>)
 }
 
 /// Returns the reply to a `list_subshell_request` (JEP 91).
 pub fn subshells<'a>(ids: impl Iterator<Item = &'a SubshellId>) -> JupyterMessageContent {
-    let ids: Vec<&SubshellId> = ids.collect();
-    let content = serde_json::json!({"status": "ok", "subshell_id": ids});
-    unknown("list_subshell_reply", content)
+    subshell_reply("list_subshell_reply", Some(ids.collect::<Vec<_>>()))
 }
 
-/// Wraps a message that jupyter-protocol does not define.
-pub fn unknown(msg_type: &str, content: Value) -> JupyterMessageContent {
-    let msg_type = msg_type.to_owned();
-    UnknownMessage { msg_type, content }.into()
+fn subshell_reply(msg_type: &str, subshell_id: Option<impl Serialize>) -> JupyterMessageContent {
+    let status = ReplyStatus::Ok;
+    message(
+        msg_type,
+        SubshellReply {
+            status,
+            subshell_id,
+        },
+    )
+}
+
+/// Returns a message that jupyter-protocol does not define.
+pub fn message(msg_type: impl Into<String>, content: impl Serialize) -> JupyterMessageContent {
+    // Serialization fails only for maps with keys that are not text; contents have none.
+    let content = serde_json::to_value(content).unwrap_or_default();
+    UnknownMessage {
+        msg_type: msg_type.into(),
+        content,
+    }
+    .into()
 }

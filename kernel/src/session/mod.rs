@@ -173,7 +173,7 @@ impl Session {
             SessionEvent::Request(request) => self.request(request, &mut commands),
             SessionEvent::Answered { from, reply } => self.close(from, reply, &mut commands),
             SessionEvent::Failed { from, failure } => {
-                let reply = reply::failed(self.next_count, from.msg_type(), failure);
+                let reply = reply::failed(self.next_count, from.reply_type(), failure);
                 self.close(from, reply, &mut commands);
             }
             SessionEvent::CellEnded {
@@ -485,7 +485,7 @@ impl Session {
     }
 
     fn refused(&self, from: &Requester, error: RequestError) -> Option<JupyterMessageContent> {
-        reply::failed(self.next_count, from.msg_type(), error.into())
+        reply::failed(self.next_count, from.reply_type(), error.into())
     }
 }
 

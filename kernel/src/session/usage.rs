@@ -1,6 +1,6 @@
 //! Resources in use by the kernel and its processes (`usage_request`).
 
-use super::info::unknown;
+use super::info::message;
 use phalanx_protocol::jupyter::JupyterMessageContent;
 use phalanx_sys::machine::host_name;
 use rustix::system::sysinfo;
@@ -54,7 +54,7 @@ impl Usage {
         let total = system.totalram * unit;
         let info = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
         let available = bytes(&info, "MemAvailable:").unwrap_or(system.freeram * unit);
-        unknown(
+        message(
             "usage_reply",
             json!({
                 "hostname": host_name(),
