@@ -1,35 +1,35 @@
-//! The actor of the cluster: starts, changes and stops it; the cluster ends with the kernel.
+//! The actor of the cluster: passes requests to the state and performs its commands; the cluster
+//! ends with the kernel.
 
 use super::connect::{self, ConnectedCluster, ENGINES_LIMIT};
 use super::engines::LaunchedEngines;
 use super::own::OwnCluster;
 use super::owner::{OwnerReply, OwnerRequest, ask_owner};
-use super::{ClusterError, ClusterRequest, ClusterSettings, StartedCluster, status};
+use super::state::{ClusterResult, ClusterState, ClusterStateCommand, ClusterStateEvent};
+use super::{ClusterError, ClusterRequest, ClusterSettings, status};
 use crate::context::Programs;
-use crate::magic::Targets;
 use phalanx_client::{Client, Engine};
 use phalanx_controller::TaskDatabase;
 use phalanx_launcher::StartRequest;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::output::MimeBundle;
+use std::collections::VecDeque;
 use std::time::Instant;
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
 /// The size limit of task records in the embedded controller, in bytes; the kernel stores results
 /// itself.
 const REMEMBERED_BYTES: usize = 32 << 20;
 
-/// The running cluster.
-enum RunningCluster {
-    /// Started by this kernel, with which it ends.
+/// The cluster that [`ClusterState`] knows as running.
+enum ClusterHandle {
     Own(Box<OwnCluster>),
-    /// Started elsewhere; it outlives this kernel.
     Elsewhere(ConnectedCluster),
 }
 
-impl RunningCluster {
+impl ClusterHandle {
     fn client(&self) -> &Client {
         match self {
             Self::Own(cluster) => cluster.client(),
@@ -37,106 +37,228 @@ impl RunningCluster {
         }
     }
 
-    fn engines(&self) -> usize {
-        self.client().engines().len()
+    fn has_ended(&self) -> bool {
+        match self {
+            Self::Own(cluster) => cluster.has_ended(),
+            Self::Elsewhere(connected) => connected.has_ended(),
+        }
     }
 }
 
 pub(super) async fn run(programs: Programs, requests: mpsc::UnboundedReceiver<ClusterRequest>) {
-    let mut owner = Owner {
+    let mut actor = ClusterActor {
         programs,
+        state: ClusterState::default(),
         running: None,
-        stopped: None,
+        before: Vec::new(),
     };
-    owner.serve(requests).await;
-    if let Some(RunningCluster::Own(cluster)) = owner.running {
+    actor.serve(requests).await;
+    if let Some(ClusterHandle::Own(cluster)) = actor.running {
         cluster.end().await;
     }
 }
 
-struct Owner {
+struct ClusterActor {
     programs: Programs,
-    running: Option<RunningCluster>,
-    /// The end of a cluster that was stopped elsewhere, until it is reported.
-    stopped: Option<ClusterError>,
+    state: ClusterState,
+    running: Option<ClusterHandle>,
+    /// The engines before the last request to an owner.
+    before: Vec<Engine>,
 }
 
-impl Owner {
-    /// Forgets a cluster that was stopped elsewhere, and ends what is left of one of this kernel.
-    async fn forget_stopped(&mut self) {
-        let stopped = match &self.running {
-            Some(RunningCluster::Elsewhere(connected)) if connected.has_ended() => {
-                ClusterError::Stopped(connected.name.clone())
+/// A request that changes the cluster.
+struct ClusterChange {
+    event: ClusterStateEvent,
+    interrupted: CancellationToken,
+    reply: ReplyCallback,
+}
+
+/// Sends a result to the receiver that waits for it, which may have been dropped.
+type ReplyCallback = Box<dyn FnOnce(Result<ClusterResult, Failure>) + Send>;
+
+/// Returns a callback that sends the content of a result, which `content` unwraps.
+fn reply_with<T: Send + 'static>(
+    reply: oneshot::Sender<Result<T, Failure>>,
+    content: fn(ClusterResult) -> Option<T>,
+) -> ReplyCallback {
+    Box::new(move |result| match result.map(content) {
+        Ok(Some(content)) => drop(reply.send(Ok(content))),
+        Ok(None) => tracing::error!("a request about the cluster has the result of another"),
+        Err(failure) => drop(reply.send(Err(failure))),
+    })
+}
+
+impl ClusterActor {
+    async fn serve(&mut self, mut requests: mpsc::UnboundedReceiver<ClusterRequest>) {
+        while let Some(request) = requests.recv().await {
+            if self.running.as_ref().is_some_and(ClusterHandle::has_ended) {
+                let ended = ClusterStateEvent::Ended;
+                self.handle(ended, &CancellationToken::new()).await;
             }
-            Some(RunningCluster::Own(cluster)) if cluster.has_ended() => {
-                ClusterError::StoppedByClient
+            let Some(change) = self.serve_query(request).await else {
+                continue;
+            };
+            if let Some(result) = self.handle(change.event, &change.interrupted).await {
+                (change.reply)(result);
             }
-            _ => return,
-        };
-        self.stopped = Some(stopped);
-        if let Some(RunningCluster::Own(cluster)) = self.running.take() {
-            cluster.end().await;
         }
     }
 
-    /// Returns the error of a request without a running cluster.
-    fn not_running(&mut self) -> ClusterError {
-        self.stopped.take().unwrap_or(ClusterError::NotRunning)
+    /// Replies to a request that changes nothing; returns any other. Receivers may have been
+    /// dropped.
+    async fn serve_query(&mut self, request: ClusterRequest) -> Option<ClusterChange> {
+        match request {
+            ClusterRequest::Status { reply } => {
+                let _ = reply.send(self.status().await);
+            }
+            ClusterRequest::Pids { reply } => {
+                let _ = reply.send(self.pids());
+            }
+            ClusterRequest::Client { reply } => {
+                let _ = reply.send(self.client());
+            }
+            ClusterRequest::Stopped { reply } => {
+                let _ = reply.send(self.state.take_stopped());
+            }
+            request => return self.change(request),
+        }
+        None
     }
 
-    async fn serve(&mut self, mut requests: mpsc::UnboundedReceiver<ClusterRequest>) {
-        while let Some(request) = requests.recv().await {
-            self.forget_stopped().await;
-            // All replies: the receiver may have been dropped.
-            match request {
-                ClusterRequest::Start {
-                    request,
+    /// Returns the change that a request asks for, if it does.
+    fn change(&mut self, request: ClusterRequest) -> Option<ClusterChange> {
+        Some(match request {
+            ClusterRequest::Start {
+                request,
+                interrupted,
+                reply,
+            } => {
+                let registered = self.registered();
+                ClusterChange {
+                    event: ClusterStateEvent::Start {
+                        request,
+                        registered,
+                    },
                     interrupted,
-                    reply,
-                } => {
-                    let _ = reply.send(self.start(request, &interrupted).await);
-                }
-                ClusterRequest::Stop { reply } => {
-                    let _ = reply.send(self.stop().await);
-                }
-                ClusterRequest::Scale {
-                    engines,
-                    interrupted,
-                    reply,
-                } => {
-                    let _ = reply.send(self.scale(engines, &interrupted).await);
-                }
-                ClusterRequest::Restart {
-                    targets,
-                    interrupted,
-                    reply,
-                } => {
-                    let _ = reply.send(self.restart(targets, &interrupted).await);
-                }
-                ClusterRequest::Connect {
-                    to,
-                    interrupted,
-                    reply,
-                } => {
-                    let _ = reply.send(self.connect(to, &interrupted).await);
-                }
-                ClusterRequest::Status { reply } => {
-                    let _ = reply.send(self.status().await);
-                }
-                ClusterRequest::Pids { reply } => {
-                    let _ = reply.send(self.pids());
-                }
-                ClusterRequest::Client { reply } => {
-                    let client = self
-                        .running
-                        .as_ref()
-                        .map(|running| running.client().clone());
-                    let _ = reply.send(client);
-                }
-                ClusterRequest::Stopped { reply } => {
-                    let _ = reply.send(self.stopped.take());
+                    reply: reply_with(reply, |result| match result {
+                        ClusterResult::Started(started) => Some(started),
+                        _ => None,
+                    }),
                 }
             }
+            ClusterRequest::Stop { reply } => ClusterChange {
+                event: ClusterStateEvent::Stop,
+                interrupted: CancellationToken::new(),
+                reply: reply_with(reply, |result| match result {
+                    ClusterResult::Stopped(stopped) => Some(stopped),
+                    _ => None,
+                }),
+            },
+            ClusterRequest::Scale {
+                engines,
+                interrupted,
+                reply,
+            } => ClusterChange {
+                event: ClusterStateEvent::Scale { engines },
+                interrupted,
+                reply: reply_with(reply, |result| match result {
+                    ClusterResult::Scaled { before, now } => Some((before, now)),
+                    _ => None,
+                }),
+            },
+            ClusterRequest::Restart {
+                targets,
+                interrupted,
+                reply,
+            } => {
+                let engines = self.restartable();
+                ClusterChange {
+                    event: ClusterStateEvent::Restart { targets, engines },
+                    interrupted,
+                    reply: reply_with(reply, |result| match result {
+                        ClusterResult::Restarted(engines) => Some(engines),
+                        _ => None,
+                    }),
+                }
+            }
+            ClusterRequest::Connect {
+                to,
+                interrupted,
+                reply,
+            } => {
+                let registered = self.registered();
+                ClusterChange {
+                    event: ClusterStateEvent::Connect { to, registered },
+                    interrupted,
+                    reply: reply_with(reply, |result| match result {
+                        ClusterResult::Connected(name, engines) => Some((name, engines)),
+                        _ => None,
+                    }),
+                }
+            }
+            ClusterRequest::Status { .. }
+            | ClusterRequest::Pids { .. }
+            | ClusterRequest::Client { .. }
+            | ClusterRequest::Stopped { .. } => return None,
+        })
+    }
+
+    /// Lets the state handle an event and performs the commands that follow, up to the result of
+    /// the request.
+    async fn handle(
+        &mut self,
+        event: ClusterStateEvent,
+        interrupted: &CancellationToken,
+    ) -> Option<Result<ClusterResult, Failure>> {
+        let mut commands = VecDeque::from(self.state.handle(event, Instant::now()));
+        let mut result = None;
+        while let Some(command) = commands.pop_front() {
+            let event = match command {
+                ClusterStateCommand::Reply(reply) => {
+                    result = Some(reply);
+                    continue;
+                }
+                ClusterStateCommand::Drop => {
+                    if let Some(ClusterHandle::Own(cluster)) = self.running.take() {
+                        cluster.end().await;
+                    }
+                    continue;
+                }
+                ClusterStateCommand::Start(request) => self.start(request, interrupted).await,
+                ClusterStateCommand::Connect(to) => self.connect(to, interrupted).await,
+                ClusterStateCommand::Stop => Ok(self.stop().await),
+                ClusterStateCommand::AskOwner(request) => {
+                    let replied = self.ask_owner(request, interrupted).await;
+                    replied.map(ClusterStateEvent::OwnerReplied)
+                }
+                ClusterStateCommand::Clear(engines) => self.clear(&engines).await,
+                ClusterStateCommand::WaitForNew(engines) => Ok(self.wait_for_new(engines).await),
+            };
+            let event = event.unwrap_or_else(ClusterStateEvent::Failed);
+            commands.extend(self.state.handle(event, Instant::now()));
+        }
+        result
+    }
+
+    fn client(&self) -> Option<Client> {
+        let running = self.running.as_ref();
+        running.map(|running| running.client().clone())
+    }
+
+    /// Returns the number of registered engines.
+    fn registered(&self) -> usize {
+        self.client().map_or(0, |client| client.engines().len())
+    }
+
+    /// Returns the engines that a restart can name.
+    fn restartable(&mut self) -> Vec<EngineId> {
+        match &mut self.running {
+            Some(ClusterHandle::Own(cluster)) => cluster.engines().ids(),
+            Some(ClusterHandle::Elsewhere(connected)) => {
+                let engines = connected.client.rust_engines();
+                engines.iter().map(|engine| engine.id).collect()
+            }
+            None => Vec::new(),
         }
     }
 
@@ -144,189 +266,106 @@ impl Owner {
         &mut self,
         request: StartRequest,
         interrupted: &CancellationToken,
-    ) -> Result<StartedCluster, Failure> {
-        if let Some(running) = &self.running {
-            let there = running.engines();
-            return self.complete(there, request.engines, interrupted).await;
-        }
-        self.stopped = None;
+    ) -> Result<ClusterStateEvent, Failure> {
         let mut settings = ClusterSettings::new(request, None, &self.programs)?;
         settings.controller.database = TaskDatabase::Memory {
             bytes: REMEMBERED_BYTES,
         };
         let (started, cluster) = OwnCluster::start(settings, interrupted).await?;
-        self.running = Some(RunningCluster::Own(Box::new(cluster)));
-        Ok(started)
-    }
-
-    /// Starts the missing engines of a running cluster, as when a notebook is run again.
-    async fn complete(
-        &mut self,
-        there: usize,
-        wanted: Option<usize>,
-        interrupted: &CancellationToken,
-    ) -> Result<StartedCluster, Failure> {
-        let began = Instant::now();
-        let missing = wanted.filter(|wanted| *wanted > there);
-        if let Some(wanted) = missing {
-            self.scale(wanted, interrupted).await?;
-        }
-        Ok(StartedCluster {
-            engines: missing.unwrap_or(there),
-            before: Some(there),
-            took: began.elapsed(),
-            is_open: false,
-        })
-    }
-
-    /// Stops the cluster, or disconnects from it if it was started elsewhere.
-    async fn stop(&mut self) -> Result<super::StoppedCluster, Failure> {
-        match self.running.take() {
-            Some(RunningCluster::Own(cluster)) => Ok(super::StoppedCluster::Ended {
-                engines: cluster.stop().await,
-            }),
-            Some(RunningCluster::Elsewhere(connected)) => Ok(super::StoppedCluster::Left {
-                cluster: connected.name,
-            }),
-            None => Err(self.not_running().into()),
-        }
-    }
-
-    async fn scale(
-        &mut self,
-        engines: usize,
-        interrupted: &CancellationToken,
-    ) -> Result<(usize, usize), Failure> {
-        let request = OwnerRequest::Scale { engines };
-        let known = self.listed_engines();
-        match self.send_to_owner(request, interrupted).await? {
-            OwnerReply::Scaled { before, now } => {
-                self.wait_for_new(now.saturating_sub(before), &known).await;
-                Ok((before, now))
-            }
-            OwnerReply::Restarted { engines } => Ok((engines, engines)),
-        }
-    }
-
-    async fn restart(
-        &mut self,
-        targets: Option<Targets>,
-        interrupted: &CancellationToken,
-    ) -> Result<usize, Failure> {
-        let mut there: Vec<EngineId> = match &mut self.running {
-            Some(RunningCluster::Own(cluster)) => cluster.engines().ids(),
-            Some(RunningCluster::Elsewhere(connected)) => {
-                let engines = connected.client.rust_engines();
-                engines.iter().map(|engine| engine.id).collect()
-            }
-            None => return Err(self.not_running().into()),
-        };
-        there.sort_unstable();
-        let engines = targets
-            .map(|targets| targets.resolve(&there))
-            .transpose()
-            .map_err(ClusterError::from)?;
-        if let Some(RunningCluster::Elsewhere(connected)) = &self.running
-            && connected.owner.is_none()
-        {
-            // The processes belong to another owner, so only their namespaces are cleared.
-            let ids = engines.unwrap_or(there);
-            let cleared = connected.client.clear_engines(&ids).await;
-            cleared.map_err(ClusterError::from)?;
-            return Ok(ids.len());
-        }
-        let request = OwnerRequest::Restart { engines };
-        let known = self.listed_engines();
-        match self.send_to_owner(request, interrupted).await? {
-            OwnerReply::Restarted { engines } | OwnerReply::Scaled { now: engines, .. } => {
-                self.wait_for_new(engines, &known).await;
-                Ok(engines)
-            }
-        }
-    }
-
-    /// Returns the engines of a cluster whose owner is another process.
-    fn listed_engines(&self) -> Vec<Engine> {
-        match &self.running {
-            Some(RunningCluster::Elsewhere(connected)) => connected.client.engines(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// Waits for `new` engines beside the known ones, which the next cell is to use; a failure is the
-    /// owner's concern.
-    async fn wait_for_new(&mut self, new: usize, known: &[Engine]) {
-        if let Some(RunningCluster::Elsewhere(connected)) = &self.running {
-            let client = &connected.client;
-            let _ = client.wait_for_new_engines(new, known, ENGINES_LIMIT).await;
-        }
-    }
-
-    /// Sends a request to the owner of the cluster: this process, or another one on this machine.
-    async fn send_to_owner(
-        &mut self,
-        request: OwnerRequest,
-        interrupted: &CancellationToken,
-    ) -> Result<OwnerReply, Failure> {
-        match &mut self.running {
-            Some(RunningCluster::Own(cluster)) => cluster.handle(request, interrupted).await,
-            Some(RunningCluster::Elsewhere(connected)) => match &connected.owner {
-                Some(owner) => tokio::select! {
-                    reply = ask_owner(owner, &request) => reply,
-                    () = interrupted.cancelled() => Err(ClusterError::Interrupted.into()),
-                },
-                None => Err(ClusterError::NotOwned {
-                    cluster: connected.name.clone(),
-                    request,
-                }
-                .into()),
-            },
-            None => Err(self.not_running().into()),
-        }
+        self.running = Some(ClusterHandle::Own(Box::new(cluster)));
+        Ok(ClusterStateEvent::Started(started))
     }
 
     async fn connect(
         &mut self,
         to: Option<String>,
         interrupted: &CancellationToken,
-    ) -> Result<(String, usize), Failure> {
-        if let Some(running) = &self.running {
-            return Err(ClusterError::Running {
-                engines: running.engines(),
-            }
-            .into());
-        }
-        self.stopped = None;
+    ) -> Result<ClusterStateEvent, Failure> {
         let connected = tokio::select! {
             connected = connect::connect(to) => connected?,
             () = interrupted.cancelled() => return Err(ClusterError::Interrupted.into()),
         };
-        let connection = (connected.name.clone(), connected.client.engines().len());
-        self.running = Some(RunningCluster::Elsewhere(connected));
-        Ok(connection)
+        let event = ClusterStateEvent::Connected {
+            name: connected.name.clone(),
+            has_owner: connected.owner.is_some(),
+            engines: connected.client.engines().len(),
+        };
+        self.running = Some(ClusterHandle::Elsewhere(connected));
+        Ok(event)
+    }
+
+    async fn stop(&mut self) -> ClusterStateEvent {
+        let engines = match self.running.take() {
+            Some(ClusterHandle::Own(cluster)) => cluster.stop().await,
+            Some(ClusterHandle::Elsewhere(_)) | None => 0,
+        };
+        ClusterStateEvent::Stopped { engines }
+    }
+
+    /// Sends a request to the owner of the cluster: this process, or another one on this machine.
+    async fn ask_owner(
+        &mut self,
+        request: OwnerRequest,
+        interrupted: &CancellationToken,
+    ) -> Result<OwnerReply, Failure> {
+        match &mut self.running {
+            Some(ClusterHandle::Own(cluster)) => cluster.handle(request, interrupted).await,
+            Some(ClusterHandle::Elsewhere(ConnectedCluster {
+                client,
+                owner: Some(owner),
+                ..
+            })) => {
+                self.before = client.engines();
+                tokio::select! {
+                    reply = ask_owner(owner, &request) => reply,
+                    () = interrupted.cancelled() => Err(ClusterError::Interrupted.into()),
+                }
+            }
+            // The state sends requests to known owners only.
+            Some(ClusterHandle::Elsewhere(_)) | None => Err(ClusterError::NotRunning.into()),
+        }
+    }
+
+    async fn clear(&mut self, engines: &[EngineId]) -> Result<ClusterStateEvent, Failure> {
+        if let Some(client) = self.client() {
+            let cleared = client.clear_engines(engines).await;
+            cleared.map_err(ClusterError::from)?;
+        }
+        Ok(ClusterStateEvent::Cleared)
+    }
+
+    /// Waits for engines besides those before the request to the owner, up to a time limit.
+    async fn wait_for_new(&mut self, engines: usize) -> ClusterStateEvent {
+        if let Some(client) = self.client() {
+            let registered = client.wait_for_new_engines(engines, &self.before, ENGINES_LIMIT);
+            if let Err(error) = registered.await {
+                tracing::debug!(%error, "new engines have not registered in time");
+            }
+        }
+        ClusterStateEvent::Registered
     }
 
     async fn status(&mut self) -> MimeBundle {
         match &mut self.running {
-            Some(RunningCluster::Own(cluster)) => {
+            Some(ClusterHandle::Own(cluster)) => {
                 let file = cluster.client_path().display().to_string();
-                let where_ = format!("other clients connect with {file}");
+                let access = format!("other clients connect with {file}");
                 let client = cluster.client().clone();
-                status::status(&client, cluster.engines(), &where_).await
+                status::status(&client, cluster.engines(), &access).await
             }
-            Some(RunningCluster::Elsewhere(connected)) => {
-                let where_ = format!("connected to {}", connected.name);
+            Some(ClusterHandle::Elsewhere(connected)) => {
+                let access = format!("connected to {}", connected.name);
                 let mut launched = LaunchedEngines::default();
-                status::status(&connected.client, &mut launched, &where_).await
+                status::status(&connected.client, &mut launched, &access).await
             }
-            None => status::none(self.stopped.take().as_ref()),
+            None => status::none(self.state.take_stopped().as_ref()),
         }
     }
 
     fn pids(&mut self) -> Vec<(EngineId, u32)> {
         match &mut self.running {
-            Some(RunningCluster::Own(cluster)) => cluster.pids(),
-            _ => Vec::new(),
+            Some(ClusterHandle::Own(cluster)) => cluster.pids(),
+            Some(ClusterHandle::Elsewhere(_)) | None => Vec::new(),
         }
     }
 }

@@ -2,7 +2,8 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `actor.rs` | the actor of the cluster |
+//! | `state.rs` | the decisions about the cluster: the steps that each request takes |
+//! | `actor.rs` | the actor around the state |
 //! | `settings.rs` | the settings of a cluster, from a user's request |
 //! | `own.rs`, `engines.rs` | a controller in this process, and launched engines |
 //! | `owner.rs` | requests to the process that owns a cluster |
@@ -24,6 +25,7 @@ mod registry;
 mod revival;
 pub mod rows;
 mod settings;
+mod state;
 mod status;
 mod watch;
 
@@ -58,7 +60,7 @@ pub struct Cluster {
 }
 
 /// A started cluster.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct StartedCluster {
     /// The number of engines.
     pub engines: usize,
