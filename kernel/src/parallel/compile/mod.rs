@@ -1,13 +1,14 @@
 //! Compilation of cells for engines, once for all engines in the same state.
 
 mod actor;
-mod adopt;
+mod dependencies;
 mod error;
 mod leave_out;
 mod lineage;
+mod state;
 
 use super::artifacts::Artifacts;
-use crate::actor::{RequestSender, ending};
+use crate::actor::RequestSender;
 use crate::context::{CellContext, MissingVariables, Programs};
 use crate::report::Notice;
 use phalanx_protocol::evaluator::{CompiledCell, Toolchain};
