@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `states.rs` | the expected state of each engine |
 //! | `submit.rs` | submission of a planned cell |
+//! | `notices.rs` | the notices about a compiled cell |
 //! | `adopt.rs` | adoption of engines' states created by other clients |
 //! | `supervise.rs` | refused tasks: compiled for the engine's true state and resent |
 //! | `late.rs` | output of threads that outlive their cell |
@@ -13,6 +14,7 @@
 mod adopt;
 mod error;
 mod late;
+mod notices;
 mod show;
 mod states;
 mod submit;

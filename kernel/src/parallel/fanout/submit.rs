@@ -1,23 +1,22 @@
 //! Submission of planned cells.
 
+use super::notices::notices;
 use super::supervise::{SupervisedFanout, supervise};
 use super::{FanoutError, LateOutput, States};
-use crate::cell::sets_allocator;
 use crate::context::CellContext;
 use crate::context::unresolved::{occurs, unresolved};
 use crate::magic::PxPlan;
 use crate::magic::Targets;
 use crate::parallel::compile::{Compilation, CompileTask, Compiler};
 use crate::parallel::results::{Results, StoredResult};
-use crate::report::{Notice, notice};
+use crate::report::notice;
 use phalanx_client::render::Labels;
 use phalanx_client::{AsyncResult, Client, Engine, EngineCell, Submission};
-use phalanx_protocol::evaluator::DroppedVariables;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{EngineId, EngineUuid, StateId};
 use phalanx_protocol::output::StreamName;
 use phalanx_protocol::parallel::{CellMetadata, CellRecord, EngineKind};
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
@@ -51,6 +50,14 @@ pub struct EngineSource<'a> {
     pub binds: Option<&'a str>,
 }
 
+/// A source that was compiled for all of its engines.
+struct CompiledSource<'a> {
+    source: Arc<str>,
+    name: &'a str,
+    binds: Option<&'a str>,
+    execution_count: usize,
+}
+
 /// A submitted cell.
 #[derive(Clone, Debug)]
 pub struct Submitted {
@@ -63,15 +70,15 @@ pub struct Submitted {
 }
 
 impl Fanout {
-    /// Compiles a cell for the engines of a plan and submits it by [`run`](Self::run); stores the
-    /// result.
+    /// Compiles a cell for the engines of a plan and submits it by
+    /// [`submit_source`](Self::submit_source); stores the result.
     ///
     /// Nothing runs unless the cell compiles for all engines.
     ///
     /// # Errors
     /// Returns an error if the cell does not compile, an engine is not a Rust engine, or the cell
     /// is interrupted.
-    pub async fn submit(
+    pub async fn submit_planned(
         &self,
         client: Client,
         plan: &PxPlan,
@@ -83,7 +90,8 @@ impl Fanout {
             source,
             binds: None,
         };
-        let result = self.run(&client, work, &plan.targets, context).await?;
+        let targets = &plan.targets;
+        let result = self.submit_source(&client, work, targets, context).await?;
         let labels = match plan.named {
             Targets::Id(_) => Labels::None,
             _ => Labels::Engines,
@@ -100,12 +108,12 @@ impl Fanout {
         })
     }
 
-    /// Compiles a source once for each state of the engines, and submits it with a task that
-    /// supervises it; returns without waiting for it to run. The result is not stored.
+    /// Compiles a source once for each state of the engines and submits it; returns without waiting
+    /// for it to run. The result is not stored.
     ///
     /// # Errors
-    /// Returns the errors of [`submit`](Self::submit).
-    pub async fn run(
+    /// Returns the errors of [`submit_planned`](Self::submit_planned).
+    pub async fn submit_source(
         &self,
         client: &Client,
         work: EngineSource<'_>,
@@ -114,79 +122,50 @@ impl Fanout {
     ) -> Result<AsyncResult, Failure> {
         let engines = targets(client, ids)?;
         self.adopt(client, ids, context).await?;
-        let source: Arc<str> = work.source.into();
-        let bases: Vec<StateId> = engines
-            .iter()
-            .map(|engine| self.states.of(engine))
-            .collect();
+        let bases = engines.iter().map(|engine| self.states.of(engine));
         let based: Vec<_> = engines.iter().zip(bases).collect();
+        let source: Arc<str> = work.source.into();
         let compiled = self.compile_all(&based, &source, context).await?;
-        let cells = compiled.values().filter_map(|made| made.cell.as_ref());
-        let mut names = BTreeSet::new();
-        let mut rebuilt = BTreeSet::new();
-        let mut unkept = BTreeSet::new();
-        let concerned = |is_concerned: &dyn Fn(&Compilation) -> bool| {
-            let is_concerned = |base: &StateId| compiled.get(base).is_some_and(is_concerned);
-            let concerned = based.iter().filter(|(_, base)| is_concerned(base));
-            concerned
-                .map(|(engine, _)| engine.id)
-                .collect::<Vec<EngineId>>()
+        let states: Vec<_> = based.iter().map(|(e, base)| (e.id, base.clone())).collect();
+        for about in notices(&source, &states, &compiled) {
+            let text = notice(&about);
+            context.sink().text(StreamName::Stderr, text).await;
+        }
+        let cell = CompiledSource {
+            source,
+            name: work.name,
+            binds: work.binds,
+            execution_count: context.count(),
         };
-        for cell in cells {
-            unkept.extend(cell.unkept.iter().cloned());
-            names.extend(cell.dropped.names.iter().cloned());
-            rebuilt.extend(cell.dropped.rebuilt.iter().cloned());
-        }
-        if sets_allocator(&source) {
-            let text = notice(&Notice::Allocator);
-            context.sink().text(StreamName::Stderr, text).await;
-        }
-        if !names.is_empty() {
-            let dropped = DroppedVariables {
-                names: names.into_iter().collect(),
-                rebuilt: rebuilt.into_iter().collect(),
-            };
-            let drops = |made: &Compilation| {
-                let cell = made.cell.as_ref();
-                cell.is_some_and(|cell| !cell.dropped.names.is_empty())
-            };
-            let dropped = Box::new(Notice::Dropped(dropped));
-            let text = notice(&Notice::OnEngines(concerned(&drops), dropped));
-            context.sink().text(StreamName::Stderr, text).await;
-        }
-        let mut misfits: Vec<&Notice> = Vec::new();
-        for misfit in compiled.values().flat_map(|made| &made.misfits) {
-            if !misfits.contains(&misfit) {
-                misfits.push(misfit);
-            }
-        }
-        for misfit in misfits {
-            let engines = concerned(&|made| made.misfits.contains(misfit));
-            let text = notice(&Notice::OnEngines(engines, Box::new(misfit.clone())));
-            context.sink().text(StreamName::Stderr, text).await;
-        }
-        if !unkept.is_empty() {
-            let text = notice(&Notice::Unkept(unkept.into_iter().collect()));
-            context.sink().text(StreamName::Stderr, text).await;
-        }
+        Ok(self.send(client, cell, &based, &compiled))
+    }
+
+    /// Sends each engine the compilation for its state, and spawns a task that supervises them. An
+    /// engine whose state has changed since refuses the cell and gets another compilation.
+    fn send(
+        &self,
+        client: &Client,
+        cell: CompiledSource<'_>,
+        engines: &[(&Engine, StateId)],
+        compiled: &HashMap<StateId, Compilation>,
+    ) -> AsyncResult {
         let (refused_tx, refused) = mpsc::unbounded_channel();
-        let mut cells = Vec::with_capacity(engines.len());
+        let mut tasks = Vec::with_capacity(engines.len());
         let mut sent = Vec::with_capacity(engines.len());
-        // An engine whose state has changed since refuses the cell and gets another compilation.
-        for (engine, base) in &based {
+        for (engine, base) in engines {
             let Some(compilation) = compiled.get(base) else {
                 continue;
             };
             self.states.expect(&engine.uuid, compilation.next.clone());
-            let mut cell = engine_cell(engine.id, &source, compilation);
-            cell.metadata.record.described = self.states.describe(&engine.uuid, compilation);
-            cell.metadata.record.binds = work.binds.map(str::to_owned);
-            cells.push(cell.into());
+            let mut task = engine_cell(engine.id, &cell.source, compilation);
+            task.metadata.record.described = self.states.describe(&engine.uuid, compilation);
+            task.metadata.record.binds = cell.binds.map(str::to_owned);
+            tasks.push(task.into());
             sent.push((engine.uuid.clone(), compilation.next.clone()));
         }
         let result = client.submit(Submission {
-            name: work.name.to_owned(),
-            tasks: cells,
+            name: cell.name.to_owned(),
+            tasks,
             refused: refused_tx,
         });
         self.watchers.spawn(supervise(SupervisedFanout {
@@ -194,12 +173,12 @@ impl Fanout {
             client: client.clone(),
             result: result.clone(),
             refused,
-            source,
-            execution_count: context.count(),
-            binds: work.binds.map(str::to_owned),
+            source: cell.source,
+            execution_count: cell.execution_count,
+            binds: cell.binds.map(str::to_owned),
             sent,
         }));
-        Ok(result)
+        result
     }
 
     /// Compiles a cell once for each state of the engines. Every state has a compilation.
@@ -238,9 +217,7 @@ impl Fanout {
         }
         Ok(compiled)
     }
-}
 
-impl Fanout {
     /// Adds the affected engines to the failure of a name that only other engines have.
     async fn with_affected_engines(
         &self,

@@ -149,7 +149,7 @@ async fn run(
         source,
         binds,
     };
-    let result = fanout.run(client, work, engines, context).await?;
+    let result = fanout.submit_source(client, work, engines, context).await?;
     // Read now: other cells may be sent while this one runs.
     let states = client
         .engines()

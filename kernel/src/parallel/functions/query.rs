@@ -195,7 +195,7 @@ async fn execute(
     materialise(parallel, context, client, engines, source).await?;
     let fanout = parallel.fanout();
     let result = fanout
-        .run(
+        .submit_source(
             client,
             EngineSource {
                 name: "execute",

@@ -114,7 +114,7 @@ pub async fn carry_out(
                 start,
                 magic_context,
             };
-            return px::px(services, context, order).await.map(Some);
+            return px::run_px(services, context, order).await.map(Some);
         }
     }
     Ok(None)
@@ -139,7 +139,7 @@ pub async fn auto(
         start: 0,
         magic_context: MagicContext::Alone,
     };
-    px::px(services, context, order).await.map(drop)
+    px::run_px(services, context, order).await.map(drop)
 }
 
 /// Stores an AsyncResult in a variable of the local namespace.

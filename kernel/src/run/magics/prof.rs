@@ -64,9 +64,9 @@ pub(super) async fn prof(
                 start,
                 magic_context,
             };
-            px::px(services, context, on_engines(whole(BEGIN))).await?;
-            let ran = px::px(services, context, on_engines(text)).await;
-            px::px(services, context, on_engines(whole(END))).await?;
+            px::run_px(services, context, on_engines(whole(BEGIN))).await?;
+            let ran = px::run_px(services, context, on_engines(text)).await;
+            px::run_px(services, context, on_engines(whole(END))).await?;
             ran.map(drop)
         }
     }

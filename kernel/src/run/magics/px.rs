@@ -12,7 +12,7 @@ use crate::parallel::functions;
 use crate::report::{Fault, FaultSource};
 use crate::run::error::CellError;
 use crate::run::{Services, body, cell};
-use phalanx_client::Client;
+use phalanx_client::{Client, Engine};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{AsyncResultId, EngineId, EngineUuid};
 use phalanx_protocol::output::{MimeBundle, Output, StreamName};
@@ -31,11 +31,15 @@ pub(super) struct PxRun {
     pub(super) magic_context: MagicContext,
 }
 
-pub(super) async fn px(
+/// Runs a cell on engines as planned from its options; returns the id of its AsyncResult.
+pub(super) async fn run_px(
     services: &Services,
     context: &CellContext,
-    order: PxRun,
+    run: PxRun,
 ) -> Result<AsyncResultId, Fault> {
+    if let Some(error) = invalid(&run) {
+        return Err(Fault::at(error, run.location));
+    }
     let PxRun {
         suffix,
         options,
@@ -43,13 +47,7 @@ pub(super) async fn px(
         location,
         start,
         magic_context,
-    } = order;
-    if options.out.is_some() && magic_context == MagicContext::InRust {
-        return Err(Fault::at(CellError::OutWithinRust, location));
-    }
-    if text.source.trim().is_empty() {
-        return Err(Fault::at(CellError::NoCode(MagicName::Px), location));
-    }
+    } = run;
     // Even a cell of `:dep` lines alone is compiled, so that engines load the dependencies.
     let body = body::prepare(services, context, text, &location).await?;
     let body = located(body, context.count());
@@ -59,24 +57,13 @@ pub(super) async fn px(
         .into_iter()
         .partition(|engine| engine.handshake().is_some());
     let live: Vec<_> = rust.iter().map(|engine| engine.id).collect();
-    let names: Vec<_> = rust
-        .into_iter()
-        .map(|engine| (engine.id, engine.uuid))
-        .collect();
     let defaults = services.sets().defaults(&suffix);
-    let plan = PxPlan::new(options, &defaults, &live).map_err(|error| match error {
-        PlanError::Targets(error) => {
-            among_rust_engines(error, others.len()).into_fault(location.clone(), start)
-        }
-        PlanError::NoEngines if !others.is_empty() => {
-            Fault::at(FanoutError::no_rust_engine(&others), location.clone())
-        }
-        error => Fault::at(error, location.clone()),
-    })?;
+    let plan = PxPlan::new(options, &defaults, &live)
+        .map_err(|error| plan_fault(error, &others, &location, start))?;
     if plan.verbose {
         print_targets(context, &plan).await;
     }
-    set_loggers(services, context, &client, &plan, names).await;
+    set_loggers(services, context, &client, &plan, &rust).await;
     let code_location = FaultSource {
         map: body.map.clone(),
         ..location
@@ -87,21 +74,12 @@ pub(super) async fn px(
         plan.progress_after,
         Instant::now(),
     );
-    let submitted = submit(
-        services,
-        context,
-        client,
-        &plan,
-        &body.source,
-        &mut progress,
-    )
-    .await;
+    let source = &body.source;
+    let submitted = submit(services, context, client, &plan, source, &mut progress).await;
     let submitted = match submitted {
         Ok(submitted) => submitted,
         Err(failure) => {
-            let variables = services.local().variables();
-            let sources = services.local().sources().await;
-            let failure = unresolved::explain(failure, &variables, &sources);
+            let failure = with_local_names(services, failure).await;
             return Err(Fault::at(failure, code_location));
         }
     };
@@ -126,6 +104,36 @@ pub(super) async fn px(
     Ok(id)
 }
 
+/// Returns the error of a cell that could not run on any engine.
+fn invalid(run: &PxRun) -> Option<CellError> {
+    if run.options.out.is_some() && run.magic_context == MagicContext::InRust {
+        return Some(CellError::OutWithinRust);
+    }
+    let is_empty = run.text.source.trim().is_empty();
+    is_empty.then_some(CellError::NoCode(MagicName::Px))
+}
+
+/// Returns the fault of a cell that cannot be planned; `others` are the engines that do not run
+/// Rust, `start` is the position of the magic's line in the text of `location`, in bytes.
+fn plan_fault(error: PlanError, others: &[Engine], location: &FaultSource, start: usize) -> Fault {
+    match error {
+        PlanError::Targets(error) => {
+            among_rust_engines(error, others.len()).into_fault(location.clone(), start)
+        }
+        PlanError::NoEngines if !others.is_empty() => {
+            Fault::at(FanoutError::no_rust_engine(others), location.clone())
+        }
+        error => Fault::at(error, location.clone()),
+    }
+}
+
+/// Adds an explanation to the errors about names that only the local namespace has.
+async fn with_local_names(services: &Services, failure: Failure) -> Failure {
+    let variables = services.local().variables();
+    let sources = services.local().sources().await;
+    unresolved::explain(failure, &variables, &sources)
+}
+
 /// Sends the engines of a plan a cell that sets the notebook's loggers, if they lack them. A
 /// failure is only logged; the next cell tries again.
 async fn set_loggers(
@@ -133,9 +141,14 @@ async fn set_loggers(
     context: &CellContext,
     client: &Client,
     plan: &PxPlan,
-    mut engines: Vec<(EngineId, EngineUuid)>,
+    rust_engines: &[Engine],
 ) {
-    engines.retain(|(id, _)| plan.targets.contains(id));
+    let targets = rust_engines
+        .iter()
+        .filter(|engine| plan.targets.contains(&engine.id));
+    let engines: Vec<(EngineId, EngineUuid)> = targets
+        .map(|engine| (engine.id, engine.uuid.clone()))
+        .collect();
     let missing = services.logging().pending_steps(&engines);
     let Some(missing) = missing else {
         return;
@@ -151,7 +164,7 @@ async fn set_loggers(
     let set = services
         .parallel()
         .fanout()
-        .run(client, work, &engines, context)
+        .submit_source(client, work, &engines, context)
         .await;
     match set {
         Ok(_) => services.logging().sent(missing),
@@ -180,7 +193,8 @@ async fn submit(
         functions::materialise(services.parallel(), context, &client, &plan.targets, source)
             .await?;
         let fanout = services.parallel().fanout();
-        fanout.submit(client.clone(), plan, source, context).await
+        let client = client.clone();
+        fanout.submit_planned(client, plan, source, context).await
     };
     let submitted = async {
         let submitted = attempt().await;

@@ -158,7 +158,7 @@ async fn replay(
         let submitted = services
             .parallel()
             .fanout()
-            .submit(client.clone(), &plan, source, context)
+            .submit_planned(client.clone(), &plan, source, context)
             .await;
         let failure = match submitted {
             Err(failure @ Failure::Interrupted { .. }) => return Err(failure),

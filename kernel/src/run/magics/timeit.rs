@@ -57,7 +57,7 @@ pub(super) async fn timeit(
         start,
         magic_context,
     };
-    px::px(services, context, order).await.map(drop)
+    px::run_px(services, context, order).await.map(drop)
 }
 
 /// Wraps the text in a block: its first `setup` bytes run once, the rest is measured.
