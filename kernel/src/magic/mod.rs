@@ -1,10 +1,10 @@
-//! Magics: parsed as typed ([`low`]), then planned with defaults and engines ([`plan`]).
+//! Magics: parsed as typed ([`parse()`]), then planned with defaults and engines ([`plan`]).
 //!
 //! | file | contents |
 //! |---|---|
 //! | `name.rs` | the names of magics, and suffixes |
 //! | `options.rs`, `targets.rs` | the parsers of options and targets |
-//! | `low.rs`, `cluster.rs`, `tools.rs` | the parser of lines |
+//! | `parse.rs`, `cluster.rs`, `tools.rs` | the parser of lines |
 //! | `ipython.rs` | hints for magics of IPython |
 //! | `error.rs` | errors, with their texts and hints |
 //! | `plan.rs` | the plan of a `%px`, with defaults and engines |
@@ -16,9 +16,9 @@ pub mod complete;
 mod error;
 pub mod help;
 mod ipython;
-pub mod low;
 pub mod name;
 mod options;
+mod parse;
 pub mod plan;
 pub mod sets;
 pub mod targets;
@@ -27,8 +27,8 @@ mod tools;
 pub use cluster::ClusterCommand;
 pub use error::{MagicError, MagicProblem};
 pub use ipython::installs;
-pub use low::{LineMagic, PxOptions, TypedMagic, parse};
 pub use name::{MagicName, MagicSuffix};
+pub use parse::{Magic, ParsedMagic, PxOptions, parse};
 pub use plan::{Blocking, PlanError, PxDefaults, PxPlan, Streaming};
 pub use sets::MagicSets;
 pub use targets::{TargetError, Targets};

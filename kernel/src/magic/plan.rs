@@ -182,10 +182,10 @@ impl From<PlanError> for Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::magic::{LineMagic, parse};
+    use crate::magic::{Magic, parse};
 
     fn plan(line: &str, live: &[u32]) -> Result<PxPlan, PlanError> {
-        let LineMagic::Px { options, .. } = parse(line, &[]).unwrap().low else {
+        let Magic::Px { options, .. } = parse(line, &[]).unwrap().magic else {
             panic!("{line}")
         };
         let live: Vec<EngineId> = live.iter().copied().map(EngineId).collect();
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn pxconfig_changes_the_defaults() {
         let line = "%pxconfig --noblock -t 1 --progress-after 0 --signal-on-interrupt SIGTERM";
-        let LineMagic::PxConfig(options) = parse(line, &[]).unwrap().low else {
+        let Magic::PxConfig(options) = parse(line, &[]).unwrap().magic else {
             panic!()
         };
         let mut defaults = PxDefaults::default();

@@ -93,14 +93,13 @@ impl MagicSets {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::magic::{LineMagic, parse};
+    use crate::magic::{Magic, parse};
 
     #[test]
     fn sets_do_not_share_their_last_result() {
         let mut sets = MagicSets::default();
         let plain = MagicSuffix::default();
-        let LineMagic::PxActivate { suffix, options } =
-            parse("%pxactivate -t 0 0", &[]).unwrap().low
+        let Magic::PxActivate { suffix, options } = parse("%pxactivate -t 0 0", &[]).unwrap().magic
         else {
             panic!()
         };

@@ -172,11 +172,11 @@ fn file(name: MagicName, line: &str, at: usize) -> Result<String, MagicError> {
 
 #[cfg(test)]
 mod tests {
-    use crate::magic::{LineMagic, Profile, Targets, TimeIt, Tool, parse};
+    use crate::magic::{Magic, Profile, Targets, TimeIt, Tool, parse};
 
     fn tool(line: &str) -> Tool {
-        match parse(line, &[]).unwrap().low {
-            LineMagic::Tool(tool) => tool,
+        match parse(line, &[]).unwrap().magic {
+            Magic::Tool(tool) => tool,
             other => panic!("{other:?}"),
         }
     }

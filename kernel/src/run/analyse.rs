@@ -7,7 +7,7 @@ use crate::command::complete as command;
 use crate::command::{ArgumentKind, help as command_help, table};
 use crate::completion::{ExpectedCompletions, PathKind};
 use crate::magic::{
-    self, LineMagic, Profile, Targets, TimeIt, Tool, complete::CompletionContext, help, name,
+    self, Magic, Profile, Targets, TimeIt, Tool, complete::CompletionContext, help, name,
 };
 use crate::parallel::cluster::connectable;
 use crate::report::output::media;
@@ -157,8 +157,8 @@ fn targets(services: &Services, text: &str) -> Targets {
     let sets = services.sets();
     match magic::parse(line, &sets.suffixes()) {
         Ok(typed) => {
-            let typed_targets = match typed.low {
-                LineMagic::Px { options, .. } => options.targets,
+            let typed_targets = match typed.magic {
+                Magic::Px { options, .. } => options.targets,
                 _ => None,
             };
             typed_targets.map_or_else(|| sets.targets(&typed.suffix), |(targets, _)| targets)
@@ -197,8 +197,8 @@ async fn magic_completions(
 fn runs_locally(services: &Services, cell: &str) -> bool {
     let line = cell.trim_start().lines().next().unwrap_or("");
     let typed = magic::parse(line, &services.sets().suffixes());
-    typed.is_ok_and(|typed| match typed.low {
-        LineMagic::Tool(
+    typed.is_ok_and(|typed| match typed.magic {
+        Magic::Tool(
             Tool::TimeIt(TimeIt { targets, .. }) | Tool::Profile(Profile { targets, .. }),
         ) => targets.is_none(),
         _ => false,
@@ -214,9 +214,9 @@ async fn line_completions(
 ) -> Completions {
     let line = cell[start..].lines().next().unwrap_or("");
     let suffixes = services.sets().suffixes();
-    let code = match magic::parse(line, &suffixes).map(|typed| typed.low) {
-        Ok(LineMagic::Px { code, .. }) => start + code.start..start + line.len(),
-        Ok(LineMagic::Tool(
+    let code = match magic::parse(line, &suffixes).map(|typed| typed.magic) {
+        Ok(Magic::Px { code, .. }) => start + code.start..start + line.len(),
+        Ok(Magic::Tool(
             Tool::TimeIt(TimeIt { code, targets, .. }) | Tool::Profile(Profile { code, targets }),
         )) => {
             let code = start + code.start..start + code.end;

@@ -21,7 +21,7 @@ mod who;
 use super::Services;
 use crate::cell::RustText;
 use crate::context::CellContext;
-use crate::magic::{LineMagic, MagicSuffix, PxOptions, TypedMagic, help};
+use crate::magic::{Magic, MagicSuffix, ParsedMagic, PxOptions, help};
 use crate::report::{Fault, FaultSource};
 use crate::source_map::SourceMap;
 use phalanx_protocol::failure::Failure;
@@ -41,7 +41,7 @@ pub enum MagicContext {
 #[derive(Debug)]
 pub struct MagicRun<'a> {
     /// The parsed magic.
-    pub typed: TypedMagic,
+    pub typed: ParsedMagic,
     /// The line, from its `%` on.
     pub line: &'a str,
     /// The body of a cell magic.
@@ -64,33 +64,33 @@ pub async fn carry_out(
     order: MagicRun<'_>,
 ) -> Result<Option<AsyncResultId>, Fault> {
     let MagicRun {
-        typed: TypedMagic { suffix, low },
+        typed: ParsedMagic { suffix, magic },
         line,
         body,
         location,
         start,
         magic_context,
     } = order;
-    match low {
-        LineMagic::Help(name) => {
+    match magic {
+        Magic::Help(name) => {
             context.sink().page(help::help(name));
         }
-        LineMagic::Cluster(command) => {
+        Magic::Cluster(command) => {
             cluster::command(services, context, command, location, start).await?
         }
-        LineMagic::Engines => cluster::engines(services, context).await,
-        LineMagic::PxConfig(options) => services.sets().configure(&suffix, options),
-        LineMagic::PxActivate { suffix, options } => services.sets().activate(suffix, options),
-        LineMagic::AutoPx => {
+        Magic::Engines => cluster::engines(services, context).await,
+        Magic::PxConfig(options) => services.sets().configure(&suffix, options),
+        Magic::PxActivate { suffix, options } => services.sets().activate(suffix, options),
+        Magic::AutoPx => {
             let on = services.sets().toggle_auto(&suffix);
             let state = if on { "enabled" } else { "disabled" };
             let text = format!("%autopx {state}\n");
             context.sink().text(StreamName::Stdout, text).await;
         }
-        LineMagic::PxResult { out, group_by } => {
+        Magic::PxResult { out, group_by } => {
             return recall::recall(services, context, &suffix, out, group_by, magic_context).await;
         }
-        LineMagic::Tool(tool) => {
+        Magic::Tool(tool) => {
             let order = tools::ToolRun {
                 tool,
                 line,
@@ -101,7 +101,7 @@ pub async fn carry_out(
             };
             tools::use_tool(services, context, order).await?;
         }
-        LineMagic::Px { options, code } => {
+        Magic::Px { options, code } => {
             let text = body.unwrap_or_else(|| RustText {
                 source: line[code.clone()].to_owned(),
                 map: SourceMap::starting_at(&location.text, start + code.start),

@@ -1,20 +1,20 @@
 use super::*;
 use phalanx_launcher::{LauncherKind, StartRequest};
 
-fn parse(line: &str) -> Result<LineMagic, MagicError> {
-    super::parse(line, &[]).map(|typed| typed.low)
+fn parse(line: &str) -> Result<Magic, MagicError> {
+    super::parse(line, &[]).map(|typed| typed.magic)
 }
 
 fn options(line: &str) -> PxOptions {
     match parse(line) {
-        Ok(LineMagic::Px { options, .. }) => options,
+        Ok(Magic::Px { options, .. }) => options,
         other => panic!("{line}: {other:?}"),
     }
 }
 
 fn code(line: &str) -> &str {
     match parse(line) {
-        Ok(LineMagic::Px { code, .. }) => &line[code],
+        Ok(Magic::Px { code, .. }) => &line[code],
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -64,27 +64,24 @@ fn the_other_magics_are_parsed() {
         ("%cluster start -n 4", started(Some(4))),
         ("%cluster start --n=4", started(Some(4))),
         ("%cluster  start", started(None)),
-        ("%cluster stop", LineMagic::Cluster(ClusterCommand::Stop)),
-        (
-            "%cluster status ",
-            LineMagic::Cluster(ClusterCommand::Status),
-        ),
-        ("%autopx", LineMagic::AutoPx),
-        ("%engines", LineMagic::Engines),
+        ("%cluster stop", Magic::Cluster(ClusterCommand::Stop)),
+        ("%cluster status ", Magic::Cluster(ClusterCommand::Status)),
+        ("%autopx", Magic::AutoPx),
+        ("%engines", Magic::Engines),
         (
             "%result",
-            LineMagic::PxResult {
+            Magic::PxResult {
                 out: None,
                 group_by: None,
             },
         ),
-        ("%px?", LineMagic::Help(MagicName::Px)),
-        ("%%px?", LineMagic::Help(MagicName::Px)),
-        ("%cluster ?", LineMagic::Help(MagicName::Cluster)),
-        ("%pxresult --help", LineMagic::Help(MagicName::PxResult)),
+        ("%px?", Magic::Help(MagicName::Px)),
+        ("%%px?", Magic::Help(MagicName::Px)),
+        ("%cluster ?", Magic::Help(MagicName::Cluster)),
+        ("%pxresult --help", Magic::Help(MagicName::PxResult)),
         (
             "%pxresult -o r -e",
-            LineMagic::PxResult {
+            Magic::PxResult {
                 out: Some("r".into()),
                 group_by: Some(GroupBy::Engine),
             },
@@ -215,18 +212,18 @@ fn help_names_every_option() {
 }
 
 /// Returns `%cluster start` with this number of engines.
-fn started(engines: Option<usize>) -> LineMagic {
+fn started(engines: Option<usize>) -> Magic {
     let request = StartRequest {
         engines,
         ..StartRequest::default()
     };
-    LineMagic::Cluster(ClusterCommand::Start(Box::new(request)))
+    Magic::Cluster(ClusterCommand::Start(Box::new(request)))
 }
 
 #[test]
 fn cluster_start_takes_a_profile_or_a_launcher() {
     let request = |line: &str| match parse(line) {
-        Ok(LineMagic::Cluster(ClusterCommand::Start(request))) => *request,
+        Ok(Magic::Cluster(ClusterCommand::Start(request))) => *request,
         other => panic!("{line}: {other:?}"),
     };
     for line in [
@@ -258,7 +255,7 @@ fn cluster_start_takes_a_profile_or_a_launcher() {
 #[test]
 fn cluster_scale_restart_connect_and_sync_are_parsed() {
     let cluster = |line: &str| match parse(line) {
-        Ok(LineMagic::Cluster(command)) => command,
+        Ok(Magic::Cluster(command)) => command,
         other => panic!("{line}: {other:?}"),
     };
     for line in [
@@ -301,14 +298,14 @@ fn cluster_scale_restart_connect_and_sync_are_parsed() {
 
 #[test]
 fn activated_suffixes_make_magics() {
-    let Ok(LineMagic::PxActivate { suffix, options }) = parse("%pxactivate -t ::2 --noblock _even")
+    let Ok(Magic::PxActivate { suffix, options }) = parse("%pxactivate -t ::2 --noblock _even")
     else {
         panic!("not activated")
     };
     assert_eq!(options.blocking, Some(Blocking::Return));
     let typed = super::parse("%px_even -t 0 x()", std::slice::from_ref(&suffix)).unwrap();
     assert_eq!(typed.suffix, suffix);
-    assert!(matches!(typed.low, LineMagic::Px { .. }));
+    assert!(matches!(typed.magic, Magic::Px { .. }));
     let error = parse("%px_even x()").unwrap_err();
     assert_eq!(error.to_string(), "unknown magic `%px_even`");
     for line in [

@@ -1,4 +1,5 @@
-//! Magics as typed: validated, without defaults, and independent of the connected engines.
+//! The parser of magics: as typed and validated, without defaults, and independent of the connected
+//! engines.
 
 use super::name::{self, MagicForm, MagicName, MagicSuffix};
 use super::options::{self, AfterOptions, MagicOption, ParsedOption};
@@ -14,16 +15,16 @@ use std::ops::Range;
 
 /// A magic as typed, and the set of magics it belongs to, which has defaults of its own.
 #[derive(Clone, Debug, PartialEq)]
-pub struct TypedMagic {
+pub struct ParsedMagic {
     /// The suffix of its set; empty for the built-in magics.
     pub suffix: MagicSuffix,
     /// The magic.
-    pub low: LineMagic,
+    pub magic: Magic,
 }
 
-/// The content of a magic's line, of a line magic or the first line of a cell magic.
+/// A magic with its options, from the line of a line magic or the first line of a cell magic.
 #[derive(Clone, Debug, PartialEq)]
-pub enum LineMagic {
+pub enum Magic {
     /// `%px CODE` or `%%px`.
     Px {
         /// The options.
@@ -83,7 +84,7 @@ pub struct PxOptions {
 /// # Errors
 /// Returns an error for an unknown magic or option, a malformed value, or missing code; its span is
 /// in bytes of the line.
-pub fn parse(line: &str, suffixes: &[MagicSuffix]) -> Result<TypedMagic, MagicError> {
+pub fn parse(line: &str, suffixes: &[MagicSuffix]) -> Result<ParsedMagic, MagicError> {
     let prefix = if line.starts_with("%%") { 2 } else { 1 };
     let is_cell = prefix == 2;
     let name_end = line[prefix..]
@@ -95,8 +96,8 @@ pub fn parse(line: &str, suffixes: &[MagicSuffix]) -> Result<TypedMagic, MagicEr
     };
     let rest = line[name_end..].trim();
     if matches!(rest, "?" | "??" | "-h" | "--help") {
-        let low = LineMagic::Help(name);
-        return Ok(TypedMagic { suffix, low });
+        let magic = Magic::Help(name);
+        return Ok(ParsedMagic { suffix, magic });
     }
     match (is_cell, name.form()) {
         (true, MagicForm::Line) => {
@@ -110,27 +111,27 @@ pub fn parse(line: &str, suffixes: &[MagicSuffix]) -> Result<TypedMagic, MagicEr
         _ => {}
     }
     let read = |specs, after| options::read(line, name_end, specs, after);
-    let low = match name {
+    let magic = match name {
         MagicName::Px => px(line, name_end, is_cell),
         MagicName::PxResult | MagicName::Result => {
             let (given, _) = read(options::PXRESULT, AfterOptions::Nothing)?;
             let options = px_options(&given)?;
-            Ok(LineMagic::PxResult {
+            Ok(Magic::PxResult {
                 out: options.out,
                 group_by: options.group_by,
             })
         }
         MagicName::PxConfig => {
             let (given, _) = read(options::PXCONFIG, AfterOptions::Nothing)?;
-            px_options(&given).map(LineMagic::PxConfig)
+            px_options(&given).map(Magic::PxConfig)
         }
-        MagicName::AutoPx => read(&[], AfterOptions::Nothing).map(|_| LineMagic::AutoPx),
+        MagicName::AutoPx => read(&[], AfterOptions::Nothing).map(|_| Magic::AutoPx),
         MagicName::PxActivate => activate(line, name_end),
-        MagicName::Cluster => cluster::parse(line, name_end).map(LineMagic::Cluster),
-        MagicName::Engines => read(&[], AfterOptions::Nothing).map(|_| LineMagic::Engines),
-        tool => tools::parse(tool, line, name_end, is_cell).map(LineMagic::Tool),
+        MagicName::Cluster => cluster::parse(line, name_end).map(Magic::Cluster),
+        MagicName::Engines => read(&[], AfterOptions::Nothing).map(|_| Magic::Engines),
+        tool => tools::parse(tool, line, name_end, is_cell).map(Magic::Tool),
     };
-    low.map(|low| TypedMagic { suffix, low })
+    magic.map(|magic| ParsedMagic { suffix, magic })
 }
 
 /// The error for a line whose magic does not exist; `name` is the span of the magic's name.
@@ -159,7 +160,7 @@ fn unknown_magic(line: &str, name: Range<usize>, suffixes: &[MagicSuffix]) -> Ma
 }
 
 /// Parses `%pxactivate`: options, then the suffix.
-fn activate(line: &str, at: usize) -> Result<LineMagic, MagicError> {
+fn activate(line: &str, at: usize) -> Result<Magic, MagicError> {
     let (given, end) = options::read(line, at, options::PXCONFIG, AfterOptions::Code)?;
     let options = px_options(&given)?;
     let Some((text, span)) = cluster::argument(line, end)? else {
@@ -167,14 +168,14 @@ fn activate(line: &str, at: usize) -> Result<LineMagic, MagicError> {
     };
     let suffix = MagicSuffix::parse(text)
         .ok_or_else(|| MagicError::new(span, MagicProblem::MalformedSuffix(text.to_owned())))?;
-    Ok(LineMagic::PxActivate { suffix, options })
+    Ok(Magic::PxActivate { suffix, options })
 }
 
-fn px(line: &str, at: usize, is_cell: bool) -> Result<LineMagic, MagicError> {
+fn px(line: &str, at: usize, is_cell: bool) -> Result<Magic, MagicError> {
     if is_cell {
         let (given, end) = options::read(line, at, options::PX, AfterOptions::CodeBelow)?;
         let options = px_options(&given)?;
-        return Ok(LineMagic::Px {
+        return Ok(Magic::Px {
             options,
             code: end..end,
         });
@@ -190,7 +191,7 @@ fn px(line: &str, at: usize, is_cell: bool) -> Result<LineMagic, MagicError> {
         return Err(MagicError::new(0..at, problem));
     }
     let start = line.len() - line[start..].trim_start().len();
-    Ok(LineMagic::Px {
+    Ok(Magic::Px {
         options,
         code: start..start + code.len(),
     })
