@@ -42,12 +42,12 @@ pub struct ChosenTasks {
 }
 
 impl From<&StoredResult> for ChosenTasks {
-    fn from(held: &StoredResult) -> Self {
+    fn from(stored: &StoredResult) -> Self {
         Self {
-            ids: vec![held.id],
-            tasks: held.result.clone().into(),
-            labels: held.labels,
-            sizes: Arc::clone(&held.sizes),
+            ids: vec![stored.id],
+            tasks: stored.result.clone().into(),
+            labels: stored.labels,
+            sizes: Arc::clone(&stored.sizes),
         }
     }
 }
@@ -55,16 +55,16 @@ impl From<&StoredResult> for ChosenTasks {
 impl ChosenTasks {
     /// Selects tasks of several AsyncResults.
     fn some(parts: Vec<(StoredResult, Range<usize>)>) -> Self {
-        let part = |(held, tasks): &(StoredResult, Range<usize>)| SelectedTasks {
-            result: held.result.clone(),
+        let part = |(stored, tasks): &(StoredResult, Range<usize>)| SelectedTasks {
+            result: stored.result.clone(),
             tasks: tasks.clone(),
         };
         let tasks: TaskSelection = parts.iter().map(part).collect();
         let mut sizes = Vec::new();
-        if parts.iter().any(|(held, _)| !held.sizes.is_empty()) {
-            for ((held, _), part) in parts.iter().zip(tasks.parts()) {
-                match held.sizes.get(part.tasks.clone()) {
-                    Some(own) if !held.sizes.is_empty() => sizes.extend(own),
+        if parts.iter().any(|(stored, _)| !stored.sizes.is_empty()) {
+            for ((stored, _), part) in parts.iter().zip(tasks.parts()) {
+                match stored.sizes.get(part.tasks.clone()) {
+                    Some(own) if !stored.sizes.is_empty() => sizes.extend(own),
                     _ => sizes.extend(part.tasks.clone().map(|_| 1)),
                 }
             }
@@ -74,7 +74,7 @@ impl ChosenTasks {
                 1 => Labels::None,
                 _ => Labels::Engines,
             },
-            ids: parts.iter().map(|(held, _)| held.id).collect(),
+            ids: parts.iter().map(|(stored, _)| stored.id).collect(),
             tasks,
             sizes: sizes.into(),
         }
@@ -137,7 +137,7 @@ pub struct Results(
 
 #[derive(Debug, Default)]
 struct Table {
-    held: Retention<StoredResult>,
+    retained: Retention<StoredResult>,
     made: u64,
 }
 
@@ -153,12 +153,12 @@ impl Retained for StoredResult {
 
 impl Results {
     /// Stores an AsyncResult.
-    pub fn hold(&self, result: AsyncResult, labels: Labels) -> StoredResult {
-        self.hold_items(result, labels, Vec::new())
+    pub fn store(&self, result: AsyncResult, labels: Labels) -> StoredResult {
+        self.store_items(result, labels, Vec::new())
     }
 
     /// Stores an AsyncResult whose tasks have these numbers of items.
-    pub fn hold_items(
+    pub fn store_items(
         &self,
         result: AsyncResult,
         labels: Labels,
@@ -167,24 +167,24 @@ impl Results {
         let mut table = self.table();
         table.made += 1;
         let id = AsyncResultId(table.made);
-        let held = StoredResult {
+        let stored = StoredResult {
             id,
             result,
             labels,
             sizes: sizes.into(),
         };
-        table.held.insert(id, held.clone());
-        let forgotten = table.held.has_forgotten(TRIM_THRESHOLD);
+        table.retained.insert(id, stored.clone());
+        let forgotten = table.retained.has_forgotten(TRIM_THRESHOLD);
         drop(table);
         if forgotten {
             heap::trim();
         }
-        held
+        stored
     }
 
     /// Returns the AsyncResult with this id.
     pub fn get(&self, id: AsyncResultId) -> Option<StoredResult> {
-        self.table().held.get(id).cloned()
+        self.table().retained.get(id).cloned()
     }
 
     /// Selects these tasks.
@@ -192,31 +192,31 @@ impl Results {
     /// # Errors
     /// Returns the id of an AsyncResult that does not exist.
     pub fn choose(&self, ranges: &[TaskRange]) -> Result<ChosenTasks, AsyncResultId> {
-        let held = |id| self.get(id).ok_or(id);
+        let stored = |id| self.get(id).ok_or(id);
         if let [range] = ranges {
-            let held = held(range.id)?;
-            if range.from == 0 && range.to >= held.result.len() {
-                return Ok(ChosenTasks::from(&held));
+            let stored = stored(range.id)?;
+            if range.from == 0 && range.to >= stored.result.len() {
+                return Ok(ChosenTasks::from(&stored));
             }
         }
         let parts = ranges
             .iter()
-            .map(|range| Ok((held(range.id)?, range.from..range.to)));
+            .map(|range| Ok((stored(range.id)?, range.from..range.to)));
         Ok(ChosenTasks::some(parts.collect::<Result<_, _>>()?))
     }
 
     /// Returns all AsyncResults that were not purged, oldest first.
     pub fn all(&self) -> Vec<StoredResult> {
-        self.table().held.iter().cloned().collect()
+        self.table().retained.iter().cloned().collect()
     }
 
     /// Returns the ranges of these tasks, if all of them are of this session.
     pub fn ranges(&self, tasks: &[MsgId]) -> Option<Vec<TaskRange>> {
         let wanted: HashSet<&MsgId> = tasks.iter().collect();
         let mut indices = HashMap::new();
-        for held in self.all() {
-            let here = held.result.tasks_where(|id, _, _| wanted.contains(id));
-            indices.extend(here.into_iter().map(|(at, id)| (id, (held.id, at))));
+        for stored in self.all() {
+            let here = stored.result.tasks_where(|id, _, _| wanted.contains(id));
+            indices.extend(here.into_iter().map(|(at, id)| (id, (stored.id, at))));
         }
         let mut ranges: Vec<TaskRange> = Vec::new();
         for task in tasks {
@@ -237,15 +237,15 @@ impl Results {
     pub fn tasks(&self) -> Vec<(MsgId, bool)> {
         self.all()
             .iter()
-            .flat_map(|held| held.result.ids())
+            .flat_map(|stored| stored.result.ids())
             .collect()
     }
 
     /// Records that no variable refers to these any more.
     pub fn release(&self, ids: &[AsyncResultId]) {
         let mut table = self.table();
-        table.held.release(ids);
-        let forgotten = table.held.has_forgotten(TRIM_THRESHOLD);
+        table.retained.release(ids);
+        let forgotten = table.retained.has_forgotten(TRIM_THRESHOLD);
         drop(table);
         if forgotten {
             heap::trim();
@@ -254,25 +254,25 @@ impl Results {
 
     /// Records that variables refer to these again.
     pub fn retain(&self, ids: impl IntoIterator<Item = AsyncResultId>) {
-        self.table().held.retain(ids.into_iter());
+        self.table().retained.retain(ids.into_iter());
     }
 
     /// Records that variables may refer to any of them again.
     pub fn retain_all(&self) {
-        self.table().held.retain_all();
+        self.table().retained.retain_all();
     }
 
     /// Returns the reason why there is no AsyncResult with this id.
     pub fn cause(&self, id: AsyncResultId) -> ForgottenCause {
-        self.table().held.cause(id)
+        self.table().retained.cause(id)
     }
 
     /// Drops these, or all, if they are done; those to which a variable refers stay for it alone.
     pub fn purge(&self, which: &[AsyncResultId]) {
         let named = |id: AsyncResultId| which.is_empty() || which.contains(&id);
         let mut table = self.table();
-        table.held.purge(named);
-        let forgotten = table.held.has_forgotten(TRIM_THRESHOLD);
+        table.retained.purge(named);
+        let forgotten = table.retained.has_forgotten(TRIM_THRESHOLD);
         drop(table);
         if forgotten {
             heap::trim();
@@ -283,10 +283,10 @@ impl Results {
     pub fn pending(&self) -> HashMap<EngineId, usize> {
         let pending: Vec<AsyncResult> = self
             .table()
-            .held
+            .retained
             .iter()
-            .filter(|held| !held.result.ready())
-            .map(|held| held.result.clone())
+            .filter(|stored| !stored.result.ready())
+            .map(|stored| stored.result.clone())
             .collect();
         let mut tasks = HashMap::new();
         for engine in pending.iter().flat_map(AsyncResult::pending) {

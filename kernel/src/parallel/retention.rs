@@ -32,7 +32,7 @@ pub(super) trait Retained {
 /// Results by id. Those that are not done are never dropped.
 #[derive(Debug)]
 pub(super) struct Retention<T> {
-    held: BTreeMap<AsyncResultId, RetainedEntry<T>>,
+    entries: BTreeMap<AsyncResultId, RetainedEntry<T>>,
     /// The results that were not done at the last count.
     under_way: BTreeSet<AsyncResultId>,
     /// The done results to which no variable refers.
@@ -78,7 +78,7 @@ impl<T> Default for Retention<T> {
 impl<T> Retention<T> {
     fn with_limits(limits: RetentionLimits) -> Self {
         Self {
-            held: BTreeMap::new(),
+            entries: BTreeMap::new(),
             under_way: BTreeSet::new(),
             released: BTreeSet::new(),
             bytes: 0,
@@ -91,7 +91,7 @@ impl<T> Retention<T> {
 
     /// Returns the result with this id.
     pub(super) fn get(&self, id: AsyncResultId) -> Option<&T> {
-        self.held.get(&id).map(|entry| &entry.one)
+        self.entries.get(&id).map(|entry| &entry.one)
     }
 
     /// Returns the reason why there is no result with this id.
@@ -104,8 +104,8 @@ impl<T> Retention<T> {
 
     /// Returns all results that were not purged, oldest first.
     pub(super) fn iter(&self) -> impl Iterator<Item = &T> {
-        let held = self.held.values().filter(|entry| !entry.is_purged);
-        held.map(|entry| &entry.one)
+        let kept = self.entries.values().filter(|entry| !entry.is_purged);
+        kept.map(|entry| &entry.one)
     }
 }
 
@@ -128,14 +128,14 @@ impl<T: Retained> Retention<T> {
             is_released: false,
             is_purged: false,
         };
-        self.held.insert(id, entry);
+        self.entries.insert(id, entry);
         self.under_way.insert(id);
     }
 
     /// Records that no variable refers to these any more; those that were purged are dropped.
     pub(super) fn release(&mut self, ids: &[AsyncResultId]) {
         for id in ids {
-            let Some(entry) = self.held.get_mut(id) else {
+            let Some(entry) = self.entries.get_mut(id) else {
                 continue;
             };
             if entry.is_purged {
@@ -153,7 +153,7 @@ impl<T: Retained> Retention<T> {
     /// Records that variables refer to these again.
     pub(super) fn retain(&mut self, ids: impl Iterator<Item = AsyncResultId>) {
         for id in ids {
-            if let Some(entry) = self.held.get_mut(&id)
+            if let Some(entry) = self.entries.get_mut(&id)
                 && std::mem::replace(&mut entry.is_released, false)
                 && self.released.remove(&id)
             {
@@ -167,7 +167,7 @@ impl<T: Retained> Retention<T> {
     pub(super) fn retain_all(&mut self) {
         self.released.clear();
         self.released_bytes = 0;
-        for entry in self.held.values_mut() {
+        for entry in self.entries.values_mut() {
             entry.is_released = false;
         }
     }
@@ -175,10 +175,10 @@ impl<T: Retained> Retention<T> {
     /// Drops the done results selected by `gone`; those to which a variable refers, with the last such
     /// variable.
     pub(super) fn purge(&mut self, gone: impl Fn(AsyncResultId) -> bool) {
-        let done = self.held.iter().filter(|(_, entry)| entry.one.is_done());
+        let done = self.entries.iter().filter(|(_, entry)| entry.one.is_done());
         let ids: Vec<_> = done.map(|(id, _)| *id).filter(|id| gone(*id)).collect();
         for id in ids {
-            match self.held.get_mut(&id) {
+            match self.entries.get_mut(&id) {
                 Some(entry) if !entry.is_released => entry.is_purged = true,
                 _ => self.drop_purged(id),
             }
@@ -203,8 +203,8 @@ impl<T: Retained> Retention<T> {
             };
             self.remove(oldest);
         }
-        while self.held.len() + more > limits.count || self.bytes + growing > limits.bytes {
-            let mut ids = self.held.keys();
+        while self.entries.len() + more > limits.count || self.bytes + growing > limits.bytes {
+            let mut ids = self.entries.keys();
             let Some(done) = ids.find(|id| !self.under_way.contains(id)).copied() else {
                 return;
             };
@@ -216,7 +216,7 @@ impl<T: Retained> Retention<T> {
     fn count_done(&mut self) -> usize {
         let mut growing = 0;
         self.under_way.retain(|id| {
-            let Some(entry) = self.held.get_mut(id) else {
+            let Some(entry) = self.entries.get_mut(id) else {
                 return false;
             };
             let (is_done, bytes) = (entry.one.is_done(), entry.one.bytes());
@@ -236,7 +236,7 @@ impl<T: Retained> Retention<T> {
     }
 
     fn remove(&mut self, id: AsyncResultId) {
-        let Some(entry) = self.held.remove(&id) else {
+        let Some(entry) = self.entries.remove(&id) else {
             return;
         };
         self.forgotten += entry.one.bytes();
@@ -277,7 +277,7 @@ mod tests {
     }
 
     fn kept(results: &Retention<One>) -> Vec<u64> {
-        results.held.keys().map(|id| id.0).collect()
+        results.entries.keys().map(|id| id.0).collect()
     }
 
     fn insert(results: &mut Retention<One>, id: u64, done: bool, bytes: usize) -> One {

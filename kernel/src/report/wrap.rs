@@ -53,11 +53,11 @@ pub(super) fn wrap_message(message: &str, before: usize, indent: usize) -> Strin
 fn words(prose: &str) -> impl Iterator<Item = &str> {
     let has_pairs = prose.matches('`').count().is_multiple_of(2);
     let mut in_code = false;
-    let ends = move |c: char| {
+    let is_boundary = move |c: char| {
         in_code ^= c == '`' && has_pairs;
         c.is_whitespace() && !in_code
     };
-    prose.split(ends).filter(|word| !word.is_empty())
+    prose.split(is_boundary).filter(|word| !word.is_empty())
 }
 
 #[cfg(test)]

@@ -67,15 +67,15 @@ async fn call(
     let wait = apply.wait;
     let toolchain = services.local().toolchain();
     let applied = functions::apply(services.parallel(), context, apply, raw, toolchain).await;
-    let held = match applied {
-        Ok(held) => held,
+    let stored = match applied {
+        Ok(stored) => stored,
         Err(failure) => return without_frames(HostReply::Failed(failure)),
     };
     if !wait {
-        return without_frames(HostReply::AsyncResult(held.id));
+        return without_frames(HostReply::AsyncResult(stored.id));
     }
-    let id = held.id;
-    let tasks: TaskSelection = held.result.into();
+    let id = stored.id;
+    let tasks: TaskSelection = stored.result.into();
     let answer = tokio::select! {
         answer = outcomes(&tasks, 0..usize::MAX, true) => answer,
         () = context.interrupted().cancelled() => interrupted(),

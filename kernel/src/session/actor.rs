@@ -71,7 +71,7 @@ pub async fn run(
     parent: Option<u32>,
 ) -> Result<(), RunError> {
     let (channels, connection, announcement) = connection.open().await?;
-    let mut ends = KernelEndings {
+    let mut endings = KernelEndings {
         terminate: signal(SignalKind::terminate()).map_err(RunError::Signals)?,
         interrupt: signal(SignalKind::interrupt()).map_err(RunError::Signals)?,
         by_hand: announcement.is_some(),
@@ -91,7 +91,7 @@ pub async fn run(
     };
     let mut session = Session::new(connection);
     loop {
-        let event = match actor.next(&mut calls, &mut ends).await {
+        let event = match actor.next(&mut calls, &mut endings).await {
             SessionInput::Event(event) => event,
             SessionInput::Call(call) => {
                 actor.serve(call).await;
@@ -156,12 +156,12 @@ impl SessionActor {
     async fn next(
         &mut self,
         calls: &mut mpsc::UnboundedReceiver<CellCall>,
-        ends: &mut KernelEndings,
+        endings: &mut KernelEndings,
     ) -> SessionInput {
         let due = self.comms.deadline();
         tokio::select! {
             biased;
-            () = ends.next() => SessionInput::Terminate,
+            () = endings.next() => SessionInput::Terminate,
             request = self.channels.next() => SessionInput::Event(SessionEvent::Request(request)),
             Some(call) = calls.recv() => SessionInput::Call(call),
             () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {

@@ -306,7 +306,7 @@ async fn own(
     let mut revivals = Revivals::default();
     let ending = CancellationToken::new();
     loop {
-        let ends = tokio::select! {
+        let is_over = tokio::select! {
             () = signals.next() => true,
             call = requests.next() => {
                 let OwnerCall { request, reply } = call;
@@ -323,15 +323,15 @@ async fn own(
                     let ids = revivals.admit(&ended.ids, Instant::now());
                     tracing::warn!(engines = ?ended.ids, status = %ended.status, again = ?ids, "engines have ended");
                     let revived = cluster.revive(&ids, &ending);
-                    let (revived, ends) = signals.cancelling(&ending, revived).await;
+                    let (revived, is_over) = signals.cancelling(&ending, revived).await;
                     if let Err(failure) = revived {
                         tracing::error!("engines could not be started again: {}", failure_text(failure));
                     }
-                    ends
+                    is_over
                 }
             },
         };
-        if ends {
+        if is_over {
             return;
         }
         if let Err(error) = listed.update(cluster) {

@@ -80,8 +80,8 @@ impl LaunchedEngines {
                 ended.ids.retain(|id| !part.retired.contains(id));
                 ended
             });
-            let mut ends: FuturesUnordered<_> = waits.collect();
-            match ends.next().await {
+            let mut waits: FuturesUnordered<_> = waits.collect();
+            match waits.next().await {
                 Some(ended) if !ended.ids.is_empty() => return ended,
                 Some(_) => {}
                 None => return std::future::pending().await,
@@ -119,14 +119,14 @@ impl LaunchedEngines {
 
     /// Requests the end of all engines, and kills them after a time limit.
     pub(super) async fn end(self) {
-        let ends = self.0.into_iter().map(|part| part.launched.end());
-        futures::future::join_all(ends).await;
+        let ended = self.0.into_iter().map(|part| part.launched.end());
+        futures::future::join_all(ended).await;
     }
 
     /// Kills all engines.
     pub(super) async fn kill(self) {
-        let ends = self.0.into_iter().map(|part| part.launched.kill());
-        futures::future::join_all(ends).await;
+        let killed = self.0.into_iter().map(|part| part.launched.kill());
+        futures::future::join_all(killed).await;
     }
 
     /// Adds the processes' output, which contains the cause, to an error.

@@ -25,8 +25,8 @@ pub struct ClusterWatch(
 impl ClusterWatch {
     /// Shows the panel of a client's cluster under a cell, replacing an earlier panel.
     pub async fn show(&self, client: Client, sink: OutputSink) {
-        let ends = CancellationToken::new();
-        self.replace(Some(ends.clone().drop_guard()));
+        let replaced = CancellationToken::new();
+        self.replace(Some(replaced.clone().drop_guard()));
         let panel = look(&client).await;
         if sink.is_terminal() {
             // A console cannot update it.
@@ -39,7 +39,7 @@ impl ClusterWatch {
         };
         screen.draw(&panel, false).await;
         // Ends with the cluster, or when another panel replaces it.
-        tokio::spawn(update_panel(client, screen, panel, ends));
+        tokio::spawn(update_panel(client, screen, panel, replaced));
     }
 
     /// Ends the panel of a cluster that is about to be disconnected.
@@ -47,9 +47,9 @@ impl ClusterWatch {
         self.replace(None);
     }
 
-    fn replace(&self, ends: Option<DropGuard>) {
+    fn replace(&self, panel: Option<DropGuard>) {
         let mut shown = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *shown = ends;
+        *shown = panel;
     }
 }
 
@@ -85,14 +85,14 @@ async fn update_panel(
     client: Client,
     screen: PanelDisplay,
     mut shown: Panel,
-    ends: CancellationToken,
+    replaced: CancellationToken,
 ) {
     let mut events = client.events();
     let end = loop {
         let engines = u32::try_from(shown.rows.len()).unwrap_or(u32::MAX);
         let interval = INTERVAL * (engines / ENGINES_PER_INTERVAL + 1);
         tokio::select! {
-            () = ends.cancelled() => break "No longer watched.",
+            () = replaced.cancelled() => break "No longer watched.",
             () = disconnected(&mut events) => break "The cluster has ended.",
             () = tokio::time::sleep(interval) => {}
         }

@@ -40,23 +40,23 @@ pub async fn show(
     progress: Progress,
     location: &FaultSource,
 ) -> Result<(), Fault> {
-    let held = &submitted.held;
+    let stored = &submitted.stored;
     let view = match plan.streaming {
         Streaming::AsTheyArrive => View::Streamed(Box::new(Streamer::new(
-            held.labels,
+            stored.labels,
             uuid::Uuid::new_v4().to_string(),
         ))),
         Streaming::AtTheEnd => View::Grouped(plan.group_by),
     };
-    let chosen = ChosenTasks::from(held);
+    let chosen = ChosenTasks::from(stored);
     let mut follow = Follow::new(context, &chosen, progress, view);
     if plan.streaming == Streaming::AsTheyArrive {
-        follow.failures = Some(FailuresShown::new(held.result.clone(), location.clone()));
+        follow.failures = Some(FailuresShown::new(stored.result.clone(), location.clone()));
     }
     let stopped = tokio::select! {
         biased;
         () = follow.run() => None,
-        () = context.interrupted().cancelled() => Some(held.result.pending()),
+        () = context.interrupted().cancelled() => Some(stored.result.pending()),
     };
     let fault = |failure: Failure, shown: bool| Fault {
         shown,
@@ -66,18 +66,18 @@ pub async fn show(
         // The failures of stopped engines are not shown separately.
         let shown = follow.failures.take().is_some_and(|failures| failures.any);
         let stop = stop(context, submitted, &plan.signal);
-        let ends = async { tokio::join!(stop, follow.run()) };
+        let stopping = async { tokio::join!(stop, follow.run()) };
         tokio::select! {
-            _ = ends => {}
+            _ = stopping => {}
             () = tokio::time::sleep(INTERRUPT_LIMIT) => {}
             () = context.insisted().cancelled() => {}
             () = std::future::ready(()), if plan.signal.number() == Some(0) => {}
         }
         follow.finish().await;
-        return Err(fault(interrupted(&held.result, &pending), shown));
+        return Err(fault(interrupted(&stored.result, &pending), shown));
     }
     let shown = follow.finish().await;
-    match held.result.failure() {
+    match stored.result.failure() {
         Some(failure) => Err(fault(failure, shown)),
         None => Ok(()),
     }
@@ -91,7 +91,7 @@ async fn stop(context: &CellContext, submitted: &Submitted, signal: &Signal) {
     };
     let text = format!("Received Keyboard Interrupt. Sending signal {signal} to engines...\n");
     context.sink().text(StreamName::Stderr, text).await;
-    let result = &submitted.held.result;
+    let result = &submitted.stored.result;
     let pending = result.pending();
     // Both fail only if there is nothing left to stop.
     let (_, _) = tokio::join!(

@@ -62,7 +62,7 @@ struct CompiledSource<'a> {
 #[derive(Clone, Debug)]
 pub struct Submitted {
     /// The AsyncResult.
-    pub held: StoredResult,
+    pub stored: StoredResult,
     /// The client that has submitted it.
     pub client: Client,
     /// Its engines.
@@ -96,13 +96,13 @@ impl Fanout {
             Targets::Id(_) => Labels::None,
             _ => Labels::Engines,
         };
-        let held = self.results.hold(result, labels);
+        let stored = self.results.store(result, labels);
         let sink = context.sink().clone();
         self.late.belongs_to(&client, sink, labels);
         // No variable refers to it yet.
-        self.results.release(&[held.id]);
+        self.results.release(&[stored.id]);
         Ok(Submitted {
-            held,
+            stored,
             client,
             engines: plan.targets.clone(),
         })

@@ -108,7 +108,7 @@ pub async fn apply(
         // Calls are refused for lack of artifacts alone, which the client sends itself.
         refused: mpsc::unbounded_channel().0,
     });
-    Ok(parallel.results().hold_items(result, labels, apply.sizes))
+    Ok(parallel.results().store_items(result, labels, apply.sizes))
 }
 
 /// Checks the names that a call defines on engines, and those it refers to.

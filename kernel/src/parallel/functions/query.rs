@@ -211,12 +211,12 @@ async fn execute(
         [_] => Labels::None,
         _ => Labels::Engines,
     };
-    Ok(parallel.results().hold(result, labels))
+    Ok(parallel.results().store(result, labels))
 }
 
 fn adopt(parallel: &Parallel, client: &Client, tasks: Vec<MsgId>) -> AsyncResultId {
     let result = client.adopt(tasks);
-    parallel.results().hold(result, Labels::Engines).id
+    parallel.results().store(result, Labels::Engines).id
 }
 
 /// Returns tasks of this session, selected by id, engine, and whether they are done.
@@ -225,11 +225,11 @@ fn selected(
     meant: impl Fn(&MsgId, Option<EngineId>, bool) -> bool,
 ) -> TaskSelection {
     let mut parts = Vec::new();
-    for held in parallel.results().all() {
-        let tasks = held.result.tasks_where(&meant);
+    for stored in parallel.results().all() {
+        let tasks = stored.result.tasks_where(&meant);
         for run in tasks.chunk_by(|(task, _), (next, _)| task + 1 == *next) {
             parts.extend(run.first().map(|(first, _)| SelectedTasks {
-                result: held.result.clone(),
+                result: stored.result.clone(),
                 tasks: *first..first + run.len(),
             }));
         }

@@ -83,7 +83,7 @@ pub(super) async fn run_px(
             return Err(Fault::at(failure, code_location));
         }
     };
-    let id = submitted.held.id;
+    let id = submitted.stored.id;
     services.sets().submitted(&suffix, id);
     // Formatted now, since it says `pending` or `finished`: the engines may finish while the
     // variable is stored and the cell runs locally.
@@ -245,7 +245,7 @@ async fn finish(
 ) -> Result<(), Fault> {
     let here = async {
         if let Some(name) = &plan.out {
-            bind(services, context, name, submitted.held.id).await?;
+            bind(services, context, name, submitted.stored.id).await?;
         }
         if plan.local {
             cell::evaluate(services, context, body).await?;
@@ -269,7 +269,7 @@ async fn finish(
 
 /// Returns the AsyncResult as the value of a cell.
 fn handle(submitted: &Submitted) -> Output {
-    Output::Result(MimeBundle::plain(format!("{:?}", submitted.held.result)))
+    Output::Result(MimeBundle::plain(format!("{:?}", submitted.stored.result)))
 }
 
 async fn print_targets(context: &CellContext, plan: &PxPlan) {

@@ -20,26 +20,31 @@ pub(super) async fn recall(
     magic_context: MagicContext,
 ) -> Result<Option<AsyncResultId>, Fault> {
     let last = services.sets().last(suffix);
-    let held = last.and_then(|last| services.parallel().results().get(last));
-    let held = held.ok_or(CellError::NothingToRecall)?;
+    let stored = last.and_then(|last| services.parallel().results().get(last));
+    let stored = stored.ok_or(CellError::NothingToRecall)?;
     if let Some(name) = out {
         if magic_context == MagicContext::InRust {
             return Err(CellError::OutWithinRust.into());
         }
-        bind(services, context, &name, held.id).await?;
-        return Ok(Some(held.id));
+        bind(services, context, &name, stored.id).await?;
+        return Ok(Some(stored.id));
     }
     tokio::select! {
-        _ = held.result.wait_for_output(None) => {}
+        _ = stored.result.wait_for_output(None) => {}
         () = context.interrupted().cancelled() => {
             return Err(Failure::Interrupted { lost: Vec::new() }.into());
         }
     }
-    let snapshot = held.result.snapshot();
-    let outputs = grouped(&snapshot, group_by.unwrap_or_default(), false, held.labels);
+    let snapshot = stored.result.snapshot();
+    let outputs = grouped(
+        &snapshot,
+        group_by.unwrap_or_default(),
+        false,
+        stored.labels,
+    );
     context.sink().outputs(outputs).await;
-    match held.result.failure() {
+    match stored.result.failure() {
         Some(failure) => Err(failure.into()),
-        None => Ok(Some(held.id)),
+        None => Ok(Some(stored.id)),
     }
 }

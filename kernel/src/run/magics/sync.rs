@@ -164,7 +164,7 @@ async fn replay(
             Err(failure @ Failure::Interrupted { .. }) => return Err(failure),
             Err(failure) => Some(failure),
             Ok(submitted) => {
-                let result = submitted.held.result;
+                let result = submitted.stored.result;
                 tokio::select! {
                     _ = result.wait(None) => result.failure(),
                     () = context.interrupted().cancelled() => {

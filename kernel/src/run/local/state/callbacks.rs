@@ -93,7 +93,7 @@ impl LocalState {
         if died {
             self.end_waiting(commands);
         } else {
-            self.run_held(commands);
+            self.run_compiled(commands);
             self.run_next_callbacks(commands);
         }
         true

@@ -64,7 +64,7 @@ impl LocalState {
 
     pub(super) fn runtime_failed(&mut self, reason: String, commands: &mut Vec<LocalCommand>) {
         self.runtime = RuntimeState::Failed;
-        if !self.is_held() {
+        if !self.is_compiled() {
             return;
         }
         if let Some(current) = &mut self.current {

@@ -119,7 +119,7 @@ impl LocalState {
             }
             LocalEvent::RuntimeStarted => {
                 self.runtime = RuntimeState::Up { loaded: false };
-                self.run_held(&mut commands);
+                self.run_compiled(&mut commands);
             }
             LocalEvent::RuntimeNotStarted { reason } => self.runtime_failed(reason, &mut commands),
             LocalEvent::Ended { run, outcome } => self.ended(run, outcome, &mut commands),
@@ -206,7 +206,7 @@ impl LocalState {
             // Compilation cannot be interrupted: a second interrupt kills the evaluator.
             Phase::Compiling if current.interrupted => commands.push(LocalCommand::KillEvaluator),
             Phase::Compiling => commands.push(LocalCommand::InterruptEvaluator),
-            Phase::Held(_) => {
+            Phase::Compiled(_) => {
                 current.phase = Phase::Compiling;
                 let outcome = not_run();
                 current.outcomes.push(outcome.clone());
@@ -221,7 +221,7 @@ impl LocalState {
         match event {
             EvaluatorEvent::Ready(toolchain) => {
                 self.toolchain = Some(toolchain);
-                self.run_held(commands);
+                self.run_compiled(commands);
                 self.replay(0, commands);
             }
             EvaluatorEvent::StartFailed { failure } => self.evaluator_failed(&failure, commands),
@@ -267,16 +267,16 @@ impl LocalState {
             commands.push(LocalCommand::Send(EvaluatorRequest::Ran { outcome }));
             return;
         }
-        current.phase = Phase::Held(cell);
-        self.run_held(commands);
+        current.phase = Phase::Compiled(cell);
+        self.run_compiled(commands);
     }
 
-    /// Runs the held cell once the runtime has started.
-    fn run_held(&mut self, commands: &mut Vec<LocalCommand>) {
+    /// Runs the compiled cell once the runtime has started.
+    fn run_compiled(&mut self, commands: &mut Vec<LocalCommand>) {
         match &mut self.runtime {
             RuntimeState::Starting => return,
             RuntimeState::Failed => {
-                if self.is_held() {
+                if self.is_compiled() {
                     self.runtime = RuntimeState::Starting;
                     commands.push(LocalCommand::StartRuntime);
                 }
@@ -294,12 +294,12 @@ impl LocalState {
         let Some(current) = &mut self.current else {
             return;
         };
-        if !matches!(current.phase, Phase::Held(_)) || self.callbacks.is_running() {
+        if !matches!(current.phase, Phase::Compiled(_)) || self.callbacks.is_running() {
             return;
         }
         self.runs += 1;
         let run = RunId(self.runs);
-        if let Phase::Held(cell) = std::mem::replace(&mut current.phase, Phase::Running(run)) {
+        if let Phase::Compiled(cell) = std::mem::replace(&mut current.phase, Phase::Running(run)) {
             let job = current.job;
             if !cell.dropped.names.is_empty() && current.outcomes.is_empty() {
                 current.dropped.clone_from(&cell.dropped);
@@ -312,9 +312,9 @@ impl LocalState {
         }
     }
 
-    fn is_held(&self) -> bool {
+    fn is_compiled(&self) -> bool {
         let phase = self.current.as_ref().map(|current| &current.phase);
-        matches!(phase, Some(Phase::Held(_)))
+        matches!(phase, Some(Phase::Compiled(_)))
     }
 
     fn ended(&mut self, run: RunId, outcome: Outcome, commands: &mut Vec<LocalCommand>) {

@@ -79,7 +79,7 @@ pub(super) struct CurrentCell {
 pub(super) enum Phase {
     Compiling,
     /// Compiled, but the runtime has not started.
-    Held(CompiledCell),
+    Compiled(CompiledCell),
     Running(RunId),
     /// Running, but the evaluator that compiled it has died.
     Orphaned(RunId),
