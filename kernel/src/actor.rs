@@ -26,9 +26,9 @@ impl<R> RequestSender<R> {
 
     /// Sends a request and waits for its reply; `None` if the actor has ended.
     pub async fn ask<T>(&self, request: impl FnOnce(oneshot::Sender<T>) -> R) -> Option<T> {
-        let (reply, answer) = oneshot::channel();
+        let (reply, replied) = oneshot::channel();
         self.send(request(reply));
-        answer.await.ok()
+        replied.await.ok()
     }
 
     /// Sends a fallible request and waits for its reply.
@@ -65,13 +65,13 @@ mod tests {
     #[tokio::test]
     async fn a_request_to_an_ended_actor_fails() {
         let (requests, mut received) = RequestSender::new();
-        let answer = async {
+        let serving = async {
             let Some(Request::Number(reply)) = received.recv().await else {
                 panic!("no request");
             };
             reply.send(Ok(7)).unwrap();
         };
-        let (replied, ()) = tokio::join!(requests.attempt(Request::Number), answer);
+        let (replied, ()) = tokio::join!(requests.attempt(Request::Number), serving);
         assert_eq!(replied, Ok(7));
         drop(received);
         assert_eq!(requests.ask(Request::Number).await, None);

@@ -15,7 +15,7 @@ mod stdin;
 pub use iopub::{IoPub, Publication, status};
 pub use output_sink::{OutputSink, OutputVisibility};
 pub use request::{ReplyType, Request, RequestContent, Requester, SubshellId};
-pub use stdin::{InputAnswer, InputPrompter, StdinRequests};
+pub use stdin::{InputOutcome, InputPrompter, StdinRequests};
 
 use phalanx_protocol::jupyter::connection_info::{ConnectionInfo, Transport};
 use phalanx_protocol::jupyter::{IoPubWelcome, JupyterMessageContent};
@@ -93,11 +93,11 @@ impl Channels {
         let heartbeat = bind(&info, "heartbeat", SocketKind::Router, info.hb_port).await?;
         info.hb_port = heartbeat.endpoint().port().unwrap_or(info.hb_port);
         let (iopub, subscriptions) = iopub.split();
-        let (stdin, answers) = stdin.split();
+        let (stdin, replies) = stdin.split();
         let channels = Self {
             shell: shell.split(),
             control: control.split(),
-            stdin: (StdinRequests::new(Arc::clone(&session), stdin), answers),
+            stdin: (StdinRequests::new(Arc::clone(&session), stdin), replies),
             iopub: (IoPub::new(Arc::clone(&session), iopub), subscriptions),
             session,
             has_subscriber: false,
@@ -130,7 +130,7 @@ impl Channels {
                     continue;
                 }
                 event = self.stdin.1.recv() => {
-                    self.answered(event);
+                    self.replied(event);
                     continue;
                 }
             };
@@ -152,11 +152,11 @@ impl Channels {
         Some(Request::new(channel, envelope))
     }
 
-    fn answered(&mut self, event: Option<Event>) {
+    fn replied(&mut self, event: Option<Event>) {
         if let Some(Event::Message(frames)) = event
             && let Some(reply) = self.open_envelope(frames)
         {
-            self.stdin.0.answered(reply);
+            self.stdin.0.replied(reply);
         }
     }
 

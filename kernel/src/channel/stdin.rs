@@ -25,7 +25,7 @@ pub struct InputPrompter {
 
 /// The outcome of an input request.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum InputAnswer {
+pub enum InputOutcome {
     /// A line of input.
     Line(String),
     /// End of input.
@@ -48,14 +48,14 @@ impl InputPrompter {
     }
 
     /// Sends an input request and waits for the reply. Dropping the future withdraws the request.
-    pub async fn ask(&self, prompt: String, password: bool) -> InputAnswer {
+    pub async fn ask(&self, prompt: String, password: bool) -> InputOutcome {
         if !self.allowed {
-            return InputAnswer::Refused;
+            return InputOutcome::Refused;
         }
         match self.input.ask(&self.cause, prompt, password).await {
-            Some(line) if line == END => InputAnswer::End,
-            Some(line) => InputAnswer::Line(line),
-            None => InputAnswer::Refused,
+            Some(line) if line == END => InputOutcome::End,
+            Some(line) => InputOutcome::Line(line),
+            None => InputOutcome::Refused,
         }
     }
 }
@@ -66,7 +66,7 @@ struct PendingInput {
     msg_id: String,
     /// The identities of the peer it was sent to.
     identities: Vec<bytes::Bytes>,
-    answer: oneshot::Sender<String>,
+    reply: oneshot::Sender<String>,
 }
 
 /// Removes its input request on drop.
@@ -90,11 +90,11 @@ impl StdinRequests {
         let content = InputRequest { prompt, password };
         let message = cause.envelope(&self.session, &content.into());
         let msg_id = message.header.msg_id.clone();
-        let (answer, answered) = oneshot::channel();
+        let (reply, replied) = oneshot::channel();
         self.questions().push(PendingInput {
             msg_id: msg_id.clone(),
             identities: message.identities.clone(),
-            answer,
+            reply,
         });
         let _pending = PendingInputGuard {
             input: self,
@@ -111,12 +111,12 @@ impl StdinRequests {
             tracing::warn!(%error, "an input request could not be sent");
             return None;
         }
-        answered.await.ok()
+        replied.await.ok()
     }
 
     /// Handles an `input_reply`: it belongs to the request it names, else to the oldest one sent to
     /// that peer (jupyter_client names none).
-    pub(super) fn answered(&self, reply: Envelope) {
+    pub(super) fn replied(&self, reply: Envelope) {
         if reply.header.msg_type != "input_reply" {
             tracing::debug!(msg_type = reply.header.msg_type, "not an input_reply");
             return;
@@ -139,7 +139,7 @@ impl StdinRequests {
             });
         match found {
             // The receiver may have been dropped.
-            Some(at) => drop(questions.remove(at).answer.send(value)),
+            Some(at) => drop(questions.remove(at).reply.send(value)),
             None => tracing::debug!("dropped input that no cell waits for"),
         }
     }

@@ -224,11 +224,11 @@ impl Comms {
         match (comm.target.as_str(), method) {
             (CONTROL_TARGET, Some("request_states")) => {
                 let (data, buffers) = update_states(&self.comms);
-                let answer = CommMessage {
+                let reply = CommMessage {
                     buffers,
                     ..message(received.comm_id, data)
                 };
-                commands.push(sent(from, answer));
+                commands.push(sent(from, reply));
                 return;
             }
             (WIDGET_TARGET, Some("request_state")) => {

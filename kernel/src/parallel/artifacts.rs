@@ -64,7 +64,7 @@ pub(crate) struct Artifacts {
     libraries: Arc<Mutex<HashMap<PathBuf, ReadLibrary>>>,
     /// The artifacts of each library, valid while its modification time is unchanged. Locked for a
     /// lookup.
-    answers: Arc<Mutex<HashMap<PathBuf, (SystemTime, NeededLibraries)>>>,
+    needed: Arc<Mutex<HashMap<PathBuf, (SystemTime, NeededLibraries)>>>,
     /// The cells of other notebooks from which libraries were compiled. Locked for a lookup or a change.
     adopted: Arc<Mutex<Vec<ForeignCell>>>,
 }
@@ -96,12 +96,12 @@ impl Artifacts {
         library: &Path,
     ) -> Result<NeededLibraries, ArtifactError> {
         let modified = modified(library)?;
-        let known = locked(&self.answers).get(library).cloned();
+        let known = locked(&self.needed).get(library).cloned();
         if let Some((_, needed)) = known.filter(|(then, _)| *then == modified) {
             return Ok(needed);
         }
         let needed: NeededLibraries = self.find(libstd, library).await?.into();
-        locked(&self.answers).insert(library.to_owned(), (modified, Arc::clone(&needed)));
+        locked(&self.needed).insert(library.to_owned(), (modified, Arc::clone(&needed)));
         Ok(needed)
     }
 

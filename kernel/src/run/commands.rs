@@ -242,9 +242,9 @@ fn refusal_message(failure: &Failure) -> Option<&str> {
     }
 }
 
-async fn show(context: &CellContext, answer: MimeBundle) {
-    if !answer.0.is_empty() {
-        context.sink().display(answer).await;
+async fn show(context: &CellContext, output: MimeBundle) {
+    if !output.0.is_empty() {
+        context.sink().display(output).await;
     }
 }
 

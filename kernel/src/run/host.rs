@@ -3,7 +3,7 @@
 use super::Services;
 use super::error::CellError;
 use super::magics::{self, MagicContext, MagicRun};
-use crate::channel::InputAnswer;
+use crate::channel::InputOutcome;
 use crate::context::CellContext;
 use crate::context::time_limit;
 use crate::magic;
@@ -76,13 +76,13 @@ async fn call(
     }
     let id = stored.id;
     let tasks: TaskSelection = stored.result.into();
-    let answer = tokio::select! {
-        answer = outcomes(&tasks, 0..usize::MAX, true) => answer,
+    let reply = tokio::select! {
+        reply = outcomes(&tasks, 0..usize::MAX, true) => reply,
         () = context.interrupted().cancelled() => interrupted(),
     };
     // The cell receives the values, but no handle on the result.
     services.parallel().results().release(&[id]);
-    answer
+    reply
 }
 
 /// Returns the outcomes of tasks, and their values; with `wait`, once all of them are done.
@@ -141,7 +141,7 @@ async fn reply_to(
         CellRequest::AsyncResult { of, query } => match services.parallel().results().choose(&of) {
             Ok(chosen) => {
                 return tokio::select! {
-                    reply = answer(context, &chosen, query) => reply,
+                    reply = serve_query(context, &chosen, query) => reply,
                     () = context.interrupted().cancelled() => interrupted(),
                 };
             }
@@ -193,15 +193,15 @@ async fn ask(
     prompt: String,
     password: bool,
 ) -> Result<Option<String>, CellError> {
-    let answer = tokio::select! {
-        answer = context.prompter().ask(prompt, password) => answer,
+    let reply = tokio::select! {
+        reply = context.prompter().ask(prompt, password) => reply,
         // The code that requested input is being stopped; a reply would let it continue.
         () = context.interrupted().cancelled() => std::future::pending().await,
     };
-    match answer {
-        InputAnswer::Line(line) => Ok(Some(line)),
-        InputAnswer::End => Ok(None),
-        InputAnswer::Refused => Err(CellError::NoInput),
+    match reply {
+        InputOutcome::Line(line) => Ok(Some(line)),
+        InputOutcome::End => Ok(None),
+        InputOutcome::Refused => Err(CellError::NoInput),
     }
 }
 
@@ -225,7 +225,11 @@ async fn run_magic(
     magics::carry_out(services, context, order).await
 }
 
-async fn answer(context: &CellContext, chosen: &ChosenTasks, query: AsyncResultQuery) -> RawReply {
+async fn serve_query(
+    context: &CellContext,
+    chosen: &ChosenTasks,
+    query: AsyncResultQuery,
+) -> RawReply {
     let result = &chosen.tasks;
     without_frames(match query {
         AsyncResultQuery::Values { from, to, wait } => {

@@ -195,28 +195,28 @@ impl SessionActor {
                 SessionCommand::Complete(from, request) => {
                     let services = self.services.clone();
                     let reply = async move { analyse::complete(&services, request).await };
-                    self.answer(from, reply);
+                    self.spawn_reply(from, reply);
                 }
                 SessionCommand::Inspect(from, request) => {
                     let services = self.services.clone();
                     let reply = async move { analyse::inspect(&services, request).await };
-                    self.answer(from, reply);
+                    self.spawn_reply(from, reply);
                 }
                 SessionCommand::Remember { count, source } => self.history.add(count, source),
                 SessionCommand::RememberValue { count, value } => {
                     self.history.set_result(count, value)
                 }
                 SessionCommand::History(from, request) => {
-                    let reply = self.history.answer(request);
-                    self.answer(from, async { reply.await.into() });
+                    let reply = self.history.reply(request);
+                    self.spawn_reply(from, async { reply.await.into() });
                 }
                 SessionCommand::Usage(from) => {
                     let reply = self.usage.measure(Instant::now());
-                    self.answer(from, async { reply });
+                    self.spawn_reply(from, async { reply });
                 }
                 SessionCommand::CommInfo(from, target) => {
                     let reply = self.comms.info(target.as_deref());
-                    self.answer(from, async { reply.into() });
+                    self.spawn_reply(from, async { reply.into() });
                 }
                 SessionCommand::Comm(from, event) => self.comm(from, event).await,
                 SessionCommand::Quit => {
@@ -233,15 +233,15 @@ impl SessionActor {
     }
 
     /// Spawns a task that replies to a request.
-    fn answer(
+    fn spawn_reply(
         &mut self,
         from: Requester,
         reply: impl Future<Output = JupyterMessageContent> + Send + 'static,
     ) {
         self.tasks.spawn(async move {
-            let answered = async { Ok::<_, Failure>(reply.await) };
-            Some(match guarded(answered).await {
-                Ok(reply) => SessionEvent::Answered {
+            let replied = async { Ok::<_, Failure>(reply.await) };
+            Some(match guarded(replied).await {
+                Ok(reply) => SessionEvent::Replied {
                     from,
                     reply: Some(reply),
                 },
@@ -308,8 +308,8 @@ impl SessionActor {
         let reads_input = matches!(request, CellRequest::Input { .. } | CellRequest::ReadLine);
         let served = async move {
             tokio::select! {
-                (answer, raw) = host::serve(&services, &context, request, raw) => {
-                    reply.send_with(answer, raw);
+                (result, raw) = host::serve(&services, &context, request, raw) => {
+                    reply.send_with(result, raw);
                 }
                 () = reply.closed() => {}
                 () = context.abandoned().cancelled() => {}

@@ -21,7 +21,7 @@ impl SessionActor {
             for context in woken {
                 local.run_callbacks(context).await;
             }
-            Some(SessionEvent::Answered { from, reply: None })
+            Some(SessionEvent::Replied { from, reply: None })
         });
     }
 
@@ -33,9 +33,9 @@ impl SessionActor {
         reply: HostReplier,
     ) {
         let cause = context.sink().cause();
-        let (answer, commands) = self.comms.library(cause, request, Instant::now());
+        let (result, commands) = self.comms.library(cause, request, Instant::now());
         self.perform_comms(commands).await;
-        reply.send(answer);
+        reply.send(result);
     }
 
     /// Sends the delayed updates that are due.

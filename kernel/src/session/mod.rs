@@ -63,7 +63,7 @@ pub enum SessionEvent {
         extras: Extras,
     },
     /// A request served outside the session is done.
-    Answered {
+    Replied {
         /// The requester.
         from: Requester,
         /// The reply, if the request has one.
@@ -93,9 +93,9 @@ pub enum SessionCommand {
     InterruptCell(CellId),
     /// Interrupt the code that handles a widget's message, if any does; no cell is running.
     InterruptCallbacks,
-    /// Find completions; `Answered` follows.
+    /// Find completions; `Replied` follows.
     Complete(Requester, CompleteRequest),
-    /// Find documentation; `Answered` follows.
+    /// Find documentation; `Replied` follows.
     Inspect(Requester, InspectRequest),
     /// Add a cell to the history.
     Remember {
@@ -111,13 +111,13 @@ pub enum SessionCommand {
         /// The value as text.
         value: String,
     },
-    /// Search the history; `Answered` follows.
+    /// Search the history; `Replied` follows.
     History(Requester, HistoryRequest),
-    /// Measure the resources in use; `Answered` follows.
+    /// Measure the resources in use; `Replied` follows.
     Usage(Requester),
-    /// List the comms of this target, or all; `Answered` follows.
+    /// List the comms of this target, or all; `Replied` follows.
     CommInfo(Requester, Option<String>),
-    /// Handle a frontend's action on a comm; `Answered` follows.
+    /// Handle a frontend's action on a comm; `Replied` follows.
     Comm(Requester, CommEvent),
     /// Leave frontends time to read the reply of a cell that quits; `QuitDue` follows.
     Quit,
@@ -171,7 +171,7 @@ impl Session {
         let mut commands = Vec::new();
         match event {
             SessionEvent::Request(request) => self.request(request, &mut commands),
-            SessionEvent::Answered { from, reply } => self.close(from, reply, &mut commands),
+            SessionEvent::Replied { from, reply } => self.close(from, reply, &mut commands),
             SessionEvent::Failed { from, failure } => {
                 let reply = reply::failed(self.next_count, from.reply_type(), failure);
                 self.close(from, reply, &mut commands);

@@ -245,7 +245,7 @@ fn requests_are_served_while_a_cell_runs_and_busy_is_sent_again() {
     );
     check(
         &mut session,
-        SessionEvent::Answered {
+        SessionEvent::Replied {
             from: Requester::nobody("c"),
             reply: Some(status(ExecutionState::Unknown)),
         },

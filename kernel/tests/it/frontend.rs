@@ -251,7 +251,7 @@ impl Frontend {
     }
 
     /// Replies to the next input request, which must have this prompt.
-    pub async fn answer(&mut self, prompt: &str, line: &str) {
+    pub async fn input_reply(&mut self, prompt: &str, line: &str) {
         assert_eq!(self.input_request().await.content["prompt"], prompt);
         let reply = json!({"value": line, "status": "ok"});
         self.send_stdin("input_reply", reply).await;

@@ -24,8 +24,8 @@ async fn reads_of_stdin_request_lines_until_the_input_ends() {
     frontend.wait_for_text(&id, &["before"]).await;
     let first = json!({"value": "größe 👩‍👩‍👧", "status": "ok"});
     frontend.send_stdin("input_reply", first).await;
-    frontend.answer("", "two\nlines").await;
-    frontend.answer("", "\u{4}").await;
+    frontend.input_reply("", "two\nlines").await;
+    frontend.input_reply("", "\u{4}").await;
     let ran = frontend.ran(&id).await;
     assert_eq!(ran.reply["status"], "ok");
     assert_eq!(
@@ -34,7 +34,7 @@ async fn reads_of_stdin_request_lines_until_the_input_ends() {
     );
     // The end of input applied to that cell only.
     let id = frontend.send_execute("read").await;
-    frontend.answer("", "again").await;
+    frontend.input_reply("", "again").await;
     assert_eq!(frontend.ran(&id).await.outputs, ["stdout: read again\n"]);
     frontend.stop().await;
 }
@@ -45,7 +45,7 @@ async fn input_requests_of_the_library_and_of_evcxr_have_a_prompt() {
     let id = frontend
         .send_execute("ask your name?\nrequest secret\nask end?")
         .await;
-    frontend.answer("your name?", "Ada").await;
+    frontend.input_reply("your name?", "Ada").await;
     let question = frontend.input_request().await;
     assert_eq!(
         question.content,
@@ -59,7 +59,7 @@ async fn input_requests_of_the_library_and_of_evcxr_have_a_prompt() {
     reply.identities.clear();
     reply.content["value"] = json!("named");
     frontend.send_stdin_message(reply).await;
-    frontend.answer("end?", "\u{4}").await;
+    frontend.input_reply("end?", "\u{4}").await;
     let ran = frontend.ran(&id).await;
     assert_eq!(printed(&ran.outputs), "asked Ada\nread named\nend\n");
     frontend.stop().await;
@@ -96,7 +96,7 @@ async fn an_input_request_can_be_interrupted_and_a_late_reply_is_dropped() {
     // A later cell is done, so the late reply has been read.
     frontend.ok("print after").await;
     let id = frontend.send_execute("read").await;
-    frontend.answer("", "in time").await;
+    frontend.input_reply("", "in time").await;
     assert_eq!(frontend.ran(&id).await.outputs, ["stdout: read in time\n"]);
     frontend.stop().await;
 }

@@ -391,7 +391,7 @@ async fn other_transports_and_signature_schemes_are_supported() {
     assert_eq!(frontend.ok("print 1").await, ["stdout: 1\n"]);
     frontend.heartbeat().await;
     let id = frontend.send_execute("read").await;
-    frontend.answer("", "over ipc").await;
+    frontend.input_reply("", "over ipc").await;
     assert_eq!(frontend.ran(&id).await.outputs, ["stdout: read over ipc\n"]);
     frontend.stop().await;
 }

@@ -48,7 +48,7 @@ pub enum ClusterError {
         /// The request to its owner.
         request: OwnerRequest,
     },
-    /// The owner of a cluster did not answer.
+    /// The owner of a cluster did not reply.
     #[error("the process that owns the cluster does not answer: {0}")]
     OwnerSilent(#[source] io::Error),
     /// No cluster runs on this machine.
@@ -113,9 +113,9 @@ pub enum ClusterError {
         /// The text of each.
         printed: Vec<PrintedText>,
     },
-    /// Engines did not answer.
+    /// Engines did not reply.
     #[error(transparent)]
-    Unanswered(#[from] WaitError),
+    NoReply(#[from] WaitError),
     /// The user interrupted the cell that waited.
     #[error("interrupted")]
     Interrupted,
@@ -170,9 +170,9 @@ impl ClusterError {
             | Self::NotUp { .. }
             | Self::EndedEarly(_)
             | Self::Printed { .. }
-            | Self::Unanswered(WaitError::Disconnected)
+            | Self::NoReply(WaitError::Disconnected)
             | Self::Interrupted => FailureKind::Environment,
-            Self::Unanswered(_) => FailureKind::Timeout,
+            Self::NoReply(_) => FailureKind::Timeout,
         }
     }
 
@@ -206,10 +206,10 @@ impl ClusterError {
             }
             Self::NotUp { step, open_files } => return Some(start_hint(step, *open_files)),
             Self::Printed { error, .. } => return error.hint(),
-            Self::Unanswered(WaitError::Disconnected) => {
+            Self::NoReply(WaitError::Disconnected) => {
                 "`%cluster status` lists the remaining engines"
             }
-            Self::BadLimit(_) | Self::EndedEarly(_) | Self::Unanswered(_) | Self::Interrupted => {
+            Self::BadLimit(_) | Self::EndedEarly(_) | Self::NoReply(_) | Self::Interrupted => {
                 return None;
             }
         };

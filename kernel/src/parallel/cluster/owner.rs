@@ -119,14 +119,14 @@ async fn serve(mut stream: UnixStream, calls: mpsc::Sender<OwnerCall>) {
     let Ok(Ok(request)) = request else {
         return;
     };
-    let (reply, answer) = oneshot::channel();
+    let (reply, replied) = oneshot::channel();
     if calls.send(OwnerCall { request, reply }).await.is_err() {
         return;
     }
-    let Ok(answer) = answer.await else {
+    let Ok(result) = replied.await else {
         return;
     };
-    if let Err(error) = write(&mut stream, &answer).await {
+    if let Err(error) = write(&mut stream, &result).await {
         tracing::debug!(%error, "the peer no longer waits for the reply");
     }
 }
@@ -175,7 +175,7 @@ mod tests {
         let mut socket = OwnerSocket::bind(folder.path()).unwrap();
         let request = OwnerRequest::Scale { engines: 4 };
         let replied = ask_owner(folder.path(), &request);
-        let answered = async {
+        let serving = async {
             let call = socket.next().await;
             assert_eq!(call.request, request);
             let failure = Failure::Usage {
@@ -185,7 +185,7 @@ mod tests {
             call.reply.send(Err(failure.clone())).unwrap();
             failure
         };
-        let (got, sent) = tokio::join!(replied, answered);
+        let (got, sent) = tokio::join!(replied, serving);
         assert_eq!(got, Err(sent));
     }
 

@@ -9,7 +9,7 @@ use phalanx_protocol::parallel::{EngineReport, EnginesReply};
 use std::time::Duration;
 
 /// Time limit for the controller's reply.
-const ANSWER_LIMIT: Duration = Duration::from_secs(2);
+const REPLY_LIMIT: Duration = Duration::from_secs(2);
 
 /// The headings; columns that are empty for all engines are omitted.
 const HEADINGS: [&str; 11] = [
@@ -45,8 +45,8 @@ pub struct EngineRow {
 
 /// Queries the controller for the state of its engines; `None` if it does not reply in time.
 pub async fn ask(client: &Client) -> Option<EnginesReply> {
-    let answer = tokio::time::timeout(ANSWER_LIMIT, client.engine_status()).await;
-    match answer {
+    let reply = tokio::time::timeout(REPLY_LIMIT, client.engine_status()).await;
+    match reply {
         Ok(Ok(reply)) => Some(reply),
         Ok(Err(error)) => {
             tracing::debug!(%error, "the controller does not report the state of its engines");

@@ -27,7 +27,7 @@ pub(super) enum CompilerError {
     },
     /// The evaluator sent the reply to another request.
     #[error("the evaluator answered {0:?}")]
-    Answer(Box<EvaluatorReply>),
+    WrongReply(Box<EvaluatorReply>),
     /// An engine is in a state that is unknown here.
     #[error("an engine has run cells of another client ({0})")]
     State(#[from] UnknownState),
@@ -68,7 +68,7 @@ impl CompilerError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::State(_) => FailureKind::Usage,
-            Self::Answer(_) => FailureKind::Internal,
+            Self::WrongReply(_) => FailureKind::Internal,
             Self::Start(_)
             | Self::Ended { .. }
             | Self::OtherRustc { .. }
@@ -95,7 +95,7 @@ impl CompilerError {
             Self::NotRepeated { .. } => format!(
                 "its dependencies differ from those of that notebook: crates, files, environment variables; {RESTART_HINT}"
             ),
-            Self::Answer(_) => return None,
+            Self::WrongReply(_) => return None,
         })
     }
 }

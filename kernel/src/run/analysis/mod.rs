@@ -79,9 +79,9 @@ impl Analysis {
 
     async fn ask(&self, request: AnalysisRequest, limit: Duration) -> Option<AnalysisReply> {
         let process = self.process.as_ref()?;
-        let answer = tokio::time::timeout(limit, process.ask(&request));
-        let answer = answer.await.ok().flatten()?;
+        let reply = tokio::time::timeout(limit, process.ask(&request));
+        let reply = reply.await.ok().flatten()?;
         self.has_answered.store(true, Ordering::Relaxed);
-        Some(answer)
+        Some(reply)
     }
 }

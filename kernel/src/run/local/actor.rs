@@ -334,7 +334,7 @@ impl LocalActor {
             }
             LocalCommand::Progress { job, line } => self.progress(job, &line).await,
             LocalCommand::ShowNotice { job, notice } => self.show_notice(job, &notice).await,
-            LocalCommand::Answer { job, result } => {
+            LocalCommand::Reply { job, result } => {
                 self.end_build(job, result.is_ok()).await;
                 if let Some(job) = self.jobs.remove(&job) {
                     // The receiver may have been dropped.

@@ -1,7 +1,7 @@
 //! The history file, shared by all sessions of a user: one JSON record per line, appended under a
 //! lock, cut to its newer half when it exceeds its limit.
 
-use super::answer::RecordedCell;
+use super::reply::RecordedCell;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::borrow::Cow;

@@ -2,17 +2,17 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `answer.rs` | replies to the three kinds of request; pure |
+//! | `reply.rs` | replies to the three kinds of request; pure |
 //! | `file.rs` | the file shared by all sessions |
 //! | `glob.rs` | patterns of searches |
 
-mod answer;
 mod file;
 mod glob;
+mod reply;
 
-use answer::{RecordedCell, answer};
 use file::{HistoryFile, HistoryLine};
 use phalanx_protocol::jupyter::{HistoryReply, HistoryRequest};
+use reply::RecordedCell;
 use std::path::PathBuf;
 use std::sync::mpsc;
 use std::thread::JoinHandle;
@@ -33,7 +33,7 @@ pub struct History {
 enum HistoryCommand {
     Add { count: usize, source: String },
     SetResult { count: usize, result: String },
-    Answer(HistoryRequest, oneshot::Sender<HistoryReply>),
+    Reply(HistoryRequest, oneshot::Sender<HistoryReply>),
 }
 
 impl History {
@@ -75,11 +75,11 @@ impl History {
     }
 
     /// Replies to a request, once all earlier additions are stored.
-    pub fn answer(&self, request: HistoryRequest) -> impl Future<Output = HistoryReply> + use<> {
-        let (reply, answer) = oneshot::channel();
-        self.command(HistoryCommand::Answer(request, reply));
+    pub fn reply(&self, request: HistoryRequest) -> impl Future<Output = HistoryReply> + use<> {
+        let (reply, replied) = oneshot::channel();
+        self.command(HistoryCommand::Reply(request, reply));
         async {
-            answer
+            replied
                 .await
                 .unwrap_or_else(|_| HistoryReply::new(Vec::new()))
         }
@@ -128,14 +128,14 @@ impl HistoryThread {
                     entry.result = Some(result);
                 }
             }
-            HistoryCommand::Answer(request, reply) => {
+            HistoryCommand::Reply(request, reply) => {
                 // The receiver may have been dropped.
-                let _ = reply.send(self.answer(&request));
+                let _ = reply.send(self.reply(&request));
             }
         }
     }
 
-    fn answer(&self, request: &HistoryRequest) -> HistoryReply {
+    fn reply(&self, request: &HistoryRequest) -> HistoryReply {
         let mut entries = self
             .file
             .as_ref()
@@ -146,7 +146,7 @@ impl HistoryThread {
             .unwrap_or_else(|| entries.iter().map(|entry| entry.session).max().unwrap_or(0) + 1);
         entries.retain(|entry| Some(entry.session) != self.session);
         entries.extend(self.entries.iter().cloned());
-        answer(&entries, session, request)
+        reply::reply(&entries, session, request)
     }
 
     fn write<'a>(&mut self, record: impl FnOnce(usize) -> HistoryLine<'a>) {
@@ -169,7 +169,7 @@ mod tests {
 
     async fn reply_to(history: &History, request: &str) -> String {
         let request = serde_json::from_str(request).unwrap();
-        serde_json::to_string(&history.answer(request).await.history).unwrap()
+        serde_json::to_string(&history.reply(request).await.history).unwrap()
     }
 
     const TAIL: &str = r#"{"hist_access_type":"tail","n":9,"output":true,"raw":true}"#;

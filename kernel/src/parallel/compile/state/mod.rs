@@ -463,7 +463,7 @@ impl CompilerState {
                 }
                 Ok(compiled)
             }
-            Ok(other) => Err(CompilerError::Answer(Box::new(other)).into()),
+            Ok(other) => Err(CompilerError::WrongReply(Box::new(other)).into()),
             Err(failure) => {
                 let failure = self.lineages.explain(&origin.base, failure);
                 if matches!(failure, Failure::Compile { .. }) {

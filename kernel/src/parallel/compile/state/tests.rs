@@ -67,12 +67,12 @@ impl Bench {
             ..Compiled::default()
         };
         let reply = EvaluatorReply::Compiled(Box::new(compiled));
-        self.check(answer(id, Ok(reply)), expected);
+        self.check(replied(id, Ok(reply)), expected);
     }
 
     #[track_caller]
     fn added(&mut self, id: u64, expected: &[&str]) {
-        self.check(answer(id, Ok(EvaluatorReply::Added)), expected);
+        self.check(replied(id, Ok(EvaluatorReply::Added)), expected);
     }
 
     #[track_caller]
@@ -150,7 +150,7 @@ fn cell(source: &str, base: &StateId) -> CompileJob {
     })
 }
 
-fn answer(id: u64, result: Result<EvaluatorReply, Failure>) -> CompilerEvent {
+fn replied(id: u64, result: Result<EvaluatorReply, Failure>) -> CompilerEvent {
     let id = RequestId(id);
     CompilerEvent::Evaluator(EvaluatorEvent::Answer { id, result })
 }
@@ -219,13 +219,13 @@ fn jobs_are_done_one_after_the_other() {
     let (mut bench, a) = after_a();
     bench.job(cell("B", &a), &["begin 2", "2: compile B from there"]);
     bench.job(cell("C", &a), &[]);
-    bench.check(answer(1, Err(broken())), &[]);
+    bench.check(replied(1, Err(broken())), &[]);
     bench.compiled(2, &["read artifacts"]);
     bench.check(
         read(),
         &["finish 2: compiled", "begin 3", "3: compile C from there"],
     );
-    let failure = answer(3, Err(compile_error("wrong")));
+    let failure = replied(3, Err(compile_error("wrong")));
     bench.check(failure, &["finish 3: CompileError"]);
 }
 
@@ -296,7 +296,7 @@ fn a_new_evaluator_first_adds_the_dependencies() {
     bench.added(1, &["2: add b"]);
     // It is not ready, so that another one would fare no better.
     let failed = &["kill evaluator", "finish 4: EnvironmentError"];
-    bench.check(answer(2, Err(broken())), failed);
+    bench.check(replied(2, Err(broken())), failed);
     bench.job(job(), &["begin 5", "start evaluator"]);
     bench.ready(&["3: add a"]);
     bench.exits(&["finish 5: EnvironmentError"]);
@@ -309,7 +309,7 @@ fn a_dependency_that_cannot_be_added_is_not_added_later() {
     bench.job(add("good"), &["begin 2", "2: add good"]);
     bench.added(2, &["finish 2: done"]);
     bench.job(add("bad"), &["begin 3", "3: add bad"]);
-    bench.check(answer(3, Err(broken())), &["finish 3: EnvironmentError"]);
+    bench.check(replied(3, Err(broken())), &["finish 3: EnvironmentError"]);
     bench.exits(&[]);
     bench.job(cell("B", &a), &["begin 4", "start evaluator"]);
     bench.ready(&["4: add good"]);
@@ -343,11 +343,11 @@ fn dependencies_of_adopted_cells_are_added_before_those_of_this_kernel() {
 fn a_dependency_that_cannot_be_built_here_is_left_out() {
     let mut bench = Bench::adopting(lineage());
     bench.added(2, &["3: compile (); from empty"]);
-    let failure = answer(3, Err(compile_error("no `theirs`")));
+    let failure = replied(3, Err(compile_error("no `theirs`")));
     bench.check(failure, &["kill evaluator", "start evaluator"]);
     bench.ready(&["4: compile let w = 1; from empty"]);
     // Its statements that need the dependency are left out, too.
-    let failure = answer(4, Err(compile_error("no `theirs`")));
+    let failure = replied(4, Err(compile_error("no `theirs`")));
     bench.check(failure, &["5: compile (); from empty"]);
     bench.compiled(5, &["record let w = 1; [4]", "6: add own"]);
     bench.added(6, &["finish 3: done, 2 notices"]);
@@ -356,13 +356,13 @@ fn a_dependency_that_cannot_be_built_here_is_left_out() {
 #[test]
 fn a_failed_adoption_leaves_the_dependencies_of_this_kernel() {
     let mut bench = Bench::adopting(lineage());
-    bench.check(answer(2, Err(broken())), &["3: add own"]);
+    bench.check(replied(2, Err(broken())), &["3: add own"]);
     bench.added(3, &["finish 3: EnvironmentError"]);
     let unknown = bench.state.lineages().missing(&StateId::new("w"));
     assert!(unknown.is_err());
 
     let mut bench = Bench::adopting(lineage());
-    bench.check(answer(2, Err(broken())), &["3: add own"]);
+    bench.check(replied(2, Err(broken())), &["3: add own"]);
     bench.exits(&["finish 3: EnvironmentError"]);
     bench.job(CompileJob::Warm, &["begin 4", "start evaluator"]);
     bench.ready(&["4: add own"]);

@@ -13,7 +13,7 @@ impl LocalState {
         self.evaluator = EvaluatorState::Failed;
         for WaitingCell { job, .. } in self.waiting.drain(..) {
             let result = Err(failure.clone());
-            commands.push(LocalCommand::Answer { job, result });
+            commands.push(LocalCommand::Reply { job, result });
         }
     }
 

@@ -79,7 +79,7 @@ pub(in crate::run::local) enum LocalCommand {
         job: JobId,
         notice: Notice,
     },
-    Answer {
+    Reply {
         job: JobId,
         result: Result<EvaluatorReply, Failure>,
     },

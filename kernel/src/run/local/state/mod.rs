@@ -196,7 +196,7 @@ impl LocalState {
     fn interrupt(&mut self, commands: &mut Vec<LocalCommand>) {
         for WaitingCell { job, .. } in self.waiting.drain(..) {
             let result = Err(Failure::Interrupted { lost: Vec::new() });
-            commands.push(LocalCommand::Answer { job, result });
+            commands.push(LocalCommand::Reply { job, result });
         }
         self.interrupt_callbacks(commands);
         let Some(current) = &mut self.current else {
@@ -226,7 +226,7 @@ impl LocalState {
             }
             EvaluatorEvent::StartFailed { failure } => self.evaluator_failed(&failure, commands),
             EvaluatorEvent::Run(cell) => self.run(cell, commands),
-            EvaluatorEvent::Answer { id, result } => self.answered(id, result, commands),
+            EvaluatorEvent::Answer { id, result } => self.replied(id, result, commands),
         }
     }
 
@@ -342,7 +342,7 @@ impl LocalState {
             }
             Phase::Orphaned(running) if running == run => {
                 current.outcomes.push(outcome);
-                // The evaluator has died: `Local::evaluate` takes this for an empty answer.
+                // The evaluator has died: `Local::evaluate` takes this for an empty reply.
                 self.finish(Ok(EvaluatorReply::Added), commands);
             }
             _ => {}
@@ -350,7 +350,7 @@ impl LocalState {
         self.run_next_callbacks(commands);
     }
 
-    fn answered(
+    fn replied(
         &mut self,
         id: RequestId,
         result: Result<EvaluatorReply, Failure>,
@@ -459,7 +459,7 @@ impl LocalState {
             });
         }
         let job = current.job;
-        commands.push(LocalCommand::Answer { job, result });
+        commands.push(LocalCommand::Reply { job, result });
     }
 }
 

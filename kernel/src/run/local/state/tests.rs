@@ -67,7 +67,7 @@ fn describe(command: &LocalCommand) -> String {
             Notice::LeftOut(_) | Notice::DependencyLeftOut(..) => "left out".to_owned(),
             Notice::ConnectionLost(_) | Notice::ConnectionBack => "connection".to_owned(),
         },
-        LocalCommand::Answer { job, result } => match result {
+        LocalCommand::Reply { job, result } => match result {
             Ok(_) => format!("{} ok", job.0),
             Err(Failure::Interrupted { lost }) => {
                 format!("{} interrupted {}", job.0, lost.join(" "))
@@ -111,7 +111,7 @@ fn compiled() -> LocalEvent {
     })))
 }
 
-fn answered(id: u64, variables: &[&str]) -> LocalEvent {
+fn replied(id: u64, variables: &[&str]) -> LocalEvent {
     let variables = variables
         .iter()
         .map(|name| ((*name).to_owned(), String::new()));
@@ -167,7 +167,7 @@ fn a_cell_waits_for_the_evaluator_and_then_for_the_runtime() {
     bench.check(compiled(), &[]);
     bench.check(LocalEvent::RuntimeStarted, &["load std", "run 1"]);
     bench.check(ended(1, Outcome::Completed), &["ran Completed"]);
-    bench.check(answered(1, &["a"]), &["1 ok"]);
+    bench.check(replied(1, &["a"]), &["1 ok"]);
     assert_eq!(bench.state.variables(), ["a"]);
 }
 
@@ -189,7 +189,7 @@ fn outcomes_become_failures() {
         bench.evaluate(1, "a");
         bench.state.handle(compiled());
         bench.state.handle(ended(1, outcome));
-        bench.check(answered(1, &[]), &[expected]);
+        bench.check(replied(1, &[]), &[expected]);
     }
 }
 
@@ -197,7 +197,7 @@ fn outcomes_become_failures() {
 fn a_dead_runtime_loses_the_variables_and_is_replaced() {
     let mut bench = Bench::up();
     bench.evaluate(1, "a");
-    bench.state.handle(answered(1, &["a", "b"]));
+    bench.state.handle(replied(1, &["a", "b"]));
     bench.evaluate(2, "b");
     bench.check(compiled(), &["run 1"]);
     bench.check(ended(1, died()), &["ran Died"]);
@@ -207,7 +207,7 @@ fn a_dead_runtime_loses_the_variables_and_is_replaced() {
         },
         &["start runtime"],
     );
-    bench.check(answered(2, &[]), &["2 died a b"]);
+    bench.check(replied(2, &[]), &["2 died a b"]);
     bench.check(LocalEvent::RuntimeStarted, &["load std"]);
     assert!(bench.state.variables().is_empty());
 }
@@ -218,7 +218,7 @@ fn a_runtime_that_dies_between_cells_restarts_the_evaluator() {
     bench.evaluate(1, "a");
     bench.state.handle(compiled());
     bench.state.handle(ended(1, Outcome::Completed));
-    bench.state.handle(answered(1, &["a"]));
+    bench.state.handle(replied(1, &["a"]));
     bench.check(
         LocalEvent::Exited {
             status: RuntimeExit::Signal(11),
@@ -228,7 +228,7 @@ fn a_runtime_that_dies_between_cells_restarts_the_evaluator() {
     bench.check(evaluate(2, "a"), &[]);
     bench.check(ready(), &["evaluate 2 a"]);
     bench.check(compiled(), &["ran Died"]);
-    bench.check(answered(2, &[]), &["evaluate 3 a"]);
+    bench.check(replied(2, &[]), &["evaluate 3 a"]);
 }
 
 #[test]
@@ -241,7 +241,7 @@ fn a_run_that_was_not_received_ends_with_its_runtime() {
     };
     bench.check(exited, &["start runtime", "ran Died"]);
     bench.check(ended(1, died()), &[]);
-    bench.check(answered(1, &[]), &["1 died "]);
+    bench.check(replied(1, &[]), &["1 died "]);
 }
 
 #[test]
@@ -251,7 +251,7 @@ fn a_new_evaluator_is_sent_every_cell_and_none_runs() {
         bench.evaluate(job, &format!("cell {job}"));
         bench.state.handle(compiled());
         bench.state.handle(ended(job, outcome));
-        bench.state.handle(answered(job, &["a"]));
+        bench.state.handle(replied(job, &["a"]));
     }
     bench.evaluate(3, "bad");
     bench.check(
@@ -267,9 +267,9 @@ fn a_new_evaluator_is_sent_every_cell_and_none_runs() {
     bench.check(evaluate(4, "next"), &[]);
     bench.check(ready(), &["evaluate 4 cell 1"]);
     bench.check(compiled(), &["ran Completed"]);
-    bench.check(answered(4, &["a"]), &["evaluate 5 cell 2"]);
+    bench.check(replied(4, &["a"]), &["evaluate 5 cell 2"]);
     bench.check(compiled(), &["ran Panicked"]);
-    bench.check(answered(5, &["a"]), &["evaluate 6 next"]);
+    bench.check(replied(5, &["a"]), &["evaluate 6 next"]);
     assert_eq!(bench.state.variables(), ["a"]);
 }
 
@@ -327,13 +327,13 @@ fn the_effect_of_an_interrupt_depends_on_the_phase_of_the_cell() {
     bench.evaluate(2, "compiled just now");
     bench.state.handle(LocalEvent::Interrupt);
     bench.check(compiled(), &["ran Abandoned"]);
-    bench.check(answered(2, &["v"]), &["2 interrupted "]);
+    bench.check(replied(2, &["v"]), &["2 interrupted "]);
 
     bench.evaluate(3, "running");
     bench.check(compiled(), &["run 1"]);
     bench.check(LocalEvent::Interrupt, &["interrupt runtime"]);
     bench.check(ended(1, died()), &["ran Died"]);
-    bench.check(answered(3, &[]), &["3 interrupted v"]);
+    bench.check(replied(3, &[]), &["3 interrupted v"]);
 
     bench.evaluate(4, "does not stop compiling");
     bench.check(LocalEvent::Interrupt, &["interrupt evaluator"]);
@@ -347,20 +347,20 @@ fn an_abandoned_cell_changes_nothing() {
     bench.evaluate(1, "a");
     bench.check(compiled(), &["run 1"]);
     bench.check(ended(1, Outcome::Completed), &["ran Completed"]);
-    bench.check(answered(1, &["v"]), &["1 ok"]);
+    bench.check(replied(1, &["v"]), &["1 ok"]);
     let abandoned = || Outcome::Abandoned {
         status: RuntimeExit::Signal(11),
     };
     bench.evaluate(2, "crashes");
     bench.check(compiled(), &["run 2"]);
     bench.check(ended(2, abandoned()), &["ran Abandoned"]);
-    bench.check(answered(2, &["v"]), &["2 died "]);
+    bench.check(replied(2, &["v"]), &["2 died "]);
     assert_eq!(bench.state.variables(), ["v"]);
     bench.evaluate(3, "is stopped");
     bench.check(compiled(), &["run 3"]);
     bench.check(LocalEvent::Interrupt, &["interrupt runtime"]);
     bench.check(ended(3, abandoned()), &["ran Abandoned"]);
-    bench.check(answered(3, &["v"]), &["3 interrupted "]);
+    bench.check(replied(3, &["v"]), &["3 interrupted "]);
     assert_eq!(bench.state.variables(), ["v"]);
     // The new evaluator receives the first cell only.
     bench.check(evaluator_exited(), &["start evaluator"]);
@@ -374,7 +374,7 @@ fn an_interrupt_after_the_end_of_a_cell_undoes_nothing() {
     bench.state.handle(compiled());
     bench.state.handle(ended(1, Outcome::Completed));
     bench.state.handle(LocalEvent::Interrupt);
-    bench.check(answered(1, &["a"]), &["1 ok"]);
+    bench.check(replied(1, &["a"]), &["1 ok"]);
 }
 
 #[test]
@@ -393,7 +393,7 @@ fn a_runtime_that_does_not_start_fails_the_cell_and_the_next_cell_starts_another
     bench.state.handle(compiled());
     let reason = "no process".into();
     bench.check(LocalEvent::RuntimeNotStarted { reason }, &["ran Died"]);
-    bench.check(answered(1, &[]), &["1 died "]);
+    bench.check(replied(1, &[]), &["1 died "]);
     bench.evaluate(2, "b");
     bench.check(compiled(), &["start runtime"]);
     bench.check(LocalEvent::RuntimeStarted, &["load std", "run 1"]);
@@ -403,7 +403,7 @@ fn a_runtime_that_does_not_start_fails_the_cell_and_the_next_cell_starts_another
 fn an_edited_cell_sees_the_finished_cells_and_the_running_one() {
     let mut bench = Bench::up();
     bench.evaluate(1, "a");
-    bench.check(answered(1, &["v"]), &["1 ok"]);
+    bench.check(replied(1, &["v"]), &["1 ok"]);
     bench.evaluate(2, "b");
     let scope = bench.state.scope();
     assert_eq!(
@@ -425,7 +425,7 @@ fn lost_variables_are_reported_and_the_cell_is_compiled_again() {
     );
     bench.check(compiled(), &["run 2"]);
     bench.check(ended(2, Outcome::Completed), &["ran Completed"]);
-    bench.check(answered(1, &[]), &["1 ok"]);
+    bench.check(replied(1, &[]), &["1 ok"]);
 }
 
 #[test]
@@ -443,7 +443,7 @@ fn moves_by_a_cell_that_panicked_are_recorded() {
     bench.evaluate(1, "let v = x");
     bench.state.handle(compiled());
     bench.state.handle(ended(1, Outcome::Completed));
-    bench.state.handle(answered(1, &["v"]));
+    bench.state.handle(replied(1, &["v"]));
     bench.evaluate(2, "move v; panic");
     bench.state.handle(compiled());
     bench.state.handle(ended(2, panicked()));
@@ -451,12 +451,12 @@ fn moves_by_a_cell_that_panicked_are_recorded() {
         moved: vec!["v".into()],
         ..Evaluated::default()
     };
-    let answer = EvaluatorEvent::Answer {
+    let reply = EvaluatorEvent::Answer {
         id: RequestId(2),
         result: Ok(EvaluatorReply::Evaluated(evaluated)),
     };
-    let answer = LocalEvent::Notice(EvaluatorNotice::Event(answer));
-    bench.check(answer, &["2 Panic"]);
+    let reply = LocalEvent::Notice(EvaluatorNotice::Event(reply));
+    bench.check(reply, &["2 Panic"]);
     assert_eq!(
         bench.state.moved().by("v"),
         Some(crate::context::CellName::Own(2))
@@ -469,7 +469,7 @@ fn the_missing_definitions_of_a_cell_that_panicked_are_recorded() {
     bench.evaluate(1, "let v = x; panic");
     bench.state.handle(compiled());
     bench.state.handle(ended(1, panicked()));
-    bench.check(answered(1, &[]), &["1 Panic"]);
+    bench.check(replied(1, &[]), &["1 Panic"]);
     let diagnostic = Diagnostic {
         message: "cannot find value `v` in this scope".into(),
         code: Some("E0425".into()),
@@ -513,7 +513,7 @@ fn a_frontend_does_not_wait_for_the_running_cell_and_the_callbacks() {
         ended(1, Outcome::Completed),
         &["ran Completed", "run callbacks 2 as 2"],
     );
-    bench.check(answered(1, &[]), &["1 ok"]);
+    bench.check(replied(1, &[]), &["1 ok"]);
     bench.check(ended(2, Outcome::Completed), &["callbacks ended 2"]);
 }
 

@@ -16,7 +16,7 @@ pub(super) struct RecordedCell {
 }
 
 /// Replies to a request made in session `current`, from entries in order of execution.
-pub(super) fn answer(
+pub(super) fn reply(
     entries: &[RecordedCell],
     current: usize,
     request: &HistoryRequest,
@@ -100,7 +100,7 @@ impl RecordedCell {
 mod tests {
     use super::*;
 
-    fn answer(request: &str) -> String {
+    fn reply(request: &str) -> String {
         let mut entries: Vec<RecordedCell> = ["a", "b1", "b2", "a", "b1"]
             .iter()
             .enumerate()
@@ -113,11 +113,11 @@ mod tests {
             .collect();
         entries[2].result = Some("two".to_owned());
         let request = serde_json::from_str(request).unwrap();
-        serde_json::to_string(&super::answer(&entries, 1, &request).history).unwrap()
+        serde_json::to_string(&super::reply(&entries, 1, &request).history).unwrap()
     }
 
     #[test]
-    fn tail_range_and_search_requests_are_answered() {
+    fn tail_range_and_search_requests_get_their_replies() {
         for (request, expected) in [
             (
                 r#"{"hist_access_type":"tail","n":2,"output":false,"raw":true}"#,
@@ -144,7 +144,7 @@ mod tests {
                 r#"[[1,1,"a"],[1,4,"a"]]"#,
             ),
         ] {
-            assert_eq!(answer(request), expected, "{request}");
+            assert_eq!(reply(request), expected, "{request}");
         }
     }
 }
