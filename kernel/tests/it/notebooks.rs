@@ -246,9 +246,9 @@ async fn a_notebooks_own_cluster_that_another_client_ended_is_reported_once() {
         }
     };
     let outputs = limited("the end of the cluster", stopped).await;
-    let told =
+    let expected =
         "The cluster of this notebook was stopped by another of its clients; `%cluster start";
-    assert!(outputs[0].contains(told), "{outputs:?}");
+    assert!(outputs[0].contains(expected), "{outputs:?}");
     let outputs = owner.ok("%cluster status").await;
     assert!(outputs[0].contains("No cluster is running"), "{outputs:?}");
     owner.ok("%cluster start -n 1").await;
