@@ -83,7 +83,7 @@ async fn run_directives(
         while let Some(next) = directives.next_if(is_dependency) {
             together.push(next);
         }
-        let orders: Vec<commands::CommandRun<'_>> = together
+        let runs: Vec<commands::CommandRun<'_>> = together
             .iter()
             .map(|directive| commands::CommandRun {
                 line: &source[directive.span.clone()],
@@ -91,7 +91,7 @@ async fn run_directives(
                 source,
             })
             .collect();
-        commands::add_dependencies(services, context, &orders).await?;
+        commands::add_dependencies(services, context, &runs).await?;
     }
     Ok(())
 }
@@ -137,12 +137,12 @@ async fn run_directive(
             }
         }
         DirectiveKind::Command(line) => {
-            let order = commands::CommandRun {
+            let run = commands::CommandRun {
                 line: &line,
                 start,
                 source,
             };
-            commands::carry_out(services, context, order).await
+            commands::carry_out(services, context, run).await
         }
         DirectiveKind::Shell(line) => Ok(shell::run(context, services.environment(), &line).await?),
         DirectiveKind::Magic(line) => magic(services, context, location, start, &line, None).await,
@@ -163,7 +163,7 @@ async fn magic(
     let suffixes = services.sets().suffixes();
     let typed =
         magic::parse(line, &suffixes).map_err(|error| error.into_fault(location.clone(), start))?;
-    let order = MagicRun {
+    let run = MagicRun {
         typed,
         line,
         body,
@@ -171,7 +171,7 @@ async fn magic(
         start,
         magic_context: MagicContext::Alone,
     };
-    magics::carry_out(services, context, order).await.map(drop)
+    magics::carry_out(services, context, run).await.map(drop)
 }
 
 /// Evaluates Rust in the local namespace.

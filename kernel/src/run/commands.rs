@@ -35,26 +35,26 @@ pub struct CommandRun<'a> {
 pub async fn carry_out(
     services: &Services,
     context: &CellContext,
-    order: CommandRun<'_>,
+    run: CommandRun<'_>,
 ) -> Result<(), Fault> {
-    let call = command::parse(order.line).map_err(|unknown| {
-        let location = order.location(context, unknown.span.clone());
+    let call = command::parse(run.line).map_err(|unknown| {
+        let location = run.location(context, unknown.span.clone());
         Fault::at(unknown, location)
     })?;
-    let location = order.location(context, call.span.clone());
+    let location = run.location(context, call.span.clone());
     let argument = call.argument.as_str();
     if let Err(failure) = call.check() {
         return Err(Fault::at(failure, location));
     }
     match call.spec.handler {
-        CommandHandler::Dependency => add_dependencies(services, context, &[order]).await,
+        CommandHandler::Dependency => add_dependencies(services, context, &[run]).await,
         CommandHandler::Evcxr => {
-            let evaluated = evcxr(services, context, order.line, &call, location).await?;
+            let evaluated = evcxr(services, context, run.line, &call, location).await?;
             show(context, evaluated.command_output).await;
             Ok(())
         }
         CommandHandler::Renewal => {
-            let evaluated = evcxr(services, context, order.line, &call, location).await?;
+            let evaluated = evcxr(services, context, run.line, &call, location).await?;
             show(context, evaluated.command_output).await;
             let loggers = match call.spec.name {
                 ":clear" => {
@@ -91,7 +91,7 @@ pub async fn carry_out(
             context.timer().begin(Instant::now());
             Ok(())
         }
-        CommandHandler::Time => time(services, context, order, &call).await,
+        CommandHandler::Time => time(services, context, run, &call).await,
         CommandHandler::Timing => {
             let on = services.toggle_timing();
             print(
@@ -111,7 +111,7 @@ pub async fn carry_out(
             show(context, list(&variables.variables)).await;
             Ok(())
         }
-        CommandHandler::Version => version(services, context, order.line, &call, location).await,
+        CommandHandler::Version => version(services, context, run.line, &call, location).await,
     }
 }
 
@@ -158,15 +158,15 @@ pub fn is_dependency(line: &str) -> bool {
 pub async fn add_dependencies(
     services: &Services,
     context: &CellContext,
-    orders: &[CommandRun<'_>],
+    runs: &[CommandRun<'_>],
 ) -> Result<(), Fault> {
     let mut wanted = Vec::new();
-    for order in orders {
-        let Ok(call) = command::parse(order.line) else {
+    for run in runs {
+        let Ok(call) = command::parse(run.line) else {
             continue;
         };
         wanted.push(TypedDependency {
-            location: order.location(context, call.span.clone()),
+            location: run.location(context, call.span.clone()),
             argument: call.argument,
         });
     }
@@ -371,12 +371,12 @@ async fn test(
 async fn time(
     services: &Services,
     context: &CellContext,
-    order: CommandRun<'_>,
+    run: CommandRun<'_>,
     call: &CommandCall,
 ) -> Result<(), Fault> {
     let text = RustText {
         source: call.argument.clone(),
-        map: SourceMap::starting_at(order.source, order.start + call.span.start),
+        map: SourceMap::starting_at(run.source, run.start + call.span.start),
     };
     let before = context.timer().ran();
     let began = Instant::now();

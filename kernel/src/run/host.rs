@@ -214,7 +214,7 @@ async fn run_magic(
     let suffixes = services.sets().suffixes();
     let typed =
         magic::parse(line, &suffixes).map_err(|error| error.into_fault(location.clone(), start))?;
-    let order = MagicRun {
+    let run = MagicRun {
         typed,
         line,
         body: None,
@@ -222,7 +222,7 @@ async fn run_magic(
         start,
         magic_context: MagicContext::InRust,
     };
-    magics::carry_out(services, context, order).await
+    magics::carry_out(services, context, run).await
 }
 
 async fn serve_query(

@@ -61,7 +61,7 @@ pub struct MagicRun<'a> {
 pub async fn carry_out(
     services: &Services,
     context: &CellContext,
-    order: MagicRun<'_>,
+    run: MagicRun<'_>,
 ) -> Result<Option<AsyncResultId>, Fault> {
     let MagicRun {
         typed: ParsedMagic { suffix, magic },
@@ -70,7 +70,7 @@ pub async fn carry_out(
         location,
         start,
         magic_context,
-    } = order;
+    } = run;
     match magic {
         Magic::Help(name) => {
             context.sink().page(help::help(name));
@@ -91,7 +91,7 @@ pub async fn carry_out(
             return recall::recall(services, context, &suffix, out, group_by, magic_context).await;
         }
         Magic::Tool(tool) => {
-            let order = tools::ToolRun {
+            let run = tools::ToolRun {
                 tool,
                 line,
                 body,
@@ -99,14 +99,14 @@ pub async fn carry_out(
                 start,
                 magic_context,
             };
-            tools::use_tool(services, context, order).await?;
+            tools::use_tool(services, context, run).await?;
         }
         Magic::Px { options, code } => {
             let text = body.unwrap_or_else(|| RustText {
                 source: line[code.clone()].to_owned(),
                 map: SourceMap::starting_at(&location.text, start + code.start),
             });
-            let order = px::PxRun {
+            let run = px::PxRun {
                 suffix,
                 options,
                 text,
@@ -114,7 +114,7 @@ pub async fn carry_out(
                 start,
                 magic_context,
             };
-            return px::run_px(services, context, order).await.map(Some);
+            return px::run_px(services, context, run).await.map(Some);
         }
     }
     Ok(None)
@@ -131,7 +131,7 @@ pub async fn auto(
     text: RustText,
     location: FaultSource,
 ) -> Result<(), Fault> {
-    let order = px::PxRun {
+    let run = px::PxRun {
         suffix,
         options: PxOptions::default(),
         text,
@@ -139,7 +139,7 @@ pub async fn auto(
         start: 0,
         magic_context: MagicContext::Alone,
     };
-    px::run_px(services, context, order).await.map(drop)
+    px::run_px(services, context, run).await.map(drop)
 }
 
 /// Stores an AsyncResult in a variable of the local namespace.

@@ -20,7 +20,7 @@ const END: &str = "phalanx::__magic::profile_end();";
 pub(super) async fn prof(
     services: &Services,
     context: &CellContext,
-    order: ToolRun<'_>,
+    run: ToolRun<'_>,
 ) -> Result<(), Fault> {
     let ToolRun {
         tool: Tool::Profile(profile),
@@ -29,7 +29,7 @@ pub(super) async fn prof(
         start,
         magic_context,
         ..
-    } = order
+    } = run
     else {
         return Ok(());
     };

@@ -13,7 +13,7 @@ use crate::source_map::SourceMap;
 pub(super) async fn timeit(
     services: &Services,
     context: &CellContext,
-    order: ToolRun<'_>,
+    run: ToolRun<'_>,
 ) -> Result<(), Fault> {
     let ToolRun {
         tool: Tool::TimeIt(timeit),
@@ -22,7 +22,7 @@ pub(super) async fn timeit(
         start,
         magic_context,
         ..
-    } = order
+    } = run
     else {
         return Ok(());
     };
@@ -45,7 +45,7 @@ pub(super) async fn timeit(
         let text = body::prepare(services, context, text, &location).await?;
         return cell::evaluate(services, context, text).await;
     };
-    let order = px::PxRun {
+    let run = px::PxRun {
         suffix: MagicSuffix::default(),
         options: PxOptions {
             targets: Some(targets),
@@ -57,7 +57,7 @@ pub(super) async fn timeit(
         start,
         magic_context,
     };
-    px::run_px(services, context, order).await.map(drop)
+    px::run_px(services, context, run).await.map(drop)
 }
 
 /// Wraps the text in a block: its first `setup` bytes run once, the rest is measured.

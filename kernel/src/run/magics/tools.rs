@@ -31,18 +31,18 @@ pub(super) struct ToolRun<'a> {
 pub(super) async fn use_tool(
     services: &Services,
     context: &CellContext,
-    order: ToolRun<'_>,
+    run: ToolRun<'_>,
 ) -> Result<(), Fault> {
-    if order.magic_context == MagicContext::InRust {
+    if run.magic_context == MagicContext::InRust {
         // The process it needs is busy with the cell.
-        let error = CellError::WithinRust(order.line.to_owned());
-        return Err(Fault::at(error, order.location));
+        let error = CellError::WithinRust(run.line.to_owned());
+        return Err(Fault::at(error, run.location));
     }
-    let location = order.location.clone();
-    let body = order.body.as_ref().map_or("", |body| body.source.as_str());
-    let done = match &order.tool {
-        Tool::TimeIt(_) => return timeit::timeit(services, context, order).await,
-        Tool::Profile(_) => return prof::prof(services, context, order).await,
+    let location = run.location.clone();
+    let body = run.body.as_ref().map_or("", |body| body.source.as_str());
+    let done = match &run.tool {
+        Tool::TimeIt(_) => return timeit::timeit(services, context, run).await,
+        Tool::Profile(_) => return prof::prof(services, context, run).await,
         Tool::Who => who::who(services, context).await,
         Tool::Bash => shell::script(context, services.environment(), "bash", body).await,
         Tool::Format => format::format(services, context, body)
