@@ -43,7 +43,7 @@ pub enum ClusterCommand {
 }
 
 /// The largest number of engines that one command may start on this machine.
-const MOST_ENGINES: usize = 1024;
+const MAX_ENGINES: usize = 1024;
 
 /// A subcommand: its name, usage, options and description.
 pub(super) struct ClusterCommandSpec {
@@ -168,7 +168,7 @@ fn start_request(
     for given in &given {
         match given.option {
             MagicOption::Engines => request.engines = Some(engine_count(given.value, &given.span)?),
-            MagicOption::Launcher => request.launcher = Some(value(given)?),
+            MagicOption::Launcher => request.launcher = Some(parsed(given)?),
             MagicOption::Queue => request.queue = Some(given.value.to_owned()),
             MagicOption::Ip => request.ip = Some(given.value.to_owned()),
             MagicOption::Hosts => {
@@ -182,15 +182,17 @@ fn start_request(
     Ok(request)
 }
 
-fn value<T: FromStr<Err: Display>>(given: &ParsedOption<'_>) -> Result<T, MagicError> {
-    let parsed = given.value.parse();
-    parsed.map_err(|error: T::Err| malformed(given, &error))
+fn parsed<T: FromStr<Err: Display>>(given: &ParsedOption<'_>) -> Result<T, MagicError> {
+    let value = given.value.parse();
+    value.map_err(|error: T::Err| malformed(given, &error))
 }
 
 fn malformed(given: &ParsedOption<'_>, error: &dyn Display) -> MagicError {
     MagicError::new(given.span.clone(), MagicProblem::Value(error.to_string()))
 }
 
+/// Returns the error of a line whose subcommand is missing or unknown; the name of the magic ends at
+/// byte `at`.
 fn unknown(word: &str, span: Range<usize>, at: usize) -> MagicError {
     let usages: Vec<&str> = COMMANDS.iter().map(|command| command.usage).collect();
     let usages = usages.join(", ");
@@ -205,8 +207,8 @@ fn unknown(word: &str, span: Range<usize>, at: usize) -> MagicError {
     MagicError::new(span, problem)
 }
 
-/// Returns the single argument at the end of a line, if there is one; it may contain spaces within
-/// quotes.
+/// Returns the single argument of a line after byte `at`, if there is one, with its range; it may
+/// contain spaces within quotes.
 pub(super) fn argument(line: &str, at: usize) -> Result<Option<(&str, Range<usize>)>, MagicError> {
     let start = at + line[at..].len() - line[at..].trim_start().len();
     let text = line[start..].trim_end();
@@ -242,11 +244,11 @@ fn targets(given: &[ParsedOption<'_>]) -> Result<Option<(Targets, Range<usize>)>
 
 fn engine_count(value: &str, span: &Range<usize>) -> Result<usize, MagicError> {
     match value.parse::<usize>() {
-        Ok(count) if (1..=MOST_ENGINES).contains(&count) => Ok(count),
+        Ok(count) if (1..=MAX_ENGINES).contains(&count) => Ok(count),
         _ => {
             let problem = MagicProblem::EngineCount {
                 value: value.to_owned(),
-                most: MOST_ENGINES,
+                most: MAX_ENGINES,
             };
             Err(MagicError::new(span.clone(), problem))
         }

@@ -1,4 +1,5 @@
-//! The AsyncResults stored for the `phalanx` library.
+//! The AsyncResults stored for the `phalanx` library, whose values in the notebook are handles on
+//! them.
 
 use super::retention::{Retained, Retention};
 use phalanx_client::render::Labels;
@@ -24,14 +25,15 @@ pub struct StoredResult {
     pub result: AsyncResult,
     /// The labels of its outputs.
     pub labels: Labels,
-    /// The number of items of each task; empty if each has one.
+    /// The number of items of each task, such as the arguments of a chunk of `map`; empty if each has
+    /// one.
     sizes: Arc<[usize]>,
 }
 
 /// A selection of tasks: all of an AsyncResult, some of it, or some of several.
 #[derive(Clone, Debug)]
 pub struct ChosenTasks {
-    /// The AsyncResult of each part.
+    /// The AsyncResult of each part of `tasks`.
     ids: Vec<AsyncResultId>,
     /// The tasks and their records.
     pub tasks: TaskSelection,
@@ -54,7 +56,7 @@ impl From<&StoredResult> for ChosenTasks {
 
 impl ChosenTasks {
     /// Selects tasks of several AsyncResults.
-    fn some(parts: Vec<(StoredResult, Range<usize>)>) -> Self {
+    fn of_several(parts: Vec<(StoredResult, Range<usize>)>) -> Self {
         let part = |(stored, tasks): &(StoredResult, Range<usize>)| SelectedTasks {
             result: stored.result.clone(),
             tasks: tasks.clone(),
@@ -127,8 +129,8 @@ impl ChosenTasks {
     }
 }
 
-/// The stored AsyncResults of a session, which variables refer to: the latest ones, within limits.
-/// Clones share them.
+/// The stored AsyncResults of a session: the latest ones, up to limits of their number and size, and
+/// all that are not done. Clones share them.
 #[derive(Clone, Debug, Default)]
 pub struct Results(
     /// Locked for a lookup.
@@ -138,7 +140,8 @@ pub struct Results(
 #[derive(Debug, Default)]
 struct Table {
     retained: Retention<StoredResult>,
-    made: u64,
+    /// The number of AsyncResults that were ever stored, which is the id of the latest.
+    stored: u64,
 }
 
 impl Retained for StoredResult {
@@ -165,8 +168,8 @@ impl Results {
         sizes: Vec<usize>,
     ) -> StoredResult {
         let mut table = self.table();
-        table.made += 1;
-        let id = AsyncResultId(table.made);
+        table.stored += 1;
+        let id = AsyncResultId(table.stored);
         let stored = StoredResult {
             id,
             result,
@@ -174,11 +177,7 @@ impl Results {
             sizes: sizes.into(),
         };
         table.retained.insert(id, stored.clone());
-        let forgotten = table.retained.has_forgotten(TRIM_THRESHOLD);
-        drop(table);
-        if forgotten {
-            heap::trim();
-        }
+        trim_heap(table);
         stored
     }
 
@@ -202,7 +201,7 @@ impl Results {
         let parts = ranges
             .iter()
             .map(|range| Ok((stored(range.id)?, range.from..range.to)));
-        Ok(ChosenTasks::some(parts.collect::<Result<_, _>>()?))
+        Ok(ChosenTasks::of_several(parts.collect::<Result<_, _>>()?))
     }
 
     /// Returns all AsyncResults that were not purged, oldest first.
@@ -210,7 +209,7 @@ impl Results {
         self.table().retained.iter().cloned().collect()
     }
 
-    /// Returns the ranges of these tasks, if all of them are of this session.
+    /// Returns these tasks as ranges of AsyncResults, if all of them are of this session.
     pub fn ranges(&self, tasks: &[MsgId]) -> Option<Vec<TaskRange>> {
         let wanted: HashSet<&MsgId> = tasks.iter().collect();
         let mut indices = HashMap::new();
@@ -233,7 +232,7 @@ impl Results {
         Some(ranges)
     }
 
-    /// Returns all tasks in order, with true for those that are done.
+    /// Returns all tasks, oldest first, with true for those that are done.
     pub fn tasks(&self) -> Vec<(MsgId, bool)> {
         self.all()
             .iter()
@@ -245,11 +244,7 @@ impl Results {
     pub fn release(&self, ids: &[AsyncResultId]) {
         let mut table = self.table();
         table.retained.release(ids);
-        let forgotten = table.retained.has_forgotten(TRIM_THRESHOLD);
-        drop(table);
-        if forgotten {
-            heap::trim();
-        }
+        trim_heap(table);
     }
 
     /// Records that variables refer to these again.
@@ -272,11 +267,7 @@ impl Results {
         let named = |id: AsyncResultId| which.is_empty() || which.contains(&id);
         let mut table = self.table();
         table.retained.purge(named);
-        let forgotten = table.retained.has_forgotten(TRIM_THRESHOLD);
-        drop(table);
-        if forgotten {
-            heap::trim();
-        }
+        trim_heap(table);
     }
 
     /// Returns the number of pending tasks of this session, for each engine that has any.
@@ -297,5 +288,14 @@ impl Results {
 
     fn table(&self) -> MutexGuard<'_, Table> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Returns the memory of dropped results to the system, if there are enough, after unlocking.
+fn trim_heap(mut table: MutexGuard<'_, Table>) {
+    let is_due = table.retained.has_forgotten(TRIM_THRESHOLD);
+    drop(table);
+    if is_due {
+        heap::trim();
     }
 }

@@ -101,9 +101,9 @@ fn report_failure(fault: &Fault) -> ErrorReport {
     }
 }
 
-/// Renders a failure to compile text other than the cell's, such as a string passed to `execute`,
-/// with the lines of that text.
-pub fn elsewhere(failure: Failure, name: &str, text: &str) -> Failure {
+/// Adds the lines of a text to the errors in it; for a text that is not the cell's, such as a string
+/// passed to `execute`. `name` stands for the file.
+pub fn with_rendered_text(failure: Failure, name: &str, text: &str) -> Failure {
     let Failure::Compile { diagnostics } = failure else {
         return failure;
     };

@@ -9,8 +9,8 @@
 //! | `page.rs` | pages of help, as text and HTML |
 //! | `snippet.rs` | source lines with marked errors |
 //! | `output.rs` | outputs as iopub messages |
-//! | `terminal.rs` | progress bars in consoles |
-//! | `wrap.rs` | lines that are broken between words |
+//! | `terminal.rs` | progress bars for consoles, which cannot update earlier output |
+//! | `wrap.rs` | long messages, broken into lines between words |
 
 mod colours;
 mod error;
@@ -22,7 +22,7 @@ mod snippet;
 mod terminal;
 mod wrap;
 
-pub use error::{ErrorReport, elsewhere, last_lines, line_of, report};
+pub use error::{ErrorReport, last_lines, line_of, report, with_rendered_text};
 pub use fault::{Fault, FaultSource};
 pub use notice::{LeftOutCell, Notice, notice};
 pub use page::PageWriter;

@@ -27,7 +27,8 @@ use std::time::Duration;
 /// A reply, and the raw frames that follow it.
 type RawReply = (HostReply, Vec<Payload>);
 
-/// Replies to a request.
+/// Serves a request of the library; `raw` are its raw frames. The AsyncResults in the reply are kept
+/// from then on, since variables of the cell may refer to them.
 pub async fn serve(
     services: &Services,
     context: &CellContext,
@@ -130,6 +131,7 @@ async fn share_large((reply, raw): RawReply) -> RawReply {
     (reply, shared.await.unwrap_or(raw))
 }
 
+/// Returns the reply to a request.
 async fn reply_to(
     services: &Services,
     context: &CellContext,
@@ -151,7 +153,7 @@ async fn reply_to(
             }
         },
         CellRequest::Client(request) => tokio::select! {
-            reply = functions::query(services.parallel(), context, *request) => {
+            reply = functions::serve(services.parallel(), context, *request) => {
                 reply.unwrap_or_else(HostReply::Failed)
             }
             () = context.interrupted().cancelled() => {
@@ -205,6 +207,7 @@ async fn ask(
     }
 }
 
+/// Runs a line magic within Rust text; returns the id of the AsyncResult that it has submitted.
 async fn run_magic(
     services: &Services,
     context: &CellContext,
@@ -225,6 +228,7 @@ async fn run_magic(
     magics::carry_out(services, context, run).await
 }
 
+/// Returns the reply to a query about tasks of the session.
 async fn serve_query(
     context: &CellContext,
     chosen: &ChosenTasks,

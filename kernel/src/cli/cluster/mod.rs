@@ -162,7 +162,7 @@ pub(super) fn run(
 /// Sends a request to the owner of a cluster.
 fn change(registry: &Registry, id: Option<String>, request: OwnerRequest) -> anyhow::Result<()> {
     let record = one(registry, id)?;
-    let folder = registry.folder_of(&record.cluster_id);
+    let folder = registry.folder(&record.cluster_id);
     let reply = super::serving()?.block_on(ask_owner(&folder, &request));
     match reply.map_err(|failure| anyhow::anyhow!(failure_text(failure)))? {
         OwnerReply::Scaled { before, now } => {
@@ -193,7 +193,7 @@ fn stop(registry: &Registry, id: Option<String>, all: bool) -> anyhow::Result<()
     }
     let began = Instant::now();
     for record in &records {
-        while record.runs() {
+        while record.is_running() {
             if began.elapsed() > STOP_LIMIT {
                 bail!(
                     "cluster {} (process {}) does not stop; `kill -9 {1}` ends it",

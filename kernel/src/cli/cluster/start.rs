@@ -4,7 +4,7 @@ use super::failure_text;
 use crate::context::Programs;
 use crate::parallel::cluster::{
     ClusterEvent, ClusterRecord, ClusterSettings, OwnCluster, OwnerCall, OwnerSocket, Registry,
-    Revivals, began, fresh_id,
+    Revivals, fresh_id, process_start,
 };
 use anyhow::{Context, bail};
 use clap::Args;
@@ -253,7 +253,7 @@ async fn serve(
     let cluster_id = settings.cluster_id.clone();
     let (engines, launcher) = (settings.engines, settings.kind);
     let folder = registry
-        .folder(&cluster_id)
+        .create_folder(&cluster_id)
         .context("no folder for the cluster's files")?;
     let profile = args.ipython.named();
     args.set(&mut settings.controller, profile.as_ref(), &folder);
@@ -273,7 +273,7 @@ async fn serve(
         record: ClusterRecord {
             cluster_id: cluster_id.clone(),
             pid,
-            began: began(pid).unwrap_or_default(),
+            began: process_start(pid).unwrap_or_default(),
             engines,
             launcher: launcher.to_string(),
             client_file: cluster.client_path().to_owned(),
@@ -343,7 +343,7 @@ async fn own(
 /// Starts the background process and waits until its engines have connected.
 fn detach(registry: &Registry, args: &StartArgs, cluster_id: &str) -> anyhow::Result<()> {
     let folder = registry
-        .folder(cluster_id)
+        .create_folder(cluster_id)
         .context("no folder for the cluster's files")?;
     let log = folder.join("log");
     // Kept open for reading: a cluster that fails to start removes its folder.

@@ -29,7 +29,7 @@ pub(super) struct ConnectedCluster {
 impl ConnectedCluster {
     /// Returns true if it was stopped, or its controller is lost for good.
     pub(super) fn has_ended(&self) -> bool {
-        let is_gone = |record: &ClusterRecord| !record.runs();
+        let is_gone = |record: &ClusterRecord| !record.is_running();
         self.client.has_ended() || self.record.as_ref().is_some_and(is_gone)
     }
 }
@@ -45,9 +45,9 @@ pub(super) async fn connect(to: Option<String>) -> Result<ConnectedCluster, Clus
     let mut records = known.into_iter();
     let record = records.find(|record| record.cluster_id == name || record.client_file == path);
     let owner = registry.filter(|_| is_known);
-    let owner = owner.map(|registry| registry.folder_of(&name));
+    let owner = owner.map(|registry| registry.folder(&name));
     let file = ClientConnectionFile::read(&path).map_err(ClusterError::ConnectionFile)?;
-    let client = Client::connect_for(&file, unreachable()?)
+    let client = Client::connect_for(&file, reconnection_limit()?)
         .await
         .map_err(|error| ClusterError::NotConnected {
             cluster: name.clone(),
@@ -65,8 +65,9 @@ pub(super) async fn connect(to: Option<String>) -> Result<ConnectedCluster, Clus
     })
 }
 
-/// Returns the user's time limit for reaching a lost controller.
-fn unreachable() -> Result<Duration, ClusterError> {
+/// Returns the time after which a lost controller is given up: the user's, from the environment, or
+/// the default.
+fn reconnection_limit() -> Result<Duration, ClusterError> {
     let Ok(text) = std::env::var(UNREACHABLE_ENVIRONMENT) else {
         return Ok(UNREACHABLE);
     };
@@ -75,8 +76,11 @@ fn unreachable() -> Result<Duration, ClusterError> {
     wanted.ok_or(ClusterError::BadLimit(text))
 }
 
+/// The name of a cluster, and its connection file for clients.
 type FoundCluster = (String, PathBuf);
 
+/// Returns the cluster with this id, IPython profile or connection file, or the only running one;
+/// `known` are those that `phalanx cluster start` has started, `others` those of ipyparallel.
 fn find(
     to: Option<&str>,
     known: Vec<ClusterRecord>,

@@ -32,7 +32,7 @@ mod watch;
 pub use error::{ClusterError, StartStep};
 pub use own::{ClusterEvent, OwnCluster};
 pub use owner::{OwnerCall, OwnerReply, OwnerRequest, OwnerSocket, ask_owner};
-pub use registry::{ClusterRecord, Registry, began};
+pub use registry::{ClusterRecord, Registry, process_start};
 pub use revival::Revivals;
 pub use settings::{ClusterSettings, fresh_id, profiles_path};
 

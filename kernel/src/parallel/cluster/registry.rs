@@ -42,7 +42,8 @@ impl Registry {
         Some(Self(dirs::data_local_dir()?.join("phalanx/clusters")))
     }
 
-    /// Returns a registry that is used for clusters' folders only.
+    /// Returns a registry in another folder, for clusters whose files are to be there and that are not
+    /// listed.
     pub fn in_folder(folder: &Path) -> Self {
         Self(folder.to_owned())
     }
@@ -51,7 +52,7 @@ impl Registry {
     ///
     /// # Errors
     /// Returns an error if the folder cannot be created.
-    pub fn folder(&self, cluster_id: &str) -> io::Result<PathBuf> {
+    pub fn create_folder(&self, cluster_id: &str) -> io::Result<PathBuf> {
         let folder = self.0.join(cluster_id);
         std::fs::DirBuilder::new()
             .recursive(true)
@@ -79,7 +80,7 @@ impl Registry {
     }
 
     /// Returns the folder of a running cluster, which contains its owner's socket.
-    pub fn folder_of(&self, cluster_id: &str) -> PathBuf {
+    pub fn folder(&self, cluster_id: &str) -> PathBuf {
         self.0.join(cluster_id)
     }
 
@@ -103,11 +104,11 @@ impl Registry {
             .filter(|entry| entry.path().extension().is_some_and(|ext| ext == "json"))
             .filter_map(|entry| read(&entry.path()))
             .filter(|record| {
-                let runs = record.runs();
-                if !runs {
+                let is_running = record.is_running();
+                if !is_running {
                     self.remove(&record.cluster_id);
                 }
-                runs
+                is_running
             })
             .collect();
         records.sort_by(|a, b| a.cluster_id.cmp(&b.cluster_id));
@@ -136,20 +137,20 @@ impl ClusterRecord {
     }
 
     /// Returns true if its owner's process is still running.
-    pub fn runs(&self) -> bool {
+    pub fn is_running(&self) -> bool {
         let alive = i32::try_from(self.pid)
             .ok()
             .and_then(Pid::from_raw)
             .is_some_and(|pid| test_kill_process(pid).is_ok());
-        alive && began(self.pid) == Some(self.began)
+        alive && process_start(self.pid) == Some(self.began)
     }
 }
 
-/// Returns the start time of a process, in clock ticks since boot.
-pub fn began(pid: u32) -> Option<u64> {
+/// Returns the start time of a process, in clock ticks since boot; `None` if it has ended.
+pub fn process_start(pid: u32) -> Option<u64> {
     let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The name may contain any character; state is the first field after it, the start time the
-    // twentieth.
+    // The name, in parentheses, may contain any character; state is the first field after it, the start
+    // time the twentieth. A process in state Z has ended, and its parent has not asked for its status.
     let fields = &stat[stat.rfind(')')? + 1..];
     let mut fields = fields.split_whitespace();
     let state = fields.next()?;
@@ -179,13 +180,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let registry = Registry(folder.path().to_owned());
         for name in ["starting", "ended"] {
-            registry.folder(name).unwrap();
+            registry.create_folder(name).unwrap();
         }
         let long_ago = std::time::SystemTime::now() - 2 * START_LIMIT;
         let ended = std::fs::File::open(folder.path().join("ended")).unwrap();
         ended.set_modified(long_ago).unwrap();
         assert_eq!(registry.clean(), 1);
-        assert!(registry.folder_of("starting").exists() && !registry.folder_of("ended").exists());
+        assert!(registry.folder("starting").exists() && !registry.folder("ended").exists());
     }
 
     #[test]
@@ -199,10 +200,10 @@ mod tests {
             began,
             engines: 4,
             launcher: "local".to_owned(),
-            client_file: registry.folder(name).unwrap().join("client.json"),
+            client_file: registry.create_folder(name).unwrap().join("client.json"),
             profile: None,
         };
-        let live = record("live", began(pid).unwrap());
+        let live = record("live", process_start(pid).unwrap());
         registry.add(&live).unwrap();
         // Another process had this pid.
         registry.add(&record("dead", 1)).unwrap();

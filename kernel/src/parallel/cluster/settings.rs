@@ -45,7 +45,7 @@ impl ClusterFolder {
             Some(parent) => Registry::in_folder(parent),
             None => Registry::of_user().ok_or(ClusterError::NoDataFolder)?,
         };
-        let made = registry.folder(cluster_id);
+        let made = registry.create_folder(cluster_id);
         made.map(Self).map_err(ClusterError::Folder)
     }
 }

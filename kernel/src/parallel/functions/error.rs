@@ -28,10 +28,10 @@ pub(super) enum FunctionsError {
     /// A request for results names no task.
     #[error("no such task: the list of message ids is empty")]
     NoTasks,
-    /// A name that engines could not give to a variable.
+    /// The name of a pushed value, or one that a function refers to, cannot be that of a variable.
     #[error("{0}")]
     Name(#[from] VariableNameError),
-    /// The engines do not have what a function refers to.
+    /// A name or expression that a function refers to does not compile on the engines.
     #[error("the engines cannot evaluate `{reference}`: {why}")]
     Reference {
         /// The name or expression.

@@ -13,7 +13,7 @@ mod namespace;
 mod query;
 
 pub use namespace::materialise;
-pub use query::query;
+pub use query::serve;
 
 use super::artifacts::{Artifacts, NeededLibraries};
 use super::fanout::FanoutError;
@@ -35,7 +35,7 @@ use phalanx_sys::segment;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::mpsc;
 
-/// The services that call functions. Clones share them.
+/// The libraries with functions, and the names that they find on engines. Clones share them.
 #[derive(Clone, Debug)]
 pub struct Functions {
     artifacts: Artifacts,
@@ -178,6 +178,7 @@ fn engines(client: &Client, placement: &ApplyPlacement) -> Result<Vec<EngineId>,
     Ok(wanted)
 }
 
+/// Returns the client of the running cluster.
 async fn client(parallel: &Parallel) -> Result<Client, Failure> {
     if let Some(client) = parallel.cluster().client().await {
         return Ok(client);

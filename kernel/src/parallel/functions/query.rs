@@ -8,7 +8,7 @@ use crate::parallel::Parallel;
 use crate::parallel::cluster::ClusterError;
 use crate::parallel::fanout::EngineSource;
 use crate::parallel::results::StoredResult;
-use crate::report::elsewhere;
+use crate::report::with_rendered_text;
 use phalanx_client::render::Labels;
 use phalanx_client::{Client, Purge, SelectedTasks, TaskSelection};
 use phalanx_launcher::StartRequest;
@@ -24,11 +24,11 @@ const ENGINES_TIMEOUT: Duration = Duration::from_secs(60);
 /// Time limit for engines to end.
 const SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Handles a request.
+/// Serves a request.
 ///
 /// # Errors
 /// Returns an error if no cluster is running or the request fails.
-pub async fn query(
+pub async fn serve(
     parallel: &Parallel,
     context: &CellContext,
     request: ClientRequest,
@@ -42,7 +42,7 @@ pub async fn query(
                 ..StartRequest::default()
             };
             parallel.cluster().start(request, interrupted).await?;
-            HostReply::Engines(ids(&client(parallel).await?))
+            HostReply::Engines(rust_engines(&client(parallel).await?))
         }
         ClientRequest::Stop => {
             parallel.cluster().stop().await?;
@@ -78,7 +78,7 @@ pub async fn query(
             let _ = meant.abort().await;
             HostReply::Done
         }
-        ClientRequest::Engines => HostReply::Engines(ids(&client(parallel).await?)),
+        ClientRequest::Engines => HostReply::Engines(rust_engines(&client(parallel).await?)),
         ClientRequest::WaitForEngines { engines, timeout } => {
             let timeout = time_limit(timeout).unwrap_or(ENGINES_TIMEOUT);
             let client = client(parallel).await?;
@@ -185,6 +185,7 @@ impl Functions {
     }
 }
 
+/// Runs the text of an `execute` call on engines, and stores its AsyncResult.
 async fn execute(
     parallel: &Parallel,
     context: &CellContext,
@@ -206,7 +207,7 @@ async fn execute(
             context,
         )
         .await
-        .map_err(|failure| elsewhere(failure, "execute", source))?;
+        .map_err(|failure| with_rendered_text(failure, "execute", source))?;
     let labels = match engines {
         [_] => Labels::None,
         _ => Labels::Engines,
@@ -214,6 +215,7 @@ async fn execute(
     Ok(parallel.results().store(result, labels))
 }
 
+/// Stores an AsyncResult of tasks that another client may have submitted; returns its id.
 fn adopt(parallel: &Parallel, client: &Client, tasks: Vec<MsgId>) -> AsyncResultId {
     let result = client.adopt(tasks);
     parallel.results().store(result, Labels::Engines).id
@@ -238,7 +240,7 @@ fn selected(
 }
 
 /// Returns the engines on which functions can run.
-fn ids(client: &Client) -> Vec<EngineId> {
+fn rust_engines(client: &Client) -> Vec<EngineId> {
     let engines = client.rust_engines();
     engines.iter().map(|engine| engine.id).collect()
 }

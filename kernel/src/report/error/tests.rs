@@ -207,7 +207,7 @@ fn lost_variables_are_listed() {
 fn compile_errors_in_a_string_show_the_lines_of_the_string() {
     let diagnostics = vec![diagnostic("expected expression", 2, (9, 10))];
     let failure = Failure::Compile { diagnostics };
-    let failure = elsewhere(failure, "execute", "1\nlet y = ;");
+    let failure = with_rendered_text(failure, "execute", "1\nlet y = ;");
     let report = report(&Fault::at(failure, location("dv.execute(source)?")));
     assert_eq!(report.ename, "CompileError");
     let text = text(&report);
