@@ -209,3 +209,27 @@ impl Compiler {
         self.requests.send(CompilerRequest::Interrupt);
     }
 }
+
+/// Compilations for tests.
+#[cfg(test)]
+pub mod tests {
+    use super::*;
+
+    /// Returns the compilation of a cell without code that leads from state `base` to `next`.
+    pub fn compilation(base: &str, next: &str) -> Compilation {
+        let dependencies = Dependencies::default();
+        Compilation {
+            base: StateId::new(base),
+            next: StateId::new(next),
+            cell: None,
+            toolchain: Toolchain::default(),
+            artifacts: Vec::new(),
+            execution_count: 1,
+            lost: Vec::new(),
+            types: Vec::new(),
+            unchanged: false,
+            dependencies: Arc::new((dependencies.id(), dependencies)),
+            misfits: Vec::new(),
+        }
+    }
+}

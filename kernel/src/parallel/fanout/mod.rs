@@ -6,7 +6,8 @@
 //! | `submit.rs` | submission of a planned cell |
 //! | `notices.rs` | the notices about a compiled cell |
 //! | `adopt.rs` | adoption of engines' states created by other clients |
-//! | `supervise.rs` | refused tasks: compiled for the engine's true state and resent |
+//! | `supervision.rs` | refused tasks: compiled for the engine's true state and resent; pure |
+//! | `supervise.rs` | the actor around the supervision |
 //! | `late.rs` | output of threads that outlive their cell |
 //! | `show.rs` | display of outputs, progress bar and failures |
 //! | `error.rs` | engines that cannot run a cell |
@@ -19,6 +20,7 @@ mod show;
 mod states;
 mod submit;
 mod supervise;
+mod supervision;
 
 pub use error::FanoutError;
 pub use late::LateOutput;

@@ -65,27 +65,16 @@ fn dropped(compiled: &HashMap<StateId, Compilation>) -> Option<DroppedVariables>
 #[cfg(test)]
 mod tests {
     use super::*;
-    use phalanx_protocol::evaluator::{CompiledCell, Toolchain, UnkeptReason, UnkeptVariable};
-    use phalanx_protocol::parallel::Dependencies;
-    use std::sync::Arc;
+    use crate::parallel::compile::tests::compilation;
+    use phalanx_protocol::evaluator::{CompiledCell, UnkeptReason, UnkeptVariable};
 
-    fn compilation(base: &str, cell: CompiledCell, misfits: Vec<Notice>) -> (StateId, Compilation) {
-        let base = StateId::new(base);
-        let dependencies = Dependencies::default();
+    fn compiled(base: &str, cell: CompiledCell, misfits: Vec<Notice>) -> (StateId, Compilation) {
         let compilation = Compilation {
-            base: base.clone(),
-            next: StateId::new("next"),
             cell: Some(cell),
-            toolchain: Toolchain::default(),
-            artifacts: Vec::new(),
-            execution_count: 1,
-            lost: Vec::new(),
-            types: Vec::new(),
-            unchanged: false,
-            dependencies: Arc::new((dependencies.id(), dependencies)),
             misfits,
+            ..compilation(base, "next")
         };
-        (base, compilation)
+        (StateId::new(base), compilation)
     }
 
     #[test]
@@ -107,9 +96,9 @@ mod tests {
             redefined: "M".to_owned(),
         };
         let compiled = HashMap::from([
-            compilation("a", dropping(&["v", "w"]), Vec::new()),
-            compilation("b", dropping(&["v"]), vec![misfit.clone()]),
-            compilation("c", dropping(&[]), vec![misfit.clone()]),
+            compiled("a", dropping(&["v", "w"]), Vec::new()),
+            compiled("b", dropping(&["v"]), vec![misfit.clone()]),
+            compiled("c", dropping(&[]), vec![misfit.clone()]),
         ]);
         let engines = [(0, "a"), (1, "b"), (2, "c"), (3, "b")];
         let engines = engines.map(|(id, base)| (EngineId(id), StateId::new(base)));

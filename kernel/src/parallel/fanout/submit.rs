@@ -13,7 +13,7 @@ use crate::report::notice;
 use phalanx_client::render::Labels;
 use phalanx_client::{AsyncResult, Client, Engine, EngineCell, Submission};
 use phalanx_protocol::failure::Failure;
-use phalanx_protocol::id::{EngineId, EngineUuid, StateId};
+use phalanx_protocol::id::{EngineId, StateId};
 use phalanx_protocol::output::StreamName;
 use phalanx_protocol::parallel::{CellMetadata, CellRecord, EngineKind};
 use std::collections::HashMap;
@@ -337,6 +337,3 @@ pub(super) fn engine_cell(engine: EngineId, source: &str, compilation: &Compilat
         artifacts: compilation.artifacts.clone(),
     }
 }
-
-/// The engine of each task of a submission, and the state to which the task leads.
-pub(super) type SentTasks = Vec<(EngineUuid, StateId)>;

@@ -1,20 +1,19 @@
-//! Supervision of submissions: records the states to which tasks lead, and resends refused tasks.
+//! The actor of a submission: passes the ends and refusals of its tasks to the supervision, and
+//! performs its commands.
 
-use super::error::FanoutError;
-use super::submit::{Fanout, SentTasks, engine_cell};
+use super::submit::{Fanout, engine_cell};
+use super::supervision::{
+    RecompileCause, SentTasks, Supervision, SupervisionCommand, SupervisionEvent,
+};
 use crate::parallel::compile::{Compilation, CompileTask};
 use crate::report::report;
 use phalanx_client::{AsyncResult, Client, RefusedTask, TaskEvent, TaskEventKind};
 use phalanx_protocol::failure::{Failure, RemoteFailure};
-use phalanx_protocol::id::{EngineId, StateId};
+use phalanx_protocol::id::{EngineId, EngineUuid};
 use phalanx_protocol::parallel::RefusalReason;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::mpsc;
-
-/// The largest number of refusals of a task: one for each preceding cell under way, which may
-/// change the state.
-const MAX_REFUSALS: usize = 32;
 
 /// A submission to supervise.
 pub(super) struct SupervisedFanout {
@@ -31,107 +30,125 @@ pub(super) struct SupervisedFanout {
     pub(super) sent: SentTasks,
 }
 
-/// The state and the lost variables for which a cell was compiled again.
-type RecompileCause = (StateId, Vec<String>);
-
 /// Supervises a submission until its last task is done.
 pub(super) async fn supervise(mut watched: SupervisedFanout) {
     let mut events = watched.result.events();
-    let mut again: HashMap<RecompileCause, Result<Compilation, Failure>> = HashMap::new();
-    let mut refusals: HashMap<usize, usize> = HashMap::new();
+    let mut supervision = Supervision::new(std::mem::take(&mut watched.sent));
+    // The refused tasks that are neither resent nor ended.
+    let mut refused = HashMap::new();
     loop {
-        tokio::select! {
+        let event = tokio::select! {
             event = events.recv() => match event {
-                Some(event) => learn(&watched, event),
+                Some(event) => done(event),
                 None => return,
             },
             Some(task) = watched.refused.recv() => {
-                let count = refusals.entry(task.task).or_default();
-                *count += 1;
-                if *count > MAX_REFUSALS {
-                    let engine = task.engine;
-                    let error = FanoutError::RefusedTooOften {
-                        engine,
-                        refusals: MAX_REFUSALS,
-                    };
-                    task.fail(remote_failure(engine, error.into()));
-                } else {
-                    serve(&mut watched, &mut again, task).await;
-                }
+                let event = refusal(&task);
+                refused.insert(task.task, task);
+                Some(event)
+            }
+        };
+        let Some(event) = event else {
+            continue;
+        };
+        let mut commands = VecDeque::from(supervision.handle(event));
+        while let Some(command) = commands.pop_front() {
+            if let Some(event) = perform(&watched, &mut refused, command).await {
+                commands.extend(supervision.handle(event));
             }
         }
     }
 }
 
-fn learn(watched: &SupervisedFanout, event: TaskEvent) {
-    if let TaskEventKind::Done {
-        state: Some(state), ..
-    } = event.kind
-        && let Some((engine, expected)) = watched.sent.get(event.task)
-    {
-        watched.fanout.states.learn(engine, expected, state);
+fn done(event: TaskEvent) -> Option<SupervisionEvent> {
+    match event.kind {
+        TaskEventKind::Done {
+            state: Some(state), ..
+        } => Some(SupervisionEvent::Done {
+            task: event.task,
+            state,
+        }),
+        _ => None,
     }
 }
 
-/// Compiles a refused cell for the engine's state, once for all engines in that state, and resends
-/// it.
-async fn serve(
-    watched: &mut SupervisedFanout,
-    again: &mut HashMap<RecompileCause, Result<Compilation, Failure>>,
-    task: RefusedTask,
-) {
+fn refusal(task: &RefusedTask) -> SupervisionEvent {
     let lost = match &task.reason {
         RefusalReason::VariablesLost { names } => names.clone(),
         // The client replies to requests for artifacts itself.
         RefusalReason::StateMismatch | RefusalReason::NeedArtifacts { .. } => Vec::new(),
     };
-    let needed = (task.state.clone(), lost);
-    if !again.contains_key(&needed) {
-        let compiled = compile(watched, &task, &needed).await;
-        again.insert(needed.clone(), compiled);
+    SupervisionEvent::Refused {
+        task: task.task,
+        engine: task.engine,
+        cause: RecompileCause {
+            state: task.state.clone(),
+            lost,
+        },
     }
-    match &again[&needed] {
-        Ok(compilation) => {
-            let mut cell = engine_cell(task.engine, &watched.source, compilation);
-            if let Some((engine, next)) = watched.sent.get_mut(task.task) {
-                *next = compilation.next.clone();
-                watched.fanout.states.expect(engine, next.clone());
-                cell.metadata.record.described =
-                    watched.fanout.states.describe(engine, compilation);
-            }
-            cell.metadata.record.binds.clone_from(&watched.binds);
-            task.resend(cell);
+}
+
+async fn perform(
+    watched: &SupervisedFanout,
+    refused: &mut HashMap<usize, RefusedTask>,
+    command: SupervisionCommand,
+) -> Option<SupervisionEvent> {
+    let states = &watched.fanout.states;
+    match command {
+        SupervisionCommand::Learn {
+            engine,
+            expected,
+            state,
+        } => states.learn(&engine, &expected, state),
+        SupervisionCommand::Compile {
+            engine,
+            uuid,
+            cause,
+        } => {
+            let result = compile(watched, engine, &uuid, &cause).await;
+            let result = result.map(Box::new);
+            return Some(SupervisionEvent::Compiled { cause, result });
         }
-        Err(failure) => {
-            if let Some((engine, next)) = watched.sent.get(task.task) {
-                watched.fanout.states.learn(engine, next, needed.0.clone());
+        SupervisionCommand::Resend {
+            task,
+            engine,
+            compilation,
+        } => {
+            if let Some(task) = refused.remove(&task) {
+                states.expect(&engine, compilation.next.clone());
+                let mut cell = engine_cell(task.engine, &watched.source, &compilation);
+                cell.metadata.record.described = states.describe(&engine, &compilation);
+                cell.metadata.record.binds.clone_from(&watched.binds);
+                task.resend(cell);
             }
-            let failure = remote_failure(task.engine, failure.clone());
-            task.fail(failure);
+        }
+        SupervisionCommand::Fail { task, failure } => {
+            if let Some(task) = refused.remove(&task) {
+                let failure = remote_failure(task.engine, failure);
+                task.fail(failure);
+            }
         }
     }
+    None
 }
 
 /// Compiles the cell for the state of the engine that refused it; another client may have created
 /// that state.
 async fn compile(
     watched: &SupervisedFanout,
-    task: &RefusedTask,
-    (state, lost): &RecompileCause,
+    engine: EngineId,
+    uuid: &EngineUuid,
+    cause: &RecompileCause,
 ) -> Result<Compilation, Failure> {
     let compiler = &watched.fanout.compiler;
-    if !compiler.has_state(state.clone()).await
-        && let Some((uuid, _)) = watched.sent.get(task.task)
-    {
-        let adopted = watched
-            .fanout
-            .adopt_of(&watched.client, task.engine, uuid, None);
+    if !compiler.has_state(cause.state.clone()).await {
+        let adopted = watched.fanout.adopt_of(&watched.client, engine, uuid, None);
         adopted.await?;
     }
     let task = CompileTask {
-        base: state.clone(),
+        base: cause.state.clone(),
         source: Arc::clone(&watched.source),
-        lost: lost.clone(),
+        lost: cause.lost.clone(),
         execution_count: watched.execution_count,
     };
     compiler.compile(task, None).await
