@@ -1,4 +1,13 @@
 //! Compilation of cells for engines, once for all engines in the same state.
+//!
+//! | file | contents |
+//! |---|---|
+//! | `state/` | the evaluator and the job that it is doing; pure |
+//! | `lineage.rs` | the states of engines and the cells that led to them; pure |
+//! | `dependencies.rs` | the dependencies with which cells are compiled; pure |
+//! | `leave_out.rs` | cells of other clients without the statements that do not compile here; pure |
+//! | `actor.rs` | the actor around the state |
+//! | `error.rs` | all that can fail, with its texts |
 
 mod actor;
 mod dependencies;

@@ -1,6 +1,6 @@
 use super::*;
 use crate::report::report;
-use phalanx_protocol::evaluator::CompiledCell;
+use phalanx_protocol::evaluator::{CompiledCell, EvaluatorReply};
 use phalanx_protocol::failure::{Diagnostic, FailureKind};
 use phalanx_protocol::id::DependenciesId;
 use phalanx_protocol::parallel::{Dependencies, Lineage, StateRecord};
