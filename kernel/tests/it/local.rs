@@ -297,7 +297,7 @@ async fn a_purged_result_is_kept_for_its_variable_but_not_found_by_id() {
     ask(&mut frontend, "client", wait).await;
     let history = ask(&mut frontend, "client", json!("History")).await;
     let history: Value = serde_json::from_str(&history).unwrap();
-    let tasks = history["Json"].clone();
+    let tasks = history["MsgIds"].clone();
     assert_eq!(tasks.as_array().unwrap().len(), 1, "{history}");
 
     ask(
