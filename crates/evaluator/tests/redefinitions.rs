@@ -7,6 +7,7 @@ mod session;
 use phalanx_protocol::evaluator::NamespaceKind;
 use phalanx_protocol::failure::{Diagnostic, EARLIER_ITEM, Failure};
 use session::{Machine, Session};
+use std::path::Path;
 
 async fn check(s: &mut Session, m: &mut Machine, cells: &[(&str, &str)]) {
     for (cell, shown) in cells {
@@ -26,8 +27,58 @@ async fn a_cell_costs_others_only_what_it_changes() {
     let mut session = Session::start(NamespaceKind::Local).await;
     let mut machine = Machine::start(&session.toolchain).await;
     let (s, m) = (&mut session, &mut machine);
+    restarts(s, m).await;
     items_that_do_not_fit_any_more(s, m).await;
     glob_imports(s, m).await;
+}
+
+async fn restarts(s: &mut Session, m: &mut Machine) {
+    check(
+        s,
+        m,
+        &[(
+            "struct Größe(u8); let lost = vec![1]; let größe = Größe(2);",
+            "",
+        )],
+    )
+    .await;
+    let evaluated = s.cell(m, ":restart").await.2.unwrap();
+    assert_eq!(evaluated.variables, []);
+    let missing = errors(s, m, "lost.len()").await;
+    assert!(
+        missing[0].message.contains("cannot find value `lost`"),
+        "{missing:?}"
+    );
+    // Items are kept, and names are free.
+    check(s, m, &[("let lost = Größe(3);", ""), ("lost.0", "=3")]).await;
+
+    // Options that the toolchain does not have leave cells as they were.
+    if !s.toolchain.is_nightly() {
+        for command in [
+            ":time_passes",
+            ":codegen_backend cranelift",
+            ":codegen_backend ü",
+        ] {
+            let refused = format!("{:?}", s.cell(m, command).await.2.unwrap_err());
+            assert!(refused.contains("nightly"), "{command}: {refused}");
+        }
+        check(s, m, &[("lost.0 + 1", "=4")]).await;
+    }
+
+    // The toolchain in use, by its name.
+    if let Some(choice) = phalanx_toolchain::rustup::choice(Path::new(".")) {
+        let command = format!(":toolchain {}", choice.name);
+        let evaluated = s.cell(m, &command).await.2.unwrap();
+        assert_eq!(evaluated.toolchain, None);
+        check(
+            s,
+            m,
+            &[("lost.0 + 2", "=5"), ("let more = lost.0 * 2; more", "=6")],
+        )
+        .await;
+        s.cell(m, ":clear").await.2.unwrap();
+        check(s, m, &[("let lost = 7; lost", "=7")]).await;
+    }
 }
 
 async fn glob_imports(s: &mut Session, m: &mut Machine) {

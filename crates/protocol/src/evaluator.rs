@@ -220,3 +220,11 @@ pub struct Toolchain {
     /// The shared standard library the cells link to.
     pub libstd: PathBuf,
 }
+
+impl Toolchain {
+    /// Returns true if its rustc takes unstable options.
+    #[must_use]
+    pub fn is_nightly(&self) -> bool {
+        self.rustc.contains("-nightly") || self.rustc.contains("-dev")
+    }
+}

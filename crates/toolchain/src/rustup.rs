@@ -99,6 +99,8 @@ fn read_choice(text: &str) -> Option<RustupChoice> {
 pub(crate) fn rustc_of(name: &str) -> Result<PathBuf, ToolchainError> {
     let output = Command::new("rustup")
         .args(["which", "rustc", "--toolchain", name])
+        // With it, the message would be followed by rustup's own frames.
+        .env_remove("RUST_BACKTRACE")
         .output();
     let message = match output {
         Ok(output) if output.status.success() => {

@@ -116,7 +116,7 @@ pub const COMMANDS: &[CommandSpec] = &[
     evcxr(
         ":codegen_backend",
         "[NAME]",
-        ArgumentKind::Open(&["cranelift", "llvm"]),
+        ArgumentKind::Open(&["cranelift", "default", "llvm"]),
         "shows or sets the codegen backend of rustc (nightly)",
     ),
     ours(

@@ -31,6 +31,9 @@ use std::process::{Command, Stdio};
 /// The environment variable in which evcxr specifies the file for the path of the built library.
 const LIBRARY_PATH_VAR: &str = "EVCXR_EXECUTION_SO_PATH";
 
+/// The environment variable in which evcxr passes the path of rustc to cargo.
+const RUSTC_VAR: &str = "RUSTC";
+
 /// The arguments with the name of every cell's crate.
 const CELL_CRATE: &str = "--crate-name ctx ";
 const CELL_COMPILING: &str = "Compiling ctx ";
@@ -78,13 +81,12 @@ pub(super) fn tool_main() {
     std::process::exit(101);
 }
 
-/// Replies to `rustup which cargo`; passes other calls to the real rustup.
+/// Replies to `rustup which cargo`, and to `rustup +NAME which cargo` for another toolchain; passes
+/// other calls to the real rustup.
 fn rustup(folder: &Path, arguments: &[OsString]) -> io::Error {
-    if arguments
-        .iter()
-        .map(OsString::as_os_str)
-        .eq(["which", "cargo"])
-    {
+    let is_choice = |argument: &&OsString| argument.as_encoded_bytes().starts_with(b"+");
+    let call = arguments.iter().skip_while(is_choice);
+    if call.map(OsString::as_os_str).eq(["which", "cargo"]) {
         println!("{}", folder.join("cargo").display());
         std::process::exit(0);
     }

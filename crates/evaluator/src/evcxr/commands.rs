@@ -55,6 +55,12 @@ impl Local {
                 self.types.invalidate();
                 self.add_dependency(line)?
             }
+            ":restart" => self.restart()?,
+            ":codegen_backend" if !argument.trim().is_empty() => {
+                self.set_nightly_option(line, ":codegen_backend default")?
+            }
+            // A second time, it takes back the first.
+            ":time_passes" => self.set_nightly_option(line, line)?,
             _ => self.evaluate_source(line)?,
         };
         if name == ":clear" {
@@ -66,7 +72,7 @@ impl Local {
         let toolchain = toolchain.filter(|toolchain| *toolchain != self.toolchain);
         if let Some(toolchain) = &toolchain {
             // The memory layout of variables depends on the standard library.
-            self.evaluate_source(":restart")?;
+            self.restart()?;
             self.toolchain = toolchain.clone();
         }
         if name == ":show_deps" {
@@ -113,6 +119,33 @@ impl Local {
             variables: variables::shown(&self.variables()?),
             ..Evaluated::default()
         }))
+    }
+
+    /// Restarts the process of cells, which loses all variables.
+    fn restart(&mut self) -> Result<EvalOutputs, Failure> {
+        let lost = self.variables()?.into_iter().map(|(name, _)| name);
+        let lost: Vec<String> = lost.collect();
+        let outputs = self.evaluate_source(":restart")?;
+        // evcxr restarts the process, but commits the variables of before again.
+        self.remove(&lost)?;
+        let left = self.variables()?;
+        self.shape = self.shape.after_failure(&left);
+        Ok(outputs)
+    }
+
+    /// Executes a command that sets an option of rustc's for which nightly is needed; `undo` takes
+    /// it back if cells no longer compile with it.
+    fn set_nightly_option(&mut self, line: &str, undo: &str) -> Result<EvalOutputs, Failure> {
+        let outputs = self.evaluate_source(line)?;
+        let items = self.display.items();
+        let Err(failure) = self.evaluate_source(&items) else {
+            return Ok(outputs);
+        };
+        self.evaluate_source(undo)?;
+        Err(match self.toolchain.is_nightly() {
+            true => failure,
+            false => EvcxrError::Nightly(line.to_owned()).into(),
+        })
     }
 
     /// Executes a text as it is.

@@ -61,6 +61,9 @@ pub(super) enum EvcxrError {
     /// `:lean` with another value.
     #[error("`:lean` takes 0 or 1, not `{0}`")]
     Lean(String),
+    /// An option that the stable rustc does not have.
+    #[error("`{0}` needs a nightly toolchain")]
+    Nightly(String),
     /// `:fmt` with a format that no value has.
     #[error("values cannot be formatted by `{0}`")]
     Format(String),
@@ -69,9 +72,10 @@ pub(super) enum EvcxrError {
 impl EvcxrError {
     fn kind(&self) -> FailureKind {
         match self {
-            Self::Toolchain(ToolchainError::NotFound { .. }) | Self::Lean(_) | Self::Format(_) => {
-                FailureKind::Usage
-            }
+            Self::Toolchain(ToolchainError::NotFound { .. })
+            | Self::Lean(_)
+            | Self::Nightly(_)
+            | Self::Format(_) => FailureKind::Usage,
             Self::Toolchain(_)
             | Self::Folder(_)
             | Self::Library { .. }
@@ -94,6 +98,7 @@ impl EvcxrError {
             Self::Library { .. } => "make room there, or set PHALANX_CACHE_DIR to another folder",
             Self::Start(_) => "`phalanx doctor` finds out what is missing",
             Self::Lean(_) => "alone, it shows how the last cell was compiled",
+            Self::Nightly(_) => "select one first: `:toolchain nightly`",
             Self::Format(_) => "a format has one placeholder, such as `{:?}` or `{:.3}`",
             _ => return None,
         };

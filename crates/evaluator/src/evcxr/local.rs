@@ -324,7 +324,7 @@ impl Local {
     }
 
     /// Makes evcxr remove variables that are to be dropped.
-    fn remove(&mut self, dropped: &[String]) -> Result<(), Failure> {
+    pub(super) fn remove(&mut self, dropped: &[String]) -> Result<(), Failure> {
         if dropped.is_empty() {
             return Ok(());
         }
