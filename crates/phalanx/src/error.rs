@@ -238,6 +238,8 @@ pub(crate) enum LibraryError<'a> {
         target: &'a dyn fmt::Display,
         ids: &'a [EngineId],
     },
+    /// A view without engines, though there are some.
+    NoneSelected { ids: &'a [EngineId] },
     /// The user was asked at the end of the input.
     InputEnded,
     /// The kernel does not reply.
@@ -303,6 +305,7 @@ impl fmt::Display for LibraryError<'_> {
             Self::File { path, error } => write!(f, "{} cannot be read: {error}", path.display()),
             Self::Targets(text) => write!(f, "\"{text}\" names no engines"),
             Self::NoEngine { target, .. } => write!(f, "No such engine: {target}"),
+            Self::NoneSelected { .. } => f.write_str("the view selects no engine"),
             Self::InputEnded => f.write_str("the input ended"),
             Self::Silent(error) => write!(f, "the kernel does not answer: {error}"),
             Self::OtherReply(reply) => {
@@ -338,7 +341,9 @@ impl LibraryError<'_> {
                 "functions for engines are written in a notebook's cells"
             }
             Self::Targets(_) => "\"all\" does; others are numbers, ranges and lists",
-            Self::NoEngine { ids, .. } => return Some(format!("there are {ids:?}")),
+            Self::NoEngine { ids, .. } | Self::NoneSelected { ids } => {
+                return Some(format!("there are {ids:?}"));
+            }
             _ => return None,
         };
         Some(hint.to_owned())
@@ -350,7 +355,6 @@ impl From<LibraryError<'_>> for Error {
     #[inline(never)]
     fn from(error: LibraryError<'_>) -> Self {
         Self::new(match error {
-            LibraryError::NoEngine { ids: [], .. } => Failure::NoEngines,
             LibraryError::InputEnded => Failure::Error {
                 message: error.to_string(),
                 location: None,

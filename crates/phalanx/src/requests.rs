@@ -1,6 +1,6 @@
 //! Requests to the kernel about the session's cluster.
 
-use crate::error::Error;
+use crate::error::{Error, LibraryError};
 use crate::host;
 use phalanx_protocol::apply::{ClientRequest, QueueStatus, ResultStatus, Tasks};
 use phalanx_protocol::host::{CellRequest, HostReply};
@@ -14,6 +14,17 @@ use std::time::Duration;
 /// `UsageError` if no cluster is running.
 pub(crate) fn live_engines() -> Result<Vec<EngineId>, Error> {
     engines(ClientRequest::Engines)
+}
+
+/// Returns the reason why a view has no engine: there are none, none of them runs Rust, or the view
+/// selects none of those that there are.
+#[cold]
+#[inline(never)]
+pub(crate) fn no_engine() -> Error {
+    match engines(ClientRequest::RequireEngines) {
+        Ok(ids) => LibraryError::NoneSelected { ids: &ids }.into(),
+        Err(error) => error,
+    }
 }
 
 /// Waits until these tasks (all of this session if empty) have ended, at most for `timeout`;

@@ -104,6 +104,9 @@ pub enum ClientRequest {
     /// Requests the ids of the engines; the reply is
     /// [`HostReply::Engines`](crate::host::HostReply::Engines).
     Engines,
+    /// Requests the ids of the engines, of which there must be one: without any, the reply is the
+    /// failure that says why.
+    RequireEngines,
     /// Starts engines on this machine; the reply contains their ids.
     Start {
         /// The number of engines; one per core if `None`.

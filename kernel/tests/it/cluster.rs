@@ -484,6 +484,22 @@ async fn a_cluster_whose_controller_is_shut_down_has_ended() {
 }
 
 #[tokio::test]
+async fn a_call_for_no_engine_is_not_told_that_there_are_none() {
+    let mut frontend = Frontend::start().await;
+    let outputs = frontend.fails("%cluster sync").await;
+    assert_eq!(outputs, ["UsageError: no cluster is running"]);
+    frontend.ok("%cluster start -n 2").await;
+    let execute = json!({"Execute": {"source": "print x", "engines": []}});
+    let outputs = frontend.ok(&format!("client {execute}")).await;
+    let text = stream(&outputs, "stdout");
+    assert!(text.contains("the call selects no engine"), "{text}");
+    assert!(text.contains("the engines are 0, 1"), "{text}");
+    let outputs = frontend.ok("client \"RequireEngines\"").await;
+    assert!(stream(&outputs, "stdout").contains("[0,1]"), "{outputs:?}");
+    frontend.stop().await;
+}
+
+#[tokio::test]
 async fn a_dependency_is_added_everywhere() {
     let mut frontend = with_engines(1).await;
     assert!(frontend.ok(":dep serde = \"1\"").await.is_empty());

@@ -7,7 +7,7 @@ use crate::async_result::{AsyncResult, AsyncResultHandle, One, Shape, Successes}
 use crate::codec::Transferable;
 use crate::function::{Arguments, EncodedArgs, IntoFunction, Located};
 use crate::opaque::opaque;
-use crate::requests::live_engines;
+use crate::requests::{live_engines, no_engine};
 use crate::{AsyncMapResult, Error};
 use phalanx_protocol::apply::{ApplyPlacement, Dependency, SchedulingOptions};
 use phalanx_protocol::id::{EngineId, MsgId};
@@ -124,6 +124,10 @@ impl LoadBalancedView {
     /// `NoEngines` if there are no engines, `UsageError` if one of the targets does not exist.
     pub fn targets(self, targets: impl IntoTargets) -> Result<Self, Error> {
         let targets = targets.resolve(&live_engines()?)?;
+        if targets.is_empty() {
+            // An empty list stands for all engines.
+            return Err(no_engine());
+        }
         Ok(self.with(ViewOption::Targets(targets)))
     }
 

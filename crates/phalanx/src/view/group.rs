@@ -12,7 +12,6 @@ use crate::function::{EncodedArgs, EncodedParts, Located, fetcher, receiver};
 use crate::opaque::opaque;
 use crate::requests;
 use phalanx_protocol::apply::{ApplyPlacement, ClientRequest, PushedName};
-use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
 use std::fmt;
 use std::ops::Range;
@@ -68,7 +67,7 @@ impl EngineGroup {
             None => requests::live_engines()?,
         };
         if targets.is_empty() {
-            return Err(Error::new(Failure::NoEngines));
+            return Err(requests::no_engine());
         }
         Ok(targets)
     }

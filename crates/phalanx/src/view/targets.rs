@@ -3,6 +3,7 @@
 use crate::Error;
 use crate::async_result::{Many, One, Shape};
 use crate::error::LibraryError;
+use crate::requests::no_engine;
 use phalanx_protocol::id::EngineId;
 use std::ops::{Range, RangeFrom, RangeFull, RangeInclusive, RangeTo, RangeToInclusive};
 
@@ -175,6 +176,9 @@ impl IntoTargets for &str {
 }
 
 fn no_such(target: impl std::fmt::Display, ids: &[EngineId]) -> Error {
+    if ids.is_empty() {
+        return no_engine();
+    }
     LibraryError::NoEngine {
         target: &target,
         ids,

@@ -34,6 +34,9 @@ pub enum ClusterError {
     /// A target of a magic does not exist.
     #[error(transparent)]
     Targets(#[from] TargetError),
+    /// There is no engine that a restart could name.
+    #[error("the cluster has no Rust engine to restart")]
+    NoneToRestart,
     /// An owner does not have the engine.
     #[error("there is no engine {0}")]
     NoEngine(EngineId),
@@ -152,6 +155,7 @@ impl ClusterError {
             Self::NotRunning
             | Self::Running { .. }
             | Self::Targets(_)
+            | Self::NoneToRestart
             | Self::NoEngine(_)
             | Self::NotOwned { .. }
             | Self::NoneKnown
@@ -184,6 +188,9 @@ impl ClusterError {
             }
             Self::Running { .. } => "`%cluster scale N` changes it, `%cluster stop` ends it",
             Self::Targets(_) => "`%cluster status` lists the engines",
+            Self::NoneToRestart => {
+                "engines that do not run Rust are restarted by the program that started them; `%cluster status` lists the engines"
+            }
             Self::NoEngine(_) => "`phalanx cluster status` lists the engines",
             Self::NotOwned { .. } => {
                 "use the program that started it; engines that join it appear here"

@@ -261,6 +261,9 @@ impl ClusterState {
         if self.running.is_none() {
             return Err(self.not_running());
         }
+        if there.is_empty() {
+            return Err(ClusterError::NoneToRestart.into());
+        }
         there.sort_unstable();
         let engines = targets
             .map(|targets| targets.resolve(&there))

@@ -52,8 +52,17 @@ pub enum FanoutError {
 }
 
 impl FanoutError {
+    /// Returns the failure of a cell for which no engine is left; `engines` are those that are
+    /// connected, and none of them runs Rust.
+    pub fn no_engine(engines: &[Engine]) -> Failure {
+        match engines {
+            [] => Failure::NoEngines,
+            engines => Self::no_rust_engine(engines).into(),
+        }
+    }
+
     /// Returns the error of a cell for engines none of which runs Rust.
-    pub fn no_rust_engine(engines: &[Engine]) -> Self {
+    fn no_rust_engine(engines: &[Engine]) -> Self {
         for engine in engines {
             if let EngineKind::OtherRelease(theirs) = &engine.kind {
                 return Self::other_release(engine.id, theirs);
@@ -105,5 +114,25 @@ impl From<FanoutError> for Failure {
             FanoutError::OtherRelease(mismatch) => Self::OtherRelease(*mismatch),
             error => Self::new(error.kind(), &error, error.hint()),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phalanx_protocol::id::EngineUuid;
+
+    #[test]
+    fn engines_without_rust_are_not_said_to_be_missing() {
+        assert_eq!(FanoutError::no_engine(&[]), Failure::NoEngines);
+        let python = Engine {
+            id: EngineId(0),
+            uuid: EngineUuid::new("e"),
+            kind: EngineKind::Foreign,
+        };
+        let Failure::Usage { message, .. } = FanoutError::no_engine(&[python]) else {
+            panic!()
+        };
+        assert_eq!(message, "none of the engines is a Rust engine");
     }
 }

@@ -3,6 +3,7 @@
 use crate::cell::VariableNameError;
 use phalanx_client::HubError;
 use phalanx_protocol::failure::{Failure, FailureKind};
+use phalanx_protocol::id::EngineId;
 use std::io;
 
 /// A request of the library that cannot be carried out.
@@ -11,6 +12,12 @@ pub(super) enum FunctionsError {
     /// There is no cluster.
     #[error("no cluster is running")]
     NoCluster,
+    /// A request names no engine, though there are some.
+    #[error("the call selects no engine")]
+    NoneSelected {
+        /// The engines that could be selected.
+        there: Vec<EngineId>,
+    },
     /// The arguments in shared memory cannot be mapped here.
     #[error("the arguments cannot be taken over from the process that runs cells: {0}")]
     Arguments(#[source] io::Error),
@@ -58,6 +65,7 @@ impl FunctionsError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::NoCluster
+            | Self::NoneSelected { .. }
             | Self::NoTasks
             | Self::Name(_)
             | Self::Reference { .. }
@@ -74,6 +82,7 @@ impl FunctionsError {
             Self::NoCluster => {
                 "`%cluster start -n 4` starts one, as does `Cluster::builder().n(4).start_and_connect()?`"
             }
+            Self::NoneSelected { there } => return Some(format!("the engines are {}", list(there))),
             Self::NoTasks => {
                 "`ar.msg_ids()` is empty once the kernel does not hold `ar` any more; `rc.hub_history()?` lists the hub's tasks"
             }
@@ -125,6 +134,11 @@ fn type_remedy(why: &str) -> Option<String> {
     Some(format!(
         "add `#[derive(Serialize, Deserialize)]` to {whose}, and {again}"
     ))
+}
+
+fn list(engines: &[EngineId]) -> String {
+    let ids: Vec<String> = engines.iter().map(ToString::to_string).collect();
+    ids.join(", ")
 }
 
 fn prefix(error: &HubError) -> &'static str {

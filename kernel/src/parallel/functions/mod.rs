@@ -159,8 +159,7 @@ fn tasks(
 
 /// Returns the engines on which a function may be called.
 fn engines(client: &Client, placement: &ApplyPlacement) -> Result<Vec<EngineId>, Failure> {
-    let there = client.rust_engines();
-    let there: Vec<EngineId> = there.iter().map(|engine| engine.id).collect();
+    let there = rust_engines(client);
     let wanted = match placement {
         ApplyPlacement::Engines(engines) => engines.clone(),
         ApplyPlacement::Balanced { conditions, .. } if conditions.targets.is_empty() => {
@@ -169,13 +168,23 @@ fn engines(client: &Client, placement: &ApplyPlacement) -> Result<Vec<EngineId>,
         ApplyPlacement::Balanced { conditions, .. } => conditions.targets.clone(),
     };
     if wanted.is_empty() {
-        let engines = client.engines();
-        return Err(match engines.is_empty() {
-            true => Failure::NoEngines,
-            false => FanoutError::no_rust_engine(&engines).into(),
-        });
+        return Err(none_selected(client));
     }
     Ok(wanted)
+}
+
+/// Returns the failure of a request for no engine.
+fn none_selected(client: &Client) -> Failure {
+    match rust_engines(client) {
+        there if there.is_empty() => FanoutError::no_engine(&client.engines()),
+        there => FunctionsError::NoneSelected { there }.into(),
+    }
+}
+
+/// Returns the engines on which functions can run.
+fn rust_engines(client: &Client) -> Vec<EngineId> {
+    let engines = client.rust_engines();
+    engines.iter().map(|engine| engine.id).collect()
 }
 
 /// Returns the client of the running cluster.

@@ -1,12 +1,12 @@
 //! The library's requests about the cluster, other than calls of functions.
 
 use super::error::FunctionsError;
-use super::{Functions, client, materialise};
+use super::{Functions, client, materialise, none_selected, rust_engines};
 use crate::context::CellContext;
 use crate::context::time_limit;
 use crate::parallel::Parallel;
 use crate::parallel::cluster::ClusterError;
-use crate::parallel::fanout::EngineSource;
+use crate::parallel::fanout::{EngineSource, FanoutError};
 use crate::parallel::results::StoredResult;
 use crate::report::with_rendered_text;
 use phalanx_client::render::Labels;
@@ -79,6 +79,15 @@ pub async fn serve(
             HostReply::Done
         }
         ClientRequest::Engines => HostReply::Engines(rust_engines(&client(parallel).await?)),
+        ClientRequest::RequireEngines => {
+            let client = client(parallel).await?;
+            match rust_engines(&client) {
+                engines if engines.is_empty() => {
+                    return Err(FanoutError::no_engine(&client.engines()));
+                }
+                engines => HostReply::Engines(engines),
+            }
+        }
         ClientRequest::WaitForEngines { engines, timeout } => {
             let timeout = time_limit(timeout).unwrap_or(ENGINES_TIMEOUT);
             let client = client(parallel).await?;
@@ -193,6 +202,9 @@ async fn execute(
     source: &str,
     engines: &[EngineId],
 ) -> Result<StoredResult, Failure> {
+    if engines.is_empty() {
+        return Err(none_selected(client));
+    }
     materialise(parallel, context, client, engines, source).await?;
     let fanout = parallel.fanout();
     let result = fanout
@@ -237,10 +249,4 @@ fn selected(
         }
     }
     parts.into_iter().collect()
-}
-
-/// Returns the engines on which functions can run.
-fn rust_engines(client: &Client) -> Vec<EngineId> {
-    let engines = client.rust_engines();
-    engines.iter().map(|engine| engine.id).collect()
 }

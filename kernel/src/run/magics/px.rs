@@ -120,10 +120,7 @@ fn plan_fault(error: PlanError, others: &[Engine], location: &FaultSource, start
         PlanError::Targets(error) => {
             among_rust_engines(error, others.len()).into_fault(location.clone(), start)
         }
-        PlanError::NoEngines if !others.is_empty() => {
-            Fault::at(FanoutError::no_rust_engine(others), location.clone())
-        }
-        error => Fault::at(error, location.clone()),
+        PlanError::NoEngines => Fault::at(FanoutError::no_engine(others), location.clone()),
     }
 }
 

@@ -4,6 +4,8 @@ use super::cluster::engine_count;
 use crate::cell::items;
 use crate::context::CellContext;
 use crate::magic::{Blocking, MagicError, MagicProblem, PxDefaults, PxOptions, PxPlan, Targets};
+use crate::parallel::cluster::ClusterError;
+use crate::parallel::fanout::FanoutError;
 use crate::report::{Fault, FaultSource, report};
 use crate::run::Services;
 use phalanx_client::{Client, Engine};
@@ -48,9 +50,12 @@ pub(super) async fn sync(
             .check_stopped_elsewhere()
             .await
             .map_err(Failure::from)?;
-        return Err(Failure::NoEngines.into());
+        return Err(Failure::from(ClusterError::NotRunning).into());
     };
     let engines = client.rust_engines();
+    if engines.is_empty() {
+        return Err(FanoutError::no_engine(&client.engines()).into());
+    }
     let ids: Vec<EngineId> = engines.iter().map(|engine| engine.id).collect();
     let (targets, span) = targets.unwrap_or((Targets::All, 0..0));
     let wanted = targets.resolve(&ids).map_err(|error| {

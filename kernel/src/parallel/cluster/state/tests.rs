@@ -205,6 +205,17 @@ fn engines_of_an_unknown_owner_are_cleared_instead_of_restarted() {
 }
 
 #[test]
+fn a_cluster_without_rust_engines_has_none_to_restart() {
+    for mut state in [own(), elsewhere(false), elsewhere(true)] {
+        let restart = ClusterStateEvent::Restart {
+            targets: None,
+            engines: Vec::new(),
+        };
+        check(&mut state, restart, &[failed(ClusterError::NoneToRestart)]);
+    }
+}
+
+#[test]
 fn a_cluster_of_another_owner_continues_to_run() {
     let mut state = own();
     check(
