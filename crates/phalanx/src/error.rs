@@ -67,7 +67,7 @@ impl Error {
     /// The stable name: `TimeoutError`, `CompositeError`, …, as in ipyparallel's `error.py`. The
     /// failure of a single task has the name it had on the engine: `Panic`, `EngineError`, …
     pub fn ename(&self) -> &str {
-        match &*self.0 {
+        match self.0.unplaced() {
             Failure::Compile { .. } => "CompileError",
             Failure::Panic(_) => "Panic",
             Failure::Error { .. } => "Error",
@@ -80,13 +80,13 @@ impl Error {
             Failure::Composite { .. } => "CompositeError",
             Failure::Timeout { .. } => "TimeoutError",
             Failure::Environment { .. } | Failure::OtherRelease(_) => "EnvironmentError",
-            Failure::Internal { .. } => "InternalError",
+            Failure::Internal { .. } | Failure::Raised { .. } => "InternalError",
         }
     }
 
     /// The failures of the engines, in order; empty if no engine was involved.
     pub fn failures(&self) -> &[RemoteFailure] {
-        match &*self.0 {
+        match self.0.unplaced() {
             Failure::Remote(failure) => std::slice::from_ref(failure),
             Failure::Composite { failures, .. } => failures,
             Failure::EnginesInterrupted { stopped, .. } => stopped,
@@ -108,6 +108,7 @@ struct Text<'a>(&'a Failure);
 impl fmt::Display for Text<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
+            Failure::Raised { failure, .. } => Text(failure).fmt(f),
             Failure::Remote(failure) => failure.fmt(f),
             Failure::Composite { message, failures } => {
                 write!(f, "one or more exceptions raised in: {message}")?;

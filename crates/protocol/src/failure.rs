@@ -96,6 +96,13 @@ pub enum Failure {
         /// A description of the error.
         message: String,
     },
+    /// An error of the library that left a cell through `?`.
+    Raised {
+        /// The error.
+        failure: Box<Failure>,
+        /// The location of the `?`, in the format of a panic's.
+        location: String,
+    },
 }
 
 /// The kinds of failure that consist of a message, and of a hint for those a user can act on.
@@ -122,6 +129,15 @@ impl Failure {
             FailureKind::Environment => Self::Environment { message, hint },
             FailureKind::Timeout => Self::Timeout { message },
             FailureKind::Internal => Self::Internal { message },
+        }
+    }
+
+    /// Returns the failure without the location at which it left a cell.
+    #[must_use]
+    pub fn unplaced(&self) -> &Self {
+        match self {
+            Self::Raised { failure, .. } => failure.unplaced(),
+            failure => failure,
         }
     }
 

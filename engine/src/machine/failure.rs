@@ -77,6 +77,8 @@ pub(super) enum EngineFailure {
     Misused {
         message: String,
         hint: Option<String>,
+        /// The location of the `?`, if known.
+        location: Option<String>,
     },
     /// A function raised a failure itself.
     #[error("{}", .0.evalue)]
@@ -166,6 +168,7 @@ impl EngineFailure {
             Some(Failure::Usage { message, hint }) => Self::Misused {
                 message: message.clone(),
                 hint: hint.clone(),
+                location,
             },
             _ => Self::Errored { message, location },
         }
@@ -204,10 +207,9 @@ impl EngineFailure {
     /// Returns the content of an error reply and of an `error` message.
     pub fn content(&self, identity: &EngineIdentity, method: &str) -> ErrorContent {
         let mut content = ErrorContent::new(self.ename(), self.to_string());
-        let hint = self.hint();
-        content
-            .traceback
-            .extend(hint.map(|hint| format!("  {hint}")));
+        let location = self.location().map(|location| format!("  at {location}"));
+        let hint = self.hint().map(|hint| format!("  help: {hint}"));
+        content.traceback.extend(location.into_iter().chain(hint));
         content.engine_info = identity.info(method);
         content
     }
@@ -237,13 +239,19 @@ impl EngineFailure {
         }
     }
 
-    /// The location of the failure, or the remedy.
+    /// The location of the panic or the `?`, if known.
+    fn location(&self) -> Option<&str> {
+        match self {
+            Self::Panicked(Panic { location, .. })
+            | Self::Errored { location, .. }
+            | Self::Misused { location, .. } => location.as_deref(),
+            _ => None,
+        }
+    }
+
+    /// The remedy.
     fn hint(&self) -> Option<Cow<'_, str>> {
         let remedy = match self {
-            Self::Panicked(Panic { location, .. }) | Self::Errored { location, .. } => {
-                let location = location.as_ref()?;
-                return Some(format!("at {location}").into());
-            }
             Self::Misused { hint, .. } => return hint.as_deref().map(Cow::Borrowed),
             Self::RefusedHostCall(refused) => refused.hint(),
             Self::Died { left, .. } | Self::Interrupted { left, .. } => left.remedy()?,
@@ -328,11 +336,22 @@ mod tests {
             (
                 EngineFailure::panicked(panic(MAGIC_FAILED)),
                 "UsageError: magics and AsyncResults do not work on an engine\n  \
-                 use them in the notebook's own cells, without %%px",
+                 help: use them in the notebook's own cells, without %%px",
             ),
             (
                 EngineFailure::errored("no file".to_owned(), None, None),
                 "Error: no file",
+            ),
+            (
+                EngineFailure::errored(
+                    "no name".to_owned(),
+                    Some(&Failure::Usage {
+                        message: "no name".to_owned(),
+                        hint: Some("push it".to_owned()),
+                    }),
+                    Some("cell:1:2".to_owned()),
+                ),
+                "UsageError: no name\n  at cell:1:2\n  help: push it",
             ),
             (
                 EngineFailure::Died {
@@ -342,7 +361,7 @@ mod tests {
                     left: LeftVariables::Nothing,
                 },
                 "RuntimeDied: the cell ended the runtime of engine 3 (signal 11 (SIGSEGV)); every \
-                 variable it held is lost\n  a new runtime is started: run the cells that define \
+                 variable it held is lost\n  help: a new runtime is started: run the cells that define \
                  the variables again",
             ),
             (
@@ -357,7 +376,7 @@ mod tests {
             (
                 EngineFailure::not_runnable(engine, work, NotRunnable::Foreign),
                 "UsageError: engine 3 is a Rust engine and runs compiled cells: this is source \
-                 without an artifact\n  send the cell from a Phalanx notebook with %%px, or use \
+                 without an artifact\n  help: send the cell from a Phalanx notebook with %%px, or use \
                  Python engines for Python code",
             ),
             (

@@ -376,7 +376,7 @@ fn a_request_of_another_version_fails_with_both_versions_and_the_remedy() {
         (error.ename.as_str(), &error.evalue),
         ("EnvironmentError", &said)
     );
-    let remedy = "  install the same version for both, and restart the older of the two";
+    let remedy = "  help: install the same version for both, and restart the older of the two";
     assert_eq!(error.traceback.last().unwrap(), remedy);
 }
 

@@ -37,6 +37,10 @@ pub fn report(fault: &Fault) -> ErrorReport {
 fn report_failure(fault: &Fault) -> ErrorReport {
     let location = fault.location.as_ref();
     match &fault.failure {
+        Failure::Raised {
+            failure,
+            location: at,
+        } => raised(failure, at, fault),
         Failure::Compile { diagnostics } => compile(diagnostics, location),
         Failure::Panic(panic) => {
             located_error("Panic", &panic.message, panic.location.as_deref(), location)
@@ -99,6 +103,21 @@ fn report_failure(fault: &Fault) -> ErrorReport {
             Some("this is a fault of Phalanx, not of your code; please report it"),
         ),
     }
+}
+
+/// Reports an error of the library with the line of the `?`, which precedes the remedies.
+fn raised(failure: &Failure, at: &str, fault: &Fault) -> ErrorReport {
+    let mut report = report_failure(&Fault {
+        failure: failure.clone(),
+        help: None,
+        ..fault.clone()
+    });
+    let label = format!("{HELP}help{HELP:#}: ");
+    let lines = &mut report.traceback;
+    let remedy = lines.iter().position(|line| line.starts_with(&label));
+    let end = remedy.unwrap_or(lines.len());
+    lines.splice(end..end, location_line(at, fault.location.as_ref()));
+    report
 }
 
 /// Adds the lines of a text to the errors in it; for a text that is not the cell's, such as a string

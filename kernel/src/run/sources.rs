@@ -56,7 +56,12 @@ impl CellSources {
     /// Replaces the locations of panics, and of errors in items of earlier cells, by locations in
     /// the notebook. `count` is the execution count of the cell that failed.
     pub(super) fn locate(&self, count: usize, fault: &mut Fault) {
-        match &mut fault.failure {
+        self.locate_failure(count, &mut fault.failure);
+    }
+
+    fn locate_failure(&self, count: usize, failure: &mut Failure) {
+        match failure {
+            Failure::Raised { failure, .. } => self.locate_failure(count, failure),
             Failure::Compile { diagnostics } => {
                 let mut cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
                 // Its definitions are in no library, and other cells do not see them.

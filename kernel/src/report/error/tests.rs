@@ -283,3 +283,24 @@ fn an_engines_panic_names_the_line_of_the_cell() {
         "[2:execute]\nPanic: böse\n  at In[3], line 2: let a = f();"
     );
 }
+
+#[test]
+fn an_error_of_the_library_names_its_line_before_the_remedy() {
+    let failure = Failure::Raised {
+        failure: Box::new(Failure::Usage {
+            message: "No such engine: 77".to_owned(),
+            hint: Some("there are [0, 1]".to_owned()),
+        }),
+        location: "cell:2:9".to_owned(),
+    };
+    let cell = "let a = 1;\nlet z = rc.try_view(77)?;";
+    let report = report(&Fault::at(failure, location(cell)));
+    assert_eq!(report.ename, "UsageError");
+    assert_eq!(report.evalue, "No such engine: 77");
+    assert_eq!(
+        text(&report),
+        "UsageError: No such engine: 77\n  \
+         at In[3], line 2: let z = rc.try_view(77)?;\n\
+         help: there are [0, 1]"
+    );
+}

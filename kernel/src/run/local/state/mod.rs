@@ -414,7 +414,16 @@ impl LocalState {
             ) => {
                 let failure = failure.as_deref().cloned();
                 let (message, location) = (message.clone(), location.clone());
-                Err(failure.unwrap_or(Failure::Error { message, location }))
+                Err(match (failure, location) {
+                    (None, location) => Failure::Error { message, location },
+                    (Some(failure), None) => failure,
+                    // The interrupt is not of this line.
+                    (Some(failure @ Failure::Interrupted { .. }), _) => failure,
+                    (Some(failure), Some(location)) => Failure::Raised {
+                        failure: Box::new(failure),
+                        location,
+                    },
+                })
             }
             (Ok(_), Some(Outcome::Died { status } | Outcome::Abandoned { status })) => {
                 Err(Failure::RuntimeDied {

@@ -73,6 +73,9 @@ fn describe(command: &LocalCommand) -> String {
                 format!("{} interrupted {}", job.0, lost.join(" "))
             }
             Err(Failure::RuntimeDied { lost, .. }) => format!("{} died {}", job.0, lost.join(" ")),
+            Err(Failure::Raised { failure, location }) => {
+                format!("{} {failure:?} at {location}", job.0)
+            }
             Err(failure) => {
                 let failure = format!("{failure:?}");
                 format!(
@@ -182,6 +185,22 @@ fn outcomes_become_failures() {
                 location: None,
             },
             "1 Error",
+        ),
+        (
+            Outcome::Errored {
+                message: "e".into(),
+                failure: Some(Box::new(Failure::NoEngines)),
+                location: Some("cell:3:9".into()),
+            },
+            "1 NoEngines at cell:3:9",
+        ),
+        (
+            Outcome::Errored {
+                message: "e".into(),
+                failure: Some(Box::new(Failure::Interrupted { lost: Vec::new() })),
+                location: Some("cell:3:9".into()),
+            },
+            "1 interrupted ",
         ),
         (died(), "1 died "),
     ] {
