@@ -47,6 +47,8 @@ pub enum MissingCause {
     Unkept,
     /// The cell has redefined the variable's type; or these crates were rebuilt, which define it.
     Dropped(Vec<String>),
+    /// The process with the variable ended in the cell.
+    Died,
     /// The cell of another notebook does not compile in this one.
     LeftOut,
 }
@@ -86,6 +88,9 @@ impl MissingVariables {
                 MissingCause::Dropped(rebuilt) => format!(
                     "`{name}` was dropped before {cell}, since `{}` was built anew: run the cell again that makes `{name}`",
                     rebuilt.join("`, `")
+                ),
+                MissingCause::Died => format!(
+                    "`{name}` was lost when its process ended in {cell}: run the cell again that makes `{name}`"
                 ),
                 MissingCause::LeftOut => format!(
                     "`{name}` is defined by {cell}, whose definition of it does not compile in this one"
@@ -168,6 +173,15 @@ impl MissingVariables {
             let cause = MissingCause::Dropped(dropped.rebuilt.clone());
             self.moved.remove(name);
             self.undefined.insert(name.clone(), (cell, cause));
+        }
+    }
+
+    /// Records variables that were lost when their process ended in a cell.
+    pub(crate) fn lost<'a>(&mut self, cell: CellName, names: impl IntoIterator<Item = &'a String>) {
+        for name in names {
+            self.moved.remove(name);
+            self.undefined
+                .insert(name.clone(), (cell, MissingCause::Died));
         }
     }
 
@@ -379,6 +393,13 @@ mod tests {
                 .cause_of("slow")
                 .unwrap()
                 .contains("not kept for cells after In[6]")
+        );
+        moved.lost(CellName::Own(6), &["slow".to_owned()]);
+        assert!(
+            moved
+                .cause_of("slow")
+                .unwrap()
+                .contains("lost when its process ended in In[6]")
         );
         moved.ended_early(
             CellName::Own(7),

@@ -500,6 +500,19 @@ async fn a_call_for_no_engine_is_not_told_that_there_are_none() {
 }
 
 #[tokio::test]
+async fn a_name_that_no_engine_has_any_more_is_not_blamed_on_one() {
+    let mut frontend = with_engines(2).await;
+    frontend.ok("%px let a = 1").await;
+    frontend.ok("%px -t 0 let b = 2").await;
+    frontend.ok("%px move a").await;
+    let ran = frontend.execute("%px call a").await;
+    let traceback = ran.reply["traceback"].to_string();
+    assert!(traceback.contains("`a` was moved by In[4]"), "{traceback}");
+    assert!(!traceback.contains("run other cells"), "{traceback}");
+    frontend.stop().await;
+}
+
+#[tokio::test]
 async fn a_dependency_is_added_everywhere() {
     let mut frontend = with_engines(1).await;
     assert!(frontend.ok(":dep serde = \"1\"").await.is_empty());

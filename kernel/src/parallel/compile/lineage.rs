@@ -5,7 +5,7 @@
 //! cells of other clients.
 
 use crate::cell::{CellItem, items};
-use crate::context::{CellName, MissingVariables, missing_name};
+use crate::context::{CellName, MissingCause, MissingVariables, missing_name};
 use crate::report::Notice;
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::exit::RuntimeExit;
@@ -131,7 +131,26 @@ impl Lineages {
     ) {
         let mut gone = self.moved(&origin.base);
         let there = variables.iter().map(String::as_str);
-        gone.record(origin.cell, &origin.source, moved, there);
+        let (cell, source) = (origin.cell, &origin.source);
+        match &origin.outcome {
+            Outcome::Died { .. } => {
+                // The evaluator reports all of them as moved by the cell.
+                let before = self.variables(&origin.base);
+                gone.ended_early(cell, MissingCause::Failed, source, &variables);
+                gone.lost(cell, before.iter().filter(|name| !variables.contains(name)));
+            }
+            Outcome::Panicked(_) | Outcome::Errored { .. } => {
+                gone.record(cell, source, moved, there);
+                gone.ended_early(cell, MissingCause::Failed, source, &variables);
+            }
+            Outcome::Returned => {
+                gone.record(cell, source, moved, there);
+                gone.ended_early(cell, MissingCause::Returned, source, &variables);
+            }
+            Outcome::Completed | Outcome::VariablesLost(_) | Outcome::Abandoned { .. } => {
+                gone.record(cell, source, moved, there);
+            }
+        }
         if let Some(names) = self.left_out.get(&state) {
             gone.left_out(origin.cell, names);
         }
@@ -173,7 +192,7 @@ impl Lineages {
                 let name = name.filter(|name| !known.contains(name) && !is_explained(name));
                 let why = name.and_then(|name| {
                     let cell = self.defining(name)?;
-                    Some(format!("`{name}` is a variable of {cell}, which these engines have not run, or had run before they were restarted"))
+                    Some(format!("`{name}` is a variable of {cell}, which these engines have not completed, or had before they were restarted or cleared"))
                 });
                 if let Some(why) = why {
                     error.help = vec![why];
@@ -299,6 +318,7 @@ fn unfinished() -> [Outcome; 4] {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use phalanx_protocol::failure::Diagnostic;
     use phalanx_protocol::id::DependenciesId;
 
     fn state(name: &str) -> StateId {
@@ -368,6 +388,58 @@ mod tests {
         lineages.add(state("c"), second("b", "C"), vec![], &[]);
         assert_eq!(lineages.moved(&state("a")).by("v"), None);
         assert_eq!(lineages.moved(&state("c")).by("v"), Some(CellName::Own(2)));
+    }
+
+    #[test]
+    fn variables_of_an_ended_process_are_not_said_to_be_moved() {
+        let mut lineages = Lineages::new();
+        let second = |outcome| StateOrigin {
+            cell: CellName::Own(2),
+            outcome,
+            ..completed("a", "let b = 1;")
+        };
+        let kept = ["v".to_owned()];
+        lineages.add(state("a"), completed("empty", "A"), kept.to_vec(), &[]);
+        let missing = |lineages: &Lineages, name: &str| {
+            let failure = Failure::Compile {
+                diagnostics: vec![Diagnostic {
+                    message: format!("cannot find value `{name}` in this scope"),
+                    code: Some("E0425".into()),
+                    spans: Vec::new(),
+                    help: Vec::new(),
+                    rendered: None,
+                    earlier: None,
+                }],
+            };
+            match lineages.explain(&state("b"), failure) {
+                Failure::Compile { mut diagnostics } => {
+                    diagnostics.remove(0).help.pop().unwrap_or_default()
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        let died = Outcome::Died {
+            status: RuntimeExit::Unknown,
+        };
+        lineages.add(state("b"), second(died), vec![], &kept);
+        let why = missing(&lineages, "v");
+        assert!(
+            why.starts_with("`v` was lost when its process ended in In[2]"),
+            "{why}"
+        );
+        let errored = Outcome::Errored {
+            message: String::new(),
+            failure: None,
+            location: None,
+        };
+        for (outcome, expected) in [
+            (errored, "In[2] failed, so `b`"),
+            (Outcome::Returned, "In[2] returned before its end, so `b`"),
+        ] {
+            lineages.add(state("b"), second(outcome), kept.to_vec(), &[]);
+            let why = missing(&lineages, "b");
+            assert!(why.starts_with(expected), "{why}");
+        }
     }
 
     #[test]

@@ -258,10 +258,13 @@ impl Fanout {
     async fn any_has_name(&self, engines: &[&(&Engine, StateId)], name: &str) -> bool {
         for (_, state) in engines {
             let variables = self.compiler.variables(state.clone()).await;
+            if variables.iter().any(|known| known == name) {
+                return true;
+            }
+            // A name that a cell has moved or dropped is in its source.
+            let missing = self.compiler.moved(state.clone()).await;
             let sources = self.compiler.sources(state.clone()).await;
-            if variables.iter().any(|known| known == name)
-                || sources.iter().any(|source| occurs(source, name))
-            {
+            if !missing.contains(name) && sources.iter().any(|source| occurs(source, name)) {
                 return true;
             }
         }

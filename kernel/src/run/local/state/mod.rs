@@ -377,20 +377,25 @@ impl LocalState {
             return;
         };
         let before = self.variables.clone();
+        let died = current
+            .outcomes
+            .iter()
+            .any(|outcome| matches!(outcome, Outcome::Died { .. }));
         if let Ok(EvaluatorReply::Evaluated(evaluated)) = &result {
             self.variables = names(&evaluated.variables);
             self.types = evaluated.variables.iter().cloned().collect();
             let there = self.variables.iter().map(String::as_str);
             let cell = CellName::Own(current.cell);
             let source = &current.source;
-            self.moved.record(cell, source, &evaluated.moved, there);
+            if died {
+                let lost = before.iter().filter(|name| !self.variables.contains(name));
+                self.moved.lost(cell, lost);
+            } else {
+                self.moved.record(cell, source, &evaluated.moved, there);
+            }
             self.moved.dropped(cell, &current.dropped, &self.variables);
             self.moved.unkept(cell, &current.unkept);
         }
-        let died = current
-            .outcomes
-            .iter()
-            .any(|outcome| matches!(outcome, Outcome::Died { .. }));
         if died {
             self.variables.clear();
         }
