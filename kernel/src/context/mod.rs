@@ -6,9 +6,11 @@
 //! | `progress.rs`, `build.rs` | progress bars; the progress of a build, from cargo's lines |
 //! | `timer.rs` | the running times of cells |
 //! | `missing_variables.rs` | the causes of missing variables |
+//! | `misplaced_magic.rs` | magics within a line of code |
 //! | `unresolved.rs` | names that the engines do not have |
 
 pub mod build;
+pub mod misplaced_magic;
 mod missing_variables;
 mod programs;
 pub mod progress;

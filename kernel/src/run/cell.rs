@@ -4,7 +4,7 @@ use super::error::CellError;
 use super::magics::{self, MagicContext, MagicRun};
 use super::{Services, commands, help, shell};
 use crate::cell::{Directive, DirectiveKind, RustText, help_topic, located, sets_allocator, split};
-use crate::context::CellContext;
+use crate::context::{CellContext, misplaced_magic};
 use crate::magic;
 use crate::report::{Fault, FaultSource, Notice, notice};
 use crate::source_map::SourceMap;
@@ -189,6 +189,7 @@ pub(super) async fn evaluate(
         let text = notice(&Notice::Allocator);
         context.sink().text(StreamName::Stderr, text).await;
     }
+    let source = text.source.clone();
     let evaluated = services.local().evaluate(context, text.source).await;
     let failure = match evaluated {
         Ok(evaluated) => {
@@ -208,6 +209,7 @@ pub(super) async fn evaluate(
         return Err(fault.unwrap_or_else(|| Fault::at(CellError::NoValue, location)));
     }
     let failure = services.local().moved().explain(failure);
+    let failure = misplaced_magic::explain(failure, &source);
     let help = match failure {
         Failure::Interrupted { .. } => pending_tasks_hint(services),
         _ => None,

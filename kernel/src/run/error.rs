@@ -258,7 +258,10 @@ impl CellError {
             Self::EngineMagic(magic) if magic.contains("timeit") => {
                 "`%timeit --targets all CODE` measures on engines"
             }
-            Self::EngineMagic(_) => "put it on a line before `%px`, in a cell of its own",
+            Self::EngineMagic(magic) if is_px(magic) => {
+                "the code around it runs on the engines already: leave it out, or put it into a cell of its own"
+            }
+            Self::EngineMagic(_) => "put it into a cell of its own, which runs here",
             Self::NoValue => "only `%px` has a value, an AsyncResult",
             Self::WithinRust(_) => "put it before or after the code, or in a cell of its own",
             Self::OutWithinRust => "write `let ar = %px --noblock …;`",
@@ -324,6 +327,12 @@ impl From<CellError> for Failure {
         match error {
             // The code's own failure, as one that leaves a cell through `?`.
             CellError::Script { .. } => Self::Error {
+/// Returns true for the line of a `%px` or `%%px`, with or without a suffix.
+fn is_px(line: &str) -> bool {
+    let name = line.trim_start_matches('%').split_whitespace().next();
+    name.is_some_and(|name| name == "px" || name.starts_with("px_"))
+}
+
                 message: error.to_string(),
                 location: None,
             },

@@ -679,3 +679,18 @@ async fn malformed_magics_fail_and_unusual_texts_arrive() {
     assert_eq!(text, "[stdout:0] \n\n[stdout:1] \n\n");
     frontend.stop().await;
 }
+
+#[tokio::test]
+async fn a_cell_for_engines_within_another_is_refused_with_the_way_out() {
+    let mut frontend = Frontend::start().await;
+    for (cell, help) in [
+        ("%%px\n%px print b", "runs on the engines already"),
+        ("%%px\n%cluster status", "put it into a cell of its own"),
+    ] {
+        let ran = frontend.execute(cell).await;
+        let traceback = ran.reply["traceback"].to_string();
+        assert!(traceback.contains(help), "{cell}: {traceback}");
+        assert!(!traceback.contains("on a line before"), "{traceback}");
+    }
+    frontend.stop().await;
+}

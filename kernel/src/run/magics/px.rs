@@ -3,7 +3,7 @@
 use super::{MagicContext, bind, cluster};
 use crate::cell::{RustText, located};
 use crate::context::progress::Progress;
-use crate::context::{CellContext, unresolved};
+use crate::context::{CellContext, misplaced_magic, unresolved};
 use crate::magic::{
     Blocking, MagicError, MagicName, MagicProblem, MagicSuffix, PlanError, PxOptions, PxPlan,
 };
@@ -80,6 +80,7 @@ pub(super) async fn run_px(
         Ok(submitted) => submitted,
         Err(failure) => {
             let failure = with_local_names(services, failure).await;
+            let failure = misplaced_magic::explain(failure, source);
             return Err(Fault::at(failure, code_location));
         }
     };

@@ -1,0 +1,103 @@
+//! Hints for magics within a line of code, where rustc finds a `%` without a left operand.
+
+use crate::magic::MagicName;
+use phalanx_protocol::failure::{Diagnostic, Failure};
+
+/// The message of rustc about a `%` where an expression should begin.
+const NO_OPERAND: &str = "expected expression, found `%`";
+
+/// Adds the remedy to errors about magics within a line; `source` is the text that the errors'
+/// positions refer to.
+pub fn explain(mut failure: Failure, source: &str) -> Failure {
+    if let Failure::Compile { diagnostics } = &mut failure {
+        for diagnostic in diagnostics {
+            let magic = misplaced(diagnostic, source);
+            diagnostic.help.extend(magic.as_deref().map(help));
+        }
+    }
+    failure
+}
+
+/// Returns the magic at the location of an error, with its sign.
+fn misplaced(diagnostic: &Diagnostic, source: &str) -> Option<String> {
+    if diagnostic.message != NO_OPERAND {
+        return None;
+    }
+    let span = diagnostic.spans.iter().find(|span| span.primary)?;
+    let line = source.lines().nth(span.start_line.checked_sub(1)?)?;
+    let rest = line.chars().skip(span.start_column.checked_sub(1)?);
+    let text: String = rest.collect();
+    let word = text.trim_start_matches('%');
+    let end = word.find(|c: char| !c.is_alphanumeric() && c != '_');
+    let word = &word[..end.unwrap_or(word.len())];
+    let is_magic = |name: &MagicName| {
+        let suffix = word.strip_prefix(name.as_str());
+        suffix.is_some_and(|suffix| {
+            suffix.is_empty() || name.takes_suffix() && suffix.starts_with('_')
+        })
+    };
+    MagicName::ALL
+        .iter()
+        .any(is_magic)
+        .then(|| format!("%{word}"))
+}
+
+fn help(magic: &str) -> String {
+    let runs_code = magic == "%px" || magic.starts_with("%px_");
+    let call = match runs_code {
+        true => {
+            "; within code, `Client::connect()?.all().execute(\"…\")?` runs code on the engines"
+        }
+        false => "",
+    };
+    format!("a magic begins a line: put `{magic}` on a line of its own{call}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use phalanx_protocol::failure::DiagnosticSpan;
+
+    fn help_at(source: &str, column: usize) -> Vec<String> {
+        let failure = Failure::Compile {
+            diagnostics: vec![Diagnostic {
+                message: NO_OPERAND.to_owned(),
+                code: None,
+                spans: vec![DiagnosticSpan {
+                    start_line: 2,
+                    start_column: column,
+                    end_line: 2,
+                    end_column: column + 1,
+                    label: String::new(),
+                    primary: true,
+                }],
+                help: Vec::new(),
+                rendered: None,
+                earlier: None,
+            }],
+        };
+        match explain(failure, &format!("let größe = 1;\n{source}")) {
+            Failure::Compile { mut diagnostics } => diagnostics.remove(0).help,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn a_magic_within_a_line_is_sent_to_a_line_of_its_own() {
+        let help = help_at("for i in 0..2 { %px 1 }", 17);
+        assert!(
+            help[0].starts_with("a magic begins a line: put `%px` on a line of its own; within")
+                && help[0].contains(".execute("),
+            "{help:?}"
+        );
+        assert!(help_at("größe(); %px_even i", 10)[0].contains("`%px_even`"));
+        let timed = help_at("let i = 5; %timeit i", 12);
+        assert_eq!(
+            timed,
+            ["a magic begins a line: put `%timeit` on a line of its own"]
+        );
+        for (source, column) in [("% 2", 1), ("%pxx", 1), ("%who_a", 1)] {
+            assert!(help_at(source, column).is_empty(), "{source}");
+        }
+    }
+}
