@@ -66,8 +66,10 @@ fn describe(name: MagicName) -> (&'static str, &'static str) {
         ),
         MagicName::AutoPx => (
             "%autopx",
-            "From now on every cell runs on the engines, as if it began with `%%px`; once more, and \
-             cells run here again. Magics, `:dep` and `!` lines work as ever.",
+            "From now on the Rust of every cell runs on the engines, as if it began with `%%px`; once \
+             more, and cells run here again. Magics, `:` and `!` lines work as ever: `%timeit`, `%who` \
+             and `:vars` know the variables here (`%engines` shows those of the engines, `%timeit -t \
+             all` measures there).",
         ),
         MagicName::PxActivate => (
             "%pxactivate [OPTIONS] SUFFIX",
@@ -136,5 +138,18 @@ pub(super) fn options(name: MagicName) -> &'static [OptionSpec] {
         | MagicName::Run
         | MagicName::Load
         | MagicName::Fmt => &[],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_help_of_autopx_says_what_runs_here() {
+        let (_, text) = describe(MagicName::AutoPx);
+        for part in ["the Rust of every cell", "`%timeit", "`:vars`"] {
+            assert!(text.contains(part), "{part} in {text}");
+        }
     }
 }

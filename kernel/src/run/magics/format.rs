@@ -1,9 +1,12 @@
 //! `%fmt`: formats the cell with rustfmt.
 
-use crate::cell::{DirectiveKind, split};
+use crate::cell::{DirectiveKind, RustText, split};
 use crate::context::CellContext;
+use crate::report::Fault;
 use crate::run::error::CellError;
 use crate::run::{Environment, Services};
+use crate::source_map::SourceMap;
+use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
 use ra_ap_rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
 use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
@@ -12,6 +15,9 @@ use tokio::process::Command;
 /// The function that must apply_to statements.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}\n";
+
+/// The number of lines before the statements.
+const LINES_BEFORE: usize = 1;
 
 /// The indentation of the function's body, in columns.
 const INDENT: usize = 4;
@@ -22,8 +28,9 @@ const WIDTH: usize = 100;
 pub(super) async fn format(
     services: &Services,
     context: &CellContext,
-    cell: &str,
-) -> Result<(), CellError> {
+    body: &RustText,
+) -> Result<(), Fault> {
+    let cell = &body.source;
     let variables = services.local().variables();
     let mut formatted = String::new();
     let mut at = 0;
@@ -34,7 +41,12 @@ pub(super) async fn format(
         }
         formatted.push_str(&cell[at..directive.span.start]);
         let code = &cell[directive.span.clone()];
-        formatted.push_str(&rustfmt(services.environment(), code).await?);
+        let rustfmt = rustfmt(services.environment(), code).await?;
+        let text = rustfmt.map_err(|diagnostics| {
+            let map = SourceMap::starting_at(cell, directive.span.start).within(&body.map);
+            Fault::at(Failure::Compile { diagnostics }, context.location(map))
+        })?;
+        formatted.push_str(&text);
         at = directive.span.end;
     }
     formatted.push_str(&cell[at..]);
@@ -42,7 +54,11 @@ pub(super) async fn format(
     Ok(())
 }
 
-async fn rustfmt(environment: &Environment, code: &str) -> Result<String, CellError> {
+/// Formats code; returns the errors of code that rustfmt cannot parse.
+async fn rustfmt(
+    environment: &Environment,
+    code: &str,
+) -> Result<Result<String, Vec<Diagnostic>>, Failure> {
     let mut command = Command::new("rustfmt");
     environment.apply_to(&mut command);
     let mut child = command
@@ -68,12 +84,101 @@ async fn rustfmt(environment: &Environment, code: &str) -> Result<String, CellEr
     if !output.status.success() {
         let words = words.trim().to_owned();
         // The text of rustup if the toolchain lacks rustfmt.
-        return Err(match words.contains("is not installed") {
-            true => CellError::RustfmtMissing(words),
-            false => CellError::Rustfmt(words),
-        });
+        if words.contains("is not installed") {
+            return Err(CellError::RustfmtMissing(words).into());
+        }
+        return match errors(&words, code) {
+            errors if errors.is_empty() => Err(CellError::Rustfmt(words).into()),
+            errors => Ok(Err(errors)),
+        };
     }
-    Ok(unwrapped(&String::from_utf8_lossy(&output.stdout)))
+    Ok(Ok(unwrapped(&String::from_utf8_lossy(&output.stdout))))
+}
+
+/// Reads the errors that rustfmt prints about the function around `code`, without the lines that
+/// are not the user's.
+fn errors(printed: &str, code: &str) -> Vec<Diagnostic> {
+    let mut found: Vec<Diagnostic> = Vec::new();
+    let mut line = 0;
+    for text in printed.lines() {
+        let header = text.strip_prefix("error").and_then(|rest| {
+            let (code, message) = rest.split_once(": ")?;
+            Some((code.trim_matches(['[', ']']), message))
+        });
+        if let Some((error_code, message)) = header {
+            found.push(Diagnostic {
+                message: message.replace("this file contains", "this cell contains"),
+                code: (!error_code.is_empty()).then(|| error_code.to_owned()),
+                spans: Vec::new(),
+                help: Vec::new(),
+                rendered: None,
+                earlier: None,
+            });
+            continue;
+        }
+        let Some(error) = found.last_mut() else {
+            continue;
+        };
+        if let Some((line, column)) = text.trim_start().strip_prefix("--> ").and_then(position) {
+            error.spans.push(span(code, line, column));
+        } else if let Some((number, marked)) = text.split_once('|') {
+            match number.trim().parse() {
+                Ok(number) => line = number,
+                Err(_) => mark(error, code, line, marked),
+            }
+        }
+    }
+    found
+}
+
+/// Reads `<stdin>:3:9`.
+fn position(text: &str) -> Option<(usize, usize)> {
+    let (rest, column) = text.trim_end().rsplit_once(':')?;
+    let (_, line) = rest.rsplit_once(':')?;
+    Some((line.parse().ok()?, column.parse().ok()?))
+}
+
+/// Returns the primary span of one character at a position in the function, at the end of the code
+/// if it is behind that.
+fn span(code: &str, line: usize, column: usize) -> DiagnosticSpan {
+    let last = code.lines().count().max(1);
+    let (line, column) = match line.saturating_sub(LINES_BEFORE) {
+        0 => (1, 1),
+        line if line > last => {
+            let text = code.lines().last().unwrap_or_default();
+            (last, text.chars().count() + 1)
+        }
+        line => (line, column),
+    };
+    DiagnosticSpan {
+        start_line: line,
+        start_column: column,
+        end_line: line,
+        end_column: column + 1,
+        label: String::new(),
+        primary: true,
+    }
+}
+
+/// Adds the extent and the label of the primary span from the line of carets below `line`; those of
+/// several spans are not distinguished.
+fn mark(error: &mut Diagnostic, code: &str, line: usize, marked: &str) {
+    let Some(span) = error.spans.first_mut() else {
+        return;
+    };
+    let line = line.saturating_sub(LINES_BEFORE);
+    let carets = marked
+        .trim_start()
+        .chars()
+        .take_while(|c| *c == '^')
+        .count();
+    // One space separates the bar from the text.
+    let column = marked.chars().take_while(|c| *c == ' ').count();
+    let is_of_code = (1..=code.lines().count()).contains(&line);
+    if carets > 0 && is_of_code && (span.start_line, span.start_column) == (line, column) {
+        span.end_column = column + carets;
+        span.label = marked.trim_start_matches([' ', '^']).to_owned();
+    }
 }
 
 /// Returns the statements of the function without its indentation; lines within string literals are
@@ -110,6 +215,33 @@ fn unwrapped(function: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn errors_of_rustfmt_have_their_place_in_the_cell() {
+        let printed = "error[E0765]: expected pattern, found `=`\n --> <stdin>:3:5\n  |\n3 | let = 5;\n  \
+                       |     ^ expected pattern\n\nerror: this file contains an unclosed delimiter\n --> \
+                       <stdin>:5:3\n  |\n1 | fn cell() {\n  |           - unclosed delimiter\n...\n5 | }\n  |  ^\n";
+        let code = "let a = 1;\nlet = 5;\nif a {";
+        let found = errors(printed, code);
+        assert_eq!(found[0].code.as_deref(), Some("E0765"));
+        assert_eq!(found[0].message, "expected pattern, found `=`");
+        assert_eq!(
+            found[0].spans,
+            [DiagnosticSpan {
+                start_line: 2,
+                start_column: 5,
+                end_line: 2,
+                end_column: 6,
+                label: "expected pattern".to_owned(),
+                primary: true,
+            }]
+        );
+        assert_eq!(found[1].message, "this cell contains an unclosed delimiter");
+        let end = &found[1].spans[0];
+        assert_eq!((end.start_line, end.start_column), (3, 7));
+        assert_eq!(end.label, "");
+        assert!(errors("rustfmt: no such thing", code).is_empty());
+    }
 
     #[test]
     fn the_function_is_removed_and_string_literals_are_unchanged() {

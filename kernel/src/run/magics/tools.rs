@@ -7,7 +7,6 @@ use crate::magic::Tool;
 use crate::report::{Fault, FaultSource};
 use crate::run::error::CellError;
 use crate::run::{Services, cell, shell};
-use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -45,9 +44,12 @@ pub(super) async fn use_tool(
         Tool::Profile(_) => return prof::prof(services, context, run).await,
         Tool::Who => who::who(services, context).await,
         Tool::Bash => shell::script(context, services.environment(), "bash", body).await,
-        Tool::Format => format::format(services, context, body)
-            .await
-            .map_err(Failure::from),
+        Tool::Format => {
+            return match &run.body {
+                Some(body) => format::format(services, context, body).await,
+                None => Ok(()),
+            };
+        }
         Tool::WriteFile { path, append } => {
             let file = services.environment().resolve(path);
             match write(&file, body, *append) {
