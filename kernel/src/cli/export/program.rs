@@ -2,8 +2,10 @@
 
 use crate::cell::{DirectiveKind, items, split};
 use crate::context::unresolved::occurs;
+use crate::magic::{self, Magic};
 use ra_ap_syntax::ast::{self, AstNode, HasName};
-use ra_ap_syntax::{Edition, SourceFile};
+use ra_ap_syntax::{Edition, SourceFile, SyntaxKind, SyntaxNode};
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 /// The function that the parser requires around statements.
@@ -33,6 +35,8 @@ pub(super) struct Program {
     pub(super) dependencies: Vec<String>,
     /// Lines without a counterpart in a program.
     pub(super) left_out: Vec<String>,
+    /// Names that left out lines define, and that no later one defines anew.
+    missing: BTreeSet<String>,
     shows: bool,
     awaits: bool,
     has_main: bool,
@@ -50,13 +54,18 @@ impl Program {
                     // Magics within Rust need the kernel.
                     DirectiveKind::Rust(text) if text.source.contains("phalanx::__magic::") => {
                         program.leave_out(line, &mut body);
+                        program.missing.extend(defined(&text.source));
                     }
                     DirectiveKind::Rust(text) => program.rust(&text.source, &mut body),
                     DirectiveKind::Command(line) => match line.strip_prefix(":dep ") {
                         Some(argument) => program.dependencies.push(argument.trim().to_owned()),
                         None => program.leave_out(&line, &mut body),
                     },
-                    _ => program.leave_out(line, &mut body),
+                    DirectiveKind::Magic(line) => program.magic(&line, None, &mut body),
+                    DirectiveKind::CellMagic { line, body: code } => {
+                        program.magic(&line, Some(&code.source), &mut body);
+                    }
+                    DirectiveKind::Shell(_) => program.leave_out(line, &mut body),
                 }
             }
             if !body.is_empty() {
@@ -64,6 +73,34 @@ impl Program {
             }
         }
         program
+    }
+
+    /// Leaves out a magic, and keeps the code that it also runs here.
+    fn magic(&mut self, line: &str, code: Option<&str>, body: &mut String) {
+        let magic = magic::parse(line, &[]).ok().map(|parsed| parsed.magic);
+        let (out, is_local) = match magic {
+            Some(Magic::Px { options, .. }) => (options.out, options.local),
+            Some(Magic::PxResult { out, .. }) => (out, false),
+            _ => (None, false),
+        };
+        match code {
+            Some(code) if is_local => {
+                self.leave_out(line, body);
+                self.rust(code, body);
+            }
+            Some(code) => self.leave_out(format!("{line}\n{code}").trim_end(), body),
+            None => self.leave_out(line, body),
+        }
+        self.missing.extend(out);
+    }
+
+    /// Leaves out code that needs a name which a left out line defines.
+    fn leave_out_user(&mut self, text: &str, name: &str, body: &mut String) {
+        let _ = writeln!(
+            body,
+            "    // Left out, since `{name}` is defined by a line that needs the notebook's kernel:"
+        );
+        self.leave_out(text, body);
     }
 
     fn leave_out(&mut self, text: &str, body: &mut String) {
@@ -83,7 +120,7 @@ impl Program {
         };
         let mut start = 0;
         // Includes the comments before the node.
-        let mut text = |node: &ra_ap_syntax::SyntaxNode| {
+        let mut text = |node: &SyntaxNode| {
             let end = usize::from(node.text_range().end()).saturating_sub(BEFORE.len());
             let text = source.get(start..end).unwrap_or_default().trim();
             start = end.min(source.len());
@@ -94,6 +131,13 @@ impl Program {
             match statement {
                 ast::Stmt::Item(item) => self.item(&item, text),
                 other => {
+                    let bound = bound(other.syntax());
+                    if let Some(name) = self.missing_in(&evaluated(&other)) {
+                        self.leave_out_user(&text, &name, body);
+                        self.missing.extend(bound);
+                        continue;
+                    }
+                    self.missing.retain(|name| !bound.contains(name));
                     self.awaits |= awaits(other.syntax());
                     let _ = writeln!(body, "{text}");
                 }
@@ -101,6 +145,9 @@ impl Program {
         }
         if let Some(value) = list.tail_expr() {
             let text = text(value.syntax());
+            if let Some(name) = self.missing_in(value.syntax()) {
+                return self.leave_out_user(&text, &name, body);
+            }
             self.awaits |= awaits(value.syntax());
             if is_silent(&value) {
                 let _ = writeln!(body, "{text};");
@@ -110,6 +157,30 @@ impl Program {
                 let _ = writeln!(body, "{comments}show(&({value}));");
             }
         }
+    }
+
+    /// Returns the missing name that code uses, if any: as a variable, or in a format string.
+    fn missing_in(&self, code: &SyntaxNode) -> Option<String> {
+        let tokens = code
+            .descendants_with_tokens()
+            .filter_map(|element| element.into_token())
+            .filter(|token| !token.kind().is_trivia());
+        let mut before = String::new();
+        for token in tokens {
+            let text = token.text().to_owned();
+            let used = self.missing.iter().find(|name| match token.kind() {
+                SyntaxKind::IDENT => **name == text && !matches!(&*before, "." | "::"),
+                SyntaxKind::STRING => ["}", ":"]
+                    .iter()
+                    .any(|end| text.contains(&format!("{{{name}{end}"))),
+                _ => false,
+            });
+            if let Some(name) = used {
+                return Some(name.clone());
+            }
+            before = text;
+        }
+        None
     }
 
     /// Adds an item, replacing an earlier one of the same name.
@@ -189,6 +260,45 @@ fn parted<'a>(text: &'a str, value: &ast::Expr) -> (String, &'a str) {
     }
 }
 
+/// Returns the part of a statement that uses names: of a `let`, its value.
+fn evaluated(statement: &ast::Stmt) -> SyntaxNode {
+    let value = match statement {
+        ast::Stmt::LetStmt(declaration) => declaration.initializer(),
+        _ => None,
+    };
+    value.map_or_else(
+        || statement.syntax().clone(),
+        |value| value.syntax().clone(),
+    )
+}
+
+/// Returns the names that a statement binds.
+fn bound(statement: &SyntaxNode) -> Vec<String> {
+    let pattern = ast::LetStmt::cast(statement.clone()).and_then(|it| it.pat());
+    let bound = pattern.into_iter().flat_map(|pattern| {
+        let nodes = pattern.syntax().descendants();
+        nodes.filter_map(ast::IdentPat::cast)
+    });
+    bound
+        .filter_map(|bound| Some(bound.name()?.text().to_string()))
+        .collect()
+}
+
+/// Returns the names of the variables and items that code defines.
+fn defined(source: &str) -> Vec<String> {
+    let parsed = SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
+    let statements = parsed.syntax_node().descendants();
+    let statements = statements.filter_map(ast::LetStmt::cast);
+    let mut names: Vec<String> = statements.flat_map(|it| bound(it.syntax())).collect();
+    let items = items(source);
+    names.extend(
+        items
+            .iter()
+            .filter_map(|item| Some(item.defined()?.to_owned())),
+    );
+    names
+}
+
 /// Returns true for an expression without a value: a loop, a block without a tail, `println!`.
 fn is_silent(value: &ast::Expr) -> bool {
     match value {
@@ -209,7 +319,7 @@ fn is_silent(value: &ast::Expr) -> bool {
 }
 
 /// Returns true if a statement awaits outside of its `async` blocks and functions.
-fn awaits(statement: &ra_ap_syntax::SyntaxNode) -> bool {
+fn awaits(statement: &SyntaxNode) -> bool {
     let waits = statement.descendants().filter_map(ast::AwaitExpr::cast);
     let is_own = |wait: &ast::AwaitExpr| {
         let mut around = wait.syntax().ancestors();
@@ -265,6 +375,43 @@ mod tests {
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
+    }
+
+    #[test]
+    fn code_that_needs_a_left_out_name_is_left_out_as_well() {
+        let program = program(&[
+            "%%px --noblock -o ar\n1",
+            "let sum = ar.get()?;\nlet other = 2;\nother",
+            "show(&ar)",
+            "println!(\"{ar:?} {sum}\")",
+            "println!(\"no ar, {}\", other.ar)",
+            "let handle = %px --noblock 1;\nlet more = 1;",
+            "handle.get()? + more",
+            "let ar = 5;\nar",
+            "%%px --local\nlet both = 3;",
+            "both",
+        ]);
+        let text = program.text();
+        let why =
+            "// Left out, since `ar` is defined by a line that needs the notebook's kernel:\n";
+        for part in [
+            &*format!("{why}    // let sum = ar.get()?;\nlet other = 2;\nshow(&(other));"),
+            &*format!("{why}    // show(&ar)\n"),
+            &*format!("{why}    // println!(\"{{ar:?}} {{sum}}\")\n"),
+            "println!(\"no ar, {}\", other.ar);",
+            "// let handle = %px --noblock 1;\n    // let more = 1;\n",
+            "// handle.get()? + more\n",
+            "let ar = 5;\nshow(&(ar));",
+            "// %%px --local\nlet both = 3;\n",
+            "show(&(both));",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        let left_out: Vec<&str> = program.left_out.iter().map(String::as_str).collect();
+        assert_eq!(
+            left_out[..2],
+            ["%%px --noblock -o ar", "let sum = ar.get()?;"]
+        );
     }
 
     #[test]
