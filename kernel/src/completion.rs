@@ -24,12 +24,37 @@ pub enum PathKind {
     Crate,
 }
 
-/// Returns the candidate most similar to a name, if any is similar enough.
+/// Returns the candidate most similar to a name, if any is similar enough: a third of its letters
+/// may be wrong, as for rustc, or half of them missing at its end.
 pub fn nearest<'a>(name: &str, candidates: impl Iterator<Item = &'a str>) -> Option<&'a str> {
     candidates
         .map(|candidate| (strsim::damerau_levenshtein(name, candidate), candidate))
-        .filter(|(distance, candidate)| *distance <= candidate.len().max(name.len()) / 2)
+        .filter(|(distance, candidate)| {
+            let length = candidate.len().max(name.len()).max(3);
+            let is_beginning = candidate.starts_with(name);
+            *distance <= length / if is_beginning { 2 } else { 3 }
+        })
         // The beginning of a name is more likely than another word with as many letters wrong.
         .min_by_key(|(distance, candidate)| (!candidate.starts_with(name), *distance))
         .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_similar_names_are_suggested() {
+        let commands = [":dep", ":log", ":quit", ":restart", ":timing", ":vars"];
+        for (name, expected) in [
+            (":dpe", Some(":dep")),
+            (":var", Some(":vars")),
+            (":res", Some(":restart")),
+            (":bogus", None),
+            (":nothing", None),
+            (":x", None),
+        ] {
+            assert_eq!(nearest(name, commands.into_iter()), expected, "{name}");
+        }
+    }
 }

@@ -36,6 +36,9 @@ pub enum ArgumentError {
     /// There is none.
     #[error("`{}` needs a value", .0.name)]
     Missing(&'static CommandSpec),
+    /// The command takes none.
+    #[error("`{}` takes no argument", .0.name)]
+    Superfluous(&'static CommandSpec),
     /// It is not one of the values.
     #[error("`{}` does not take `{argument}`", spec.name)]
     Unknown {
@@ -79,6 +82,10 @@ impl CommandCall {
     /// # Errors
     /// Returns a usage error if it is not.
     pub fn check(&self) -> Result<(), ArgumentError> {
+        let is_empty = self.argument.is_empty() || self.argument.starts_with("//");
+        if self.spec.usage.is_empty() && !is_empty {
+            return Err(ArgumentError::Superfluous(self.spec));
+        }
         let ArgumentKind::Closed(values) = self.spec.values else {
             return Ok(());
         };
@@ -102,8 +109,11 @@ impl CommandCall {
 
 impl From<ArgumentError> for Failure {
     fn from(error: ArgumentError) -> Self {
-        let (ArgumentError::Missing(spec) | ArgumentError::Unknown { spec, .. }) = &error;
+        let (ArgumentError::Missing(spec)
+        | ArgumentError::Superfluous(spec)
+        | ArgumentError::Unknown { spec, .. }) = &error;
         let hint = match spec.values {
+            _ if spec.usage.is_empty() => Some(format!("type `{}` alone", spec.name)),
             ArgumentKind::Closed(values) => Some(format!("type one of {}", values.join(", "))),
             _ => None,
         };
@@ -172,6 +182,10 @@ mod tests {
             (":offline ja", false),
             (":fmt {:x}", true),
             (":efmt {:x}", false),
+            (":quit now", false),
+            (":quit // now", true),
+            (":quit", true),
+            (":clear_cache x", false),
         ] {
             assert_eq!(parse(line).unwrap().check().is_ok(), fits, "{line}");
         }

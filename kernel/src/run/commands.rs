@@ -50,7 +50,8 @@ pub async fn carry_out(
         CommandHandler::Dependency => add_dependencies(services, context, &[run]).await,
         CommandHandler::Evcxr => {
             let evaluated = evcxr(services, context, run.line, &call, location).await?;
-            show(context, evaluated.command_output).await;
+            let output = described(&call, evaluated.command_output);
+            show(context, output).await;
             Ok(())
         }
         CommandHandler::Renewal => {
@@ -239,6 +240,17 @@ fn refusal_message(failure: &Failure) -> Option<&str> {
             },
         ] => Some(message.trim()),
         _ => None,
+    }
+}
+
+/// Returns the output of a command; a text in place of an empty list.
+fn described(call: &CommandCall, output: MimeBundle) -> MimeBundle {
+    let text = output.text().unwrap_or_default();
+    match call.spec.name {
+        ":show_deps" if text.trim().is_empty() => {
+            MimeBundle::plain("There are no dependencies: `:dep NAME` adds one.")
+        }
+        _ => output,
     }
 }
 
@@ -435,6 +447,15 @@ mod tests {
         ] {
             assert_eq!(variable(text), expected, "{text:?}");
         }
+    }
+
+    #[test]
+    fn an_empty_list_of_dependencies_is_said_to_be_empty() {
+        let call = command::parse(":show_deps").unwrap();
+        let shown = |output: MimeBundle| described(&call, output).text().map(str::to_owned);
+        assert!(shown(MimeBundle::default()).is_some_and(|text| text.contains("no dependencies")));
+        let some = MimeBundle::plain("rand = \"0.9\"");
+        assert_eq!(shown(some).as_deref(), Some("rand = \"0.9\""));
     }
 
     #[test]

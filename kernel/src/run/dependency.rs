@@ -143,6 +143,9 @@ fn resolve(
         None => {
             let folder = environment.resolve(argument);
             if !folder.join(MANIFEST).is_file() {
+                if argument.contains(char::is_whitespace) {
+                    return Err(DependencyError::Name(argument.to_owned()));
+                }
                 let spec = argument.to_owned();
                 return Ok(ResolvedDependency { spec, found: None });
             }
@@ -286,6 +289,7 @@ mod tests {
         at.set(Setting::Folder(root.path().to_owned()));
         for (argument, part) in [
             ("", "needs a crate"),
+            ("foo bar", "`foo bar` is not the name of a crate"),
             ("./nowhere", "cannot be read"),
             ("./ws", "one, two"),
             ("ws", "one, two"),

@@ -164,6 +164,9 @@ pub enum DependencyError {
     /// There is no name before `=`.
     #[error("`:dep` needs the name of a crate before `=`")]
     NoName,
+    /// A text that no crate is called.
+    #[error("`{0}` is not the name of a crate")]
+    Name(String),
     /// A folder or manifest cannot be read.
     #[error("{} cannot be read: {error}", path.display())]
     Read {
@@ -301,7 +304,9 @@ impl DependencyError {
     /// The text to type instead.
     pub fn hint(&self) -> Option<String> {
         let hint = match self {
-            Self::NoCrate => "write `:dep rand`, `:dep rand = \"0.9\"` or `:dep ./folder`",
+            Self::NoCrate | Self::Name(_) => {
+                "write `:dep rand`, `:dep rand = \"0.9\"` or `:dep ./folder`"
+            }
             Self::NoName | Self::Configuration { .. } => {
                 "write it as in Cargo.toml: `name = \"1\"` or `name = { … }`"
             }
@@ -322,17 +327,17 @@ impl DependencyError {
     }
 }
 
-impl From<CellError> for Failure {
-    fn from(error: CellError) -> Self {
-        match error {
-            // The code's own failure, as one that leaves a cell through `?`.
-            CellError::Script { .. } => Self::Error {
 /// Returns true for the line of a `%px` or `%%px`, with or without a suffix.
 fn is_px(line: &str) -> bool {
     let name = line.trim_start_matches('%').split_whitespace().next();
     name.is_some_and(|name| name == "px" || name.starts_with("px_"))
 }
 
+impl From<CellError> for Failure {
+    fn from(error: CellError) -> Self {
+        match error {
+            // The code's own failure, as one that leaves a cell through `?`.
+            CellError::Script { .. } => Self::Error {
                 message: error.to_string(),
                 location: None,
             },
