@@ -43,7 +43,7 @@ pub enum ClusterCommand {
 }
 
 /// The largest number of engines that one command may start on this machine.
-const MAX_ENGINES: usize = 1024;
+pub(crate) const MAX_ENGINES: usize = 1024;
 
 /// A subcommand: its name, usage, options and description.
 pub(super) struct ClusterCommandSpec {

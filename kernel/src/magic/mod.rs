@@ -25,6 +25,7 @@ pub mod targets;
 mod tools;
 
 pub use cluster::ClusterCommand;
+pub(crate) use cluster::MAX_ENGINES;
 pub use error::{MagicError, MagicProblem};
 pub use ipython::installs;
 pub use name::{MagicName, MagicSuffix};

@@ -488,6 +488,10 @@ async fn a_call_for_no_engine_is_not_told_that_there_are_none() {
     let mut frontend = Frontend::start().await;
     let outputs = frontend.fails("%cluster sync").await;
     assert_eq!(outputs, ["UsageError: no cluster is running"]);
+    let none = json!({"Start": {"engines": 0}});
+    let outputs = frontend.ok(&format!("client {none}")).await;
+    let text = stream(&outputs, "stdout");
+    assert!(text.contains("`0` is not a number of engines"), "{text}");
     frontend.ok("%cluster start -n 2").await;
     let execute = json!({"Execute": {"source": "print x", "engines": []}});
     let outputs = frontend.ok(&format!("client {execute}")).await;

@@ -1,6 +1,7 @@
 //! Errors of calls of functions and of the library's other requests, with their texts.
 
 use crate::cell::VariableNameError;
+use crate::magic::MAX_ENGINES;
 use phalanx_client::HubError;
 use phalanx_protocol::failure::{Failure, FailureKind};
 use phalanx_protocol::id::EngineId;
@@ -12,6 +13,9 @@ pub(super) enum FunctionsError {
     /// There is no cluster.
     #[error("no cluster is running")]
     NoCluster,
+    /// A cluster of this size cannot be started.
+    #[error("`{0}` is not a number of engines")]
+    EngineCount(usize),
     /// A request names no engine, though there are some.
     #[error("the call selects no engine")]
     NoneSelected {
@@ -65,6 +69,7 @@ impl FunctionsError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::NoCluster
+            | Self::EngineCount(_)
             | Self::NoneSelected { .. }
             | Self::NoTasks
             | Self::Name(_)
@@ -82,7 +87,10 @@ impl FunctionsError {
             Self::NoCluster => {
                 "`%cluster start -n 4` starts one, as does `Cluster::builder().n(4).start_and_connect()?`"
             }
-            Self::NoneSelected { there } => return Some(format!("the engines are {}", list(there))),
+            Self::EngineCount(_) => return Some(format!("a number from 1 to {MAX_ENGINES}")),
+            Self::NoneSelected { there } => {
+                return Some(format!("the engines are {}", list(there)));
+            }
             Self::NoTasks => {
                 "`ar.msg_ids()` is empty once the kernel does not hold `ar` any more; `rc.hub_history()?` lists the hub's tasks"
             }

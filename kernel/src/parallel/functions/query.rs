@@ -4,6 +4,7 @@ use super::error::FunctionsError;
 use super::{Functions, client, materialise, none_selected, rust_engines};
 use crate::context::CellContext;
 use crate::context::time_limit;
+use crate::magic::MAX_ENGINES;
 use crate::parallel::Parallel;
 use crate::parallel::cluster::ClusterError;
 use crate::parallel::fanout::{EngineSource, FanoutError};
@@ -34,6 +35,11 @@ pub async fn serve(
     request: ClientRequest,
 ) -> Result<HostReply, Failure> {
     Ok(match request {
+        ClientRequest::Start {
+            engines: Some(count),
+        } if !(1..=MAX_ENGINES).contains(&count) => {
+            return Err(FunctionsError::EngineCount(count).into());
+        }
         ClientRequest::Start { engines } => {
             parallel.fanout().compiler.warm();
             let interrupted = context.interrupted().clone();
