@@ -8,6 +8,18 @@ const UNRESOLVED: [&str; 7] = [
     "E0405", "E0412", "E0422", "E0425", "E0432", "E0433", "E0599",
 ];
 
+/// The library's types that refer to the kernel's cluster and its tasks.
+const HANDLES: [&str; 8] = [
+    "AsyncHubResult",
+    "AsyncMapResult",
+    "AsyncResult",
+    "Client",
+    "Cluster",
+    "ClusterBuilder",
+    "DirectView",
+    "LoadBalancedView",
+];
+
 /// Returns the unresolved name, if that is the error.
 pub fn unresolved(diagnostic: &Diagnostic) -> Option<&str> {
     let code = diagnostic.code.as_deref()?;
@@ -26,7 +38,12 @@ pub fn occurs(source: &str, name: &str) -> bool {
 }
 
 /// Adds the remedy to errors about names that exist in the notebook, but not on the engines.
-pub fn explain(mut failure: Failure, variables: &[String], sources: &[String]) -> Failure {
+/// `variables` are those of the notebook, with their types.
+pub fn explain(
+    mut failure: Failure,
+    variables: &[(String, String)],
+    sources: &[String],
+) -> Failure {
     if let Failure::Compile { diagnostics } = &mut failure {
         for diagnostic in diagnostics {
             let here =
@@ -37,8 +54,17 @@ pub fn explain(mut failure: Failure, variables: &[String], sources: &[String]) -
     failure
 }
 
-fn defined_in_kernel(name: &str, variables: &[String], sources: &[String]) -> Option<String> {
-    if variables.iter().any(|known| known == name) {
+fn defined_in_kernel(
+    name: &str,
+    variables: &[(String, String)],
+    sources: &[String],
+) -> Option<String> {
+    if let Some((_, ty)) = variables.iter().find(|(known, _)| known == name) {
+        if is_handle(ty) {
+            return Some(format!(
+                "`{name}` is the notebook's handle on the cluster, and `%px` runs on the engines: use it in a cell without `%px`"
+            ));
+        }
         return Some(format!(
             "`{name}` is a variable of the notebook, and `%px` runs on the engines: `Client::connect()?.all().push(\"{name}\", &{name})?` sends it there"
         ));
@@ -50,6 +76,14 @@ fn defined_in_kernel(name: &str, variables: &[String], sources: &[String]) -> Op
             "`{name}` is defined in the notebook, and `%px` runs on the engines: start the cell that defines it with `%%px --local`, and it runs on both"
         )
     })
+}
+
+/// Returns true for a type of the library that only the notebook's process can use.
+fn is_handle(ty: &str) -> bool {
+    let path = ty.split('<').next().unwrap_or_default();
+    let path = path.strip_prefix("phalanx::");
+    let name = path.and_then(|path| path.rsplit("::").next());
+    name.is_some_and(|name| HANDLES.contains(&name))
 }
 
 #[cfg(test)]
@@ -70,7 +104,8 @@ mod tests {
     }
 
     fn help(failure: Failure) -> Vec<String> {
-        let variables = ["größe".to_owned()];
+        let variables = [("größe", "i32"), ("rc", "phalanx::Client")];
+        let variables = variables.map(|(name, ty)| (name.to_owned(), ty.to_owned()));
         let sources = [
             "fn f() {}\nstruct S;".to_owned(),
             "let größe = f();".to_owned(),
@@ -88,6 +123,8 @@ mod tests {
             variable[0].contains(".push(\"größe\", &größe)?"),
             "{variable:?}"
         );
+        let client = help(missing("E0425", "cannot find value `rc` in this scope"));
+        assert!(client[0].contains("in a cell without `%px`"), "{client:?}");
         for (code, message) in [
             ("E0425", "cannot find function `f` in this scope"),
             ("E0412", "cannot find type `S` in this scope"),

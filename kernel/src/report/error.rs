@@ -92,7 +92,7 @@ fn report_failure(fault: &Fault) -> ErrorReport {
         Failure::Timeout { message } => plain(
             "TimeoutError",
             message,
-            Some("the tasks continue: check again later, or wait longer"),
+            Some("wait longer, or check again later; tasks that were sent continue"),
         ),
         Failure::Environment { message, hint } => {
             plain("EnvironmentError", message, hint.as_deref())

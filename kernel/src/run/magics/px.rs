@@ -127,9 +127,8 @@ fn plan_fault(error: PlanError, others: &[Engine], location: &FaultSource, start
 
 /// Adds an explanation to the errors about names that only the local namespace has.
 async fn with_local_names(services: &Services, failure: Failure) -> Failure {
-    let variables = services.local().variables();
-    let sources = services.local().sources().await;
-    unresolved::explain(failure, &variables, &sources)
+    let scope = services.local().scope().await;
+    unresolved::explain(failure, &scope.variables, &scope.sources)
 }
 
 /// Sends the engines of a plan a cell that sets the notebook's loggers, if they lack them. A
