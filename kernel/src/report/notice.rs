@@ -70,7 +70,9 @@ fn line(notice: &Notice) -> String {
             } else {
                 "engines"
             };
-            let engines = IdRanges(engines.clone());
+            // As in the labels of errors.
+            let engines = IdRanges(engines.clone()).to_string();
+            let engines = engines.replace('-', "–").replace(',', ", ");
             return format!("on {noun} {engines}: {}", line(notice));
         }
         Notice::Misfit {
@@ -186,7 +188,7 @@ mod tests {
                 [0, 1, 3].map(EngineId).to_vec(),
                 Box::new(misfit)
             )),
-            "on engines 0-1,3: `impl Count for Vec<M>` of In[4] does not fit `M` any more: change it, and run that cell again\n"
+            "on engines 0–1, 3: `impl Count for Vec<M>` of In[4] does not fit `M` any more: change it, and run that cell again\n"
         );
         let left_out = LeftOutCell {
             cell: "In[4] of another notebook".to_owned(),

@@ -143,7 +143,8 @@ impl EngineRow {
 
 /// Formats a number of busy cores.
 pub fn cores(cores: f64) -> String {
-    format!("{cores:.1}")
+    // The sum of no numbers is -0.0.
+    format!("{:.1}", cores.max(0.0) + 0.0)
 }
 
 /// Formats a number of bytes.
