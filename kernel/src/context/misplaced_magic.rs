@@ -1,5 +1,7 @@
 //! Hints for magics within a line of code, where rustc finds a `%` without a left operand.
 
+use super::missing_variables::bound;
+use super::unresolved::unresolved;
 use crate::magic::MagicName;
 use phalanx_protocol::failure::{Diagnostic, Failure};
 
@@ -13,6 +15,24 @@ pub fn explain(mut failure: Failure, source: &str) -> Failure {
         for diagnostic in diagnostics {
             let magic = misplaced(diagnostic, source);
             diagnostic.help.extend(magic.as_deref().map(help));
+        }
+    }
+    failure
+}
+
+/// Adds the remedy to errors about the variable that receives the value of a magic, and which code
+/// behind the magic on its line uses; `before` is the text before the magic.
+pub fn explain_line_end(mut failure: Failure, before: &str) -> Failure {
+    let line = before.rsplit('\n').next().unwrap_or_default();
+    if let Failure::Compile { diagnostics } = &mut failure {
+        for diagnostic in diagnostics {
+            let name = unresolved(diagnostic).filter(|name| bound(line).any(|own| own == *name));
+            if let Some(name) = name {
+                let help =
+                    format!("the code of a magic ends with its line: use `{name}` on a line below");
+                // The names that rustc suggests instead are those of the engines.
+                diagnostic.help = vec![help];
+            }
         }
     }
     failure
@@ -80,6 +100,29 @@ mod tests {
             Failure::Compile { mut diagnostics } => diagnostics.remove(0).help,
             other => panic!("{other:?}"),
         }
+    }
+
+    #[test]
+    fn code_behind_a_magic_on_its_line_is_sent_to_the_line_below() {
+        let missing = || Failure::Compile {
+            diagnostics: vec![Diagnostic {
+                message: "cannot find value `v` in this scope".to_owned(),
+                code: Some("E0425".to_owned()),
+                spans: Vec::new(),
+                help: vec!["a local variable with a similar name exists: `é`".to_owned()],
+                rendered: None,
+                earlier: None,
+            }],
+        };
+        let help = |before: &str| match explain_line_end(missing(), before) {
+            Failure::Compile { mut diagnostics } => diagnostics.remove(0).help.remove(0),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(
+            help("let w = 1;\nlet v = "),
+            "the code of a magic ends with its line: use `v` on a line below"
+        );
+        assert!(help("let v = 1;\n").contains("similar name"));
     }
 
     #[test]
