@@ -39,7 +39,7 @@ type Case = (
 );
 
 /// Errors about types and functions of other cells, in a last expression.
-const LAST: [Case; 8] = [
+const LAST: [Case; 9] = [
     ("/* ä */ squared!(point)", &[("E0369", 1, 9, "`Mul`")]),
     (
         "later()",
@@ -62,6 +62,10 @@ const LAST: [Case; 8] = [
     (
         "HashMap::<i32, i32>::new()",
         &[("E0433", 1, 1, "`use std::collections::HashMap;`")],
+    ),
+    (
+        "\"a\".len(5)",
+        &[("E0061", 1, 5, "remove the extra argument: `\"a\".len()`")],
     ),
     // A consequence would be that the value cannot be shown.
     ("bank::Sealed(1)", &[("E0603", 1, 7, "")]),

@@ -149,6 +149,7 @@ fn changed_lines(parts: &[(&Value, &str)], map: &CellMap<'_>) -> Option<String> 
         return None;
     }
     let lines: Vec<&str> = map.source.written.lines().collect();
+    keep_closing_bracket(&mut edits, &lines);
     let (first, last) = (edits.first()?.from.0, edits.last()?.to.0);
     let before = lines.get(first.checked_sub(1)?..last)?;
     let mut text = String::new();
@@ -175,6 +176,31 @@ fn changed_lines(parts: &[(&Value, &str)], map: &CellMap<'_>) -> Option<String> 
         .iter()
         .map(|line| line.get(indent..).unwrap_or_default());
     fits.then(|| dedented.collect::<Vec<_>>().join("\n"))
+}
+
+/// Leaves the bracket behind the arguments of a call in place: rustc's removal of all arguments of a
+/// method contains it (`v.len(5)`).
+fn keep_closing_bracket(edits: &mut [Edit<'_>], lines: &[&str]) {
+    let surplus = |text: &str| {
+        let count = |bracket| isize::try_from(text.matches(bracket).count()).unwrap_or_default();
+        count(')') - count('(')
+    };
+    let removed = |edit: &Edit<'_>| {
+        let number = edit.from.0;
+        let lines = lines.get(number.checked_sub(1)?..edit.to.0)?;
+        between(lines, number, edit.from, edit.to)
+    };
+    let texts: Option<Vec<String>> = edits.iter().map(removed).collect();
+    let texts = texts.unwrap_or_default();
+    let lost: isize = texts.iter().map(|text| surplus(text)).sum();
+    let added: isize = edits.iter().map(|edit| surplus(edit.text)).sum();
+    let removes_bracket = texts.last().is_some_and(|text| text.ends_with(')'));
+    if let Some(last) = edits.last_mut()
+        && removes_bracket
+        && lost - added == 1
+    {
+        last.to.1 -= 1;
+    }
 }
 
 /// The text between two positions in lines, of which the first has number `first`.
@@ -256,6 +282,42 @@ mod tests {
             help_text("import", &part("use a::B;\n\n")),
             "import: `use a::B;`"
         );
+    }
+
+    #[test]
+    fn removed_arguments_leave_the_bracket_of_the_call() {
+        let cell = "größe.len(5)\nv.len(5, f(6))\n(v)";
+        let source = PreparedSource::unchanged(cell);
+        let compiled = format!("{ENTRY}\n{cell}\n}}\n");
+        let line = |number: usize| compiled.lines().nth(number - 1);
+        let part = |number: usize, from: usize, to: usize| {
+            json!({
+                "file_name": FILE, "suggested_replacement": "",
+                "line_start": number, "column_start": from,
+                "line_end": number, "column_end": to,
+                "byte_start": number * 100 + from, "byte_end": number * 100 + to,
+                "text": [{"text": line(number)}],
+            })
+        };
+        let first = 1 + compiled
+            .lines()
+            .position(|line| line.starts_with('g'))
+            .unwrap();
+        for (parts, expected) in [
+            (vec![part(first, 11, 13)], "größe.len()"),
+            (vec![part(first, 11, 12)], "größe.len()"),
+            (
+                vec![part(first + 1, 7, 8), part(first + 1, 8, 15)],
+                "v.len()",
+            ),
+            // Brackets that are removed together.
+            (vec![part(first + 2, 1, 2), part(first + 2, 3, 4)], "v"),
+        ] {
+            let error =
+                json!({"children": [{"level": "help", "message": "remove it", "spans": parts}]});
+            let map = CellMap::of(&source, compiled.clone());
+            assert_eq!(help(&error, &map), [format!("remove it: `{expected}`")]);
+        }
     }
 
     #[test]
