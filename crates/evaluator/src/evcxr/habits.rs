@@ -35,7 +35,7 @@ const MISLEADING: [&str; 14] = [
     "remove the extra argument",
     "provide the argument",
     "call `.into_iter()` first",
-    "there is a method `from` with a similar name",
+    "there is a method `",
     "use the `.` operator to call the method `num_traits",
     "you might have meant to write a field access",
 ];

@@ -1,5 +1,6 @@
 //! Help for the idioms of Python's values and of ipyparallel, whose Rust has other names.
 
+use super::members;
 use phalanx_protocol::failure::Diagnostic;
 
 /// Words, and the help for each of them.
@@ -78,10 +79,10 @@ const CALLS: Words = &[
     ),
 ];
 
-/// Types that Python would index, by the beginning of their names.
+/// Types that Python would index.
 const INDEXED: &[(&str, &str)] = &[
     (
-        "Client`",
+        "Client",
         "`rc.all()` is a view of all engines, `rc.view(0)` of one, `rc.view(0..2)` of some",
     ),
     (
@@ -89,7 +90,7 @@ const INDEXED: &[(&str, &str)] = &[
         "`dv.push(\"a\", &5)?` sets a variable on the engines, `dv.pull::<i32>(\"a\")?` reads it",
     ),
     (
-        "AsyncResult<",
+        "AsyncResult",
         "`ar.at(0)?` is the value of one task, `ar.get()?` has all",
     ),
 ];
@@ -105,20 +106,25 @@ pub(super) fn help(diagnostic: &Diagnostic, word: &str, before: &str) -> Option<
         "E0599" if message.contains("for struct `phalanx::Map<") => {
             Some("`.submit()?` sends the tasks of a map, and returns its AsyncResult")
         }
-        "E0599" => among(METHODS, word),
+        "E0599" => members::help(message, word).or_else(|| among(METHODS, word)),
         "E0369" => starting(OPERATORS, message),
         "E0277" if message.contains("with `Option<_>`") => {
             Some("only an `Option` can be `None`: `x.is_none()`")
         }
         "E0277" if message.starts_with("engines cannot call") => uncallable(message, before),
-        "E0061" | "E0593" => among(CALLS, word),
+        "E0061" | "E0593" => {
+            members::without_arguments(message, word).or_else(|| among(CALLS, word))
+        }
         "E0608" => {
             let indexed = message.strip_prefix("cannot index into a value of type `")?;
-            starting(INDEXED, indexed.trim_start_matches("phalanx::"))
+            let mut types = INDEXED.iter();
+            let found = types.find(|(name, _)| members::is_type(indexed, name));
+            found.map(|(_, help)| *help)
         }
         "E0609" if message.contains("no field `block`") => Some(
             "`apply_sync` and `map_sync` wait for the results, `apply_async` and `map_async` do not",
         ),
+        "E0609" => members::help(message, word),
         _ => None,
     }
 }
@@ -218,6 +224,14 @@ mod tests {
             (
                 "E0608",
                 "cannot index into a value of type `AsyncResult<i32>`",
+                "",
+                "ar",
+                "ar.at(0)?",
+            ),
+            // Without its parameters if they are the defaults.
+            (
+                "E0608",
+                "cannot index into a value of type `phalanx::AsyncResult`",
                 "",
                 "ar",
                 "ar.at(0)?",

@@ -32,6 +32,7 @@ mod linker;
 mod local;
 mod locks;
 mod macros;
+mod members;
 mod misfits;
 mod prelude;
 mod public_paths;
