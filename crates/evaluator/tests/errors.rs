@@ -39,7 +39,7 @@ type Case = (
 );
 
 /// Errors about types and functions of other cells, in a last expression.
-const LAST: [Case; 9] = [
+const LAST: [Case; 10] = [
     ("/* ä */ squared!(point)", &[("E0369", 1, 9, "`Mul`")]),
     (
         "later()",
@@ -66,6 +66,10 @@ const LAST: [Case; 9] = [
     (
         "\"a\".len(5)",
         &[("E0061", 1, 5, "remove the extra argument: `\"a\".len()`")],
+    ),
+    (
+        "phalanx::display(5)",
+        &[("E0308", 1, 18, "shown as the last expression")],
     ),
     // A consequence would be that the value cannot be shown.
     ("bank::Sealed(1)", &[("E0603", 1, 7, "")]),

@@ -125,8 +125,17 @@ pub(super) fn help(diagnostic: &Diagnostic, word: &str, before: &str) -> Option<
             "`apply_sync` and `map_sync` wait for the results, `apply_async` and `map_async` do not",
         ),
         "E0609" => members::help(message, word),
+        "E0308" if expects_bundle(diagnostic) => Some(
+            "any value is shown as the last expression of a cell, a list by `phalanx::table(&v)?`, and others by `phalanx::display(MimeBundle::plain(format!(\"{x:?}\")))?`",
+        ),
         _ => None,
     }
+}
+
+/// Returns true if a value stands in place of its representations, as for `display(5)`.
+fn expects_bundle(diagnostic: &Diagnostic) -> bool {
+    let mut spans = diagnostic.spans.iter();
+    spans.any(|span| span.primary && span.label.starts_with("expected `MimeBundle`"))
 }
 
 /// Returns true if an argument has a name, as in `f(timeout=5)`.
@@ -163,6 +172,7 @@ fn starting(beginnings: &[(&str, &'static str)], text: &str) -> Option<&'static 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use phalanx_protocol::failure::DiagnosticSpan;
 
     fn of(code: &str, message: &str, word: &str, before: &str) -> Option<&'static str> {
         let diagnostic = Diagnostic {
@@ -265,6 +275,35 @@ mod tests {
         assert_eq!(of("E0277", own, "f", "lv.map_sync("), None);
         assert_eq!(
             of("E0608", "cannot index into a value of type `u8`", "", "x"),
+            None
+        );
+    }
+
+    #[test]
+    fn values_to_display_are_shown_in_other_ways() {
+        let label = |label: &str| Diagnostic {
+            message: "mismatched types".to_owned(),
+            code: Some("E0308".to_owned()),
+            rendered: None,
+            earlier: None,
+            help: Vec::new(),
+            spans: vec![DiagnosticSpan {
+                start_line: 1,
+                start_column: 1,
+                end_line: 1,
+                end_column: 2,
+                label: label.to_owned(),
+                primary: true,
+            }],
+        };
+        let found = help(
+            &label("expected `MimeBundle`, found integer"),
+            "5",
+            "display(",
+        );
+        assert!(found.is_some_and(|help| help.contains("last expression")));
+        assert_eq!(
+            help(&label("expected `u8`, found `MimeBundle`"), "", ""),
             None
         );
     }
