@@ -39,7 +39,7 @@ type Case = (
 );
 
 /// Errors about types and functions of other cells, in a last expression.
-const LAST: [Case; 10] = [
+const LAST: [Case; 11] = [
     ("/* ä */ squared!(point)", &[("E0369", 1, 9, "`Mul`")]),
     (
         "later()",
@@ -62,6 +62,10 @@ const LAST: [Case; 10] = [
     (
         "HashMap::<i32, i32>::new()",
         &[("E0433", 1, 1, "`use std::collections::HashMap;`")],
+    ),
+    (
+        "Client::connect()?.ids()",
+        &[("E0433", 1, 1, "`use phalanx::prelude::*;` brings `Client`")],
     ),
     (
         "\"a\".len(5)",
@@ -131,7 +135,7 @@ const AROUND: [Case; 13] = [
 ];
 
 /// Errors of items, and rustc's suggestions.
-const ITEMS: [Case; 9] = [
+const ITEMS: [Case; 11] = [
     (
         "thread_local! { static T: Cell<i32> = Cell::new(1); }",
         &[
@@ -144,6 +148,15 @@ const ITEMS: [Case; 9] = [
         &[("E0308", 1, 71, "")],
     ),
     ("/* ä */ mk!(1);", &[("", 1, 13, "")]),
+    (
+        "#[derive(Serialize)] struct Sent { a: u8 }",
+        &[("", 1, 10, "`use phalanx::prelude::*;` brings `Serialize`")],
+    ),
+    // rustc knows another one.
+    (
+        "fn shown(output: &Output) {}",
+        &[("E0425", 1, 19, "`use phalanx::widgets::Output;` brings")],
+    ),
     ("fn g() -> i32 { squared!(\"a\") }", &[("E0369", 1, 17, "")]),
     ("struct S;\nenum S { A }", &[("E0428", 2, 1, "")]),
     (

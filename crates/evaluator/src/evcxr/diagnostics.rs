@@ -7,7 +7,7 @@ use super::library_errors;
 use super::rustc_messages::{SHOWN_BY_VALUE, original};
 use super::source::PreparedSource;
 use super::spans::{self, cell_spans, source_span};
-use super::{habits, misfits, suggestions, unkept};
+use super::{habits, library_names, misfits, suggestions, unkept};
 use evcxr::{CompilationError, Error};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, EarlierItem, Failure};
 use serde_json::Value;
@@ -99,6 +99,7 @@ fn diagnostics(errors: &[CompilationError], map: &CellMap<'_>) -> Vec<Diagnostic
     without_other_cells(&mut diagnostics);
     sort_by_position(&mut diagnostics);
     habits::explain(&mut diagnostics, &map.source.written);
+    library_names::explain(&mut diagnostics);
     diagnostics
         .into_iter()
         .map(error_hints::without_internal_names)

@@ -28,6 +28,7 @@ mod lean;
 mod library;
 mod library_errors;
 mod library_lock;
+mod library_names;
 mod linker;
 mod local;
 mod locks;
