@@ -4,7 +4,7 @@ use crate::error::AnalysisError;
 use crate::project::Project;
 use crate::scaffold::Scaffold;
 use crate::source::{AnalyzedSource, Lookup};
-use crate::{completion, imports, inspection, types};
+use crate::{call, completion, imports, inspection, types};
 use phalanx_protocol::analysis::{AnalyzedCell, Completions, Documentation, VariableType};
 use ra_ap_hir::ChangeWithProcMacros;
 use ra_ap_ide::AnalysisHost;
@@ -101,7 +101,8 @@ impl AnalyzedCrate {
         })
     }
 
-    /// Returns the documentation of the name at a byte offset of a cell. A name that is not in scope
+    /// Returns the documentation of the name at a byte offset of a cell, or of the function called
+    /// there if the offset is among its arguments and at no name. A name that is not in scope
     /// is that of something that can be imported, if there is any; the documentation says so.
     ///
     /// # Errors
@@ -112,7 +113,7 @@ impl AnalyzedCrate {
         cell: &AnalyzedCell,
         offset: usize,
     ) -> Result<Option<Documentation>, AnalysisError> {
-        let offset = offset.min(cell.source.len());
+        let offset = call::subject(&cell.source, offset.min(cell.source.len()));
         let in_scope = self.look_up(cell, |lookup| inspection::documentation_at(lookup, offset))?;
         if in_scope.is_some() {
             return Ok(in_scope);

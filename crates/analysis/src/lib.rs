@@ -15,6 +15,7 @@
 //! | `scaffold` | the file generated for a cell |
 //! | `source` | a cell in its file, as queries receive it |
 //! | `types`, `completion`, `inspection`, `imports` | queries |
+//! | `call` | the call around a position |
 
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used))]
 
@@ -24,6 +25,8 @@ pub mod process;
 
 #[cfg(feature = "rust-analyzer")]
 mod analysis;
+#[cfg(feature = "rust-analyzer")]
+mod call;
 #[cfg(feature = "rust-analyzer")]
 mod completion;
 #[cfg(feature = "rust-analyzer")]

@@ -240,6 +240,35 @@ fn inspection_shows_signature_and_documentation() {
 }
 
 #[test]
+fn inspection_within_a_call_shows_its_function() {
+    let items = "use shapes::Counter;\n/// Twice.\nfn double(x: i32) -> i32 { 2 * x }";
+    for (source, signature) in [
+        ("double(|", "fn double(x: i32) -> i32"),
+        ("double(3|", "fn double(x: i32) -> i32"),
+        ("double(3, |", "fn double(x: i32) -> i32"),
+        ("v.push(|", "fn push(&mut self, value: T)"),
+        (
+            "Vec::<i32>::with_capacity(|",
+            "fn with_capacity(capacity: usize)",
+        ),
+        ("println!(|", "macro_rules! println"),
+        ("println!(\"{}\", |)", "macro_rules! println"),
+        ("Counter::new(|", "fn new(secret: u64) -> Self"),
+        (
+            "let a = 1;\ndouble(a).max(|",
+            "fn max(self, other: Self) -> Self",
+        ),
+    ] {
+        let offset = source.find('|').unwrap();
+        let source = source.replacen('|', "", 1);
+        let cell = cell(items, &[("v", "Vec<u8>")], &source);
+        let found = patiently(|analysis| analysis.inspect(&cell, offset));
+        let found = found.unwrap_or_else(|| panic!("nothing for {source}"));
+        assert!(found.plain.contains(signature), "{source}: {}", found.plain);
+    }
+}
+
+#[test]
 fn inspection_finds_what_has_to_be_imported_first() {
     let inspect = |source: &str| {
         let cell = cell("", &[], source);
