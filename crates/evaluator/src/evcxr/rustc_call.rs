@@ -251,7 +251,7 @@ impl RustcCall {
         if let Ok((output, direct)) = self.compile_without_unkept(source, source, session) {
             let report = Report::whole(reason);
             Report { direct, ..report }.write();
-            let awaits = cell().is_some_and(|cell| dependencies::awaits(&cell));
+            let awaits = cell().is_some_and(|cell| dependencies::may_await(&cell));
             let messages = rustc_messages::for_evcxr(&output.stderr, awaits);
             let _ = io::stderr().write_all(&messages);
             if !output.status.success() && !may_be_retried(&output.stderr) {

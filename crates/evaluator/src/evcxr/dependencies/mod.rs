@@ -18,7 +18,7 @@ mod threads;
 pub(super) use changes::{RebuiltCrates, changes, packages, replace};
 pub(super) use crates::{BuiltCrate, read_artifacts};
 pub(super) use graph::Graph;
-pub(super) use runtime::{TOKIO, awaits, explain_tokio, tokio_for};
+pub(super) use runtime::{TOKIO, awaits, explain_tokio, may_await, tokio_for};
 pub(super) use session::{Build, Externs, Session};
 pub(super) use shadowing::{NAMES as STANDARD_NAMES, Shadowed, shadowed_types};
 pub(super) use shared::link_arguments;

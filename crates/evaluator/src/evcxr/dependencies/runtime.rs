@@ -222,31 +222,62 @@ fn identifiers(node: &SyntaxNode) -> impl Iterator<Item = String> + use<> {
     names.map(|token| token.text().to_owned())
 }
 
-/// Returns true if a cell awaits a future itself, outside of `async` functions and blocks.
+/// The macros that await futures where they are called.
+const AWAITING: [&str; 6] = [
+    "join",
+    "join_biased",
+    "try_join",
+    "try_join_biased",
+    "select",
+    "select_biased",
+];
+
+/// Returns true if a cell awaits a future itself, outside of `async` functions and blocks, and so
+/// needs a runtime.
 pub(crate) fn awaits(cell: &str) -> bool {
-    if !cell.contains("await") {
+    const CRATES: [&str; 2] = ["tokio", "futures"];
+    awaits_with(cell, |path| {
+        let (first, _) = path.split_once("::").unwrap_or_default();
+        CRATES.contains(&first)
+    })
+}
+
+/// Returns true if a cell awaits, or calls a macro that may: with an import, `join!` is tokio's.
+pub(crate) fn may_await(cell: &str) -> bool {
+    awaits_with(cell, |_| true)
+}
+
+/// Returns true if a cell has an `.await` of its own, or calls one of [`AWAITING`] that
+/// `is_awaiting` accepts by its path.
+fn awaits_with(cell: &str, is_awaiting: impl Fn(&str) -> bool) -> bool {
+    if !cell.contains("await") && !AWAITING.iter().any(|name| cell.contains(name)) {
         return false;
     }
     let parsed = SourceFile::parse(&format!("fn cell() {{\n{cell}\n}}"), Edition::Edition2024);
-    let tokens = parsed.tree().syntax().descendants_with_tokens();
-    let mut awaits = tokens.filter(|element| element.kind() == SyntaxKind::AWAIT_KW);
-    // In macro input, `await` is an ordinary name.
-    let names = parsed.tree().syntax().descendants_with_tokens();
-    let mut names = names.filter(|element| {
-        let text = element.as_token().map(|token| token.text());
-        element.kind() == SyntaxKind::IDENT && text == Some("await")
-    });
-    let is_own = |element: ra_ap_syntax::SyntaxElement| {
-        let mut around = element
-            .parent()
-            .into_iter()
-            .flat_map(|node| node.ancestors());
+    let tree = parsed.tree();
+    let is_own = |node: Option<SyntaxNode>| {
+        let mut around = node.into_iter().flat_map(|node| node.ancestors());
         // The wrapper around the cell is a function too.
         !around.any(|node| {
             is_await_boundary(&node) && node.parent().is_some_and(|outer| outer.parent().is_some())
         })
     };
-    awaits.any(is_own) || names.any(is_own)
+    let mut tokens = tree.syntax().descendants_with_tokens();
+    let has_await = tokens.any(|element| {
+        let text = element.as_token().map(|token| token.text());
+        // In macro input, `await` is an ordinary name.
+        let is_await = element.kind() == SyntaxKind::AWAIT_KW
+            || (element.kind() == SyntaxKind::IDENT && text == Some("await"));
+        is_await && is_own(element.parent())
+    });
+    let mut calls = tree.syntax().descendants().filter_map(ast::MacroCall::cast);
+    has_await
+        || calls.any(|call| {
+            let path = call.path().map(|path| path.syntax().text().to_string());
+            let path: String = path.unwrap_or_default().split_whitespace().collect();
+            let name = path.rsplit("::").next().unwrap_or_default();
+            AWAITING.contains(&name) && is_awaiting(&path) && is_own(call.syntax().parent())
+        })
 }
 
 /// Returns true for code in which an `.await` does not belong to the cell: it is `async` itself, or
@@ -279,8 +310,14 @@ mod tests {
             "let größe = f().await?;",
             "println!(\"{}\", f().await)",
             "async fn f() {} f().await",
+            "let (a, b) = tokio::join!(f(), g());",
+            "tokio::select! { a = f() => a, b = g() => b }",
+            "futures::try_join!(f(), g())?",
         ] {
-            assert!(awaits(cell), "{cell}");
+            assert!(awaits(cell) && may_await(cell), "{cell}");
+        }
+        for cell in ["join!(f(), g())", "mine::select!(f())"] {
+            assert!(may_await(cell) && !awaits(cell), "{cell}");
         }
         for cell in [
             "async fn f() { g().await }",
@@ -293,8 +330,12 @@ mod tests {
             "(|| f().await)()",
             "fn f() { g().await }",
             "const C: u8 = async { 1 }.await;",
+            "async fn f() { tokio::join!(g(), h()) }",
+            "v.join(\", \")",
+            "println!(\"{}\", v.join(\"\"))",
+            "// tokio::join!(f(), g())",
         ] {
-            assert!(!awaits(cell), "{cell}");
+            assert!(!awaits(cell) && !may_await(cell), "{cell}");
         }
     }
 
