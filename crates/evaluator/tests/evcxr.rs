@@ -208,6 +208,12 @@ async fn local_cells_run_and_keep_variables() {
     );
     let (_, _, result) = s.cell(m, "drop(after)").await;
     assert_eq!(result.unwrap().moved, ["after"]);
+    // The place of a panic is found by its line, as it was written.
+    let written = "let ones = vec![1]; ones.iter().map(|x| x + 1).sum::<i32>()";
+    assert_eq!(s.shown(m, written).await, "=2");
+    let beside = m.artifacts.last().unwrap().with_extension("rs");
+    let compiled = std::fs::read_to_string(beside).unwrap();
+    assert_eq!(compiled.lines().filter(|line| *line == written).count(), 2);
     assert_eq!(s.shown(m, "use phalanx::prelude::*;").await, "");
     assert_eq!(
         s.shown(m, "phalanx::html(\"<i>x</i>\")?; println!(\"after\");")

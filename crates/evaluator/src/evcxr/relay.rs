@@ -264,15 +264,17 @@ impl RelayShared {
         let generated = GeneratedCrate::read(&library);
         let folder = generated_crate::build_folder().unwrap_or_default();
         let unkept = UnkeptVariables::read(&folder);
-        // Used to find the location of a panic, which otherwise remains unknown.
-        let _ = std::fs::write(library.with_extension("rs"), &generated.source);
         let (policy, cell) = {
             let mut state = self.state();
+            let lines = source::line_map(&generated.source, &state.cell.text);
+            // Used to find the location of a panic, which otherwise remains unknown.
+            let text = source::with_lines_of(&generated.source, &state.cell.written, &lines);
+            let _ = std::fs::write(library.with_extension("rs"), text);
             let cell = CompiledCell {
                 artifact: library,
                 entry: entry.to_owned(),
                 has_result: state.cell.has_result(),
-                lines: source::line_map(&generated.source, &state.cell.text),
+                lines,
                 dropped: state.cell.dropped.clone(),
                 unkept: unkept.variables(),
             };

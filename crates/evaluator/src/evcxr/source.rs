@@ -477,5 +477,20 @@ pub(super) fn line_map(compiled: &str, source: &str) -> Vec<(u32, u32)> {
     lines
 }
 
+/// The file that evcxr has compiled, with the lines of a cell as its user has written them: those
+/// of statements that stood on one line, and of the last expression, differ.
+pub(super) fn with_lines_of(compiled: &str, written: &str, map: &[(u32, u32)]) -> String {
+    let written: Vec<&str> = written.lines().collect();
+    let line = |number: u32| written.get(usize::try_from(number).ok()?.checked_sub(1)?);
+    let numbers: HashMap<u32, u32> = map.iter().copied().collect();
+    let lines = (1..).zip(compiled.lines()).map(|(number, text)| {
+        let own = numbers.get(&number).and_then(|own| line(*own));
+        *own.unwrap_or(&text)
+    });
+    let mut text = lines.collect::<Vec<_>>().join("\n");
+    text.push('\n');
+    text
+}
+
 #[cfg(test)]
 mod tests;

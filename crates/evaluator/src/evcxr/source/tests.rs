@@ -84,6 +84,19 @@ fn unambiguous_lines_are_mapped() {
 }
 
 #[test]
+fn compiled_lines_are_shown_as_they_were_written() {
+    let written = "let a = f(); a.apply(|| panic!(\"größe\"))";
+    let prepared = prepare(written, &CellSetting::default());
+    let compiled =
+        "fn run() {\nlet a = f();\n(\n&(a.apply(|| panic!(\"größe\")))\n).evcxr_display();\n}\n";
+    let map = line_map(compiled, &prepared.text);
+    let shown = with_lines_of(compiled, &prepared.written, &map);
+    let expected = format!("fn run() {{\n{written}\n(\n{written}\n).evcxr_display();\n}}\n");
+    assert_eq!(shown, expected);
+    assert_eq!(with_lines_of(compiled, "", &map), compiled);
+}
+
+#[test]
 fn cell_of_items_runs_its_main() {
     for (cell, call) in [
         ("fn main() { f() }\nfn f() {}", Some("\nmain();")),
