@@ -74,6 +74,14 @@ pub(super) fn read_cell(source: &str) -> CellDefinitions {
                 };
                 let mut definition = Definition::default();
                 definition.read(item.syntax());
+                if matches!(item, ast::Item::Module(_)) && is_closed(item.syntax()) {
+                    let Definition {
+                        references,
+                        defines,
+                        ..
+                    } = &mut definition;
+                    references.retain(|inner| *inner == name || !defines.contains(inner));
+                }
                 if !matches!(item, ast::Item::MacroRules(_)) {
                     last = Some(name.clone());
                 }
@@ -313,6 +321,20 @@ fn affects_types(function: &SyntaxNode) -> bool {
         || function
             .descendants()
             .any(|node| types.contains(&node.kind()))
+}
+
+/// Returns true for a module that names nothing outside of it: its own items are no others.
+fn is_closed(module: &SyntaxNode) -> bool {
+    let leading = [SyntaxKind::SUPER_KW, SyntaxKind::CRATE_KW];
+    let tokens = module.descendants_with_tokens();
+    let mut leading = tokens.filter(|element| leading.contains(&element.kind()));
+    leading.all(|element| {
+        let mut around = element
+            .parent()
+            .into_iter()
+            .flat_map(|node| node.ancestors());
+        around.any(|node| node.kind() == SyntaxKind::VISIBILITY)
+    })
 }
 
 fn mentions(node: &SyntaxNode, names: &[&str]) -> bool {

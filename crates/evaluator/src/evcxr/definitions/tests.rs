@@ -54,6 +54,24 @@ fn redefinition_drops_variables_of_the_type() {
 }
 
 #[test]
+fn names_in_a_module_are_its_own() {
+    let cells = [
+        "mod geo { pub struct P(pub i32); pub(crate) struct Q(pub P); impl P { fn f(&self) {} } }",
+        "mod open { pub struct P; pub struct R(super::P); }\nstruct P;",
+    ];
+    let check = |cell: &str, expected: &str| {
+        let variables = ["p: geo::P", "q: geo::Q", "r: open::R", "s: P"];
+        assert_eq!(lost(&cells[..1], &variables[..2], cell), "", "{cell}");
+        assert_eq!(lost(&cells, &variables, cell), expected, "{cell}");
+    };
+    check("use geo::P;", "r s");
+    check("struct P(u8);", "r s");
+    check("use geo::Q;", "");
+    let redefined = "mod geo { pub struct P(pub i64); }";
+    assert_eq!(lost(&cells, &["p: geo::P"], redefined), "p");
+}
+
+#[test]
 fn unchanged_layouts_drop_no_variables() {
     let cells = ["struct A { x: u64 }\nimpl A { fn f(&self) -> u64 { 1 } }"];
     let check = |cell: &str| assert_eq!(lost(&cells, &["a: A"], cell), "", "{cell}");
