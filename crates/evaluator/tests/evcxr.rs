@@ -220,6 +220,9 @@ async fn local_cells_run_and_keep_variables() {
             .await,
         "<<i>x</i>>after\n"
     );
+    // A handle is no result.
+    let shown = s.shown(m, "phalanx::html(\"<i>x</i>\")?").await;
+    assert_eq!(shown, "<<i>x</i>>");
 }
 
 /// Waits until a compiler runs for the evaluator with this process id: cargo, or rustc called
