@@ -334,7 +334,9 @@ impl LibraryError<'_> {
             Self::Unwritten { .. } => {
                 "lengths must be known, and `#[serde(…)]` attributes fit a format that does not describe itself"
             }
-            Self::Unread { .. } => "it was made with another definition of that type",
+            Self::Unread { .. } => {
+                "its function returned another type, or another definition of this one: name that type, as in `rc.get_result::<f64>(&ids)?`"
+            }
             Self::NoMemory(_) => {
                 "what engines hold of pushed data counts too; `dv.clear()` frees it"
             }
