@@ -154,7 +154,8 @@ impl WidgetStates {
     }
 
     /// Opens the models of layout, style and widget, in this order.
-    fn open(self, kind: WidgetKind) -> ModelHandle {
+    fn open(mut self, kind: WidgetKind) -> ModelHandle {
+        super::bounds::clamp(&mut self.state);
         let mut openings = Vec::new();
         let mut state = names(kind.module, kind.version, kind.name, kind.view);
         let layout = with(names(BASE, "2.0.0", "Layout", "Layout"), self.layout);

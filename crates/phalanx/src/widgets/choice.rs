@@ -1,7 +1,7 @@
 //! Buttons, checkboxes and selections.
 
 use super::build::{Builder, WidgetKind};
-use super::{described, widget};
+use super::{bounds, described, widget};
 use serde_json::{Value, json};
 
 widget! {
@@ -214,10 +214,12 @@ macro_rules! one_of {
                 labels(Some(self.0.get("_options_labels")))
             }
 
-            /// Selects an option; if it does not exist, none is selected.
+            /// Selects an option; one that does not exist is reported on stderr, and changes
+            /// nothing.
             pub fn set_value(&self, option: &str) {
-                let index = self.options().iter().position(|known| known == option);
-                self.0.set("index", json!(index));
+                if let Some(index) = bounds::index(option, &self.options()) {
+                    self.0.set("index", json!(index));
+                }
             }
 
             /// Registers a callback for selections by users, with the option.
@@ -244,11 +246,14 @@ macro_rules! one_of {
                 self.state("index", json!(first))
             }
 
-            /// Sets the option selected initially; call it after [`options`](Self::options).
+            /// Sets the option selected initially; call it after [`options`](Self::options). One
+            /// that does not exist is reported on stderr, and changes nothing.
             pub fn value(self, option: &str) -> Self {
                 let labels = labels(self.parts.state.get("_options_labels").cloned());
-                let index = labels.iter().position(|known| known == option);
-                self.state("index", json!(index))
+                match bounds::index(option, &labels) {
+                    Some(index) => self.state("index", json!(index)),
+                    None => self,
+                }
             }
         }
     };
@@ -283,7 +288,7 @@ impl SelectMultiple {
         chosen(&self.0.get("index"), self.options())
     }
 
-    /// Selects options; those that do not exist are ignored.
+    /// Selects options; those that do not exist are reported on stderr, and ignored.
     pub fn set_value<S: AsRef<str>>(&self, options: impl IntoIterator<Item = S>) {
         self.0.set("index", indices(options, &self.options()));
     }
@@ -322,7 +327,7 @@ fn texts<S: AsRef<str>>(options: impl IntoIterator<Item = S>) -> Vec<Value> {
 /// The indices of some options among all.
 fn indices<S: AsRef<str>>(options: impl IntoIterator<Item = S>, all: &[String]) -> Value {
     let options = options.into_iter();
-    let known = options.filter_map(|one| all.iter().position(|known| known == one.as_ref()));
+    let known = options.filter_map(|one| bounds::index(one.as_ref(), all));
     json!(known.collect::<Vec<_>>())
 }
 

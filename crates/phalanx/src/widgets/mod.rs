@@ -31,12 +31,14 @@
 //! | `link.rs` | [`jslink`], [`jsdlink`]: values that frontends keep equal |
 //! | `output.rs` | [`Output`] |
 //! | `interact.rs` | [`interact()`]: controls for the parameters of a closure |
+//! | `bounds.rs` | the limits of values |
 //! | `build.rs` | construction of widgets |
 //! | `model.rs` | the handle on a widget's model |
 //! | `listeners.rs` | callbacks for the events of comms |
 //! | `fallback.rs` | the representation for frontends without widget support |
 //! | `engine_widgets.rs` | widgets of an engine |
 
+mod bounds;
 mod boxes;
 mod build;
 mod choice;

@@ -1,7 +1,7 @@
 //! Numeric widgets: sliders, and progress bars.
 
 use super::build::{Builder, WidgetKind};
-use super::{described, widget};
+use super::{bounds, described, widget};
 use serde_json::{Value, json};
 use std::ops::RangeInclusive;
 
@@ -122,22 +122,34 @@ macro_rules! number {
                 $read(&self.0.get("value"))
             }
 
-            /// Changes the value.
+            /// Changes the value; one out of range becomes the nearest in it.
             pub fn set_value(&self, value: $number) {
-                self.0.set("value", json!(value));
+                let value = bounds::with_value(self.0.state(), json!(value));
+                self.0.set("value", value);
             }
 
-            /// Changes the highest value.
+            /// Changes the highest value; the value is not above it. One below the lowest value is
+            /// reported on stderr, and changes nothing.
             pub fn set_max(&self, max: $number) {
-                self.0.set("max", json!(max));
+                let state = self.0.state();
+                let min = $read(state.get("min").unwrap_or(&Value::Null));
+                if bounds::is_range(&min, &max)
+                    && let Some(changes) = bounds::with_max(state, json!(max))
+                {
+                    self.0.update(changes);
+                }
             }
         }
 
         impl Builder<$name> {
-            /// Sets the lowest and the highest value; the initial value is the lowest.
+            /// Sets the lowest and the highest value; the initial value is the lowest. An empty
+            /// range is reported on stderr, and changes nothing.
             pub fn range(self, range: RangeInclusive<$number>) -> Self {
                 let (min, max) = range.into_inner();
-                self.min(min).max(max).value(min)
+                match bounds::is_range(&min, &max) {
+                    true => self.min(min).max(max).value(min),
+                    false => self,
+                }
             }
 
             /// Sets the lowest value.
@@ -150,7 +162,7 @@ macro_rules! number {
                 self.state("max", json!(max))
             }
 
-            /// Sets the initial value.
+            /// Sets the initial value; one out of range becomes the nearest in it.
             pub fn value(self, value: $number) -> Self {
                 self.state("value", json!(value))
             }
@@ -234,10 +246,14 @@ macro_rules! range {
                 range_of(&self.0.get("value"), $read)
             }
 
-            /// Selects another range.
+            /// Selects another range, as far as the slider reaches. An empty range is reported on
+            /// stderr, and changes nothing.
             pub fn set_value(&self, value: RangeInclusive<$number>) {
                 let (lower, upper) = value.into_inner();
-                self.0.set("value", json!([lower, upper]));
+                if bounds::is_range(&lower, &upper) {
+                    let value = bounds::with_value(self.0.state(), json!([lower, upper]));
+                    self.0.set("value", value);
+                }
             }
 
             /// Registers a callback for changes of the range by users.
@@ -251,9 +267,13 @@ macro_rules! range {
         }
 
         impl Builder<$name> {
-            /// Sets the lowest and the highest value; the middle half is selected.
+            /// Sets the lowest and the highest value; the middle half is selected. An empty range
+            /// is reported on stderr, and changes nothing.
             pub fn range(self, range: RangeInclusive<$number>) -> Self {
                 let (min, max) = range.into_inner();
+                if !bounds::is_range(&min, &max) {
+                    return self;
+                }
                 let quarter = (max - min) / (4 as $number);
                 self.state("min", json!(min))
                     .state("max", json!(max))
@@ -263,7 +283,10 @@ macro_rules! range {
             /// Sets the range selected initially; call it after [`range`](Self::range).
             pub fn value(self, value: RangeInclusive<$number>) -> Self {
                 let (lower, upper) = value.into_inner();
-                self.state("value", json!([lower, upper]))
+                match bounds::is_range(&lower, &upper) {
+                    true => self.state("value", json!([lower, upper])),
+                    false => self,
+                }
             }
 
             /// Sets the distance between two values.
