@@ -137,7 +137,7 @@ fn last_expression(source: &str) -> Option<(ast::Expr, Range<usize>)> {
 }
 
 /// A cell with the semicolon that its last statement lacks, if that is a `let`, which cannot mean
-/// anything else.
+/// anything else. Other errors of the cell remain.
 pub(super) fn with_semicolon(source: &str) -> Cow<'_, str> {
     let parse =
         |source: &str| SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
@@ -158,7 +158,8 @@ pub(super) fn with_semicolon(source: &str) -> Cow<'_, str> {
     if parsed.errors().is_empty() {
         return Cow::Borrowed(source);
     }
-    match complete().filter(|source| parse(source).errors().is_empty()) {
+    let fewer = |source: &String| parse(source).errors().len() < parsed.errors().len();
+    match complete().filter(fewer) {
         Some(source) => Cow::Owned(source),
         None => Cow::Borrowed(source),
     }

@@ -130,7 +130,8 @@ fn let_at_the_end_needs_no_semicolon() {
             "let a = 1;\nlet b = {\n    a\n};",
         ),
         ("let x = 5;", "let x = 5;"),
-        ("let a = 1\nlet b = 2", "let a = 1\nlet b = 2"),
+        // The first one is rustc's to report.
+        ("let a = 1\nlet b = 2", "let a = 1\nlet b = 2;"),
         ("let x", "let x"),
         ("let x = ", "let x = "),
         ("x = 5", "x = 5"),
