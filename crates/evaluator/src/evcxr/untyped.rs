@@ -59,7 +59,11 @@ pub(super) fn untyped(source: &str) -> Vec<UntypedVariable> {
         let Some(pattern) = statement.pat() else {
             continue;
         };
-        let is_whole = matches!(pattern, ast::Pat::IdentPat(_));
+        // The type of `ref name` is not that of the value.
+        let is_whole = match &pattern {
+            ast::Pat::IdentPat(binding) => binding.ref_token().is_none(),
+            _ => false,
+        };
         let is_annotated = statement
             .ty()
             .is_some_and(|ty| is_whole && is_complete(ty.syntax()));
@@ -319,6 +323,15 @@ mod tests {
                 "{ let a = f(); }\nlet _ = g();",
             ),
             ("let a = f()", "let a = f()"),
+            // The type of the variable is not that of the value.
+            (
+                "let ref a = f();",
+                "HIDDEN { let ref a = f(); }; let a: A = a;",
+            ),
+            (
+                "let ref a: u8 = 1;",
+                "HIDDEN { let ref a: u8 = 1; }; let a: A = a;",
+            ),
         ] {
             let typed = typed.replace("HIDDEN { ", OPEN);
             assert_eq!(with_types(source), typed);
