@@ -81,6 +81,14 @@ pub(super) fn without_internal_names(mut diagnostic: Diagnostic) -> Diagnostic {
     if labels.any(|label| label.contains(CELL_ERROR)) {
         diagnostic.message = diagnostic.message.replace(AROUND.0, AROUND.1);
     }
+    if let Some(file) = included(&diagnostic.message).map(str::to_owned) {
+        diagnostic.message = diagnostic
+            .message
+            .replace(&format!("{SOURCES}{file}"), &file);
+        diagnostic.help.push(format!(
+            "the path is not that of the notebook's folder: `include_str!` and its like take a full one, and `std::fs::read_to_string(\"{file}\")?` reads the file when the cell runs"
+        ));
+    }
     let labels = diagnostic.spans.iter_mut().map(|span| &mut span.label);
     let texts = labels
         .chain([&mut diagnostic.message])
@@ -93,6 +101,17 @@ pub(super) fn without_internal_names(mut diagnostic: Diagnostic) -> Diagnostic {
         }
     }
     diagnostic
+}
+
+/// The folder of the crate's file, in which rustc looks for included files.
+const SOURCES: &str = "src/";
+
+/// The file that a cell includes with a relative path, from rustc's message that there is none.
+fn included(message: &str) -> Option<&str> {
+    let file = message
+        .strip_prefix("couldn't read `")?
+        .strip_prefix(SOURCES)?;
+    Some(file.split_once('`')?.0)
 }
 
 /// The name used for the crate's file in messages.
@@ -290,6 +309,20 @@ mod tests {
         });
         assert_eq!(of_dependency_file.rendered.as_deref(), Some(of_dependency));
         assert!(diagnostic.message.ends_with("to `the error of a cell`"));
+    }
+
+    #[test]
+    fn included_files_are_not_in_the_folder_of_the_notebook() {
+        let message = "couldn't read `src/größe.csv`: No such file or directory (os error 2)";
+        let diagnostic = without_internal_names(plain(message.to_owned()));
+        assert!(
+            diagnostic
+                .message
+                .starts_with("couldn't read `größe.csv`: No such")
+        );
+        assert!(diagnostic.help[0].contains("read_to_string(\"größe.csv\")"));
+        let absolute = plain("couldn't read `/a/src/t.csv`: No such file".to_owned());
+        assert_eq!(without_internal_names(absolute.clone()), absolute);
     }
 
     #[test]
