@@ -27,7 +27,8 @@ const MANIFEST: &str = "failed to parse manifest at ";
 const CAUSE: &str = "\nCaused by:\n";
 
 /// Names of generated code in messages, with their replacements.
-const INTERNAL_NAMES: [(&str, &str); 5] = [
+const INTERNAL_NAMES: [(&str, &str); 6] = [
+    ("`&AsyncResultHandle`", "`AsyncResult`"),
     (" to your crate (`notebook`)", " to the cell"),
     ("phalanx::__cell::", ""),
     ("`Result<(), EvcxrUserCodeError>`", "that of the cell"),

@@ -20,6 +20,7 @@ pub(super) fn rewrite(mut diagnostic: Diagnostic, error: &Value) -> Diagnostic {
     if let Some((before, named)) = diagnostic.message.split_once(CLOSURE)
         && let Some((_, after)) = named.split_once("}`")
     {
+        let before = before.strip_suffix("values of type ").unwrap_or(before);
         diagnostic.message = format!("{before}this closure{after}");
     }
     let mentions = |words: &[&str]| {
@@ -111,6 +112,10 @@ mod tests {
         let message = "engines cannot call `{closure@src/lib.rs:147:17: 147:19}`";
         let diagnostic = rewrite(error(message, "E0277"), &json!({}));
         assert_eq!(diagnostic.message, "engines cannot call this closure");
+        let message =
+            "values of type `{closure@src/lib.rs:147:17: 147:19}` cannot be sent to engines";
+        let diagnostic = rewrite(error(message, "E0277"), &json!({}));
+        assert_eq!(diagnostic.message, "this closure cannot be sent to engines");
     }
 
     #[test]
