@@ -49,6 +49,7 @@ mod statics;
 mod store;
 mod suggestions;
 mod syntax;
+mod sysroot_crates;
 mod types;
 mod unit_tests;
 mod unkept;

@@ -8,7 +8,7 @@
 //! to evcxr.
 
 use super::generated_crate::build_folder;
-use super::{conditions, habits, source};
+use super::{conditions, habits, source, sysroot_crates};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
 use ra_ap_syntax::ast::{self, AstNode, HasName};
 use ra_ap_syntax::{Edition, NodeOrToken, SourceFile, SyntaxKind};
@@ -55,8 +55,8 @@ const WRAPPER_LEFT_OPEN: &str = "contains an unclosed delimiter";
 /// The replacement for messages about a bracket that the cell leaves open.
 const NOT_CLOSED: &str = "this cell opens a bracket that it does not close";
 
-/// Returns a cell in the form in which it is compiled: terminated, without disabled code, and with
-/// a call of its `main`.
+/// Returns a cell in the form in which it is compiled: terminated, without disabled code, with
+/// imports of what is in `std`, and with a call of its `main`.
 ///
 /// # Errors
 /// If the cell has errors that do not depend on other cells.
@@ -65,7 +65,8 @@ pub(super) fn checked(cell: &str) -> Result<String, Failure> {
     if let Some(failure) = errors(&cell) {
         return Err(failure);
     }
-    let mut cell = conditions::resolved(&cell).into_owned();
+    let cell = conditions::resolved(&cell);
+    let mut cell = sysroot_crates::imported(&cell).into_owned();
     if let Some(call) = source::call_of_main(&cell) {
         cell.push_str(call);
     }
