@@ -47,6 +47,8 @@ pub(crate) enum CapturedOutput {
 pub(crate) struct Capture {
     pipes: [CapturePipe; 2],
     run: Option<CapturedRun>,
+    /// The lines of the last run, whose threads may outlive it.
+    last_lines: Vec<(u32, u32)>,
     /// The text of the next batch, in the order in which it was written.
     batch: Vec<(StreamName, String)>,
     batch_bytes: usize,
@@ -84,19 +86,24 @@ struct CapturedRun {
 }
 
 impl CapturedRun {
-    /// Translates a location in the compiled file into one in the cell: `cell:3:5`. Locations in
-    /// other code are unchanged.
+    /// Translates a location in the compiled file into one in the cell.
     fn locate(&self, location: String) -> String {
-        let found = location
-            .strip_prefix(COMPILED)
-            .and_then(|position| position.split_once(':'))
-            .and_then(|(line, column)| {
-                let at = line.parse::<u32>().ok()?;
-                let (_, line) = self.lines.iter().find(|(compiled, _)| *compiled == at)?;
-                Some(format!("cell:{line}:{column}"))
-            });
-        found.unwrap_or(location)
+        locate(&self.lines, location)
     }
+}
+
+/// Translates a location in the compiled file into one in the cell, by pairs of their lines:
+/// `cell:3:5`. Locations in other code are unchanged.
+fn locate(lines: &[(u32, u32)], location: String) -> String {
+    let found = location
+        .strip_prefix(COMPILED)
+        .and_then(|position| position.split_once(':'))
+        .and_then(|(line, column)| {
+            let at = line.parse::<u32>().ok()?;
+            let (_, line) = lines.iter().find(|(compiled, _)| *compiled == at)?;
+            Some(format!("cell:{line}:{column}"))
+        });
+    found.unwrap_or(location)
 }
 
 impl Capture {
@@ -365,7 +372,8 @@ impl Capture {
         }
         if name == StreamName::Stderr {
             self.release_panic();
-            text = located(self.run.as_ref(), &text);
+            let lines = self.run.as_ref().map_or(&self.last_lines, |run| &run.lines);
+            text = located(lines, &text);
             if let Some(run) = &mut self.run {
                 let mut text = std::mem::take(&mut run.last_line) + &text;
                 run.last_line = text.split_off(last_line_start(&text));
@@ -500,7 +508,7 @@ impl Capture {
         for output in std::mem::take(&mut self.unmarked).into_values() {
             self.output(output);
         }
-        self.run = None;
+        self.last_lines = self.run.take().map(|run| run.lines).unwrap_or_default();
         self.captured
             .push(CapturedOutput::Ended { run: id, outcome });
     }
@@ -532,17 +540,19 @@ fn last_line_start(text: &str) -> usize {
 }
 
 /// Translates the locations in Rust's messages about panics in other threads into locations in the
-/// cell.
-fn located(run: Option<&CapturedRun>, text: &str) -> String {
+/// cell, by pairs of lines.
+fn located(lines: &[(u32, u32)], text: &str) -> String {
     let mut parts = text.split(PANICKED);
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| {
         let is_position = |c: char| c.is_ascii_digit() || c == ':';
         let end = part.find(|c| !is_position(c)).unwrap_or(part.len());
         let position = part[..end].trim_end_matches(':');
-        let location = run.map(|run| run.locate(format!("{COMPILED}{position}")));
-        let location = location.filter(|location| !location.starts_with(COMPILED));
-        let location = location.as_deref().unwrap_or("another cell");
+        let location = locate(lines, format!("{COMPILED}{position}"));
+        let location = match location.starts_with(COMPILED) {
+            true => "another cell",
+            false => &location,
+        };
         format!("{text}panicked at {location}{}", &part[position.len()..])
     })
 }

@@ -133,6 +133,18 @@ fn a_panic_of_another_thread_has_its_location_in_the_cell() {
 }
 
 #[test]
+fn a_panic_of_a_thread_that_outlives_its_cell_has_its_location_in_it() {
+    let mut cell = Cell::new(false);
+    let marker = super::super::end_marker(RUN);
+    cell = cell.out(&marker).err(&marker);
+    assert_eq!(shown(cell.capture.take()), ["Completed"]);
+    cell = cell.err("\nthread '<unnamed>' (8) panicked at src/lib.rs:30:5:\nboom\n");
+    cell.capture.flush();
+    let late = shown(cell.capture.take()).concat();
+    assert!(late.contains("(8) panicked at cell:3:5:"), "{late}");
+}
+
+#[test]
 fn a_caught_panic_is_text() {
     let cell = Cell::new(false)
         .err("\x1b]phalanx;panic;src/lib.rs:3:5\x07boom\x1b]phalanx;end-panic\x07")
