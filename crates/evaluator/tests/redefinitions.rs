@@ -120,7 +120,10 @@ async fn glob_imports(s: &mut Session, m: &mut Machine) {
         s,
         m,
         &[
-            ("let task = tokio::spawn(async { 1 }); tokio::join!(async {});", ""),
+            (
+                "let task = tokio::spawn(async { 1 }); tokio::join!(async {});",
+                "",
+            ),
             ("task.await? + held.0", "=8"),
         ],
     )

@@ -492,23 +492,33 @@ fn run_cargo(
     })
 }
 
-/// The real cargo: that of the toolchain, if rustup reports its path.
+/// The real cargo: that of the toolchain whose rustc evcxr calls, if it is known.
 fn real_cargo(folder: &Path) -> io::Result<Command> {
-    let which = real_program(folder, "rustup")
-        .and_then(|mut rustup| rustup.args(["which", "cargo"]).output());
-    match which {
-        Ok(output) if output.status.success() => {
-            let path = String::from_utf8_lossy(&output.stdout);
-            let mut cargo = Command::new(path.trim());
-            cargo
-                .env("PATH", path_without_tools(folder)?)
-                .env_remove(CARGO_VAR)
-                // cargo passes its stdin to rustc, and caches the result.
-                .stdin(Stdio::null());
-            Ok(cargo)
-        }
-        _ => real_program(folder, "cargo"),
-    }
+    let Some(path) = cargo_beside_rustc().or_else(|| rustup_cargo(folder)) else {
+        return real_program(folder, "cargo");
+    };
+    let mut cargo = Command::new(path);
+    cargo
+        .env("PATH", path_without_tools(folder)?)
+        .env_remove(CARGO_VAR)
+        // cargo passes its stdin to rustc, and caches the result.
+        .stdin(Stdio::null());
+    Ok(cargo)
+}
+
+/// The cargo of the toolchain that `:toolchain` has selected.
+fn cargo_beside_rustc() -> Option<PathBuf> {
+    let rustc = env::var_os(RUSTC_VAR).map(PathBuf::from)?;
+    let cargo = rustc.parent()?.join("cargo");
+    (rustc.is_absolute() && cargo.is_file()).then_some(cargo)
+}
+
+/// The cargo that rustup selects.
+fn rustup_cargo(folder: &Path) -> Option<PathBuf> {
+    let mut rustup = real_program(folder, "rustup").ok()?;
+    let output = rustup.args(["which", "cargo"]).output().ok()?;
+    let path = String::from_utf8_lossy(&output.stdout);
+    output.status.success().then(|| path.trim().into())
 }
 
 /// A program as found on the PATH without our own tools, so that its child processes find the real
