@@ -1,5 +1,5 @@
 //! `extern crate alloc;` and its like. evcxr takes each such item for a dependency, which cargo then
-//! looks for on crates.io; what is in these crates is in the standard library.
+//! looks for in the registry; what is in these crates is in the standard library.
 
 use super::source::statements;
 use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasName, HasVisibility};
