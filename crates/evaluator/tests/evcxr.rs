@@ -214,9 +214,6 @@ async fn local_cells_run_and_keep_variables() {
     let beside = m.artifacts.last().unwrap().with_extension("rs");
     let compiled = std::fs::read_to_string(beside).unwrap();
     assert_eq!(compiled.lines().filter(|line| *line == written).count(), 2);
-    let taken_apart = "let pair = (String::new(), 1); let (text, n) = pair;";
-    let (_, _, result) = s.cell(m, taken_apart).await;
-    assert_eq!(result.unwrap().moved, ["pair"]);
     assert_eq!(s.shown(m, "use phalanx::prelude::*;").await, "");
     assert_eq!(
         s.shown(m, "phalanx::html(\"<i>x</i>\")?; println!(\"after\");")

@@ -214,8 +214,7 @@ impl Local {
             }
         };
         let variables = variables::shown(&after);
-        let known = variables::with(&before, self.relay.moved());
-        let moved = variables::moved(&known, &after, outcome.as_ref());
+        let moved = variables::moved(&before, &after, outcome.as_ref());
         Ok(EvaluatorReply::Evaluated(Evaluated {
             command_output,
             variables,

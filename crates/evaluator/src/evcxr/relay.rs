@@ -212,11 +212,6 @@ impl Relay {
         self.shared.state().unkept.names().cloned().collect()
     }
 
-    /// The variables among them that the cell has declared or read, and moved.
-    pub(super) fn moved(&self) -> Vec<String> {
-        self.shared.state().unkept.moved.iter().cloned().collect()
-    }
-
     /// Makes the kernel run a cell without evcxr's knowledge.
     ///
     /// # Errors

@@ -21,17 +21,6 @@ pub(super) fn shown(variables: &VariableTypes) -> VariableTypes {
     shown.cloned().collect()
 }
 
-/// Variables, and those that a cell has declared itself, whose types are of no interest.
-pub(super) fn with(variables: &VariableTypes, declared: Vec<String>) -> VariableTypes {
-    let mut all = variables.clone();
-    for name in declared {
-        if !all.iter().any(|(known, _)| *known == name) {
-            all.push((name, String::new()));
-        }
-    }
-    all
-}
-
 /// The variables that were moved by the cell, as opposed to lost with the runtime, or kept because
 /// the cell did not run.
 pub(super) fn moved(
@@ -68,9 +57,6 @@ mod tests {
         let (before, after) = (variables(&["b", "a"]), variables(&["b", "c"]));
         assert_eq!(before.len(), 2, "ours are not shown");
         assert_eq!(moved(&before, &after, Some(&Outcome::Completed)), ["a"]);
-        let with_own = with(&before, vec!["a".to_owned(), "größe".to_owned()]);
-        let of_cell = moved(&with_own, &after, Some(&Outcome::Completed));
-        assert_eq!(of_cell, ["a", "größe"]);
         let died = Outcome::Died {
             status: RuntimeExit::Unknown,
         };
