@@ -22,14 +22,28 @@ TIMEOUT = 120
 RESULTS, RESULT_BYTES = 400, 4 << 20
 LINES, LINE_BYTES = 3000, 100_000
 
-# Submits, says so, and waits to be stopped.
+# Submits, says so once the controller has all tasks, and waits to be stopped. No task ends before that: results that
+# the client has read do not wait.
 CLIENT = """
-import sys, ipyparallel
-client = ipyparallel.Client(sys.argv[1])
+import sys, time, ipyparallel
+
+def large(size, gate):
+    import os, time
+    while not os.path.exists(gate):
+        time.sleep(0.01)
+    return b"x" * size
+
+def arrived():
+    queue = client.queue_status()
+    return queue["unassigned"] + sum(queue[engine]["tasks"] for engine in client.ids)
+
+file, count, size, gate = sys.argv[1:]
+client = ipyparallel.Client(file)
 view = client.load_balanced_view()
-results = [view.apply_async(lambda size=int(sys.argv[3]): b"x" * size) for _ in range(int(sys.argv[2]))]
-for result in results:
-    result.wait_for_send(60)
+for _ in range(int(count)):
+    view.apply_async(large, int(size), gate)
+while arrived() < int(count):
+    time.sleep(0.05)
 print("submitted", flush=True)
 sys.stdin.read()
 """
@@ -38,11 +52,13 @@ sys.stdin.read()
 @contextmanager
 def stopped(file, results):
     """A client that has submitted so many tasks and reads no more."""
-    values = [file, results, RESULT_BYTES]
+    gate = Path(file).with_name("stopped")
+    values = [file, results, RESULT_BYTES, gate]
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
     with process([sys.executable, "-c", CLIENT, *map(str, values)], **pipes) as client:
         client.stdout.readline()
         client.send_signal(signal.SIGSTOP)
+        gate.touch()
         yield
 
 
