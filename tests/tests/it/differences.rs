@@ -1,4 +1,4 @@
-//! Notebooks that cannot share engines, or not all of what another has left there, are told why.
+//! Notebooks that cannot share engines, or not all of what another has left there, are given the reason.
 
 use phalanx_tests::prepared::{OtherToolchain, Prepared};
 use std::time::Duration;
