@@ -61,7 +61,7 @@ fn serve(kind: NamespaceKind, backend: Backend) -> std::io::Result<()> {
             })
         };
         interrupt.end();
-        link.send(&EvaluatorEvent::Answer { id, result })?;
+        link.send(&EvaluatorEvent::Reply { id, result })?;
     }
     Ok(())
 }

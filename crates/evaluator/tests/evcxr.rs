@@ -185,7 +185,7 @@ async fn local_cells_run_and_keep_variables() {
     let status = RuntimeExit::Signal(9);
     let outcome = Outcome::Died { status };
     s.evaluator.send(EvaluatorRequest::Ran { outcome });
-    let EvaluatorEvent::Answer { result, .. } = s.event().await else {
+    let EvaluatorEvent::Reply { result, .. } = s.event().await else {
         panic!("no answer")
     };
     let Ok(EvaluatorReply::Evaluated(evaluated)) = result else {
@@ -261,7 +261,7 @@ async fn interrupted_compile_changes_no_state() {
     wait_for_compiler(s.evaluator.pid().unwrap()).await;
     let interrupted_at = Instant::now();
     s.evaluator.interrupt();
-    let EvaluatorEvent::Answer { result, .. } = s.event().await else {
+    let EvaluatorEvent::Reply { result, .. } = s.event().await else {
         panic!("no answer")
     };
     println!("interrupted in {:?}", interrupted_at.elapsed());
@@ -271,7 +271,7 @@ async fn interrupted_compile_changes_no_state() {
     let source = "let v = [1u8; 3]; v.len()".to_owned();
     s.evaluator.send(EvaluatorRequest::Evaluate { id, source });
     s.evaluator.interrupt();
-    let EvaluatorEvent::Answer { result, .. } = s.event().await else {
+    let EvaluatorEvent::Reply { result, .. } = s.event().await else {
         panic!("no answer")
     };
     assert_eq!(result, Err(Failure::Interrupted { lost: Vec::new() }));

@@ -89,7 +89,7 @@ pub enum EvaluatorEvent {
     /// Local: a compiled cell to be run; the reply is `Ran`.
     Run(CompiledCell),
     /// The reply to the request with this id.
-    Answer {
+    Reply {
         /// The id of the request.
         id: RequestId,
         /// The result.

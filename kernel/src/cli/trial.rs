@@ -67,7 +67,7 @@ impl<P: FnMut(&str)> Trial<P> {
             match trial.event().await? {
                 EvaluatorEvent::Ready(_) => return Ok(trial),
                 EvaluatorEvent::StartFailed { failure } => bail!(text_of(failure)),
-                EvaluatorEvent::Run(_) | EvaluatorEvent::Answer { .. } => {}
+                EvaluatorEvent::Run(_) | EvaluatorEvent::Reply { .. } => {}
             }
         }
     }
@@ -82,7 +82,7 @@ impl<P: FnMut(&str)> Trial<P> {
                 EvaluatorEvent::Run(_) => self.evaluator.send(EvaluatorRequest::Ran {
                     outcome: Outcome::Completed,
                 }),
-                EvaluatorEvent::Answer { result, .. } => {
+                EvaluatorEvent::Reply { result, .. } => {
                     return result
                         .map(drop)
                         .map_err(|failure| anyhow::anyhow!(text_of(failure)));

@@ -181,7 +181,7 @@ impl Session {
                     last = Some(outcome.clone());
                     self.evaluator.send(EvaluatorRequest::Ran { outcome });
                 }
-                EvaluatorEvent::Answer { result, .. } => {
+                EvaluatorEvent::Reply { result, .. } => {
                     println!(
                         "{:>6.0?} ms  {source:?}",
                         started.elapsed().as_secs_f64() * 1e3
@@ -230,11 +230,11 @@ impl Session {
             outcome,
         });
         match self.event().await {
-            EvaluatorEvent::Answer {
+            EvaluatorEvent::Reply {
                 result: Ok(EvaluatorReply::Compiled(compiled)),
                 ..
             } => Ok(*compiled),
-            EvaluatorEvent::Answer {
+            EvaluatorEvent::Reply {
                 result: Err(failure),
                 ..
             } => Err(failure),

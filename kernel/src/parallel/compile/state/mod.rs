@@ -152,7 +152,7 @@ impl CompilerState {
                 self.kill_evaluator(&mut commands);
                 self.fail(failure, &mut commands);
             }
-            CompilerEvent::Evaluator(EvaluatorEvent::Answer { id, result }) => {
+            CompilerEvent::Evaluator(EvaluatorEvent::Reply { id, result }) => {
                 self.replied(id, result, &mut commands);
             }
             // Only a local evaluator sends cells to run.

@@ -152,7 +152,7 @@ fn cell(source: &str, base: &StateId) -> CompileJob {
 
 fn replied(id: u64, result: Result<EvaluatorReply, Failure>) -> CompilerEvent {
     let id = RequestId(id);
-    CompilerEvent::Evaluator(EvaluatorEvent::Answer { id, result })
+    CompilerEvent::Evaluator(EvaluatorEvent::Reply { id, result })
 }
 
 fn read() -> CompilerEvent {

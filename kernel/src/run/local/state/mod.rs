@@ -226,7 +226,7 @@ impl LocalState {
             }
             EvaluatorEvent::StartFailed { failure } => self.evaluator_failed(&failure, commands),
             EvaluatorEvent::Run(cell) => self.run(cell, commands),
-            EvaluatorEvent::Answer { id, result } => self.replied(id, result, commands),
+            EvaluatorEvent::Reply { id, result } => self.replied(id, result, commands),
         }
     }
 

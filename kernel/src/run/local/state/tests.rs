@@ -122,14 +122,14 @@ fn replied(id: u64, variables: &[&str]) -> LocalEvent {
         variables: variables.collect(),
         ..Evaluated::default()
     };
-    LocalEvent::Notice(EvaluatorNotice::Event(EvaluatorEvent::Answer {
+    LocalEvent::Notice(EvaluatorNotice::Event(EvaluatorEvent::Reply {
         id: RequestId(id),
         result: Ok(EvaluatorReply::Evaluated(evaluated)),
     }))
 }
 
 fn failed(id: u64, failure: Failure) -> LocalEvent {
-    LocalEvent::Notice(EvaluatorNotice::Event(EvaluatorEvent::Answer {
+    LocalEvent::Notice(EvaluatorNotice::Event(EvaluatorEvent::Reply {
         id: RequestId(id),
         result: Err(failure),
     }))
@@ -470,7 +470,7 @@ fn moves_by_a_cell_that_panicked_are_recorded() {
         moved: vec!["v".into()],
         ..Evaluated::default()
     };
-    let reply = EvaluatorEvent::Answer {
+    let reply = EvaluatorEvent::Reply {
         id: RequestId(2),
         result: Ok(EvaluatorReply::Evaluated(evaluated)),
     };
