@@ -251,9 +251,9 @@ impl ClusterActor {
     }
 
     /// Returns the engines that a restart can name.
-    fn restartable(&mut self) -> Vec<EngineId> {
-        match &mut self.running {
-            Some(ClusterHandle::Own(cluster)) => cluster.engines().ids(),
+    fn restartable(&self) -> Vec<EngineId> {
+        match &self.running {
+            Some(ClusterHandle::Own(cluster)) => cluster.restartable(),
             Some(ClusterHandle::Elsewhere(connected)) => {
                 let engines = connected.client.rust_engines();
                 engines.iter().map(|engine| engine.id).collect()

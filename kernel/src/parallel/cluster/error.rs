@@ -189,7 +189,7 @@ impl ClusterError {
             Self::Running { .. } => "`%cluster scale N` changes it, `%cluster stop` ends it",
             Self::Targets(_) => "`%cluster status` lists the engines",
             Self::NoneToRestart => {
-                "engines that do not run Rust are restarted by the program that started them; `%cluster status` lists the engines"
+                "`%cluster scale N` starts engines; those that do not run Rust are restarted by the program that started them"
             }
             Self::NoEngine(_) => "`phalanx cluster status` lists the engines",
             Self::NotOwned { .. } => {

@@ -32,6 +32,8 @@ pub struct OwnCluster {
     controller: Controller,
     client: Client,
     engines: LaunchedEngines,
+    /// The engines that a restart has ended, until their successors have registered.
+    restarting: Vec<EngineId>,
 }
 
 impl OwnCluster {
@@ -80,6 +82,7 @@ impl OwnCluster {
             controller,
             client,
             engines,
+            restarting: Vec::new(),
         };
         Ok((started, cluster))
     }
@@ -97,6 +100,16 @@ impl OwnCluster {
     /// Returns its launched engines.
     pub(super) fn engines(&mut self) -> &mut LaunchedEngines {
         &mut self.engines
+    }
+
+    /// Returns the ids of the engines that can be restarted, in order: those that it has started, also
+    /// if they have ended unexpectedly or an earlier restart of theirs was interrupted.
+    pub(super) fn restartable(&self) -> Vec<EngineId> {
+        let mut ids = self.engines.ids();
+        ids.extend(&self.restarting);
+        ids.sort_unstable();
+        ids.dedup();
+        ids
     }
 
     /// Returns the connection file for other clients.
@@ -124,6 +137,7 @@ impl OwnCluster {
             let new: Vec<EngineId> = free.take(wanted - own.len()).collect();
             self.add(&new, interrupted).await?;
         }
+        self.restarting.clear();
         Ok(own.len())
     }
 
@@ -131,19 +145,20 @@ impl OwnCluster {
     /// given.
     ///
     /// # Errors
-    /// Returns the errors of [`scale`](Self::scale).
+    /// Returns an error if there are none, and the errors of [`scale`](Self::scale).
     pub async fn restart(
         &mut self,
         ids: Option<Vec<EngineId>>,
         interrupted: &CancellationToken,
     ) -> Result<usize, Failure> {
-        let ids = ids.unwrap_or_else(|| {
-            let mut all = self.engines.ids();
-            all.sort_unstable();
-            all
-        });
+        let ids = ids.unwrap_or_else(|| self.restartable());
+        if ids.is_empty() {
+            return Err(ClusterError::NoneToRestart.into());
+        }
         self.end_engines(&ids).await;
+        self.restarting.extend(&ids);
         self.add(&ids, interrupted).await?;
+        self.restarting.retain(|id| !ids.contains(id));
         Ok(ids.len())
     }
 
@@ -209,7 +224,7 @@ impl OwnCluster {
                 Ok(OwnerReply::Scaled { before, now })
             }
             OwnerRequest::Restart { engines } => {
-                let known = self.engines.ids();
+                let known = self.restartable();
                 let strange = engines.iter().flatten().find(|id| !known.contains(id));
                 if let Some(id) = strange {
                     return Err(ClusterError::NoEngine(*id).into());

@@ -261,7 +261,12 @@ impl ClusterState {
         if self.running.is_none() {
             return Err(self.not_running());
         }
-        if there.is_empty() {
+        let elsewhere = match self.running {
+            Some(RunningCluster::Elsewhere { has_owner, .. }) => Some(has_owner),
+            _ => None,
+        };
+        // The owner elsewhere also restarts engines that have ended.
+        if there.is_empty() && (elsewhere != Some(true) || targets.is_some()) {
             return Err(ClusterError::NoneToRestart.into());
         }
         there.sort_unstable();
@@ -271,11 +276,9 @@ impl ClusterState {
             .map_err(ClusterError::from)?;
         let count = engines.as_ref().map_or(there.len(), Vec::len);
         self.request = Some(CurrentRequest::Restart { engines: count });
-        match &self.running {
+        match elsewhere {
             // The processes belong to another owner, so only their namespaces are cleared.
-            Some(RunningCluster::Elsewhere {
-                has_owner: false, ..
-            }) => Ok(vec![ClusterStateCommand::Clear(engines.unwrap_or(there))]),
+            Some(false) => Ok(vec![ClusterStateCommand::Clear(engines.unwrap_or(there))]),
             _ => self.ask_owner(OwnerRequest::Restart { engines }),
         }
     }

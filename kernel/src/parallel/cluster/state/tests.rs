@@ -206,13 +206,19 @@ fn engines_of_an_unknown_owner_are_cleared_instead_of_restarted() {
 
 #[test]
 fn a_cluster_without_rust_engines_has_none_to_restart() {
-    for mut state in [own(), elsewhere(false), elsewhere(true)] {
-        let restart = ClusterStateEvent::Restart {
-            targets: None,
-            engines: Vec::new(),
-        };
-        check(&mut state, restart, &[failed(ClusterError::NoneToRestart)]);
+    let restarts = |targets| ClusterStateEvent::Restart {
+        targets,
+        engines: Vec::new(),
+    };
+    let none = [failed(ClusterError::NoneToRestart)];
+    for mut state in [own(), elsewhere(false)] {
+        check(&mut state, restarts(None), &none);
     }
+    let mut state = elsewhere(true);
+    check(&mut state, restarts(Some(Targets::Id(0))), &none);
+    // Its owner also knows those that have ended.
+    let asks = ClusterStateCommand::AskOwner(OwnerRequest::Restart { engines: None });
+    check(&mut state, restarts(None), &[asks]);
 }
 
 #[test]
