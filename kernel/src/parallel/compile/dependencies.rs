@@ -35,9 +35,11 @@ impl DependencySet {
         self.specs.iter().any(|known| known == spec)
     }
 
-    /// Adds a dependency.
+    /// Adds a dependency, unless it has been added.
     pub(super) fn add(&mut self, spec: String) {
-        self.specs.push(spec);
+        if !self.contains(&spec) {
+            self.specs.push(spec);
+        }
     }
 
     /// Removes and returns all dependencies.
@@ -142,6 +144,8 @@ mod tests {
             (&["b"], &["a", "b"], false),
             (&["b"], &[], true),
             (&["a", "b"], &["a"], false),
+            // Added twice, it is one.
+            (&["a", "a"], &["a", "b"], true),
         ] {
             let set = set(ours);
             assert_eq!(set.is_in_order(&theirs(engines)), expected, "{ours:?}");

@@ -140,11 +140,8 @@ impl CompilerState {
         if adoption.phase != AdoptionPhase::Restore {
             return None;
         }
-        for spec in adoption.own.drain(..) {
-            if !self.dependencies.contains(&spec) {
-                self.dependencies.add(spec);
-            }
-        }
+        let own = adoption.own.drain(..);
+        own.for_each(|spec| self.dependencies.add(spec));
         let failure = adoption.failure.take()?;
         Some(JobStep::Finish(Err(failure)))
     }
