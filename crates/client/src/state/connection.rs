@@ -43,8 +43,12 @@ impl State {
         }
     }
 
-    /// Handles that the connection is complete again.
+    /// Handles that the connection is complete again. If the channel for queries is lost once more, another
+    /// subscription follows.
     pub(super) fn subscribed(&mut self, commands: &mut Vec<StateCommand>) {
+        if self.lost.contains(&WatchedChannel::Query) {
+            return;
+        }
         if self.link.take().is_some() {
             commands.push(StateCommand::Notify(ClientEvent::ConnectionBack));
             commands.push(StateCommand::QueryEngines);

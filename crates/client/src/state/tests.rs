@@ -484,6 +484,8 @@ fn when_the_controller_is_gone_everything_ends() {
     assert_eq!(client.lost(), ["stop subscribing", "lost"]);
     assert_eq!(client.after(UNREACHABLE / 2), [""; 0]);
     // The connection is restored and lost again: the deadline is reset.
+    let connected = StateEvent::ChannelRestored(WatchedChannel::Query);
+    assert_eq!(client.handle(connected), ["subscribe"]);
     assert_eq!(
         client.handle(StateEvent::Subscribed),
         ["back", "query engines", "what of s_1"]

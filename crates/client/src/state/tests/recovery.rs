@@ -31,6 +31,8 @@ fn a_lost_connection_to_the_hub_is_complete_once_the_client_has_subscribed() {
     );
     // It is lost again before the client has subscribed, which is no news.
     assert_eq!(client.lost(), ["stop subscribing"]);
+    // A subscription that had ended by then is not the one that counts.
+    assert_eq!(client.handle(StateEvent::Subscribed), [""; 0]);
     assert_eq!(
         client.handle(connected(WatchedChannel::Query)),
         ["subscribe"]
@@ -56,6 +58,8 @@ fn what_a_broken_connection_has_lost_is_asked_for_until_it_is_known() {
     let mut client = Client::with(&["here", "here"]);
     client.submit(&[0, 1]);
     assert_eq!(client.lost(), ["stop subscribing", "lost"]);
+    let connected = StateEvent::ChannelRestored(WatchedChannel::Query);
+    assert_eq!(client.handle(connected), ["subscribe"]);
     assert_eq!(
         client.handle(StateEvent::Subscribed),
         ["back", "query engines", "what of s_1,s_2"]
