@@ -4,6 +4,7 @@
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::{BroadcastCopyMetadata, BroadcastTarget, CoalescedMetadata};
+use phalanx_transport::warn_rarely;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use std::collections::HashMap;
@@ -36,13 +37,19 @@ pub struct Coalesced {
     pub error: Option<Value>,
 }
 
-/// Parses the targets in a broadcast's metadata; omits those of another form than `[uuid, id]`.
+/// Parses the targets in a broadcast's metadata; omits those of another form than `[uuid, id]`, and
+/// repeated ones.
 pub fn targets(metadata: &Map<String, Value>) -> Vec<BroadcastTarget> {
     let listed = metadata.get("targets").and_then(Value::as_array);
-    let target = |pair| BroadcastTarget::deserialize(pair).ok();
-    listed.map_or_else(Vec::new, |listed| {
-        listed.iter().filter_map(target).collect()
-    })
+    let mut targets: Vec<BroadcastTarget> = Vec::new();
+    for pair in listed.into_iter().flatten() {
+        match BroadcastTarget::deserialize(pair) {
+            Ok(target) if targets.iter().any(|known| known.0 == target.0) => {}
+            Ok(target) => targets.push(target),
+            Err(error) => warn_rarely!(%error, "a target of a broadcast is left out"),
+        }
+    }
+    targets
 }
 
 /// Returns true if the replies to a broadcast are to be combined into one.
@@ -133,9 +140,9 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    /// A name without an id is not among them.
+    /// A name without an id is not among them, and none is twice.
     fn two() -> Vec<BroadcastTarget> {
-        let metadata = json!({"targets": [["a", 0], "c", ["b", 1]]});
+        let metadata = json!({"targets": [["a", 0], "c", ["b", 1], ["a", 0]]});
         targets(metadata.as_object().unwrap())
     }
 

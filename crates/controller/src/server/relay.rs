@@ -261,7 +261,7 @@ impl ServerState {
         let original = request.msg_id();
         let targets = broadcast::targets(&request.metadata);
         let client = request.identities.first().cloned().unwrap_or_default();
-        if broadcast::is_coalescing(&request.metadata) {
+        if broadcast::is_coalescing(&request.metadata) && !targets.is_empty() {
             self.broadcast.collect(original.clone(), targets.clone());
         }
         for target in targets {
