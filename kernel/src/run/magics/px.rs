@@ -129,7 +129,9 @@ fn plan_fault(error: PlanError, others: &[Engine], location: &FaultSource, start
 
 /// Adds an explanation to the errors about names that only the local namespace has.
 async fn with_local_names(services: &Services, failure: Failure) -> Failure {
-    let scope = services.local().scope().await;
+    let mut scope = services.local().scope().await;
+    // A `%px` within Rust may use what the same text defines.
+    scope.sources.extend(scope.running.take());
     unresolved::explain(failure, &scope.variables, &scope.sources)
 }
 
