@@ -1,9 +1,10 @@
 //! The causes of missing names: variables that a cell has moved, dropped or not kept, and the
 //! definitions of cells that did not compile.
 
-use super::unresolved::unresolved;
+use super::unresolved::{occurrences, unresolved};
 use crate::cell::items;
-use phalanx_protocol::evaluator::DroppedVariables;
+use crate::report::unkept_reason;
+use phalanx_protocol::evaluator::{DroppedVariables, UnkeptReason, UnkeptVariable};
 use phalanx_protocol::failure::{Diagnostic, Failure};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -43,8 +44,8 @@ pub enum MissingCause {
     Failed,
     /// The cell returned before its end.
     Returned,
-    /// Variables of this type cannot be kept.
-    Unkept,
+    /// The variable cannot be kept, for this reason.
+    Unkept(UnkeptReason),
     /// The cell has redefined the variable's type; or these crates were rebuilt, which define it.
     Dropped(Vec<String>),
     /// The process with the variable ended in the cell.
@@ -77,10 +78,13 @@ impl MissingVariables {
                 MissingCause::Returned => format!(
                     "{cell} returned before its end, so `{name}`, which it defines, is not there"
                 ),
-                MissingCause::Unkept => {
-                    format!(
-                        "`{name}` was not kept for cells after {cell}, whose output contains the reason"
-                    )
+                MissingCause::Unkept(reason) => {
+                    let variable = UnkeptVariable {
+                        name: name.to_owned(),
+                        reason: reason.clone(),
+                    };
+                    let reason = unkept_reason(&variable);
+                    format!("`{name}` was not kept for cells after {cell}: {reason}")
                 }
                 MissingCause::Dropped(rebuilt) if rebuilt.is_empty() => format!(
                     "`{name}` was dropped by {cell}, which defines its type anew: run the cell again that makes `{name}`"
@@ -212,15 +216,24 @@ impl MissingVariables {
     }
 
     /// Records variables of a cell that were not kept.
-    pub(crate) fn unkept<'a>(
-        &mut self,
-        cell: CellName,
-        names: impl IntoIterator<Item = &'a String>,
-    ) {
-        let names = names.into_iter();
-        self.undefined
-            .extend(names.map(|name| (name.clone(), (cell, MissingCause::Unkept))));
+    pub(crate) fn unkept(&mut self, cell: CellName, variables: &[UnkeptVariable]) {
+        self.undefined.extend(variables.iter().map(|variable| {
+            let cause = MissingCause::Unkept(variable.reason.clone());
+            (variable.name.clone(), (cell, cause))
+        }));
     }
+}
+
+/// Returns the variables whose loss is reported after their cell. A closure or a borrowing value
+/// that the cell itself uses is seldom meant for others; the error of one that is names the reason.
+pub(crate) fn reported_unkept(source: &str, variables: &[UnkeptVariable]) -> Vec<UnkeptVariable> {
+    let variables = variables.iter().filter(|variable| match variable.reason {
+        UnkeptReason::Borrowed | UnkeptReason::Closure | UnkeptReason::Unnameable { .. } => {
+            occurrences(source, &variable.name).nth(1).is_none()
+        }
+        UnkeptReason::Uninitialized | UnkeptReason::Unknown => true,
+    });
+    variables.cloned().collect()
 }
 
 /// Returns the name that an error is about, if it is that the name does not exist.
@@ -256,6 +269,28 @@ pub fn bound(source: &str) -> impl Iterator<Item = &str> {
 mod tests {
     use super::*;
     use phalanx_protocol::failure::Diagnostic;
+
+    fn unkept(name: &str, reason: UnkeptReason) -> UnkeptVariable {
+        UnkeptVariable {
+            name: name.to_owned(),
+            reason,
+        }
+    }
+
+    #[test]
+    fn variables_that_their_cell_uses_are_not_reported() {
+        let variables = [
+            unkept("f", UnkeptReason::Closure),
+            unkept("größe", UnkeptReason::Closure),
+            unkept("wörter", UnkeptReason::Borrowed),
+            unkept("x", UnkeptReason::Unknown),
+        ];
+        let source =
+            "let f = |größen: u8| x; let größe = || 1;\nlet wörter = f(x).split();\nwörter.len()";
+        let reported = reported_unkept(source, &variables);
+        let names: Vec<_> = reported.iter().map(|one| one.name.as_str()).collect();
+        assert_eq!(names, ["größe", "x"]);
+    }
 
     #[test]
     fn an_error_about_a_moved_variable_names_the_cell() {
@@ -387,12 +422,12 @@ mod tests {
         assert_eq!(moved.cause_of("a"), None);
         moved.record(CellName::Own(5), "", &["slow".into()], []);
         assert!(moved.cause_of("slow").unwrap().contains("moved by In[5]"));
-        moved.unkept(CellName::Own(6), &["slow".to_owned()]);
+        moved.unkept(CellName::Own(6), &[unkept("slow", UnkeptReason::Borrowed)]);
         assert!(
             moved
                 .cause_of("slow")
                 .unwrap()
-                .contains("not kept for cells after In[6]")
+                .contains("not kept for cells after In[6]: it borrows")
         );
         moved.lost(CellName::Own(6), &["slow".to_owned()]);
         assert!(

@@ -17,8 +17,8 @@ pub mod progress;
 pub mod timer;
 pub mod unresolved;
 
-pub(crate) use missing_variables::missing_name;
 pub use missing_variables::{CellName, MissingCause, MissingVariables, bound};
+pub(crate) use missing_variables::{missing_name, reported_unkept};
 pub use programs::Programs;
 
 use crate::channel::{InputPrompter, OutputSink};

@@ -29,12 +29,16 @@ pub fn unresolved(diagnostic: &Diagnostic) -> Option<&str> {
 
 /// Returns true if a name occurs as a word in Rust text.
 pub fn occurs(source: &str, name: &str) -> bool {
+    !name.is_empty() && occurrences(source, name).next().is_some()
+}
+
+/// Returns the byte offsets at which a name occurs as a word in Rust text.
+pub fn occurrences(source: &str, name: &str) -> impl Iterator<Item = usize> {
     let of_name = |c: char| c.is_alphanumeric() || c == '_';
-    let mut found = source.match_indices(name);
-    !name.is_empty()
-        && found.any(|(at, _)| {
-            !source[..at].ends_with(of_name) && !source[at + name.len()..].starts_with(of_name)
-        })
+    let found = source.match_indices(name).map(|(at, _)| at);
+    found.filter(move |at| {
+        !source[..*at].ends_with(of_name) && !source[at + name.len()..].starts_with(of_name)
+    })
 }
 
 /// Adds the remedy to errors about names that exist in the notebook, but not on the engines.

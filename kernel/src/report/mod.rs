@@ -24,6 +24,6 @@ mod wrap;
 
 pub use error::{ErrorReport, last_lines, line_of, report, with_rendered_text};
 pub use fault::{Fault, FaultSource};
-pub use notice::{LeftOutCell, Notice, notice};
+pub use notice::{LeftOutCell, Notice, notice, unkept_reason};
 pub use page::PageWriter;
 pub use terminal::Terminal;

@@ -54,6 +54,23 @@ pub fn notice(notice: &Notice) -> String {
     wrap_message(&line(notice), 0, INDENT)
 }
 
+/// The iterators of the standard library that contain a closure.
+const ITERATORS: [&str; 13] = [
+    "Filter",
+    "FilterMap",
+    "FlatMap",
+    "FromFn",
+    "Inspect",
+    "Map",
+    "MapWhile",
+    "RepeatWith",
+    "Scan",
+    "SkipWhile",
+    "Successors",
+    "TakeWhile",
+    "MapWindows",
+];
+
 /// The indentation of a notice's further lines.
 const INDENT: usize = 2;
 
@@ -132,8 +149,13 @@ fn line(notice: &Notice) -> String {
 
 /// Describes a variable that is not kept, and the remedy.
 fn unkept(variable: &UnkeptVariable) -> String {
+    format!("`{}` ({})", variable.name, unkept_reason(variable))
+}
+
+/// Describes the reason why a variable is not kept, and the remedy.
+pub fn unkept_reason(variable: &UnkeptVariable) -> String {
     let UnkeptVariable { name, reason } = variable;
-    let why = match reason {
+    match reason {
         UnkeptReason::Borrowed => {
             "it borrows from another value; keep a copy (`.to_owned()`, `.cloned()`)".to_owned()
         }
@@ -143,11 +165,20 @@ fn unkept(variable: &UnkeptVariable) -> String {
             format!("its type could not be inferred; write `let {name}: Type = …`")
         }
         UnkeptReason::Unnameable { ty } if ty.contains('!') => format!("a `{ty}`"),
+        UnkeptReason::Unnameable { ty } if is_iterator(ty) => {
+            "an iterator; keep what it yields (`.collect::<Vec<_>>()`)".to_owned()
+        }
         UnkeptReason::Unnameable { ty } => {
             format!("the type `{ty}` cannot be written; keep it as `Box<dyn Trait>`")
         }
-    };
-    format!("`{name}` ({why})")
+    }
+}
+
+/// Returns true for the type of an adapter of the standard library's iterators.
+fn is_iterator(ty: &str) -> bool {
+    let path = ty.split('<').next().unwrap_or_default();
+    let name = path.rsplit("::").next().unwrap_or_default();
+    ITERATORS.contains(&name)
 }
 
 fn quoted(names: &[String]) -> String {

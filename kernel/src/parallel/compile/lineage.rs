@@ -166,7 +166,7 @@ impl Lineages {
         if let (Some(cell), Some(moved)) = (cell, self.moved.get_mut(state)) {
             let there = self.variables.get(state);
             moved.dropped(cell, &code.dropped, there.map_or(&[], Vec::as_slice));
-            moved.unkept(cell, code.unkept.iter().map(|variable| &variable.name));
+            moved.unkept(cell, &code.unkept);
         }
     }
 

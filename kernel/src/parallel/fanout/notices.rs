@@ -1,6 +1,7 @@
 //! The notices about a compiled cell, each with the engines that it concerns. Pure.
 
 use crate::cell::sets_allocator;
+use crate::context::reported_unkept;
 use crate::parallel::compile::Compilation;
 use crate::report::Notice;
 use phalanx_protocol::evaluator::DroppedVariables;
@@ -41,8 +42,9 @@ pub(super) fn notices(
     }));
     let cells = compiled.values().filter_map(|made| made.cell.as_ref());
     let unkept: BTreeSet<_> = cells.flat_map(|cell| cell.unkept.iter().cloned()).collect();
-    if !unkept.is_empty() {
-        notices.push(Notice::Unkept(unkept.into_iter().collect()));
+    let reported = reported_unkept(source, &Vec::from_iter(unkept));
+    if !reported.is_empty() {
+        notices.push(Notice::Unkept(reported));
     }
     notices
 }

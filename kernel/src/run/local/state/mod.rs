@@ -10,7 +10,7 @@ pub use event::VisibleNames;
 pub(super) use event::{JobId, LocalCommand, LocalEvent};
 
 use crate::command::CommandHandler;
-use crate::context::{CellName, MissingCause, MissingVariables};
+use crate::context::{CellName, MissingCause, MissingVariables, reported_unkept};
 use crate::report::Notice;
 use callbacks::Callbacks;
 use part::{Attempt, CurrentCell, EvaluatorState, LoggedCell, Phase, RuntimeState, WaitingCell};
@@ -331,10 +331,13 @@ impl LocalState {
                     commands.push(LocalCommand::ShowNotice { job, notice });
                 }
                 let unkept = std::mem::take(&mut current.leaves_out);
-                if outcome == Outcome::Completed && !unkept.is_empty() {
-                    current.unkept = unkept.iter().map(|one| one.name.clone()).collect();
-                    let (job, notice) = (current.job, Notice::Unkept(unkept));
-                    commands.push(LocalCommand::ShowNotice { job, notice });
+                if outcome == Outcome::Completed {
+                    let reported = reported_unkept(&current.source, &unkept);
+                    if !reported.is_empty() {
+                        let (job, notice) = (current.job, Notice::Unkept(reported));
+                        commands.push(LocalCommand::ShowNotice { job, notice });
+                    }
+                    current.unkept = unkept;
                 }
                 current.outcomes.push(outcome.clone());
                 current.phase = Phase::Compiling;

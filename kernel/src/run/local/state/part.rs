@@ -70,8 +70,8 @@ pub(super) struct CurrentCell {
     pub(super) dropped: DroppedVariables,
     /// The variables that are not kept if the cell completes.
     pub(super) leaves_out: Vec<UnkeptVariable>,
-    /// The names of variables that were not kept.
-    pub(super) unkept: Vec<String>,
+    /// The variables that were not kept.
+    pub(super) unkept: Vec<UnkeptVariable>,
     pub(super) interrupted: bool,
 }
 
