@@ -39,7 +39,11 @@ const HIDDEN: [&str; 6] = [
     "run_user_code_",
 ];
 
-/// Returns the completions at a byte offset of the cell.
+/// The minimum length in characters of a name for which names not in scope are offered.
+const MIN_IMPORTED: usize = 3;
+
+/// Returns the completions at a byte offset of the cell. Names that are not in scope are offered
+/// with their paths.
 pub(crate) fn completions_at(
     lookup: &Lookup<'_>,
     cell: &AnalyzedCell,
@@ -51,7 +55,7 @@ pub(crate) fn completions_at(
         snippet_cap: None,
         callable: None,
         snippets: Vec::new(),
-        enable_imports_on_the_fly: false,
+        enable_imports_on_the_fly: completes_path_start(&cell.source, offset),
         enable_self_on_the_fly: true,
         enable_auto_iter: false,
         enable_auto_await: false,
@@ -110,13 +114,30 @@ pub(crate) fn completions_at(
             // A reply replaces a single range of text.
             continue;
         }
+        let code = match &item.import_to_add[..] {
+            [] => edit.insert.clone(),
+            // The rest of a qualified path is inserted too; a trait's method cannot have one.
+            [import] if import.path.ends_with(item.lookup()) && !import.as_underscore => {
+                import.path.clone() + edit.insert.strip_prefix(item.lookup()).unwrap_or_default()
+            }
+            _ => continue,
+        };
         completions.items.push(Completion {
-            code: edit.insert.clone(),
+            code,
             kind: kind(item.kind).to_owned(),
             label: item.label.primary.to_string(),
         });
     }
     completions
+}
+
+/// Returns true if the offset is in a name long enough to search all crates for it, which is not a
+/// member's.
+fn completes_path_start(source: &str, offset: usize) -> bool {
+    let before = source.get(..offset).unwrap_or_default();
+    let rest = before.trim_end_matches(|c: char| c.is_alphanumeric() || c == '_');
+    let typed = before[rest.len()..].chars().count();
+    typed >= MIN_IMPORTED && !rest.ends_with(['.', ':'])
 }
 
 /// Returns true for internal names, and for private ones unless their underscores are typed.
@@ -138,6 +159,7 @@ fn rank(item: &CompletionItem, cell: &AnalyzedCell, lookup: &Lookup<'_>) -> (u8,
     let of_trait = detail.trim().strip_prefix("(as ");
     let of_trait = of_trait.and_then(|rest| rest.split([')', '<']).next());
     let group = match (of_trait, item.kind) {
+        _ if !item.import_to_add.is_empty() => 5,
         _ if typed == Some(item.lookup()) => 0,
         (Some(name), _) if BLANKETS.contains(&name.trim()) => 4,
         (Some(_), _) => 3,

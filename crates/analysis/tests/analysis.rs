@@ -212,10 +212,32 @@ fn completions_are_ranked_and_hide_internal_names() {
     assert_eq!(codes(&loops)[0], "for", "what is typed already");
     let own = completions("", &[("lengthy", "u8")], "le|");
     assert_eq!(codes(&own)[0], "lengthy", "variables first");
+    let derive = completions("", &[], "#[derive(Deb|)]\nstruct P;");
+    assert_eq!(codes(&derive)[0], "Debug");
     let within = completions("", &[], "fn f(v: &str) -> usize { v.le| }\nf(\"a\")");
     assert!(codes(&within).contains(&"len"));
     let keyword = completions("", &[], "whil|");
     assert_eq!(codes(&keyword)[0], "while");
+}
+
+#[test]
+fn names_not_in_scope_are_completed_with_their_paths() {
+    for (items, source, expected) in [
+        ("", "let größe = HashM|", Some("std::collections::HashMap")),
+        ("", "let m: BTreeM|", Some("std::collections::BTreeMap")),
+        ("", "Counte|", Some("shapes::Counter")),
+        ("use shapes::Counter;", "Counte|", Some("Counter")),
+        ("", "shapes::Counte|", Some("Counter")),
+        ("", "Co|", None),
+    ] {
+        let found = completions(items, &[], source);
+        let found = codes(&found);
+        let named = |code: &&&str| code.ends_with("Map") || code.ends_with("Counter");
+        let named: Vec<_> = found.iter().filter(named).copied().collect();
+        assert_eq!(named, Vec::from_iter(expected), "{source}: {found:?}");
+    }
+    let member = completions("", &[("v", "Vec<u8>")], "v.HashM|");
+    assert_eq!(codes(&member), [""; 0]);
 }
 
 #[test]
