@@ -22,6 +22,8 @@ pub enum PathKind {
     Any,
     /// Folders, and crates by name.
     Crate,
+    /// Programs by name.
+    Program,
 }
 
 /// Returns the candidate most similar to a name, if any is similar enough: a third of its letters

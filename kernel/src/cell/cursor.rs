@@ -15,8 +15,8 @@ pub enum AtCursor {
     Magic(Range<usize>),
     /// A `:` command; everything else is replaced by spaces.
     Command(String),
-    /// A shell line.
-    Shell,
+    /// A line for the shell, from its first byte after the `!` on.
+    Shell(usize),
 }
 
 /// Returns the byte offset of a position in characters, at most the length of the text.
@@ -41,6 +41,9 @@ pub fn at_cursor(cell: &str, offset: usize) -> AtCursor {
         if offset <= end {
             return AtCursor::Magic(first..end);
         }
+        if cell[first..end].split_whitespace().next() == Some("%%bash") {
+            return AtCursor::Shell(cell[..offset].rfind('\n').map_or(0, |at| at + 1));
+        }
         return AtCursor::Body(only(cell, end..cell.len(), &[]));
     }
     let line_start = cell[..offset].rfind('\n').map_or(0, |at| at + 1);
@@ -61,7 +64,10 @@ pub fn at_cursor(cell: &str, offset: usize) -> AtCursor {
             continue;
         }
         return match mark.kind {
-            ScanMarkKind::Shell => AtCursor::Shell,
+            ScanMarkKind::Shell => {
+                let marked = cell[mark.span.start..offset].find('!');
+                AtCursor::Shell(marked.map_or(offset, |at| mark.span.start + at + 1))
+            }
             ScanMarkKind::Command => AtCursor::Command(only(cell, mark.span.clone(), &[])),
             _ => AtCursor::Magic(mark.span.start..end),
         };
@@ -112,7 +118,9 @@ mod tests {
         let at = |text: &str| at_cursor(cell, cell.find(text).unwrap());
         assert_eq!(at("dep"), AtCursor::Command(only(cell, 0..6, &[])));
         assert_eq!(at("x.y"), AtCursor::Magic(19..26));
-        assert_eq!(at("ls"), AtCursor::Shell);
+        assert_eq!(at("ls"), AtCursor::Shell(cell.len() - 2));
+        assert_eq!(at_cursor("%%bash\nls é", 11), AtCursor::Shell(7));
+        assert_eq!(at_cursor("%%bash", 6), AtCursor::Magic(0..6));
         let AtCursor::Rust(text) = at("b = 2") else {
             panic!()
         };

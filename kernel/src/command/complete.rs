@@ -50,18 +50,17 @@ fn is_path(before: &str) -> bool {
         .is_some_and(|before| before.trim_end().ends_with("path"))
 }
 
-/// Completes a shell line, from its `!` to the cursor.
+/// Completes a line for the shell, up to the cursor.
 pub fn complete_shell(typed: &str) -> ExpectedCompletions {
-    let start = typed
-        .rfind([' ', '\t', '=', '>', '<', '|', ';', '&'])
-        .map_or(1, |at| at + 1);
-    let first = typed[1..start].trim().is_empty();
-    let span = start.min(typed.len())..typed.len();
-    if first && !typed[span.clone()].contains('/') {
-        // The name of a program.
-        return ExpectedCompletions::Words(span.end..span.end, Vec::new());
-    }
-    ExpectedCompletions::Path(span, PathKind::Any)
+    let separators = [' ', '\t', '=', '>', '<', '|', ';', '&', '('];
+    let start = typed.rfind(separators).map_or(0, |at| at + 1);
+    let before = typed[..start].trim_end();
+    let is_first = before.is_empty() || before.ends_with(['|', ';', '&', '(']);
+    let kind = match is_first && !typed[start..].contains('/') {
+        true => PathKind::Program,
+        false => PathKind::Any,
+    };
+    ExpectedCompletions::Path(start..typed.len(), kind)
 }
 
 fn words_beginning_with(
@@ -100,16 +99,12 @@ mod tests {
     #[test]
     fn paths_of_shell_lines_are_completed() {
         let path = |span| ExpectedCompletions::Path(span, PathKind::Any);
-        assert_eq!(complete_shell("!ls pa"), path(4..6));
-        assert_eq!(complete_shell("!cat a >b/"), path(8..10));
-        assert_eq!(complete_shell("!./ru"), path(1..5));
-        assert_eq!(
-            complete_shell("!l"),
-            ExpectedCompletions::Words(2..2, Vec::new())
-        );
-        assert_eq!(
-            complete_shell("!"),
-            ExpectedCompletions::Words(1..1, Vec::new())
-        );
+        assert_eq!(complete_shell("ls pa"), path(3..5));
+        assert_eq!(complete_shell("cat a >b/"), path(7..9));
+        assert_eq!(complete_shell("./ru"), path(0..4));
+        let program = |span| ExpectedCompletions::Path(span, PathKind::Program);
+        assert_eq!(complete_shell("l"), program(0..1));
+        assert_eq!(complete_shell(""), program(0..0));
+        assert_eq!(complete_shell("cat größe | so"), program(14..16));
     }
 }

@@ -40,9 +40,7 @@ pub async fn complete(services: &Services, request: CompleteRequest) -> JupyterM
                 None => line_completions(services, cell, line.start, offset).await,
             }
         }
-        AtCursor::Shell => {
-            let line = cell[..offset].rfind('\n').map_or(0, |at| at + 1);
-            let start = cell[line..offset].find('!').map_or(offset, |at| line + at);
+        AtCursor::Shell(start) => {
             let typed = &cell[start..offset];
             expected(services, start, typed, command::complete_shell(typed)).unwrap_or_default()
         }
@@ -99,7 +97,11 @@ fn expected(
         ExpectedCompletions::Words(span, codes) => (span, codes, "magic"),
         ExpectedCompletions::Path(span, kind) => {
             let begun = &typed[span.clone()];
-            let mut found = paths::beginning_with(services.environment(), begun, kind);
+            let environment = services.environment();
+            let mut found = match kind {
+                PathKind::Program => paths::programs(environment, begun),
+                _ => paths::beginning_with(environment, begun, kind),
+            };
             // All crates would hide the folders, so a first letter is required.
             if kind == PathKind::Crate && !begun.is_empty() && !begun.contains('/') {
                 found.extend(crates::beginning_with(begun));
@@ -347,7 +349,7 @@ async fn explain(services: &Services, cell: &str, offset: usize) -> Option<MimeB
     let offset = word_at(cell, offset).end;
     match at_cursor(cell, offset) {
         AtCursor::Magic(line) => magic_help(services, cell, line),
-        AtCursor::Shell => None,
+        AtCursor::Shell(_) => None,
         AtCursor::Rust(source) => services.inspect(source, offset).await.map(documentation),
         AtCursor::Command(source) => {
             let start = source.len() - source.trim_start().len();

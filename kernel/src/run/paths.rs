@@ -2,6 +2,9 @@
 
 use super::Environment;
 use crate::completion::PathKind;
+use std::collections::BTreeSet;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 /// The largest number of paths offered.
 const MAX_PATHS: usize = 500;
@@ -33,6 +36,33 @@ pub fn beginning_with(environment: &Environment, typed: &str, kind: PathKind) ->
     paths
 }
 
+/// Returns the names of the programs on the PATH of cells that start with the typed text, which is
+/// not empty.
+pub fn programs(environment: &Environment, typed: &str) -> Vec<String> {
+    if typed.is_empty() {
+        return Vec::new();
+    }
+    let folders = environment.variables().remove("PATH");
+    let folders = folders.or_else(|| std::env::var("PATH").ok());
+    let mut names = BTreeSet::new();
+    for folder in std::env::split_paths(&folders.unwrap_or_default()) {
+        let entries = std::fs::read_dir(environment.resolve(&folder.to_string_lossy()));
+        for entry in entries.into_iter().flatten().flatten() {
+            let Ok(name) = entry.file_name().into_string() else {
+                continue;
+            };
+            let is_program = |path: &Path| {
+                let metadata = path.metadata();
+                metadata.is_ok_and(|data| data.is_file() && data.permissions().mode() & 0o111 != 0)
+            };
+            if name.starts_with(typed) && is_program(&entry.path()) {
+                names.insert(name);
+            }
+        }
+    }
+    names.into_iter().take(MAX_PATHS).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -54,5 +84,22 @@ mod tests {
         assert_eq!(found("", PathKind::Folder), "grau/ größe/");
         assert_eq!(found(".g", PathKind::Folder), ".git/");
         assert_eq!(found("nowhere/x", PathKind::Any), "");
+    }
+
+    #[test]
+    fn programs_are_found_on_the_path_of_cells() {
+        let root = tempfile::tempdir().unwrap();
+        for (name, mode) in [("grün", 0o755), ("grau", 0o644), ("blau", 0o755)] {
+            let path = root.path().join(name);
+            std::fs::write(&path, "").unwrap();
+            std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+        }
+        let environment = Environment::default();
+        environment.set(Setting::Variable {
+            name: "PATH".to_owned(),
+            value: root.path().display().to_string(),
+        });
+        assert_eq!(programs(&environment, "gr"), ["grün"]);
+        assert_eq!(programs(&environment, ""), [""; 0]);
     }
 }
