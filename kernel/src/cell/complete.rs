@@ -3,7 +3,7 @@
 use super::scan::{RustEnding, is_trivia, scan};
 use super::{DirectiveKind, split};
 use ra_ap_rustc_lexer::{FrontmatterAllowed, tokenize};
-use ra_ap_syntax::{Edition, SourceFile};
+use ra_ap_syntax::{AstNode, Edition, SourceFile, SyntaxNode, ast};
 
 /// The text that the parser requires before statements.
 const BEFORE: &str = "fn cell() {\n";
@@ -58,8 +58,9 @@ pub fn completeness(cell: &str) -> Completeness {
     }
 }
 
-/// Returns true if all errors of the parser are at the end of the cell's last Rust text: an
-/// expression is missing after `let a =`, or an item after an attribute.
+/// Returns true if all errors of the parser are at the end of the cell's last Rust text, or a
+/// function ends there without a body: an expression is missing after `let a =`, an item after an
+/// attribute.
 fn goes_on(cell: &str) -> bool {
     let directives = split(cell, &[]);
     let Some(DirectiveKind::Rust(text)) = directives.last().map(|directive| &directive.kind) else {
@@ -69,7 +70,18 @@ fn goes_on(cell: &str) -> bool {
     let parsed = SourceFile::parse(&format!("{code}{AFTER}"), Edition::Edition2024);
     let end = code_end(&code);
     let mut errors = parsed.errors().into_iter().peekable();
-    errors.peek().is_some() && errors.all(|error| usize::from(error.range().start()) >= end)
+    match errors.peek() {
+        Some(_) => errors.all(|error| usize::from(error.range().start()) >= end),
+        None => lacks_body(&parsed.syntax_node(), end),
+    }
+}
+
+/// Returns true if a function has no body, and the `;` in its place is not of the cell, whose code
+/// ends at `end`.
+fn lacks_body(parsed: &SyntaxNode, end: usize) -> bool {
+    let semicolons = parsed.descendants().filter_map(ast::Fn::cast);
+    let mut semicolons = semicolons.filter_map(|function| function.semicolon_token());
+    semicolons.any(|token| usize::from(token.text_range().start()) >= end)
 }
 
 /// Returns the end of the last token that is neither whitespace nor a comment.
@@ -108,6 +120,10 @@ mod tests {
             ("#[derive(Debug)]", incomplete(0)),
             ("#[derive(Debug)] // größe", incomplete(0)),
             ("let größe =", incomplete(0)),
+            ("fn größe()", incomplete(0)),
+            ("fn f<T>(x: T) -> u8 // so", incomplete(0)),
+            ("fn f();", Completeness::Complete),
+            ("trait T { fn f(); }\nlet a = 1", Completeness::Complete),
             ("1 +", incomplete(0)),
             ("a.b().", incomplete(0)),
             ("if a { 1 } else", incomplete(0)),
