@@ -86,10 +86,14 @@ impl CommandCall {
         if self.spec.usage.is_empty() && !is_empty {
             return Err(ArgumentError::Superfluous(self.spec));
         }
-        let ArgumentKind::Closed(values) = self.spec.values else {
-            return Ok(());
-        };
         let may_be_left_out = self.spec.usage.starts_with('[');
+        let values = match self.spec.values {
+            ArgumentKind::Closed(values) => values,
+            ArgumentKind::Rust | ArgumentKind::Variable if is_empty && !may_be_left_out => {
+                return Err(ArgumentError::Missing(self.spec));
+            }
+            _ => return Ok(()),
+        };
         let fits = match self.argument.as_str() {
             "" => may_be_left_out,
             argument => values.contains(&argument),
@@ -115,7 +119,7 @@ impl From<ArgumentError> for Failure {
         let hint = match spec.values {
             _ if spec.usage.is_empty() => Some(format!("type `{}` alone", spec.name)),
             ArgumentKind::Closed(values) => Some(format!("type one of {}", values.join(", "))),
-            _ => None,
+            _ => Some(format!("its form is `{} {}`", spec.name, spec.usage)),
         };
         Self::new(FailureKind::Usage, error, hint)
     }
@@ -186,6 +190,10 @@ mod tests {
             (":quit // now", true),
             (":quit", true),
             (":clear_cache x", false),
+            (":doc", false),
+            (":doc // Vec", false),
+            (":type größe", true),
+            (":time", true),
         ] {
             assert_eq!(parse(line).unwrap().check().is_ok(), fits, "{line}");
         }

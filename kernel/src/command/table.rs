@@ -47,6 +47,8 @@ pub enum CommandHandler {
     ChangeFolder,
     /// `:dep`
     Dependency,
+    /// `:doc`
+    Documentation,
     /// `:env`
     Environment,
     /// `:help`
@@ -126,10 +128,11 @@ pub const COMMANDS: &[CommandSpec] = &[
         CommandHandler::Dependency,
         "adds a dependency, here and for the engines: a crate's name, a line of Cargo.toml, or the folder of a crate",
     ),
-    evcxr(
+    ours(
         ":doc",
         "NAME",
         ArgumentKind::Rust,
+        CommandHandler::Documentation,
         "shows the documentation of a variable, keyword, type or module",
     ),
     evcxr(

@@ -2,8 +2,8 @@
 
 use super::dependency::{self, TypedDependency};
 use super::error::CellError;
-use super::{Services, logging, snapshots};
-use crate::cell::{RustText, UnitTests};
+use super::{Services, help as help_pages, logging, snapshots};
+use crate::cell::{HelpTopic, RustText, UnitTests};
 use crate::command::{self, ArgumentKind, CommandCall, CommandHandler, help, table};
 use crate::context::{CellContext, timer};
 use crate::magic;
@@ -70,6 +70,14 @@ pub async fn carry_out(
         CommandHandler::Log => log(services, context, argument, location).await,
         CommandHandler::ChangeFolder => change_folder(services, context, argument, location).await,
         CommandHandler::Environment => environment(services, context, &call, location).await,
+        CommandHandler::Documentation => {
+            let topic = HelpTopic {
+                name: argument.to_owned(),
+                source: false,
+            };
+            help_pages::show(services, context, &topic).await;
+            Ok(())
+        }
         CommandHandler::Help => {
             show(
                 context,

@@ -19,8 +19,7 @@ use phalanx_toolchain::ActiveToolchain;
 const TEXT: &str = "text/plain";
 
 /// Commands that do not affect how later cells are compiled.
-const QUERIES: [&str; 9] = [
-    ":doc",
+const QUERIES: [&str; 8] = [
     ":explain",
     ":help",
     ":last_compile_dir",
