@@ -12,6 +12,7 @@ import tempfile
 import time
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from queue import Empty
 
 import zmq
 from bench_sessions import measure_growth, measure_session_start
@@ -178,7 +179,7 @@ def noop_of(_): pass
 
 
 class TooLong(Exception):
-    """A flood of output did not come to its end in time."""
+    """A cell did not come to its end in time."""
 
 
 class Kernel:
@@ -218,11 +219,13 @@ class Kernel:
         return took
 
     def _until_idle(self, msg_id, code, shown):
-        end = time.perf_counter() + FLOOD_TIMEOUT
+        limit = CELL_TIMEOUT if shown is None else FLOOD_TIMEOUT
+        end = time.perf_counter() + limit
         while True:
-            if shown is not None and time.perf_counter() > end:
-                raise TooLong
-            message = self.client.get_iopub_msg(timeout=CELL_TIMEOUT)
+            try:
+                message = self.client.get_iopub_msg(timeout=max(0, end - time.perf_counter()))
+            except Empty as error:
+                raise TooLong(f"{self.name}: cell `{code}` did not end within {limit} s") from error
             if message["parent_header"].get("msg_id") != msg_id:
                 continue
             if message["msg_type"] == "error":
@@ -532,14 +535,22 @@ def main():
     parser.add_argument("--growth", action="store_true", help="measure growing notebooks in a quick run too")
     parser.add_argument("--quick", action="store_true", help="a few repeats only")
     arguments = parser.parse_args()
-    repeats = 5 if arguments.quick else 31
 
     table = Table()
-    peers = []
+    peers = ["evcxr_jupyter"] if arguments.evcxr_jupyter else []
+    try:
+        measure(table, peers, arguments)
+    finally:
+        # What was measured before a failure is not lost.
+        table.print(peers)
+    return 0
+
+
+def measure(table, peers, arguments):
+    repeats = 5 if arguments.quick else 31
     with ExitStack() as stack:
         specs = []
         if arguments.evcxr_jupyter:
-            peers.append("evcxr_jupyter")
             folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
             specs.append(str(folder))
             write_spec(folder / "evcxr_jupyter", arguments.evcxr_jupyter)
@@ -558,8 +569,6 @@ def main():
             measure_px(table, phalanx, python, repeats)
             measure_streaming(table, phalanx, python)
             measure_calls(table, phalanx, python)
-    table.print(peers)
-    return 0
 
 
 def write_spec(folder, program):
