@@ -71,12 +71,7 @@ pub async fn carry_out(
         CommandHandler::ChangeFolder => change_folder(services, context, argument, location).await,
         CommandHandler::Environment => environment(services, context, &call, location).await,
         CommandHandler::Documentation => {
-            let topic = HelpTopic {
-                name: argument.to_owned(),
-                source: false,
-            };
-            help_pages::show(services, context, &topic).await;
-            Ok(())
+            document(services, context, argument, location).await
         }
         CommandHandler::Help => {
             show(
@@ -122,6 +117,25 @@ pub async fn carry_out(
         }
         CommandHandler::Version => version(services, context, run.line, &call, location).await,
     }
+}
+
+/// Shows the documentation of a name.
+async fn document(
+    services: &Services,
+    context: &CellContext,
+    name: &str,
+    location: FaultSource,
+) -> Result<(), Fault> {
+    let topic = HelpTopic {
+        name: name.to_owned(),
+        source: false,
+    };
+    let Some(page) = help_pages::page(services, &topic).await else {
+        let unknown = CellError::Undocumented(topic.name);
+        return Err(Fault::at(unknown, location));
+    };
+    show(context, page).await;
+    Ok(())
 }
 
 /// Sets default loggers; a failure is only logged.

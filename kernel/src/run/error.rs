@@ -17,6 +17,9 @@ pub(super) enum CellError {
     /// `:log` without a default logger.
     #[error("there is no default logger")]
     NoLogger,
+    /// `:doc` of an unknown name.
+    #[error("`{0}` was not found")]
+    Undocumented(String),
     /// `:cd` to a folder that cannot be entered.
     #[error("{} cannot be entered: {error}", folder.display())]
     Folder {
@@ -208,6 +211,7 @@ impl CellError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::NoLogger
+            | Self::Undocumented(_)
             | Self::Folder { .. }
             | Self::NotAFolder(_)
             | Self::Variable(_)
@@ -246,6 +250,9 @@ impl CellError {
         let hint = match self {
             Self::NoLogger => {
                 "`:dep log` and `:dep tracing` set one, unless the notebook depends on another crate with a logger"
+            }
+            Self::Undocumented(_) => {
+                "give a name in scope, a path (`std::fs::read`), a command or a magic"
             }
             Self::Folder { .. } | Self::NotAFolder(_) => {
                 "relative paths begin at the working folder"

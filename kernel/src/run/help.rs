@@ -9,24 +9,27 @@ use crate::magic::{MagicName, help, name};
 use crate::report::PageWriter;
 use phalanx_protocol::output::{MimeBundle, StreamName};
 
-/// Shows the help on a topic.
+/// Shows the help on a topic, on a page of the frontend.
 pub async fn show(services: &Services, context: &CellContext, topic: &HelpTopic) {
-    let magic = topic.name.trim_start_matches('%');
-    let suffixes = services.sets().suffixes();
-    let page = if let Some((name, _)) = name::resolve(magic, &suffixes) {
-        Some(help::help(name))
-    } else {
-        // Only the last name of a path is looked up.
-        let last = topic.name.rfind([':', '.']).map_or(0, |at| at + 1);
-        analyse::describe(services, &topic.name, last, topic.source).await
-    };
-    match page {
+    match page(services, topic).await {
         Some(page) => context.sink().page(page),
         None => {
             let text = format!("`{}` was not found.\n", topic.name);
             context.sink().text(StreamName::Stdout, text).await;
         }
     }
+}
+
+/// Returns the page on a topic, if there is one.
+pub async fn page(services: &Services, topic: &HelpTopic) -> Option<MimeBundle> {
+    let magic = topic.name.trim_start_matches('%');
+    let suffixes = services.sets().suffixes();
+    if let Some((name, _)) = name::resolve(magic, &suffixes) {
+        return Some(help::help(name));
+    }
+    // Only the last name of a path is looked up.
+    let last = topic.name.rfind([':', '.']).map_or(0, |at| at + 1);
+    analyse::describe(services, &topic.name, last, topic.source).await
 }
 
 /// Returns the page of `:help`: all commands and magics with descriptions.
