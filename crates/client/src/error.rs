@@ -41,6 +41,9 @@ pub(crate) enum TaskError {
     /// The submitter made no decision about a refusal.
     #[error("engine {0} refused the cell and nothing else was sent")]
     RefusalUndecided(EngineId),
+    /// An engine that the controller has not reported refused the task.
+    #[error("an engine that is not registered refused the task")]
+    RefusedByUnknown,
     /// The client has ended.
     #[error("the connection to the controller is lost")]
     ClientEnded,

@@ -286,7 +286,7 @@ impl TaskTable {
             }
             ReplyContent::Refused(reason) => {
                 let parent = parent.clone();
-                return self.refused(&parent, reason, reply.state, commands);
+                return self.refused(&parent, reason, reply.state, now, commands);
             }
             ReplyContent::Ok {
                 execution_count,
@@ -406,8 +406,15 @@ impl TaskTable {
         parent: &MsgId,
         reason: RefusalReason,
         state: Option<StateId>,
+        now: EventTime,
         commands: &mut Vec<StateCommand>,
     ) -> ReplyAction {
+        let engine = self.by_msg.get(parent).and_then(|task| task.engine);
+        if engine.is_none() && !matches!(reason, RefusalReason::NeedArtifacts { .. }) {
+            // Its submitter could not tell which engine to prepare for it.
+            self.fail(parent, TaskError::RefusedByUnknown, now, commands);
+            return ReplyAction::None;
+        }
         let Some(task) = self.forget(parent) else {
             return ReplyAction::None;
         };
@@ -421,7 +428,7 @@ impl TaskTable {
                 artifacts,
             };
         }
-        let Some(engine) = task.engine else {
+        let Some(engine) = engine else {
             return ReplyAction::None;
         };
         self.parked.insert(key);

@@ -571,6 +571,31 @@ fn it_turns_out_who_runs_a_balanced_task() {
 }
 
 #[test]
+fn a_balanced_task_that_an_unknown_engine_refuses_ends() {
+    let mut client = Client::with(&["here"]);
+    let tasks = vec![(key(0), balanced(&[]))];
+    client.handle(StateEvent::Submit { tasks });
+    let refusal = || {
+        StateEvent::Replied(Reply {
+            engine: Some(uuid(9)),
+            content: ReplyContent::Refused(RefusalReason::StateMismatch),
+            ..reply("s_1")
+        })
+    };
+    assert_eq!(
+        client.handle(refusal()),
+        ["0 ends EngineError", "0 settles"]
+    );
+    // It is over: it neither ends again nor waits for a decision.
+    assert_eq!(client.handle(refusal()), [""; 0]);
+    assert_eq!(client.published("s_1", IDLE), [""; 0]);
+    let work = balanced(&[]);
+    let resent = client.handle(StateEvent::Resend { key: key(0), work });
+    assert_eq!(resent, [""; 0]);
+    assert_eq!(client.state.deadline(), None);
+}
+
+#[test]
 fn artifacts_a_balanced_task_lacks_ride_along_the_next_time() {
     let mut client = Client::with(&["there"]);
     let tasks = vec![(key(0), balanced(&[]))];
