@@ -11,7 +11,7 @@
 //! | `records` | records of tasks for clients' queries: in memory or in SQLite |
 //! | `controller`, `config` | [`Controller`], the handle on a running one, and its settings |
 //! | `earlier`, `stale` | connection files of a controller that is replaced, and of killed ones |
-//! | `error` | errors in starting |
+//! | `error` | errors in starting, and those in replies on behalf of engines |
 //! | `server` | the state that combines them, also pure, and the sockets and the event loop |
 //! | [`cli`] | `phalanx controller` |
 //! | [`ipython`] | the folders of IPython's profiles, and ipyparallel's cluster file |

@@ -1,12 +1,13 @@
 //! The relay of direct requests and broadcasts, and of their replies.
 
 use super::incoming::ServerSocket;
-use super::replies::{HeaderFields, ReplyFailure};
+use super::replies::HeaderFields;
 use super::state::{ServerCommand, ServerState};
 use super::vitals::RequestOutcome;
 use super::{engine_uuid, peer_name};
 use crate::broadcast;
 use crate::direct::{PendingRequest, RequestRoute};
+use crate::error::ReplyFailure;
 use crate::records::Queue;
 use bytes::Bytes;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
@@ -146,13 +147,9 @@ impl ServerState {
     /// Replies to a request that could not be delivered: the engine does not exist, or does not
     /// read.
     pub(super) fn undelivered(&mut self, engine: &EngineUuid, id: &MsgId) {
-        let evalue = match self.hub.id_of(engine) {
-            Some(number) => format!("Engine {number} does not read its requests"),
-            None => format!("There is no engine '{engine}'"),
-        };
-        let failure = ReplyFailure {
-            ename: "EngineError",
-            evalue,
+        let failure = match self.hub.id_of(engine) {
+            Some(number) => ReplyFailure::NotRead(number),
+            None => ReplyFailure::NoEngine(engine.clone()),
         };
         if let Some(pending) = self.direct.take(engine, id) {
             self.reply_on_behalf(engine, id, &pending, &failure.content());
@@ -171,7 +168,11 @@ impl ServerState {
             // The engine was requested to shut down.
             json!({"status": "ok", "restart": false})
         } else {
-            ReplyFailure::engine_died(number, id).content()
+            let died = ReplyFailure::EngineDied {
+                engine: number,
+                task: id.clone(),
+            };
+            died.content()
         };
         self.reply_on_behalf(engine, id, pending, &content);
     }

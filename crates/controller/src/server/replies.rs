@@ -1,6 +1,7 @@
 //! Replies made on behalf of an engine.
 
 use super::state::ServerState;
+use crate::error::ReplyFailure;
 use crate::scheduler::{FailReason, Impossible, Language};
 use bytes::Bytes;
 use phalanx_protocol::date;
@@ -33,77 +34,48 @@ impl<'a> HeaderFields<'a> {
     }
 }
 
-/// The error in a reply.
-#[derive(Clone, Debug)]
-pub(super) struct ReplyFailure {
-    pub ename: &'static str,
-    pub evalue: String,
-}
-
 impl ReplyFailure {
-    pub fn engine_died(id: EngineId, task: &MsgId) -> Self {
-        Self {
-            ename: "EngineError",
-            evalue: format!("Engine {id} died while running task '{task}'"),
-        }
-    }
-
     /// The failure of a load-balanced task; `departed` contains the ids of engines that have left.
+    /// `None` if the task was aborted.
     pub fn of_task<'a>(
         reason: &FailReason,
         task: &MsgId,
         departed: impl IntoIterator<Item = &'a (EngineUuid, EngineId)>,
     ) -> Option<Self> {
-        let (ename, evalue) = match reason {
+        let task = task.clone();
+        Some(match reason {
             FailReason::EngineDied(uuid) => {
                 let mut departed = departed.into_iter();
-                return Some(match departed.find(|(engine, _)| engine == uuid) {
-                    Some((_, id)) => Self::engine_died(*id, task),
-                    None => Self {
-                        ename: "EngineError",
-                        evalue: format!("Engine '{uuid}' died while running task '{task}'"),
+                match departed.find(|(engine, _)| engine == uuid) {
+                    Some((_, id)) => Self::EngineDied { engine: *id, task },
+                    None => Self::ForgottenEngineDied {
+                        engine: uuid.clone(),
+                        task,
                     },
-                });
+                }
             }
-            FailReason::Timeout => (
-                "TaskTimeout",
-                format!("task '{task}' was not begun in time"),
-            ),
-            FailReason::ImpossibleDependency(why) => (
-                "ImpossibleDependency",
-                match why {
-                    Impossible::Unmet(why) => {
-                        format!("no engine has what task '{task}' requires: {why}")
-                    }
-                    Impossible::Ended => format!(
-                        "task '{task}' can never run: a task that it depends on has ended otherwise than it asks"
-                    ),
-                    Impossible::Language(Language::Rust) => format!(
-                        "task '{task}' can never run: it is a Rust function, and there are only Python engines"
-                    ),
-                    Impossible::Language(Language::Python) => format!(
-                        "task '{task}' can never run: it is a Python function, and there are only Rust engines"
-                    ),
-                    Impossible::Nowhere => format!(
-                        "task '{task}' can never run: no engine that it may run on is there"
-                    ),
-                },
-            ),
-            FailReason::InvalidDependency => (
-                "InvalidDependency",
-                format!("task '{task}' depends on a task that is unknown, or on itself"),
-            ),
-            FailReason::NoEngines => (
-                "NoEngines",
-                format!("no engine is left to run task '{task}': start engines and send it again"),
-            ),
+            FailReason::Timeout => Self::Timeout(task),
+            FailReason::ImpossibleDependency(Impossible::Unmet(reason)) => Self::Unmet {
+                task,
+                reason: reason.clone(),
+            },
+            FailReason::ImpossibleDependency(Impossible::Ended) => Self::DependencyEnded(task),
+            FailReason::ImpossibleDependency(Impossible::Language(Language::Rust)) => {
+                Self::NoRustEngine(task)
+            }
+            FailReason::ImpossibleDependency(Impossible::Language(Language::Python)) => {
+                Self::NoPythonEngine(task)
+            }
+            FailReason::ImpossibleDependency(Impossible::Nowhere) => Self::NoTarget(task),
+            FailReason::InvalidDependency => Self::InvalidDependency(task),
+            FailReason::NoEngines => Self::NoEngines(task),
             FailReason::Aborted | FailReason::ClientLeft => return None,
-        };
-        Some(Self { ename, evalue })
+        })
     }
 
+    /// The content of the reply.
     pub fn content(&self) -> Value {
-        ErrorContent::new(self.ename, self.evalue.as_str()).reply()
+        ErrorContent::new(self.ename(), self.to_string()).reply()
     }
 }
 

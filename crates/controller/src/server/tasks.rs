@@ -1,10 +1,11 @@
 //! Load-balanced tasks.
 
 use super::incoming::ServerSocket;
-use super::replies::{HeaderFields, ReplyFailure};
+use super::replies::HeaderFields;
 use super::state::ServerState;
 use super::vitals::RequestOutcome;
 use super::{batch, engine_uuid};
+use crate::error::ReplyFailure;
 use crate::scheduler::{BalancedTask, BatchNo, FailReason, ReplyVerdict, SchedulerCommand};
 use crate::stored::StoredMessage;
 use bytes::Bytes;
