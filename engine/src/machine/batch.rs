@@ -32,7 +32,7 @@ impl Machine {
     pub(super) fn hold(
         &mut self,
         request: IncomingRequest,
-        (started, completed): (Now, Now),
+        started: Now,
         output: bool,
         value: Payload,
         commands: &mut Vec<EngineCommand>,
@@ -52,7 +52,7 @@ impl Machine {
         let ended = BatchedReply {
             msg_id: request.msg_id(),
             started,
-            completed,
+            completed: self.now,
             output,
         };
         self.held.ended.push((ended, value));

@@ -2,7 +2,7 @@
 
 use super::event::{EngineCommand, IncomingRequest};
 use super::failure::EngineFailure;
-use super::{ABORTED, Machine, Now, RuntimeState, status};
+use super::{ABORTED, Machine, RuntimeState, status};
 use phalanx_protocol::id::MsgId;
 use phalanx_protocol::parallel::{
     EngineKind, EngineReplyContent, EngineRequest, EngineStatus, KernelInfo, Signal,
@@ -10,12 +10,7 @@ use phalanx_protocol::parallel::{
 use std::sync::Arc;
 
 impl Machine {
-    pub(super) fn control(
-        &mut self,
-        request: IncomingRequest,
-        now: Now,
-        commands: &mut Vec<EngineCommand>,
-    ) {
+    pub(super) fn control(&mut self, request: IncomingRequest, commands: &mut Vec<EngineCommand>) {
         status(&request, EngineStatus::Busy, commands);
         match &request.content {
             EngineRequest::KernelInfo { probe } => {
@@ -25,34 +20,33 @@ impl Machine {
                 };
                 commands.extend(probe.clone().map(open));
                 let info = EngineReplyContent::KernelInfo(Box::new(self.kernel_info()));
-                self.reply_with(request, info, now, commands);
+                self.reply_with(request, info, commands);
             }
             EngineRequest::Lineage => {
                 let lineage = Box::new(self.records.lineage(self.state.clone()));
                 self.reply_with(
                     request,
                     EngineReplyContent::Lineage(Some(lineage)),
-                    now,
                     commands,
                 );
             }
             EngineRequest::Abort(ids) => {
                 let ids = ids.clone();
-                self.abort(&ids, now, commands);
-                self.reply_with(request, EngineReplyContent::Done, now, commands);
+                self.abort(&ids, commands);
+                self.reply_with(request, EngineReplyContent::Done, commands);
             }
             EngineRequest::Clear => {
                 self.clear(commands);
-                self.reply_with(request, EngineReplyContent::Done, now, commands);
+                self.reply_with(request, EngineReplyContent::Done, commands);
             }
             EngineRequest::Shutdown => {
-                self.reply_with(request, EngineReplyContent::ShutDown, now, commands);
+                self.reply_with(request, EngineReplyContent::ShutDown, commands);
                 self.flush(commands);
                 commands.push(EngineCommand::Stop);
             }
             EngineRequest::Signal(signal) => {
                 let signal = signal.clone();
-                self.signal(request, &signal, now, commands);
+                self.signal(request, &signal, commands);
             }
             EngineRequest::Unknown
             | EngineRequest::Taken(_)
@@ -60,7 +54,7 @@ impl Machine {
             | EngineRequest::Apply(_)
             | EngineRequest::Batch(_) => {
                 let failure = EngineFailure::UnknownRequest(request.header.msg_type.clone());
-                self.reply_failed(request, &failure, now, commands);
+                self.reply_failed(request, &failure, commands);
             }
         }
     }
@@ -79,10 +73,9 @@ impl Machine {
         &mut self,
         request: IncomingRequest,
         content: EngineReplyContent,
-        now: Now,
         commands: &mut Vec<EngineCommand>,
     ) {
-        let reply = self.build_reply(&request, content, now);
+        let reply = self.build_reply(&request, content, self.now);
         self.reply(request, reply, commands);
     }
 
@@ -90,12 +83,11 @@ impl Machine {
         &mut self,
         request: IncomingRequest,
         signal: &Signal,
-        now: Now,
         commands: &mut Vec<EngineCommand>,
     ) {
         let Some(number) = signal.number() else {
             let failure = EngineFailure::UnknownSignal(signal.clone());
-            self.reply_failed(request, &failure, now, commands);
+            self.reply_failed(request, &failure, commands);
             return;
         };
         match number {
@@ -105,14 +97,14 @@ impl Machine {
             Signal::TERMINATE => {}
             other => commands.push(EngineCommand::Signal(other)),
         }
-        self.reply_with(request, EngineReplyContent::Done, now, commands);
+        self.reply_with(request, EngineReplyContent::Done, commands);
         if number == Signal::TERMINATE {
             self.flush(commands);
             commands.push(EngineCommand::Stop);
         }
     }
 
-    fn abort(&mut self, ids: &[MsgId], now: Now, commands: &mut Vec<EngineCommand>) {
+    fn abort(&mut self, ids: &[MsgId], commands: &mut Vec<EngineCommand>) {
         let (dropped, kept) =
             std::mem::take(&mut self.queue)
                 .into_iter()
@@ -125,7 +117,7 @@ impl Machine {
         let mut come = current.chain(self.ahead.ids()).collect::<Vec<_>>();
         for request in dropped {
             come.push(request.msg_id());
-            self.reply_aborted(request, now, commands);
+            self.reply_aborted(request, commands);
         }
         for id in ids.iter().filter(|id| !come.contains(id)) {
             if self.aborted.len() == ABORTED {

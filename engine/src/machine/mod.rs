@@ -146,16 +146,16 @@ impl Machine {
         match event {
             EngineEvent::Batch(requests) => {
                 for request in requests {
-                    self.requested(request, now, &mut commands);
+                    self.requested(request, &mut commands);
                 }
             }
             EngineEvent::Flush => self.flush(&mut commands),
             EngineEvent::Requested(request) if keeps_arguments(&request) => {
                 commands.push(EngineCommand::KeepArguments(request));
             }
-            EngineEvent::Requested(request) => self.requested(*request, now, &mut commands),
+            EngineEvent::Requested(request) => self.requested(*request, &mut commands),
             EngineEvent::ArgumentsKept { request, kept } => {
-                self.arguments_kept(*request, kept, now, &mut commands);
+                self.arguments_kept(*request, kept, &mut commands);
             }
             EngineEvent::ClientReached { client } => self.segments.reached(client),
             EngineEvent::Prepared { run, artifacts } => {
@@ -186,7 +186,7 @@ impl Machine {
                     self.ended(outcome, &mut commands);
                 }
             }
-            EngineEvent::RuntimeRecalled { run } => self.recalled(run, now, &mut commands),
+            EngineEvent::RuntimeRecalled { run } => self.recalled(run, &mut commands),
             EngineEvent::RuntimeExited { status } => self.exited(status, &mut commands),
             EngineEvent::Interrupt => self.interrupt(&mut commands),
             EngineEvent::Away => self.away = true,
@@ -199,7 +199,7 @@ impl Machine {
                 self.drop_ahead(&[], &mut commands);
             }
         }
-        self.next(now, &mut commands);
+        self.next(&mut commands);
         commands
     }
 
@@ -212,45 +212,45 @@ impl Machine {
         }
     }
 
-    fn requested(&mut self, request: IncomingRequest, now: Now, commands: &mut Vec<EngineCommand>) {
+    fn requested(&mut self, request: IncomingRequest, commands: &mut Vec<EngineCommand>) {
         match &request.content {
             EngineRequest::Execute { .. } | EngineRequest::Apply(_) => {
                 let msg_id = request.msg_id();
                 if let Some(at) = self.aborted.iter().position(|id| *id == msg_id) {
                     self.aborted.remove(at);
-                    self.reply_aborted(request, now, commands);
+                    self.reply_aborted(request, commands);
                 } else {
                     self.queue.push_back(request);
                 }
             }
             EngineRequest::Taken(reference) => self.segments.released(reference),
-            _ => self.control(request, now, commands),
+            _ => self.control(request, commands),
         }
     }
 
     /// Starts the next cell, if none is running.
-    fn next(&mut self, now: Now, commands: &mut Vec<EngineCommand>) {
-        while self.current.is_none() && !self.next_ahead(now) {
+    fn next(&mut self, commands: &mut Vec<EngineCommand>) {
+        while self.current.is_none() && !self.next_ahead() {
             if self.away {
                 return;
             }
             let Some(request) = self.queue.pop_front() else {
                 return;
             };
-            self.begin(request, now, commands);
+            self.begin(request, commands);
         }
-        self.send_ahead(now, commands);
+        self.send_ahead(commands);
     }
 
-    fn begin(&mut self, request: IncomingRequest, now: Now, commands: &mut Vec<EngineCommand>) {
+    fn begin(&mut self, request: IncomingRequest, commands: &mut Vec<EngineCommand>) {
         if !request.is_quiet() {
             status(&request, EngineStatus::Busy, commands);
         }
         let (mut work, buffers) = match work::accept(request.content.clone()) {
             Some(Ok(accepted)) => accepted,
-            Some(Err(reason)) => return self.decline(request, reason, now, commands),
+            Some(Err(reason)) => return self.decline(request, reason, commands),
             // The queue contains only cells and calls.
-            None => return self.control(request, now, commands),
+            None => return self.control(request, commands),
         };
         if let TaskWork::Cell { cell, .. } = &mut work {
             self.records.describe(&mut cell.record);
@@ -258,7 +258,7 @@ impl Machine {
         if let TaskWork::Cell { cell, .. } = &work
             && cell.base != self.state
         {
-            self.reply_refused(request, RefusalReason::StateMismatch, now, commands);
+            self.reply_refused(request, RefusalReason::StateMismatch, commands);
             return;
         }
         if let Some(loaded) = &self.abi
@@ -269,7 +269,7 @@ impl Machine {
                 loaded: loaded.clone(),
                 wanted: work.abi().to_owned(),
             };
-            self.reply_failed(request, &failure, now, commands);
+            self.reply_failed(request, &failure, commands);
             return;
         }
         self.runs += 1;
@@ -289,7 +289,7 @@ impl Machine {
             request,
             work,
             run,
-            started: now,
+            started: self.now,
             artifacts: None,
             running: false,
             interrupted: false,
@@ -312,7 +312,6 @@ impl Machine {
         &mut self,
         request: IncomingRequest,
         reason: NotRunnable,
-        now: Now,
         commands: &mut Vec<EngineCommand>,
     ) {
         let kind = match request.content {
@@ -321,8 +320,8 @@ impl Machine {
         };
         let failure = EngineFailure::not_runnable(self.identity.id, kind, reason);
         match request.channel {
-            EngineRequestChannel::Task => self.reply_unmet(request, &failure, now, commands),
-            _ => self.reply_failed(request, &failure, now, commands),
+            EngineRequestChannel::Task => self.reply_unmet(request, &failure, commands),
+            _ => self.reply_failed(request, &failure, commands),
         }
     }
 

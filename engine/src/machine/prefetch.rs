@@ -4,7 +4,7 @@
 use super::batch::are_alike;
 use super::event::{EngineCommand, IncomingRequest};
 use super::work::{self, TaskWork};
-use super::{Current, Machine, Now};
+use super::{Current, Machine};
 use chrono::TimeDelta;
 use phalanx_protocol::id::{MsgId, RunId};
 use phalanx_protocol::parallel::CallMetadata;
@@ -61,10 +61,10 @@ impl PrefetchedCalls {
 
 impl Machine {
     /// Makes the first prefetched call the current one; returns false if there is none.
-    pub(super) fn next_ahead(&mut self, now: Now) -> bool {
+    pub(super) fn next_ahead(&mut self) -> bool {
         if let Some(next) = self.ahead.calls.pop_front() {
             self.current = Some(Current {
-                started: now,
+                started: self.now,
                 ..next
             });
             return true;
@@ -76,7 +76,7 @@ impl Machine {
     }
 
     /// Prefetches calls of the current function, if its calls are quick.
-    pub(super) fn send_ahead(&mut self, now: Now, commands: &mut Vec<EngineCommand>) {
+    pub(super) fn send_ahead(&mut self, commands: &mut Vec<EngineCommand>) {
         let Some(current) = &self.current else { return };
         if self.away || !(current.running && self.ahead.is_quick(&current.work)) {
             return;
@@ -109,7 +109,7 @@ impl Machine {
                 request,
                 work,
                 run,
-                started: now,
+                started: self.now,
                 artifacts: current.artifacts.clone(),
                 running: true,
                 interrupted: false,
@@ -133,12 +133,12 @@ impl Machine {
     }
 
     /// Handles a recalled call.
-    pub(super) fn recalled(&mut self, run: RunId, now: Now, commands: &mut Vec<EngineCommand>) {
+    pub(super) fn recalled(&mut self, run: RunId, commands: &mut Vec<EngineCommand>) {
         let Some(current) = self.current.take_if(|current| current.run == run) else {
             return;
         };
         if current.dropped {
-            self.reply_aborted(current.request, now, commands);
+            self.reply_aborted(current.request, commands);
         } else {
             self.ahead.returned.push(current.request);
         }
@@ -148,7 +148,7 @@ impl Machine {
     pub(super) fn lose_ahead(&mut self, commands: &mut Vec<EngineCommand>) {
         for call in std::mem::take(&mut self.ahead.calls) {
             if call.dropped {
-                self.reply_aborted(call.request, self.now, commands);
+                self.reply_aborted(call.request, commands);
             } else {
                 self.ahead.returned.push(call.request);
             }

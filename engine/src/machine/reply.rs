@@ -127,8 +127,7 @@ impl Machine {
         };
         // A large value is sent alone.
         if request.batched && value.segment().is_none() {
-            let times = (started, self.now);
-            self.hold(request, times, current.published, value, commands);
+            self.hold(request, started, current.published, value, commands);
             return;
         }
         let mut reply =
@@ -172,10 +171,9 @@ impl Machine {
         &mut self,
         request: IncomingRequest,
         reason: RefusalReason,
-        now: Now,
         commands: &mut Vec<EngineCommand>,
     ) {
-        self.reply_with_refusal(request, reason, now, commands);
+        self.reply_with_refusal(request, reason, self.now, commands);
     }
 
     fn reply_with_refusal(
@@ -200,11 +198,10 @@ impl Machine {
         &mut self,
         request: IncomingRequest,
         failure: &EngineFailure,
-        now: Now,
         commands: &mut Vec<EngineCommand>,
     ) {
         self.publish_failure(&request, failure, commands);
-        let reply = self.failed(&request, failure, now);
+        let reply = self.failed(&request, failure, self.now);
         self.reply(request, reply, commands);
     }
 
@@ -213,10 +210,9 @@ impl Machine {
         &mut self,
         request: IncomingRequest,
         failure: &EngineFailure,
-        now: Now,
         commands: &mut Vec<EngineCommand>,
     ) {
-        let mut reply = self.failed(&request, failure, now);
+        let mut reply = self.failed(&request, failure, self.now);
         reply.metadata.dependencies_met = false;
         self.reply(request, reply, commands);
     }
@@ -225,11 +221,10 @@ impl Machine {
     pub(super) fn reply_aborted(
         &mut self,
         request: IncomingRequest,
-        now: Now,
         commands: &mut Vec<EngineCommand>,
     ) {
         status(&request, EngineStatus::Busy, commands);
-        let reply = self.build_reply(&request, EngineReplyContent::Aborted, now);
+        let reply = self.build_reply(&request, EngineReplyContent::Aborted, self.now);
         self.reply(request, reply, commands);
     }
 

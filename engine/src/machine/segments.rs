@@ -2,8 +2,8 @@
 //! reference, and that are kept until they are released. Creating, opening and mapping of memory are
 //! the loop's.
 
+use super::Machine;
 use super::event::{EngineCommand, IncomingRequest, OutgoingReply};
-use super::{Machine, Now};
 use phalanx_protocol::parallel::{EngineOutput, EngineReply, EngineRequest};
 use phalanx_protocol::payload::{Payload, Segment};
 use std::collections::HashSet;
@@ -80,7 +80,6 @@ impl Machine {
         &mut self,
         mut request: IncomingRequest,
         kept: Option<Segment>,
-        now: Now,
         commands: &mut Vec<EngineCommand>,
     ) {
         if let Some(kept) = kept
@@ -96,7 +95,7 @@ impl Machine {
                 output: EngineOutput::Kept(Some(kept)),
             });
         }
-        self.requested(request, now, commands);
+        self.requested(request, commands);
     }
 
     /// Sends a reply, with its large values in the form that the client can read.
