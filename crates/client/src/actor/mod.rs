@@ -23,7 +23,7 @@ use phalanx_transport::{ClientConnectionFile, Envelope, Session, until};
 use segments::open_segments;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use waiting::WaitingCallers;
 
@@ -96,13 +96,9 @@ impl Actor {
                 reason: "the client was closed".to_owned(),
             }),
             () = std::future::ready(()), if waiting.has_parts() => waiting.next_part(),
-            Some(request) = self.requests.recv(), if !waiting.has_parts() => match request {
-                HandleRequest::Hub { request, done } => {
-                    self.ask_hub(&request, done, waiting);
-                    None
-                }
-                request => waiting.accept(request),
-            },
+            Some(request) = self.requests.recv(), if !waiting.has_parts() => {
+                waiting.accept(request, |request| self.send_to_hub(request))
+            }
             received = self.sockets.mux.1.recv() => self.task_reply(WatchedChannel::Mux, received),
             received = self.sockets.task.1.recv() => self.task_reply(WatchedChannel::Task, received),
             Some(Ok(subscribed)) = background.subscriptions.join_next() => {
@@ -241,13 +237,9 @@ impl Actor {
         }
     }
 
-    /// Sends a request to the hub on behalf of a caller.
-    fn ask_hub(
-        &self,
-        request: &HubRequest,
-        done: oneshot::Sender<Envelope>,
-        waiting: &mut WaitingCallers,
-    ) {
+    /// Sends a request to the hub on behalf of a caller; returns its msg_id, or `None` if it could
+    /// not be sent.
+    fn send_to_hub(&self, request: &HubRequest) -> Option<String> {
         let msg_type = request.msg_type();
         let envelope = self.session.compose(request.encode());
         let msg_id = envelope.header.msg_id.clone();
@@ -258,10 +250,12 @@ impl Actor {
                 let sent = self.sockets.query.0.try_send(frames);
                 sent.map_err(|error| error.to_string())
             });
-        waiting.forget_closed();
         match sent {
-            Ok(()) => waiting.sent_to_hub(msg_id, done),
-            Err(error) => warn_rarely!(%error, msg_type, "a query is not sent"),
+            Ok(()) => Some(msg_id),
+            Err(error) => {
+                warn_rarely!(%error, msg_type, "a query is not sent");
+                None
+            }
         }
     }
 

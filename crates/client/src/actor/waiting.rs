@@ -5,7 +5,7 @@ use crate::request::{HandleRequest, RefusedTask};
 use crate::result::{ResultTracker, TaskUpdate};
 use crate::state::{StateEvent, Ticket, batch};
 use crate::task::{EngineTask, SubmissionId, TaskKey};
-use phalanx_protocol::parallel::{EngineRequest, Lineage};
+use phalanx_protocol::parallel::{EngineRequest, HubRequest, Lineage};
 use phalanx_transport::Envelope;
 use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
@@ -49,10 +49,21 @@ impl WaitingCallers {
     }
 
     /// Accepts a request of a handle; returns the event it leads to. Requests to the hub, which need
-    /// no decision, lead to none.
-    pub fn accept(&mut self, request: HandleRequest) -> Option<StateEvent> {
+    /// no decision, are passed to `send_to_hub` and lead to none.
+    pub fn accept(
+        &mut self,
+        request: HandleRequest,
+        send_to_hub: impl FnOnce(&HubRequest) -> Option<String>,
+    ) -> Option<StateEvent> {
         Some(match request {
-            HandleRequest::Hub { .. } => return None,
+            HandleRequest::Hub { request, done } => {
+                // Callers that have stopped waiting are forgotten.
+                self.hub.retain(|_, done| !done.is_closed());
+                if let Some(msg_id) = send_to_hub(&request) {
+                    self.hub.insert(msg_id, done);
+                }
+                return None;
+            }
             HandleRequest::Submit {
                 result,
                 tasks,
@@ -107,16 +118,6 @@ impl WaitingCallers {
             .take_while(|part: &Vec<_>| !part.is_empty())
             .map(|tasks| StateEvent::Submit { tasks })
             .collect();
-    }
-
-    /// Records a request that was sent to the hub.
-    pub fn sent_to_hub(&mut self, msg_id: String, done: oneshot::Sender<Envelope>) {
-        self.hub.insert(msg_id, done);
-    }
-
-    /// Removes the callers that have stopped waiting for the hub.
-    pub fn forget_closed(&mut self) {
-        self.hub.retain(|_, done| !done.is_closed());
     }
 
     /// Passes a reply of the hub to its caller; returns any other message.
