@@ -39,7 +39,7 @@ class Cluster:
         """A process that ends with the cluster."""
         log = open(self.folder / "log", "ab")
         lower = None if limit is None else lambda: resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
-        environment = {**os.environ, "PHALANX_LOG": self.level, "RUST_LOG": self.level}
+        environment = {**os.environ, "PHALANX_LOG": self.level}
         process = subprocess.Popen(
             command, stderr=log, stdin=subprocess.DEVNULL, env=environment, preexec_fn=lower, **options
         )

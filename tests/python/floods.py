@@ -180,7 +180,7 @@ def main():
 
     files = {kind: str(arguments.folder / f"ipcontroller-{kind}.json") for kind in ("client", "engine")}
     command = [arguments.phalanx, "controller", "--folder", arguments.folder]
-    options = {"stdout": subprocess.PIPE, "env": {**os.environ, "RUST_LOG": "warn", "PHALANX_LOG": "warn"}}
+    options = {"stdout": subprocess.PIPE, "env": {**os.environ, "PHALANX_LOG": "warn"}}
     engine = [sys.executable, "-m", "ipyparallel.engine", f"--file={files['engine']}", "--log-level=ERROR"]
     log = (arguments.folder / "controller.log").open("w")
     seen = {}

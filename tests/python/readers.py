@@ -131,7 +131,7 @@ def main():
     files = {kind: arguments.folder / f"ipcontroller-{kind}.json" for kind in ("client", "engine")}
     command = [arguments.phalanx, "controller", "--folder", arguments.folder]
     path = arguments.folder / "controller.log"
-    options = {"stdout": subprocess.PIPE, "env": {**os.environ, "RUST_LOG": "warn", "PHALANX_LOG": "warn"}}
+    options = {"stdout": subprocess.PIPE, "env": {**os.environ, "PHALANX_LOG": "warn"}}
     engine = [sys.executable, "-m", "ipyparallel.engine", f"--file={files['engine']}", "--log-level=ERROR"]
     with path.open("w") as log, process(command, stderr=log, **options) as controller:
         controller.stdout.readline()

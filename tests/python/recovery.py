@@ -112,7 +112,7 @@ def main():
     cluster = Cluster(arguments.phalanx, arguments.folder)
     try:
         command = [arguments.engine, "--file", cluster.files["engine"]]
-        options = {"stderr": subprocess.PIPE, "text": True, "env": {**os.environ, "RUST_LOG": "warn"}}
+        options = {"stderr": subprocess.PIPE, "text": True, "env": {**os.environ, "PHALANX_LOG": "warn"}}
         with process(command, **options) as engine, running() as kernel:
             client = cluster.connected()
             kernel.run(f"%cluster connect {cluster.files['client']}")
