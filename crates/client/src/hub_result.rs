@@ -15,7 +15,7 @@ use std::sync::Arc;
 impl Client {
     /// Creates an AsyncResult of tasks of any client. The hub is polled every [`POLL_INTERVAL`]
     /// until all tasks have ended or the returned handle is dropped.
-    pub fn adopt(&self, tasks: Vec<MsgId>) -> AsyncResult {
+    pub fn async_hub_result(&self, tasks: Vec<MsgId>) -> AsyncResult {
         let result = self.unsubmitted("hub", tasks.len());
         for (task, msg_id) in tasks.iter().enumerate() {
             let msg_id = msg_id.clone();

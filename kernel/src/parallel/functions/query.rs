@@ -235,7 +235,7 @@ async fn execute(
 
 /// Stores an AsyncResult of tasks that another client may have submitted; returns its id.
 fn adopt(parallel: &Parallel, client: &Client, tasks: Vec<MsgId>) -> AsyncResultId {
-    let result = client.adopt(tasks);
+    let result = client.async_hub_result(tasks);
     parallel.results().store(result, Labels::Engines).id
 }
 
