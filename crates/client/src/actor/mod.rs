@@ -203,7 +203,7 @@ impl Actor {
         match command {
             StateCommand::Send(outgoing) => outboxes.send(outgoing),
             StateCommand::Update(key, update) => waiting.update(key, update),
-            StateCommand::Refuse {
+            StateCommand::ReportRefusal {
                 key,
                 reason,
                 state,
@@ -211,7 +211,7 @@ impl Actor {
                 work,
             } => {
                 if let Some(requests) = self.own_requests.upgrade() {
-                    waiting.refuse(key.submission, || RefusedTask {
+                    waiting.report_refusal(key.submission, || RefusedTask {
                         task: key.task,
                         engine,
                         reason,

@@ -144,7 +144,7 @@ impl WaitingCallers {
     }
 
     /// Passes a refused task to its submitter, if the submission is pending.
-    pub fn refuse(&self, submission: SubmissionId, refused: impl FnOnce() -> RefusedTask) {
+    pub fn report_refusal(&self, submission: SubmissionId, refused: impl FnOnce() -> RefusedTask) {
         if let Some(tracked) = self.results.get(&submission) {
             // If the submitter is gone, dropping the refused task ends it.
             let _ = tracked.refused.send(refused());

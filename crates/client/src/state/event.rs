@@ -101,7 +101,7 @@ pub(crate) enum StateCommand {
     /// Update the record of a task.
     Update(TaskKey, TaskUpdate),
     /// Pass a refused task to its submitter.
-    Refuse {
+    ReportRefusal {
         key: TaskKey,
         reason: RefusalReason,
         state: StateId,

@@ -27,11 +27,11 @@ impl State {
         };
         let Some(engine) = self.engines.get(id) else {
             let gone = TaskError::Unregistered(id);
-            self.refuse(msg_id, key, work, gone, now, commands);
+            self.fail_unsent(msg_id, key, work, gone, now, commands);
             return;
         };
         if let Some(why) = self.engines.unfit(id) {
-            self.refuse(msg_id, key, work, why, now, commands);
+            self.fail_unsent(msg_id, key, work, why, now, commands);
             return;
         }
         let host = engine.handshake().map_or("", |h| h.host.as_str());
@@ -127,7 +127,7 @@ impl State {
                 false => TaskError::NoneRegistered,
             };
             let why = self.engines.other_release().unwrap_or(none);
-            self.refuse(msg_id, key, work, why, now, commands);
+            self.fail_unsent(msg_id, key, work, why, now, commands);
             return;
         }
         let task = TaskRoute {
@@ -159,7 +159,7 @@ impl State {
     }
 
     /// Ends a task that no engine can run.
-    fn refuse(
+    fn fail_unsent(
         &mut self,
         msg_id: MsgId,
         key: TaskKey,

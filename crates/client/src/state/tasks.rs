@@ -432,7 +432,7 @@ impl TaskTable {
             return ReplyAction::None;
         };
         self.parked.insert(key);
-        commands.push(StateCommand::Refuse {
+        commands.push(StateCommand::ReportRefusal {
             key,
             reason,
             state: state.unwrap_or_else(StateId::empty),

@@ -248,7 +248,9 @@ fn describe(command: &StateCommand) -> Option<String> {
             TaskUpdate::Input { .. } => format!("{} starts", key.task),
             TaskUpdate::Error(failure) => format!("{} says {}", key.task, failure.ename),
         },
-        StateCommand::Refuse { key, state, .. } => format!("{} refused in {state}", key.task),
+        StateCommand::ReportRefusal { key, state, .. } => {
+            format!("{} refused in {state}", key.task)
+        }
         StateCommand::Notify(ClientEvent::EngineJoined(engine)) => format!("joined {}", engine.id),
         StateCommand::Notify(ClientEvent::EngineLeft(id)) => format!("left {id}"),
         StateCommand::Notify(ClientEvent::LateOutput(id, _)) => format!("{id} puts out late"),
