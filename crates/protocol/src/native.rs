@@ -64,7 +64,7 @@ pub mod value {
     pub const POSTCARD: u8 = b'P';
     /// A value with out-of-band data: seven zeros, its length in eight bytes (little endian), and
     /// the value in one of the other formats; the data follows at the next multiple of 64 bytes.
-    pub const BESIDE: u8 = b'S';
+    pub const OUT_OF_BAND: u8 = b'S';
     /// A value in JSON.
     pub const JSON: u8 = b'J';
     /// A [`CallFailure`](super::CallFailure) in JSON: the call has failed.

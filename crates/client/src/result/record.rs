@@ -12,8 +12,8 @@ use phalanx_protocol::output::{MimeBundle, Output};
 use phalanx_protocol::payload::Payload;
 use std::ops::Range;
 
-/// The memory of a task in addition to its record, in bytes: its entry in the order of ends.
-const BESIDE: usize = size_of::<usize>();
+/// The memory of a task in addition to its record: its entry in the order of ends.
+const ORDER_ENTRY_BYTES: usize = size_of::<usize>();
 
 /// A change to one task.
 #[derive(Clone, Debug, PartialEq)]
@@ -363,7 +363,7 @@ impl ResultRecord {
 
     /// The approximate memory use in bytes, mostly of the values of functions.
     pub fn bytes(&self) -> usize {
-        let records = self.tasks.len() * (size_of::<TrackedTask>() + BESIDE);
+        let records = self.tasks.len() * (size_of::<TrackedTask>() + ORDER_ENTRY_BYTES);
         self.bytes + records + self.detailed * size_of::<TaskDetails>()
     }
 

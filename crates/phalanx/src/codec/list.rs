@@ -68,7 +68,7 @@ fn serialized_value(frame: &Frame) -> Result<SerializedValue<'_>, String> {
             bytes,
             beside: OutOfBandSource::Passing(&[]),
         }),
-        Some((&value::BESIDE, _)) => {
+        Some((&value::OUT_OF_BAND, _)) => {
             SerializedValue::of_value(frame).ok_or_else(|| "it is cut off".to_owned())
         }
         _ => Err("it is no list".to_owned()),

@@ -100,7 +100,7 @@ pub(crate) fn read_frame(frame: &Frame, type_name: &str, read: &mut Read<'_>) ->
     let done = match frame.split_first() {
         Some((&value::JSON, json)) => read_reply(json, type_name, read),
         Some((&value::POSTCARD, bytes)) => decode(bytes, read),
-        Some((&value::BESIDE, _)) => match SerializedValue::of_value(frame) {
+        Some((&value::OUT_OF_BAND, _)) => match SerializedValue::of_value(frame) {
             Some(taken) => taken.decode(read),
             None => Err("it is cut off".to_owned()),
         },
@@ -150,7 +150,7 @@ impl<'a> SerializedValue<'a> {
         })
     }
 
-    /// Splits the value of a function with out-of-band data: see [`BESIDE`](value::BESIDE).
+    /// Splits the value of a function with out-of-band data: see [`OUT_OF_BAND`](value::OUT_OF_BAND).
     pub(crate) fn of_value(frame: &'a Frame) -> Option<Self> {
         let len = usize::try_from(word(frame.get(8..)?)?).ok()?;
         let end = len.checked_add(HEAD)?;

@@ -110,7 +110,7 @@ pub(super) fn stored_value_frame(value: StoredValue) -> io::Result<Vec<u8>> {
 fn head(len: usize, areas: &OutOfBandAreas) -> Vec<u8> {
     let mut head = Vec::new();
     if areas.len() > 0 {
-        head.extend_from_slice(&[value::BESIDE, 0, 0, 0, 0, 0, 0, 0]);
+        head.extend_from_slice(&[value::OUT_OF_BAND, 0, 0, 0, 0, 0, 0, 0]);
         head.extend_from_slice(&(len as u64).to_le_bytes());
     }
     head
