@@ -53,7 +53,7 @@ pub enum RuntimeRequest {
     },
     /// Reports that the owner has opened the file that a reply referred to, so that the runtime
     /// closes it; such replies are reported in their order.
-    Taken,
+    ValueOpened,
     /// Enables or disables snapshots.
     Snapshots {
         /// True to keep a snapshot.

@@ -264,7 +264,7 @@ fn our_requests_come_back_as_they_were() {
         EngineRequest::Clear,
         EngineRequest::Shutdown,
         EngineRequest::Signal(Signal::Name("SIGINT".to_owned())),
-        EngineRequest::Taken(segment()),
+        EngineRequest::ReleaseSegment(segment()),
     ] {
         let message = request.clone().encode();
         assert_eq!(message.msg_type, request.msg_type());

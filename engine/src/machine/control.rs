@@ -49,7 +49,7 @@ impl Machine {
                 self.signal(request, &signal, commands);
             }
             EngineRequest::Unknown
-            | EngineRequest::Taken(_)
+            | EngineRequest::ReleaseSegment(_)
             | EngineRequest::Execute { .. }
             | EngineRequest::Apply(_)
             | EngineRequest::Batch(_) => {

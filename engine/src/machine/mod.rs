@@ -223,7 +223,7 @@ impl Machine {
                     self.queue.push_back(request);
                 }
             }
-            EngineRequest::Taken(reference) => self.segments.released(reference),
+            EngineRequest::ReleaseSegment(reference) => self.segments.released(reference),
             _ => self.control(request, commands),
         }
     }

@@ -47,8 +47,8 @@ enum ArgumentPresence {
 /// Arguments that are no longer needed after the end of tasks.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct FreedArguments {
-    /// Engines that can release their kept arguments.
-    pub taken: Vec<(EngineUuid, Segment)>,
+    /// The arguments that engines can release.
+    pub segments: Vec<(EngineUuid, Segment)>,
     /// True if waiting tasks must be sent in another way.
     pub lost: bool,
 }
@@ -117,7 +117,7 @@ impl ArgumentCache {
                     false
                 }
                 ArgumentPresence::There(engine, reference) if deposit.users.is_empty() => {
-                    freed.taken.push((engine.clone(), reference.clone()));
+                    freed.segments.push((engine.clone(), reference.clone()));
                     false
                 }
                 _ => true,

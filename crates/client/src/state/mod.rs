@@ -133,8 +133,8 @@ impl State {
                 continue;
             };
             let freed = self.data.ended(*key);
-            for (engine, reference) in freed.taken {
-                self.taken(engine, reference, commands);
+            for (engine, reference) in freed.segments {
+                self.release_segment(engine, reference, commands);
             }
             if freed.lost {
                 self.release(now, commands);
@@ -142,12 +142,18 @@ impl State {
         }
     }
 
-    /// Notifies an engine that it can release arguments.
-    fn taken(&mut self, engine: EngineUuid, reference: Segment, commands: &mut Vec<StateCommand>) {
+    /// Notifies an engine that it can release a segment: its value was opened, or its arguments are no
+    /// longer needed.
+    fn release_segment(
+        &mut self,
+        engine: EngineUuid,
+        reference: Segment,
+        commands: &mut Vec<StateCommand>,
+    ) {
         commands.push(StateCommand::Send(OutgoingMessage {
             engine: Some(engine),
             msg_id: counter(&self.session, &mut self.sent)(),
-            body: OutgoingContent::Control(EngineRequest::Taken(reference)),
+            body: OutgoingContent::Control(EngineRequest::ReleaseSegment(reference)),
         }));
     }
 
@@ -337,7 +343,7 @@ impl State {
         let key = self.tasks.key(parent);
         match key.is_some_and(|key| self.data.kept(key, &engine, &reference)) {
             true => self.release(now, commands),
-            false => self.taken(engine, reference, commands),
+            false => self.release_segment(engine, reference, commands),
         }
     }
 

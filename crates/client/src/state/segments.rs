@@ -64,7 +64,7 @@ impl State {
             reply.content = ReplyContent::Failed(TaskError::ValueLost { reason }.into());
         }
         if let Some(engine) = reply.engine.clone() {
-            self.taken(engine, reference, commands);
+            self.release_segment(engine, reference, commands);
         }
     }
 }

@@ -223,7 +223,7 @@ fn describe(command: &StateCommand) -> Option<String> {
                     }
                 }
                 OutgoingContent::KernelInfo => "greeting".to_owned(),
-                OutgoingContent::Control(EngineRequest::Taken(_)) => "taken".to_owned(),
+                OutgoingContent::Control(EngineRequest::ReleaseSegment(_)) => "taken".to_owned(),
                 OutgoingContent::Control(EngineRequest::Abort(ids)) => {
                     format!("abort {}", ids.len())
                 }

@@ -50,7 +50,7 @@ pub enum EngineRequest {
     /// Sends a signal to the engine.
     Signal(Signal),
     /// Releases data that a reply referred to; has no reply.
-    Taken(Segment),
+    ReleaseSegment(Segment),
     /// A request unknown to our engines.
     Unknown,
 }
@@ -138,7 +138,7 @@ impl EngineRequest {
             Self::Clear => ClearRequest::MSG_TYPE,
             Self::Shutdown => ShutdownRequest::MSG_TYPE,
             Self::Signal(_) => SignalRequest::MSG_TYPE,
-            Self::Taken(_) => TAKEN,
+            Self::ReleaseSegment(_) => TAKEN,
             Self::Unknown => "",
         }
     }
@@ -166,7 +166,7 @@ impl EngineRequest {
             ClearRequest::MSG_TYPE => Self::Clear,
             ShutdownRequest::MSG_TYPE => Self::Shutdown,
             SignalRequest::MSG_TYPE => Self::Signal(message.content::<SignalRequest>()?.sig),
-            TAKEN => Self::Taken(reference().ok_or(MessageError::NoReference)?),
+            TAKEN => Self::ReleaseSegment(reference().ok_or(MessageError::NoReference)?),
             _ => Self::Unknown,
         })
     }
@@ -242,7 +242,7 @@ impl EngineRequest {
                     .extend(probe.map(|probe| probe.frame().clone()));
                 message
             }
-            Self::Taken(segment) => {
+            Self::ReleaseSegment(segment) => {
                 let mut message = empty();
                 message.buffers.push(segment.frame().clone());
                 message

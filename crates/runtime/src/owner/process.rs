@@ -96,6 +96,6 @@ pub(super) fn open_value(frame: Vec<u8>, control: &mut Wire) -> Payload {
         tracing::warn!(%error, "a large value cannot be opened");
         None
     });
-    control.queue(&RuntimeRequest::Taken);
+    control.queue(&RuntimeRequest::ValueOpened);
     value.unwrap_or_default()
 }

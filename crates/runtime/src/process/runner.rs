@@ -152,7 +152,7 @@ impl Runner {
                 self.snapshots.turn(on);
                 self.take_snapshot().map(drop)
             }
-            RuntimeRequest::Taken => {
+            RuntimeRequest::ValueOpened => {
                 self.given.pop_front();
                 Ok(())
             }

@@ -36,7 +36,7 @@ impl Engine {
     }
 
     fn taken(&mut self, value: &Segment) -> Vec<String> {
-        self.asked("t", EngineRequest::Taken(value.clone()))
+        self.asked("t", EngineRequest::ReleaseSegment(value.clone()))
     }
 
     fn kept_bytes(&self) -> u64 {
