@@ -57,7 +57,7 @@ impl Machine {
         };
         self.held.ended.push((ended, value));
         let follows = self
-            .ahead
+            .prefetched
             .first()
             .or(self.queue.front())
             .is_some_and(|next| are_alike(next, &request));

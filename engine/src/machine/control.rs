@@ -112,9 +112,9 @@ impl Machine {
                     ids.is_empty() || ids.contains(&request.msg_id())
                 });
         self.queue = kept;
-        self.drop_ahead(ids, commands);
+        self.drop_prefetched(ids, commands);
         let current = self.current.iter().map(|c| c.request.msg_id());
-        let mut come = current.chain(self.ahead.ids()).collect::<Vec<_>>();
+        let mut come = current.chain(self.prefetched.ids()).collect::<Vec<_>>();
         for request in dropped {
             come.push(request.msg_id());
             self.reply_aborted(request, commands);
@@ -134,9 +134,9 @@ impl Machine {
                 current.clear = true;
             }
             _ => {
-                self.forget_all();
+                self.reset_namespace();
                 if self.runtime == RuntimeState::Up {
-                    self.forget();
+                    self.forget_runtime();
                 }
             }
         }

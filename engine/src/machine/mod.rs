@@ -66,13 +66,13 @@ pub(crate) struct Machine {
     found: Option<(Arc<CallMetadata>, Vec<PathBuf>)>,
     /// The time of the current event.
     now: Now,
-    current: Option<Current>,
+    current: Option<AcceptedTask>,
     /// The last run, whose threads may still produce output.
     last: Option<Header>,
     /// True while no request is started, since the controller may have assigned them to other
     /// engines.
     away: bool,
-    ahead: PrefetchedCalls,
+    prefetched: PrefetchedCalls,
     /// Aborted requests that have not arrived yet; they may be queued in the scheduler.
     aborted: VecDeque<MsgId>,
     execution_count: u32,
@@ -88,10 +88,10 @@ enum RuntimeState {
     Failed,
 }
 
-/// The cell or call whose turn has come: its artifacts are being found, it waits for the runtime,
-/// or it runs. Prefetched calls are of this type too.
+/// A cell or call whose turn has come: its artifacts are being found, it waits for the runtime, it
+/// runs, or it is a prefetched call.
 #[derive(Debug)]
-struct Current {
+struct AcceptedTask {
     request: IncomingRequest,
     work: TaskWork,
     run: RunId,
@@ -132,7 +132,7 @@ impl Machine {
             current: None,
             last: None,
             away: false,
-            ahead: PrefetchedCalls::default(),
+            prefetched: PrefetchedCalls::default(),
             aborted: VecDeque::new(),
             execution_count: 0,
             runs: 0,
@@ -196,7 +196,7 @@ impl Machine {
                 self.away = false;
                 self.held = HeldReplies::default();
                 self.queue.clear();
-                self.drop_ahead(&[], &mut commands);
+                self.drop_prefetched(&[], &mut commands);
             }
         }
         self.next(&mut commands);
@@ -230,7 +230,7 @@ impl Machine {
 
     /// Starts the next cell, if none is running.
     fn next(&mut self, commands: &mut Vec<EngineCommand>) {
-        while self.current.is_none() && !self.next_ahead() {
+        while self.current.is_none() && !self.start_prefetched() {
             if self.away {
                 return;
             }
@@ -239,7 +239,7 @@ impl Machine {
             };
             self.begin(request, commands);
         }
-        self.send_ahead(commands);
+        self.prefetch(commands);
     }
 
     fn begin(&mut self, request: IncomingRequest, commands: &mut Vec<EngineCommand>) {
@@ -285,7 +285,7 @@ impl Machine {
             }
             _ => None,
         };
-        self.current = Some(Current {
+        self.current = Some(AcceptedTask {
             request,
             work,
             run,
@@ -474,14 +474,14 @@ impl Machine {
             self.ended(Outcome::Died { status }, commands);
         } else if self.runtime == RuntimeState::Up {
             // It died between two cells, so no variables are left.
-            self.forget_all();
+            self.reset_namespace();
         }
-        self.forget();
+        self.forget_runtime();
         commands.push(EngineCommand::StartRuntime);
     }
 
     /// Records that nothing is loaded in the runtime.
-    fn forget(&mut self) {
+    fn forget_runtime(&mut self) {
         self.runtime = RuntimeState::Awaited;
         self.abi = None;
         self.found = None;

@@ -4,7 +4,7 @@
 use super::batch::are_alike;
 use super::event::{EngineCommand, IncomingRequest};
 use super::work::{self, TaskWork};
-use super::{Current, Machine};
+use super::{AcceptedTask, Machine};
 use chrono::TimeDelta;
 use phalanx_protocol::id::{MsgId, RunId};
 use phalanx_protocol::parallel::CallMetadata;
@@ -23,7 +23,7 @@ const QUICK_CALL: TimeDelta = TimeDelta::milliseconds(1);
 #[derive(Debug, Default)]
 pub(super) struct PrefetchedCalls {
     /// The calls in the order in which they run.
-    calls: VecDeque<Current>,
+    calls: VecDeque<AcceptedTask>,
     /// Recalled calls, queued again once no prefetched calls are left.
     returned: Vec<IncomingRequest>,
     /// The function whose last call was quick.
@@ -42,7 +42,7 @@ impl PrefetchedCalls {
     }
 
     /// Records the time of a completed call.
-    pub(super) fn took(&mut self, work: &TaskWork, time: Option<TimeDelta>) {
+    pub(super) fn record_duration(&mut self, work: &TaskWork, time: Option<TimeDelta>) {
         self.quick = match (work, time) {
             (TaskWork::Call { call, .. }, Some(time)) if time <= QUICK_CALL => {
                 Some(Arc::clone(call))
@@ -61,30 +61,31 @@ impl PrefetchedCalls {
 
 impl Machine {
     /// Makes the first prefetched call the current one; returns false if there is none.
-    pub(super) fn next_ahead(&mut self) -> bool {
-        if let Some(next) = self.ahead.calls.pop_front() {
-            self.current = Some(Current {
+    pub(super) fn start_prefetched(&mut self) -> bool {
+        if let Some(next) = self.prefetched.calls.pop_front() {
+            self.current = Some(AcceptedTask {
                 started: self.now,
                 ..next
             });
             return true;
         }
-        for request in std::mem::take(&mut self.ahead.returned).into_iter().rev() {
+        let returned = std::mem::take(&mut self.prefetched.returned);
+        for request in returned.into_iter().rev() {
             self.queue.push_front(request);
         }
         false
     }
 
     /// Prefetches calls of the current function, if its calls are quick.
-    pub(super) fn send_ahead(&mut self, commands: &mut Vec<EngineCommand>) {
+    pub(super) fn prefetch(&mut self, commands: &mut Vec<EngineCommand>) {
         let Some(current) = &self.current else { return };
-        if self.away || !(current.running && self.ahead.is_quick(&current.work)) {
+        if self.away || !(current.running && self.prefetched.is_quick(&current.work)) {
             return;
         }
         let Some(artifact) = current.artifacts.as_ref().and_then(|all| all.last()) else {
             return;
         };
-        while self.ahead.calls.len() < MAX_PREFETCHED
+        while self.prefetched.calls.len() < MAX_PREFETCHED
             && let Some(request) = self
                 .queue
                 .pop_front_if(|next| are_alike(next, &current.request))
@@ -105,7 +106,7 @@ impl Machine {
                     },
                 });
             }
-            self.ahead.calls.push_back(Current {
+            self.prefetched.calls.push_back(AcceptedTask {
                 request,
                 work,
                 run,
@@ -121,9 +122,9 @@ impl Machine {
     }
 
     /// Drops prefetched calls that have not begun; all of them if `ids` is empty.
-    pub(super) fn drop_ahead(&mut self, ids: &[MsgId], commands: &mut Vec<EngineCommand>) {
+    pub(super) fn drop_prefetched(&mut self, ids: &[MsgId], commands: &mut Vec<EngineCommand>) {
         let mut any = false;
-        for call in &mut self.ahead.calls {
+        for call in &mut self.prefetched.calls {
             call.dropped |= ids.is_empty() || ids.contains(&call.request.msg_id());
             any |= call.dropped;
         }
@@ -140,17 +141,17 @@ impl Machine {
         if current.dropped {
             self.reply_aborted(current.request, commands);
         } else {
-            self.ahead.returned.push(current.request);
+            self.prefetched.returned.push(current.request);
         }
     }
 
     /// Handles the loss of prefetched calls by the end of the process.
-    pub(super) fn lose_ahead(&mut self, commands: &mut Vec<EngineCommand>) {
-        for call in std::mem::take(&mut self.ahead.calls) {
+    pub(super) fn lose_prefetched(&mut self, commands: &mut Vec<EngineCommand>) {
+        for call in std::mem::take(&mut self.prefetched.calls) {
             if call.dropped {
                 self.reply_aborted(call.request, commands);
             } else {
-                self.ahead.returned.push(call.request);
+                self.prefetched.returned.push(call.request);
             }
         }
     }

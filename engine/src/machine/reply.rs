@@ -30,9 +30,9 @@ impl Machine {
         let died = matches!(outcome, Outcome::Died { .. });
         let panicked = matches!(outcome, Outcome::Panicked(_));
         let library = current.work.library().filter(|_| panicked).cloned();
-        let took = self.now - current.started;
-        let took = (outcome == Outcome::Completed).then_some(took);
-        self.ahead.took(&current.work, took);
+        let duration = self.now - current.started;
+        let duration = (outcome == Outcome::Completed).then_some(duration);
+        self.prefetched.record_duration(&current.work, duration);
         match &current.work {
             TaskWork::Cell { cell, code, .. } => {
                 if let Some(state) = StateId::after(&cell.next, &outcome) {
@@ -40,18 +40,18 @@ impl Machine {
                     self.state = state;
                 }
                 if died && current.clear {
-                    self.forget_all();
+                    self.reset_namespace();
                 }
             }
             // A call does not change the state, but its death loses it.
-            TaskWork::Call { .. } if died => self.forget_all(),
+            TaskWork::Call { .. } if died => self.reset_namespace(),
             TaskWork::Call { call, .. } if outcome == Outcome::Completed => {
                 self.records.push(&call.pushes);
             }
             TaskWork::Call { .. } => {}
         }
         if died {
-            self.lose_ahead(commands);
+            self.lose_prefetched(commands);
             self.runtime = super::RuntimeState::Awaited;
         }
         match outcome {
@@ -80,7 +80,7 @@ impl Machine {
     }
 
     /// Resets the state to the empty namespace.
-    pub(super) fn forget_all(&mut self) {
+    pub(super) fn reset_namespace(&mut self) {
         self.state = StateId::empty();
         self.records.clear();
     }
