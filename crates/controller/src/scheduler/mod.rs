@@ -45,8 +45,9 @@ pub const WITHOUT_ENGINES: Duration = Duration::from_secs(10);
 /// The number of tasks for which capacity is kept while there are none.
 const MIN_CAPACITY: usize = 1024;
 
+/// An engine and the tasks on it.
 #[derive(Debug)]
-struct Worker {
+struct EngineLoad {
     uuid: EngineUuid,
     runs: Language,
     running: HashSet<TaskNo>,
@@ -60,10 +61,10 @@ pub struct Scheduler {
     /// The maximum number of tasks on an engine; 0 for no limit. Small tasks of one batch count as
     /// one.
     hwm: usize,
-    workers: Vec<Worker>,
-    /// The index of each worker.
+    engines: Vec<EngineLoad>,
+    /// The index of each engine.
     indices: HashMap<EngineUuid, usize>,
-    /// The indices of workers that can take a task.
+    /// The indices of engines that can take a task.
     free: BTreeSet<usize>,
     tasks: HashMap<TaskNo, Box<SchedulerEntry>>,
     by_id: HashMap<MsgId, TaskNo>,
@@ -72,7 +73,7 @@ pub struct Scheduler {
     finished: FinishedTasks,
     deadlines: BTreeSet<(Instant, TaskNo)>,
     /// True once there has been an engine: before the first one, tasks wait without a limit.
-    had_workers: bool,
+    had_engines: bool,
     /// The time until which tasks wait for a new engine after the last one has left.
     abandoned: Option<Instant>,
     paces: HashMap<BatchNo, BatchPace>,
@@ -89,7 +90,7 @@ impl Scheduler {
         Self {
             scheme,
             hwm: if scheme == Scheme::Pure { 0 } else { hwm },
-            workers: Vec::new(),
+            engines: Vec::new(),
             indices: HashMap::default(),
             free: BTreeSet::new(),
             tasks: HashMap::default(),
@@ -98,7 +99,7 @@ impl Scheduler {
             blocked: BlockedTasks::default(),
             finished: FinishedTasks::default(),
             deadlines: BTreeSet::new(),
-            had_workers: false,
+            had_engines: false,
             abandoned: None,
             paces: HashMap::default(),
             next: TaskNo(0),
@@ -110,9 +111,9 @@ impl Scheduler {
 
     /// The tasks that wait for an engine or for other tasks, oldest first.
     pub fn waiting(&self) -> Vec<MsgId> {
-        let waits = |record: &SchedulerEntry| record.state != TaskState::Running;
-        let waiting = self.tasks.iter().filter(|(_, record)| waits(record));
-        let waiting = waiting.map(|(no, record)| (*no, record.task.id.clone()));
+        let waits = |entry: &SchedulerEntry| entry.state != TaskState::Running;
+        let waiting = self.tasks.iter().filter(|(_, entry)| waits(entry));
+        let waiting = waiting.map(|(no, entry)| (*no, entry.task.id.clone()));
         let mut waiting: Vec<_> = waiting.collect();
         waiting.sort();
         waiting.into_iter().map(|(_, id)| id).collect()
@@ -120,7 +121,7 @@ impl Scheduler {
 
     /// The number of waiting tasks.
     pub fn waiting_count(&self) -> usize {
-        let running: usize = self.workers.iter().map(|worker| worker.running.len()).sum();
+        let running: usize = self.engines.iter().map(|engine| engine.running.len()).sum();
         self.tasks.len() - running
     }
 
@@ -141,8 +142,11 @@ impl Scheduler {
 
     /// The tasks on an engine, oldest first.
     pub fn running_on(&self, engine: &EngineUuid) -> Vec<MsgId> {
-        let worker = self.indices.get(engine).map(|index| &self.workers[*index]);
-        let mut running: Vec<_> = worker.into_iter().flat_map(|w| &w.running).collect();
+        let engine = self.indices.get(engine).map(|index| &self.engines[*index]);
+        let mut running: Vec<_> = engine
+            .into_iter()
+            .flat_map(|engine| &engine.running)
+            .collect();
         running.sort();
         let id = |no: &TaskNo| Some(self.tasks.get(no)?.task.id.clone());
         running.into_iter().filter_map(id).collect()
@@ -151,7 +155,7 @@ impl Scheduler {
     /// The number of tasks on an engine.
     pub fn load_of(&self, engine: &EngineUuid) -> usize {
         let index = self.indices.get(engine);
-        index.map_or(0, |index| self.workers[*index].running.len())
+        index.map_or(0, |index| self.engines[*index].running.len())
     }
 
     /// Adds a task.
@@ -182,19 +186,19 @@ impl Scheduler {
             .insert(no, Box::new(SchedulerEntry::new(task, deadline)));
         self.consider(no, &mut out);
         self.settle(&mut out);
-        self.check_for_workers(now);
+        self.start_engine_deadline(now);
         out
     }
 
     /// Adds an engine that runs tasks of a language.
     pub fn joined(&mut self, uuid: EngineUuid, runs: Language) -> Vec<SchedulerCommand> {
         let mut out = Vec::new();
-        self.had_workers = true;
+        self.had_engines = true;
         self.abandoned = None;
-        let index = self.workers.len();
+        let index = self.engines.len();
         self.indices.insert(uuid.clone(), index);
         self.free.insert(index);
-        self.workers.push(Worker {
+        self.engines.push(EngineLoad {
             uuid,
             runs,
             running: HashSet::default(),
@@ -212,38 +216,38 @@ impl Scheduler {
             return out;
         };
         let mut lost: Vec<_> = self
-            .workers
+            .engines
             .swap_remove(index)
             .running
             .into_iter()
             .collect();
-        if let Some(moved) = self.workers.get(index) {
+        if let Some(moved) = self.engines.get(index) {
             self.indices.insert(moved.uuid.clone(), index);
         }
-        self.free.remove(&self.workers.len());
+        self.free.remove(&self.engines.len());
         self.update_free(index);
         lost.sort();
         for no in lost {
-            let Some(record) = self.tasks.get_mut(&no) else {
+            let Some(entry) = self.tasks.get_mut(&no) else {
                 continue;
             };
-            if record.task.retries == 0 {
+            if entry.task.retries == 0 {
                 self.fail(no, FailReason::EngineDied(uuid.clone()), &mut out);
             } else {
-                record.task.retries -= 1;
-                let tried = record.tried.get_or_insert_default();
+                entry.task.retries -= 1;
+                let tried = entry.tried.get_or_insert_default();
                 tried.on.push(uuid.clone());
                 tried.died_on = Some(uuid.clone());
                 tried.unmet = None;
                 self.make_ready(no, &mut out);
             }
         }
-        let without_workers = Language::ALL.map(|language| !self.has_workers(language));
-        for no in self.ready.bound(without_workers) {
+        let without_engines = Language::ALL.map(|language| !self.has_engines(language));
+        for no in self.ready.bound(without_engines) {
             self.fail_if_impossible(no, &mut out);
         }
         self.settle(&mut out);
-        self.check_for_workers(now);
+        self.start_engine_deadline(now);
         out
     }
 
@@ -258,24 +262,24 @@ impl Scheduler {
     ) -> Option<Vec<SchedulerCommand>> {
         let no = *self.by_id.get(id)?;
         let index = *self.indices.get(engine)?;
-        if !self.workers[index].running.remove(&no) {
+        if !self.engines[index].running.remove(&no) {
             return None;
         }
         self.update_free(index);
-        let record = self.tasks.get_mut(&no)?;
+        let entry = self.tasks.get_mut(&no)?;
         let mut out = Vec::new();
         let ok = verdict == ReplyVerdict::Ok;
         let again = match verdict {
             ReplyVerdict::Unmet(why) => Some((None, Some(why))),
             ReplyVerdict::Refused => Some((Some(reply.clone()), None)),
-            ReplyVerdict::Failed if record.task.retries > 0 => {
-                record.task.retries -= 1;
+            ReplyVerdict::Failed if entry.task.retries > 0 => {
+                entry.task.retries -= 1;
                 Some((Some(reply.clone()), None))
             }
             _ => None,
         };
         if let Some((failure, unmet)) = again {
-            let tried = record.tried.get_or_insert_default();
+            let tried = entry.tried.get_or_insert_default();
             tried.on.push(engine.clone());
             (tried.failure, tried.unmet) = (failure, unmet);
             self.make_ready(no, &mut out);
@@ -295,14 +299,11 @@ impl Scheduler {
         replies: &[BatchedReply],
     ) -> Option<Vec<SchedulerCommand>> {
         let index = *self.indices.get(engine)?;
-        let worker = &mut self.workers[index];
+        let load = &mut self.engines[index];
         let nos = replies
             .iter()
             .filter_map(|reply| self.by_id.get(&reply.msg_id));
-        let nos: Vec<_> = nos
-            .copied()
-            .filter(|no| worker.running.remove(no))
-            .collect();
+        let nos: Vec<_> = nos.copied().filter(|no| load.running.remove(no)).collect();
         self.update_free(index);
         let first = self.tasks.get(nos.first()?)?;
         if let Some(pace) = first
@@ -345,12 +346,12 @@ impl Scheduler {
         if !self.has_tasks_of(client) {
             return Vec::new();
         }
-        let lost = |record: &SchedulerEntry| {
-            record.state != TaskState::Running
-                && !record.task.detached
-                && record.task.client() == client
+        let lost = |entry: &SchedulerEntry| {
+            entry.state != TaskState::Running
+                && !entry.task.detached
+                && entry.task.client() == client
         };
-        let lost = self.tasks.iter().filter(|(_, record)| lost(record));
+        let lost = self.tasks.iter().filter(|(_, entry)| lost(entry));
         let mut lost: Vec<_> = lost.map(|(no, _)| *no).collect();
         lost.sort();
         let mut out = Vec::new();
@@ -383,31 +384,31 @@ impl Scheduler {
         out
     }
 
-    /// Starts or checks the deadline of tasks without any engine.
-    fn check_for_workers(&mut self, now: Instant) {
-        if self.had_workers && self.workers.is_empty() && !self.tasks.is_empty() {
+    /// Starts the deadline of tasks that no engine is left for.
+    fn start_engine_deadline(&mut self, now: Instant) {
+        if self.had_engines && self.engines.is_empty() && !self.tasks.is_empty() {
             self.abandoned.get_or_insert(now + WITHOUT_ENGINES);
         }
     }
 
-    fn has_workers(&self, language: Language) -> bool {
-        self.workers.iter().any(|worker| worker.runs == language)
+    fn has_engines(&self, language: Language) -> bool {
+        self.engines.iter().any(|engine| engine.runs == language)
     }
 
     fn waits(&self, no: TaskNo) -> bool {
-        let record = self.tasks.get(&no);
-        record.is_some_and(|record| record.state != TaskState::Running)
+        let entry = self.tasks.get(&no);
+        entry.is_some_and(|entry| entry.state != TaskState::Running)
     }
 
     /// Reconsiders a task whose dependencies may have changed.
     fn consider(&mut self, no: TaskNo, out: &mut Vec<SchedulerCommand>) {
-        let Some(record) = self.tasks.get(&no) else {
+        let Some(entry) = self.tasks.get(&no) else {
             return;
         };
-        if record.state != TaskState::Blocked {
+        if entry.state != TaskState::Blocked {
             return;
         }
-        let TaskConditions { after, follow, .. } = record.task.conditions();
+        let TaskConditions { after, follow, .. } = entry.task.conditions();
         if self.finished.unreachable(after) || self.finished.unreachable(follow) {
             let reason = FailReason::ImpossibleDependency(Impossible::Ended);
             self.fail(no, reason, out);
@@ -415,15 +416,15 @@ impl Scheduler {
             self.make_ready(no, out);
         } else {
             let finished = &self.finished;
-            let open = record.task.depends_on().filter(|id| !finished.contains(id));
+            let open = entry.task.depends_on().filter(|id| !finished.contains(id));
             self.blocked.insert(no, open);
         }
     }
 
     fn make_ready(&mut self, no: TaskNo, out: &mut Vec<SchedulerCommand>) {
-        if let Some(record) = self.tasks.get_mut(&no) {
-            record.state = TaskState::Ready;
-            self.ready.insert(no, record);
+        if let Some(entry) = self.tasks.get_mut(&no) {
+            entry.state = TaskState::Ready;
+            self.ready.insert(no, entry);
             self.fail_if_impossible(no, out);
         }
     }
@@ -435,15 +436,15 @@ impl Scheduler {
         ok: bool,
         engine: Option<EngineUuid>,
     ) -> Option<Box<SchedulerEntry>> {
-        let record = self.tasks.remove(&no)?;
-        let id = record.task.id.clone();
+        let entry = self.tasks.remove(&no)?;
+        let id = entry.task.id.clone();
         self.by_id.remove(&id);
-        self.ready.remove(no, &record);
-        if let Some(deadline) = record.deadline {
+        self.ready.remove(no, &entry);
+        if let Some(deadline) = entry.deadline {
             self.deadlines.remove(&(deadline, no));
         }
-        self.shares.remove(record.task.client(), record.task.size());
-        if let Some(batch) = record.task.batch
+        self.shares.remove(entry.task.client(), entry.task.size());
+        if let Some(batch) = entry.task.batch
             && let Some(pace) = self.paces.get_mut(&batch)
         {
             pace.left -= 1;
@@ -459,7 +460,7 @@ impl Scheduler {
             self.tasks.shrink_to(MIN_CAPACITY);
             self.by_id.shrink_to(MIN_CAPACITY);
         }
-        Some(record)
+        Some(entry)
     }
 
     fn fail(&mut self, no: TaskNo, reason: FailReason, out: &mut Vec<SchedulerCommand>) {
@@ -467,8 +468,8 @@ impl Scheduler {
             FailReason::EngineDied(engine) => Some(engine.clone()),
             _ => None,
         };
-        if let Some(record) = self.finish(no, false, engine) {
-            out.push(SchedulerCommand::Fail(record.task, reason));
+        if let Some(entry) = self.finish(no, false, engine) {
+            out.push(SchedulerCommand::Fail(entry.task, reason));
         }
     }
 
@@ -487,12 +488,12 @@ impl Scheduler {
                 return;
             }
             let free = &self.free;
-            let (workers, tasks) = (&self.workers, &self.tasks);
+            let (engines, tasks) = (&self.engines, &self.tasks);
             let (finished, ready) = (&self.finished, &self.ready);
             let may = |no: TaskNo, index: usize| {
-                let record = tasks.get(&no);
-                let Worker { uuid, runs, .. } = &workers[index];
-                record.is_some_and(|record| record.may_run_on(uuid, *runs, finished))
+                let entry = tasks.get(&no);
+                let EngineLoad { uuid, runs, .. } = &engines[index];
+                entry.is_some_and(|entry| entry.may_run_on(uuid, *runs, finished))
             };
             let first = ready.first(|no| free.iter().any(|index| may(no, *index)));
             let Some(no) = first else { return };
@@ -502,16 +503,16 @@ impl Scheduler {
                 .filter(|index| may(no, *index))
                 .collect();
             let candidate = |index: &usize| Candidate {
-                load: workers[*index].running.len(),
-                last: workers[*index].last,
+                load: engines[*index].running.len(),
+                last: engines[*index].last,
             };
             let candidates: Vec<_> = indices.iter().map(candidate).collect();
             let random = self.next_random();
             let Some(chosen) = self.scheme.choose(&candidates, random) else {
                 return;
             };
-            if let Some(record) = self.tasks.get(&no) {
-                self.ready.served(record.task.client());
+            if let Some(entry) = self.tasks.get(&no) {
+                self.ready.served(entry.task.client());
             }
             self.run(no, indices[chosen], out);
             self.run_along(no, indices[chosen], out);
@@ -521,34 +522,30 @@ impl Scheduler {
     /// Assigns more small tasks of the same batch to an engine that was just assigned one, up to
     /// its share of the waiting ones.
     fn run_along(&mut self, no: TaskNo, index: usize, out: &mut Vec<SchedulerCommand>) {
-        let batch = self.tasks.get(&no).and_then(|record| record.task.batch);
+        let batch = self.tasks.get(&no).and_then(|entry| entry.task.batch);
         let Some(pace) = batch.and_then(|batch| self.paces.get(&batch)).copied() else {
             return;
         };
-        let share = |waiting: usize| (waiting + 1).div_ceil(self.workers.len());
-        let waiting = |record| self.ready.alike(record).1;
-        let limit = self
-            .tasks
-            .get(&no)
-            .map_or(1, |record| share(waiting(record)));
+        let share = |waiting: usize| (waiting + 1).div_ceil(self.engines.len());
+        let waiting = |entry| self.ready.alike(entry).1;
+        let limit = self.tasks.get(&no).map_or(1, |entry| share(waiting(entry)));
         for _ in 1..pace.at_once().min(limit) {
             let next = self
                 .tasks
                 .get(&no)
-                .and_then(|record| self.ready.alike(record).0);
-            match next {
-                Some(next) if self.tasks.get(&next).is_some_and(|r| r.task.batch == batch) => {
-                    self.run(next, index, out);
-                }
-                _ => return,
-            }
+                .and_then(|entry| self.ready.alike(entry).0);
+            let batch_of = |no: &TaskNo| self.tasks.get(no)?.task.batch;
+            let Some(next) = next.filter(|next| batch_of(next) == batch) else {
+                return;
+            };
+            self.run(next, index, out);
         }
     }
 
-    /// Updates whether the worker with this index, if it exists, can take a task.
+    /// Updates whether the engine with this index, if it exists, can take a task.
     fn update_free(&mut self, index: usize) {
-        let worker = self.workers.get(index);
-        let room = worker.is_some_and(|w| self.hwm == 0 || w.running.len() < self.hwm);
+        let engine = self.engines.get(index);
+        let room = engine.is_some_and(|engine| self.hwm == 0 || engine.running.len() < self.hwm);
         match room {
             true => self.free.insert(index),
             false => self.free.remove(&index),
@@ -556,45 +553,45 @@ impl Scheduler {
     }
 
     fn run(&mut self, no: TaskNo, index: usize, out: &mut Vec<SchedulerCommand>) {
-        let (worker, Some(record)) = (&mut self.workers[index], self.tasks.get_mut(&no)) else {
+        let (engine, Some(entry)) = (&mut self.engines[index], self.tasks.get_mut(&no)) else {
             return;
         };
-        self.ready.remove(no, record);
+        self.ready.remove(no, entry);
         self.assignments += 1;
-        worker.last = self.assignments;
-        worker.running.insert(no);
-        record.state = TaskState::Running;
+        engine.last = self.assignments;
+        engine.running.insert(no);
+        entry.state = TaskState::Running;
         out.push(SchedulerCommand::Run {
-            task: record.task.id.clone(),
-            engine: worker.uuid.clone(),
-            request: record.task.request.clone(),
-            batch: record.task.batch,
+            task: entry.task.id.clone(),
+            engine: engine.uuid.clone(),
+            request: entry.task.request.clone(),
+            batch: entry.task.batch,
         });
         self.update_free(index);
     }
 
     /// Answers a ready task that no engine can run, unless one that joins later could.
     fn fail_if_impossible(&mut self, no: TaskNo, out: &mut Vec<SchedulerCommand>) {
-        let Some(record) = self.tasks.get_mut(&no) else {
+        let Some(entry) = self.tasks.get_mut(&no) else {
             return;
         };
-        let may = |worker: &Worker| record.may_run_on(&worker.uuid, worker.runs, &self.finished);
-        if record.state != TaskState::Ready || self.workers.iter().any(may) {
+        let may = |engine: &EngineLoad| entry.may_run_on(&engine.uuid, engine.runs, &self.finished);
+        if entry.state != TaskState::Ready || self.engines.iter().any(may) {
             return;
         }
-        let alive = |uuid: &EngineUuid| self.workers.iter().any(|worker| worker.uuid == *uuid);
-        let bound = record.task.targets();
+        let alive = |uuid: &EngineUuid| self.engines.iter().any(|engine| engine.uuid == *uuid);
+        let bound = entry.task.targets();
         let targets_gone = bound.is_some_and(|targets| !targets.iter().any(alive));
-        let tried = record.tried.is_some();
-        let elsewhere = record.task.follows();
-        let language = record.task.language;
-        let speaks = |worker: &Worker| worker.runs == language;
-        let foreign = !self.workers.is_empty() && !self.workers.iter().any(speaks);
+        let tried = entry.tried.is_some();
+        let elsewhere = entry.task.follows();
+        let language = entry.task.language;
+        let speaks = |engine: &EngineLoad| engine.runs == language;
+        let foreign = !self.engines.is_empty() && !self.engines.iter().any(speaks);
         if !tried && !targets_gone && !elsewhere && !foreign {
             return;
         }
         // Still counts as tried, which determines its queue.
-        let last = record
+        let last = entry
             .tried
             .as_mut()
             .map(|tried| std::mem::take(&mut **tried));

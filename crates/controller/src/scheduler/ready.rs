@@ -62,8 +62,8 @@ impl ClientQueue {
 }
 
 impl ReadyTasks {
-    pub fn insert(&mut self, no: TaskNo, record: &SchedulerEntry) {
-        let client = record.task.client();
+    pub fn insert(&mut self, no: TaskNo, entry: &SchedulerEntry) {
+        let client = entry.task.client();
         if !self.clients.contains_key(client) {
             // Starts with the current turn. The key is copied, so that it does not keep the memory
             // of the received message.
@@ -76,10 +76,10 @@ impl ReadyTasks {
         let Some(queue) = self.clients.get_mut(client) else {
             return;
         };
-        let simple = &mut queue.simple[record.task.language as usize];
-        if record.is_special() {
+        let simple = &mut queue.simple[entry.task.language as usize];
+        if entry.is_special() {
             queue.special.insert(no);
-        } else if let Some(targets) = record.task.targets() {
+        } else if let Some(targets) = entry.task.targets() {
             match simple.targeted.get_mut(targets) {
                 Some(group) => drop(group.insert(no)),
                 None => drop(
@@ -94,15 +94,15 @@ impl ReadyTasks {
     }
 
     /// Removes a task, if it is contained.
-    pub fn remove(&mut self, no: TaskNo, record: &SchedulerEntry) {
-        let client = record.task.client();
+    pub fn remove(&mut self, no: TaskNo, entry: &SchedulerEntry) {
+        let client = entry.task.client();
         let Some(queue) = self.clients.get_mut(client) else {
             return;
         };
-        let simple = &mut queue.simple[record.task.language as usize];
-        if record.is_special() {
+        let simple = &mut queue.simple[entry.task.language as usize];
+        if entry.is_special() {
             queue.special.remove(&no);
-        } else if let Some(targets) = record.task.targets() {
+        } else if let Some(targets) = entry.task.targets() {
             if let Some(group) = simple.targeted.get_mut(targets) {
                 group.remove(&no);
                 if group.is_empty() {
@@ -138,11 +138,11 @@ impl ReadyTasks {
 
     /// The waiting tasks of the same client with the same conditions: the oldest one, and their
     /// number. None for a task with conditions of its own.
-    pub fn alike(&self, record: &SchedulerEntry) -> (Option<TaskNo>, usize) {
-        let queue = self.clients.get(record.task.client());
-        let simple = queue.map(|queue| &queue.simple[record.task.language as usize]);
-        let group = simple.and_then(|simple| match record.task.targets() {
-            _ if record.is_special() => None,
+    pub fn alike(&self, entry: &SchedulerEntry) -> (Option<TaskNo>, usize) {
+        let queue = self.clients.get(entry.task.client());
+        let simple = queue.map(|queue| &queue.simple[entry.task.language as usize]);
+        let group = simple.and_then(|simple| match entry.task.targets() {
+            _ if entry.is_special() => None,
             Some(targets) => simple.targeted.get(targets),
             None => Some(&simple.open),
         });
