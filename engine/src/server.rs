@@ -20,7 +20,7 @@ use chrono::Utc;
 use phalanx_protocol::host::ENGINE_ID_VAR;
 use phalanx_protocol::id::EngineUuid;
 use phalanx_protocol::parallel::{
-    EngineOutput, EngineRequest, EngineStatus, UnregistrationRequest,
+    EnginePublication, EngineRequest, EngineStatus, UnregistrationRequest,
 };
 use phalanx_protocol::payload::{Payload, Segment};
 use phalanx_sys::machine::host_name;
@@ -209,7 +209,7 @@ impl Server {
             },
             LinkEvent::Subscribed => {
                 // The controller has subscribed: from now on it receives every publication.
-                self.publish(None, EngineOutput::Status(EngineStatus::Starting))
+                self.publish(None, EnginePublication::Status(EngineStatus::Starting))
                     .await;
                 NextStep::Nothing
             }
@@ -339,7 +339,10 @@ impl Server {
         let mut commands = VecDeque::from(self.machine.handle(event, Utc::now()));
         while let Some(command) = next_command(&mut commands) {
             match command {
-                EngineCommand::Publish { parent, output } => self.publish(parent, output).await,
+                EngineCommand::Publish {
+                    parent,
+                    publication,
+                } => self.publish(parent, publication).await,
                 EngineCommand::Reply(reply) => {
                     self.reply(*reply).await;
                     if !commands.is_empty() {
@@ -402,8 +405,12 @@ impl Server {
             .filter(|_| shipment.buffers.is_empty())
     }
 
-    async fn publish(&self, parent: Option<phalanx_transport::wire::Header>, output: EngineOutput) {
-        match wire::publication(parent, output, &self.identity, &self.session) {
+    async fn publish(
+        &self,
+        parent: Option<phalanx_transport::wire::Header>,
+        publication: EnginePublication,
+    ) {
+        match wire::publication(parent, publication, &self.identity, &self.session) {
             // Waits while the controller does not read, which blocks the cell too.
             Ok(frames) => self.send(|link| Some(&link.iopub.0), frames).await,
             Err(error) => tracing::error!(%error, "a publication does not serialise"),

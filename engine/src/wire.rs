@@ -3,7 +3,9 @@
 use crate::machine::{
     EngineEvent, EngineIdentity, EngineRequestChannel, IncomingRequest, OutgoingReply,
 };
-use phalanx_protocol::parallel::{Call, CallBatch, EchoedMetadata, EngineOutput, EngineRequest};
+use phalanx_protocol::parallel::{
+    Call, CallBatch, EchoedMetadata, EnginePublication, EngineRequest,
+};
 use phalanx_transport::wire::Header;
 use phalanx_transport::{Envelope, Frames, Session, WireError};
 
@@ -56,12 +58,12 @@ pub(crate) fn reply(reply: OutgoingReply, session: &Session) -> Result<Frames, W
 /// Encodes a publication under the topic `engine.<id>.<type>`.
 pub(crate) fn publication(
     parent: Option<Header>,
-    output: EngineOutput,
+    publication: EnginePublication,
     identity: &EngineIdentity,
     session: &Session,
 ) -> Result<Frames, WireError> {
-    let topic = format!("engine.{}.{}", identity.id, output.topic());
-    let mut envelope = session.compose(output.encode(&identity.uuid));
+    let topic = format!("engine.{}.{}", identity.id, publication.topic());
+    let mut envelope = session.compose(publication.encode(&identity.uuid));
     envelope.parent_header = parent;
     envelope.identities = vec![topic.into()];
     envelope.seal(session.key())

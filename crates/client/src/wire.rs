@@ -11,7 +11,7 @@ use bytes::Bytes;
 use phalanx_protocol::id::{EngineUuid, MsgId};
 use phalanx_protocol::parallel::{
     Call, CallBatch, CallMetadata, Cell, CellMetadata, ConnectionReply, Content, DirectMetadata,
-    EngineOutput, EngineReply, EngineReplyContent, EngineRequest, Message, MessageRef,
+    EnginePublication, EngineReply, EngineReplyContent, EngineRequest, Message, MessageRef,
     RegistrationNotification, SchedulingMetadata, ShutdownNotification, UnregistrationNotification,
 };
 use phalanx_protocol::payload::{Payload, Segment};
@@ -150,7 +150,7 @@ pub(crate) fn published(envelope: &Envelope, session: &Session) -> Option<StateE
             let engine = engine.as_str()?;
             Some(EngineUuid::new(engine))
         }),
-        published: EngineOutput::decode(envelope.message())?,
+        published: EnginePublication::decode(envelope.message())?,
     })
 }
 
@@ -407,7 +407,7 @@ mod tests {
         assert!(matches!(
             published(&envelope, &session()),
             Some(StateEvent::Published {
-                published: EngineOutput::Status(EngineStatus::Idle),
+                published: EnginePublication::Status(EngineStatus::Idle),
                 ..
             })
         ));
@@ -440,7 +440,7 @@ mod tests {
             json!({}),
         );
         let Some(StateEvent::Published {
-            published: EngineOutput::Output(Output::Display(display)),
+            published: EnginePublication::Output(Output::Display(display)),
             ..
         }) = published(&envelope, &session())
         else {

@@ -10,7 +10,7 @@ use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid, MsgId, StateId};
 use phalanx_protocol::output::Output;
 use phalanx_protocol::parallel::{
     BATCH, BatchedReply, Call, CallBatch, CallMetadata, Cell, CellMetadata, EchoedMetadata,
-    EngineHandshake, EngineKind, EngineOutput, EngineReply, EngineReplyContent, EngineRequest,
+    EngineHandshake, EngineKind, EnginePublication, EngineReply, EngineReplyContent, EngineRequest,
     EngineStatus, KernelInfo, Message, MessageRef, NotRunnable, PHALANX, RefusalReason,
     ReplyExtension, Signal,
 };
@@ -133,7 +133,7 @@ fn recorded_publications_are_read_and_written_as_they_were() {
     let engine = EngineUuid::new("9ff71e4a-bb7af82f8a3b2f02b53739d4");
     let mut outputs = Vec::new();
     for recorded in Recorded::all("IOPUB") {
-        let Some(output) = recorded.read(EngineOutput::decode) else {
+        let Some(output) = recorded.read(EnginePublication::decode) else {
             assert_eq!(recorded.msg_type, "iopub_welcome");
             continue;
         };
@@ -145,14 +145,17 @@ fn recorded_publications_are_read_and_written_as_they_were() {
         assert_eq!(written.metadata["engine"], json!(engine));
         outputs.push(output);
     }
-    assert_eq!(outputs[0], EngineOutput::Status(EngineStatus::Starting));
+    assert_eq!(
+        outputs[0],
+        EnginePublication::Status(EngineStatus::Starting)
+    );
     assert!(matches!(
         &outputs[4],
-        EngineOutput::Output(Output::Stream { text, .. }) if text == "hi\n"
+        EnginePublication::Output(Output::Stream { text, .. }) if text == "hi\n"
     ));
     assert!(matches!(
         &outputs[5],
-        EngineOutput::Result { data, execution_count: 1 } if data.text() == Some("42")
+        EnginePublication::Result { data, execution_count: 1 } if data.text() == Some("42")
     ));
 }
 

@@ -7,7 +7,7 @@ use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid, MsgId, RunId};
 use phalanx_protocol::output::Output;
 use phalanx_protocol::parallel::{
-    EchoedMetadata, EngineInfo, EngineOutput, EngineReply, EngineRequest,
+    EchoedMetadata, EngineInfo, EnginePublication, EngineReply, EngineRequest,
 };
 use phalanx_protocol::payload::{Payload, Segment};
 use phalanx_protocol::runtime::Outcome;
@@ -134,11 +134,11 @@ pub(crate) enum BrokenArtifact {
 /// A command of an engine.
 #[derive(Debug)]
 pub(crate) enum EngineCommand {
-    /// Publish an output on iopub.
+    /// Publish on iopub.
     Publish {
         /// The parent header.
         parent: Option<Header>,
-        output: EngineOutput,
+        publication: EnginePublication,
     },
     /// Reply to a request.
     Reply(Box<OutgoingReply>),

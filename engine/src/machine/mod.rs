@@ -29,7 +29,7 @@ use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::id::{ArtifactHash, MsgId, RunId, StateId};
 use phalanx_protocol::output::Output;
 use phalanx_protocol::parallel::{
-    CallMetadata, EngineHandshake, EngineOutput, EngineRequest, EngineStatus, NotRunnable,
+    CallMetadata, EngineHandshake, EnginePublication, EngineRequest, EngineStatus, NotRunnable,
     RefusalReason,
 };
 use phalanx_protocol::payload::Payload;
@@ -349,27 +349,27 @@ impl Machine {
                     self.found = Some((Arc::clone(call), artifacts.clone()));
                 }
                 current.artifacts = Some(artifacts);
-                let output = match &current.work {
+                let publication = match &current.work {
                     TaskWork::Cell {
                         code,
                         silent: false,
                         ..
                     } => {
                         self.execution_count += 1;
-                        Some(EngineOutput::Input {
+                        Some(EnginePublication::Input {
                             code: code.clone(),
                             execution_count: self.execution_count,
                         })
                     }
                     // Other engines of this machine may be waiting for the arguments sent with it.
                     TaskWork::Call { call, .. } if !call.buffers.is_empty() => {
-                        Some(EngineOutput::Kept(None))
+                        Some(EnginePublication::Kept(None))
                     }
                     _ => None,
                 };
-                commands.extend(output.map(|output| EngineCommand::Publish {
+                commands.extend(publication.map(|publication| EngineCommand::Publish {
                     parent: Some(current.request.header.clone()),
-                    output,
+                    publication,
                 }));
                 self.run(commands);
             }
@@ -455,15 +455,18 @@ impl Machine {
             .as_ref()
             .map(|current| current.request.header.clone())
             .or_else(|| self.last.clone());
-        let output = match (output, current) {
+        let publication = match (output, current) {
             (Output::Result(_), Some(current)) if current.work.is_silent() => return,
-            (Output::Result(data), _) => EngineOutput::Result {
+            (Output::Result(data), _) => EnginePublication::Result {
                 data,
                 execution_count: self.execution_count,
             },
-            (output, _) => EngineOutput::Output(output),
+            (output, _) => EnginePublication::Output(output),
         };
-        commands.push(EngineCommand::Publish { parent, output });
+        commands.push(EngineCommand::Publish {
+            parent,
+            publication,
+        });
     }
 
     /// Handles the end of the runtime process, which also ends the current run.
@@ -492,6 +495,6 @@ impl Machine {
 fn status(request: &IncomingRequest, status: EngineStatus, commands: &mut Vec<EngineCommand>) {
     commands.push(EngineCommand::Publish {
         parent: Some(request.header.clone()),
-        output: EngineOutput::Status(status),
+        publication: EnginePublication::Status(status),
     });
 }

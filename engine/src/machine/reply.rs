@@ -7,7 +7,7 @@ use super::{Machine, Now, status};
 use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::id::StateId;
 use phalanx_protocol::parallel::{
-    EngineOutput, EngineReply, EngineReplyContent, EngineRequest, EngineStatus, RefusalReason,
+    EnginePublication, EngineReply, EngineReplyContent, EngineRequest, EngineStatus, RefusalReason,
     ReplyExtension, ReplyMetadata,
 };
 use phalanx_protocol::runtime::Outcome;
@@ -248,7 +248,7 @@ impl Machine {
     ) {
         commands.push(EngineCommand::Publish {
             parent: Some(request.header.clone()),
-            output: EngineOutput::Error {
+            publication: EnginePublication::Error {
                 error: failure.content(&self.identity, method(request)),
                 execution_count: Some(self.execution_count),
             },
@@ -304,6 +304,6 @@ impl Machine {
 pub(super) fn idle(header: Header, commands: &mut Vec<EngineCommand>) {
     commands.push(EngineCommand::Publish {
         parent: Some(header),
-        output: EngineOutput::Status(EngineStatus::Idle),
+        publication: EnginePublication::Status(EngineStatus::Idle),
     });
 }

@@ -4,7 +4,7 @@
 
 use super::Machine;
 use super::event::{EngineCommand, IncomingRequest, OutgoingReply};
-use phalanx_protocol::parallel::{EngineOutput, EngineReply, EngineRequest};
+use phalanx_protocol::parallel::{EnginePublication, EngineReply, EngineRequest};
 use phalanx_protocol::payload::{Payload, Segment};
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -92,7 +92,7 @@ impl Machine {
                 .clone_from(&self.about.host);
             commands.push(EngineCommand::Publish {
                 parent: Some(request.header.clone()),
-                output: EngineOutput::Kept(Some(kept)),
+                publication: EnginePublication::Kept(Some(kept)),
             });
         }
         self.requested(request, commands);

@@ -140,19 +140,22 @@ fn cell(base: &str, next: &str) -> EngineRequest {
 
 fn describe(command: &EngineCommand) -> String {
     match command {
-        EngineCommand::Publish { parent, output } => {
+        EngineCommand::Publish {
+            parent,
+            publication,
+        } => {
             let parent = parent.as_ref().map_or("-", |header| &header.msg_id);
-            match output {
-                EngineOutput::Kept(_) => format!("{parent} kept"),
-                EngineOutput::Status(status) => format!("{parent} {}", status.as_str()),
-                EngineOutput::Input {
+            match publication {
+                EnginePublication::Kept(_) => format!("{parent} kept"),
+                EnginePublication::Status(status) => format!("{parent} {}", status.as_str()),
+                EnginePublication::Input {
                     execution_count, ..
                 } => format!("{parent} input {execution_count}"),
-                EngineOutput::Output(_) => format!("{parent} output"),
-                EngineOutput::Result {
+                EnginePublication::Output(_) => format!("{parent} output"),
+                EnginePublication::Result {
                     execution_count, ..
                 } => format!("{parent} result {execution_count}"),
-                EngineOutput::Error { error, .. } => format!("{parent} error {}", error.ename),
+                EnginePublication::Error { error, .. } => format!("{parent} error {}", error.ename),
             }
         }
         EngineCommand::Reply(reply) => {
@@ -361,11 +364,11 @@ fn a_request_of_another_version_fails_with_both_versions_and_the_remedy() {
     let other = execute(Err(NotRunnable::OtherRelease(theirs)));
     let asked = EngineEvent::Requested(Box::new(request("a", other)));
     let commands = engine.machine.handle(asked, NOW);
-    let [_, EngineCommand::Publish { output, .. }, ..] = &commands[..] else {
+    let [_, EngineCommand::Publish { publication, .. }, ..] = &commands[..] else {
         panic!("{commands:?}");
     };
-    let EngineOutput::Error { error, .. } = output else {
-        panic!("{output:?}");
+    let EnginePublication::Error { error, .. } = publication else {
+        panic!("{publication:?}");
     };
     let ours = Release::ours();
     let said = format!(

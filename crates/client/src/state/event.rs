@@ -8,7 +8,7 @@ use crate::task::{EngineTask, TaskKey};
 use chrono::{DateTime, Utc};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId, StateId};
-use phalanx_protocol::parallel::{EngineOutput, EngineRequest, Lineage, RefusalReason};
+use phalanx_protocol::parallel::{EnginePublication, EngineRequest, Lineage, RefusalReason};
 use std::time::Instant;
 
 /// The time of an event, on both clocks.
@@ -71,7 +71,7 @@ pub(crate) enum StateEvent {
     Published {
         parent: MsgId,
         engine: Option<EngineUuid>,
-        published: EngineOutput,
+        published: EnginePublication,
     },
     /// A message could not be sent.
     SendFailed { msg_id: MsgId, error: TaskError },

@@ -25,7 +25,7 @@ use artifacts::ArtifactCaches;
 use engines::EngineTable;
 use message::{OutgoingContent, OutgoingMessage, Reply, ReplyContent};
 use phalanx_protocol::id::{EngineId, EngineUuid, MsgId};
-use phalanx_protocol::parallel::{EngineKind, EngineOutput, EngineRequest, EngineStatus};
+use phalanx_protocol::parallel::{EngineKind, EnginePublication, EngineRequest, EngineStatus};
 use phalanx_protocol::payload::Segment;
 use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
@@ -290,22 +290,22 @@ impl State {
         &mut self,
         parent: &MsgId,
         engine: Option<EngineUuid>,
-        published: EngineOutput,
+        published: EnginePublication,
         now: EventTime,
         commands: &mut Vec<StateCommand>,
     ) {
         if self.engines.is_greeting(parent) {
-            if published == EngineOutput::Status(EngineStatus::Idle) {
+            if published == EnginePublication::Status(EngineStatus::Idle) {
                 let greeting = self.engines.handshake_idle(parent);
                 self.greet(greeting, commands);
             }
             return;
         }
-        if let EngineOutput::Kept(Some(reference)) = published {
+        if let EnginePublication::Kept(Some(reference)) = published {
             self.kept(parent, engine, reference, now, commands);
             return;
         }
-        if let (EngineOutput::Output(output), None) = (&published, self.tasks.key(parent)) {
+        if let (EnginePublication::Output(output), None) = (&published, self.tasks.key(parent)) {
             if let Some((id, _)) = self.known(engine) {
                 commands.push(StateCommand::Notify(ClientEvent::LateOutput(
                     id,
@@ -317,7 +317,7 @@ impl State {
         // Our engines publish their input once they have all artifacts.
         let begun = matches!(
             published,
-            EngineOutput::Input { .. } | EngineOutput::Kept(_)
+            EnginePublication::Input { .. } | EnginePublication::Kept(_)
         );
         let engine = self.known(engine);
         self.tasks

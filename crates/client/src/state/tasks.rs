@@ -11,7 +11,7 @@ use crate::result::TaskUpdate;
 use crate::task::{EngineTask, TaskKey};
 use phalanx_protocol::failure::RemoteFailure;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid, MsgId, StateId};
-use phalanx_protocol::parallel::{EngineOutput, EngineStatus, RefusalReason};
+use phalanx_protocol::parallel::{EnginePublication, EngineStatus, RefusalReason};
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::time::{Duration, Instant};
 
@@ -210,7 +210,7 @@ impl TaskTable {
         &mut self,
         parent: &MsgId,
         engine: Option<(EngineId, EngineUuid)>,
-        published: EngineOutput,
+        published: EnginePublication,
         now: EventTime,
         commands: &mut Vec<StateCommand>,
     ) {
@@ -228,31 +228,31 @@ impl TaskTable {
         }
         let key = task.key;
         let update = match published {
-            EngineOutput::Status(EngineStatus::Starting | EngineStatus::Busy)
-            | EngineOutput::Kept(_) => return,
-            EngineOutput::Status(EngineStatus::Idle) => {
+            EnginePublication::Status(EngineStatus::Starting | EngineStatus::Busy)
+            | EnginePublication::Kept(_) => return,
+            EnginePublication::Status(EngineStatus::Idle) => {
                 task.idle = true;
                 if task.ended {
                     self.settle(parent, commands);
                 }
                 return;
             }
-            EngineOutput::Input {
+            EnginePublication::Input {
                 code,
                 execution_count,
             } => TaskUpdate::Input {
                 code,
                 execution_count,
             },
-            EngineOutput::Output(output) => TaskUpdate::Output(output),
-            EngineOutput::Result {
+            EnginePublication::Output(output) => TaskUpdate::Output(output),
+            EnginePublication::Result {
                 data,
                 execution_count,
             } => TaskUpdate::Result {
                 data,
                 execution_count,
             },
-            EngineOutput::Error { error, .. } => {
+            EnginePublication::Error { error, .. } => {
                 let mut failure = RemoteFailure::from(error);
                 failure.engine = failure.engine.or(task.engine);
                 failure.msg_id.get_or_insert_with(|| parent.clone());

@@ -75,7 +75,7 @@ impl Client {
         self.handle(StateEvent::Submit { tasks })
     }
 
-    fn published(&mut self, parent: &str, published: EngineOutput) -> Vec<String> {
+    fn published(&mut self, parent: &str, published: EnginePublication) -> Vec<String> {
         let parent = MsgId::new(parent);
         self.handle(StateEvent::Published {
             parent,
@@ -169,7 +169,7 @@ fn reply(parent: &str) -> Reply {
     }
 }
 
-const IDLE: EngineOutput = EngineOutput::Status(EngineStatus::Idle);
+const IDLE: EnginePublication = EnginePublication::Status(EngineStatus::Idle);
 
 const OK: ReplyContent = ReplyContent::Ok {
     execution_count: Some(1),
@@ -185,8 +185,8 @@ fn error(ename: &str) -> ReplyContent {
     ReplyContent::Failed(failure(ename))
 }
 
-fn text(text: &str) -> EngineOutput {
-    EngineOutput::Output(Output::Stream {
+fn text(text: &str) -> EnginePublication {
+    EnginePublication::Output(Output::Stream {
         name: StreamName::Stdout,
         text: text.to_owned(),
     })
@@ -279,7 +279,7 @@ fn reply_and_idle_come_in_either_order() {
     let mut client = Client::with(&["here"]);
     assert_eq!(client.submit(&[0]), ["u0 s_1 by path"]);
     assert_eq!(
-        client.published("s_1", EngineOutput::Status(EngineStatus::Busy)),
+        client.published("s_1", EnginePublication::Status(EngineStatus::Busy)),
         [""; 0]
     );
     assert_eq!(client.published("s_1", text("a")), ["0 puts out"]);
@@ -378,7 +378,7 @@ fn a_refused_cell_is_asked_about_and_sent_again() {
 fn artifacts_travel_once_to_a_machine_and_the_others_wait() {
     let mut client = Client::with(&["there", "there", "there"]);
     assert_eq!(client.submit(&[0, 1, 2]), ["u0 s_1 with [0, 1]"]);
-    let input = || EngineOutput::Input {
+    let input = || EnginePublication::Input {
         code: String::new(),
         execution_count: 1,
     };

@@ -3,10 +3,10 @@
 //! The JSON is that of ipyparallel (`hub.py`, `task_scheduler.py`, `engine/kernel.py`); where it
 //! has several forms of the same thing, all are accepted.
 //!
-//! Engines receive [`EngineRequest`]s, reply with [`EngineReply`]s and publish [`EngineOutput`]s;
-//! each type encodes and decodes its own [`Message`]s, and so does [`HubRequest`], which the
-//! controller's hub receives. Its replies and notifications have a type for each content
-//! ([`Content`]).
+//! Engines receive [`EngineRequest`]s, reply with [`EngineReply`]s and publish
+//! [`EnginePublication`]s; each type encodes and decodes its own [`Message`]s, and so does
+//! [`HubRequest`], which the controller's hub receives. Its replies and notifications have a type
+//! for each content ([`Content`]).
 
 mod batch;
 mod call;
@@ -18,7 +18,7 @@ mod hub_request;
 mod id_ranges;
 mod lineage;
 mod message;
-mod output;
+mod publication;
 mod query;
 mod registration;
 mod reply;
@@ -41,7 +41,7 @@ pub use hub_request::HubRequest;
 pub use id_ranges::{IdRanges, IdRangesError};
 pub use lineage::{Dependencies, Lineage, LineageRequest, Package, StateRecord};
 pub use message::{Message, MessageError, MessageRef};
-pub use output::{EngineOutput, EngineStatus};
+pub use publication::{EnginePublication, EngineStatus};
 pub use query::{
     DbReply, DbRequest, EngineSelector, HistoryReply, HistoryRequest, LoadReply, LoadRequest,
     PurgeRequest, Purged, QueueReply, QueueRequest, ResubmitReply, ResubmitRequest, ResultReply,

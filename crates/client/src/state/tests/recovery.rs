@@ -206,7 +206,7 @@ fn what_an_engine_puts_out_after_its_task_is_reported() {
     });
     assert_eq!(described, ["0 puts out late"]);
     assert_eq!(
-        client.published("s_1", EngineOutput::Status(EngineStatus::Busy)),
+        client.published("s_1", EnginePublication::Status(EngineStatus::Busy)),
         [""; 0]
     );
 }

@@ -44,7 +44,7 @@ impl Client {
         self.handle(StateEvent::Published {
             parent: MsgId::new(parent),
             engine: Some(uuid(engine)),
-            published: EngineOutput::Kept(Some(segment(7))),
+            published: EnginePublication::Kept(Some(segment(7))),
         })
     }
 
@@ -67,7 +67,7 @@ fn large_arguments_travel_to_a_machine_once_and_are_given_up_with_the_last_task(
     assert_eq!(described, sent);
     // The second engine of the machine waits for both the libraries and the arguments.
     assert_eq!(client.keeps(1, "s_2"), [""; 0]);
-    let described = client.published("s_2", EngineOutput::Kept(None));
+    let described = client.published("s_2", EnginePublication::Kept(None));
     assert_eq!(described, ["u2 s_6 with [] and data of 7 at there"]);
     assert_eq!(client.over("s_2"), ["1 ends ok", "1 settles"]);
     assert_eq!(client.keeps(3, "s_4"), [""; 0]);
@@ -235,7 +235,7 @@ fn arguments_are_sent_in_the_form_that_the_engine_can_open() {
     let begun = client.commands(StateEvent::Published {
         parent,
         engine: None,
-        published: EngineOutput::Kept(None),
+        published: EnginePublication::Kept(None),
     });
     let kept = SentArguments::Unchanged(segment(7).into());
     assert_eq!(arguments(&begun), [kept]);

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 /// A publication of an engine.
 #[derive(Clone, Debug, PartialEq)]
-pub enum EngineOutput {
+pub enum EnginePublication {
     /// The start or end of a request, or of the engine itself.
     Status(EngineStatus),
     /// The source of a cell that starts.
@@ -65,7 +65,7 @@ impl EngineStatus {
     }
 }
 
-impl EngineOutput {
+impl EnginePublication {
     /// The `header.msg_type`.
     pub fn msg_type(&self) -> &'static str {
         match self {
