@@ -190,7 +190,7 @@ impl ServerState {
         if pending.route != RequestRoute::Broadcast {
             identities.push(name);
         }
-        let reply = self.made_reply(
+        let reply = self.build_reply(
             identities,
             &pending.header,
             &pending.msg_type,

@@ -81,7 +81,7 @@ impl ReplyFailure {
 
 impl ServerState {
     /// Builds a signed reply to a request from its header.
-    pub(super) fn made_reply(
+    pub(super) fn build_reply(
         &self,
         identities: Vec<Bytes>,
         request: &Bytes,

@@ -24,7 +24,7 @@ struct EngineBatch {
 }
 
 /// Reads the unmet dependency reported in a reply.
-fn unmet(reply: &RawMessage) -> ReplyVerdict {
+fn verdict_of_unmet(reply: &RawMessage) -> ReplyVerdict {
     #[derive(Deserialize)]
     struct Metadata {
         phalanx: Option<ReplyExtension>,
@@ -144,7 +144,7 @@ impl ServerState {
             return self.batch_reply(&engine, message, metadata);
         }
         let verdict = match metadata {
-            Ok(metadata) if !metadata.dependencies_met => unmet(&message),
+            Ok(metadata) if !metadata.dependencies_met => verdict_of_unmet(&message),
             Ok(metadata) if metadata.status == "ok" => ReplyVerdict::Ok,
             Ok(metadata) if metadata.status == "aborted" => ReplyVerdict::Aborted,
             _ => ReplyVerdict::Failed,
@@ -270,6 +270,6 @@ impl ServerState {
         let RawMessage {
             identities, header, ..
         } = request;
-        self.made_reply(identities, &header, &msg_type, engine, content)
+        self.build_reply(identities, &header, &msg_type, engine, content)
     }
 }
