@@ -21,7 +21,7 @@ pub(crate) const CACHE_VAR: &str = "PHALANX_CACHE_DIR";
 const CACHE_LIMIT: u64 = 2 << 30;
 
 /// The largest number of artifacts an engine announces.
-const LISTED: usize = 4096;
+const MAX_LISTED: usize = 4096;
 
 /// The artifacts available to an engine.
 #[derive(Debug)]
@@ -86,7 +86,7 @@ impl ArtifactStore {
         })
     }
 
-    /// Returns the artifacts in the cache, at most [`LISTED`].
+    /// Returns the artifacts in the cache, at most [`MAX_LISTED`].
     pub fn list(&self) -> Vec<ArtifactHash> {
         let Ok(entries) = std::fs::read_dir(&self.folder) else {
             return Vec::new();
@@ -94,7 +94,7 @@ impl ArtifactStore {
         entries
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
             .filter_map(|name| name.strip_suffix(".so").map(ArtifactHash::new))
-            .take(LISTED)
+            .take(MAX_LISTED)
             .collect()
     }
 

@@ -42,10 +42,10 @@ use tokio_util::task::AbortOnDropHandle;
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
 /// The longest time for which the reply to a small call is held.
-const HOLD: Duration = Duration::from_millis(5);
+const REPLY_HOLD: Duration = Duration::from_millis(5);
 
 /// A wait that exceeds this, despite a tick every second, means that the process was stopped.
-const STOPPED: Duration = Duration::from_secs(5);
+const STOP_THRESHOLD: Duration = Duration::from_secs(5);
 
 /// Time limit of each connection to the controller at the start.
 const JOIN_LIMIT: Duration = Duration::from_secs(10);
@@ -145,7 +145,7 @@ impl Server {
         let exit = loop {
             let waits_since = Instant::now();
             let next = self.next().await;
-            if waits_since.elapsed() > STOPPED {
+            if waits_since.elapsed() > STOP_THRESHOLD {
                 tracing::info!("this process was stopped");
                 let commands = self.search.handle(SearchEvent::Resumed, Instant::now());
                 if let NextStep::Event(event) = self.follow(commands) {
@@ -391,7 +391,7 @@ impl Server {
             }
         }
         self.flush = match self.machine.holds_replies() {
-            true => self.flush.or_else(|| Some(Instant::now() + HOLD)),
+            true => self.flush.or_else(|| Some(Instant::now() + REPLY_HOLD)),
             false => None,
         };
         stop

@@ -11,7 +11,7 @@ use std::sync::Arc;
 const MAX_REPLIES: usize = 256;
 
 /// The size of values, in bytes, at which held replies are sent.
-const MOST_BYTES: u64 = 1 << 20;
+const MAX_HELD_BYTES: u64 = 1 << 20;
 
 /// Replies held back to be sent together.
 #[derive(Debug, Default)]
@@ -62,7 +62,7 @@ impl Machine {
             .or(self.queue.front())
             .is_some_and(|next| are_alike(next, &request));
         self.held.first.get_or_insert(request);
-        let full = self.held.ended.len() >= MAX_REPLIES || self.held.bytes >= MOST_BYTES;
+        let full = self.held.ended.len() >= MAX_REPLIES || self.held.bytes >= MAX_HELD_BYTES;
         if !follows || full {
             self.flush(commands);
         }

@@ -2,7 +2,7 @@
 
 use super::event::{EngineCommand, IncomingRequest};
 use super::failure::EngineFailure;
-use super::{ABORTED, Machine, RuntimeState, status};
+use super::{MAX_ABORTED, Machine, RuntimeState, status};
 use phalanx_protocol::id::MsgId;
 use phalanx_protocol::parallel::{
     EngineKind, EngineReplyContent, EngineRequest, EngineStatus, KernelInfo, Signal,
@@ -120,7 +120,7 @@ impl Machine {
             self.reply_aborted(request, commands);
         }
         for id in ids.iter().filter(|id| !come.contains(id)) {
-            if self.aborted.len() == ABORTED {
+            if self.aborted.len() == MAX_ABORTED {
                 self.aborted.pop_front();
             }
             self.aborted.push_back(id.clone());

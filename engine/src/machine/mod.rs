@@ -111,7 +111,7 @@ struct AcceptedTask {
 }
 
 /// The largest number of aborted requests remembered before they arrive.
-const ABORTED: usize = 4096;
+const MAX_ABORTED: usize = 4096;
 
 impl Machine {
     /// Creates an engine whose runtime is starting.

@@ -11,8 +11,8 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 use tokio::sync::{mpsc, oneshot};
 
-/// The number of tasks submitted in one step: as many as fit into one message.
-const PART: usize = batch::TASKS;
+/// The number of tasks in a part of a submission: as many as fit into one message.
+const PART_TASKS: usize = batch::MAX_BATCH_TASKS;
 
 /// The waiting callers; does no I/O.
 #[derive(Default)]
@@ -113,7 +113,7 @@ impl WaitingCallers {
         }
         let tasks = tasks.into_iter().enumerate();
         let mut tasks = tasks.map(|(task, work)| (TaskKey { submission, task }, work));
-        let part = || Some(tasks.by_ref().take(PART).collect());
+        let part = || Some(tasks.by_ref().take(PART_TASKS).collect());
         self.parts = std::iter::from_fn(part)
             .take_while(|part: &Vec<_>| !part.is_empty())
             .map(|tasks| StateEvent::Submit { tasks })

@@ -6,10 +6,10 @@ use crate::task::EngineTask;
 use phalanx_protocol::payload::Payload;
 
 /// The maximum number of tasks in one message.
-pub(crate) const TASKS: usize = 512;
+pub(crate) const MAX_BATCH_TASKS: usize = 512;
 
 /// The maximum size of the arguments of a task in a batch, in bytes.
-const BYTES: usize = 1 << 10;
+const MAX_BATCHED_ARGUMENT: usize = 1 << 10;
 
 /// Merges consecutive messages that differ only in their ids and arguments.
 pub(super) fn batch_sends(commands: Vec<StateCommand>) -> Vec<StateCommand> {
@@ -62,9 +62,12 @@ fn try_join(
         return Some(outgoing);
     };
     // Segments must be resolved for each task separately.
-    let is_small = |args: &Payload| matches!(args, Payload::Inline(args) if args.len() <= BYTES);
+    let is_small = |args: &Payload| match args {
+        Payload::Inline(args) => args.len() <= MAX_BATCHED_ARGUMENT,
+        Payload::Segment(_) => false,
+    };
     let small = is_small(&ours.args) && is_small(&theirs.args);
-    let room = more.len() + 1 < TASKS;
+    let room = more.len() + 1 < MAX_BATCH_TASKS;
     if !(room && small && buffers.is_empty() && artifacts.is_empty() && ours.is_like(theirs)) {
         return Some(outgoing);
     }

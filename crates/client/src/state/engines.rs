@@ -20,7 +20,7 @@ pub(crate) const GREETING_RETRY: Duration = Duration::from_millis(250);
 pub(crate) const GREETINGS: u32 = 5;
 
 /// The number of engines that have left whose ids are remembered.
-const DEPARTED: usize = 256;
+const MAX_DEPARTED: usize = 256;
 
 /// An action of the handshake with an engine.
 #[derive(Clone, Debug, PartialEq)]
@@ -156,7 +156,7 @@ impl EngineTable {
         self.asked.retain(|_, asked| *asked != id);
         self.is_current = false;
         self.departed.push_back((uuid.clone(), id));
-        if self.departed.len() > DEPARTED {
+        if self.departed.len() > MAX_DEPARTED {
             self.departed.pop_front();
         }
         Some(self.by_id.remove(&id)?.engine(id))

@@ -23,13 +23,13 @@ pub(crate) const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The number of times a cell is resent because its engine lacks artifacts: once for a missing
 /// path, once for a cache that the engine does not share.
-pub(crate) const ATTEMPTS: u32 = 2;
+pub(crate) const MAX_RESENDS: u32 = 2;
 
 /// The number of tasks for which capacity is kept while there are none.
-const FEW: usize = 1024;
+const MIN_CAPACITY: usize = 1024;
 
-/// The number of pending tasks from which their memory is returned to the system.
-const MANY: usize = 50_000;
+/// The capacity for pending tasks from which their memory is returned to the system.
+const TRIM_CAPACITY: usize = 50_000;
 
 /// The pending tasks.
 #[derive(Debug, Default)]
@@ -280,7 +280,7 @@ impl TaskTable {
         task.place(engine, commands);
         let end = match reply.content.clone() {
             ReplyContent::Refused(RefusalReason::NeedArtifacts { .. })
-                if task.attempt == ATTEMPTS =>
+                if task.attempt == MAX_RESENDS =>
             {
                 TaskError::ArtifactsNotKept.into()
             }
@@ -474,8 +474,8 @@ impl TaskTable {
         self.doubtful.remove(msg_id);
         if self.by_msg.is_empty() {
             // The capacity for a hundred thousand tasks takes a hundred megabytes.
-            self.many_ended |= self.by_msg.capacity() >= MANY;
-            self.by_msg.shrink_to(FEW);
+            self.many_ended |= self.by_msg.capacity() >= TRIM_CAPACITY;
+            self.by_msg.shrink_to(MIN_CAPACITY);
         }
         if let Some(at) = task.deadline {
             self.deadlines.remove(&(at, msg_id.clone()));

@@ -2,7 +2,7 @@
 
 use super::engine_uuid;
 use super::incoming::ServerSocket;
-use super::state::{DEPARTED, NOBODY, NOTIFY_AFTER_REPLIES, ServerCommand, ServerState};
+use super::state::{MAX_DEPARTED, NOBODY, NOTIFY_AFTER_REPLIES, ServerCommand, ServerState};
 use crate::hub::{EngineChannel, HubCommand, HubEvent, LeftReason};
 use crate::scheduler::Language;
 use bytes::Bytes;
@@ -119,7 +119,7 @@ impl ServerState {
     /// Resolves all tasks and requests of an engine, then announces that it has left.
     fn left(&mut self, id: EngineId, uuid: EngineUuid, reason: LeftReason) {
         self.departed.push_back((uuid.clone(), id));
-        if self.departed.len() > DEPARTED {
+        if self.departed.len() > MAX_DEPARTED {
             self.departed.pop_front();
         }
         let mut replied = false;

@@ -41,7 +41,7 @@ use tokio_util::sync::CancellationToken;
 /// The time between two checks of timeouts.
 const TICK: Duration = Duration::from_millis(250);
 /// The maximum number of outputs waiting to be recorded.
-const PUBLISHED: usize = 1024;
+const PUBLISHED_CAPACITY: usize = 1024;
 /// The time limit for flushing messages when the controller shuts down.
 const CLOSE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -79,7 +79,7 @@ impl Server {
         let (senders, mut incoming, iopub) = channels.split();
         // Bounded, so that engines that publish faster than their output is recorded are slowed
         // down.
-        let (seen, mut published) = mpsc::channel(PUBLISHED);
+        let (seen, mut published) = mpsc::channel(PUBLISHED_CAPACITY);
         let session = self.state.session.clone();
         // Ends with this loop, which aborts and awaits it.
         let relay = tokio::spawn(iopub.run(session, seen, self.listens.clone()));

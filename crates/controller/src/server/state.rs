@@ -23,7 +23,7 @@ use std::time::{Duration, Instant};
 /// later.
 pub(super) const NOTIFY_AFTER_REPLIES: Duration = Duration::from_millis(20);
 /// The number of engines that have left whose ids are kept, for errors that name them.
-pub(super) const DEPARTED: usize = 256;
+pub(super) const MAX_DEPARTED: usize = 256;
 /// The addressee of replies without a recipient, such as the results of resubmitted tasks, which
 /// are queried: no peer has this identity.
 pub(super) const NOBODY: &[u8] = b"\0nobody";
