@@ -28,7 +28,7 @@ use channels::Senders;
 use incoming::ServerSocket;
 use phalanx_protocol::id::EngineUuid;
 use phalanx_transport::warn_rarely;
-use phalanx_transport::{EngineConnectionFile, Frames, RoutingId, SendError, Session};
+use phalanx_transport::{EngineConnectionFile, Frames, RoutingId, SendError, Session, until};
 use state::{ServerCommand, ServerEvent, ServerState};
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -169,13 +169,6 @@ fn post(senders: &Senders, port: ServerSocket, frames: Frames) -> bool {
             warn_rarely!(?port, %error, "a message is dropped");
             false
         }
-    }
-}
-
-async fn until(instant: Option<Instant>) {
-    match instant {
-        Some(instant) => tokio::time::sleep_until(instant.into()).await,
-        None => std::future::pending().await,
     }
 }
 
