@@ -13,8 +13,8 @@ mod owner;
 mod process;
 
 pub use owner::{
-    FunctionCall, HostCall, HostReplier, ProcessId, Runtime, RuntimeConfig, RuntimeEvent,
-    StartError, StdinSource,
+    FunctionCall, HostCall, HostReplier, HostReplyFrames, ProcessId, Runtime, RuntimeConfig,
+    RuntimeEvent, StartError, StdinSource,
 };
 pub use process::process_main;
 

@@ -20,12 +20,10 @@ use phalanx_protocol::id::AsyncResultId;
 use phalanx_protocol::output::StreamName;
 use phalanx_protocol::payload::Payload;
 use phalanx_protocol::segment::SEGMENT_THRESHOLD;
+use phalanx_runtime::HostReplyFrames;
 use phalanx_sys::segment;
 use std::ops::Range;
 use std::time::Duration;
-
-/// A reply, and the raw frames that follow it.
-type RawReply = (HostReply, Vec<Payload>);
 
 /// Serves a request of the library; `raw` are its raw frames. The AsyncResults in the reply are kept
 /// from then on, since variables of the cell may refer to them.
@@ -34,7 +32,7 @@ pub async fn serve(
     context: &CellContext,
     request: CellRequest,
     raw: Vec<Payload>,
-) -> RawReply {
+) -> HostReplyFrames {
     let (reply, raw) = reply_to(services, context, request, raw).await;
     let results = services.parallel().results();
     match &reply {
@@ -45,7 +43,7 @@ pub async fn serve(
     (reply, raw)
 }
 
-fn without_frames(reply: HostReply) -> RawReply {
+fn without_frames(reply: HostReply) -> HostReplyFrames {
     (reply, Vec::new())
 }
 
@@ -53,7 +51,7 @@ fn failed(error: CellError) -> HostReply {
     HostReply::Failed(error.into())
 }
 
-fn interrupted() -> RawReply {
+fn interrupted() -> HostReplyFrames {
     without_frames(HostReply::Failed(Failure::Interrupted { lost: Vec::new() }))
 }
 
@@ -64,7 +62,7 @@ async fn call(
     context: &CellContext,
     apply: Apply,
     raw: Vec<Payload>,
-) -> RawReply {
+) -> HostReplyFrames {
     let wait = apply.wait;
     let toolchain = services.local().toolchain();
     let applied = functions::apply(services.parallel(), context, apply, raw, toolchain).await;
@@ -87,7 +85,7 @@ async fn call(
 }
 
 /// Returns the outcomes of tasks, and their values; with `wait`, once all of them are done.
-async fn outcomes(result: &TaskSelection, tasks: Range<usize>, wait: bool) -> RawReply {
+async fn outcomes(result: &TaskSelection, tasks: Range<usize>, wait: bool) -> HostReplyFrames {
     if wait {
         result.wait(None).await;
     }
@@ -97,7 +95,7 @@ async fn outcomes(result: &TaskSelection, tasks: Range<usize>, wait: bool) -> Ra
 }
 
 /// Returns the outcomes of tasks, and their values.
-fn values(result: &TaskSelection, tasks: Range<usize>) -> RawReply {
+fn values(result: &TaskSelection, tasks: Range<usize>) -> HostReplyFrames {
     let outcomes = result.outcomes(tasks);
     let mut raw = Vec::with_capacity(outcomes.len());
     let outcomes = outcomes.into_iter().map(|outcome| {
@@ -114,7 +112,7 @@ fn values(result: &TaskSelection, tasks: Range<usize>) -> RawReply {
 }
 
 /// Moves large values to shared memory.
-async fn share_large((reply, raw): RawReply) -> RawReply {
+async fn share_large((reply, raw): HostReplyFrames) -> HostReplyFrames {
     let is_large = |value: &Payload| matches!(value, Payload::Inline(bytes) if bytes.len() >= SEGMENT_THRESHOLD);
     if !raw.iter().any(is_large) {
         return (reply, raw);
@@ -137,7 +135,7 @@ async fn reply_to(
     context: &CellContext,
     request: CellRequest,
     raw: Vec<Payload>,
-) -> RawReply {
+) -> HostReplyFrames {
     without_frames(match request {
         CellRequest::Apply(apply) => return call(services, context, *apply, raw).await,
         CellRequest::AsyncResult { of, query } => match services.parallel().results().choose(&of) {
@@ -233,7 +231,7 @@ async fn serve_query(
     context: &CellContext,
     chosen: &ChosenTasks,
     query: AsyncResultQuery,
-) -> RawReply {
+) -> HostReplyFrames {
     let result = &chosen.tasks;
     without_frames(match query {
         AsyncResultQuery::Values { from, to, wait } => {

@@ -25,14 +25,14 @@ pub struct HostCall {
 /// Replies to one [`HostCall`]; if it is dropped unused, the library reports that its owner does
 /// not answer.
 #[derive(Debug)]
-pub struct HostReplier(oneshot::Sender<HostAnswer>);
+pub struct HostReplier(oneshot::Sender<HostReplyFrames>);
 
 /// A reply, and the raw frames it announces.
-pub(super) type HostAnswer = (HostReply, Vec<Payload>);
+pub type HostReplyFrames = (HostReply, Vec<Payload>);
 
 impl HostReplier {
     /// Creates a replier and the receiver of its reply.
-    pub(super) fn new() -> (Self, oneshot::Receiver<HostAnswer>) {
+    pub(super) fn new() -> (Self, oneshot::Receiver<HostReplyFrames>) {
         let (reply, answer) = oneshot::channel();
         (Self(reply), answer)
     }

@@ -9,7 +9,7 @@ mod state;
 mod stdin;
 mod wire;
 
-pub use host::{HostCall, HostReplier};
+pub use host::{HostCall, HostReplier, HostReplyFrames};
 
 use phalanx_protocol::evaluator::CompiledCell;
 use phalanx_protocol::exit::RuntimeExit;

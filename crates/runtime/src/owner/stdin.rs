@@ -5,7 +5,7 @@
 //! blocked in a `read` of the FIFO while that is empty (`/proc/PID/task/TID/syscall`). This detects
 //! reads by `std`, by C code and by child processes alike. `state/stdin.rs` decides when.
 
-use super::host::HostAnswer;
+use super::host::HostReplyFrames;
 use phalanx_protocol::host::HostReply;
 use rustix::fs::{CWD, FileType, Mode, OFlags, fcntl_setfl, mknodat};
 use std::fs::{File, OpenOptions};
@@ -27,7 +27,7 @@ pub(super) enum StdinEvent {
 /// The owner's end of a runtime's stdin.
 pub(super) struct Stdin {
     fifo: Option<Fifo>,
-    question: Option<oneshot::Receiver<HostAnswer>>,
+    question: Option<oneshot::Receiver<HostReplyFrames>>,
     /// The bytes to be written.
     pending: Vec<u8>,
 }
@@ -106,7 +106,7 @@ impl Stdin {
     }
 
     /// Waits for the reply to a request.
-    pub(super) fn ask(&mut self, answer: oneshot::Receiver<HostAnswer>) {
+    pub(super) fn ask(&mut self, answer: oneshot::Receiver<HostReplyFrames>) {
         self.question = Some(answer);
     }
 
