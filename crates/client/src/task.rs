@@ -94,7 +94,7 @@ impl EngineTask {
     }
 
     /// The reference to the arguments of a function, if they are in a file.
-    pub(crate) fn far_args(&self) -> Option<&Segment> {
+    pub(crate) fn segment_args(&self) -> Option<&Segment> {
         match self {
             Self::Cell(_) => None,
             Self::Call(call) => call.args.segment(),

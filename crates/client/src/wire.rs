@@ -198,7 +198,7 @@ pub(crate) fn request(
             work,
             by_path,
             buffers,
-            data,
+            argument_route,
             targets,
             more,
         } => {
@@ -225,7 +225,7 @@ pub(crate) fn request(
                         ..CallMetadata::clone(&call.metadata)
                     };
                     let call = Call {
-                        metadata: Arc::new(routed(metadata, data.as_ref())),
+                        metadata: Arc::new(routed(metadata, argument_route.as_ref())),
                         artifacts: enclosed.artifacts,
                         args: enclosed.args,
                     };
@@ -260,8 +260,8 @@ fn with_others(msg_id: &MsgId, call: Call, others: &[(MsgId, Payload)]) -> Engin
 }
 
 /// Adapts the description of a call to the route of its arguments.
-fn routed(mut metadata: CallMetadata, data: Option<&ArgumentRoute>) -> CallMetadata {
-    match data {
+fn routed(mut metadata: CallMetadata, route: Option<&ArgumentRoute>) -> CallMetadata {
+    match route {
         Some(ArgumentRoute::Carry) => {
             metadata.keep = true;
             // The call ends with its `idle`, before which the engine reports the arguments'

@@ -71,11 +71,11 @@ impl ArgumentCache {
         args: &Segment,
         key: TaskKey,
     ) -> ArgumentRoute {
-        let Some(deposit) = self.0.get_mut(&(cache.clone(), args.clone())) else {
+        let Some(cached) = self.0.get_mut(&(cache.clone(), args.clone())) else {
             return ArgumentRoute::Carry;
         };
-        deposit.users.insert(key);
-        match &deposit.presence {
+        cached.users.insert(key);
+        match &cached.presence {
             ArgumentPresence::Travelling(_) => ArgumentRoute::Wait,
             ArgumentPresence::There(_, reference) => ArgumentRoute::There {
                 host: host.to_owned(),
@@ -86,20 +86,20 @@ impl ArgumentCache {
 
     /// Records that a task's message carries arguments.
     pub fn carried(&mut self, cache: ArtifactCache, args: Segment, key: TaskKey) {
-        let deposit = CachedArgument {
+        let cached = CachedArgument {
             presence: ArgumentPresence::Travelling(key),
             users: HashSet::from([key]),
         };
-        self.0.insert((cache, args), deposit);
+        self.0.insert((cache, args), cached);
     }
 
     /// Records that an engine keeps the arguments of a task's message; returns true if a task uses
     /// them.
     pub fn kept(&mut self, key: TaskKey, engine: &EngineUuid, reference: &Segment) -> bool {
-        let travelling = |deposit: &&mut CachedArgument| matches!(deposit.presence, ArgumentPresence::Travelling(carrier) if carrier == key);
+        let travelling = |cached: &&mut CachedArgument| matches!(cached.presence, ArgumentPresence::Travelling(carrier) if carrier == key);
         match self.0.values_mut().find(travelling) {
-            Some(deposit) => {
-                deposit.presence = ArgumentPresence::There(engine.clone(), reference.clone());
+            Some(cached) => {
+                cached.presence = ArgumentPresence::There(engine.clone(), reference.clone());
                 true
             }
             None => false,
@@ -109,14 +109,14 @@ impl ArgumentCache {
     /// Records that a task has ended with all its output, or could not be sent.
     pub fn ended(&mut self, key: TaskKey) -> FreedArguments {
         let mut freed = FreedArguments::default();
-        self.0.retain(|_, deposit| {
-            deposit.users.remove(&key);
-            match &deposit.presence {
+        self.0.retain(|_, cached| {
+            cached.users.remove(&key);
+            match &cached.presence {
                 ArgumentPresence::Travelling(carrier) if *carrier == key => {
                     freed.lost = true;
                     false
                 }
-                ArgumentPresence::There(engine, reference) if deposit.users.is_empty() => {
+                ArgumentPresence::There(engine, reference) if cached.users.is_empty() => {
                     freed.segments.push((engine.clone(), reference.clone()));
                     false
                 }
@@ -128,7 +128,7 @@ impl ArgumentCache {
 
     /// Records that an engine has left, with the arguments it kept.
     pub fn left(&mut self, engine: &EngineUuid) {
-        let gone = |deposit: &CachedArgument| matches!(&deposit.presence, ArgumentPresence::There(keeper, _) if keeper == engine);
-        self.0.retain(|_, deposit| !gone(deposit));
+        let gone = |cached: &CachedArgument| matches!(&cached.presence, ArgumentPresence::There(keeper, _) if keeper == engine);
+        self.0.retain(|_, cached| !gone(cached));
     }
 }

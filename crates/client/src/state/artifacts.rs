@@ -2,9 +2,9 @@
 
 use phalanx_protocol::id::{ArtifactHash, EngineUuid, MsgId};
 use phalanx_protocol::parallel::EngineHandshake;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-/// The way a cell's artifacts are sent to its engine.
+/// The way a task's artifacts are sent to its engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum ArtifactPlan {
     /// As paths: the engine reads this machine's files.
@@ -35,7 +35,8 @@ enum ArtifactPresence {
 pub(crate) struct ArtifactCaches {
     host: String,
     caches: HashMap<ArtifactCache, HashMap<ArtifactHash, ArtifactPresence>>,
-    alone: HashMap<EngineUuid, ArtifactCache>,
+    /// The engines with a cache of their own.
+    own_caches: HashSet<EngineUuid>,
 }
 
 impl ArtifactCaches {
@@ -44,7 +45,7 @@ impl ArtifactCaches {
         Self {
             host,
             caches: HashMap::new(),
-            alone: HashMap::new(),
+            own_caches: HashSet::new(),
         }
     }
 
@@ -90,8 +91,8 @@ impl ArtifactCaches {
     /// Records that an engine lacks artifacts it was assumed to have. It has a cache of its own
     /// from now on, since it shares neither this machine's files nor its host's cache.
     pub fn lacks(&mut self, engine: &EngineUuid, artifacts: &[ArtifactHash]) {
+        self.own_caches.insert(engine.clone());
         let cache = ArtifactCache::Engine(engine.clone());
-        self.alone.insert(engine.clone(), cache.clone());
         let known = self.caches.entry(cache).or_default();
         for artifact in artifacts {
             known.remove(artifact);
@@ -124,8 +125,8 @@ impl ArtifactCaches {
 
     /// Removes an engine.
     pub fn left(&mut self, engine: &EngineUuid) {
-        if let Some(cache) = self.alone.remove(engine) {
-            self.caches.remove(&cache);
+        if self.own_caches.remove(engine) {
+            self.caches.remove(&ArtifactCache::Engine(engine.clone()));
         }
     }
 
@@ -136,10 +137,10 @@ impl ArtifactCaches {
     }
 
     fn cache(&self, engine: &EngineUuid, host: &str) -> ArtifactCache {
-        self.alone
-            .get(engine)
-            .cloned()
-            .unwrap_or_else(|| ArtifactCache::Host(host.to_owned()))
+        match self.own_caches.contains(engine) {
+            true => ArtifactCache::Engine(engine.clone()),
+            false => ArtifactCache::Host(host.to_owned()),
+        }
     }
 }
 
@@ -211,7 +212,7 @@ mod tests {
         let plan = caches.plan(&engine("a"), "there", &msg("3"), &cell);
         assert_eq!(plan, ArtifactPlan::Buffers(vec![]));
         caches.left(&engine("b"));
-        assert!(caches.alone.is_empty() && caches.caches.len() == 1);
+        assert!(caches.own_caches.is_empty() && caches.caches.len() == 1);
     }
 
     #[test]

@@ -38,7 +38,7 @@ impl State {
             return;
         };
         self.artifacts.left(uuid);
-        self.data.left(uuid);
+        self.arguments.left(uuid);
         self.tasks.engine_left(uuid, now);
         let pending: Vec<_> = self
             .pending_control
@@ -50,7 +50,7 @@ impl State {
             self.control_replied(&msg_id, commands);
         }
         commands.push(StateCommand::Notify(ClientEvent::EngineLeft(engine.id)));
-        // The data that the engine was carrying for its machine may not have arrived.
+        // What the engine was carrying for its machine may not have arrived.
         let mut lost = false;
         for msg_id in self.tasks.sent_to(uuid) {
             lost |= self.artifacts.lost(&msg_id);

@@ -73,7 +73,7 @@ pub(crate) enum OutgoingContent {
         /// The positions of the artifacts that are sent as buffers.
         buffers: Vec<usize>,
         /// The way its arguments are sent, if they are large and the engine is on another machine.
-        data: Option<ArgumentRoute>,
+        argument_route: Option<ArgumentRoute>,
         /// The engines a scheduler may choose among; empty for all.
         targets: Vec<EngineUuid>,
         /// Tasks that differ only in their arguments, sent in the same message.

@@ -48,7 +48,7 @@ pub(crate) struct State {
     engines: EngineTable,
     artifacts: ArtifactCaches,
     /// Large arguments on other machines.
-    data: ArgumentCache,
+    arguments: ArgumentCache,
     tasks: TaskTable,
     /// Pending requests on the control channel.
     pending_control: HashMap<MsgId, (EngineUuid, Ticket)>,
@@ -76,7 +76,7 @@ impl State {
             sent: 0,
             engines: EngineTable::default(),
             artifacts: ArtifactCaches::new(host),
-            data: ArgumentCache::default(),
+            arguments: ArgumentCache::default(),
             tasks: TaskTable::default(),
             pending_control: HashMap::new(),
             unreachable,
@@ -126,13 +126,13 @@ impl State {
     /// commands of this event; may add commands.
     fn free(&mut self, now: EventTime, commands: &mut Vec<StateCommand>) {
         let mut seen = 0;
-        while !self.data.is_empty() && seen < commands.len() {
+        while !self.arguments.is_empty() && seen < commands.len() {
             let next = &commands[seen];
             seen += 1;
             let StateCommand::Update(key, TaskUpdate::OutputDone) = next else {
                 continue;
             };
-            let freed = self.data.ended(*key);
+            let freed = self.arguments.ended(*key);
             for (engine, reference) in freed.segments {
                 self.release_segment(engine, reference, commands);
             }
@@ -260,7 +260,7 @@ impl State {
             self.greet(greeting, commands);
             return;
         }
-        // An engine keeps a cell's artifacts even if it refuses the cell.
+        // An engine keeps a task's artifacts even if it refuses the task.
         let parent = reply.parent.clone();
         let released = if reply.by_engine {
             self.artifacts.arrived(&parent)
@@ -341,7 +341,7 @@ impl State {
             return;
         };
         let key = self.tasks.key(parent);
-        match key.is_some_and(|key| self.data.kept(key, &engine, &reference)) {
+        match key.is_some_and(|key| self.arguments.kept(key, &engine, &reference)) {
             true => self.release(now, commands),
             false => self.release_segment(engine, reference, commands),
         }

@@ -33,7 +33,7 @@ impl OutgoingContent {
             work,
             by_path,
             buffers,
-            data,
+            argument_route,
             ..
         } = self
         else {
@@ -42,7 +42,7 @@ impl OutgoingContent {
         let EngineTask::Call(call) = &**work else {
             return None;
         };
-        Some(match data {
+        Some(match argument_route {
             Some(ArgumentRoute::There { reference, .. }) => {
                 SentArguments::Unchanged(reference.clone().into())
             }

@@ -35,26 +35,26 @@ impl State {
             return;
         }
         let host = engine.handshake().map_or("", |h| h.host.as_str());
-        let far = match work.far_args() {
+        let remote_args = match work.segment_args() {
             Some(args) => self
                 .artifacts
                 .remote_cache(&engine.uuid, host)
                 .zip(Some(args)),
             None => None,
         };
-        let data = far
+        let argument_route = remote_args
             .as_ref()
-            .map(|(cache, args)| self.data.plan(cache, host, args, key));
-        let plan = match data {
+            .map(|(cache, args)| self.arguments.plan(cache, host, args, key));
+        let plan = match argument_route {
             Some(ArgumentRoute::Wait) => ArtifactPlan::Wait,
             _ => self
                 .artifacts
                 .plan(&engine.uuid, host, &msg_id, work.hashes()),
         };
         if let (Some((cache, args)), Some(ArgumentRoute::Carry), ArtifactPlan::Buffers(_)) =
-            (far, &data, &plan)
+            (remote_args, &argument_route, &plan)
         {
-            self.data.carried(cache, args.clone(), key);
+            self.arguments.carried(cache, args.clone(), key);
         }
         let (by_path, buffers, sent) = match plan {
             ArtifactPlan::Paths => (true, Vec::new(), true),
@@ -85,7 +85,7 @@ impl State {
                 work: Box::new(work),
                 by_path,
                 buffers,
-                data,
+                argument_route,
                 targets: Vec::new(),
                 more: Vec::new(),
             },
@@ -151,7 +151,7 @@ impl State {
                 work: Box::new(work),
                 by_path: true,
                 buffers: (0..artifacts).filter(|_| attempt > 0).collect(),
-                data: None,
+                argument_route: None,
                 targets,
                 more: Vec::new(),
             },

@@ -200,10 +200,10 @@ fn describe(command: &StateCommand) -> Option<String> {
                     by_path,
                     buffers,
                     more,
-                    data,
+                    argument_route,
                     ..
                 } => {
-                    let data = data.as_ref().map(|data| match data {
+                    let data = argument_route.as_ref().map(|route| match route {
                         ArgumentRoute::Carry => "its data".to_owned(),
                         ArgumentRoute::There { host, reference } => {
                             let pid = reference.reference().pid;

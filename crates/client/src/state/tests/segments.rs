@@ -76,7 +76,7 @@ fn large_arguments_travel_to_a_machine_once_and_are_given_up_with_the_last_task(
     let described = client.over("s_6");
     assert_eq!(described, ["2 ends ok", "2 settles", "u1 s_8 taken"]);
     assert_eq!(client.over("s_1"), ["0 ends ok", "0 settles"]);
-    assert!(client.state.data.is_empty());
+    assert!(client.state.arguments.is_empty());
 }
 
 #[test]
@@ -86,7 +86,7 @@ fn large_arguments_that_are_lost_on_the_way_travel_again() {
     client.share(&[0]);
     client.keeps(0, "s_1");
     client.over("s_1");
-    assert!(client.state.data.is_empty());
+    assert!(client.state.arguments.is_empty());
     let described = client.share(&[0, 1]);
     assert_eq!(described, ["u0 s_3 with [] and its data"]);
     // The first engine exits, or has no memory for them and reports it too late.
