@@ -86,7 +86,7 @@ pub enum LeftReason {
     #[error("a connection was lost and not made again")]
     NotReconnected,
     /// It did not return heartbeats.
-    #[error("it missed {MAX_MISSES} heartbeats")]
+    #[error("it missed more than {MAX_MISSES} heartbeats")]
     Heartbeats,
     /// It lost the connection, and registers again.
     #[error("it registers again")]
