@@ -413,7 +413,7 @@ impl Server {
         match wire::publication(parent, publication, &self.identity, &self.session) {
             // Waits while the controller does not read, which blocks the cell too.
             Ok(frames) => self.send(|link| Some(&link.iopub.0), frames).await,
-            Err(error) => tracing::error!(%error, "a publication does not serialise"),
+            Err(error) => tracing::error!(%error, "a publication cannot be serialized"),
         }
     }
 
@@ -426,7 +426,7 @@ impl Server {
         let channel = reply.request.channel;
         match wire::reply(reply, &self.session) {
             Ok(frames) => self.send(|link| link.sender(channel), frames).await,
-            Err(error) => tracing::error!(%error, "a reply does not serialise"),
+            Err(error) => tracing::error!(%error, "a reply cannot be serialized"),
         }
     }
 
@@ -467,7 +467,7 @@ impl Server {
                         tracing::debug!(%error, "unregistering");
                     }
                 }
-                Err(error) => tracing::error!(%error, "a request does not serialise"),
+                Err(error) => tracing::error!(%error, "a request cannot be serialized"),
             }
         }
         sockets.push(link.registration.0);

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-/// Returns the host name, by which processes on other machines identify it.
+/// Returns the name of this machine.
 pub fn host_name() -> String {
     // Part of every message to an engine, so that a system call each time would be noticeable.
     static NAME: OnceLock<String> = OnceLock::new();

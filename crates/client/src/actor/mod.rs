@@ -267,7 +267,7 @@ impl Actor {
                     tracing::debug!(%error, "asking the controller for its engines");
                 }
             }
-            Err(error) => tracing::error!(%error, "a request does not serialise"),
+            Err(error) => tracing::error!(%error, "a request cannot be serialized"),
         }
     }
 

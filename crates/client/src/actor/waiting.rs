@@ -169,7 +169,7 @@ impl WaitingCallers {
         }
     }
 
-    /// Ends the tasks that were not submitted before the client ended.
+    /// Fails the submissions of which a part was not submitted before the client ended.
     pub fn give_up(&mut self) {
         let parts = std::mem::take(&mut self.parts).into_iter();
         let keys = parts.filter_map(|part| match part {

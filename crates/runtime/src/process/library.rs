@@ -70,8 +70,8 @@ struct LoadedLibrary {
 }
 
 impl LoadedLibrary {
-    /// Returns false if the file at the path is the loaded one, and a second run finds its data
-    /// unchanged.
+    /// Returns true if a run needs a copy: the file has changed since it was loaded, or a second run
+    /// would not find its initial data.
     fn needs_copy(&mut self, artifact: &Path) -> bool {
         if self.file.is_none() || self.file != FileIdentity::of(artifact) {
             return true;
@@ -276,7 +276,7 @@ impl LoadedCells {
 }
 
 fn open(path: &Path, flags: i32) -> Result<ManuallyDrop<Library>, String> {
-    // SAFETY: loading runs the library's initialisers, as intended for an artifact. It is never
+    // SAFETY: loading runs the library's initializers, as intended for an artifact. It is never
     // unloaded, since values of its types and destructors of its thread-locals remain.
     unsafe { Library::open(Some(path), flags) }
         .map(ManuallyDrop::new)
