@@ -17,40 +17,65 @@ const EXPORTS: [(&str, &str); 3] = [
     ("lib.rs", "phalanx"),
 ];
 
-/// The beginnings of rustc's messages about a name that is not in scope.
-const MISSING: [(&str, NameKind); 9] = [
-    ("cannot find type `", NameKind::Any),
-    ("cannot find trait `", NameKind::Any),
-    ("cannot find function `", NameKind::Any),
+/// The library's macros among these names.
+const MACROS: [&str; 1] = ["task"];
+
+/// The traits among these names that can be derived.
+const DERIVES: [&str; 2] = ["Deserialize", "Serialize"];
+
+/// The beginnings of rustc's messages about a name that is not in scope, and the kinds of names that
+/// each can be about. A value in lower case is a variable, or a function without a call.
+const MISSING: [(&str, &[NameKind]); 9] = [
+    ("cannot find type `", &[NameKind::Type]),
+    ("cannot find trait `", &[NameKind::Type]),
+    (
+        "cannot find function `",
+        &[NameKind::Function, NameKind::Macro],
+    ),
     (
         "cannot find function, tuple struct or tuple variant `",
-        NameKind::Any,
+        &[NameKind::Function, NameKind::Macro, NameKind::Type],
     ),
-    ("cannot find struct, variant or union type `", NameKind::Any),
-    ("cannot find value `", NameKind::Type),
-    ("cannot find macro `", NameKind::Any),
-    ("cannot find derive macro `", NameKind::Any),
-    ("cannot find module or crate `", NameKind::Any),
+    (
+        "cannot find struct, variant or union type `",
+        &[NameKind::Type],
+    ),
+    ("cannot find value `", &[NameKind::Type]),
+    ("cannot find macro `", &[NameKind::Macro]),
+    ("cannot find derive macro `", &[NameKind::Derive]),
+    (
+        "cannot find module or crate `",
+        &[NameKind::Module, NameKind::Type],
+    ),
 ];
 
-/// The kind of name that a message can be about.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// The kind of a name: each kind has names of its own, so that `json` can be a function here and a
+/// macro or a crate elsewhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum NameKind {
-    Any,
-    /// In lower case it is a variable.
+    /// A type or a trait.
     Type,
+    Function,
+    Macro,
+    Derive,
+    Module,
 }
 
 /// Adds the import to each error about a name of the library. rustc's own suggestions of names of
 /// the standard library are removed then: of two types with a name, a notebook means the library's.
 pub(super) fn explain(diagnostics: &mut [Diagnostic]) {
     for diagnostic in diagnostics {
-        let Some(name) = missing(&diagnostic.message).map(str::to_owned) else {
+        let Some((name, kinds)) = missing(&diagnostic.message) else {
             continue;
         };
-        let Some(import) = import_of(&name) else {
+        let Some(import) = import_of(name).filter(|import| import.is_one_of(kinds)) else {
             continue;
         };
+        let sign = match import.kinds.contains(&NameKind::Macro) {
+            true => "!",
+            false => "",
+        };
+        let help = format!("`{}` brings `{name}{sign}` into scope", import.line);
         let is_import = |help: &String| help.contains("importing") || help.contains(":dep ");
         let suggested = diagnostic.help.iter().any(is_import);
         let is_answered = diagnostic
@@ -62,26 +87,31 @@ pub(super) fn explain(diagnostics: &mut [Diagnostic]) {
         }
         let is_of_std = |help: &String| is_import(help) && help.contains("use std::");
         diagnostic.help.retain(|help| !is_of_std(help));
-        let help = format!("`{}` brings `{name}` into scope", import.line);
         diagnostic.help.insert(0, help);
     }
 }
 
-/// The name that is not in scope.
-fn missing(message: &str) -> Option<&str> {
-    let (kind, rest) = MISSING
+/// The name that is not in scope, and the kinds of names that are missing.
+fn missing(message: &str) -> Option<(&str, &'static [NameKind])> {
+    let (kinds, rest) = MISSING
         .iter()
-        .find_map(|(start, kind)| Some((*kind, message.strip_prefix(start)?)))?;
+        .find_map(|(start, kinds)| Some((*kinds, message.strip_prefix(start)?)))?;
     let (name, place) = rest.split_once('`')?;
-    let is_type = name.starts_with(char::is_uppercase);
-    (place.starts_with(" in this scope") && (kind == NameKind::Any || is_type)).then_some(name)
+    place.starts_with(" in this scope").then_some((name, kinds))
 }
 
 /// The line that imports a name.
 struct Import {
     line: String,
+    kinds: Vec<NameKind>,
     /// False for a name that others export, too.
     is_common: bool,
+}
+
+impl Import {
+    fn is_one_of(&self, kinds: &[NameKind]) -> bool {
+        self.kinds.iter().any(|kind| kinds.contains(kind))
+    }
 }
 
 fn import_of(name: &str) -> Option<&'static Import> {
@@ -93,21 +123,25 @@ fn import_of(name: &str) -> Option<&'static Import> {
 fn imports() -> HashMap<String, Import> {
     let mut imports = HashMap::new();
     for (file, path) in EXPORTS {
-        for name in exported(library::file(file).unwrap_or_default()) {
+        for (name, kinds) in exported(library::file(file).unwrap_or_default()) {
             let line = match path {
                 "prelude" => PRELUDE.to_owned(),
                 _ => format!("use {path}::{name};"),
             };
             let is_common = path != "phalanx";
-            imports.entry(name).or_insert(Import { line, is_common });
+            imports.entry(name).or_insert(Import {
+                line,
+                kinds,
+                is_common,
+            });
         }
     }
     imports
 }
 
-/// The names that a file exports, without those of the standard library, which rustc suggests
-/// itself, and hidden ones.
-fn exported(source: &str) -> Vec<String> {
+/// The names that a file exports and their kinds, without those of the standard library, which rustc
+/// suggests itself, and hidden ones.
+fn exported(source: &str) -> Vec<(String, Vec<NameKind>)> {
     let parsed = SourceFile::parse(source, Edition::Edition2024);
     let mut names = Vec::new();
     for item in parsed.tree().items() {
@@ -125,18 +159,19 @@ fn exported(source: &str) -> Vec<String> {
                 }
             }
             ast::Item::Module(module) if module.visibility().is_some() && !is_hidden => {
-                names.extend(module.name().map(|name| name.text().to_string()));
+                let name = module.name().map(|name| name.text().to_string());
+                names.extend(name.map(|name| (name, vec![NameKind::Module])));
             }
             _ => {}
         }
     }
     // The way to the prelude is the prelude's own import.
-    names.retain(|name| name != "prelude");
+    names.retain(|(name, _)| name != "prelude");
     names
 }
 
 /// Adds the names that a tree of an import brings into scope.
-fn leaves(tree: &ast::UseTree, names: &mut Vec<String>) {
+fn leaves(tree: &ast::UseTree, names: &mut Vec<(String, Vec<NameKind>)>) {
     if let Some(list) = tree.use_tree_list() {
         for tree in list.use_trees() {
             leaves(&tree, names);
@@ -151,7 +186,27 @@ fn leaves(tree: &ast::UseTree, names: &mut Vec<String>) {
             .and_then(|segment| segment.name_ref())
             .map(|name| name.text().to_string()),
     };
-    names.extend(name);
+    // `pub use serde;` exports a crate.
+    let is_in_list = tree.syntax().parent().is_some_and(|parent| {
+        let kind = parent.kind();
+        ast::UseTreeList::can_cast(kind)
+    });
+    let is_crate = !is_in_list && tree.path().is_some_and(|path| path.qualifier().is_none());
+    names.extend(name.map(|name| {
+        let kinds = kinds(&name, is_crate);
+        (name, kinds)
+    }));
+}
+
+/// The kinds of an exported name; `is_crate` is true for a path of one segment.
+fn kinds(name: &str, is_crate: bool) -> Vec<NameKind> {
+    match name {
+        _ if is_crate => vec![NameKind::Module],
+        _ if MACROS.contains(&name) => vec![NameKind::Macro],
+        _ if DERIVES.contains(&name) => vec![NameKind::Type, NameKind::Derive],
+        _ if name.starts_with(char::is_uppercase) => vec![NameKind::Type],
+        _ => vec![NameKind::Function],
+    }
 }
 
 #[cfg(test)]
@@ -224,6 +279,15 @@ mod tests {
                 "cannot find module or crate `widgets` in this scope",
                 "use phalanx::widgets;",
             ),
+            (
+                "cannot find module or crate `chrono` in this scope",
+                "use phalanx::chrono;",
+            ),
+            (
+                "cannot find module or crate `Client` in this scope",
+                PRELUDE,
+            ),
+            ("cannot find trait `Serialize` in this scope", PRELUDE),
         ] {
             let help = explained(message, &[]).concat();
             assert!(
@@ -231,6 +295,54 @@ mod tests {
                 "{message}: {help}"
             );
         }
+    }
+
+    #[test]
+    fn a_name_of_another_kind_gets_no_help() {
+        let all: Vec<(String, Vec<NameKind>)> = EXPORTS
+            .iter()
+            .flat_map(|(file, _)| exported(library::file(file).unwrap()))
+            .collect();
+        let functions = all
+            .iter()
+            .filter(|(_, kinds)| *kinds == [NameKind::Function]);
+        let functions: Vec<&str> = functions.map(|(name, _)| name.as_str()).collect();
+        assert!(functions.contains(&"plotly"), "{functions:?}");
+        for name in functions {
+            for kind in ["macro", "derive macro", "module or crate", "type", "trait"] {
+                let message = format!("cannot find {kind} `{name}` in this scope");
+                assert!(explained(&message, &[]).is_empty(), "{message}");
+            }
+            let call = format!("cannot find function `{name}` in this scope");
+            assert!(!explained(&call, &[]).is_empty(), "{call}");
+        }
+        for message in [
+            "cannot find derive macro `Client` in this scope",
+            "cannot find macro `Table` in this scope",
+            "cannot find macro `widgets` in this scope",
+            "cannot find type `task` in this scope",
+            "cannot find module or crate `task` in this scope",
+            "cannot find function `widgets` in this scope",
+            "cannot find function `serde` in this scope",
+        ] {
+            assert!(explained(message, &[]).is_empty(), "{message}");
+        }
+        let serde_json = "consider importing this macro: `use serde_json::json;`";
+        let json = "cannot find macro `json` in this scope";
+        assert_eq!(explained(json, &[serde_json]), [serde_json]);
+    }
+
+    #[test]
+    fn every_macro_of_the_library_is_known_as_one() {
+        for name in MACROS {
+            let definition = format!("#[macro_export]\nmacro_rules! {name} {{");
+            let functions = library::file("function/mod.rs").unwrap();
+            assert!(functions.contains(&definition), "{name}");
+        }
+        assert_eq!(
+            explained("cannot find function `task` in this scope", &[]),
+            [format!("`{PRELUDE}` brings `task!` into scope")]
+        );
     }
 
     #[test]
