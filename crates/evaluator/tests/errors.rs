@@ -135,7 +135,7 @@ const AROUND: [Case; 13] = [
 ];
 
 /// Errors of items, and rustc's suggestions.
-const ITEMS: [Case; 11] = [
+const ITEMS: [Case; 14] = [
     (
         "thread_local! { static T: Cell<i32> = Cell::new(1); }",
         &[
@@ -156,6 +156,19 @@ const ITEMS: [Case; 11] = [
     (
         "fn shown(output: &Output) {}",
         &[("E0425", 1, 19, "`use phalanx::widgets::Output;` brings")],
+    ),
+    // Names that the library has, too.
+    (
+        "struct Client;\nimpl Client { fn closed(&self) {} }\nClient.close();",
+        &[("E0599", 3, 8, "a method `closed` with a similar name")],
+    ),
+    (
+        "std::cell::Cell::new(1).get(0);",
+        &[("E0061", 1, 25, "remove the extra argument: ")],
+    ),
+    (
+        "fn late(ar: &phalanx::AsyncResult) { ar.wait(5); }",
+        &[("E0061", 1, 41, "`ar.wait_timeout(")],
     ),
     ("fn g() -> i32 { squared!(\"a\") }", &[("E0369", 1, 17, "")]),
     ("struct S;\nenum S { A }", &[("E0428", 2, 1, "")]),

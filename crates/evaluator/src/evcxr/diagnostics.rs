@@ -3,6 +3,7 @@
 use super::cell_map::CellMap;
 use super::error::EvcxrError;
 use super::error_hints::{self, plain};
+use super::error_subject::ErrorSubject;
 use super::library_errors;
 use super::rustc_messages::{SHOWN_BY_VALUE, original};
 use super::source::PreparedSource;
@@ -91,6 +92,8 @@ fn diagnostics(errors: &[CompilationError], map: &CellMap<'_>) -> Vec<Diagnostic
         if diagnostic.spans.is_empty() && library_message(error).is_some() {
             diagnostic.spans = instantiated(errors.get(index + 1..).unwrap_or_default(), map);
         }
+        let subject = ErrorSubject::new(original(&error.json), &map.compiled);
+        habits::explain(&mut diagnostic, &map.source.written, subject);
         if !diagnostics.contains(&diagnostic) {
             diagnostics.push(diagnostic);
         }
@@ -98,7 +101,6 @@ fn diagnostics(errors: &[CompilationError], map: &CellMap<'_>) -> Vec<Diagnostic
     library_errors::without_consequences(&mut diagnostics);
     without_other_cells(&mut diagnostics);
     sort_by_position(&mut diagnostics);
-    habits::explain(&mut diagnostics, &map.source.written);
     library_names::explain(&mut diagnostics);
     diagnostics
         .into_iter()

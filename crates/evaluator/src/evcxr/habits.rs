@@ -1,25 +1,24 @@
 //! Help for code written in Python's syntax.
 
+use super::error_subject::ErrorSubject;
 use super::idioms;
 use phalanx_protocol::failure::Diagnostic;
 
-/// Adds to each error the Rust code, or the command, that corresponds to another language's syntax.
-pub(super) fn explain(diagnostics: &mut [Diagnostic], cell: &str) {
-    for diagnostic in diagnostics {
-        for help in &mut diagnostic.help {
-            *help = with_types(help);
-        }
-        let Some(help) = help(diagnostic, cell) else {
-            continue;
-        };
-        let is_misleading = |help: &String| {
-            MISLEADING
-                .iter()
-                .any(|beginning| help.starts_with(beginning))
-        };
-        diagnostic.help.retain(|help| !is_misleading(help));
-        diagnostic.help.insert(0, help.to_owned());
+/// Adds to an error the Rust code, or the command, that corresponds to another language's syntax.
+pub(super) fn explain(diagnostic: &mut Diagnostic, cell: &str, subject: ErrorSubject<'_>) {
+    for help in &mut diagnostic.help {
+        *help = with_types(help);
     }
+    let Some(help) = help(diagnostic, cell, subject) else {
+        return;
+    };
+    let is_misleading = |help: &String| {
+        MISLEADING
+            .iter()
+            .any(|beginning| help.starts_with(beginning))
+    };
+    diagnostic.help.retain(|help| !is_misleading(help));
+    diagnostic.help.insert(0, help.to_owned());
 }
 
 /// The beginnings of rustc's advice about such lines, which is of no use.
@@ -77,7 +76,7 @@ fn with_types(help: &str) -> String {
     }
 }
 
-fn help(diagnostic: &Diagnostic, cell: &str) -> Option<&'static str> {
+fn help(diagnostic: &Diagnostic, cell: &str, subject: ErrorSubject<'_>) -> Option<&'static str> {
     let primary = diagnostic.spans.iter().find(|span| span.primary)?;
     let line = cell.lines().nth(primary.start_line.checked_sub(1)?)?;
     let rest: String = line
@@ -121,7 +120,7 @@ fn help(diagnostic: &Diagnostic, cell: &str) -> Option<&'static str> {
         Some("E0277") if mixes_integer_and_float(&diagnostic.message) => {
             Some("integers and floats do not mix: write `2.0`, or `x as f64`")
         }
-        _ => idioms::help(diagnostic, word, before),
+        _ => idioms::help(diagnostic, word, before, subject),
     }
 }
 
@@ -442,7 +441,7 @@ mod tests {
     use phalanx_protocol::failure::DiagnosticSpan;
 
     fn help_for(cell: &str, code: Option<&str>, column: usize) -> String {
-        let mut diagnostics = [Diagnostic {
+        let mut diagnostic = Diagnostic {
             message: "no".to_owned(),
             code: code.map(str::to_owned),
             rendered: None,
@@ -456,9 +455,9 @@ mod tests {
                 label: String::new(),
                 primary: true,
             }],
-        }];
-        explain(&mut diagnostics, cell);
-        diagnostics[0].help.concat()
+        };
+        explain(&mut diagnostic, cell, ErrorSubject::default());
+        diagnostic.help.concat()
     }
 
     #[test]

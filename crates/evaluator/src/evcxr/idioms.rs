@@ -1,5 +1,6 @@
 //! Help for the idioms of Python's values and of ipyparallel, whose Rust has other names.
 
+use super::error_subject::ErrorSubject;
 use super::members;
 use phalanx_protocol::failure::Diagnostic;
 
@@ -95,36 +96,56 @@ const INDEXED: &[(&str, &str)] = &[
     ),
 ];
 
+/// The types of which the flag `block` is set in Python.
+const BLOCKING: [&str; 4] = [
+    "DirectView",
+    "LoadBalancedView",
+    "ParallelFunction",
+    "RemoteFunction",
+];
+
 /// The functions of a list, for `dv.parallel(f)`.
 const PARALLEL: &str = "a parallel function takes its part of the list, `|xs: Vec<f64>| xs.iter().map(|x| 2.0 * x).collect::<Vec<_>>()`; a map calls a function of one item: `dv.map_sync(f, xs)?`";
 
 /// Returns the Rust for what a line means in Python. `word` is the word at the error, `before` the
-/// text in front of it.
-pub(super) fn help(diagnostic: &Diagnostic, word: &str, before: &str) -> Option<&'static str> {
+/// text in front of it. Types and methods of the notebook have no help: their names are those of
+/// other things.
+pub(super) fn help(
+    diagnostic: &Diagnostic,
+    word: &str,
+    before: &str,
+    subject: ErrorSubject<'_>,
+) -> Option<&'static str> {
     let message = diagnostic.message.as_str();
     match diagnostic.code.as_deref()? {
         "E0599" if message.contains("for struct `phalanx::Map<") => {
             Some("`.submit()?` sends the tasks of a map, and returns its AsyncResult")
         }
-        "E0599" => members::help(message, word).or_else(|| among(METHODS, word)),
+        "E0599" if subject.is_own_type(message) => None,
+        "E0599" => members::help(message, word, subject).or_else(|| among(METHODS, word)),
         "E0369" => starting(OPERATORS, message),
         "E0277" if message.contains("with `Option<_>`") => {
             Some("only an `Option` can be `None`: `x.is_none()`")
         }
         "E0277" if message.starts_with("engines cannot call") => uncallable(message, before),
-        "E0061" | "E0593" => {
+        "E0061" if subject.is_of_library() => {
             members::without_arguments(message, word).or_else(|| among(CALLS, word))
         }
+        // Iterators take what views take.
+        "E0061" if word == "map" && subject.is_of_std() => among(CALLS, word),
+        "E0593" => among(CALLS, word),
         "E0608" => {
             let indexed = message.strip_prefix("cannot index into a value of type `")?;
             let mut types = INDEXED.iter();
-            let found = types.find(|(name, _)| members::is_type(indexed, name));
+            let found = types.find(|(name, _)| subject.is_library_type(indexed, &[*name]));
             found.map(|(_, help)| *help)
         }
-        "E0609" if message.contains("no field `block`") => Some(
-            "`apply_sync` and `map_sync` wait for the results, `apply_async` and `map_async` do not",
-        ),
-        "E0609" => members::help(message, word),
+        "E0609" => match message.strip_prefix("no field `block` on type `") {
+            Some(ty) => subject.is_library_type(ty, &BLOCKING).then_some(
+                "`apply_sync` and `map_sync` wait for the results, `apply_async` and `map_async` do not",
+            ),
+            None => members::help(message, word, subject),
+        },
         "E0308" if expects_bundle(diagnostic) => Some(
             "any value is shown as the last expression of a cell, a list by `phalanx::table(&v)?`, and others by `phalanx::display(MimeBundle::plain(format!(\"{x:?}\")))?`",
         ),
@@ -173,8 +194,22 @@ fn starting(beginnings: &[(&str, &'static str)], text: &str) -> Option<&'static 
 mod tests {
     use super::*;
     use phalanx_protocol::failure::DiagnosticSpan;
+    use serde_json::json;
+
+    const LIBRARY: &str = "/library/0.1.0-0a/phalanx/src/view/direct.rs";
 
     fn of(code: &str, message: &str, word: &str, before: &str) -> Option<&'static str> {
+        defined(code, message, word, before, LIBRARY)
+    }
+
+    /// The help if rustc names a definition in a file.
+    fn defined(
+        code: &str,
+        message: &str,
+        word: &str,
+        before: &str,
+        file: &str,
+    ) -> Option<&'static str> {
         let diagnostic = Diagnostic {
             message: message.to_owned(),
             code: Some(code.to_owned()),
@@ -183,7 +218,9 @@ mod tests {
             help: Vec::new(),
             spans: Vec::new(),
         };
-        help(&diagnostic, word, before)
+        let defined = json!({"children": [{"level": "note", "spans": [{"file_name": file}]}]});
+        let subject = ErrorSubject::new(&defined, "struct Own;\nstruct LoadBalancedView;");
+        help(&diagnostic, word, before, subject)
     }
 
     #[test]
@@ -280,6 +317,56 @@ mod tests {
     }
 
     #[test]
+    fn types_and_methods_of_others_get_no_help() {
+        let none = "this method takes 0 arguments but 1 argument was supplied";
+        let two = "this method takes 1 argument but 2 arguments were supplied";
+        for file in ["/rust/library/std/src/process.rs", "src/lib.rs"] {
+            assert_eq!(defined("E0061", none, "wait", "child.", file), None);
+            assert_eq!(defined("E0061", none, "get", "cell.", file), None);
+            assert_eq!(defined("E0061", two, "push", "v.", file), None);
+        }
+        assert!(of("E0061", none, "wait", "ar.").is_some());
+        // Python's `map(f, v, w)`.
+        let iterator = "/rust/library/core/src/iter/traits/iterator.rs";
+        assert!(defined("E0061", two, "map", "v.", iterator).is_some());
+        assert_eq!(defined("E0061", two, "map", "v.", "src/lib.rs"), None);
+        for (code, message, word) in [
+            ("E0609", "no field `block` on type `Own`", "block"),
+            (
+                "E0609",
+                "no field `block` on type `LoadBalancedView`",
+                "block",
+            ),
+            (
+                "E0609",
+                "no field `metadata` on type `LoadBalancedView`",
+                "metadata",
+            ),
+            ("E0608", "cannot index into a value of type `Own`", ""),
+        ] {
+            assert_eq!(of(code, message, word, ""), None, "{message}");
+        }
+        let diagnostic = Diagnostic {
+            message: "no method named `mean` found for struct `Own` in the current scope"
+                .to_owned(),
+            code: Some("E0599".to_owned()),
+            rendered: None,
+            earlier: None,
+            help: Vec::new(),
+            spans: Vec::new(),
+        };
+        let label = |label: &str| json!({"spans": [{"label": label}]});
+        let own = label("method `mean` not found for this struct");
+        let mean = |error: &serde_json::Value| {
+            help(&diagnostic, "mean", "own.", ErrorSubject::new(error, ""))
+        };
+        assert_eq!(mean(&own), None);
+        let reference = "no method named `mean` found for reference `&Own` in the current scope";
+        assert_eq!(of("E0599", reference, "mean", "own."), None);
+        assert!(mean(&label("method not found in `Vec<f64>`")).is_some());
+    }
+
+    #[test]
     fn values_to_display_are_shown_in_other_ways() {
         let label = |label: &str| Diagnostic {
             message: "mismatched types".to_owned(),
@@ -300,10 +387,16 @@ mod tests {
             &label("expected `MimeBundle`, found integer"),
             "5",
             "display(",
+            ErrorSubject::default(),
         );
         assert!(found.is_some_and(|help| help.contains("last expression")));
         assert_eq!(
-            help(&label("expected `u8`, found `MimeBundle`"), "", ""),
+            help(
+                &label("expected `u8`, found `MimeBundle`"),
+                "",
+                "",
+                ErrorSubject::default()
+            ),
             None
         );
     }

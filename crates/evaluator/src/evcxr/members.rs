@@ -1,6 +1,8 @@
 //! Help for the members of ipyparallel's classes, whose Rust has other names. The whole table is in
 //! `docs/asyncresult.md`.
 
+use super::error_subject::ErrorSubject;
+
 /// Members, and the help for each of them.
 type Members = &'static [(&'static [&'static str], &'static str)];
 
@@ -143,7 +145,7 @@ const ARGUMENTS: [(&str, &str); 5] = [
 ];
 
 /// Returns the Rust for a member of a type, from rustc's message that there is none.
-pub(super) fn help(message: &str, member: &str) -> Option<&'static str> {
+pub(super) fn help(message: &str, member: &str, subject: ErrorSubject<'_>) -> Option<&'static str> {
     // `no method named … found for struct …`, `no field … on type …`
     let ty = [
         " found for struct `",
@@ -153,24 +155,18 @@ pub(super) fn help(message: &str, member: &str) -> Option<&'static str> {
     .iter()
     .find_map(|middle| message.split_once(middle))?
     .1;
-    let (_, members) = TYPES.iter().find(|(name, _)| is_type(ty, name))?;
+    let (_, members) = TYPES
+        .iter()
+        .find(|(name, _)| subject.is_library_type(ty, &[*name]))?;
     let found = members.iter().find(|(names, _)| names.contains(&member));
     found.map(|(_, help)| *help)
 }
 
-/// Returns the Rust for an argument that a method does not take.
+/// Returns the Rust for an argument that a method of the library does not take.
 pub(super) fn without_arguments(message: &str, method: &str) -> Option<&'static str> {
     let takes_none = message.starts_with("this method takes 0 arguments but 1 ");
     let found = ARGUMENTS.iter().find(|(name, _)| *name == method);
     found.filter(|_| takes_none).map(|(_, help)| *help)
-}
-
-/// Returns true if the name of a type, perhaps with its path and parameters, is that of the
-/// library.
-pub(super) fn is_type(text: &str, name: &str) -> bool {
-    let text = text.trim_start_matches('&').trim_start_matches("phalanx::");
-    let rest = text.strip_prefix(name);
-    rest.is_some_and(|rest| rest.starts_with(['<', '`']))
 }
 
 #[cfg(test)]
@@ -182,7 +178,7 @@ mod tests {
         let method = |ty: &str, name: &str| {
             let message =
                 format!("no method named `{name}` found for struct `{ty}` in the current scope");
-            help(&message, name).unwrap_or_default()
+            help(&message, name, ErrorSubject::default()).unwrap_or_default()
         };
         for (ty, name, part) in [
             ("AsyncResult<u32, One>", "status", "ar.metadata()"),
@@ -202,7 +198,11 @@ mod tests {
                 "{ty} {name}: {help}"
             );
         }
-        let field = help("no field `status` on type `AsyncResult`", "status");
+        let field = help(
+            "no field `status` on type `AsyncResult`",
+            "status",
+            ErrorSubject::default(),
+        );
         assert!(field.is_some_and(|help| help.contains("metadata")));
     }
 

@@ -17,6 +17,7 @@ mod dry_run;
 mod engines;
 mod error;
 mod error_hints;
+mod error_subject;
 mod generated_crate;
 mod habits;
 mod idioms;

@@ -7,6 +7,7 @@
 //! is first passed to rustc alone, whose errors are reported; if there are none, the cell is passed
 //! to evcxr.
 
+use super::error_subject::ErrorSubject;
 use super::generated_crate::build_folder;
 use super::{conditions, habits, source, sysroot_crates};
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
@@ -83,7 +84,9 @@ fn errors(cell: &str) -> Option<Failure> {
         true => return None,
     };
     let mut diagnostics = diagnostics(&messages_of(&code)?, cell, codes);
-    habits::explain(&mut diagnostics, cell);
+    for diagnostic in &mut diagnostics {
+        habits::explain(diagnostic, cell, ErrorSubject::default());
+    }
     (!diagnostics.is_empty()).then_some(Failure::Compile { diagnostics })
 }
 
