@@ -2,6 +2,7 @@
 
 use super::missing_variables::bound;
 use super::unresolved::unresolved;
+use crate::cell::{byte_offset, statements};
 use crate::magic::MagicName;
 use phalanx_protocol::failure::{Diagnostic, Failure};
 
@@ -21,21 +22,36 @@ pub fn explain(mut failure: Failure, source: &str) -> Failure {
 }
 
 /// Adds the remedy to errors about the variable that receives the value of a magic, and which code
-/// behind the magic on its line uses; `before` is the text before the magic.
-pub fn explain_line_end(mut failure: Failure, before: &str) -> Failure {
+/// behind the magic's first statement on its line uses; `source` is the code of the magic, which the
+/// errors' positions refer to, `before` the text before the magic.
+pub fn explain_line_end(mut failure: Failure, source: &str, before: &str) -> Failure {
     let line = before.rsplit('\n').next().unwrap_or_default();
-    if let Failure::Compile { diagnostics } = &mut failure {
-        for diagnostic in diagnostics {
-            let name = unresolved(diagnostic).filter(|name| bound(line).any(|own| own == *name));
-            if let Some(name) = name {
-                let help =
-                    format!("the code of a magic ends with its line: use `{name}` on a line below");
-                // The names that rustc suggests instead are those of the engines.
-                diagnostic.help = vec![help];
-            }
+    let second = statements(source).into_iter().nth(1);
+    let (Failure::Compile { diagnostics }, Some(second)) = (&mut failure, second) else {
+        return failure;
+    };
+    for diagnostic in diagnostics {
+        let name = unresolved(diagnostic).filter(|name| bound(line).any(|own| own == *name));
+        let is_value = diagnostic.code.as_deref() == Some("E0425");
+        let is_behind = position(diagnostic, source).is_some_and(|at| at >= second.bytes.start);
+        if let Some(name) = name.filter(|_| is_value && is_behind) {
+            let help =
+                format!("the code of a magic ends with its line: use `{name}` on a line below");
+            // The names that rustc suggests instead are those of the engines.
+            diagnostic.help = vec![help];
         }
     }
     failure
+}
+
+/// Returns the position of an error in the text that it refers to, in bytes.
+fn position(diagnostic: &Diagnostic, source: &str) -> Option<usize> {
+    let span = diagnostic.spans.iter().find(|span| span.primary)?;
+    let number = span.start_line.checked_sub(1)?;
+    let mut lines = source.split_inclusive('\n');
+    let start: usize = lines.clone().take(number).map(str::len).sum();
+    let line = lines.nth(number)?;
+    Some(start + byte_offset(line, span.start_column.checked_sub(1)?))
 }
 
 /// Returns the magic at the location of an error, with its sign.
@@ -104,25 +120,48 @@ mod tests {
 
     #[test]
     fn code_behind_a_magic_on_its_line_is_sent_to_the_line_below() {
-        let missing = || Failure::Compile {
+        let missing = |code: &str, message: &str, column: usize| Failure::Compile {
             diagnostics: vec![Diagnostic {
-                message: "cannot find value `v` in this scope".to_owned(),
-                code: Some("E0425".to_owned()),
-                spans: Vec::new(),
+                message: message.to_owned(),
+                code: Some(code.to_owned()),
+                spans: vec![DiagnosticSpan {
+                    start_line: 1,
+                    start_column: column,
+                    end_line: 1,
+                    end_column: column + 1,
+                    label: String::new(),
+                    primary: true,
+                }],
                 help: vec!["a local variable with a similar name exists: `é`".to_owned()],
                 rendered: None,
                 earlier: None,
             }],
         };
-        let help = |before: &str| match explain_line_end(missing(), before) {
-            Failure::Compile { mut diagnostics } => diagnostics.remove(0).help.remove(0),
-            other => panic!("{other:?}"),
+        let explained =
+            |failure, source: &str, before: &str| match explain_line_end(failure, source, before) {
+                Failure::Compile { mut diagnostics } => diagnostics.remove(0).help.remove(0),
+                other => panic!("{other:?}"),
+            };
+        let value = "cannot find value `v` in this scope";
+        let help = |source: &str, before: &str| {
+            let column = source.chars().take_while(|c| *c != 'v').count() + 1;
+            explained(missing("E0425", value, column), source, before)
         };
         assert_eq!(
-            help("let w = 1;\nlet v = "),
+            help("f(\"ä;\"); v + 1", "let w = 1;\nlet v = "),
             "the code of a magic ends with its line: use `v` on a line below"
         );
-        assert!(help("let v = 1;\n").contains("similar name"));
+        assert!(help("1; v", "let v = 1;\n").contains("similar name"));
+        // The variable of the notebook with this name.
+        for source in ["v * 2", "f(\";\", v); 1", "{ 1; v }", "v * 2; 1"] {
+            assert!(
+                help(source, "let v = ").contains("similar name"),
+                "{source}"
+            );
+        }
+        let method = "no method named `v` found for type `u32` in the current scope";
+        let method = explained(missing("E0599", method, 6), "1; w.v()", "let v = ");
+        assert!(method.contains("similar name"));
     }
 
     #[test]

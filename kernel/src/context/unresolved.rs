@@ -4,9 +4,10 @@ use crate::cell::items;
 use phalanx_protocol::failure::{Diagnostic, Failure};
 
 /// The error codes of rustc for unresolved names.
-const UNRESOLVED: [&str; 7] = [
-    "E0405", "E0412", "E0422", "E0425", "E0432", "E0433", "E0599",
-];
+const UNRESOLVED: [&str; 7] = ["E0405", "E0412", "E0422", "E0425", "E0432", "E0433", MEMBER];
+
+/// The error code for a member that a type does not have.
+const MEMBER: &str = "E0599";
 
 /// The library's types that refer to the kernel's cluster and its tasks.
 const HANDLES: [&str; 8] = [
@@ -50,8 +51,10 @@ pub fn explain(
 ) -> Failure {
     if let Failure::Compile { diagnostics } = &mut failure {
         for diagnostic in diagnostics {
-            let here =
-                unresolved(diagnostic).and_then(|name| defined_in_kernel(name, variables, sources));
+            // Variables and functions with the name of a member are unrelated to it.
+            let is_member = diagnostic.code.as_deref() == Some(MEMBER);
+            let name = unresolved(diagnostic).filter(|_| !is_member);
+            let here = name.and_then(|name| defined_in_kernel(name, variables, sources));
             diagnostic.help.extend(here);
         }
     }
@@ -143,6 +146,8 @@ mod tests {
             ))
             .is_empty()
         );
+        let method = "no method named `f` found for type `u32` in the current scope";
+        assert!(help(missing("E0599", method)).is_empty());
         assert!(help(missing("E0308", "`größe` has another type")).is_empty());
     }
 

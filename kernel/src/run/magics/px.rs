@@ -82,7 +82,7 @@ pub(super) async fn run_px(
             let failure = with_local_names(services, failure).await;
             let failure = misplaced_magic::explain(failure, source);
             let before = code_location.text.get(..start).unwrap_or_default();
-            let failure = misplaced_magic::explain_line_end(failure, before);
+            let failure = misplaced_magic::explain_line_end(failure, source, before);
             return Err(Fault::at(failure, code_location));
         }
     };
