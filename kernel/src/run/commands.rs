@@ -213,8 +213,17 @@ async fn evcxr(
     call: &CommandCall,
     location: FaultSource,
 ) -> Result<Evaluated, Fault> {
-    let evaluated = services.local().evaluate(context, line.to_owned()).await;
+    let line = evaluated_line(line, call).to_owned();
+    let evaluated = services.local().evaluate(context, line).await;
     evaluated.map_err(|failure| Fault::at(refused(failure, call), location))
+}
+
+/// The line to evaluate in evcxr: without a comment behind a command that takes no argument.
+fn evaluated_line<'a>(line: &'a str, call: &CommandCall) -> &'a str {
+    match call.spec.usage {
+        "" => call.spec.name,
+        _ => line,
+    }
 }
 
 /// Converts a refusal by evcxr to a usage error, with the command's usage as a hint.
@@ -468,6 +477,19 @@ mod tests {
             ("A=\0", None),
         ] {
             assert_eq!(variable(text), expected, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn comments_behind_commands_without_arguments_are_left_out() {
+        for (line, expected) in [
+            (":restart // fresh", ":restart"),
+            (":clear\t// it", ":clear"),
+            (":vars", ":vars"),
+            (":dep a = { path = \"//x\" }", ":dep a = { path = \"//x\" }"),
+        ] {
+            let call = command::parse(line).unwrap();
+            assert_eq!(evaluated_line(line, &call), expected);
         }
     }
 

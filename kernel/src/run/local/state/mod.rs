@@ -489,8 +489,8 @@ fn not_run() -> Outcome {
 
 /// Returns true if evcxr expects a new runtime after this command.
 fn is_renewal(source: &str) -> bool {
-    let spec = crate::command::table::find(source.trim());
-    spec.is_some_and(|spec| spec.handler == CommandHandler::Renewal)
+    let call = crate::command::parse(source.trim());
+    call.is_ok_and(|call| call.spec.handler == CommandHandler::Renewal)
 }
 
 fn names(variables: &[(String, String)]) -> Vec<String> {

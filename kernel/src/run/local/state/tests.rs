@@ -419,6 +419,20 @@ fn a_runtime_that_does_not_start_fails_the_cell_and_the_next_cell_starts_another
 }
 
 #[test]
+fn a_command_that_empties_the_namespace_gets_a_new_runtime() {
+    for (source, expected) in [
+        (":restart", &["start runtime", "1 ok"][..]),
+        (":clear // everything", &["start runtime", "1 ok"]),
+        (":vars", &["1 ok"]),
+        ("let restart = 1;", &["1 ok"]),
+    ] {
+        let mut bench = Bench::up();
+        bench.evaluate(1, source);
+        bench.check(replied(1, &[]), expected);
+    }
+}
+
+#[test]
 fn an_edited_cell_sees_the_finished_cells_and_the_running_one() {
     let mut bench = Bench::up();
     bench.evaluate(1, "a");
