@@ -87,7 +87,7 @@ fn serve<A: Analyze>(
     start: impl FnOnce() -> A + Send + 'static,
 ) -> io::Result<()> {
     let loads = PendingLoads::at_start();
-    // The queue of requests; each connection has at most one in it.
+    // The queue of requests; each connection has at most one in it beside loads.
     let (requests_tx, requests) = mpsc::channel::<PendingRequest>();
     let worker_loads = loads.clone();
     std::thread::Builder::new()
@@ -144,19 +144,22 @@ fn serve_connection(
                 }
             },
         };
-        match request {
+        let is_load = match request {
             AnalysisRequest::Types { wait: false, .. } if loads.is_any() => {
                 send(&mut stream, &AnalysisReply::Loading)?;
                 continue;
             }
-            AnalysisRequest::Load { .. } => loads.add(),
-            _ => {}
+            AnalysisRequest::Load { .. } => true,
+            _ => false,
+        };
+        if is_load {
+            loads.add();
         }
         let (reply, replies) = mpsc::channel();
         let is_queued = requests_tx.send(PendingRequest { request, reply });
         is_queued.map_err(|_| io::ErrorKind::BrokenPipe)?;
-        // Without a reply, the next request follows.
-        if let Ok(Some(reply)) = replies.recv() {
+        // A load has no reply, and takes long: types can be asked for meanwhile.
+        if !is_load && let Ok(Some(reply)) = replies.recv() {
             send(&mut stream, &reply)?;
         }
     }
@@ -204,29 +207,41 @@ mod tests {
             })
         });
         let mut client = AnalysisClient::new(socket.clone());
-        let mut types = |wait| {
+        fn types(client: &mut AnalysisClient, wait: bool) -> Option<AnalysisReply> {
             let cell = AnalyzedCell::default();
             client.ask(&AnalysisRequest::Types { cell, wait }, LIMIT, || true)
-        };
+        }
         let found = Some(AnalysisReply::Types(Vec::new()));
-        assert_eq!(types(false), Some(AnalysisReply::Loading));
+        assert_eq!(types(&mut client, false), Some(AnalysisReply::Loading));
         open.send(()).unwrap();
-        assert_eq!(types(true), found);
-        assert_eq!(types(false), found);
+        assert_eq!(types(&mut client, true), found);
+        assert_eq!(types(&mut client, false), found);
 
+        // The client that asks for a load is answered during it.
         let folder = folder.path().to_owned();
+        let load = |again| AnalysisRequest::Load {
+            folder: folder.clone(),
+            again,
+        };
+        for again in [false, true] {
+            assert!(client.notify(&load(again)));
+            assert_eq!(types(&mut client, false), Some(AnalysisReply::Loading));
+        }
+        open.send(()).unwrap();
+        assert_eq!(types(&mut client, false), Some(AnalysisReply::Loading));
+        open.send(()).unwrap();
+        assert_eq!(types(&mut client, true), found);
+
+        // Another client is, too.
         let mut other = AnalysisClient::new(socket);
-        assert!(other.notify(&AnalysisRequest::Load {
-            folder,
-            again: false
-        }));
+        assert!(other.notify(&load(false)));
         // The request to load is read by another thread.
         let deadline = std::time::Instant::now() + LIMIT;
-        while types(false) == found {
+        while types(&mut client, false) == found {
             assert!(std::time::Instant::now() < deadline);
         }
-        assert_eq!(types(false), Some(AnalysisReply::Loading));
+        assert_eq!(types(&mut client, false), Some(AnalysisReply::Loading));
         open.send(()).unwrap();
-        assert_eq!(types(true), found);
+        assert_eq!(types(&mut client, true), found);
     }
 }
