@@ -137,29 +137,39 @@ fn last_expression(source: &str) -> Option<(ast::Expr, Range<usize>)> {
 }
 
 /// A cell with the semicolon that its last statement lacks, if that is a `let`, which cannot mean
-/// anything else. Other errors of the cell remain.
+/// anything else. Other errors of the cell remain. A `let` that is unfinished lacks more than that.
 pub(super) fn with_semicolon(source: &str) -> Cow<'_, str> {
     let parse =
         |source: &str| SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
     let parsed = parse(source);
-    let complete = || {
+    let end = || {
         let ast::Item::Fn(function) = parsed.tree().items().next()? else {
             return None;
         };
-        let last = function.body()?.stmt_list()?.statements().last()?;
+        let list = function.body()?.stmt_list()?;
+        let last = list.statements().last()?;
         let ast::Stmt::LetStmt(last) = last else {
             return None;
         };
-        last.initializer()?;
-        let end = usize::from(last.syntax().text_range().end()).checked_sub(BEFORE.len())?;
-        let (statement, rest) = (source.get(..end)?, source.get(end..)?);
-        Some(format!("{statement};{rest}"))
+        // What stands behind it belongs to it: `let a = 1 2`.
+        if last.initializer().is_none() || list.tail_expr().is_some() {
+            return None;
+        }
+        usize::from(last.syntax().text_range().end()).checked_sub(BEFORE.len())
     };
     if parsed.errors().is_empty() {
         return Cow::Borrowed(source);
     }
-    let fewer = |source: &String| parse(source).errors().len() < parsed.errors().len();
-    match complete().filter(fewer) {
+    let complete = |end: usize| {
+        let (statement, rest) = (source.get(..end)?, source.get(end..)?);
+        let complete = format!("{statement};{rest}");
+        let errors = parse(&complete).errors();
+        let is_finished = errors
+            .iter()
+            .all(|error| usize::from(error.range().end()) < BEFORE.len() + end);
+        (is_finished && errors.len() < parsed.errors().len()).then_some(complete)
+    };
+    match end().and_then(complete) {
         Some(source) => Cow::Owned(source),
         None => Cow::Borrowed(source),
     }

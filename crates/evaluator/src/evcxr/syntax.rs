@@ -309,6 +309,7 @@ mod tests {
     use super::*;
 
     fn errors_of(cell: &str) -> Vec<(String, usize, usize)> {
+        let cell = &*source::with_semicolon(cell);
         // Not /dev/null, which rustc would replace if permitted.
         let folder = tempfile::tempdir().unwrap();
         let output = Command::new("rustc")
@@ -354,6 +355,18 @@ mod tests {
                 "expected identifier, found the end of the cell",
                 1,
                 14,
+            ),
+            (
+                "let a = loop\n",
+                "expected `{`, found the end of the cell",
+                1,
+                13,
+            ),
+            (
+                "let a = 1 2",
+                "expected one of `.`, `;`, `?`, `else`, or an operator, found `2`",
+                1,
+                11,
             ),
             ("/* open", "unterminated block comment", 1, 1),
             ("}", NOT_OPENED, 1, 2),

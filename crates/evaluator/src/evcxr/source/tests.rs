@@ -134,6 +134,18 @@ fn let_at_the_end_needs_no_semicolon() {
         ("let a = 1\nlet b = 2", "let a = 1\nlet b = 2;"),
         ("let x", "let x"),
         ("let x = ", "let x = "),
+        ("let x = f(1 +, 2)", "let x = f(1 +, 2);"),
+        // Something else is missing there.
+        ("let x = std::", "let x = std::"),
+        ("let x = std:: // the rest", "let x = std:: // the rest"),
+        ("let x = match größe", "let x = match größe"),
+        ("let x = if b { 1 } else\n", "let x = if b { 1 } else\n"),
+        ("let x = größe.", "let x = größe."),
+        ("let x = y as", "let x = y as"),
+        ("let x = unsafe", "let x = unsafe"),
+        ("let x = Vec::<", "let x = Vec::<"),
+        ("let x = f(1", "let x = f(1"),
+        ("let x = 1 2", "let x = 1 2"),
         ("x = 5", "x = 5"),
     ] {
         assert_eq!(with_semicolon(source), with, "{source}");
