@@ -20,6 +20,17 @@ const EXPORTS: [(&str, &str); 3] = [
 /// The library's macros among these names.
 const MACROS: [&str; 1] = ["task"];
 
+/// The exports that cells do not name, though other libraries' types are named so: the type of what
+/// `IntSlider::builder()` returns, and the bounds of `interact`.
+const SUPPORTING: [&str; 6] = [
+    "Builder",
+    "Children",
+    "Controls",
+    "Interactive",
+    "Parameter",
+    "Parameters",
+];
+
 /// The traits among these names that can be derived.
 const DERIVES: [&str; 2] = ["Deserialize", "Serialize"];
 
@@ -61,8 +72,8 @@ enum NameKind {
     Module,
 }
 
-/// Adds the import to each error about a name of the library. rustc's own suggestions of names of
-/// the standard library are removed then: of two types with a name, a notebook means the library's.
+/// Adds the import to each error about a name of the library, before rustc's own suggestions: of two
+/// types with a name, a notebook probably means the library's.
 pub(super) fn explain(diagnostics: &mut [Diagnostic]) {
     for diagnostic in diagnostics {
         let Some((name, kinds)) = missing(&diagnostic.message) else {
@@ -85,8 +96,6 @@ pub(super) fn explain(diagnostics: &mut [Diagnostic]) {
         if is_answered || (suggested && !import.is_common) {
             continue;
         }
-        let is_of_std = |help: &String| is_import(help) && help.contains("use std::");
-        diagnostic.help.retain(|help| !is_of_std(help));
         diagnostic.help.insert(0, help);
     }
 }
@@ -166,7 +175,7 @@ fn exported(source: &str) -> Vec<(String, Vec<NameKind>)> {
         }
     }
     // The way to the prelude is the prelude's own import.
-    names.retain(|(name, _)| name != "prelude");
+    names.retain(|(name, _)| name != "prelude" && !SUPPORTING.contains(&name.as_str()));
     names
 }
 
@@ -249,8 +258,9 @@ mod tests {
             names.split(|c: char| !(c.is_alphanumeric() || c == '_'))
         }) {
             let line = import_of(name).map(|import| import.line.clone());
+            let is_named = !name.is_empty() && !SUPPORTING.contains(&name);
             let expected = format!("use phalanx::widgets::{name};");
-            assert_eq!(line, (!name.is_empty()).then_some(expected));
+            assert_eq!(line, is_named.then_some(expected));
         }
     }
 
@@ -346,16 +356,17 @@ mod tests {
     }
 
     #[test]
-    fn only_suggestions_of_the_standard_library_are_replaced() {
+    fn suggestions_of_rustc_follow_the_import() {
         let std = "consider importing this struct: `use std::process::Output;`";
         let of_crate = "consider importing this struct: `use comfy_table::Table;`";
         let explain = |name: &str, help| {
             explained(&format!("cannot find type `{name}` in this scope"), &[help])
         };
-        assert_eq!(
-            explain("Output", std),
-            ["`use phalanx::widgets::Output;` brings `Output` into scope"]
-        );
+        let output = "`use phalanx::widgets::Output;` brings `Output` into scope";
+        assert_eq!(explain("Output", std), [output, std]);
+        let builder = "consider importing this struct: `use std::thread::Builder;`";
+        assert_eq!(explain("Builder", builder), [builder]);
+        assert!(explained("cannot find trait `Children` in this scope", &[]).is_empty());
         let table = format!("`{PRELUDE}` brings `Table` into scope");
         assert_eq!(explain("Table", of_crate), [table, of_crate.to_owned()]);
         // Names that many crates have are rustc's to suggest.
