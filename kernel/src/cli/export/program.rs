@@ -2,7 +2,7 @@
 
 use crate::cell::{DirectiveKind, items, split};
 use crate::context::unresolved::occurs;
-use crate::magic::{self, Magic};
+use crate::magic::{self, Magic, MagicSuffix};
 use ra_ap_syntax::ast::{self, AstNode, HasName};
 use ra_ap_syntax::{Edition, SourceFile, SyntaxKind, SyntaxNode};
 use std::collections::BTreeSet;
@@ -11,6 +11,9 @@ use std::fmt::Write as _;
 /// The function that the parser requires around statements.
 const BEFORE: &str = "fn cell() {\n";
 const AFTER: &str = "\n}";
+
+/// The calls that stand for magics within Rust.
+const MAGIC_CALL: &str = "phalanx::__magic::";
 
 /// Macros whose value is not printed.
 const SILENT: [&str; 8] = [
@@ -37,6 +40,8 @@ pub(super) struct Program {
     pub(super) left_out: Vec<String>,
     /// Names that left out lines define, and that no later one defines anew.
     missing: BTreeSet<String>,
+    /// The suffixes of the sets of magics that `%pxactivate` has made.
+    suffixes: Vec<MagicSuffix>,
     shows: bool,
     awaits: bool,
     has_main: bool,
@@ -48,26 +53,7 @@ impl Program {
         let mut program = Self::default();
         for (at, cell) in cells.iter().enumerate() {
             let mut body = String::new();
-            for directive in split(cell, &[]) {
-                let line = cell[directive.span.clone()].trim_end();
-                match directive.kind {
-                    // Magics within Rust need the kernel.
-                    DirectiveKind::Rust(text) if text.source.contains("phalanx::__magic::") => {
-                        program.leave_out(line, &mut body);
-                        program.missing.extend(defined(&text.source));
-                    }
-                    DirectiveKind::Rust(text) => program.rust(&text.source, &mut body),
-                    DirectiveKind::Command(line) => match line.strip_prefix(":dep ") {
-                        Some(argument) => program.dependencies.push(argument.trim().to_owned()),
-                        None => program.leave_out(&line, &mut body),
-                    },
-                    DirectiveKind::Magic(line) => program.magic(&line, None, &mut body),
-                    DirectiveKind::CellMagic { line, body: code } => {
-                        program.magic(&line, Some(&code.source), &mut body);
-                    }
-                    DirectiveKind::Shell(_) => program.leave_out(line, &mut body),
-                }
-            }
+            program.directives(cell, &mut body);
             if !body.is_empty() {
                 let _ = write!(program.body, "    // In [{}]\n{body}\n", at + 1);
             }
@@ -75,23 +61,66 @@ impl Program {
         program
     }
 
-    /// Leaves out a magic, and keeps the code that it also runs here.
-    fn magic(&mut self, line: &str, code: Option<&str>, body: &mut String) {
-        let magic = magic::parse(line, &[]).ok().map(|parsed| parsed.magic);
-        let (out, is_local) = match magic {
-            Some(Magic::Px { options, .. }) => (options.out, options.local),
-            Some(Magic::PxResult { out, .. }) => (out, false),
-            _ => (None, false),
-        };
-        match code {
-            Some(code) if is_local => {
-                self.leave_out(line, body);
-                self.rust(code, body);
+    /// Converts a cell, or the code of a magic that also runs here.
+    fn directives(&mut self, cell: &str, body: &mut String) {
+        for directive in split(cell, &[]) {
+            let line = cell[directive.span.clone()].trim_end();
+            match directive.kind {
+                DirectiveKind::Rust(text) if text.source.contains(MAGIC_CALL) => {
+                    self.leave_out(line, body);
+                    self.missing.extend(defined(&text.source));
+                    self.items_without_magics(&text.source);
+                }
+                DirectiveKind::Rust(text) => self.rust(&text.source, body),
+                DirectiveKind::Command(line) => match line.strip_prefix(":dep ") {
+                    Some(argument) => self.dependencies.push(argument.trim().to_owned()),
+                    None => self.leave_out(&line, body),
+                },
+                DirectiveKind::Magic(line) => self.magic(&line, None, body),
+                DirectiveKind::CellMagic { line, body: code } => {
+                    self.magic(&line, Some(&code.source), body);
+                }
+                DirectiveKind::Shell(_) => self.leave_out(line, body),
             }
-            Some(code) => self.leave_out(format!("{line}\n{code}").trim_end(), body),
-            None => self.leave_out(line, body),
+        }
+    }
+
+    /// Leaves out a magic, and keeps the code that it also runs here.
+    fn magic(&mut self, line: &str, cell_body: Option<&str>, body: &mut String) {
+        let magic = magic::parse(line, &self.suffixes).ok();
+        let (out, here) = match magic.map(|parsed| parsed.magic) {
+            Some(Magic::Px { options, code }) => {
+                let code = cell_body.unwrap_or(&line[code]);
+                (options.out, options.local.then_some(code))
+            }
+            Some(Magic::PxResult { out, .. }) => (out, None),
+            Some(Magic::PxActivate { suffix, .. }) => {
+                self.suffixes.push(suffix);
+                (None, None)
+            }
+            _ => (None, None),
+        };
+        match (cell_body, here) {
+            (_, Some(code)) => {
+                self.leave_out(line, body);
+                self.directives(code, body);
+            }
+            (Some(code), None) => self.leave_out(format!("{line}\n{code}").trim_end(), body),
+            (None, None) => self.leave_out(line, body),
         }
         self.missing.extend(out);
+    }
+
+    /// Adds the items of a left out text that do not need the kernel themselves.
+    fn items_without_magics(&mut self, source: &str) {
+        for statement in statements(source) {
+            let text = statement.syntax().text().to_string();
+            if let ast::Stmt::Item(item) = statement
+                && !text.contains(MAGIC_CALL)
+            {
+                self.item(&item, text);
+            }
+        }
     }
 
     /// Leaves out code that needs a name which a left out line defines.
@@ -194,6 +223,9 @@ impl Program {
             false => text,
         };
         let known = items(&text).pop();
+        if let Some(name) = known.as_ref().and_then(|item| item.defined()) {
+            self.missing.remove(name);
+        }
         let name = known.map_or_else(|| text.clone(), |item| item.name);
         match self.items.iter_mut().find(|(known, _)| *known == name) {
             Some((_, earlier)) => *earlier = text,
@@ -248,6 +280,14 @@ fn show<T: std::fmt::Debug + ?Sized>(value: &T) {
     }
 }
 ";
+
+/// Returns the statements and items of Rust text.
+fn statements(source: &str) -> Vec<ast::Stmt> {
+    let parsed = SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
+    let function = parsed.syntax_node().descendants().find_map(ast::Fn::cast);
+    let list = function.and_then(|cell| cell.body()?.stmt_list());
+    list.map_or_else(Vec::new, |list| list.statements().collect())
+}
 
 /// Splits the comments before a value from the value.
 fn parted<'a>(text: &'a str, value: &ast::Expr) -> (String, &'a str) {
@@ -412,6 +452,53 @@ mod tests {
             left_out[..2],
             ["%%px --noblock -o ar", "let sum = ar.get()?;"]
         );
+    }
+
+    #[test]
+    fn code_that_also_runs_here_is_kept_with_its_dependencies() {
+        let program = program(&[
+            "%%px --local\n:dep rand = \"0.9\"\nlet both = rand::random::<u8>();\nfn f() {}",
+            "%px --local let k = 3;\nk + 1",
+            "%px let there = 3;",
+        ]);
+        assert_eq!(program.dependencies, ["rand = \"0.9\""]);
+        let text = program.text();
+        for part in [
+            "// %%px --local\nlet both = rand::random::<u8>();\n",
+            "\nfn f() {}\n",
+            "// %px --local let k = 3;\nlet k = 3;\nshow(&(k + 1));",
+            "    // %px let there = 3;\n\n",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+        assert!(!text.contains("dep rand"), "{text}");
+    }
+
+    #[test]
+    fn names_of_activated_magics_are_missing_and_items_are_not() {
+        let text = program(&[
+            "%pxactivate -t ::2 _even",
+            "%%px_even --noblock -o ar\n1",
+            "ar.get()?",
+            "fn f() -> i32 { 1 }\nfn g() {\n%px 1\n}\nlet h = %px --noblock 1;",
+            "f()",
+            "g()",
+            "fn g() {}\nf() + 1",
+            "g();",
+        ])
+        .text();
+        let needs = |name: &str| format!("`{name}` is defined by a line that needs the notebook's");
+        for part in [
+            &*format!("{} kernel:\n    // ar.get()?", needs("ar")),
+            "fn f() -> i32 { 1 }\n",
+            "show(&(f()));",
+            &*format!("{} kernel:\n    // g()\n", needs("g")),
+            "fn g() {}\n",
+            "show(&(f() + 1));",
+            "g();\n",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
     }
 
     #[test]
