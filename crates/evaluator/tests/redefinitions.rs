@@ -121,7 +121,7 @@ async fn glob_imports(s: &mut Session, m: &mut Machine) {
         m,
         &[
             (
-                "let task = tokio::spawn(async { 1 }); tokio::join!(async {});",
+                "let task = tokio::spawn(async { 1 }); assert_eq!(tokio::join!(async { 1 }), (1,));",
                 "",
             ),
             ("task.await? + held.0", "=8"),

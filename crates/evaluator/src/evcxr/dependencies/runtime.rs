@@ -9,7 +9,7 @@ use super::crates::BuiltCrate;
 use crate::BUILD_REASON;
 use cargo_metadata::Metadata;
 use ra_ap_syntax::ast::{self, AstNode};
-use ra_ap_syntax::{Edition, SourceFile, SyntaxKind, SyntaxNode};
+use ra_ap_syntax::{Edition, SourceFile, SyntaxKind, SyntaxNode, SyntaxToken};
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use toml::{Table, Value};
@@ -262,22 +262,43 @@ fn awaits_with(cell: &str, is_awaiting: impl Fn(&str) -> bool) -> bool {
             is_await_boundary(&node) && node.parent().is_some_and(|outer| outer.parent().is_some())
         })
     };
-    let mut tokens = tree.syntax().descendants_with_tokens();
-    let has_await = tokens.any(|element| {
-        let text = element.as_token().map(|token| token.text());
-        // In macro input, `await` is an ordinary name.
-        let is_await = element.kind() == SyntaxKind::AWAIT_KW
-            || (element.kind() == SyntaxKind::IDENT && text == Some("await"));
-        is_await && is_own(element.parent())
-    });
-    let mut calls = tree.syntax().descendants().filter_map(ast::MacroCall::cast);
-    has_await
-        || calls.any(|call| {
-            let path = call.path().map(|path| path.syntax().text().to_string());
-            let path: String = path.unwrap_or_default().split_whitespace().collect();
-            let name = path.rsplit("::").next().unwrap_or_default();
-            AWAITING.contains(&name) && is_awaiting(&path) && is_own(call.syntax().parent())
-        })
+    let tokens = tree.syntax().descendants_with_tokens();
+    let tokens = tokens.filter_map(|element| element.into_token());
+    let tokens: Vec<SyntaxToken> = tokens.filter(|token| !token.kind().is_trivia()).collect();
+    // In macro input, `await` is an ordinary name, and calls of macros are tokens.
+    (0..tokens.len()).any(|at| {
+        let token = &tokens[at];
+        let is_await = token.kind() == SyntaxKind::AWAIT_KW
+            || token.kind() == SyntaxKind::IDENT && token.text() == "await";
+        let awaits = is_await || called_macro(&tokens, at).is_some_and(|path| is_awaiting(&path));
+        awaits && is_own(token.parent())
+    })
+}
+
+/// The path of one of [`AWAITING`] if it is called at a token, with its name.
+fn called_macro(tokens: &[SyntaxToken], name: usize) -> Option<String> {
+    let text = |at: usize| tokens.get(at).map_or("", SyntaxToken::text);
+    let is_name = AWAITING.contains(&text(name));
+    let is_call = text(name + 1) == "!" && matches!(text(name + 2), "(" | "[" | "{");
+    if !is_name || !is_call {
+        return None;
+    }
+    let segment_before = |at: usize| {
+        // In macro input, `::` are two tokens.
+        let colons = match (text(at.checked_sub(1)?), text(at.checked_sub(2)?)) {
+            ("::", _) => 1,
+            (":", ":") => 2,
+            _ => return None,
+        };
+        let before = at.checked_sub(colons + 1)?;
+        (tokens[before].kind() == SyntaxKind::IDENT).then_some(before)
+    };
+    let (mut path, mut start) = (text(name).to_owned(), name);
+    while let Some(before) = segment_before(start) {
+        path = format!("{}::{path}", text(before));
+        start = before;
+    }
+    Some(path)
 }
 
 /// Returns true for code in which an `.await` does not belong to the cell: it is `async` itself, or
@@ -288,11 +309,29 @@ fn is_await_boundary(node: &SyntaxNode) -> bool {
             let mut tokens = node.children_with_tokens();
             tokens.any(|token| token.kind() == SyntaxKind::ASYNC_KW)
         }
+        // In macro input, blocks are brackets.
+        SyntaxKind::TOKEN_TREE => {
+            let before = node.first_token().and_then(|brace| previous(&brace));
+            let before = before.and_then(|token| match token.text() {
+                "move" => previous(&token),
+                _ => Some(token),
+            });
+            before.is_some_and(|token| token.text() == "async")
+        }
         kind => matches!(
             kind,
             SyntaxKind::FN | SyntaxKind::CLOSURE_EXPR | SyntaxKind::CONST | SyntaxKind::STATIC
         ),
     }
+}
+
+/// The token before another one, without whitespace and comments.
+fn previous(token: &SyntaxToken) -> Option<SyntaxToken> {
+    let mut before = token.prev_token()?;
+    while before.kind().is_trivia() {
+        before = before.prev_token()?;
+    }
+    Some(before)
 }
 
 #[cfg(test)]
@@ -313,10 +352,18 @@ mod tests {
             "let (a, b) = tokio::join!(f(), g());",
             "tokio::select! { a = f() => a, b = g() => b }",
             "futures::try_join!(f(), g())?",
+            "println!(\"{:?}\", tokio::join!(f(), g()))",
+            "assert_eq!(::tokio :: join! [f(), g()], (1, 2));",
+            "dbg!(futures::future::join!(f()));",
         ] {
             assert!(awaits(cell) && may_await(cell), "{cell}");
         }
-        for cell in ["join!(f(), g())", "mine::select!(f())"] {
+        for cell in [
+            "join!(f(), g())",
+            "mine::select!(f())",
+            "dbg!(join!(f(), g()))",
+            "dbg!(mine::select!(f()))",
+        ] {
             assert!(may_await(cell) && !awaits(cell), "{cell}");
         }
         for cell in [
@@ -334,6 +381,11 @@ mod tests {
             "v.join(\", \")",
             "println!(\"{}\", v.join(\"\"))",
             "// tokio::join!(f(), g())",
+            "assert!(select != (1, 2).0)",
+            "dbg!(\"tokio::join!(f())\")",
+            "dbg!(block_on(async move { tokio::join!(f(), g()) }))",
+            "dbg!(block_on(async { f().await }))",
+            "async fn f() { dbg!(tokio::join!(g(), h())) }",
         ] {
             assert!(!awaits(cell) && !may_await(cell), "{cell}");
         }
