@@ -56,7 +56,9 @@ impl Local {
             }
             ":restart" => self.restart()?,
             ":codegen_backend" if !argument.trim().is_empty() => {
-                self.set_nightly_option(line, ":codegen_backend default")?
+                let active = self.evaluate_source(":codegen_backend")?;
+                let undo = setting_backend(active.get(TEXT).unwrap_or_default());
+                self.set_nightly_option(line, &undo)?
             }
             // A second time, it takes back the first.
             ":time_passes" => self.set_nightly_option(line, line)?,
@@ -193,5 +195,28 @@ impl Local {
             }
         }
         outputs
+    }
+}
+
+/// The command that sets the code generator that evcxr names in its answer.
+fn setting_backend(answer: &str) -> String {
+    let name = answer.trim().rsplit(": ").next().unwrap_or_default();
+    let name = if name.is_empty() { "default" } else { name };
+    format!(":codegen_backend {name}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_generator_that_does_not_exist_leaves_the_one_before() {
+        for (answer, expected) in [
+            ("codegen backend: cranelift\n", ":codegen_backend cranelift"),
+            ("codegen backend: default\n", ":codegen_backend default"),
+            ("", ":codegen_backend default"),
+        ] {
+            assert_eq!(setting_backend(answer), expected);
+        }
     }
 }
