@@ -104,6 +104,7 @@ fn diagnostics(errors: &[CompilationError], map: &CellMap<'_>) -> Vec<Diagnostic
     library_names::explain(&mut diagnostics);
     diagnostics
         .into_iter()
+        .map(|diagnostic| error_hints::with_include_help(diagnostic, &map.source.written))
         .map(error_hints::without_internal_names)
         .collect()
 }

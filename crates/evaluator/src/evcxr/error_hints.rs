@@ -82,14 +82,6 @@ pub(super) fn without_internal_names(mut diagnostic: Diagnostic) -> Diagnostic {
     if labels.any(|label| label.contains(CELL_ERROR)) {
         diagnostic.message = diagnostic.message.replace(AROUND.0, AROUND.1);
     }
-    if let Some(file) = included(&diagnostic.message).map(str::to_owned) {
-        diagnostic.message = diagnostic
-            .message
-            .replace(&format!("{SOURCES}{file}"), &file);
-        diagnostic.help.push(format!(
-            "the path is not that of the notebook's folder: `include_str!` and its like take a full one, and `std::fs::read_to_string(\"{file}\")?` reads the file when the cell runs"
-        ));
-    }
     let labels = diagnostic.spans.iter_mut().map(|span| &mut span.label);
     let texts = labels
         .chain([&mut diagnostic.message])
@@ -102,6 +94,38 @@ pub(super) fn without_internal_names(mut diagnostic: Diagnostic) -> Diagnostic {
         }
     }
     diagnostic
+}
+
+/// Adds the remedy to the error of a file that a cell includes with a relative path.
+pub(super) fn with_include_help(mut diagnostic: Diagnostic, cell: &str) -> Diagnostic {
+    let Some(file) = included(&diagnostic.message).map(str::to_owned) else {
+        return diagnostic;
+    };
+    diagnostic.message = diagnostic
+        .message
+        .replace(&format!("{SOURCES}{file}"), &file);
+    let function = match called_macro(&diagnostic, cell) {
+        Some("include") => None,
+        Some("include_bytes") => Some("read"),
+        _ => Some("read_to_string"),
+    };
+    let at_runtime = function.map(|function| {
+        format!(", and `std::fs::{function}(\"{file}\")?` reads the file when the cell runs")
+    });
+    diagnostic.help.push(format!(
+        "the path is not that of the notebook's folder: `include_str!` and its like take a full one{}",
+        at_runtime.unwrap_or_default()
+    ));
+    diagnostic
+}
+
+/// The name of the macro at an error.
+fn called_macro<'a>(diagnostic: &Diagnostic, cell: &'a str) -> Option<&'a str> {
+    let span = diagnostic.spans.iter().find(|span| span.primary)?;
+    let line = cell.lines().nth(span.start_line.checked_sub(1)?)?;
+    let (start, _) = line.char_indices().nth(span.start_column.checked_sub(1)?)?;
+    let path = line[start..].split('!').next()?;
+    path.rsplit("::").next().map(str::trim)
 }
 
 /// The folder of the crate's file, in which rustc looks for included files.
@@ -315,15 +339,44 @@ mod tests {
     #[test]
     fn included_files_are_not_in_the_folder_of_the_notebook() {
         let message = "couldn't read `src/größe.csv`: No such file or directory (os error 2)";
-        let diagnostic = without_internal_names(plain(message.to_owned()));
-        assert!(
-            diagnostic
-                .message
-                .starts_with("couldn't read `größe.csv`: No such")
-        );
-        assert!(diagnostic.help[0].contains("read_to_string(\"größe.csv\")"));
+        for (cell, reading) in [
+            (
+                "/* ä */ include_str!(\"größe.csv\")",
+                Some("read_to_string"),
+            ),
+            ("/* ä */ std::include_bytes!(\"größe.csv\")", Some("read")),
+            ("/* ä */ include!(\"größe.csv\")", None),
+            // A macro of the notebook has made it.
+            ("/* ä */ table!()", Some("read_to_string")),
+        ] {
+            let span = DiagnosticSpan {
+                start_line: 1,
+                start_column: 9,
+                end_line: 1,
+                end_column: 10,
+                label: String::new(),
+                primary: true,
+            };
+            let diagnostic = Diagnostic {
+                spans: vec![span],
+                ..plain(message.to_owned())
+            };
+            let diagnostic = with_include_help(diagnostic, cell);
+            assert!(
+                diagnostic
+                    .message
+                    .starts_with("couldn't read `größe.csv`: No such")
+            );
+            let help = &diagnostic.help[0];
+            assert!(help.contains("take a full one"), "{help}");
+            let call = reading.map(|name| format!("`std::fs::{name}(\"größe.csv\")?`"));
+            match call {
+                Some(call) => assert!(help.contains(&call), "{cell}: {help}"),
+                None => assert!(!help.contains("std::fs"), "{cell}: {help}"),
+            }
+        }
         let absolute = plain("couldn't read `/a/src/t.csv`: No such file".to_owned());
-        assert_eq!(without_internal_names(absolute.clone()), absolute);
+        assert_eq!(with_include_help(absolute.clone(), ""), absolute);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::cell_map::{CellMap, FILE, Position};
 use super::error_hints;
 use super::generated_crate::{depends_on, loaded_variable};
 use super::spans::source_span;
+use ra_ap_syntax::{Edition, NodeOrToken, SourceFile, SyntaxKind};
 use serde_json::Value;
 use std::fmt::Write;
 
@@ -181,10 +182,6 @@ fn changed_lines(parts: &[(&Value, &str)], map: &CellMap<'_>) -> Option<String> 
 /// Leaves the bracket behind the arguments of a call in place: rustc's removal of all arguments of a
 /// method contains it (`v.len(5)`).
 fn keep_closing_bracket(edits: &mut [Edit<'_>], lines: &[&str]) {
-    let surplus = |text: &str| {
-        let count = |bracket| isize::try_from(text.matches(bracket).count()).unwrap_or_default();
-        count(')') - count('(')
-    };
     let removed = |edit: &Edit<'_>| {
         let number = edit.from.0;
         let lines = lines.get(number.checked_sub(1)?..edit.to.0)?;
@@ -201,6 +198,20 @@ fn keep_closing_bracket(edits: &mut [Edit<'_>], lines: &[&str]) {
     {
         last.to.1 -= 1;
     }
+}
+
+/// The number of closing brackets in a text that have no opening one in it; the brackets in strings
+/// are none.
+fn surplus(text: &str) -> isize {
+    let parsed = SourceFile::parse(text, Edition::Edition2024);
+    let tokens = parsed.syntax_node().descendants_with_tokens();
+    let tokens = tokens.filter_map(NodeOrToken::into_token);
+    let surplus = tokens.map(|token| match token.kind() {
+        SyntaxKind::R_PAREN => 1,
+        SyntaxKind::L_PAREN => -1,
+        _ => 0,
+    });
+    surplus.sum()
 }
 
 /// The text between two positions in lines, of which the first has number `first`.
@@ -286,7 +297,7 @@ mod tests {
 
     #[test]
     fn removed_arguments_leave_the_bracket_of_the_call() {
-        let cell = "größe.len(5)\nv.len(5, f(6))\n(v)";
+        let cell = "größe.len(5)\nv.len(5, f(6))\n(v)\nv.len(\")\")\nv.len('(')";
         let source = PreparedSource::unchanged(cell);
         let compiled = format!("{ENTRY}\n{cell}\n}}\n");
         let line = |number: usize| compiled.lines().nth(number - 1);
@@ -310,6 +321,9 @@ mod tests {
                 vec![part(first + 1, 7, 8), part(first + 1, 8, 15)],
                 "v.len()",
             ),
+            // Brackets in a string and as a character.
+            (vec![part(first + 3, 7, 11)], "v.len()"),
+            (vec![part(first + 4, 7, 11)], "v.len()"),
             // Brackets that are removed together.
             (vec![part(first + 2, 1, 2), part(first + 2, 3, 4)], "v"),
         ] {

@@ -10,10 +10,10 @@ const PARTS: [&str; 3] = ["alloc", "core", "std"];
 
 /// Returns a cell in which the parts of `std` are imported from it. Other text is not moved.
 pub(super) fn imported(source: &str) -> Cow<'_, str> {
-    let mut text = Cow::Borrowed(source);
     if !source.contains("extern") {
-        return text;
+        return Cow::Borrowed(source);
     }
+    let mut replacements = Vec::new();
     let (nodes, cell_offset) = statements(source);
     for item in nodes.into_iter().filter_map(ast::ExternCrate::cast) {
         let Some(name) = item.name_ref().map(|name| name.text().to_string()) else {
@@ -40,8 +40,12 @@ pub(super) fn imported(source: &str) -> Cow<'_, str> {
             (alias, _) => format!("use std as {};", alias.unwrap_or(name)),
         };
         let length = source[start..end].chars().count();
-        text.to_mut()
-            .replace_range(start..end, &format!("{import:length$}"));
+        replacements.push((start..end, format!("{import:length$}")));
+    }
+    let mut text = Cow::Borrowed(source);
+    // An import may have fewer bytes than the item, so the last one is replaced first.
+    for (range, import) in replacements.into_iter().rev() {
+        text.to_mut().replace_range(range, &import);
     }
     text
 }
@@ -65,6 +69,14 @@ mod tests {
                 "extern crate alloc as größe;",
                 "use std as größe;           ",
             ),
+            (
+                "extern /* ä */ crate alloc; extern crate core;",
+                "use std as alloc;                             ",
+            ),
+            (
+                "extern /* ä */ crate core; extern crate alloc; größe()",
+                "                           use std as alloc;   größe()",
+            ),
             ("extern crate rand;", "extern crate rand;"),
             (
                 "#[macro_use] extern crate core;",
@@ -74,7 +86,8 @@ mod tests {
         ] {
             let imported = imported(cell);
             assert_eq!(imported, expected);
-            assert_eq!(imported.len(), cell.len(), "{cell}");
+            let columns = |text: &str| text.chars().count();
+            assert_eq!(columns(&imported), columns(cell), "{cell}");
         }
     }
 }
