@@ -55,6 +55,38 @@ async fn panics(s: &mut Session, m: &mut Machine) {
         };
         assert_eq!(panic.location, Some(format!("cell:{line}:1")), "{cell}");
     }
+    panics_of_other_cells(s, m).await;
+}
+
+/// Panics in code of a cell that ran before: lines of it and of the running one can be the same.
+async fn panics_of_other_cells(s: &mut Session, m: &mut Machine) {
+    let lines = "\n".repeat(30);
+    let worker = format!(
+        "use std::sync::{{Arc, atomic::{{AtomicBool, Ordering::Relaxed}}}};\n\
+         let go = Arc::new(AtomicBool::new(false));\nlet seen = go.clone();\n\
+         let worker = std::thread::spawn(move || {{{lines}\
+         while !seen.load(Relaxed) {{}} if seen.load(Relaxed) {{ panic!(\"late\") }} }});"
+    );
+    check(s, m, &[(&*worker, "")]).await;
+    let wait = format!("go.store(true, Relaxed);\nwhile !worker.is_finished() {{{lines}{lines}}}");
+    let shown = s.shown(m, &wait).await;
+    assert!(
+        shown.contains("panicked at another cell:\nlate\n"),
+        "{shown}"
+    );
+    let own = "std::thread::spawn(|| panic!(\"now\")).join().is_err()";
+    let shown = s.shown(m, own).await;
+    assert!(shown.contains("panicked at cell:1:"), "{shown}");
+
+    let closure =
+        format!("let fails: Box<dyn Fn()> = Box::new(|| {{{lines}panic!(\"called\") }});");
+    check(s, m, &[(&*closure, "")]).await;
+    let call = format!("let one = 1;\nif one == 1 {{{lines}{lines}\n    fails();\n}}");
+    let (_, outcome, result) = s.cell(m, &call).await;
+    let Some(Outcome::Panicked(panic)) = outcome else {
+        panic!("{outcome:?} {result:?}")
+    };
+    assert_eq!(panic.location.as_deref(), Some("cell:2:1"));
 }
 
 async fn statics(s: &mut Session, m: &mut Machine) {

@@ -6,6 +6,7 @@ use crate::backtrace;
 use crate::codec::Transferable;
 use crate::display::print_content;
 use crate::last_error;
+use crate::loaded_cells;
 use crate::namespace;
 use crate::table::debug::{self, may_be_table};
 use crate::type_names::plain;
@@ -284,7 +285,8 @@ fn in_main_thread() -> bool {
 /// Called by the runtime before the first cell, in the thread that runs all cells.
 ///
 /// A panic in that thread ends the cell and is reported as the cell's error instead of text on
-/// stderr; panics of other threads are printed as usual.
+/// stderr; panics of other threads are printed as usual, behind a marker if the code is that of a
+/// cell which ran before.
 #[unsafe(no_mangle)]
 pub extern "C" fn phalanx_cell_begin() {
     static CELLS: OnceLock<ThreadId> = OnceLock::new();
@@ -292,6 +294,11 @@ pub extern "C" fn phalanx_cell_begin() {
     let elsewhere = panic::take_hook();
     panic::set_hook(Box::new(move |info| {
         if thread::current().id() != cells {
+            if info.location().is_some_and(is_in_other_cell) {
+                let marker = format!("{MARKER_START}other-cell{MARKER_END}");
+                // A failure is ignored, as by the report that follows.
+                let _ = std::io::stderr().write_all(marker.as_bytes());
+            }
             return elsewhere(info);
         }
         let message = info.payload_as_str().unwrap_or("a value that is no text");
@@ -318,7 +325,18 @@ const HIDDEN: [&str; 4] = [
     "/git/checkouts/",
 ];
 
-/// The place of a panic; in the statement that led there, if it is in hidden code.
+/// The file of each cell's code, as it names itself.
+const CELL_FILE: &str = "src/lib.rs";
+
+/// Returns true for a place in the code of a cell other than the one that is running, or ran last.
+fn is_in_other_cell(location: &Location<'_>) -> bool {
+    let file = location.file();
+    // Each cell has a copy of the name.
+    file == CELL_FILE && loaded_cells::is_in_other_cell(file.as_ptr().addr())
+}
+
+/// The place of a panic; in the statement that led there, if it is in hidden code or in a closure of
+/// another cell.
 fn place(location: Option<&Location<'_>>) -> String {
     let line = LINE.load(Ordering::Relaxed);
     let is_hidden = |location: &Location<'_>| {
@@ -326,7 +344,9 @@ fn place(location: Option<&Location<'_>>) -> String {
         HIDDEN.iter().any(|part| file.contains(part))
     };
     match location {
-        Some(location) if line > 0 && is_hidden(location) => format!("src/lib.rs:{line}:1"),
+        Some(location) if line > 0 && (is_hidden(location) || is_in_other_cell(location)) => {
+            format!("{CELL_FILE}:{line}:1")
+        }
         Some(location) => location.to_string(),
         None => String::new(),
     }

@@ -2,7 +2,7 @@
 //! separately.
 
 use std::ffi::c_void;
-use std::sync::atomic::{AtomicPtr, AtomicU64};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize};
 
 /// A function of a cell, as called by an engine: `input` and `len` are its arguments, and it calls
 /// `give` once, with `to`, to return its value. It must not unwind.
@@ -37,6 +37,8 @@ pub struct Attachment {
     pub shared: *const AtomicPtr<c_void>,
     /// Counts the changes of the shared data made by functions.
     pub changes: *const AtomicU64,
+    /// The load address of the cell that is running, or ran last; 0 before the first one.
+    pub running: *const AtomicUsize,
 }
 
 /// The name of the function by which the `phalanx` library receives the process's profiler, as an

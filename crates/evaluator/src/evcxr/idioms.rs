@@ -357,9 +357,7 @@ mod tests {
         };
         let label = |label: &str| json!({"spans": [{"label": label}]});
         let own = label("method `mean` not found for this struct");
-        let mean = |error: &serde_json::Value| {
-            help(&diagnostic, "mean", "own.", ErrorSubject::new(error, ""))
-        };
+        let mean = |error| help(&diagnostic, "mean", "own.", ErrorSubject::new(error, ""));
         assert_eq!(mean(&own), None);
         let reference = "no method named `mean` found for reference `&Own` in the current scope";
         assert_eq!(of("E0599", reference, "mean", "own."), None);

@@ -5,27 +5,13 @@ use super::frame::ReceivedArguments;
 use super::invoke::{Invoke, ParameterTypes};
 use crate::Error;
 use crate::error::LibraryError;
-use crate::loaded_cells::loaded_at;
+use crate::loaded_cells::{library_of, loaded_at};
 use phalanx_protocol::native::{CallFailure, Trampoline, ValueSink, value};
 use serde::Serialize;
 use std::any::type_name;
-use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
-use std::os::unix::ffi::OsStrExt;
+use std::ffi::c_void;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::path::PathBuf;
-
-/// `Dl_info` of `dlfcn.h`.
-#[repr(C)]
-struct DlInfo {
-    file_name: *const c_char,
-    file_base: *mut c_void,
-    symbol_name: *const c_char,
-    symbol_address: *mut c_void,
-}
-
-unsafe extern "C" {
-    fn dladdr(address: *const c_void, info: *mut DlInfo) -> c_int;
-}
 
 /// Locates a function: the path of its library, and the offset in it.
 pub(super) fn locate(function: Trampoline) -> Result<(PathBuf, u64), Error> {
@@ -41,25 +27,6 @@ pub(super) fn locate(function: Trampoline) -> Result<(PathBuf, u64), Error> {
         None => return Err(LibraryError::OutsideCells.into()),
     };
     Ok((artifact, (address - base) as u64))
-}
-
-/// Finds the library that contains an address: its load address and its file.
-fn library_of(address: usize) -> Option<(usize, PathBuf)> {
-    let mut info = DlInfo {
-        file_name: std::ptr::null(),
-        file_base: std::ptr::null_mut(),
-        symbol_name: std::ptr::null(),
-        symbol_address: std::ptr::null_mut(),
-    };
-    // SAFETY: `info` is a valid destination.
-    let is_found = unsafe { dladdr(address as *const c_void, &mut info) } != 0;
-    if !is_found || info.file_name.is_null() {
-        return None;
-    }
-    // SAFETY: the loader's name of a library is zero-terminated and lives as long as the library.
-    let file = unsafe { CStr::from_ptr(info.file_name) };
-    let file = OsStr::from_bytes(file.to_bytes());
-    Some((info.file_base as usize, file.into()))
 }
 
 /// Fails at compile time for a closure that captures something.

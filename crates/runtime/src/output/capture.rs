@@ -49,6 +49,8 @@ pub(crate) struct Capture {
     run: Option<CapturedRun>,
     /// The lines of the last run, whose threads may outlive it.
     last_lines: Vec<(u32, u32)>,
+    /// True if the next panic of a thread is in the code of a cell that ran before.
+    is_in_other_cell: bool,
     /// The text of the next batch, in the order in which it was written.
     batch: Vec<(StreamName, String)>,
     batch_bytes: usize,
@@ -307,6 +309,7 @@ impl Capture {
     fn marker(&mut self, name: StreamName, token: OutputToken) {
         match token {
             OutputToken::Text(_) => {}
+            OutputToken::OtherCell => self.is_in_other_cell = true,
             OutputToken::Content { mime, body } => self.content(mime, &body),
             OutputToken::Position(number) => {
                 if let Some(output) = self.unmarked.remove(&number) {
@@ -373,7 +376,7 @@ impl Capture {
         if name == StreamName::Stderr {
             self.release_panic();
             let lines = self.run.as_ref().map_or(&self.last_lines, |run| &run.lines);
-            text = located(lines, &text);
+            text = located(lines, &text, &mut self.is_in_other_cell);
             if let Some(run) = &mut self.run {
                 let mut text = std::mem::take(&mut run.last_line) + &text;
                 run.last_line = text.split_off(last_line_start(&text));
@@ -540,8 +543,8 @@ fn last_line_start(text: &str) -> usize {
 }
 
 /// Translates the locations in Rust's messages about panics in other threads into locations in the
-/// cell, by pairs of lines.
-fn located(lines: &[(u32, u32)], text: &str) -> String {
+/// cell, by pairs of lines; the first one may be in another cell, whose lines can be the same.
+fn located(lines: &[(u32, u32)], text: &str, is_in_other_cell: &mut bool) -> String {
     let mut parts = text.split(PANICKED);
     let first = parts.next().unwrap_or_default().to_owned();
     parts.fold(first, |text, part| {
@@ -549,7 +552,8 @@ fn located(lines: &[(u32, u32)], text: &str) -> String {
         let end = part.find(|c| !is_position(c)).unwrap_or(part.len());
         let position = part[..end].trim_end_matches(':');
         let location = locate(lines, format!("{COMPILED}{position}"));
-        let location = match location.starts_with(COMPILED) {
+        let is_elsewhere = std::mem::take(is_in_other_cell);
+        let location = match is_elsewhere || location.starts_with(COMPILED) {
             true => "another cell",
             false => &location,
         };

@@ -30,6 +30,8 @@ pub(super) enum OutputToken {
     InputRequest { prompt: String, password: bool },
     /// A report of the panic hook.
     PanicReport { location: String, message: String },
+    /// The panic of a thread that follows is in the code of a cell that ran before.
+    OtherCell,
     /// An error that may be leaving the cell through `?`.
     ErrorReport(ErrorText),
     /// The run has ended, with all its output.
@@ -253,6 +255,7 @@ fn ours(bytes: &[u8]) -> ScannedToken {
                 Err(_) => ScannedToken::Nothing,
             },
         },
+        None if inside == "other-cell" => ScannedToken::Marker(OutputToken::OtherCell, length),
         None if inside == "returned" => ScannedToken::Marker(OutputToken::Returned, length),
         _ => ScannedToken::Nothing,
     }
@@ -318,6 +321,14 @@ mod tests {
                 (_, token) => into.push(token),
             }
         }
+    }
+
+    #[test]
+    fn the_panic_of_an_earlier_cell_follows_its_marker() {
+        assert_eq!(
+            scan("a\x1b]phalanx;other-cell\x07\nthread"),
+            [text("a"), OutputToken::OtherCell, text("\nthread")]
+        );
     }
 
     #[test]

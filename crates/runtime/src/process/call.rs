@@ -7,13 +7,21 @@ use std::ffi::{CStr, OsStr, c_char, c_void};
 use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 /// The slot for the data that all libraries of this process share, filled by them.
 static SHARED: AtomicPtr<c_void> = AtomicPtr::new(std::ptr::null_mut());
 
 /// The number of changes of the shared data.
 static CHANGES: AtomicU64 = AtomicU64::new(0);
+
+/// The load address of the cell that is running, or ran last.
+static RUNNING: AtomicUsize = AtomicUsize::new(0);
+
+/// Records that a cell is about to run, by the load address of its library.
+pub(super) fn will_run(base: usize) {
+    RUNNING.store(base, Ordering::Relaxed);
+}
 
 /// The number of times functions have changed the shared data.
 pub(super) fn changes() -> u64 {
@@ -49,6 +57,7 @@ pub(super) fn attach(library: &Library, artifact: &Path, base: usize) {
         artifact_len: artifact.len(),
         shared: &SHARED,
         changes: &CHANGES,
+        running: &RUNNING,
     }));
     // SAFETY: the attachment and what it points to live as long as the process.
     unsafe { attach(attachment) };

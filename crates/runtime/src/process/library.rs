@@ -173,6 +173,7 @@ impl LoadedCells {
         // SAFETY: the evaluator compiled the library with an entry function of this name and type.
         let run = unsafe { library.get::<Entry>(entry.as_bytes()) }.map_err(|e| e.to_string())?;
         begin(&mut self.begun, library);
+        super::call::will_run(super::call::base(library)?);
         // SAFETY: only the evaluator makes a cell export this name, as a function of this type.
         if let Ok(drops) = unsafe { library.get::<DropStore>(DROPS_SYMBOL) } {
             // SAFETY: as for the cell's entry; panics are caught inside.

@@ -145,6 +145,21 @@ fn a_panic_of_a_thread_that_outlives_its_cell_has_its_location_in_it() {
 }
 
 #[test]
+fn a_panic_of_a_thread_of_an_earlier_cell_has_no_location_in_this_one() {
+    let panicked = "thread '<unnamed>' (8) panicked at src/lib.rs:30:5:\nboom\n";
+    let other = "\x1b]phalanx;other-cell\x07";
+    let shown = Cell::new(false)
+        .err(&format!("{other}\n{panicked}"))
+        .err(panicked)
+        .end()
+        .concat();
+    let (first, second) = shown.split_once("boom").unwrap();
+    assert!(first.contains("panicked at another cell:"), "{shown}");
+    assert!(second.contains("panicked at cell:3:5:"), "{shown}");
+    assert!(!shown.contains("other-cell"), "{shown}");
+}
+
+#[test]
 fn a_caught_panic_is_text() {
     let cell = Cell::new(false)
         .err("\x1b]phalanx;panic;src/lib.rs:3:5\x07boom\x1b]phalanx;end-panic\x07")
