@@ -47,9 +47,9 @@ pub use type_names::type_sources;
 /// next.
 pub const BUILD_REASON: &str = "build reason: ";
 
-/// The first statement of every `main` that may become an evaluator: evcxr starts the same program
-/// again as its runtime process (our relay) and as a wrapper of rustc. In these cases the function
-/// does not return.
+/// The first statement of every `main` that may become an evaluator: the same program is started
+/// again as cargo and rustup (by their names), as evcxr's runtime (our relay), and as evcxr's wrapper
+/// of rustc. In these processes it does not return.
 pub fn hook() {
     #[cfg(feature = "evcxr")]
     evcxr::hook();
