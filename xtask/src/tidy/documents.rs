@@ -1,10 +1,18 @@
-//! Checks that files, folders and types named in documents exist.
+//! Checks that files, folders, types and functions named in documents exist.
 
+use super::source::Token;
 use super::tree::File;
 use super::{Finding, Tree};
 use std::collections::HashSet;
 
-/// Reports missing paths in documents, and types that are not in the files of their table's row.
+/// The head of the last column of a table of stages: the files that define what a row names.
+const STAGES: &str = "where";
+
+/// The keywords before the name of a type.
+const TYPE_KEYWORDS: [&str; 5] = ["struct", "enum", "union", "trait", "type"];
+
+/// Reports missing paths in documents, types that the files of their table's row do not mention, and,
+/// in tables of stages, types and functions that these do not define.
 pub fn check(tree: &Tree) -> Vec<Finding> {
     let index = Index::of(tree);
     let documents = tree.files.iter().filter(|file| is_document(&file.path));
@@ -57,6 +65,7 @@ impl<'a> Index<'a> {
 fn check_document(file: &File, tree: &Tree, index: &Index<'_>) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut in_code = false;
+    let mut head: Option<Vec<&str>> = None;
     for (number, line) in (1..).zip(file.text.lines()) {
         if line.trim_start().starts_with("```") {
             in_code = !in_code;
@@ -64,7 +73,7 @@ fn check_document(file: &File, tree: &Tree, index: &Index<'_>) -> Vec<Finding> {
         if in_code {
             continue;
         }
-        let spans: Vec<&str> = line.split('`').skip(1).step_by(2).collect();
+        let spans: Vec<&str> = code_spans(line).collect();
         let links = links(line).filter(|target| !target.contains("://"));
         let paths: Vec<&str> = spans
             .iter()
@@ -76,16 +85,26 @@ fn check_document(file: &File, tree: &Tree, index: &Index<'_>) -> Vec<Finding> {
                 findings.push(file.finding(number, format!("there is no `{path}`")));
             }
         }
-        if line.starts_with('|') && !paths.is_empty() {
-            let is_in_row = |source: &File| paths.iter().any(|path| is_below(&source.path, path));
-            let sources: Vec<&File> = tree.rust().filter(|file| is_in_row(file)).collect();
-            for name in spans.into_iter().flat_map(type_names) {
-                if !sources.iter().any(|source| names(source, name)) {
-                    let message = format!("no file of this row has `{name}`");
-                    findings.push(file.finding(number, message));
-                }
-            }
+        if !line.starts_with('|') {
+            head = None;
+            continue;
         }
+        let head = head.get_or_insert_with(|| cells(line));
+        if paths.is_empty() {
+            continue;
+        }
+        let is_in_row = |source: &File| paths.iter().any(|path| is_below(&source.path, path));
+        let sources: Vec<&File> = tree.rust().filter(|file| is_in_row(file)).collect();
+        let missing = if head.last() == Some(&STAGES) {
+            undefined(&cells(line), head, &sources)
+        } else {
+            unmentioned(&spans, &sources)
+        };
+        findings.extend(
+            missing
+                .into_iter()
+                .map(|message| file.finding(number, message)),
+        );
     }
     findings
 }
@@ -105,24 +124,107 @@ fn is_below(path: &str, folder: &str) -> bool {
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-/// Returns the names in a path of types, such as `Event::Requested`; none for other text.
-fn type_names(text: &str) -> Vec<&str> {
-    let parts: Vec<&str> = text.split("::").collect();
-    let is_type = |part: &&str| {
-        part.starts_with(|c: char| c.is_ascii_uppercase())
-            && part.contains(|c: char| c.is_ascii_lowercase())
-            && part.chars().all(|c| c.is_ascii_alphanumeric())
-    };
-    if parts.iter().all(is_type) {
-        parts
-    } else {
-        Vec::new()
-    }
+/// Returns the text of a line that is marked as code.
+fn code_spans(line: &str) -> impl Iterator<Item = &str> {
+    line.split('`').skip(1).step_by(2)
 }
 
-fn names(file: &File, name: &str) -> bool {
+/// Returns the cells of a table's row.
+fn cells(row: &str) -> Vec<&str> {
+    row.trim()
+        .trim_matches('|')
+        .split('|')
+        .map(str::trim)
+        .collect()
+}
+
+/// Returns findings about the types of a row that none of its sources mentions.
+fn unmentioned(spans: &[&str], sources: &[&File]) -> Vec<String> {
+    let types = spans.iter().filter_map(|text| type_path(text)).flatten();
+    types
+        .filter(|name| !sources.iter().any(|source| mentions(source, name)))
+        .map(|name| format!("no file of this row has `{name}`"))
+        .collect()
+}
+
+/// Returns findings about the types and functions of a stage that none of its sources defines.
+fn undefined(cells: &[&str], head: &[&str], sources: &[&File]) -> Vec<String> {
+    let is_mentioned = |name: &str| sources.iter().any(|source| mentions(source, name));
+    let is_type = |name: &str| sources.iter().any(|source| defines_type(source, name));
+    let is_function = |name: &str| sources.iter().any(|source| defines_function(source, name));
+    let mut missing: Vec<&str> = Vec::new();
+    for (cell, head) in cells.iter().zip(head) {
+        for text in code_spans(cell) {
+            if let Some(names) = type_path(text) {
+                let (first, members) = names.split_at(1);
+                missing.extend(first.iter().copied().filter(|name| !is_type(name)));
+                missing.extend(members.iter().copied().filter(|name| !is_mentioned(name)));
+            } else if let Some(name) = function_name(text)
+                // Other lower-case names are messages, commands and words of Rust.
+                && (name != text
+                    || head.contains("function")
+                    || cell.contains(&format!("(`{name}`)")))
+                && !is_function(name)
+            {
+                missing.push(text);
+            }
+        }
+    }
+    missing
+        .into_iter()
+        .map(|name| format!("no file of this row defines `{name}`"))
+        .collect()
+}
+
+/// Returns the names in a path of types, such as `Event::Requested`; none for other text.
+fn type_path(text: &str) -> Option<Vec<&str>> {
+    let parts: Vec<&str> = text.split("::").collect();
+    parts.iter().all(|part| is_type_name(part)).then_some(parts)
+}
+
+/// Returns the name of the function in `name` or `Type::name`; none for other text.
+fn function_name(text: &str) -> Option<&str> {
+    let (owner, name) = match text.rsplit_once("::") {
+        Some((owner, name)) => (Some(owner), name),
+        None => (None, text),
+    };
+    let is_name = name.starts_with(|c: char| c.is_ascii_lowercase())
+        && name
+            .chars()
+            .all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+    (is_name && owner.is_none_or(|owner| owner.split("::").all(is_type_name))).then_some(name)
+}
+
+fn is_type_name(text: &str) -> bool {
+    text.starts_with(|c: char| c.is_ascii_uppercase())
+        && text.contains(|c: char| c.is_ascii_lowercase())
+        && text.chars().all(|c| c.is_ascii_alphanumeric())
+}
+
+fn mentions(file: &File, name: &str) -> bool {
     let mut tokens = file.tokens.iter();
     tokens.any(|token| token.is_name && token.text == name)
+}
+
+/// Returns true if a file defines a type, by its keyword or as the argument of a macro (`text_id! { A }`).
+fn defines_type(file: &File, name: &str) -> bool {
+    defines(file, name, |before| match before {
+        [.., last] if TYPE_KEYWORDS.contains(&last.text.as_str()) => true,
+        [.., mark, brace] => mark.text == "!" && brace.text == "{",
+        _ => false,
+    })
+}
+
+fn defines_function(file: &File, name: &str) -> bool {
+    defines(file, name, |before| {
+        before.last().is_some_and(|last| last.text == "fn")
+    })
+}
+
+/// Returns true if a name follows tokens for which `is_definition` is true.
+fn defines(file: &File, name: &str, is_definition: impl Fn(&[Token]) -> bool) -> bool {
+    let mut tokens = file.tokens.iter().enumerate();
+    tokens.any(|(index, token)| token.text == name && is_definition(&file.tokens[..index]))
 }
 
 #[cfg(test)]
@@ -181,5 +283,23 @@ mod tests {
             ],
         );
         assert_eq!(found, ["ARCHITECTURE.md:1: no file of this row has `Gone`"]);
+    }
+
+    #[test]
+    fn stages_name_the_files_that_define_their_types_and_functions() {
+        let text = "| # | stage | type or function | where |\n\
+                    |---|---|---|---|\n\
+                    | 1 | `idle` (`start`) | `Event::Asked`, `TaskId`, `Hub::next` | `kernel/src/` |\n\
+                    | 2 | `busy` (`stop`) | `Used`, `Event::Lost`, `Hub::used`, `gone` | `kernel/src/` |";
+        let source = "enum Event { Asked }\ntext_id! { TaskId }\nfn start() {}\n\
+                      impl Hub { fn next(x: Used) { x.used(); stop() } }";
+        let found = messages(
+            check,
+            &[("ARCHITECTURE.md", text), ("kernel/src/a.rs", source)],
+        );
+        let missing = ["stop", "Used", "Lost", "Hub::used", "gone"];
+        let expected =
+            missing.map(|name| format!("ARCHITECTURE.md:4: no file of this row defines `{name}`"));
+        assert_eq!(found, expected);
     }
 }
