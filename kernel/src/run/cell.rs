@@ -1,6 +1,6 @@
 //! The execution of a cell: its directives in order.
 
-use super::error::CellError;
+use super::error::{CellError, pending_tasks_hint};
 use super::magics::{self, MagicContext, MagicRun};
 use super::{Services, commands, help, shell};
 use crate::cell::{Directive, DirectiveKind, RustText, help_topic, located, sets_allocator, split};
@@ -211,24 +211,14 @@ pub(super) async fn evaluate(
     let failure = services.local().moved().explain(failure);
     let failure = misplaced_magic::explain(failure, &source);
     let help = match failure {
-        Failure::Interrupted { .. } => pending_tasks_hint(services),
+        Failure::Interrupted { .. } => {
+            let tasks = services.parallel().results().tasks();
+            pending_tasks_hint(tasks.iter().filter(|(_, ended)| !ended).count())
+        }
         _ => None,
     };
     Err(Fault {
         help,
         ..Fault::at(failure, location)
     })
-}
-
-/// Returns a hint about tasks that still run on engines, if there are any.
-fn pending_tasks_hint(services: &Services) -> Option<String> {
-    let tasks = services.parallel().results().tasks();
-    let pending = match tasks.iter().filter(|(_, ended)| !ended).count() {
-        0 => return None,
-        1 => "a task continues".to_owned(),
-        count => format!("{count} tasks continue"),
-    };
-    Some(format!(
-        "{pending} on engines: `Client::connect()?.abort(&[])?` drops tasks that have not begun, `.send_signal(2)?` interrupts running ones"
-    ))
 }

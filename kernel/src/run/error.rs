@@ -359,6 +359,19 @@ impl From<CellError> for Fault {
     }
 }
 
+/// Returns the hint of an interrupted cell on this number of tasks that still run on engines; none if
+/// there are no tasks.
+pub(super) fn pending_tasks_hint(pending: usize) -> Option<String> {
+    let pending = match pending {
+        0 => return None,
+        1 => "a task continues".to_owned(),
+        count => format!("{count} tasks continue"),
+    };
+    Some(format!(
+        "{pending} on engines: `Client::connect()?.abort(&[])?` drops tasks that have not begun, `.send_signal(2)?` interrupts running ones"
+    ))
+}
+
 fn verb(magic: MagicName) -> &'static str {
     match magic {
         MagicName::TimeIt => "time",

@@ -117,6 +117,19 @@ impl From<FanoutError> for Failure {
     }
 }
 
+/// Returns the hint on a name that these engines lack and others have.
+pub(super) fn only_elsewhere(engines: &[EngineId]) -> String {
+    let (noun, verb) = match engines.len() {
+        1 => ("engine", "has"),
+        _ => ("engines", "have"),
+    };
+    let ids: Vec<String> = engines.iter().map(EngineId::to_string).collect();
+    let ids = ids.join(", ");
+    format!(
+        "so it is on {noun} {ids}, which {verb} run other cells than the rest; `%cluster sync` gives engines the definitions they lack (variables need their cells run there)"
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

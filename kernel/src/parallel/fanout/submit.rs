@@ -1,5 +1,6 @@
 //! Submission of planned cells.
 
+use super::error::only_elsewhere;
 use super::notices::notices;
 use super::supervise::{SupervisedFanout, supervise};
 use super::{FanoutError, LateOutput, States};
@@ -238,18 +239,8 @@ impl Fanout {
         if let Some((unresolved, name)) = named.next()
             && self.any_has_name(&others, &name).await
         {
-            let ids: Vec<String> = these
-                .iter()
-                .map(|(engine, _)| engine.id.to_string())
-                .collect();
-            let (noun, verb) = match ids.len() {
-                1 => ("engine", "has"),
-                _ => ("engines", "have"),
-            };
-            unresolved.help.push(format!(
-                "so it is on {noun} {}, which {verb} run other cells than the rest; `%cluster sync` gives engines the definitions they lack (variables need their cells run there)",
-                ids.join(", ")
-            ));
+            let ids: Vec<EngineId> = these.iter().map(|(engine, _)| engine.id).collect();
+            unresolved.help.push(only_elsewhere(&ids));
         }
         Failure::Compile { diagnostics }
     }
