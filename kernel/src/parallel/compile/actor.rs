@@ -116,8 +116,13 @@ impl CompilerActor {
                 let _ = reply.send(lineages.missing(&state).is_ok());
                 return None;
             }
-            CompilerRequest::Moved { state, reply } => {
-                let _ = reply.send(lineages.moved(&state));
+            CompilerRequest::Defines {
+                states,
+                name,
+                reply,
+            } => {
+                let mut states = states.iter();
+                let _ = reply.send(states.any(|state| lineages.defines(state, &name)));
                 return None;
             }
             CompilerRequest::Sources { state, reply } => {

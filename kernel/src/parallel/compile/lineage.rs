@@ -5,6 +5,7 @@
 //! cells of other clients.
 
 use crate::cell::{CellItem, items};
+use crate::context::unresolved::occurs;
 use crate::context::{CellName, MissingCause, MissingVariables, missing_name};
 use crate::report::Notice;
 use phalanx_protocol::evaluator::CompiledCell;
@@ -118,6 +119,18 @@ impl Lineages {
         }
         sources.reverse();
         sources
+    }
+
+    /// Returns true if a name exists in a state, as far as its cells are known.
+    pub(super) fn defines(&self, state: &StateId, name: &str) -> bool {
+        let mut variables = self.variables.get(state).into_iter().flatten();
+        // A name that a cell has moved or dropped is in its source.
+        variables.any(|variable| variable == name)
+            || (!self.moved(state).contains(name)
+                && self
+                    .sources(state)
+                    .iter()
+                    .any(|source| occurs(source, name)))
     }
 
     /// Adds a compiled cell, which leads to `state` with these variables and without those it
@@ -388,6 +401,28 @@ mod tests {
         lineages.add(state("c"), second("b", "C"), vec![], &[]);
         assert_eq!(lineages.moved(&state("a")).by("v"), None);
         assert_eq!(lineages.moved(&state("c")).by("v"), Some(CellName::Own(2)));
+    }
+
+    #[test]
+    fn states_define_variables_and_items_that_are_not_missing() {
+        let mut lineages = Lineages::new();
+        let items = completed("empty", "fn area() {}\nlet v = w();");
+        lineages.add(state("a"), items, vec!["v".into()], &[]);
+        lineages.add(
+            state("b"),
+            completed("a", "drop(v);"),
+            vec![],
+            &["v".into()],
+        );
+        for (name, in_a, in_b) in [
+            ("v", true, false),
+            ("area", true, true),
+            ("are", false, false),
+        ] {
+            let defines = |id| lineages.defines(&state(id), name);
+            assert_eq!((defines("a"), defines("b")), (in_a, in_b), "{name}");
+        }
+        assert!(!lineages.defines(&state("unknown"), "v"));
     }
 
     #[test]

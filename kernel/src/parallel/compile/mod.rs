@@ -18,7 +18,7 @@ mod state;
 
 use super::artifacts::Artifacts;
 use crate::actor::RequestSender;
-use crate::context::{CellContext, MissingVariables, Programs};
+use crate::context::{CellContext, Programs};
 use crate::report::Notice;
 use phalanx_protocol::evaluator::{CompiledCell, Toolchain};
 use phalanx_protocol::failure::Failure;
@@ -102,9 +102,10 @@ enum CompilerRequest {
         state: StateId,
         reply: oneshot::Sender<Vec<String>>,
     },
-    Moved {
-        state: StateId,
-        reply: oneshot::Sender<MissingVariables>,
+    Defines {
+        states: Vec<StateId>,
+        name: String,
+        reply: oneshot::Sender<bool>,
     },
     Sources {
         state: StateId,
@@ -196,10 +197,14 @@ impl Compiler {
             .unwrap_or_default()
     }
 
-    /// Returns the missing variables in a state, with their causes.
-    pub async fn moved(&self, state: StateId) -> MissingVariables {
+    /// Returns true if a name exists in one of these states, as far as they are known.
+    pub async fn any_defines(&self, states: Vec<StateId>, name: String) -> bool {
         self.requests
-            .ask(|reply| CompilerRequest::Moved { state, reply })
+            .ask(|reply| CompilerRequest::Defines {
+                states,
+                name,
+                reply,
+            })
             .await
             .unwrap_or_default()
     }

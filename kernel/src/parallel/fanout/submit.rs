@@ -5,7 +5,7 @@ use super::notices::notices;
 use super::supervise::{SupervisedFanout, supervise};
 use super::{FanoutError, LateOutput, States};
 use crate::context::CellContext;
-use crate::context::unresolved::{occurs, unresolved};
+use crate::context::unresolved::unresolved;
 use crate::magic::PxPlan;
 use crate::magic::Targets;
 use crate::parallel::compile::{Compilation, CompileTask, Compiler};
@@ -236,30 +236,14 @@ impl Fanout {
             let name = unresolved(diagnostic)?.to_owned();
             Some((diagnostic, name))
         });
+        let states = || others.iter().map(|(_, state)| state.clone()).collect();
         if let Some((unresolved, name)) = named.next()
-            && self.any_has_name(&others, &name).await
+            && self.compiler.any_defines(states(), name).await
         {
             let ids: Vec<EngineId> = these.iter().map(|(engine, _)| engine.id).collect();
             unresolved.help.push(only_elsewhere(&ids));
         }
         Failure::Compile { diagnostics }
-    }
-
-    /// Returns true if one of these engines has the name.
-    async fn any_has_name(&self, engines: &[&(&Engine, StateId)], name: &str) -> bool {
-        for (_, state) in engines {
-            let variables = self.compiler.variables(state.clone()).await;
-            if variables.iter().any(|known| known == name) {
-                return true;
-            }
-            // A name that a cell has moved or dropped is in its source.
-            let missing = self.compiler.moved(state.clone()).await;
-            let sources = self.compiler.sources(state.clone()).await;
-            if !missing.contains(name) && sources.iter().any(|source| occurs(source, name)) {
-                return true;
-            }
-        }
-        false
     }
 }
 
