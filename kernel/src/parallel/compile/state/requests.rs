@@ -73,21 +73,21 @@ impl CompilerState {
         purpose: CellPurpose,
         commands: &mut Vec<CompilerCommand>,
     ) -> JobStep {
-        let request = EvaluatorRequest::Compile {
-            id: RequestId(self.requests + 1),
-            source: origin.source.to_string(),
-            base: origin.base.clone(),
-            next: next.clone(),
-            outcome: origin.outcome.clone(),
-            rebuilt: rebuilt.to_vec(),
-            types: origin.types.clone(),
-        };
         let pending = PendingRequest::Cell {
-            next,
-            origin,
+            next: next.clone(),
+            origin: origin.clone(),
             purpose,
         };
-        self.send(|_| request, pending, commands)
+        let request = |id| EvaluatorRequest::Compile {
+            id,
+            source: origin.source.to_string(),
+            base: origin.base,
+            next,
+            outcome: origin.outcome,
+            rebuilt: rebuilt.to_vec(),
+            types: origin.types,
+        };
+        self.send(request, pending, commands)
     }
 
     /// Sends a request; `pending` says what to do with the reply.
