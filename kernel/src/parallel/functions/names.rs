@@ -5,7 +5,7 @@
 
 use crate::cell::check_variable_name;
 use phalanx_protocol::apply::PushedName;
-use phalanx_protocol::id::{EngineUuid, StateId};
+use phalanx_protocol::id::{EngineId, EngineUuid, StateId};
 use std::collections::{BTreeMap, HashMap};
 
 /// A serialized value, found by functions.
@@ -55,8 +55,22 @@ impl EngineNames {
         self.of(engine).remove(name);
     }
 
+    /// Returns those of these engines, each with its state, on which functions do not find the value of
+    /// that state.
+    pub(super) fn outdated(
+        &self,
+        name: &str,
+        engines: &[(EngineId, EngineUuid, StateId)],
+    ) -> Vec<EngineId> {
+        engines
+            .iter()
+            .filter(|(_, uuid, state)| !self.is_current(uuid, name, state))
+            .map(|(id, ..)| *id)
+            .collect()
+    }
+
     /// Returns true if functions find the value of this state.
-    pub(super) fn is_current(&self, engine: &EngineUuid, name: &str, state: &StateId) -> bool {
+    fn is_current(&self, engine: &EngineUuid, name: &str, state: &StateId) -> bool {
         match self.engines.get(engine).and_then(|names| names.get(name)) {
             Some(FunctionValue::Pushed { .. }) => true,
             Some(FunctionValue::Copied { state: then }) => then == state,
@@ -107,6 +121,9 @@ mod tests {
         assert!(!names.is_current(&engine, "x", &s));
         names.copied(&engine, "x", s.clone());
         assert!(names.is_current(&engine, "x", &s) && !names.is_current(&engine, "x", &t));
+        let in_states = [(0, &engine, &s), (1, &engine, &t), (2, &other, &s)]
+            .map(|(id, uuid, state)| (EngineId(id), uuid.clone(), state.clone()));
+        assert_eq!(names.outdated("x", &in_states), [EngineId(1), EngineId(2)]);
         let pushed = PushedName {
             name: "x".to_owned(),
             type_name: "u8".to_owned(),

@@ -32,24 +32,23 @@ pub(super) async fn publish(
             // Pushed values in an expression must be variables first.
             materialise(parallel, context, client, engines, reference).await?;
         }
-        let mut behind = Vec::new();
+        let mut engines_with_value = Vec::new();
         for engine in client.engines().iter().filter(|e| engines.contains(&e.id)) {
             let state = fanout.states.of(engine);
-            let current = parallel
-                .functions()
-                .names()
-                .is_current(&engine.uuid, reference, &state);
             // A name that is not a variable was set by functions or does not exist.
-            let variable = !is_name || fanout.compiler.variables(state).await.contains(reference);
-            if !current && variable {
-                behind.push((engine.id, engine.uuid.clone()));
+            let variables = fanout.compiler.variables(state.clone());
+            if !is_name || variables.await.contains(reference) {
+                engines_with_value.push((engine.id, engine.uuid.clone(), state));
             }
         }
-        if behind.is_empty() {
+        let ids = parallel
+            .functions()
+            .names()
+            .outdated(reference, &engines_with_value);
+        if ids.is_empty() {
             continue;
         }
         let source = format!("phalanx::__cell::publish({reference:?}, &({reference}));");
-        let ids: Vec<EngineId> = behind.iter().map(|(id, _)| *id).collect();
         let copied = run(parallel, context, client, &ids, &source, None)
             .await
             .map_err(|failure| not_published(reference, failure))?;
