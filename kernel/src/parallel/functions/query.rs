@@ -34,77 +34,18 @@ pub async fn serve(
     context: &CellContext,
     request: ClientRequest,
 ) -> Result<HostReply, Failure> {
-    Ok(match request {
-        ClientRequest::Start {
-            engines: Some(count),
-        } if !(1..=MAX_ENGINES).contains(&count) => {
-            return Err(FunctionsError::EngineCount(count).into());
-        }
+    let reply = match request {
         ClientRequest::Start { engines } => {
-            parallel.fanout().compiler.warm();
-            let interrupted = context.interrupted().clone();
-            let request = StartRequest {
-                engines,
-                ..StartRequest::default()
-            };
-            parallel.cluster().start(request, interrupted).await?;
-            HostReply::Engines(rust_engines(&client(parallel).await?))
+            HostReply::Engines(start(parallel, context, engines).await?)
         }
         ClientRequest::Stop => {
             parallel.cluster().stop().await?;
             HostReply::Done
         }
-        ClientRequest::PurgeLocal { results } => {
-            parallel.results().purge(&results);
-            HostReply::Done
-        }
-        ClientRequest::History => {
-            let tasks = parallel.results().tasks();
-            let all: Vec<MsgId> = tasks.into_iter().map(|(id, _)| id).collect();
-            HostReply::MsgIds(all)
-        }
-        ClientRequest::Outstanding => {
-            let tasks = parallel.results().tasks().into_iter();
-            let pending: Vec<MsgId> = tasks
-                .filter(|(_, ended)| !ended)
-                .map(|(id, _)| id)
-                .collect();
-            HostReply::MsgIds(pending)
-        }
-        ClientRequest::Wait { tasks, timeout } => {
-            let waited = selected(parallel, |id, _, _| tasks.is_empty() || tasks.contains(id));
-            HostReply::Ready(waited.wait(time_limit(timeout)).await)
-        }
-        ClientRequest::Abort { tasks, engines } => {
-            let meant = selected(parallel, |id, engine, ended| {
-                let on = engine.is_some_and(|engine| engines.contains(&engine));
-                !ended && (tasks.is_empty() || tasks.contains(id)) && (engines.is_empty() || on)
-            });
-            // Tasks that are done cannot be aborted.
-            let _ = meant.abort().await;
-            HostReply::Done
-        }
         ClientRequest::Engines => HostReply::Engines(rust_engines(&client(parallel).await?)),
-        ClientRequest::RequireEngines => {
-            let client = client(parallel).await?;
-            match rust_engines(&client) {
-                engines if engines.is_empty() => {
-                    return Err(FanoutError::no_engine(&client.engines()));
-                }
-                engines => HostReply::Engines(engines),
-            }
-        }
+        ClientRequest::RequireEngines => HostReply::Engines(required_engines(parallel).await?),
         ClientRequest::WaitForEngines { engines, timeout } => {
-            let timeout = time_limit(timeout).unwrap_or(ENGINES_TIMEOUT);
-            let client = client(parallel).await?;
-            let there = client.wait_for_engines(engines, timeout).await;
-            let there = there.map_err(ClusterError::from)?;
-            HostReply::Engines(there.iter().map(|engine| engine.id).collect())
-        }
-        ClientRequest::Execute { source, engines } => {
-            let client = client(parallel).await?;
-            let result = execute(parallel, context, &client, &source, &engines).await?;
-            HostReply::AsyncResult(result.id)
+            HostReply::Engines(wait_for_engines(parallel, engines, timeout).await?)
         }
         ClientRequest::Signal { signal, engines } => {
             let client = client(parallel).await?;
@@ -113,35 +54,47 @@ pub async fn serve(
             HostReply::Done
         }
         ClientRequest::Clear { engines } => {
-            let client = client(parallel).await?;
-            let cleared = client.clear_engines(&engines).await;
-            cleared.map_err(ClusterError::from)?;
-            parallel.functions().forget(&client, &engines);
+            clear(parallel, &engines).await?;
             HostReply::Done
         }
         ClientRequest::Shutdown { engines, hub } => {
+            shutdown(parallel, &engines, hub).await?;
+            HostReply::Done
+        }
+        ClientRequest::Execute { source, engines } => {
             let client = client(parallel).await?;
-            let ended = client.shutdown_engines(&engines, SHUTDOWN_TIMEOUT).await;
-            ended.map_err(ClusterError::from)?;
-            if hub {
-                client.shutdown_hub().await.map_err(FunctionsError::from)?;
-                // The cluster ends with its controller; another cell may have stopped it before.
-                let _ = parallel.cluster().stop().await;
-            }
+            let result = execute(parallel, context, &client, &source, &engines).await?;
+            HostReply::AsyncResult(result.id)
+        }
+        ClientRequest::History => HostReply::MsgIds(task_ids(parallel, |_| true)),
+        ClientRequest::Outstanding => HostReply::MsgIds(task_ids(parallel, |ended| !ended)),
+        ClientRequest::Wait { tasks, timeout } => {
+            let waited = selected(parallel, |id, _, _| tasks.is_empty() || tasks.contains(id));
+            HostReply::Ready(waited.wait(time_limit(timeout)).await)
+        }
+        ClientRequest::Abort { tasks, engines } => {
+            abort(parallel, &tasks, &engines).await;
+            HostReply::Done
+        }
+        ClientRequest::GetResult { tasks } => HostReply::Tasks(get_result(parallel, tasks).await?),
+        ClientRequest::Resubmit { tasks } => {
+            let client = client(parallel).await?;
+            let again = client.resubmit(&tasks).await;
+            let again = again.map_err(FunctionsError::from)?;
+            HostReply::AsyncResult(adopt(parallel, &client, again))
+        }
+        ClientRequest::PurgeLocal { results } => {
+            parallel.results().purge(&results);
             HostReply::Done
         }
         ClientRequest::QueueStatus { engines, verbose } => {
-            let status = client(parallel)
-                .await?
-                .queue_status(&engines, verbose)
-                .await;
-            let status = status.map_err(FunctionsError::from)?;
-            HostReply::QueueStatus(status)
+            let client = client(parallel).await?;
+            let status = client.queue_status(&engines, verbose).await;
+            HostReply::QueueStatus(status.map_err(FunctionsError::from)?)
         }
         ClientRequest::ResultStatus { tasks } => {
             let status = client(parallel).await?.result_status(&tasks).await;
-            let status = status.map_err(FunctionsError::from)?;
-            HostReply::ResultStatus(status)
+            HostReply::ResultStatus(status.map_err(FunctionsError::from)?)
         }
         ClientRequest::HubHistory => {
             let history = client(parallel).await?.hub_history().await;
@@ -153,40 +106,124 @@ pub async fn serve(
             let fields = records.into_iter().map(|record| record.fields);
             HostReply::Records(fields.collect())
         }
-        ClientRequest::GetResult { tasks } if tasks.is_empty() => {
-            return Err(FunctionsError::NoTasks.into());
-        }
-        ClientRequest::GetResult { tasks } => {
-            let client = client(parallel).await?;
-            match parallel.results().ranges(&tasks) {
-                Some(ranges) => HostReply::Tasks(ranges),
-                None => {
-                    // Fails at once for unknown tasks.
-                    let status = client.result_status(&tasks).await;
-                    status.map_err(FunctionsError::from)?;
-                    let to = tasks.len();
-                    let id = adopt(parallel, &client, tasks);
-                    HostReply::Tasks(vec![TaskRange { id, from: 0, to }])
-                }
-            }
-        }
-        ClientRequest::Resubmit { tasks } => {
-            let client = client(parallel).await?;
-            let again = client.resubmit(&tasks).await;
-            let again = again.map_err(FunctionsError::from)?;
-            HostReply::AsyncResult(adopt(parallel, &client, again))
-        }
         ClientRequest::Purge { tasks, engines } => {
-            let purge = if tasks.is_empty() && engines.is_empty() {
-                Purge::All
-            } else {
-                Purge::Some { tasks, engines }
-            };
-            let purged = client(parallel).await?.purge_hub_results(purge).await;
-            purged.map_err(FunctionsError::from)?;
+            purge_hub(parallel, tasks, engines).await?;
             HostReply::Done
         }
-    })
+    };
+    Ok(reply)
+}
+
+async fn start(
+    parallel: &Parallel,
+    context: &CellContext,
+    engines: Option<usize>,
+) -> Result<Vec<EngineId>, Failure> {
+    if let Some(count) = engines
+        && !(1..=MAX_ENGINES).contains(&count)
+    {
+        return Err(FunctionsError::EngineCount(count).into());
+    }
+    parallel.fanout().compiler.warm();
+    let interrupted = context.interrupted().clone();
+    let request = StartRequest {
+        engines,
+        ..StartRequest::default()
+    };
+    parallel.cluster().start(request, interrupted).await?;
+    Ok(rust_engines(&client(parallel).await?))
+}
+
+async fn required_engines(parallel: &Parallel) -> Result<Vec<EngineId>, Failure> {
+    let client = client(parallel).await?;
+    match rust_engines(&client) {
+        engines if engines.is_empty() => Err(FanoutError::no_engine(&client.engines())),
+        engines => Ok(engines),
+    }
+}
+
+async fn wait_for_engines(
+    parallel: &Parallel,
+    count: usize,
+    timeout: Option<f64>,
+) -> Result<Vec<EngineId>, Failure> {
+    let timeout = time_limit(timeout).unwrap_or(ENGINES_TIMEOUT);
+    let client = client(parallel).await?;
+    let engines = client.wait_for_engines(count, timeout).await;
+    let engines = engines.map_err(ClusterError::from)?;
+    Ok(engines.iter().map(|engine| engine.id).collect())
+}
+
+async fn clear(parallel: &Parallel, engines: &[EngineId]) -> Result<(), Failure> {
+    let client = client(parallel).await?;
+    let cleared = client.clear_engines(engines).await;
+    cleared.map_err(ClusterError::from)?;
+    parallel.functions().forget(&client, engines);
+    Ok(())
+}
+
+async fn shutdown(parallel: &Parallel, engines: &[EngineId], hub: bool) -> Result<(), Failure> {
+    let client = client(parallel).await?;
+    let ended = client.shutdown_engines(engines, SHUTDOWN_TIMEOUT).await;
+    ended.map_err(ClusterError::from)?;
+    if hub {
+        client.shutdown_hub().await.map_err(FunctionsError::from)?;
+        // The cluster ends with its controller; another cell may have stopped it before.
+        let _ = parallel.cluster().stop().await;
+    }
+    Ok(())
+}
+
+/// Returns the tasks of this session, in order, selected by whether they have ended.
+fn task_ids(parallel: &Parallel, is_meant: impl Fn(bool) -> bool) -> Vec<MsgId> {
+    let tasks = parallel.results().tasks().into_iter();
+    tasks
+        .filter(|(_, ended)| is_meant(*ended))
+        .map(|(id, _)| id)
+        .collect()
+}
+
+/// Aborts tasks by id and engine, where empty lists mean all.
+async fn abort(parallel: &Parallel, tasks: &[MsgId], engines: &[EngineId]) {
+    let meant = selected(parallel, |id, engine, ended| {
+        let on = engine.is_some_and(|engine| engines.contains(&engine));
+        !ended && (tasks.is_empty() || tasks.contains(id)) && (engines.is_empty() || on)
+    });
+    // Tasks that are done cannot be aborted.
+    let _ = meant.abort().await;
+}
+
+/// Returns the results of tasks of any session. Those of other sessions are requested from the hub and
+/// stored.
+async fn get_result(parallel: &Parallel, tasks: Vec<MsgId>) -> Result<Vec<TaskRange>, Failure> {
+    if tasks.is_empty() {
+        return Err(FunctionsError::NoTasks.into());
+    }
+    let client = client(parallel).await?;
+    if let Some(ranges) = parallel.results().ranges(&tasks) {
+        return Ok(ranges);
+    }
+    // Fails at once for unknown tasks.
+    let status = client.result_status(&tasks).await;
+    status.map_err(FunctionsError::from)?;
+    let to = tasks.len();
+    let id = adopt(parallel, &client, tasks);
+    Ok(vec![TaskRange { id, from: 0, to }])
+}
+
+/// Deletes results from the hub, all of them if both lists are empty.
+async fn purge_hub(
+    parallel: &Parallel,
+    tasks: Vec<MsgId>,
+    engines: Vec<EngineId>,
+) -> Result<(), Failure> {
+    let purge = if tasks.is_empty() && engines.is_empty() {
+        Purge::All
+    } else {
+        Purge::Some { tasks, engines }
+    };
+    let purged = client(parallel).await?.purge_hub_results(purge).await;
+    Ok(purged.map_err(FunctionsError::from)?)
 }
 
 impl Functions {
