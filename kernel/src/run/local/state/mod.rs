@@ -379,12 +379,44 @@ impl LocalState {
         let Some(current) = self.current.take() else {
             return;
         };
+        let lost = self.record_variables(&current, &result);
+        let returned = matches!(current.outcomes.last(), Some(Outcome::Returned));
+        let result = cell_result(&current, result, lost);
+        let compiled = result.is_ok() || !current.outcomes.is_empty();
+        let (cell, source) = (CellName::Own(current.cell), &current.source);
+        if (result.is_err() || returned) && !current.outcomes.is_empty() {
+            let cause = match returned {
+                true => MissingCause::Returned,
+                false => MissingCause::Failed,
+            };
+            self.moved.ended_early(cell, cause, source, &self.variables);
+        }
+        if matches!(result, Err(Failure::Compile { .. })) && !compiled {
+            self.moved.not_compiled(cell, source, &self.variables);
+        }
+        self.renew_runtime(source, &result, commands);
+        let abandoned = matches!(current.outcomes.last(), Some(Outcome::Abandoned { .. }));
+        if compiled && !abandoned && !source.trim().is_empty() {
+            self.log.push(LoggedCell {
+                source: current.source,
+                outcomes: current.outcomes,
+            });
+        }
+        let job = current.job;
+        commands.push(LocalCommand::Reply { job, result });
+    }
+
+    /// Records the variables after a cell, and those that are missing since. Returns those that were
+    /// lost with its process.
+    fn record_variables(
+        &mut self,
+        current: &CurrentCell,
+        result: &Result<EvaluatorReply, Failure>,
+    ) -> Vec<String> {
         let before = self.variables.clone();
-        let died = current
-            .outcomes
-            .iter()
-            .any(|outcome| matches!(outcome, Outcome::Died { .. }));
-        if let Ok(EvaluatorReply::Evaluated(evaluated)) = &result {
+        let mut outcomes = current.outcomes.iter();
+        let died = outcomes.any(|outcome| matches!(outcome, Outcome::Died { .. }));
+        if let Ok(EvaluatorReply::Evaluated(evaluated)) = result {
             self.variables = names(&evaluated.variables);
             self.types = evaluated.variables.iter().cloned().collect();
             let there = self.variables.iter().map(String::as_str);
@@ -399,84 +431,81 @@ impl LocalState {
             self.moved.dropped(cell, &current.dropped, &self.variables);
             self.moved.unkept(cell, &current.unkept);
         }
-        if died {
-            self.variables.clear();
+        if !died {
+            return Vec::new();
         }
-        let lost = || if died { before.clone() } else { Vec::new() };
-        let result = match (&result, current.outcomes.last()) {
-            // A cell that was done before the interrupt arrived counts as completed.
-            (Ok(_), None | Some(Outcome::Completed | Outcome::Returned)) => result.clone(),
-            _ if current.interrupted => Err(Failure::Interrupted { lost: lost() }),
-            (Ok(_), Some(Outcome::Panicked(panic))) => {
-                let library = current.library.unwrap_or_default();
-                let library = library.display().to_string();
-                Err(Failure::Panic(panic.clone().of_library(&library)))
-            }
-            (
-                Ok(_),
-                Some(Outcome::Errored {
-                    message,
-                    failure,
-                    location,
-                }),
-            ) => {
-                let failure = failure.as_deref().cloned();
-                let (message, location) = (message.clone(), location.clone());
-                Err(match (failure, location) {
-                    (None, location) => Failure::Error { message, location },
-                    (Some(failure), None) => failure,
-                    // The interrupt is not of this line.
-                    (Some(failure @ Failure::Interrupted { .. }), _) => failure,
-                    (Some(failure), Some(location)) => Failure::Raised {
-                        failure: Box::new(failure),
-                        location,
-                    },
-                })
-            }
-            (Ok(_), Some(Outcome::Died { status } | Outcome::Abandoned { status })) => {
-                Err(Failure::RuntimeDied {
-                    status: status.clone(),
-                    lost: lost(),
-                })
-            }
-            (Ok(_), Some(Outcome::VariablesLost(names))) => Err(Failure::VariablesLost {
-                names: names.clone(),
-            }),
-            _ => result.clone(),
-        };
-        let returned = matches!(current.outcomes.last(), Some(Outcome::Returned));
-        if (result.is_err() || returned) && !current.outcomes.is_empty() {
-            let cause = match returned {
-                true => MissingCause::Returned,
-                false => MissingCause::Failed,
-            };
-            let (cell, source) = (CellName::Own(current.cell), &current.source);
-            self.moved.ended_early(cell, cause, source, &self.variables);
-        }
-        let compiled = result.is_ok() || !current.outcomes.is_empty();
-        if matches!(result, Err(Failure::Compile { .. })) && !compiled {
-            let (cell, source) = (CellName::Own(current.cell), &current.source);
-            self.moved.not_compiled(cell, source, &self.variables);
-        }
-        let abandoned = matches!(current.outcomes.last(), Some(Outcome::Abandoned { .. }));
-        let toolchain = match &result {
+        self.variables.clear();
+        before
+    }
+
+    /// Starts a new runtime after a cell that evcxr expects one for, or that a new toolchain has
+    /// compiled.
+    fn renew_runtime(
+        &mut self,
+        source: &str,
+        result: &Result<EvaluatorReply, Failure>,
+        commands: &mut Vec<LocalCommand>,
+    ) {
+        let toolchain = match result {
             Ok(EvaluatorReply::Evaluated(evaluated)) => evaluated.toolchain.clone(),
             _ => None,
         };
-        let renewed = toolchain.is_some();
+        let is_new = toolchain.is_some();
         self.toolchain = toolchain.or(self.toolchain.take());
-        if renewed || result.is_ok() && is_renewal(&current.source) {
+        if is_new || result.is_ok() && is_renewal(source) {
             self.runtime = RuntimeState::Starting;
             commands.push(LocalCommand::StartRuntime);
         }
-        if compiled && !abandoned && !current.source.trim().is_empty() {
-            self.log.push(LoggedCell {
-                source: current.source,
-                outcomes: current.outcomes,
-            });
+    }
+}
+
+/// Returns the result of a cell from the evaluator's reply and the outcome of the last run; `lost` are
+/// the variables that were lost with its process.
+fn cell_result(
+    current: &CurrentCell,
+    reply: Result<EvaluatorReply, Failure>,
+    lost: Vec<String>,
+) -> Result<EvaluatorReply, Failure> {
+    match (&reply, current.outcomes.last()) {
+        // A cell that was done before the interrupt arrived counts as completed.
+        (Ok(_), None | Some(Outcome::Completed | Outcome::Returned)) => reply,
+        _ if current.interrupted => Err(Failure::Interrupted { lost }),
+        (Ok(_), Some(Outcome::Panicked(panic))) => {
+            let library = current.library.clone().unwrap_or_default();
+            let library = library.display().to_string();
+            Err(Failure::Panic(panic.clone().of_library(&library)))
         }
-        let job = current.job;
-        commands.push(LocalCommand::Reply { job, result });
+        (
+            Ok(_),
+            Some(Outcome::Errored {
+                message,
+                failure,
+                location,
+            }),
+        ) => {
+            let failure = failure.as_deref().cloned();
+            let (message, location) = (message.clone(), location.clone());
+            Err(match (failure, location) {
+                (None, location) => Failure::Error { message, location },
+                (Some(failure), None) => failure,
+                // The interrupt is not of this line.
+                (Some(failure @ Failure::Interrupted { .. }), _) => failure,
+                (Some(failure), Some(location)) => Failure::Raised {
+                    failure: Box::new(failure),
+                    location,
+                },
+            })
+        }
+        (Ok(_), Some(Outcome::Died { status } | Outcome::Abandoned { status })) => {
+            Err(Failure::RuntimeDied {
+                status: status.clone(),
+                lost,
+            })
+        }
+        (Ok(_), Some(Outcome::VariablesLost(names))) => Err(Failure::VariablesLost {
+            names: names.clone(),
+        }),
+        (Err(_), _) => reply,
     }
 }
 
