@@ -104,39 +104,49 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
     let is_option = |argument: &&OsString| argument.as_encoded_bytes().starts_with(b"-");
     let command = arguments.iter().find(|argument| !is_option(argument));
     let command = command.and_then(|command| command.to_str());
-    let library = match (command, library) {
-        (Some("build"), Some(library)) => library,
-        (Some(CHECK), _) => {
-            if let Err(error) = reveal(Path::new(SOURCE)) {
-                return error;
-            }
-            if let Some(call) = RustcCall::recorded(key(&as_build(arguments))) {
-                call.check();
-            }
-            return match real_cargo(folder) {
-                Ok(mut cargo) => cargo.args(arguments).exec(),
-                Err(error) => error,
-            };
-        }
-        // Fetches the data that evcxr requests about a dependency.
-        (Some("metadata"), _) => {
-            let lock = Lock::restore(arguments);
-            let result = cargo_or_offline(folder, arguments, lock, |_| false);
-            match result.and_then(|result| result.print()) {
-                Ok(code) => std::process::exit(code),
-                Err(error) => return error,
-            }
-        }
-        _ => {
-            return match real_cargo(folder) {
-                Ok(mut cargo) => cargo.args(arguments).exec(),
-                Err(error) => error,
-            };
-        }
-    };
+    match (command, library) {
+        (Some("build"), Some(library)) => build_cell(folder, arguments, &library),
+        (Some(CHECK), _) => check_cell(folder, arguments),
+        (Some("metadata"), _) => metadata(folder, arguments),
+        _ => pass_on(folder, arguments),
+    }
+}
+
+/// Becomes the real cargo.
+fn pass_on(folder: &Path, arguments: &[OsString]) -> io::Error {
+    match real_cargo(folder) {
+        Ok(mut cargo) => cargo.args(arguments).exec(),
+        Err(error) => error,
+    }
+}
+
+/// Fetches the data that evcxr requests about a dependency.
+fn metadata(folder: &Path, arguments: &[OsString]) -> io::Error {
+    let lock = Lock::restore(arguments);
+    let result = cargo_or_offline(folder, arguments, lock, |_| false);
+    match result.and_then(|result| result.print()) {
+        Ok(code) => std::process::exit(code),
+        Err(error) => error,
+    }
+}
+
+/// Checks a cell, with cargo only if something besides the cell has changed.
+fn check_cell(folder: &Path, arguments: &[OsString]) -> io::Error {
+    if let Err(error) = reveal(Path::new(SOURCE)) {
+        return error;
+    }
+    if let Some(call) = RustcCall::recorded(key(&as_build(arguments))) {
+        call.check();
+    }
+    pass_on(folder, arguments)
+}
+
+/// Builds a cell, with cargo only if something besides the cell has changed; `library` is the file
+/// for the path of its library.
+fn build_cell(folder: &Path, arguments: &[OsString], library: &Path) -> io::Error {
     let is_dry = Path::new(DRY_RUN).is_dir();
     if is_dry && !Path::new(DRY_RUN).join(DEPENDENCIES).exists() {
-        return match fake_build(&library) {
+        return match fake_build(library) {
             Ok(()) => std::process::exit(0),
             Err(error) => error,
         };
@@ -167,20 +177,17 @@ fn cargo(folder: &Path, arguments: &[OsString]) -> io::Error {
     };
     drop(build_lock);
     if is_dry {
-        return match fake_build(&library) {
+        return match fake_build(library) {
             Ok(()) => std::process::exit(0),
             Err(error) => error,
         };
     }
     // evcxr reads it once rustc has succeeded.
-    if fs::write(&library, call.library().as_os_str().as_encoded_bytes()).is_ok() {
+    if fs::write(library, call.library().as_os_str().as_encoded_bytes()).is_ok() {
         // Returns only if rustc does not exist, which cargo reports.
         call.compile(&session);
     }
-    match real_cargo(folder) {
-        Ok(mut cargo) => cargo.args(arguments).exec(),
-        Err(error) => error,
-    }
+    pass_on(folder, arguments)
 }
 
 /// Restores the parts of a crate that were hidden from evcxr.

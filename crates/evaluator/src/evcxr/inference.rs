@@ -93,33 +93,7 @@ pub(super) fn infer(
     };
     let mut choice = (0..count).find(|choice| compiles(&candidates, *choice));
     if choice.is_none() && count > 0 {
-        let uncertain = (0..).zip(&mut candidates);
-        let uncertain = uncertain.filter_map(|(index, candidates)| match candidates {
-            Candidates::Uncertain(sources) => Some((index, names_of.get(&index)?, sources)),
-            Candidates::Certain(_) => None,
-        });
-        let mut uncertain: Vec<_> = uncertain.collect();
-        let paths = uncertain
-            .iter()
-            .flat_map(|(_, name, _)| unknown_paths(name));
-        let paths: BTreeSet<&str> = paths.collect();
-        let function_of = |index: usize| {
-            let is_uncertain = uncertain.iter().any(|(uncertain, ..)| *uncertain == index);
-            is_uncertain.then(|| public_paths::REJECTED.to_owned())
-        };
-        let probes = format!(
-            "{}{}",
-            source_with(&function_of),
-            public_paths::probes(&paths)
-        );
-        let public = public_paths::public_paths(&paths, &rustc.messages(&probes)?);
-        for (_, name, sources) in &mut uncertain {
-            let named = with_paths(name, |path| {
-                public.get(path).map_or(path, String::as_str).to_owned()
-            });
-            let source = type_sources(&named).into_iter().next();
-            sources.push(short(&source.unwrap_or(named)));
-        }
+        add_public_paths(&mut candidates, &names_of, &rustc, source_with)?;
         choice = Some(usize::MAX).filter(|last| compiles(&candidates, *last));
     }
     let types = variables.iter().zip(candidates);
@@ -134,6 +108,44 @@ pub(super) fn infer(
         },
     });
     Some(types.collect())
+}
+
+/// Adds to each uncertain candidate its name with the public paths of its types, as the last one;
+/// `source_with` makes the source in which the variable of an index is passed to a function.
+fn add_public_paths(
+    candidates: &mut [Candidates],
+    names: &BTreeMap<usize, String>,
+    rustc: &Rustc<'_>,
+    source_with: impl Fn(&dyn Fn(usize) -> Option<String>) -> String,
+) -> Option<()> {
+    let uncertain = (0..).zip(candidates);
+    let uncertain = uncertain.filter_map(|(index, candidates)| match candidates {
+        Candidates::Uncertain(sources) => Some((index, names.get(&index)?, sources)),
+        Candidates::Certain(_) => None,
+    });
+    let mut uncertain: Vec<_> = uncertain.collect();
+    let paths = uncertain
+        .iter()
+        .flat_map(|(_, name, _)| unknown_paths(name));
+    let paths: BTreeSet<&str> = paths.collect();
+    let function_of = |index: usize| {
+        let is_uncertain = uncertain.iter().any(|(uncertain, ..)| *uncertain == index);
+        is_uncertain.then(|| public_paths::REJECTED.to_owned())
+    };
+    let probes = format!(
+        "{}{}",
+        source_with(&function_of),
+        public_paths::probes(&paths)
+    );
+    let public = public_paths::public_paths(&paths, &rustc.messages(&probes)?);
+    for (_, name, sources) in &mut uncertain {
+        let named = with_paths(name, |path| {
+            public.get(path).map_or(path, String::as_str).to_owned()
+        });
+        let source = type_sources(&named).into_iter().next();
+        sources.push(short(&source.unwrap_or(named)));
+    }
+    Some(())
 }
 
 /// The items that name some redefined types and do not compile; none if rustc cannot be called as
