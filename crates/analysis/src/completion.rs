@@ -49,42 +49,11 @@ pub(crate) fn completions_at(
     cell: &AnalyzedCell,
     offset: usize,
 ) -> Completions {
-    let config = CompletionConfig {
-        enable_postfix_completions: false,
-        // Prevents placeholders in completions.
-        snippet_cap: None,
-        callable: None,
-        snippets: Vec::new(),
-        enable_imports_on_the_fly: completes_path_start(&cell.source, offset),
-        enable_self_on_the_fly: true,
-        enable_auto_iter: false,
-        enable_auto_await: false,
-        enable_private_editable: false,
-        enable_term_search: false,
-        term_search_fuel: 0,
-        full_function_signatures: false,
-        add_colons_to_module: false,
-        add_semicolon_to_unit: false,
-        insert_use: InsertUseConfig {
-            prefix_kind: PrefixKind::ByCrate,
-            group: false,
-            granularity: ImportGranularity::Item,
-            enforce_granularity: false,
-            skip_glob_imports: false,
-        },
-        prefer_no_std: false,
-        prefer_prelude: true,
-        prefer_absolute: false,
-        limit: None,
-        fields_to_resolve: CompletionFieldsToResolve::empty(),
-        exclude_flyimport: Vec::new(),
-        exclude_traits: &[],
-        ra_fixture: RaFixtureConfig::default(),
-    };
     let position = FilePosition {
         file_id: lookup.file,
         offset: (lookup.scaffold.to_text(offset) as u32).into(),
     };
+    let config = config(completes_path_start(&cell.source, offset));
     let items = lookup.analysis.completions(&config, position, None);
     let mut items = items.ok().flatten().unwrap_or_default();
     items.sort_by_cached_key(|item| (rank(item, cell, lookup), item.lookup().to_lowercase()));
@@ -129,6 +98,43 @@ pub(crate) fn completions_at(
         });
     }
     completions
+}
+
+/// Returns the settings of rust-analyzer's completion: names only, without snippets; `imports` adds
+/// names that are not in scope.
+fn config(imports: bool) -> CompletionConfig<'static> {
+    CompletionConfig {
+        enable_postfix_completions: false,
+        // Prevents placeholders in completions.
+        snippet_cap: None,
+        callable: None,
+        snippets: Vec::new(),
+        enable_imports_on_the_fly: imports,
+        enable_self_on_the_fly: true,
+        enable_auto_iter: false,
+        enable_auto_await: false,
+        enable_private_editable: false,
+        enable_term_search: false,
+        term_search_fuel: 0,
+        full_function_signatures: false,
+        add_colons_to_module: false,
+        add_semicolon_to_unit: false,
+        insert_use: InsertUseConfig {
+            prefix_kind: PrefixKind::ByCrate,
+            group: false,
+            granularity: ImportGranularity::Item,
+            enforce_granularity: false,
+            skip_glob_imports: false,
+        },
+        prefer_no_std: false,
+        prefer_prelude: true,
+        prefer_absolute: false,
+        limit: None,
+        fields_to_resolve: CompletionFieldsToResolve::empty(),
+        exclude_flyimport: Vec::new(),
+        exclude_traits: &[],
+        ra_fixture: RaFixtureConfig::default(),
+    }
 }
 
 /// Returns true if the offset is in a name long enough to search all crates for it, which is not a
