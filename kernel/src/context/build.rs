@@ -130,14 +130,6 @@ impl BuildProgress {
     }
 }
 
-/// Waits until the given time, or forever if there is none.
-pub async fn at(moment: Option<Instant>) {
-    match moment {
-        Some(moment) => tokio::time::sleep_until(moment.into()).await,
-        None => std::future::pending().await,
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;

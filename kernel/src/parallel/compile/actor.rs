@@ -7,7 +7,7 @@ use super::state::{
     CompileJob, CompileJobId, CompileJobResult, CompilerCommand, CompilerEvent, CompilerState,
 };
 use super::{Compilation, error::CompilerError};
-use crate::context::build::{BuildProgress, at};
+use crate::context::build::BuildProgress;
 use crate::context::{CellContext, Programs};
 use crate::parallel::artifacts::Artifacts;
 use crate::report::{Notice, notice};
@@ -15,6 +15,7 @@ use phalanx_evaluator::{Evaluator, EvaluatorNotice};
 use phalanx_protocol::evaluator::NamespaceKind;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
+use phalanx_transport::until;
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot};
@@ -95,7 +96,7 @@ impl CompilerActor {
         tokio::select! {
             request = requests.recv() => CompilerInput::Request(request),
             notice = notice => CompilerInput::Notice(notice),
-            () = at(due) => CompilerInput::Tick,
+            () = until(due) => CompilerInput::Tick,
         }
     }
 

@@ -3,7 +3,7 @@
 
 use super::state::{JobId, LocalCommand, LocalEvent, LocalState};
 use super::{CellCall, LocalRequest};
-use crate::context::build::{BuildProgress, at};
+use crate::context::build::BuildProgress;
 use crate::context::{CellContext, MissingVariables, Programs};
 use crate::report::{Notice, notice};
 use crate::run::Environment;
@@ -15,6 +15,7 @@ use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::RunId;
 use phalanx_protocol::output::StreamName;
 use phalanx_runtime::{Runtime, RuntimeEvent};
+use phalanx_transport::until;
 use std::collections::{HashMap, VecDeque};
 use std::time::Instant;
 use tokio::sync::{mpsc, oneshot, watch};
@@ -156,7 +157,7 @@ impl LocalActor {
             request = requests.recv() => LocalInput::Request(request),
             notice = notice => LocalInput::Notice(notice),
             event = event => LocalInput::Runtime(event),
-            () = at(due) => LocalInput::Tick,
+            () = until(due) => LocalInput::Tick,
         }
     }
 
