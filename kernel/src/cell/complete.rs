@@ -1,13 +1,11 @@
 //! Completeness of cells (`is_complete_request`).
 
 use super::scan::{RustEnding, is_trivia, scan};
-use super::{DirectiveKind, split};
+use super::{DirectiveKind, FUNCTION_HEAD, split};
 use ra_ap_rustc_lexer::{FrontmatterAllowed, tokenize};
 use ra_ap_syntax::{AstNode, Edition, SourceFile, SyntaxNode, ast};
 
-/// The text that the parser requires before statements.
-const BEFORE: &str = "fn cell() {\n";
-/// The text after them. The `;` hides a missing one, which alone does not make a cell incomplete.
+/// The text after the statements. The `;` hides a missing one, which alone does not make a cell incomplete.
 const AFTER: &str = "\n;\n}";
 
 /// Spaces of indentation per open bracket.
@@ -66,7 +64,7 @@ fn goes_on(cell: &str) -> bool {
     let Some(DirectiveKind::Rust(text)) = directives.last().map(|directive| &directive.kind) else {
         return false;
     };
-    let code = format!("{BEFORE}{}", text.source.trim_end());
+    let code = format!("{FUNCTION_HEAD}{}", text.source.trim_end());
     let parsed = SourceFile::parse(&format!("{code}{AFTER}"), Edition::Edition2024);
     let end = code_end(&code);
     let mut errors = parsed.errors().into_iter().peekable();

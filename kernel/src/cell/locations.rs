@@ -1,13 +1,9 @@
 //! Rewrites `dbg!`, `file!`, `line!` and `column!` to report the cell instead of the generated
 //! crate.
 
-use super::RustText;
+use super::{FUNCTION_HEAD, RustText, parse_in_function};
 use ra_ap_syntax::ast::{self, AstNode, HasName};
-use ra_ap_syntax::{Edition, NodeOrToken, SourceFile, SyntaxKind, SyntaxNode, SyntaxToken};
-
-/// The function that the parser requires around statements; it does not shift columns.
-const BEFORE: &str = "fn cell() {\n";
-const AFTER: &str = "\n}";
+use ra_ap_syntax::{NodeOrToken, SyntaxKind, SyntaxNode, SyntaxToken};
 
 /// The path of the library's macros of the same names, which take the location as arguments.
 const LIBRARY: &str = "phalanx::__cell::";
@@ -18,11 +14,7 @@ pub fn located(text: RustText, count: usize) -> RustText {
     if !names.iter().any(|name| text.source.contains(name)) {
         return text;
     }
-    let parsed = SourceFile::parse(
-        &format!("{BEFORE}{}{AFTER}", text.source),
-        Edition::Edition2024,
-    );
-    let root = parsed.syntax_node();
+    let root = parse_in_function(&text.source).syntax_node();
     let defined = root.descendants().filter_map(ast::MacroRules::cast);
     let defined = defined.filter_map(|definition| Some(definition.name()?.text().to_string()));
     let defined: Vec<_> = defined.collect();
@@ -32,8 +24,8 @@ pub fn located(text: RustText, count: usize) -> RustText {
         if !names.contains(&word) || defined.iter().any(|own| own == word) {
             continue;
         }
-        let start = usize::from(name.text_range().start()).checked_sub(BEFORE.len());
-        let inside = usize::from(bracket.text_range().end()).checked_sub(BEFORE.len());
+        let start = usize::from(name.text_range().start()).checked_sub(FUNCTION_HEAD.len());
+        let inside = usize::from(bracket.text_range().end()).checked_sub(FUNCTION_HEAD.len());
         let (Some(start), Some(inside)) = (start, inside) else {
             continue;
         };

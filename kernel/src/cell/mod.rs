@@ -10,10 +10,12 @@
 //! | `locations.rs` | the cell's name and line in `dbg!`, `line!` and similar macros |
 //! | `unit_tests.rs` | the `#[test]` functions that cells have defined |
 //! | `variable_name.rs` | the names that variables can have |
+//! | `function.rs` | the function that parsers require around statements |
 //! | `cursor.rs` | the syntax at a position, for completion and inspection |
 
 mod complete;
 mod cursor;
+mod function;
 mod help;
 mod items;
 mod locations;
@@ -24,6 +26,7 @@ mod variable_name;
 
 pub use complete::{Completeness, completeness};
 pub use cursor::{AtCursor, at_cursor, byte_offset, char_offset};
+pub use function::{FUNCTION_HEAD, parse_in_function};
 pub use help::{HelpTopic, help_topic};
 pub use items::{CellItem, CellStatement, items, sets_allocator, statements};
 pub use locations::located;

@@ -1,12 +1,8 @@
 //! The `#[test]` functions of a notebook.
 
+use super::parse_in_function;
 use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasModuleItem, HasName};
-use ra_ap_syntax::{Edition, SourceFile};
 use std::collections::BTreeMap;
-
-/// The function that the parser requires around statements.
-const BEFORE: &str = "fn cell() {\n";
-const AFTER: &str = "\n}";
 
 /// The condition under which a test passes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +63,7 @@ impl UnitTests {
         if !source.contains("fn ") {
             return;
         }
-        let parsed = SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
+        let parsed = parse_in_function(source);
         let function = parsed.tree().items().find_map(|item| match item {
             ast::Item::Fn(function) => Some(function),
             _ => None,

@@ -1,16 +1,12 @@
 //! The cells of a notebook as a program: items outside of `main`, statements in it.
 
-use crate::cell::{DirectiveKind, items, split};
+use crate::cell::{DirectiveKind, FUNCTION_HEAD, items, parse_in_function, split};
 use crate::context::unresolved::occurs;
 use crate::magic::{self, Magic, MagicSuffix};
 use ra_ap_syntax::ast::{self, AstNode, HasName};
-use ra_ap_syntax::{Edition, SourceFile, SyntaxKind, SyntaxNode};
+use ra_ap_syntax::{SyntaxKind, SyntaxNode};
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
-
-/// The function that the parser requires around statements.
-const BEFORE: &str = "fn cell() {\n";
-const AFTER: &str = "\n}";
 
 /// The calls that stand for magics within Rust.
 const MAGIC_CALL: &str = "phalanx::__magic::";
@@ -141,8 +137,7 @@ impl Program {
     }
 
     fn rust(&mut self, source: &str, body: &mut String) {
-        let parsed = SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
-        let root = parsed.syntax_node();
+        let root = parse_in_function(source).syntax_node();
         let function = root.descendants().find_map(ast::Fn::cast);
         let Some(list) = function.and_then(|cell| cell.body()?.stmt_list()) else {
             return self.leave_out(source, body);
@@ -150,7 +145,7 @@ impl Program {
         let mut start = 0;
         // Includes the comments before the node.
         let mut text = |node: &SyntaxNode| {
-            let end = usize::from(node.text_range().end()).saturating_sub(BEFORE.len());
+            let end = usize::from(node.text_range().end()).saturating_sub(FUNCTION_HEAD.len());
             let text = source.get(start..end).unwrap_or_default().trim();
             start = end.min(source.len());
             text.to_owned()
@@ -326,8 +321,7 @@ fn bound(statement: &SyntaxNode) -> Vec<String> {
 
 /// Returns the names of the variables and items that code defines.
 fn defined(source: &str) -> Vec<String> {
-    let parsed = SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
-    let statements = parsed.syntax_node().descendants();
+    let statements = parse_in_function(source).syntax_node().descendants();
     let statements = statements.filter_map(ast::LetStmt::cast);
     let mut names: Vec<String> = statements.flat_map(|it| bound(it.syntax())).collect();
     let items = items(source);

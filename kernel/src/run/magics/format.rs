@@ -1,6 +1,6 @@
 //! `%fmt`: formats the cell with rustfmt.
 
-use crate::cell::{DirectiveKind, RustText, split};
+use crate::cell::{DirectiveKind, FUNCTION_HEAD, RustText, split};
 use crate::context::CellContext;
 use crate::report::Fault;
 use crate::run::error::CellError;
@@ -12,9 +12,8 @@ use std::process::Stdio;
 use tokio::io::AsyncWriteExt;
 use tokio::process::Command;
 
-/// The function that must apply_to statements.
-const BEFORE: &str = "fn cell() {\n";
-const AFTER: &str = "\n}\n";
+/// The text after the statements, as rustfmt writes it.
+const FUNCTION_END: &str = "\n}\n";
 
 /// The number of lines before the statements.
 const LINES_BEFORE: usize = 1;
@@ -71,7 +70,7 @@ async fn rustfmt(
         .spawn()
         .map_err(CellError::RustfmtStart)?;
     let mut stdin = child.stdin.take();
-    let text = format!("{BEFORE}{code}{AFTER}");
+    let text = format!("{FUNCTION_HEAD}{code}{FUNCTION_END}");
     let write = async {
         if let Some(mut stdin) = stdin.take() {
             // A failing rustfmt may not read its stdin; its status is checked below.
@@ -184,7 +183,7 @@ fn mark(error: &mut Diagnostic, code: &str, line: usize, marked: &str) {
 /// Returns the statements of the function without its indentation; lines within string literals are
 /// unchanged.
 fn unwrapped(function: &str) -> String {
-    let body = function.strip_prefix(BEFORE).unwrap_or(function);
+    let body = function.strip_prefix(FUNCTION_HEAD).unwrap_or(function);
     let body = body.trim_end();
     let body = body.strip_suffix('}').unwrap_or(body).trim_end();
     let mut within_text = Vec::new();
