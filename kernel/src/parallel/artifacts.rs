@@ -66,7 +66,7 @@ pub(crate) struct Artifacts {
     /// lookup.
     needed: Arc<Mutex<HashMap<PathBuf, (SystemTime, NeededLibraries)>>>,
     /// The cells of other notebooks from which libraries were compiled. Locked for a lookup or a change.
-    adopted: Arc<Mutex<Vec<ForeignCell>>>,
+    foreign_cells: Arc<Mutex<Vec<ForeignCell>>>,
 }
 
 /// The contents of a library when it was last read.
@@ -113,16 +113,16 @@ impl Artifacts {
     }
 
     /// Records a cell of another notebook, with its execution count there.
-    pub(crate) fn adopt(&self, count: usize, source: Arc<str>) {
-        let mut adopted = locked(&self.adopted);
-        if !adopted.iter().any(|(_, known)| *known == source) {
-            adopted.push((count, source));
+    pub(crate) fn record_foreign_cell(&self, count: usize, source: Arc<str>) {
+        let mut cells = locked(&self.foreign_cells);
+        if !cells.iter().any(|(_, known)| *known == source) {
+            cells.push((count, source));
         }
     }
 
     /// Returns the cells of other notebooks in the order in which they were compiled.
-    pub(crate) fn adopted(&self) -> Vec<(usize, Arc<str>)> {
-        locked(&self.adopted).clone()
+    pub(crate) fn foreign_cells(&self) -> Vec<(usize, Arc<str>)> {
+        locked(&self.foreign_cells).clone()
     }
 
     async fn find(

@@ -50,8 +50,8 @@ impl Environment {
         }
     }
 
-    /// Adopts the working folder of the process that runs cells, whose code may have changed it.
-    pub fn adopt_folder(&self, process: u32) {
+    /// Takes over the working folder of the process that runs cells, whose code may have changed it.
+    pub fn follow_folder(&self, process: u32) {
         let Ok(entered) = std::fs::read_link(format!("/proc/{process}/cwd")) else {
             // The process has ended, and its successor starts in the folder known before.
             return;
@@ -147,7 +147,7 @@ mod tests {
     }
 
     #[test]
-    fn the_folder_of_a_process_is_adopted() {
+    fn the_folder_of_a_process_is_followed() {
         let folder = tempfile::tempdir().unwrap();
         let folder = folder.path().canonicalize().unwrap();
         let mut process = std::process::Command::new("sleep")
@@ -156,11 +156,11 @@ mod tests {
             .spawn()
             .unwrap();
         let environment = Environment::default();
-        environment.adopt_folder(process.id());
+        environment.follow_folder(process.id());
         process.kill().unwrap();
         process.wait().unwrap();
         assert_eq!(environment.folder(), folder);
-        environment.adopt_folder(process.id());
+        environment.follow_folder(process.id());
         assert_eq!(environment.folder(), folder);
     }
 

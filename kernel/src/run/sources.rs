@@ -122,7 +122,7 @@ impl CellSources {
         let found = cells.find(&compiled, line);
         found.or_else(|| {
             let mut foreign = SourceTexts::default();
-            for (count, source) in self.artifacts.adopted() {
+            for (count, source) in self.artifacts.foreign_cells() {
                 foreign.add(CellName::Foreign(count), source);
             }
             foreign.find(&compiled, line)
@@ -270,7 +270,7 @@ mod tests {
         assert_eq!(report.traceback[1], "  at In[4], line 2: v[i]");
         // A function of another notebook.
         let artifacts = Artifacts::default();
-        artifacts.adopt(7, "fn f(v: &[u8], i: usize) -> u8 {\n    v[i]\n}".into());
+        artifacts.record_foreign_cell(7, "fn f(v: &[u8], i: usize) -> u8 {\n    v[i]\n}".into());
         let mut fault = Fault::from(Failure::Panic(panic.clone()));
         CellSources::new(artifacts).locate(5, &mut fault);
         let report = crate::report::report(&fault);

@@ -230,7 +230,7 @@ impl CompilerActor {
                 return Some(CompilerEvent::ArtifactsRead(needed.map_err(Failure::from)));
             }
             CompilerCommand::RecordForeignCell(count, source) => {
-                self.artifacts.adopt(count, source);
+                self.artifacts.record_foreign_cell(count, source);
             }
             CompilerCommand::Finish {
                 job,

@@ -81,7 +81,7 @@ pub async fn serve(
             let client = client(parallel).await?;
             let again = client.resubmit(&tasks).await;
             let again = again.map_err(FunctionsError::from)?;
-            HostReply::AsyncResult(adopt(parallel, &client, again))
+            HostReply::AsyncResult(store_hub_result(parallel, &client, again))
         }
         ClientRequest::PurgeLocal { results } => {
             parallel.results().purge(&results);
@@ -207,7 +207,7 @@ async fn get_result(parallel: &Parallel, tasks: Vec<MsgId>) -> Result<Vec<TaskRa
     let status = client.result_status(&tasks).await;
     status.map_err(FunctionsError::from)?;
     let to = tasks.len();
-    let id = adopt(parallel, &client, tasks);
+    let id = store_hub_result(parallel, &client, tasks);
     Ok(vec![TaskRange { id, from: 0, to }])
 }
 
@@ -271,7 +271,7 @@ async fn execute(
 }
 
 /// Stores an AsyncResult of tasks that another client may have submitted; returns its id.
-fn adopt(parallel: &Parallel, client: &Client, tasks: Vec<MsgId>) -> AsyncResultId {
+fn store_hub_result(parallel: &Parallel, client: &Client, tasks: Vec<MsgId>) -> AsyncResultId {
     let result = client.async_hub_result(tasks);
     parallel.results().store(result, Labels::Engines).id
 }

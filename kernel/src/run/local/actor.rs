@@ -240,7 +240,7 @@ impl LocalActor {
                     context.timer().add(self.began.elapsed());
                 }
                 if let Some((runtime, _)) = &self.runtime {
-                    self.environment.adopt_folder(runtime.pid());
+                    self.environment.follow_folder(runtime.pid());
                 }
                 Some(LocalEvent::Ended { run, outcome })
             }
