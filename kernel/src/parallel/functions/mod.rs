@@ -12,7 +12,7 @@ mod names;
 mod namespace;
 mod query;
 
-pub use namespace::materialise;
+pub use namespace::bind_pushed;
 pub use query::serve;
 
 use super::artifacts::{Artifacts, NeededLibraries};
@@ -77,7 +77,7 @@ pub async fn apply(
     let artifacts = &parallel.functions().artifacts;
     let artifacts = artifacts.of(&toolchain.libstd, &apply.artifact).await?;
     let engines = engines(&client, &apply.placement)?;
-    namespace::publish(parallel, context, &client, &engines, &apply.references).await?;
+    namespace::copy_references(parallel, context, &client, &engines, &apply.references).await?;
     let metadata = CallMetadata {
         abi: toolchain.rustc,
         host: phalanx_sys::machine::host_name(),

@@ -15,7 +15,7 @@ use std::collections::HashSet;
 ///
 /// # Errors
 /// Returns an error if an engine cannot evaluate one of them.
-pub(super) async fn publish(
+pub(super) async fn copy_references(
     parallel: &Parallel,
     context: &CellContext,
     client: &Client,
@@ -30,7 +30,7 @@ pub(super) async fn publish(
         let is_name = check_variable_name(reference).is_ok();
         if !is_name {
             // Pushed values in an expression must be variables first.
-            materialise(parallel, context, client, engines, reference).await?;
+            bind_pushed(parallel, context, client, engines, reference).await?;
         }
         let mut engines_with_value = Vec::new();
         for engine in client.engines().iter().filter(|e| engines.contains(&e.id)) {
@@ -51,7 +51,7 @@ pub(super) async fn publish(
         let source = format!("phalanx::__cell::publish({reference:?}, &({reference}));");
         let copied = run(parallel, context, client, &ids, &source, None)
             .await
-            .map_err(|failure| not_published(reference, failure))?;
+            .map_err(|failure| not_copied(reference, failure))?;
         let mut names = parallel.functions().names();
         for (engine, state) in copied {
             names.copied(&engine, reference, state);
@@ -64,7 +64,7 @@ pub(super) async fn publish(
 ///
 /// # Errors
 /// Returns an error if the type of a value does not compile there.
-pub async fn materialise(
+pub async fn bind_pushed(
     parallel: &Parallel,
     context: &CellContext,
     client: &Client,
@@ -182,7 +182,7 @@ fn first(failure: &Failure) -> Option<String> {
     Some(diagnostics.first()?.message.clone())
 }
 
-fn not_published(reference: &str, failure: Failure) -> Failure {
+fn not_copied(reference: &str, failure: Failure) -> Failure {
     match first(&failure) {
         Some(why) => FunctionsError::Reference {
             reference: reference.to_owned(),

@@ -1,7 +1,7 @@
 //! The library's requests about the cluster, other than calls of functions.
 
 use super::error::FunctionsError;
-use super::{Functions, client, materialise, none_selected, rust_engines};
+use super::{Functions, bind_pushed, client, none_selected, rust_engines};
 use crate::context::CellContext;
 use crate::context::time_limit;
 use crate::magic::MAX_ENGINES;
@@ -248,7 +248,7 @@ async fn execute(
     if engines.is_empty() {
         return Err(none_selected(client));
     }
-    materialise(parallel, context, client, engines, source).await?;
+    bind_pushed(parallel, context, client, engines, source).await?;
     let fanout = parallel.fanout();
     let result = fanout
         .submit_source(

@@ -191,7 +191,7 @@ async fn submit(
     progress: &mut Progress,
 ) -> Result<Submitted, Failure> {
     let attempt = async || {
-        functions::materialise(services.parallel(), context, &client, &plan.targets, source)
+        functions::bind_pushed(services.parallel(), context, &client, &plan.targets, source)
             .await?;
         let fanout = services.parallel().fanout();
         let client = client.clone();
