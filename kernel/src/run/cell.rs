@@ -208,7 +208,7 @@ pub(super) async fn evaluate(
         let fault = context.take_magic_fault();
         return Err(fault.unwrap_or_else(|| Fault::at(CellError::NoValue, location)));
     }
-    let failure = services.local().moved().explain(failure);
+    let failure = services.local().missing_variables().explain(failure);
     let failure = misplaced_magic::explain(failure, &source);
     let help = match failure {
         Failure::Interrupted { .. } => {

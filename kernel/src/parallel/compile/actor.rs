@@ -114,7 +114,7 @@ impl CompilerActor {
                 return None;
             }
             CompilerRequest::HasState { state, reply } => {
-                let _ = reply.send(lineages.missing(&state).is_ok());
+                let _ = reply.send(lineages.uncompiled(&state).is_ok());
                 return None;
             }
             CompilerRequest::Defines {

@@ -46,7 +46,7 @@ pub(super) struct Lineages {
     /// The names of variables in compiled states.
     variables: HashMap<StateId, Vec<String>>,
     /// The variables that cells have moved or not kept, in compiled states.
-    moved: HashMap<StateId, MissingVariables>,
+    missing_variables: HashMap<StateId, MissingVariables>,
     /// The definitions of other clients that do not compile here, by the state after their cell.
     left_out: HashMap<StateId, Vec<String>>,
 }
@@ -58,7 +58,7 @@ impl Lineages {
             origins: HashMap::new(),
             compiled: HashSet::from([StateId::empty()]),
             variables: HashMap::new(),
-            moved: HashMap::new(),
+            missing_variables: HashMap::new(),
             left_out: HashMap::new(),
         }
     }
@@ -67,7 +67,7 @@ impl Lineages {
     ///
     /// # Errors
     /// Returns an error if the lineage contains a state that is not known.
-    pub(super) fn missing(
+    pub(super) fn uncompiled(
         &self,
         state: &StateId,
     ) -> Result<Vec<(StateId, StateOrigin)>, UnknownState> {
@@ -126,7 +126,7 @@ impl Lineages {
         let mut variables = self.variables.get(state).into_iter().flatten();
         // A name that a cell has moved or dropped is in its source.
         variables.any(|variable| variable == name)
-            || (!self.moved(state).contains(name)
+            || (!self.missing_variables(state).contains(name)
                 && self
                     .sources(state)
                     .iter()
@@ -142,32 +142,32 @@ impl Lineages {
         variables: Vec<String>,
         moved: &[String],
     ) {
-        let mut gone = self.moved(&origin.base);
+        let mut missing = self.missing_variables(&origin.base);
         let there = variables.iter().map(String::as_str);
         let (cell, source) = (origin.cell, &origin.source);
         match &origin.outcome {
             Outcome::Died { .. } => {
                 // The evaluator reports all of them as moved by the cell.
                 let before = self.variables(&origin.base);
-                gone.ended_early(cell, MissingCause::Failed, source, &variables);
-                gone.lost(cell, before.iter().filter(|name| !variables.contains(name)));
+                missing.ended_early(cell, MissingCause::Failed, source, &variables);
+                missing.lost(cell, before.iter().filter(|name| !variables.contains(name)));
             }
             Outcome::Panicked(_) | Outcome::Errored { .. } => {
-                gone.record(cell, source, moved, there);
-                gone.ended_early(cell, MissingCause::Failed, source, &variables);
+                missing.record(cell, source, moved, there);
+                missing.ended_early(cell, MissingCause::Failed, source, &variables);
             }
             Outcome::Returned => {
-                gone.record(cell, source, moved, there);
-                gone.ended_early(cell, MissingCause::Returned, source, &variables);
+                missing.record(cell, source, moved, there);
+                missing.ended_early(cell, MissingCause::Returned, source, &variables);
             }
             Outcome::Completed | Outcome::VariablesLost(_) | Outcome::Abandoned { .. } => {
-                gone.record(cell, source, moved, there);
+                missing.record(cell, source, moved, there);
             }
         }
         if let Some(names) = self.left_out.get(&state) {
-            gone.left_out(origin.cell, names);
+            missing.left_out(origin.cell, names);
         }
-        self.moved.insert(state.clone(), gone);
+        self.missing_variables.insert(state.clone(), missing);
         self.compiled.insert(state.clone());
         self.variables.insert(state.clone(), variables);
         self.origins.insert(state, origin);
@@ -176,23 +176,26 @@ impl Lineages {
     /// Records variables that the cell which leads to a state drops or does not keep.
     pub(super) fn leave_out(&mut self, state: &StateId, code: &CompiledCell) {
         let cell = self.origins.get(state).map(|origin| origin.cell);
-        if let (Some(cell), Some(moved)) = (cell, self.moved.get_mut(state)) {
+        if let (Some(cell), Some(missing)) = (cell, self.missing_variables.get_mut(state)) {
             let there = self.variables.get(state);
-            moved.dropped(cell, &code.dropped, there.map_or(&[], Vec::as_slice));
-            moved.unkept(cell, &code.unkept);
+            missing.dropped(cell, &code.dropped, there.map_or(&[], Vec::as_slice));
+            missing.unkept(cell, &code.unkept);
         }
     }
 
     /// Records a cell that does not compile from its base.
     pub(super) fn not_compiled(&mut self, origin: &StateOrigin) {
         let variables = self.variables(&origin.base);
-        let missing = self.moved.entry(origin.base.clone()).or_default();
+        let missing = self
+            .missing_variables
+            .entry(origin.base.clone())
+            .or_default();
         missing.not_compiled(origin.cell, &origin.source, &variables);
     }
 
     /// Adds the causes to errors about names that do not exist in a state.
     pub(super) fn explain(&self, state: &StateId, failure: Failure) -> Failure {
-        let known = self.moved(state);
+        let known = self.missing_variables(state);
         let mut failure = known.explain(failure);
         if let Failure::Compile { diagnostics } = &mut failure {
             for error in diagnostics {
@@ -263,7 +266,7 @@ impl Lineages {
     /// state.
     pub(super) fn does_not_compile(&mut self, state: &StateId, names: Vec<String>) {
         let cell = self.origins.get(state).map(|origin| origin.cell);
-        if let (Some(cell), Some(missing)) = (cell, self.moved.get_mut(state)) {
+        if let (Some(cell), Some(missing)) = (cell, self.missing_variables.get_mut(state)) {
             missing.left_out(cell, &names);
         }
         self.left_out
@@ -278,8 +281,11 @@ impl Lineages {
     }
 
     /// Returns the missing variables in a state, with their causes.
-    pub(super) fn moved(&self, state: &StateId) -> MissingVariables {
-        self.moved.get(state).cloned().unwrap_or_default()
+    pub(super) fn missing_variables(&self, state: &StateId) -> MissingVariables {
+        self.missing_variables
+            .get(state)
+            .cloned()
+            .unwrap_or_default()
     }
 
     /// Handles a new evaluator, which has only the empty state.
@@ -349,7 +355,7 @@ mod tests {
     }
 
     fn steps(lineages: &Lineages, name: &str) -> Vec<String> {
-        let steps = lineages.missing(&state(name)).unwrap();
+        let steps = lineages.uncompiled(&state(name)).unwrap();
         let lines = steps.iter().map(|(state, origin)| {
             let outcome = format!("{:?}", origin.outcome);
             let outcome = outcome.split([' ', '(']).next().unwrap().to_owned();
@@ -371,7 +377,7 @@ mod tests {
             steps(&lineages, "a~error"),
             ["empty + A -> a~error (Errored)"]
         );
-        let (name, origin) = lineages.missing(&state("a~died")).unwrap().remove(0);
+        let (name, origin) = lineages.uncompiled(&state("a~died")).unwrap().remove(0);
         lineages.add(name, origin, vec![], &[]);
         lineages.add(state("b"), completed("a~died", "B"), vec![], &[]);
         assert!(steps(&lineages, "b").is_empty());
@@ -399,8 +405,11 @@ mod tests {
         lineages.add(state("a"), completed("empty", "A"), vec!["v".into()], &[]);
         lineages.add(state("b"), second("a", "B"), vec![], &["v".into()]);
         lineages.add(state("c"), second("b", "C"), vec![], &[]);
-        assert_eq!(lineages.moved(&state("a")).by("v"), None);
-        assert_eq!(lineages.moved(&state("c")).by("v"), Some(CellName::Own(2)));
+        assert_eq!(lineages.missing_variables(&state("a")).by("v"), None);
+        assert_eq!(
+            lineages.missing_variables(&state("c")).by("v"),
+            Some(CellName::Own(2))
+        );
     }
 
     #[test]
@@ -505,9 +514,12 @@ mod tests {
     #[test]
     fn states_of_other_clients_are_known_once_their_cells_are_recorded() {
         let mut lineages = Lineages::new();
-        assert_eq!(lineages.missing(&state("x")), Err(UnknownState(state("x"))));
         assert_eq!(
-            lineages.missing(&state("x~died")),
+            lineages.uncompiled(&state("x")),
+            Err(UnknownState(state("x")))
+        );
+        assert_eq!(
+            lineages.uncompiled(&state("x~died")),
             Err(UnknownState(state("x~died")))
         );
         let record = |from: &str, to: &str, outcome| StateRecord {
@@ -534,6 +546,6 @@ mod tests {
             ["empty + W -> w (Completed)", "w + X~DIED -> x~died (Died)"]
         );
         lineages.forget(records.iter().map(|record| &record.state));
-        assert!(lineages.missing(&state("w")).is_err());
+        assert!(lineages.uncompiled(&state("w")).is_err());
     }
 }

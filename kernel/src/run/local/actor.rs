@@ -25,7 +25,7 @@ struct LocalActor {
     environment: Environment,
     calls: mpsc::UnboundedSender<CellCall>,
     variables: watch::Sender<Vec<String>>,
-    moved: watch::Sender<MissingVariables>,
+    missing_variables: watch::Sender<MissingVariables>,
     toolchain: watch::Sender<Option<Toolchain>>,
     evaluator: Option<(Evaluator, mpsc::UnboundedReceiver<EvaluatorNotice>)>,
     runtime: Option<(Runtime, mpsc::Receiver<RuntimeEvent>)>,
@@ -73,14 +73,14 @@ pub(super) async fn run(
     environment: Environment,
     mut requests: mpsc::UnboundedReceiver<LocalRequest>,
     calls: mpsc::UnboundedSender<CellCall>,
-    (variables, moved, toolchain): PublishedState,
+    (variables, missing_variables, toolchain): PublishedState,
 ) {
     let mut actor = LocalActor {
         programs,
         environment,
         calls,
         variables,
-        moved,
+        missing_variables,
         toolchain,
         evaluator: None,
         runtime: None,
@@ -126,10 +126,10 @@ pub(super) async fn run(
                 }
                 changed
             });
-            actor.moved.send_if_modified(|moved| {
-                let changed = moved != state.moved();
+            actor.missing_variables.send_if_modified(|missing| {
+                let changed = missing != state.missing_variables();
                 if changed {
-                    moved.clone_from(state.moved());
+                    missing.clone_from(state.missing_variables());
                 }
                 changed
             });

@@ -20,7 +20,7 @@ use tokio::task::JoinHandle;
 pub struct Local {
     requests: RequestSender<LocalRequest>,
     variables: watch::Receiver<Vec<String>>,
-    moved: watch::Receiver<MissingVariables>,
+    missing_variables: watch::Receiver<MissingVariables>,
     toolchain: watch::Receiver<Option<Toolchain>>,
 }
 
@@ -64,7 +64,7 @@ impl Local {
     ) -> (Self, JoinHandle<()>) {
         let (requests, received) = RequestSender::new();
         let (names, variables) = watch::channel(Vec::new());
-        let (gone, moved) = watch::channel(MissingVariables::default());
+        let (gone, missing_variables) = watch::channel(MissingVariables::default());
         let (ready, toolchain) = watch::channel(None);
         // Ends with the last handle.
         let task = tokio::spawn(actor::run(
@@ -77,7 +77,7 @@ impl Local {
         let local = Self {
             requests,
             variables,
-            moved,
+            missing_variables,
             toolchain,
         };
         (local, task)
@@ -146,8 +146,8 @@ impl Local {
     }
 
     /// Returns the missing variables after the last cell, with their causes.
-    pub fn moved(&self) -> MissingVariables {
-        self.moved.borrow().clone()
+    pub fn missing_variables(&self) -> MissingVariables {
+        self.missing_variables.borrow().clone()
     }
 
     /// Applies a setting to the runtime; new runtimes read it from the environment.

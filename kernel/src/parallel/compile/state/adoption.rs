@@ -191,7 +191,7 @@ impl CompilerState {
         }
         if adoption.new.is_none() {
             let states = lineage.records.iter().map(|record| &record.state);
-            let new = states.filter(|state| self.lineages.missing(state).is_err());
+            let new = states.filter(|state| self.lineages.uncompiled(state).is_err());
             adoption.new = Some(new.cloned().collect());
         }
         self.lineages.adopt(lineage.records.clone());
@@ -205,7 +205,7 @@ impl CompilerState {
 
     /// Compiles the next missing cell, once its dependencies are there.
     fn replay(&mut self, adoption: &mut Adoption, commands: &mut Vec<CompilerCommand>) -> JobStep {
-        let missing = match self.lineages.missing(&adoption.lineage.state) {
+        let missing = match self.lineages.uncompiled(&adoption.lineage.state) {
             Ok(missing) => missing,
             Err(unknown) => return adoption.failed(CompilerError::from(unknown).into()),
         };

@@ -278,13 +278,13 @@ impl CompilerState {
         }
     }
 
-    /// Compiles the next cell that is missing for a task, or at last its own.
+    /// Compiles the next cell that led to the base of a task, or at last its own.
     fn compile(&mut self, task: &CompileTask, commands: &mut Vec<CompilerCommand>) -> JobStep {
-        let missing = match self.lineages.missing(&task.base) {
-            Ok(missing) => missing,
+        let uncompiled = match self.lineages.uncompiled(&task.base) {
+            Ok(uncompiled) => uncompiled,
             Err(unknown) => return JobStep::Finish(Err(CompilerError::from(unknown).into())),
         };
-        if let Some((state, origin)) = missing.into_iter().next() {
+        if let Some((state, origin)) = uncompiled.into_iter().next() {
             let cell = RepeatedCell::new(state, origin, Vec::new());
             return self.request_repetition(cell, commands);
         }

@@ -324,7 +324,7 @@ fn cells_of_another_rustc_are_not_adopted() {
     let adopt = CompileJob::Adopt(Box::new(lineage));
     bench.job(adopt, &["begin 1", "start evaluator"]);
     bench.ready(&["finish 1: EnvironmentError"]);
-    let unknown = bench.state.lineages().missing(&StateId::new("w"));
+    let unknown = bench.state.lineages().uncompiled(&StateId::new("w"));
     assert!(unknown.is_err());
 }
 
@@ -358,7 +358,7 @@ fn a_failed_adoption_leaves_the_dependencies_of_this_kernel() {
     let mut bench = Bench::adopting(lineage());
     bench.check(replied(2, Err(broken())), &["3: add own"]);
     bench.added(3, &["finish 3: EnvironmentError"]);
-    let unknown = bench.state.lineages().missing(&StateId::new("w"));
+    let unknown = bench.state.lineages().uncompiled(&StateId::new("w"));
     assert!(unknown.is_err());
 
     let mut bench = Bench::adopting(lineage());

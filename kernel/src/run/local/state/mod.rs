@@ -37,7 +37,7 @@ pub(super) struct LocalState {
     variables: Vec<String>,
     /// The types of variables after the last cell that changed any.
     types: HashMap<String, String>,
-    moved: MissingVariables,
+    missing_variables: MissingVariables,
     callbacks: Callbacks,
     requests: u64,
     runs: u64,
@@ -55,7 +55,7 @@ impl LocalState {
             log: Vec::new(),
             variables: Vec::new(),
             types: HashMap::new(),
-            moved: MissingVariables::default(),
+            missing_variables: MissingVariables::default(),
             callbacks: Callbacks::default(),
             requests: 0,
             runs: 0,
@@ -77,8 +77,8 @@ impl LocalState {
     }
 
     /// Returns the missing variables and their causes.
-    pub(super) fn moved(&self) -> &MissingVariables {
-        &self.moved
+    pub(super) fn missing_variables(&self) -> &MissingVariables {
+        &self.missing_variables
     }
 
     /// Handles an event and returns the commands to perform.
@@ -389,10 +389,12 @@ impl LocalState {
                 true => MissingCause::Returned,
                 false => MissingCause::Failed,
             };
-            self.moved.ended_early(cell, cause, source, &self.variables);
+            self.missing_variables
+                .ended_early(cell, cause, source, &self.variables);
         }
         if matches!(result, Err(Failure::Compile { .. })) && !compiled {
-            self.moved.not_compiled(cell, source, &self.variables);
+            self.missing_variables
+                .not_compiled(cell, source, &self.variables);
         }
         self.renew_runtime(source, &result, commands);
         let abandoned = matches!(current.outcomes.last(), Some(Outcome::Abandoned { .. }));
@@ -424,12 +426,14 @@ impl LocalState {
             let source = &current.source;
             if died {
                 let lost = before.iter().filter(|name| !self.variables.contains(name));
-                self.moved.lost(cell, lost);
+                self.missing_variables.lost(cell, lost);
             } else {
-                self.moved.record(cell, source, &evaluated.moved, there);
+                self.missing_variables
+                    .record(cell, source, &evaluated.moved, there);
             }
-            self.moved.dropped(cell, &current.dropped, &self.variables);
-            self.moved.unkept(cell, &current.unkept);
+            self.missing_variables
+                .dropped(cell, &current.dropped, &self.variables);
+            self.missing_variables.unkept(cell, &current.unkept);
         }
         if !died {
             return Vec::new();

@@ -491,7 +491,7 @@ fn moves_by_a_cell_that_panicked_are_recorded() {
     let reply = LocalEvent::Notice(EvaluatorNotice::Event(reply));
     bench.check(reply, &["2 Panic"]);
     assert_eq!(
-        bench.state.moved().by("v"),
+        bench.state.missing_variables().by("v"),
         Some(crate::context::CellName::Own(2))
     );
 }
@@ -514,7 +514,7 @@ fn the_missing_definitions_of_a_cell_that_panicked_are_recorded() {
     let failure = Failure::Compile {
         diagnostics: vec![diagnostic],
     };
-    let Failure::Compile { diagnostics } = bench.state.moved().explain(failure) else {
+    let Failure::Compile { diagnostics } = bench.state.missing_variables().explain(failure) else {
         panic!()
     };
     assert!(diagnostics[0].help[0].starts_with("In[1] failed"));
