@@ -39,7 +39,7 @@ pub use analysis::{analysis_config, analysis_main};
 pub use cache::{CacheEntry, cache_entries, cache_limit, clean_cache};
 pub use evaluate::Backend;
 pub use folder_check::{FolderError, FolderUse, cache_folder, check_folders};
-pub use handle::{Evaluator, EvaluatorConfig, EvaluatorNotice, StartError};
+pub use handle::{Evaluator, EvaluatorConfig, EvaluatorMessage, StartError};
 pub use process::process_main;
 pub use type_names::type_sources;
 

@@ -3,7 +3,7 @@
 
 use crate::context::Programs;
 use anyhow::{Context, bail};
-use phalanx_evaluator::{Backend, Evaluator, EvaluatorNotice};
+use phalanx_evaluator::{Backend, Evaluator, EvaluatorMessage};
 use phalanx_protocol::evaluator::{EvaluatorEvent, EvaluatorRequest, NamespaceKind, RequestId};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::runtime::Outcome;
@@ -46,7 +46,7 @@ pub(super) fn compile_cell(
 
 struct Trial<P> {
     evaluator: Evaluator,
-    notices: mpsc::UnboundedReceiver<EvaluatorNotice>,
+    messages: mpsc::UnboundedReceiver<EvaluatorMessage>,
     progress: P,
 }
 
@@ -54,13 +54,13 @@ impl<P: FnMut(&str)> Trial<P> {
     async fn start(backend: Backend, progress: P) -> anyhow::Result<Self> {
         let programs = Programs::current(backend).context("the path of this program is unknown")?;
         let started = Evaluator::start(programs.evaluator(NamespaceKind::Local)).await;
-        let (evaluator, notices) = match started {
+        let (evaluator, messages) = match started {
             Ok(started) => started,
             Err(error) => bail!("{error}\n{}", error.remedy()),
         };
         let mut trial = Self {
             evaluator,
-            notices,
+            messages,
             progress,
         };
         loop {
@@ -94,11 +94,11 @@ impl<P: FnMut(&str)> Trial<P> {
 
     /// Waits for the evaluator's next event, and reports the progress of a build.
     async fn event(&mut self) -> anyhow::Result<EvaluatorEvent> {
-        while let Some(notice) = self.notices.recv().await {
-            match notice {
-                EvaluatorNotice::Event(event) => return Ok(event),
-                EvaluatorNotice::Progress(line) => (self.progress)(line.trim()),
-                EvaluatorNotice::Exited {
+        while let Some(message) = self.messages.recv().await {
+            match message {
+                EvaluatorMessage::Event(event) => return Ok(event),
+                EvaluatorMessage::Progress(line) => (self.progress)(line.trim()),
+                EvaluatorMessage::Exited {
                     status,
                     last_output,
                 } => bail!("{status}\n{last_output}"),

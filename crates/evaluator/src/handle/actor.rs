@@ -1,6 +1,6 @@
 //! The actor of an evaluator process: forwards requests and events.
 
-use super::{EvaluatorNotice, HandleRequest};
+use super::{EvaluatorMessage, HandleRequest};
 use crate::folder::BuildFolder;
 use phalanx_protocol::evaluator::EvaluatorRequest;
 use phalanx_protocol::frame::{self, Decoder};
@@ -43,7 +43,7 @@ struct Actor {
     early: Vec<EvaluatorRequest>,
     lines: Option<Lines<BufReader<ChildStderr>>>,
     last_output: VecDeque<String>,
-    notices: mpsc::UnboundedSender<EvaluatorNotice>,
+    messages: mpsc::UnboundedSender<EvaluatorMessage>,
     /// The deadline for the response to an interrupt.
     deadline: Option<Instant>,
 }
@@ -53,7 +53,7 @@ pub(super) async fn run(
     listener: UnixListener,
     mut child: Child,
     mut requests: mpsc::UnboundedReceiver<HandleRequest>,
-    notices: mpsc::UnboundedSender<EvaluatorNotice>,
+    messages: mpsc::UnboundedSender<EvaluatorMessage>,
 ) {
     let lines = child
         .stderr
@@ -69,7 +69,7 @@ pub(super) async fn run(
         early: Vec::new(),
         lines,
         last_output: VecDeque::new(),
-        notices,
+        messages,
         deadline: None,
     };
     loop {
@@ -171,7 +171,7 @@ impl Actor {
                 }
                 self.decoder.push(&self.buffer[..count]);
                 while let Some(event) = self.decoder.decode().map_err(io::Error::other)? {
-                    self.notify(EvaluatorNotice::Event(event));
+                    self.notify(EvaluatorMessage::Event(event));
                 }
             }
             Event::Line(Some(line)) => {
@@ -179,7 +179,7 @@ impl Actor {
                     self.last_output.pop_front();
                 }
                 self.last_output.push_back(line.clone());
-                self.notify(EvaluatorNotice::Progress(line));
+                self.notify(EvaluatorMessage::Progress(line));
             }
             Event::Line(None) => self.lines = None,
             Event::Request(_) | Event::Overdue | Event::Gone(_) => {}
@@ -217,15 +217,15 @@ impl Actor {
         let skip = self.last_output.len().saturating_sub(MAX_LAST_LINES);
         let last_output = self.last_output.iter().skip(skip).map(String::as_str);
         let last_output = without_backtrace(last_output);
-        self.notify(EvaluatorNotice::Exited {
+        self.notify(EvaluatorMessage::Exited {
             status: status.map_or_else(|error| error.to_string(), |status| status.to_string()),
             last_output: last_output.join("\n"),
         });
     }
 
-    fn notify(&self, notice: EvaluatorNotice) {
+    fn notify(&self, message: EvaluatorMessage) {
         // The receiver is dropped when the kernel is shutting down.
-        let _ = self.notices.send(notice);
+        let _ = self.messages.send(message);
     }
 }
 

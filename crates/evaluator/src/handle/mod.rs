@@ -76,7 +76,7 @@ pub struct Evaluator {
 
 /// A message from an evaluator process.
 #[derive(Debug)]
-pub enum EvaluatorNotice {
+pub enum EvaluatorMessage {
     /// An event of its protocol.
     Event(EvaluatorEvent),
     /// A progress line of cargo.
@@ -106,7 +106,7 @@ impl Evaluator {
     /// [`StartError`] if the process cannot be started.
     pub async fn start(
         config: EvaluatorConfig,
-    ) -> Result<(Self, mpsc::UnboundedReceiver<EvaluatorNotice>), StartError> {
+    ) -> Result<(Self, mpsc::UnboundedReceiver<EvaluatorMessage>), StartError> {
         let folder = TemporaryFolder::new("evaluator").map_err(temporary(&std::env::temp_dir()))?;
         let socket = folder.path().join("evaluator");
         let listener = UnixListener::bind(&socket).map_err(temporary(folder.path()))?;
@@ -162,16 +162,16 @@ impl Evaluator {
         let pid = child.id();
         let (requests, received) = mpsc::unbounded_channel();
         // Unbounded: a few events per request, and cargo's lines.
-        let (notices_tx, notices) = mpsc::unbounded_channel();
+        let (messages_tx, messages) = mpsc::unbounded_channel();
         // Ends when the handle is dropped or the process exits.
         tokio::spawn(actor::run(
             (folder, build_folder),
             listener,
             child,
             received,
-            notices_tx,
+            messages_tx,
         ));
-        Ok((Self { requests, pid }, notices))
+        Ok((Self { requests, pid }, messages))
     }
 
     /// Sends a request; requests are answered in order.

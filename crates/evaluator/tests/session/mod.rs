@@ -3,7 +3,7 @@
 #![allow(dead_code, reason = "each test uses its part")]
 
 use phalanx_analysis::handle::AnalysisProcess;
-use phalanx_evaluator::{Backend, Evaluator, EvaluatorConfig, EvaluatorNotice, analysis_config};
+use phalanx_evaluator::{Backend, Evaluator, EvaluatorConfig, EvaluatorMessage, analysis_config};
 use phalanx_protocol::evaluator::{
     Compiled, CompiledCell, Evaluated, EvaluatorEvent, EvaluatorReply, EvaluatorRequest,
     NamespaceKind, RequestId, Toolchain, UnkeptVariable,
@@ -98,7 +98,7 @@ impl Machine {
 pub struct Session {
     pub analysis: Option<AnalysisProcess>,
     pub evaluator: Evaluator,
-    pub notices: mpsc::UnboundedReceiver<EvaluatorNotice>,
+    pub messages: mpsc::UnboundedReceiver<EvaluatorMessage>,
     pub toolchain: Toolchain,
     pub requests: u64,
 }
@@ -120,22 +120,22 @@ impl Session {
             backend: Backend::Evcxr,
             analysis,
         };
-        let (evaluator, mut notices) = Evaluator::start(config).await.expect("an evaluator");
+        let (evaluator, mut messages) = Evaluator::start(config).await.expect("an evaluator");
         let toolchain = loop {
-            match timeout(PATIENCE, notices.recv())
+            match timeout(PATIENCE, messages.recv())
                 .await
                 .expect("in time")
-                .expect("a notice")
+                .expect("a message")
             {
-                EvaluatorNotice::Event(EvaluatorEvent::Ready(toolchain)) => break toolchain,
-                EvaluatorNotice::Progress(_) => {}
+                EvaluatorMessage::Event(EvaluatorEvent::Ready(toolchain)) => break toolchain,
+                EvaluatorMessage::Progress(_) => {}
                 other => panic!("not ready: {other:?}"),
             }
         };
         Self {
             analysis: None,
             evaluator,
-            notices,
+            messages,
             toolchain,
             requests: 0,
         }
@@ -148,13 +148,13 @@ impl Session {
 
     pub async fn event(&mut self) -> EvaluatorEvent {
         loop {
-            match timeout(PATIENCE, self.notices.recv())
+            match timeout(PATIENCE, self.messages.recv())
                 .await
                 .expect("in time")
-                .expect("a notice")
+                .expect("a message")
             {
-                EvaluatorNotice::Event(event) => return event,
-                EvaluatorNotice::Progress(_) => {}
+                EvaluatorMessage::Event(event) => return event,
+                EvaluatorMessage::Progress(_) => {}
                 other => panic!("unexpected {other:?}"),
             }
         }

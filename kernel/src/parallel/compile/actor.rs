@@ -11,7 +11,7 @@ use crate::context::build::BuildProgress;
 use crate::context::{CellContext, Programs};
 use crate::parallel::artifacts::Artifacts;
 use crate::report::{Notice, notice};
-use phalanx_evaluator::{Evaluator, EvaluatorNotice};
+use phalanx_evaluator::{Evaluator, EvaluatorMessage};
 use phalanx_protocol::evaluator::NamespaceKind;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
@@ -39,7 +39,7 @@ pub(super) async fn run(
         let event = match actor.next(&mut requests).await {
             CompilerInput::Request(None) => return,
             CompilerInput::Request(Some(request)) => actor.event_for(request, state.lineages()),
-            CompilerInput::Notice(notice) => actor.notice(notice).await,
+            CompilerInput::Message(message) => actor.message(message).await,
             CompilerInput::Tick => {
                 actor.tick().await;
                 None
@@ -54,7 +54,7 @@ pub(super) async fn run(
 struct CompilerActor {
     programs: Programs,
     artifacts: Artifacts,
-    process: Option<(Evaluator, mpsc::UnboundedReceiver<EvaluatorNotice>)>,
+    process: Option<(Evaluator, mpsc::UnboundedReceiver<EvaluatorMessage>)>,
     jobs: HashMap<CompileJobId, RequestedJob>,
     next_job: u64,
     /// The progress of the current job's builds, and the cell that shows it.
@@ -76,7 +76,7 @@ enum JobReply {
 
 enum CompilerInput {
     Request(Option<CompilerRequest>),
-    Notice(Option<EvaluatorNotice>),
+    Message(Option<EvaluatorMessage>),
     Tick,
 }
 
@@ -86,16 +86,16 @@ impl CompilerActor {
         &mut self,
         requests: &mut mpsc::UnboundedReceiver<CompilerRequest>,
     ) -> CompilerInput {
-        let notice = async {
+        let message = async {
             match &mut self.process {
-                Some((_, notices)) => notices.recv().await,
+                Some((_, messages)) => messages.recv().await,
                 None => std::future::pending().await,
             }
         };
         let due = self.build.as_ref().and_then(|(_, build)| build.due());
         tokio::select! {
             request = requests.recv() => CompilerInput::Request(request),
-            notice = notice => CompilerInput::Notice(notice),
+            message = message => CompilerInput::Message(message),
             () = until(due) => CompilerInput::Tick,
         }
     }
@@ -163,14 +163,14 @@ impl CompilerActor {
         Some(CompilerEvent::Job { id, job, has_cell })
     }
 
-    async fn notice(&mut self, notice: Option<EvaluatorNotice>) -> Option<CompilerEvent> {
-        match notice {
-            Some(EvaluatorNotice::Event(event)) => Some(CompilerEvent::Evaluator(event)),
-            Some(EvaluatorNotice::Progress(line)) => {
+    async fn message(&mut self, message: Option<EvaluatorMessage>) -> Option<CompilerEvent> {
+        match message {
+            Some(EvaluatorMessage::Event(event)) => Some(CompilerEvent::Evaluator(event)),
+            Some(EvaluatorMessage::Progress(line)) => {
                 self.progress(&line).await;
                 None
             }
-            Some(EvaluatorNotice::Exited {
+            Some(EvaluatorMessage::Exited {
                 status,
                 last_output,
             }) => {

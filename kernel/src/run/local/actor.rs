@@ -8,7 +8,7 @@ use crate::context::{CellContext, MissingVariables, Programs};
 use crate::report::{Notice, notice};
 use crate::run::Environment;
 use crate::run::error::CellError;
-use phalanx_evaluator::{Evaluator, EvaluatorNotice};
+use phalanx_evaluator::{Evaluator, EvaluatorMessage};
 use phalanx_protocol::evaluator::{EvaluatorReply, NamespaceKind, Toolchain};
 use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::failure::Failure;
@@ -27,7 +27,7 @@ struct LocalActor {
     variables: watch::Sender<Vec<String>>,
     missing_variables: watch::Sender<MissingVariables>,
     toolchain: watch::Sender<Option<Toolchain>>,
-    evaluator: Option<(Evaluator, mpsc::UnboundedReceiver<EvaluatorNotice>)>,
+    evaluator: Option<(Evaluator, mpsc::UnboundedReceiver<EvaluatorMessage>)>,
     runtime: Option<(Runtime, mpsc::Receiver<RuntimeEvent>)>,
     /// True or false if the user has turned snapshots on or off.
     snapshots: Option<bool>,
@@ -62,7 +62,7 @@ struct PendingCallback {
 
 enum LocalInput {
     Request(Option<LocalRequest>),
-    Notice(Option<EvaluatorNotice>),
+    Message(Option<EvaluatorMessage>),
     Runtime(Option<RuntimeEvent>),
     /// The elapsed time of a build is to be updated.
     Tick,
@@ -102,7 +102,7 @@ pub(super) async fn run(
                 None
             }
             LocalInput::Request(Some(request)) => actor.event_for(request),
-            LocalInput::Notice(notice) => Some(actor.notice(notice)),
+            LocalInput::Message(message) => Some(actor.message(message)),
             LocalInput::Runtime(event) => actor.runtime(event).await,
             LocalInput::Tick => {
                 actor.tick().await;
@@ -139,9 +139,9 @@ pub(super) async fn run(
 
 impl LocalActor {
     async fn next(&mut self, requests: &mut mpsc::UnboundedReceiver<LocalRequest>) -> LocalInput {
-        let notice = async {
+        let message = async {
             match &mut self.evaluator {
-                Some((_, notices)) => notices.recv().await,
+                Some((_, messages)) => messages.recv().await,
                 None => std::future::pending().await,
             }
         };
@@ -155,7 +155,7 @@ impl LocalActor {
         let due = builds.filter_map(BuildProgress::due).min();
         tokio::select! {
             request = requests.recv() => LocalInput::Request(request),
-            notice = notice => LocalInput::Notice(notice),
+            message = message => LocalInput::Message(message),
             event = event => LocalInput::Runtime(event),
             () = until(due) => LocalInput::Tick,
         }
@@ -207,15 +207,15 @@ impl LocalActor {
         Some(event)
     }
 
-    fn notice(&mut self, notice: Option<EvaluatorNotice>) -> LocalEvent {
-        let notice = notice.unwrap_or(EvaluatorNotice::Exited {
+    fn message(&mut self, message: Option<EvaluatorMessage>) -> LocalEvent {
+        let message = message.unwrap_or(EvaluatorMessage::Exited {
             status: "unknown status".to_owned(),
             last_output: String::new(),
         });
-        if matches!(notice, EvaluatorNotice::Exited { .. }) {
+        if matches!(message, EvaluatorMessage::Exited { .. }) {
             self.evaluator = None;
         }
-        LocalEvent::Notice(notice)
+        LocalEvent::Message(message)
     }
 
     async fn runtime(&mut self, event: Option<RuntimeEvent>) -> Option<LocalEvent> {

@@ -1,7 +1,7 @@
 //! Events and commands of the local namespace.
 
 use crate::report::Notice;
-use phalanx_evaluator::EvaluatorNotice;
+use phalanx_evaluator::EvaluatorMessage;
 use phalanx_protocol::evaluator::{CompiledCell, EvaluatorReply, EvaluatorRequest};
 use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::failure::Failure;
@@ -28,8 +28,8 @@ pub(in crate::run::local) enum LocalEvent {
     Interrupt,
     /// The evaluator process could not be started.
     EvaluatorNotStarted(Failure),
-    /// An event of the evaluator process.
-    Notice(EvaluatorNotice),
+    /// A message of the evaluator process.
+    Message(EvaluatorMessage),
     /// The runtime process has started.
     RuntimeStarted,
     /// The runtime process could not be started.

@@ -14,7 +14,7 @@ use crate::context::{CellName, MissingCause, MissingVariables, reported_unkept};
 use crate::report::Notice;
 use callbacks::Callbacks;
 use part::{Attempt, CurrentCell, EvaluatorState, LoggedCell, Phase, RuntimeState, WaitingCell};
-use phalanx_evaluator::EvaluatorNotice;
+use phalanx_evaluator::EvaluatorMessage;
 use phalanx_protocol::evaluator::{
     CompiledCell, DroppedVariables, EvaluatorEvent, EvaluatorReply, EvaluatorRequest, RequestId,
     Toolchain,
@@ -99,10 +99,10 @@ impl LocalState {
             LocalEvent::EvaluatorNotStarted(failure) => {
                 self.evaluator_failed(&failure, &mut commands)
             }
-            LocalEvent::Notice(EvaluatorNotice::Event(event)) => {
+            LocalEvent::Message(EvaluatorMessage::Event(event)) => {
                 self.evaluator(event, &mut commands)
             }
-            LocalEvent::Notice(EvaluatorNotice::Progress(line)) => {
+            LocalEvent::Message(EvaluatorMessage::Progress(line)) => {
                 // While the evaluator starts, the first waiting cell shows the progress of its
                 // build.
                 let waiting = self.waiting.front().map(|waiting| waiting.job);
@@ -111,7 +111,7 @@ impl LocalState {
                     commands.push(LocalCommand::Progress { job, line });
                 }
             }
-            LocalEvent::Notice(EvaluatorNotice::Exited {
+            LocalEvent::Message(EvaluatorMessage::Exited {
                 status,
                 last_output,
             }) => {

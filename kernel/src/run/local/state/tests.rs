@@ -97,14 +97,14 @@ fn evaluate(job: u64, source: &str) -> LocalEvent {
 }
 
 fn ready() -> LocalEvent {
-    LocalEvent::Notice(EvaluatorNotice::Event(EvaluatorEvent::Ready(Toolchain {
+    LocalEvent::Message(EvaluatorMessage::Event(EvaluatorEvent::Ready(Toolchain {
         libstd: "std".into(),
         ..Toolchain::default()
     })))
 }
 
 fn compiled() -> LocalEvent {
-    LocalEvent::Notice(EvaluatorNotice::Event(EvaluatorEvent::Run(CompiledCell {
+    LocalEvent::Message(EvaluatorMessage::Event(EvaluatorEvent::Run(CompiledCell {
         artifact: "cell".into(),
         entry: "f".into(),
         has_result: false,
@@ -122,14 +122,14 @@ fn replied(id: u64, variables: &[&str]) -> LocalEvent {
         variables: variables.collect(),
         ..Evaluated::default()
     };
-    LocalEvent::Notice(EvaluatorNotice::Event(EvaluatorEvent::Reply {
+    LocalEvent::Message(EvaluatorMessage::Event(EvaluatorEvent::Reply {
         id: RequestId(id),
         result: Ok(EvaluatorReply::Evaluated(evaluated)),
     }))
 }
 
 fn failed(id: u64, failure: Failure) -> LocalEvent {
-    LocalEvent::Notice(EvaluatorNotice::Event(EvaluatorEvent::Reply {
+    LocalEvent::Message(EvaluatorMessage::Event(EvaluatorEvent::Reply {
         id: RequestId(id),
         result: Err(failure),
     }))
@@ -143,7 +143,7 @@ fn ended(run: u64, outcome: Outcome) -> LocalEvent {
 }
 
 fn evaluator_exited() -> LocalEvent {
-    LocalEvent::Notice(EvaluatorNotice::Exited {
+    LocalEvent::Message(EvaluatorMessage::Exited {
         status: "signal 9".into(),
         last_output: String::new(),
     })
@@ -323,7 +323,7 @@ fn an_evaluator_that_does_not_start_fails_the_waiting_cells_and_the_next_cell_st
     };
     let not_started = EvaluatorEvent::StartFailed { failure };
     bench.check(
-        LocalEvent::Notice(EvaluatorNotice::Event(not_started)),
+        LocalEvent::Message(EvaluatorMessage::Event(not_started)),
         &["1 Environment"],
     );
     bench.check(evaluator_exited(), &[]);
@@ -463,7 +463,7 @@ fn lost_variables_are_reported_and_the_cell_is_compiled_again() {
 
 #[test]
 fn builds_during_the_start_of_the_evaluator_are_shown_in_the_waiting_cell() {
-    let line = || LocalEvent::Notice(EvaluatorNotice::Progress("Compiling serde".into()));
+    let line = || LocalEvent::Message(EvaluatorMessage::Progress("Compiling serde".into()));
     let mut bench = Bench::new();
     bench.check(line(), &[]);
     bench.evaluate(1, "1");
@@ -488,7 +488,7 @@ fn moves_by_a_cell_that_panicked_are_recorded() {
         id: RequestId(2),
         result: Ok(EvaluatorReply::Evaluated(evaluated)),
     };
-    let reply = LocalEvent::Notice(EvaluatorNotice::Event(reply));
+    let reply = LocalEvent::Message(EvaluatorMessage::Event(reply));
     bench.check(reply, &["2 Panic"]);
     assert_eq!(
         bench.state.missing_variables().by("v"),
@@ -579,7 +579,7 @@ fn variables_that_are_dropped_for_a_cell_are_listed_before_it_runs() {
         },
         ..CompiledCell::default()
     };
-    let compiled = LocalEvent::Notice(EvaluatorNotice::Event(EvaluatorEvent::Run(cell)));
+    let compiled = LocalEvent::Message(EvaluatorMessage::Event(EvaluatorEvent::Run(cell)));
     bench.check(compiled, &["dropped a b", "run 1"]);
 }
 
@@ -594,7 +594,7 @@ fn variables_that_are_not_kept_are_listed_after_the_cell() {
         }],
         ..CompiledCell::default()
     };
-    let compiled = LocalEvent::Notice(EvaluatorNotice::Event(EvaluatorEvent::Run(cell)));
+    let compiled = LocalEvent::Message(EvaluatorMessage::Event(EvaluatorEvent::Run(cell)));
     bench.check(compiled, &["run 1"]);
     bench.check(
         LocalEvent::Ended {
