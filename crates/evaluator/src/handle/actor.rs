@@ -1,6 +1,6 @@
 //! The actor of an evaluator process: forwards requests and events.
 
-use super::{EvaluatorMessage, HandleRequest};
+use super::{EvaluatorHandleRequest, EvaluatorMessage};
 use crate::folder::BuildFolder;
 use phalanx_protocol::evaluator::EvaluatorRequest;
 use phalanx_protocol::frame::{self, Decoder};
@@ -24,7 +24,7 @@ const MAX_LAST_LINES: usize = 20;
 const INTERRUPT_LIMIT: Duration = Duration::from_secs(10);
 
 enum Event {
-    Request(Option<HandleRequest>),
+    Request(Option<EvaluatorHandleRequest>),
     Connected(io::Result<UnixStream>),
     Bytes(io::Result<usize>),
     Line(Option<String>),
@@ -52,7 +52,7 @@ pub(super) async fn run(
     _folders: (TemporaryFolder, Option<BuildFolder>),
     listener: UnixListener,
     mut child: Child,
-    mut requests: mpsc::UnboundedReceiver<HandleRequest>,
+    mut requests: mpsc::UnboundedReceiver<EvaluatorHandleRequest>,
     messages: mpsc::UnboundedSender<EvaluatorMessage>,
 ) {
     let lines = child
@@ -79,7 +79,7 @@ pub(super) async fn run(
                 let _ = actor.child.wait().await;
                 return;
             }
-            Event::Request(Some(HandleRequest::Kill)) | Event::Overdue => kill(pid),
+            Event::Request(Some(EvaluatorHandleRequest::Kill)) | Event::Overdue => kill(pid),
             Event::Gone(status) => {
                 kill(pid);
                 actor.read_rest().await;
@@ -107,7 +107,10 @@ fn kill(pid: Option<u32>) {
 }
 
 impl Actor {
-    async fn next(&mut self, requests: &mut mpsc::UnboundedReceiver<HandleRequest>) -> Event {
+    async fn next(
+        &mut self,
+        requests: &mut mpsc::UnboundedReceiver<EvaluatorHandleRequest>,
+    ) -> Event {
         let connected = self.socket.is_some();
         let deadline = self.deadline;
         let overdue = async {
@@ -143,7 +146,7 @@ impl Actor {
 
     async fn handle(&mut self, event: Event) -> io::Result<()> {
         match event {
-            Event::Request(Some(HandleRequest::Request(request))) => {
+            Event::Request(Some(EvaluatorHandleRequest::Request(request))) => {
                 if matches!(request, EvaluatorRequest::Interrupt) {
                     let limit = Instant::now() + INTERRUPT_LIMIT;
                     self.deadline.get_or_insert(limit);

@@ -70,7 +70,7 @@ impl StartError {
 /// An evaluator process; dropping the handle kills it and all processes it has started.
 #[derive(Debug)]
 pub struct Evaluator {
-    requests: mpsc::UnboundedSender<HandleRequest>,
+    requests: mpsc::UnboundedSender<EvaluatorHandleRequest>,
     pid: Option<u32>,
 }
 
@@ -93,7 +93,7 @@ pub enum EvaluatorMessage {
 /// A request from the handle to the actor. Unbounded, since each is caused by an action of the
 /// user.
 #[derive(Debug)]
-enum HandleRequest {
+enum EvaluatorHandleRequest {
     Request(EvaluatorRequest),
     Kill,
 }
@@ -177,7 +177,7 @@ impl Evaluator {
     /// Sends a request; requests are answered in order.
     pub fn send(&self, request: EvaluatorRequest) {
         // A process that has exited has reported it with `Exited`.
-        let _ = self.requests.send(HandleRequest::Request(request));
+        let _ = self.requests.send(EvaluatorHandleRequest::Request(request));
     }
 
     /// Kills cargo and rustc; the reply to the request being compiled is `Failure::Interrupted`.
@@ -192,7 +192,7 @@ impl Evaluator {
 
     /// Kills the process; `Exited` follows.
     pub fn kill(&self) {
-        let _ = self.requests.send(HandleRequest::Kill);
+        let _ = self.requests.send(EvaluatorHandleRequest::Kill);
     }
 }
 
