@@ -82,7 +82,7 @@ impl Fanout {
             .lineage(id)
             .await
             .map_err(|error| FanoutError::NoLineage { engine: id, error })?;
-        self.states.found(uuid, &lineage);
+        self.states.record_report(uuid, &lineage);
         if self.compiler.has_state(lineage.state.clone()).await {
             return Ok(());
         }

@@ -58,7 +58,7 @@ impl States {
     }
 
     /// Records an engine's report of its namespace.
-    pub fn found(&self, engine: &EngineUuid, lineage: &Lineage) {
+    pub fn record_report(&self, engine: &EngineUuid, lineage: &Lineage) {
         let mut table = self.table();
         let before = table.states.insert(engine.clone(), lineage.state.clone());
         let mut records = lineage.records.iter();
@@ -103,8 +103,13 @@ impl States {
         is_new.then(|| (report.pushed.clone(), std::mem::take(&mut report.bound)))
     }
 
-    /// Returns the dependencies of a cell if their description was not sent to the engine before.
-    pub fn describe(&self, engine: &EngineUuid, compilation: &Compilation) -> Option<Dependencies> {
+    /// Returns the dependencies of a cell unless their description was sent to the engine before, and
+    /// records that it is sent.
+    pub fn dependencies_to_describe(
+        &self,
+        engine: &EngineUuid,
+        compilation: &Compilation,
+    ) -> Option<Dependencies> {
         let (id, dependencies) = &*compilation.dependencies;
         let first = self.table().described.insert((engine.clone(), id.clone()));
         first.then(|| dependencies.clone())

@@ -159,7 +159,9 @@ impl Fanout {
             };
             self.states.expect(&engine.uuid, compilation.next.clone());
             let mut task = engine_cell(engine.id, &cell.source, compilation);
-            task.metadata.record.described = self.states.describe(&engine.uuid, compilation);
+            task.metadata.record.described = self
+                .states
+                .dependencies_to_describe(&engine.uuid, compilation);
             task.metadata.record.binds = cell.binds.map(str::to_owned);
             tasks.push(task.into());
             sent.push((engine.uuid.clone(), compilation.next.clone()));

@@ -117,7 +117,8 @@ async fn perform(
             if let Some(task) = refused.remove(&task) {
                 states.expect(&engine, compilation.next.clone());
                 let mut cell = engine_cell(task.engine, &watched.source, &compilation);
-                cell.metadata.record.described = states.describe(&engine, &compilation);
+                cell.metadata.record.described =
+                    states.dependencies_to_describe(&engine, &compilation);
                 cell.metadata.record.binds.clone_from(&watched.binds);
                 task.resend(cell);
             }

@@ -34,7 +34,12 @@ impl EngineNames {
     /// Records an engine's report: the values pushed by all notebooks, and those that have become
     /// variables. The report lacks values that are still on their way. A client of another release
     /// may have pushed a value under a name that no variable can have.
-    pub(super) fn found(&mut self, engine: &EngineUuid, all: &[PushedName], bound: &[String]) {
+    pub(super) fn record_report(
+        &mut self,
+        engine: &EngineUuid,
+        all: &[PushedName],
+        bound: &[String],
+    ) {
         for name in bound {
             self.bound(engine, name);
         }
@@ -137,17 +142,17 @@ mod tests {
         assert!(found[&key].iter().eq([&engine]));
         names.bound(&engine, "x");
         assert!(!names.is_current(&engine, "x", &t));
-        names.found(&engine, std::slice::from_ref(&pushed), &[]);
+        names.record_report(&engine, std::slice::from_ref(&pushed), &[]);
         assert!(names.is_current(&engine, "x", &s));
-        names.found(&engine, &[], &[]);
+        names.record_report(&engine, &[], &[]);
         assert!(names.is_current(&engine, "x", &s), "it is on its way");
-        names.found(&engine, &[], &["x".to_owned()]);
+        names.record_report(&engine, &[], &["x".to_owned()]);
         assert!(!names.is_current(&engine, "x", &s));
         let keyword = PushedName {
             name: "fn".to_owned(),
             ..pushed.clone()
         };
-        names.found(&engine, &[keyword], &[]);
+        names.record_report(&engine, &[keyword], &[]);
         assert!(names.to_bind(&engines, |word| word == "fn").is_empty());
         names.pushed(&engine, &pushed);
         names.forget(&engine);

@@ -84,7 +84,7 @@ pub async fn bind_pushed(
         let mut names = parallel.functions().names();
         for uuid in &uuids {
             if let Some((pushed, bound)) = fanout.states.take_pushed(uuid) {
-                names.found(uuid, &pushed, &bound);
+                names.record_report(uuid, &pushed, &bound);
             }
         }
         names.to_bind(&uuids, |name| mentioned.contains(name))
