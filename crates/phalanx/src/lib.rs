@@ -93,7 +93,7 @@ pub use progress::{Progress, progress};
 pub use shared::{Plain, Shared};
 pub use table::{Table, table};
 pub use view::{
-    DirectView, Imap, IntoSpread, IntoTargets, IntoTasks, LoadBalancedView, Map, MapItem,
+    DirectView, Imap, IntoDependency, IntoSpread, IntoTargets, LoadBalancedView, Map, MapItem,
     ParallelFunction, RemoteFunction, Scatter, Spread, StepBy, SteppedRange,
 };
 

@@ -1,7 +1,7 @@
 //! Load-balanced tasks, whose engine the scheduler chooses.
 
-use super::map::Plan;
-use super::submit::{Args, Submit};
+use super::map::MapPlan;
+use super::submit::{Args, FunctionRequest};
 use super::{Imap, IntoTargets, Map, MapItem};
 use crate::async_result::{AsyncResult, AsyncResultHandle, One, Shape, Successes};
 use crate::codec::Transferable;
@@ -25,57 +25,57 @@ use std::time::Duration;
 /// assert_eq!(data.get()?, near.get()?);
 /// # Ok::<(), phalanx::Error>(())
 /// ```
-pub trait IntoTasks {
+pub trait IntoDependency {
     /// Converts it into a dependency.
     fn into_dependency(self) -> Dependency;
 }
 
-fn on(dependencies: Vec<MsgId>) -> Dependency {
+fn depending_on(dependencies: Vec<MsgId>) -> Dependency {
     Dependency {
         dependencies,
         ..Dependency::default()
     }
 }
 
-impl IntoTasks for Dependency {
+impl IntoDependency for Dependency {
     fn into_dependency(self) -> Dependency {
         self
     }
 }
 
-impl IntoTasks for MsgId {
+impl IntoDependency for MsgId {
     fn into_dependency(self) -> Dependency {
-        on(vec![self])
+        depending_on(vec![self])
     }
 }
 
-impl IntoTasks for Vec<MsgId> {
+impl IntoDependency for Vec<MsgId> {
     fn into_dependency(self) -> Dependency {
-        on(self)
+        depending_on(self)
     }
 }
 
-impl<R: Transferable, S: Shape> IntoTasks for &AsyncResult<R, S> {
+impl<R: Transferable, S: Shape> IntoDependency for &AsyncResult<R, S> {
     fn into_dependency(self) -> Dependency {
-        on(self.msg_ids())
+        depending_on(self.msg_ids())
     }
 }
 
-impl<R: Transferable, S: Shape> IntoTasks for &[AsyncResult<R, S>] {
+impl<R: Transferable, S: Shape> IntoDependency for &[AsyncResult<R, S>] {
     fn into_dependency(self) -> Dependency {
-        on(self.iter().flat_map(|result| result.msg_ids()).collect())
+        depending_on(self.iter().flat_map(|result| result.msg_ids()).collect())
     }
 }
 
-impl<R: Transferable, S: Shape> IntoTasks for &Vec<AsyncResult<R, S>> {
+impl<R: Transferable, S: Shape> IntoDependency for &Vec<AsyncResult<R, S>> {
     fn into_dependency(self) -> Dependency {
         self.as_slice().into_dependency()
     }
 }
 
-impl IntoTasks for &AsyncResultHandle {
+impl IntoDependency for &AsyncResultHandle {
     fn into_dependency(self) -> Dependency {
-        on(self.msg_ids())
+        depending_on(self.msg_ids())
     }
 }
 
@@ -95,18 +95,18 @@ impl IntoTasks for &AsyncResultHandle {
 /// ```
 #[derive(Clone)]
 pub struct LoadBalancedView {
-    options: Options,
+    options: BalancedOptions,
 }
 
 opaque! {
     /// The scheduling conditions, and the name of the tasks.
-    struct Options of ViewOptions
+    struct BalancedOptions of BalancedOptionsContent
 }
-opaque!(@clone Options);
+opaque!(@clone BalancedOptions);
 
-/// The content of [`Options`].
+/// The content of [`BalancedOptions`].
 #[derive(Clone, Default)]
-struct ViewOptions {
+struct BalancedOptionsContent {
     conditions: SchedulingOptions,
     label: Option<String>,
 }
@@ -114,7 +114,7 @@ struct ViewOptions {
 impl LoadBalancedView {
     #[inline(never)]
     pub(crate) fn new() -> Self {
-        let options = Options::wrap(ViewOptions::default());
+        let options = BalancedOptions::wrap(BalancedOptionsContent::default());
         Self { options }
     }
 
@@ -128,31 +128,31 @@ impl LoadBalancedView {
             // An empty list stands for all engines.
             return Err(no_engine());
         }
-        Ok(self.with(ViewOption::Targets(targets)))
+        Ok(self.with(OptionChange::Targets(targets)))
     }
 
     /// Delays tasks until these tasks have ended.
     #[must_use]
-    pub fn after(self, tasks: impl IntoTasks) -> Self {
-        self.with(ViewOption::After(tasks.into_dependency()))
+    pub fn after(self, tasks: impl IntoDependency) -> Self {
+        self.with(OptionChange::After(tasks.into_dependency()))
     }
 
     /// Restricts tasks to the engines on which these tasks ran.
     #[must_use]
-    pub fn follow(self, tasks: impl IntoTasks) -> Self {
-        self.with(ViewOption::Follow(tasks.into_dependency()))
+    pub fn follow(self, tasks: impl IntoDependency) -> Self {
+        self.with(OptionChange::Follow(tasks.into_dependency()))
     }
 
     /// Sets the time that a task may wait for its dependencies before it fails with `TaskTimeout`.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
-        self.with(ViewOption::Timeout(timeout))
+        self.with(OptionChange::Timeout(timeout))
     }
 
     /// Sets how often a failed task is retried, each time on another engine.
     #[must_use]
     pub fn retries(self, retries: u32) -> Self {
-        self.with(ViewOption::Retries(retries))
+        self.with(OptionChange::Retries(retries))
     }
 
     /// Lets tasks that have not started when this notebook ends run nevertheless; by default they
@@ -160,26 +160,26 @@ impl LoadBalancedView {
     /// [`Client::get_result`](crate::Client::get_result).
     #[must_use]
     pub fn detached(self) -> Self {
-        self.with(ViewOption::Detached)
+        self.with(OptionChange::Detached)
     }
 
     /// Sets the tasks' label in the hub's records.
     #[must_use]
     pub fn label(self, label: impl Into<String>) -> Self {
-        self.with(ViewOption::Label(label.into()))
+        self.with(OptionChange::Label(label.into()))
     }
 
     #[inline(never)]
-    fn with(mut self, choice: ViewOption) -> Self {
-        let ViewOptions { conditions, label } = &mut *self.options;
+    fn with(mut self, choice: OptionChange) -> Self {
+        let BalancedOptionsContent { conditions, label } = &mut *self.options;
         match choice {
-            ViewOption::Targets(targets) => conditions.targets = targets,
-            ViewOption::After(tasks) => conditions.after = tasks,
-            ViewOption::Follow(tasks) => conditions.follow = tasks,
-            ViewOption::Timeout(timeout) => conditions.timeout = timeout.as_secs_f64(),
-            ViewOption::Retries(retries) => conditions.retries = retries,
-            ViewOption::Detached => conditions.detached = true,
-            ViewOption::Label(name) => *label = Some(name),
+            OptionChange::Targets(targets) => conditions.targets = targets,
+            OptionChange::After(tasks) => conditions.after = tasks,
+            OptionChange::Follow(tasks) => conditions.follow = tasks,
+            OptionChange::Timeout(timeout) => conditions.timeout = timeout.as_secs_f64(),
+            OptionChange::Retries(retries) => conditions.retries = retries,
+            OptionChange::Detached => conditions.detached = true,
+            OptionChange::Label(name) => *label = Some(name),
         }
         self
     }
@@ -222,7 +222,7 @@ impl LoadBalancedView {
         args: EncodedArgs,
     ) -> Result<AsyncResultHandle, Error> {
         let args = Args::shared(args)?;
-        self.submission(function?, args).submit()
+        self.request(function?, args).submit()
     }
 
     #[inline(never)]
@@ -232,11 +232,11 @@ impl LoadBalancedView {
         args: EncodedArgs,
     ) -> Result<Successes, Error> {
         let args = Args::shared(args)?;
-        self.submission(function?, args).call()
+        self.request(function?, args).call()
     }
 
-    fn submission(&self, function: Located, args: Args) -> Submit {
-        Submit {
+    fn request(&self, function: Located, args: Args) -> FunctionRequest {
+        FunctionRequest {
             function,
             placement: ApplyPlacement::Balanced {
                 tasks: 1,
@@ -249,9 +249,9 @@ impl LoadBalancedView {
     }
 
     #[inline(never)]
-    fn plan(&self) -> Plan {
-        let ViewOptions { conditions, label } = (*self.options).clone();
-        Plan::balanced(conditions, label)
+    fn plan(&self) -> MapPlan {
+        let BalancedOptionsContent { conditions, label } = (*self.options).clone();
+        MapPlan::balanced(conditions, label)
     }
 
     #[inline(never)]
@@ -373,8 +373,8 @@ impl fmt::Debug for LoadBalancedView {
     }
 }
 
-/// One option of a view.
-enum ViewOption {
+/// A change of one option of a view.
+enum OptionChange {
     Targets(Vec<EngineId>),
     After(Dependency),
     Follow(Dependency),

@@ -3,7 +3,7 @@
 
 use super::data::pushed_type;
 use super::map::partition;
-use super::submit::{Args, Submit};
+use super::submit::{Args, FunctionRequest};
 use crate::Error;
 use crate::async_result::{AsyncResultHandle, Successes};
 use crate::codec::{Parts, ValueEncoder, Write};
@@ -72,8 +72,8 @@ impl EngineGroup {
         Ok(targets)
     }
 
-    fn submission(&self, function: Located, args: Args) -> Result<Submit, Error> {
-        Ok(Submit {
+    fn request(&self, function: Located, args: Args) -> Result<FunctionRequest, Error> {
+        Ok(FunctionRequest {
             function,
             placement: ApplyPlacement::Engines(self.targets()?),
             args,
@@ -90,7 +90,7 @@ impl EngineGroup {
         args: EncodedArgs,
     ) -> Result<AsyncResultHandle, Error> {
         let args = Args::shared(args)?;
-        self.submission(function?, args)?.submit()
+        self.request(function?, args)?.submit()
     }
 
     /// Calls a function on every engine, and waits for the values.
@@ -101,7 +101,7 @@ impl EngineGroup {
         args: EncodedArgs,
     ) -> Result<Successes, Error> {
         let args = Args::shared(args)?;
-        self.submission(function?, args)?.call()
+        self.request(function?, args)?.call()
     }
 
     /// Submits a call of a function of a list to every engine, each with its part of the list.
@@ -123,14 +123,14 @@ impl EngineGroup {
             args.value(list(part, type_name, write)?);
             tasks.push(args);
         }
-        let submit = Submit {
+        let request = FunctionRequest {
             function: function.clone(),
             placement: ApplyPlacement::Engines(engines),
             args: Args::Each(tasks),
             label: None,
             pushes: Vec::new(),
         };
-        submit.submit()
+        request.submit()
     }
 
     /// Distributes items over the engines; engines without items are omitted.
@@ -152,7 +152,7 @@ impl EngineGroup {
     ) -> Result<AsyncResultHandle, Error> {
         let pushed = pushed_type(type_name);
         let parcel = parcel(name, &pushed, Parts::written(type_name, write)?)?;
-        self.give(name, pushed, Args::Shared(parcel))
+        self.submit_value(name, pushed, Args::Shared(parcel))
     }
 
     /// Like [`push`](Self::push), and waits until all engines have stored it.
@@ -167,18 +167,18 @@ impl EngineGroup {
     }
 
     /// Submits values of type `type_name`, to be stored under a name.
-    pub(super) fn give(
+    pub(super) fn submit_value(
         &self,
         name: &str,
         type_name: String,
         args: Args,
     ) -> Result<AsyncResultHandle, Error> {
-        let mut submit = self.submission(receiver()?, args)?;
-        submit.pushes.push(PushedName {
+        let mut request = self.request(receiver()?, args)?;
+        request.pushes.push(PushedName {
             name: name.to_owned(),
             type_name,
         });
-        submit.submit()
+        request.submit()
     }
 
     /// Requests the value of a name, of type `type_name`, from every engine.
@@ -188,7 +188,7 @@ impl EngineGroup {
         args.value(text(name)?);
         args.value(text(type_name)?);
         args.references.push(name.to_owned());
-        self.submission(fetcher()?, Args::Shared(args))?.submit()
+        self.request(fetcher()?, Args::Shared(args))?.submit()
     }
 
     /// Like [`pull`](Self::pull), and waits for the values.

@@ -1,7 +1,7 @@
 //! Maps: calls of a function for each item of an input.
 
 use super::group::{EngineGroup, WriteRange, list};
-use super::submit::{Args, Submit};
+use super::submit::{Args, FunctionRequest};
 use crate::Error;
 use crate::async_result::{
     AsyncMapResult, AsyncResult, AsyncResultHandle, Chunks, Shape, Successes,
@@ -72,7 +72,7 @@ items! {
 /// ```
 #[must_use = "nothing is sent before `submit()` or `sync()`"]
 pub struct Map<A, M, F, I> {
-    plan: Plan,
+    plan: MapPlan,
     function: F,
     items: I,
     parameter: PhantomData<fn(A, M)>,
@@ -80,10 +80,10 @@ pub struct Map<A, M, F, I> {
 
 opaque! {
     /// The options of a map.
-    pub(super) struct Plan of PlannedMap
+    pub(super) struct MapPlan of PlannedMap
 }
 
-/// The content of [`Plan`].
+/// The content of [`MapPlan`].
 pub(super) struct PlannedMap {
     placement: MapPlacement,
     label: Option<String>,
@@ -103,10 +103,10 @@ where
     I: IntoIterator,
 {
     pub(super) fn direct(group: &EngineGroup, function: F, items: I) -> Self {
-        Self::new(Plan::direct(group), function, items)
+        Self::new(MapPlan::direct(group), function, items)
     }
 
-    pub(super) fn new(plan: Plan, function: F, items: I) -> Self {
+    pub(super) fn new(plan: MapPlan, function: F, items: I) -> Self {
         Self {
             plan,
             function,
@@ -145,7 +145,7 @@ where
         I::Item: MapItem<A>,
     {
         let is_ordered = self.plan.is_ordered();
-        let result = AsyncResult::submitted(self.send(Plan::submit))?;
+        let result = AsyncResult::submitted(self.send(MapPlan::submit))?;
         Ok(result.ordered(is_ordered))
     }
 
@@ -177,7 +177,7 @@ where
     where
         I::Item: MapItem<A>,
     {
-        Chunks::all(self.send(Plan::call))
+        Chunks::all(self.send(MapPlan::call))
     }
 
     /// Submits the map and waits for the outcome of each item, failures included, as ipyparallel's
@@ -195,9 +195,9 @@ where
 
 /// Sends a map: its plan, the number of items, the name of their type, their serialization, and the
 /// function.
-type MapSender<T> = fn(Plan, usize, &str, &WriteRange<'_>, Result<Located, Error>) -> T;
+type MapSender<T> = fn(MapPlan, usize, &str, &WriteRange<'_>, Result<Located, Error>) -> T;
 
-impl Plan {
+impl MapPlan {
     #[inline(never)]
     fn direct(group: &EngineGroup) -> Self {
         Self::of(MapPlacement::Direct(group.clone()), group.label())
@@ -268,14 +268,14 @@ impl Plan {
             let count = part.len();
             tasks.push((list(part, type_name, write)?, count));
         }
-        let submit = Submit {
+        let request = FunctionRequest {
             function: function?,
             placement,
             args: Args::Items(tasks),
             label: plan.label,
             pushes: Vec::new(),
         };
-        submit.submit()
+        request.submit()
     }
 
     #[inline(never)]

@@ -24,7 +24,7 @@ mod submit;
 mod targets;
 mod wrappers;
 
-pub use balanced::{IntoTasks, LoadBalancedView};
+pub use balanced::{IntoDependency, LoadBalancedView};
 pub use direct::DirectView;
 pub use imap::Imap;
 pub use map::{Map, MapItem};

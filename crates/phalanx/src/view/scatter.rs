@@ -234,6 +234,6 @@ impl Scattering {
             };
             tasks.push(parcel(&self.name, &pushed, value?)?);
         }
-        EngineGroup::new(Some(engines)).give(&self.name, pushed, Args::Each(tasks))
+        EngineGroup::new(Some(engines)).submit_value(&self.name, pushed, Args::Each(tasks))
     }
 }

@@ -9,7 +9,7 @@ use phalanx_protocol::apply::{Apply, ApplyPlacement, PushedName};
 use phalanx_protocol::host::{CellRequest, HostReply, HostRequest};
 
 /// A function call to be sent, with its placement, arguments and label.
-pub(super) struct Submit {
+pub(super) struct FunctionRequest {
     pub function: Located,
     pub placement: ApplyPlacement,
     pub args: Args,
@@ -34,10 +34,10 @@ impl Args {
     }
 }
 
-impl Submit {
+impl FunctionRequest {
     /// Sends the request.
     pub fn submit(self) -> Result<AsyncResultHandle, Error> {
-        match self.ask(false)?.0 {
+        match self.send(false)?.0 {
             HostReply::AsyncResult(id) => Ok(AsyncResultHandle::new(id)),
             other => Err(host::unexpected(&other)),
         }
@@ -46,13 +46,13 @@ impl Submit {
     /// Sends the request and waits for the values.
     pub fn call(self) -> Result<Successes, Error> {
         let name = self.function.name().to_owned();
-        match self.ask(true)? {
+        match self.send(true)? {
             (HostReply::Values(values), frames) => Outcomes::of(values, frames).successes(|| name),
             (other, _) => Err(host::unexpected(&other)),
         }
     }
 
-    fn ask(self, wait: bool) -> Result<(HostReply, Vec<Frame>), Error> {
+    fn send(self, wait: bool) -> Result<(HostReply, Vec<Frame>), Error> {
         let function = self.function;
         let mut references = Vec::new();
         let mut sizes = Vec::new();
