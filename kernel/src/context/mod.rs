@@ -87,16 +87,16 @@ impl CellContext {
 
     /// Returns the context of an expression that is evaluated after the cell.
     pub fn of_expression(&self, source: &str) -> Self {
-        self.beside(self.0.sink.of_expression(), source, None)
+        self.derived(self.0.sink.of_expression(), source, None)
     }
 
     /// Returns the context of a file that the cell runs.
     pub fn of_file(&self, name: &str, source: &str) -> Self {
-        self.beside(self.0.sink.clone(), source, Some(name.to_owned()))
+        self.derived(self.0.sink.clone(), source, Some(name.to_owned()))
     }
 
     /// Returns the context of other text, interrupted together with the cell.
-    fn beside(&self, sink: OutputSink, source: &str, file: Option<String>) -> Self {
+    fn derived(&self, sink: OutputSink, source: &str, file: Option<String>) -> Self {
         Self(Arc::new(ContextInner {
             sink,
             prompter: self.0.prompter.clone(),
