@@ -70,7 +70,7 @@ fn exchange(request: &HostRequest, raw: &[Vec<u8>]) -> io::Result<(HostReply, Ve
         }
     }
     // The owner keeps the files of references open until the connection is closed.
-    if frames.iter().all(|frame| matches!(frame, Frame::Near(_))) {
+    if frames.iter().all(|frame| matches!(frame, Frame::Inline(_))) {
         let stream = stream.stream;
         Connection {
             stream,
@@ -119,14 +119,14 @@ impl Connection {
 /// A raw frame: inline, or mapped.
 #[doc(hidden)]
 pub enum Frame {
-    Near(Vec<u8>),
+    Inline(Vec<u8>),
     Mapped(StableBytes),
 }
 
 impl Frame {
     pub(crate) fn open(bytes: Vec<u8>) -> io::Result<Self> {
         Ok(match SegmentRef::from_bytes(&bytes) {
-            None => Self::Near(bytes),
+            None => Self::Inline(bytes),
             Some(reference) => Self::Mapped(StableBytes::open(&reference)?),
         })
     }
@@ -134,7 +134,7 @@ impl Frame {
     /// Returns the out-of-band data that begins at an offset.
     pub(crate) fn from(&self, at: usize) -> Option<OutOfBandSource<'_>> {
         Some(match self {
-            Self::Near(bytes) => OutOfBandSource::Passing(bytes.get(at..)?),
+            Self::Inline(bytes) => OutOfBandSource::Passing(bytes.get(at..)?),
             Self::Mapped(chunk) => OutOfBandSource::Chunk(chunk.part(at..chunk.len())?),
         })
     }
@@ -145,7 +145,7 @@ impl Deref for Frame {
 
     fn deref(&self) -> &[u8] {
         match self {
-            Self::Near(bytes) => bytes,
+            Self::Inline(bytes) => bytes,
             Self::Mapped(chunk) => chunk,
         }
     }
@@ -155,7 +155,7 @@ impl Deref for Frame {
 ///
 /// Waking an idle core takes longer than a whole short call; while this one is busy, the other
 /// processes of the call hand over to each other on their own cores.
-const LOOK: Duration = Duration::from_micros(400);
+const POLL_TIME: Duration = Duration::from_micros(400);
 
 struct Incoming {
     stream: UnixStream,
@@ -163,7 +163,7 @@ struct Incoming {
 }
 
 impl Incoming {
-    /// Polls for a reply until [`LOOK`] has passed.
+    /// Polls for a reply until [`POLL_TIME`] has passed.
     fn soon(&mut self) -> io::Result<()> {
         let started = Instant::now();
         self.stream.set_nonblocking(true)?;
@@ -172,7 +172,7 @@ impl Incoming {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
                 read => break read,
             }
-            if started.elapsed() > LOOK {
+            if started.elapsed() > POLL_TIME {
                 break Ok(());
             }
             std::thread::yield_now();

@@ -37,7 +37,7 @@ impl EncodedList {
     }
 
     fn advance(&mut self, read: &mut Read<'_>) -> Result<Option<()>, String> {
-        let SerializedValue { bytes, beside } = serialized_value(&self.frame)?;
+        let SerializedValue { bytes, out_of_band } = serialized_value(&self.frame)?;
         let (at, remaining) = match self.rest {
             Some(rest) => rest,
             None => {
@@ -49,7 +49,7 @@ impl EncodedList {
         let mut from = ValueDecoder::of(bytes.get(at..).unwrap_or_default());
         let item = remaining.checked_sub(1);
         if item.is_some() {
-            reading(beside, || read(&mut from)).map_err(|unread| why_unread(&unread))?;
+            reading(out_of_band, || read(&mut from)).map_err(|unread| why_unread(&unread))?;
         }
         let remaining = item.unwrap_or_default();
         match from.rest().len() {
@@ -66,7 +66,7 @@ fn serialized_value(frame: &Frame) -> Result<SerializedValue<'_>, String> {
     match frame.split_first() {
         Some((&value::POSTCARD, bytes)) => Ok(SerializedValue {
             bytes,
-            beside: OutOfBandSource::Passing(&[]),
+            out_of_band: OutOfBandSource::Passing(&[]),
         }),
         Some((&value::OUT_OF_BAND, _)) => {
             SerializedValue::of_value(frame).ok_or_else(|| "it is cut off".to_owned())

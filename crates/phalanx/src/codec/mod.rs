@@ -129,15 +129,15 @@ fn read_reply(json: &[u8], type_name: &str, read: &mut Read<'_>) -> Result<(), S
 /// A received value.
 pub struct SerializedValue<'a> {
     pub(crate) bytes: &'a [u8],
-    pub(crate) beside: OutOfBandSource<'a>,
+    pub(crate) out_of_band: OutOfBandSource<'a>,
 }
 
 impl<'a> SerializedValue<'a> {
     /// Deserializes the value.
     #[inline(never)]
     pub(crate) fn decode(self, read: &mut Read<'_>) -> Result<(), String> {
-        let Self { bytes, beside } = self;
-        reading(beside, || decode(bytes, read))
+        let Self { bytes, out_of_band } = self;
+        reading(out_of_band, || decode(bytes, read))
     }
 
     /// Captures shared by all tasks.
@@ -146,7 +146,7 @@ impl<'a> SerializedValue<'a> {
         let from = end.next_multiple_of(ALIGN).min(chunk.len());
         Some(Self {
             bytes: chunk.get(HEAD..end)?,
-            beside: OutOfBandSource::Chunk(chunk.part(from..chunk.len())?),
+            out_of_band: OutOfBandSource::Chunk(chunk.part(from..chunk.len())?),
         })
     }
 
@@ -157,7 +157,7 @@ impl<'a> SerializedValue<'a> {
         Some(Self {
             // The same format as without out-of-band data.
             bytes: frame.get(HEAD + 1..end)?,
-            beside: frame.from(end.next_multiple_of(ALIGN))?,
+            out_of_band: frame.from(end.next_multiple_of(ALIGN))?,
         })
     }
 }
@@ -211,13 +211,13 @@ pub(crate) enum StoredValue {
 
 impl StoredValue {
     /// The bytes and the out-of-band data.
-    pub(crate) fn apart(self) -> (StableBytes, OutOfBandAreas) {
+    pub(crate) fn split(self) -> (StableBytes, OutOfBandAreas) {
         match self {
             Self::Parts(bytes, areas) => (bytes, Arc::unwrap_or_clone(areas)),
-            Self::Chunks(bytes, beside) => {
+            Self::Chunks(bytes, out_of_band) => {
                 let mut areas = OutOfBandAreas::default();
-                if !beside.is_empty() {
-                    areas.add(beside);
+                if !out_of_band.is_empty() {
+                    areas.add(out_of_band);
                 }
                 (bytes, areas)
             }
@@ -226,11 +226,13 @@ impl StoredValue {
 
     /// Deserializes the value.
     pub(crate) fn decode(&self, read: &mut Read<'_>) -> Result<(), String> {
-        let (bytes, beside) = match self {
+        let (bytes, out_of_band) = match self {
             Self::Parts(bytes, areas) => (&**bytes, OutOfBandSource::Areas(Arc::clone(areas))),
-            Self::Chunks(bytes, beside) => (&**bytes, OutOfBandSource::Chunk(beside.clone())),
+            Self::Chunks(bytes, out_of_band) => {
+                (&**bytes, OutOfBandSource::Chunk(out_of_band.clone()))
+            }
         };
-        SerializedValue { bytes, beside }.decode(read)
+        SerializedValue { bytes, out_of_band }.decode(read)
     }
 }
 

@@ -238,7 +238,7 @@ arguments!(A X, B Y, C Z, D W, E V, F U);
 /// Reads received arguments one by one.
 pub(super) struct ArgumentReader<'a> {
     pub(super) rest: &'a [u8],
-    pub(super) beside: &'a ArgumentBuffers<'a>,
+    pub(super) buffers: &'a ArgumentBuffers<'a>,
 }
 
 /// The out-of-band data of received arguments.
@@ -271,17 +271,17 @@ impl<'a> ArgumentReader<'a> {
             let from = bytes
                 .as_ptr()
                 .addr()
-                .wrapping_sub(self.beside.bytes.as_ptr().addr());
-            let chunk = self.beside.chunk.as_ref();
+                .wrapping_sub(self.buffers.bytes.as_ptr().addr());
+            let chunk = self.buffers.chunk.as_ref();
             let chunk = chunk.and_then(|chunk| chunk.part(from..from.checked_add(bytes.len())?));
             chunk.unwrap_or_else(|| StableBytes::copy(bytes))
         };
-        let beside = match value.beside {
-            OutOfBandSource::Chunk(beside) => beside,
+        let out_of_band = match value.out_of_band {
+            OutOfBandSource::Chunk(out_of_band) => out_of_band,
             OutOfBandSource::Passing(bytes) => StableBytes::copy(bytes),
             OutOfBandSource::Areas(_) => StableBytes::copy(&[]),
         };
-        StoredValue::Chunks(chunk(value.bytes), beside)
+        StoredValue::Chunks(chunk(value.bytes), out_of_band)
     }
 
     /// Takes the next argument; `None` if the data is truncated.
@@ -297,18 +297,21 @@ impl<'a> ArgumentReader<'a> {
         if tag == VALUE {
             let bytes = take(&mut self.rest)?;
             // Usually there is no out-of-band data.
-            let beside = self
-                .beside
+            let out_of_band = self
+                .buffers
                 .from(at)
                 .unwrap_or(OutOfBandSource::Passing(&[]));
-            return Some(DecodedArgument::Value(SerializedValue { bytes, beside }));
+            return Some(DecodedArgument::Value(SerializedValue {
+                bytes,
+                out_of_band,
+            }));
         }
         let end = at.checked_add(usize::try_from(word(self.rest)?).ok()?)?;
         self.rest = self.rest.get(8..)?;
-        let rest = self.beside.from(end.next_multiple_of(ALIGN));
+        let rest = self.buffers.from(end.next_multiple_of(ALIGN));
         Some(DecodedArgument::Value(SerializedValue {
-            bytes: self.beside.bytes.get(at..end)?,
-            beside: rest.unwrap_or(OutOfBandSource::Passing(&[])),
+            bytes: self.buffers.bytes.get(at..end)?,
+            out_of_band: rest.unwrap_or(OutOfBandSource::Passing(&[])),
         }))
     }
 }

@@ -166,14 +166,15 @@ impl<'a> IncomingCall<'a> {
         call: &dyn Fn(&mut ListItem<'_>) -> Option<()>,
     ) -> Option<()> {
         let [list_type, result_type] = type_names.map(|name| format!("alloc::vec::Vec<{name}>"));
-        let Some(DecodedArgument::Value(SerializedValue { bytes, beside })) = self.arguments.next()
+        let Some(DecodedArgument::Value(SerializedValue { bytes, out_of_band })) =
+            self.arguments.next()
         else {
             return self.record(Err(CallError::argument(0, &list_type, "it is cut off")));
         };
         let mut item = ListItem {
             from: ValueDecoder::of(bytes),
             // Most items have no out-of-band data.
-            beside: Some(beside).filter(|beside| !beside.is_empty()),
+            out_of_band: Some(out_of_band).filter(|out_of_band| !out_of_band.is_empty()),
             to: ValueEncoder::after(vec![value::POSTCARD]),
             writing: OutOfBandWriter::begin(),
             failed: String::new(),
@@ -212,7 +213,7 @@ impl<'a> IncomingCall<'a> {
 /// One item of the list argument.
 pub(super) struct ListItem<'a> {
     from: ValueDecoder<'a>,
-    beside: Option<OutOfBandSource<'a>>,
+    out_of_band: Option<OutOfBandSource<'a>>,
     to: ValueEncoder,
     writing: OutOfBandWriter,
     failed: String,
@@ -223,8 +224,8 @@ impl ListItem<'_> {
     /// Deserializes the item.
     #[inline(never)]
     pub(super) fn read(&mut self, read: &mut Read<'_>) -> Option<()> {
-        let result = match self.beside.clone() {
-            Some(beside) => reading(beside, || read(&mut self.from)),
+        let result = match self.out_of_band.clone() {
+            Some(out_of_band) => reading(out_of_band, || read(&mut self.from)),
             None => read(&mut self.from),
         };
         match result {

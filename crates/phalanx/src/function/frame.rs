@@ -100,7 +100,7 @@ pub(super) fn value_frame(parts: Parts) -> io::Result<Vec<u8>> {
 /// # Errors
 /// If there is no memory for it.
 pub(super) fn stored_value_frame(value: StoredValue) -> io::Result<Vec<u8>> {
-    let (bytes, areas) = value.apart();
+    let (bytes, areas) = value.split();
     let mut head = head(1 + bytes.len(), &areas);
     head.push(value::POSTCARD);
     into_frame(FrameParts { head, bytes, areas })
@@ -254,7 +254,7 @@ impl<'a> ReceivedArguments<'a> {
     }
 
     /// The out-of-band data of the arguments; `None` if they are truncated.
-    pub(super) fn beside(&self) -> Option<ArgumentBuffers<'_>> {
+    pub(super) fn buffers(&self) -> Option<ArgumentBuffers<'_>> {
         let bytes = self.bytes();
         let end = HEAD.checked_add(usize::try_from(word(bytes)?).ok()?)?;
         let from = end.next_multiple_of(ALIGN).min(bytes.len());
@@ -266,15 +266,15 @@ impl<'a> ReceivedArguments<'a> {
     }
 
     /// The captures, if any, and the arguments.
-    pub(super) fn apart<'b>(
+    pub(super) fn split<'b>(
         &'b self,
-        beside: &'b ArgumentBuffers<'b>,
+        buffers: &'b ArgumentBuffers<'b>,
     ) -> Option<(Option<SerializedValue<'b>>, ArgumentReader<'b>)> {
         let bytes = self.bytes();
         let end = HEAD.checked_add(usize::try_from(word(bytes)?).ok()?)?;
         let captures_at = usize::try_from(word(bytes.get(8..)?)?).ok()?;
         let bytes = bytes.get(HEAD..end)?;
-        let reader = |rest| ArgumentReader { rest, beside };
+        let reader = |rest| ArgumentReader { rest, buffers };
         let captures = match bytes.get(captures_at..)? {
             [] => None,
             _ if self.captures.is_some() => {
@@ -327,8 +327,8 @@ mod tests {
     /// Reads a capture and two arguments as an engine does.
     fn read_back(frame: &[u8]) -> (Vec<u64>, Vec<f64>, Shared<[f64]>, StoredValue) {
         let input = ReceivedArguments::open(frame).unwrap();
-        let beside = input.beside().unwrap();
-        let (captures, mut arguments) = input.apart(&beside).unwrap();
+        let buffers = input.buffers().unwrap();
+        let (captures, mut arguments) = input.split(&buffers).unwrap();
         let captures = captures.unwrap().value().unwrap();
         let list = argument(&mut arguments).unwrap();
         let shared = argument(&mut arguments).unwrap();
@@ -392,8 +392,8 @@ mod tests {
                 "{reference:?}"
             );
             let input = ReceivedArguments::open(frame).unwrap();
-            let beside = input.beside().unwrap();
-            let (captures, mut arguments) = input.apart(&beside).unwrap();
+            let buffers = input.buffers().unwrap();
+            let (captures, mut arguments) = input.split(&buffers).unwrap();
             let read_back = captures.unwrap().value::<(Vec<u64>, Shared<[f64]>)>();
             assert_eq!(read_back.unwrap(), captured);
             let value: u32 = argument(&mut arguments).unwrap();
@@ -413,8 +413,8 @@ mod tests {
             sent[location.at..location.at + 8].copy_from_slice(&from);
             sent.extend_from_slice(&StableBytes::open(&captures).unwrap());
             let input = ReceivedArguments::open(&sent).unwrap();
-            let beside = input.beside().unwrap();
-            let (captures, _) = input.apart(&beside).unwrap();
+            let buffers = input.buffers().unwrap();
+            let (captures, _) = input.split(&buffers).unwrap();
             let read_back = captures.unwrap().value::<(Vec<u64>, Shared<[f64]>)>();
             assert_eq!(read_back.unwrap(), captured);
         }
@@ -441,8 +441,8 @@ mod tests {
         };
         let check = |frames: &ArgumentFrames, number: u32| {
             let input = ReceivedArguments::open(&frames.frames[0]).unwrap();
-            let beside = input.beside().unwrap();
-            let (captures, mut arguments) = input.apart(&beside).unwrap();
+            let buffers = input.buffers().unwrap();
+            let (captures, mut arguments) = input.split(&buffers).unwrap();
             if let Some(captures) = captures {
                 assert_eq!(captures.value::<Shared<[f64]>>().unwrap(), table);
             }
@@ -498,8 +498,8 @@ mod tests {
             task.value(Parts::of(&value).unwrap());
             let frames = ArgumentFrames::of(&Parts::default(), vec![task]).unwrap();
             let input = ReceivedArguments::open(&frames.frames[0]).unwrap();
-            let beside = input.beside().unwrap();
-            let (_, mut arguments) = input.apart(&beside).unwrap();
+            let buffers = input.buffers().unwrap();
+            let (_, mut arguments) = input.split(&buffers).unwrap();
             let stored = read_stored(&mut arguments);
             assert_eq!(stored.value::<Value>().unwrap(), value);
             read(stored_value_frame(stored).unwrap());
@@ -522,10 +522,10 @@ mod tests {
         let whole = &frames.frames[0];
         for len in [0, 7, 15, 20, whole.len() - 1] {
             let input = ReceivedArguments::open(&whole[..len]).unwrap();
-            let Some(beside) = input.beside() else {
+            let Some(buffers) = input.buffers() else {
                 continue;
             };
-            let read = match input.apart(&beside) {
+            let read = match input.split(&buffers) {
                 Some((_, mut arguments)) => argument::<Shared<[u8]>>(&mut arguments).is_ok(),
                 None => false,
             };

@@ -109,8 +109,8 @@ pub(super) unsafe fn serve(
     let output = caught(|| {
         let input = ReceivedArguments::open(input).map_err(CallError::unread)?;
         let cut_off = || CallError::unread("the arguments are cut off".to_owned());
-        let beside = input.beside().ok_or_else(cut_off)?;
-        let (captures, arguments) = input.apart(&beside).ok_or_else(cut_off)?;
+        let buffers = input.buffers().ok_or_else(cut_off)?;
+        let (captures, arguments) = input.split(&buffers).ok_or_else(cut_off)?;
         let mut call = IncomingCall::new(captures, arguments);
         // A failed call has recorded its error.
         let _ = act(&mut call);

@@ -25,7 +25,7 @@ use std::sync::Arc;
 const SHOWN: usize = 100;
 
 /// Data smaller than this, in bytes, is stored inline, and copied on arrival.
-const BESIDE: usize = 1 << 12;
+const OUT_OF_BAND_THRESHOLD: usize = 1 << 12;
 
 /// An immutable slice of plain data that the engines of one machine map instead of copying:
 /// `Shared<[f64]>`.
@@ -179,7 +179,7 @@ type SerializedShared<'a> = (&'a str, u64, u64, Option<u64>, RawItems<'a>);
 
 impl<T: Plain> Serialize for Shared<[T]> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let offset = (self.chunk.len() >= BESIDE)
+        let offset = (self.chunk.len() >= OUT_OF_BAND_THRESHOLD)
             .then(|| out_of_band::put(&self.chunk))
             .flatten();
         let bytes = match offset {
