@@ -1,6 +1,6 @@
 //! The pages of `:help` and `?name`.
 
-use super::{Services, analyse};
+use super::{Services, introspection};
 use crate::cell::HelpTopic;
 use crate::command::help as command_help;
 use crate::command::table::COMMANDS;
@@ -29,7 +29,7 @@ pub async fn page(services: &Services, topic: &HelpTopic) -> Option<MimeBundle> 
     }
     // Only the last name of a path is looked up.
     let last = topic.name.rfind([':', '.']).map_or(0, |at| at + 1);
-    analyse::describe(services, &topic.name, last, topic.source).await
+        introspection::describe(services, &topic.name, last, topic.source).await
 }
 
 /// Returns the page of `:help`: all commands and magics with descriptions.

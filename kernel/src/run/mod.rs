@@ -11,14 +11,13 @@
 //! | `help.rs` | help pages |
 //! | `logging.rs` | the default loggers of cells |
 //! | `host.rs` | replies to the `phalanx` library while a cell runs |
-//! | `analyse.rs`, `paths.rs`, `crates.rs` | completion and inspection |
+//! | `introspection.rs`, `paths.rs`, `crates.rs` | completion and inspection |
 //! | `analysis/` | the handle on the analysis process, which serves them |
 //! | `snapshots.rs` | `:snapshot` |
 //! | `sources.rs` | locations in earlier cells |
 //! | `services.rs` | the handle on all of this |
 //! | `error.rs` | all that can fail, with its texts |
 
-pub mod analyse;
 mod analysis;
 mod body;
 mod cell;
@@ -29,6 +28,7 @@ mod environment;
 mod error;
 mod help;
 pub mod host;
+pub mod introspection;
 mod local;
 mod logging;
 pub(crate) mod magics;

@@ -53,7 +53,7 @@ impl Services {
         programs: &Programs,
         calls: mpsc::UnboundedSender<CellCall>,
     ) -> (Self, ProcessOwners) {
-        let (analysis, programs, analyst_task) = Analysis::start(programs);
+        let (analysis, programs, analysis_task) = Analysis::start(programs);
         let environment = Environment::default();
         let (local, local_task) = Local::start(programs.clone(), environment.clone(), calls);
         let (cluster, cluster_task) = Cluster::new(programs.clone());
@@ -79,7 +79,7 @@ impl Services {
             timing: Arc::default(),
         };
         let owners = ProcessOwners {
-            tasks: [cluster_task, local_task, compiler_task, analyst_task],
+            tasks: [cluster_task, local_task, compiler_task, analysis_task],
             watchers,
         };
         (services, owners)

@@ -9,7 +9,7 @@ use crate::channel::{Channels, InputPrompter, OutputSink, OutputVisibility, Requ
 use crate::comm::Comms;
 use crate::context::{CellContext, Programs};
 use crate::report::{output, report};
-use crate::run::{CellCall, Services, analyse, evaluate_expression, host, run_cell};
+use crate::run::{CellCall, Services, evaluate_expression, host, introspection, run_cell};
 use futures::FutureExt;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{CellRequest, KernelRequest};
@@ -194,12 +194,12 @@ impl SessionActor {
                 SessionCommand::InterruptCallbacks => self.services.local().interrupt(),
                 SessionCommand::Complete(from, request) => {
                     let services = self.services.clone();
-                    let reply = async move { analyse::complete(&services, request).await };
+                    let reply = async move { introspection::complete(&services, request).await };
                     self.spawn_reply(from, reply);
                 }
                 SessionCommand::Inspect(from, request) => {
                     let services = self.services.clone();
-                    let reply = async move { analyse::inspect(&services, request).await };
+                    let reply = async move { introspection::inspect(&services, request).await };
                     self.spawn_reply(from, reply);
                 }
                 SessionCommand::Remember { count, source } => self.history.add(count, source),
