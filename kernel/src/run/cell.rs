@@ -123,7 +123,7 @@ async fn run_directive(
     let location = context.location(SourceMap::starting_at(source, start));
     match directive.kind {
         DirectiveKind::Rust(text) => {
-            let auto = services.sets().auto().cloned();
+            let auto = services.magic_sets().auto().cloned();
             match auto {
                 None => evaluate(services, context, text).await,
                 Some(suffix) => {
@@ -142,7 +142,7 @@ async fn run_directive(
                 start,
                 source,
             };
-            commands::carry_out(services, context, run).await
+            commands::run_command(services, context, run).await
         }
         DirectiveKind::Shell(line) => Ok(shell::run(context, services.environment(), &line).await?),
         DirectiveKind::Magic(line) => magic(services, context, location, start, &line, None).await,
@@ -160,18 +160,18 @@ async fn magic(
     line: &str,
     body: Option<RustText>,
 ) -> Result<(), Fault> {
-    let suffixes = services.sets().suffixes();
-    let typed =
+    let suffixes = services.magic_sets().suffixes();
+    let parsed =
         magic::parse(line, &suffixes).map_err(|error| error.into_fault(location.clone(), start))?;
     let run = MagicRun {
-        typed,
+        parsed,
         line,
         body,
         location,
         start,
         magic_context: MagicContext::Alone,
     };
-    magics::carry_out(services, context, run).await.map(drop)
+    magics::run_magic(services, context, run).await.map(drop)
 }
 
 /// Evaluates Rust in the local namespace.

@@ -32,7 +32,7 @@ pub struct CommandRun<'a> {
 ///
 /// # Errors
 /// Returns the failure of the command.
-pub async fn carry_out(
+pub async fn run_command(
     services: &Services,
     context: &CellContext,
     run: CommandRun<'_>,

@@ -23,7 +23,7 @@ pub async fn show(services: &Services, context: &CellContext, topic: &HelpTopic)
 /// Returns the page on a topic, if there is one.
 pub async fn page(services: &Services, topic: &HelpTopic) -> Option<MimeBundle> {
     let magic = topic.name.trim_start_matches('%');
-    let suffixes = services.sets().suffixes();
+    let suffixes = services.magic_sets().suffixes();
     if let Some((name, _)) = name::resolve(magic, &suffixes) {
         return Some(help::help(name));
     }

@@ -212,18 +212,18 @@ async fn run_magic(
     line: &str,
 ) -> Result<Option<AsyncResultId>, Fault> {
     let (location, start) = context.magic_location(line);
-    let suffixes = services.sets().suffixes();
-    let typed =
+    let suffixes = services.magic_sets().suffixes();
+    let parsed =
         magic::parse(line, &suffixes).map_err(|error| error.into_fault(location.clone(), start))?;
     let run = MagicRun {
-        typed,
+        parsed,
         line,
         body: None,
         location,
         start,
         magic_context: MagicContext::InRust,
     };
-    magics::carry_out(services, context, run).await
+    magics::run_magic(services, context, run).await
 }
 
 /// Returns the reply to a query about tasks of the session.

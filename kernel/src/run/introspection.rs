@@ -156,7 +156,7 @@ fn completions(range: Range<usize>, codes: Vec<String>, kind: &str) -> Completio
 /// Returns the targets of the magic line at the start of a text.
 fn targets(services: &Services, text: &str) -> Targets {
     let line = text.trim_start().lines().next().unwrap_or("");
-    let sets = services.sets();
+    let sets = services.magic_sets();
     match magic::parse(line, &sets.suffixes()) {
         Ok(typed) => {
             let typed_targets = match typed.magic {
@@ -183,7 +183,7 @@ async fn magic_completions(
         false => Vec::new(),
     };
     let known = CompletionContext {
-        suffixes: services.sets().suffixes(),
+        suffixes: services.magic_sets().suffixes(),
         engines: engines.iter().map(|engine| engine.id).collect(),
         clusters,
     };
@@ -198,7 +198,7 @@ async fn magic_completions(
 /// Returns true if the body of a cell magic runs in the notebook's own process.
 fn runs_locally(services: &Services, cell: &str) -> bool {
     let line = cell.trim_start().lines().next().unwrap_or("");
-    let typed = magic::parse(line, &services.sets().suffixes());
+    let typed = magic::parse(line, &services.magic_sets().suffixes());
     typed.is_ok_and(|typed| match typed.magic {
         Magic::Tool(
             Tool::TimeIt(TimeIt { targets, .. }) | Tool::Profile(Profile { targets, .. }),
@@ -215,7 +215,7 @@ async fn line_completions(
     offset: usize,
 ) -> Completions {
     let line = cell[start..].lines().next().unwrap_or("");
-    let suffixes = services.sets().suffixes();
+    let suffixes = services.magic_sets().suffixes();
     let code = match magic::parse(line, &suffixes).map(|typed| typed.magic) {
         Ok(Magic::Px { code, .. }) => start + code.start..start + line.len(),
         Ok(Magic::Tool(
@@ -375,7 +375,7 @@ fn documentation(documentation: Documentation) -> MimeBundle {
 fn magic_help(services: &Services, cell: &str, line: Range<usize>) -> Option<MimeBundle> {
     let name = cell[line].trim_start_matches('%');
     let name = &name[word_at(name, 0)];
-    let (name, _) = name::resolve(name, &services.sets().suffixes())?;
+    let (name, _) = name::resolve(name, &services.magic_sets().suffixes())?;
     Some(help::help(name))
 }
 

@@ -32,7 +32,7 @@ pub struct Services {
     parallel: Parallel,
     sources: CellSources,
     /// The state of the sets of magics. Locked for a lookup or a change.
-    sets: Arc<Mutex<MagicSets>>,
+    magic_sets: Arc<Mutex<MagicSets>>,
     environment: Environment,
     /// The logging state. Locked for a lookup or a change.
     logging: Arc<Mutex<Logging>>,
@@ -73,7 +73,7 @@ impl Services {
             analysis,
             parallel: Parallel::new(cluster, fanout, Functions::new(artifacts)),
             sources,
-            sets: Arc::default(),
+            magic_sets: Arc::default(),
             environment,
             logging: Arc::default(),
             timing: Arc::default(),
@@ -127,8 +127,10 @@ impl Services {
     }
 
     /// Locks the sets of magics; the guard must not be held across an await.
-    pub fn sets(&self) -> MutexGuard<'_, MagicSets> {
-        self.sets.lock().unwrap_or_else(PoisonError::into_inner)
+    pub fn magic_sets(&self) -> MutexGuard<'_, MagicSets> {
+        self.magic_sets
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Completes a local cell.

@@ -26,4 +26,4 @@ pub use error::FanoutError;
 pub use late::LateOutput;
 pub use show::{show, stream, wait_with_bar};
 pub use states::States;
-pub use submit::{EngineSource, Fanout, NAME, Submitted};
+pub use submit::{EngineSource, Fanout, PX_NAME, Submitted};

@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use tokio_util::task::TaskTracker;
 
 /// The name of a cell's AsyncResult, as in ipyparallel.
-pub const NAME: &str = "%px";
+pub const PX_NAME: &str = "%px";
 
 /// The services that run cells on engines. Clones share them.
 #[derive(Clone, Debug)]
@@ -87,7 +87,7 @@ impl Fanout {
         context: &CellContext,
     ) -> Result<Submitted, Failure> {
         let work = EngineSource {
-            name: NAME,
+            name: PX_NAME,
             source,
             binds: None,
         };

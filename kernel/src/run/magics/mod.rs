@@ -41,7 +41,7 @@ pub enum MagicContext {
 #[derive(Debug)]
 pub struct MagicRun<'a> {
     /// The parsed magic.
-    pub typed: ParsedMagic,
+    pub parsed: ParsedMagic,
     /// The line, from its `%` on.
     pub line: &'a str,
     /// The body of a cell magic.
@@ -58,13 +58,13 @@ pub struct MagicRun<'a> {
 ///
 /// # Errors
 /// Returns the failure of the magic.
-pub async fn carry_out(
+pub async fn run_magic(
     services: &Services,
     context: &CellContext,
     run: MagicRun<'_>,
 ) -> Result<Option<AsyncResultId>, Fault> {
     let MagicRun {
-        typed: ParsedMagic { suffix, magic },
+        parsed: ParsedMagic { suffix, magic },
         line,
         body,
         location,
@@ -79,10 +79,10 @@ pub async fn carry_out(
             cluster::command(services, context, command, location, start).await?
         }
         Magic::Engines => cluster::engines(services, context).await,
-        Magic::PxConfig(options) => services.sets().configure(&suffix, options),
-        Magic::PxActivate { suffix, options } => services.sets().activate(suffix, options),
+        Magic::PxConfig(options) => services.magic_sets().configure(&suffix, options),
+        Magic::PxActivate { suffix, options } => services.magic_sets().activate(suffix, options),
         Magic::AutoPx => {
-            let on = services.sets().toggle_auto(&suffix);
+            let on = services.magic_sets().toggle_auto(&suffix);
             let state = if on { "enabled" } else { "disabled" };
             let text = format!("%autopx {state}\n");
             context.sink().text(StreamName::Stdout, text).await;
@@ -99,7 +99,7 @@ pub async fn carry_out(
                 start,
                 magic_context,
             };
-            tools::use_tool(services, context, run).await?;
+            tools::run_tool(services, context, run).await?;
         }
         Magic::Px { options, code } => {
             let text = body.unwrap_or_else(|| RustText {

@@ -57,7 +57,7 @@ pub(super) async fn run_px(
         .into_iter()
         .partition(|engine| engine.handshake().is_some());
     let live: Vec<_> = rust.iter().map(|engine| engine.id).collect();
-    let defaults = services.sets().defaults(&suffix);
+    let defaults = services.magic_sets().defaults(&suffix);
     let plan = PxPlan::new(options, &defaults, &live)
         .map_err(|error| plan_fault(error, &others, &location, start))?;
     if plan.verbose {
@@ -69,7 +69,7 @@ pub(super) async fn run_px(
         ..location
     };
     let mut progress = Progress::new(
-        fanout::NAME,
+        fanout::PX_NAME,
         plan.targets.len(),
         plan.progress_after,
         Instant::now(),
@@ -87,7 +87,7 @@ pub(super) async fn run_px(
         }
     };
     let id = submitted.stored.id;
-    services.sets().submitted(&suffix, id);
+    services.magic_sets().submitted(&suffix, id);
     // Formatted now, since it says `pending` or `finished`: the engines may finish while the
     // variable is stored and the cell runs locally.
     let handle = handle(&submitted);
@@ -156,7 +156,7 @@ async fn set_loggers(
     };
     let engines: Vec<EngineId> = missing.engines.iter().map(|(id, _)| *id).collect();
     let work = EngineSource {
-        name: fanout::NAME,
+        name: fanout::PX_NAME,
         source: &missing.code,
         binds: None,
     };

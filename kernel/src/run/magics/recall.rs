@@ -19,7 +19,7 @@ pub(super) async fn recall(
     group_by: Option<GroupBy>,
     magic_context: MagicContext,
 ) -> Result<Option<AsyncResultId>, Fault> {
-    let last = services.sets().last(suffix);
+    let last = services.magic_sets().last(suffix);
     let stored = last.and_then(|last| services.parallel().results().get(last));
     let stored = stored.ok_or(CellError::NothingToRecall)?;
     if let Some(name) = out {

@@ -27,7 +27,7 @@ pub(super) struct ToolRun<'a> {
     pub(super) magic_context: MagicContext,
 }
 
-pub(super) async fn use_tool(
+pub(super) async fn run_tool(
     services: &Services,
     context: &CellContext,
     run: ToolRun<'_>,
