@@ -44,7 +44,7 @@ pub struct Services {
 #[derive(Debug)]
 pub struct ProcessOwners {
     tasks: [JoinHandle<()>; 4],
-    watchers: TaskTracker,
+    supervisors: TaskTracker,
 }
 
 impl Services {
@@ -59,13 +59,13 @@ impl Services {
         let (cluster, cluster_task) = Cluster::new(programs.clone());
         let artifacts = Artifacts::default();
         let (compiler, compiler_task) = Compiler::start(programs.clone(), artifacts.clone());
-        let watchers = TaskTracker::new();
+        let supervisors = TaskTracker::new();
         let fanout = Fanout {
             compiler,
             states: States::default(),
             results: Results::default(),
             late: LateOutput::default(),
-            watchers: watchers.clone(),
+            supervisors: supervisors.clone(),
         };
         let sources = CellSources::new(artifacts.clone());
         let services = Self {
@@ -80,7 +80,7 @@ impl Services {
         };
         let owners = ProcessOwners {
             tasks: [cluster_task, local_task, compiler_task, analysis_task],
-            watchers,
+            supervisors,
         };
         (services, owners)
     }
@@ -221,7 +221,7 @@ impl ProcessOwners {
                 tracing::error!(%error, "a task of the kernel ended early");
             }
         }
-        self.watchers.close();
-        self.watchers.wait().await;
+        self.supervisors.close();
+        self.supervisors.wait().await;
     }
 }

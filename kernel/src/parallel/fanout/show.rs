@@ -180,7 +180,7 @@ struct Follow<'a> {
     failures: Option<FailuresShown>,
     events: mpsc::UnboundedReceiver<TaskEvent>,
     /// Outputs to publish next.
-    page: VecDeque<Output>,
+    unpublished: VecDeque<Output>,
 }
 
 impl<'a> Follow<'a> {
@@ -197,7 +197,7 @@ impl<'a> Follow<'a> {
             view,
             failures: None,
             events: chosen.tasks.events(),
-            page: VecDeque::new(),
+            unpublished: VecDeque::new(),
         }
     }
 
@@ -218,9 +218,9 @@ impl<'a> Follow<'a> {
     }
 
     async fn publish(&mut self) {
-        while let Some(output) = self.page.front() {
+        while let Some(output) = self.unpublished.front() {
             self.context.sink().output(output.clone()).await;
-            self.page.pop_front();
+            self.unpublished.pop_front();
         }
     }
 
@@ -260,11 +260,11 @@ impl<'a> Follow<'a> {
             self.show(outputs);
         }
         let failures = self.failures.as_mut();
-        self.page
+        self.unpublished
             .extend(failures.and_then(|failures| failures.tick(now)));
         self.progress.failed(self.chosen.tasks.failed());
         let bar = self.progress.tick(self.chosen.items_ended(), now);
-        self.page.extend(bar);
+        self.unpublished.extend(bar);
     }
 
     fn show(&mut self, outputs: Vec<Output>) {
@@ -274,7 +274,7 @@ impl<'a> Follow<'a> {
         {
             self.progress.cleared();
         }
-        self.page.extend(outputs);
+        self.unpublished.extend(outputs);
     }
 
     /// Shows the remaining outputs and the final bar. Returns true if failures have been shown.
@@ -293,10 +293,11 @@ impl<'a> Follow<'a> {
         let done = self.chosen.items_ended();
         self.progress.failed(self.chosen.tasks.failed());
         let bar = self.progress.finish(done, Instant::now());
-        self.page.extend(bar);
+        self.unpublished.extend(bar);
         self.show(outputs);
         let failures = self.failures.as_mut();
-        self.page.extend(failures.and_then(FailuresShown::finish));
+        self.unpublished
+            .extend(failures.and_then(FailuresShown::finish));
         self.publish().await;
         self.failures.is_some_and(|failures| failures.any)
     }

@@ -37,7 +37,7 @@ pub struct Fanout {
     /// The display of output after the end of a cell.
     pub late: LateOutput,
     /// The tasks that supervise submissions; each ends with its submission.
-    pub watchers: TaskTracker,
+    pub supervisors: TaskTracker,
 }
 
 /// A source to compile for engines and run there: a user's cell or one of our own.
@@ -171,7 +171,7 @@ impl Fanout {
             tasks,
             refused: refused_tx,
         });
-        self.watchers.spawn(supervise(SupervisedFanout {
+        self.supervisors.spawn(supervise(SupervisedFanout {
             fanout: self.clone(),
             client: client.clone(),
             result: result.clone(),

@@ -31,9 +31,9 @@ pub(super) struct SupervisedFanout {
 }
 
 /// Supervises a submission until its last task is done.
-pub(super) async fn supervise(mut watched: SupervisedFanout) {
-    let mut events = watched.result.events();
-    let mut supervision = Supervision::new(std::mem::take(&mut watched.sent));
+pub(super) async fn supervise(mut supervised: SupervisedFanout) {
+    let mut events = supervised.result.events();
+    let mut supervision = Supervision::new(std::mem::take(&mut supervised.sent));
     // The refused tasks that are neither resent nor ended.
     let mut refused = HashMap::new();
     loop {
@@ -42,7 +42,7 @@ pub(super) async fn supervise(mut watched: SupervisedFanout) {
                 Some(event) => done(event),
                 None => return,
             },
-            Some(task) = watched.refused.recv() => {
+            Some(task) = supervised.refused.recv() => {
                 let event = refusal(&task);
                 refused.insert(task.task, task);
                 Some(event)
@@ -53,7 +53,7 @@ pub(super) async fn supervise(mut watched: SupervisedFanout) {
         };
         let mut commands = VecDeque::from(supervision.handle(event));
         while let Some(command) = commands.pop_front() {
-            if let Some(event) = perform(&watched, &mut refused, command).await {
+            if let Some(event) = perform(&supervised, &mut refused, command).await {
                 commands.extend(supervision.handle(event));
             }
         }
@@ -89,11 +89,11 @@ fn refusal(task: &RefusedTask) -> SupervisionEvent {
 }
 
 async fn perform(
-    watched: &SupervisedFanout,
+    supervised: &SupervisedFanout,
     refused: &mut HashMap<usize, RefusedTask>,
     command: SupervisionCommand,
 ) -> Option<SupervisionEvent> {
-    let states = &watched.fanout.states;
+    let states = &supervised.fanout.states;
     match command {
         SupervisionCommand::Learn {
             engine,
@@ -105,7 +105,7 @@ async fn perform(
             uuid,
             cause,
         } => {
-            let result = compile(watched, engine, &uuid, &cause).await;
+            let result = compile(supervised, engine, &uuid, &cause).await;
             let result = result.map(Box::new);
             return Some(SupervisionEvent::Compiled { cause, result });
         }
@@ -116,10 +116,10 @@ async fn perform(
         } => {
             if let Some(task) = refused.remove(&task) {
                 states.expect(&engine, compilation.next.clone());
-                let mut cell = engine_cell(task.engine, &watched.source, &compilation);
+                let mut cell = engine_cell(task.engine, &supervised.source, &compilation);
                 cell.metadata.record.described =
                     states.dependencies_to_describe(&engine, &compilation);
-                cell.metadata.record.binds.clone_from(&watched.binds);
+                cell.metadata.record.binds.clone_from(&supervised.binds);
                 task.resend(cell);
             }
         }
@@ -136,21 +136,23 @@ async fn perform(
 /// Compiles the cell for the state of the engine that refused it; another client may have created
 /// that state.
 async fn compile(
-    watched: &SupervisedFanout,
+    supervised: &SupervisedFanout,
     engine: EngineId,
     uuid: &EngineUuid,
     cause: &RecompileCause,
 ) -> Result<Compilation, Failure> {
-    let compiler = &watched.fanout.compiler;
+    let compiler = &supervised.fanout.compiler;
     if !compiler.has_state(cause.state.clone()).await {
-        let adopted = watched.fanout.adopt_of(&watched.client, engine, uuid, None);
+        let adopted = supervised
+            .fanout
+            .adopt_of(&supervised.client, engine, uuid, None);
         adopted.await?;
     }
     let task = CompileTask {
         base: cause.state.clone(),
-        source: Arc::clone(&watched.source),
+        source: Arc::clone(&supervised.source),
         lost: cause.lost.clone(),
-        execution_count: watched.execution_count,
+        execution_count: supervised.execution_count,
     };
     compiler.compile(task, None).await
 }

@@ -90,7 +90,7 @@ pub(super) async fn run_px(
     services.magic_sets().submitted(&suffix, id);
     // Formatted now, since it says `pending` or `finished`: the engines may finish while the
     // variable is stored and the cell runs locally.
-    let handle = handle(&submitted);
+    let value = async_result_value(&submitted);
     finish(
         services,
         context,
@@ -102,7 +102,7 @@ pub(super) async fn run_px(
     )
     .await?;
     if plan.blocking == Blocking::Return && magic_context == MagicContext::Alone {
-        context.sink().output(handle).await;
+        context.sink().output(value).await;
     }
     Ok(id)
 }
@@ -244,7 +244,7 @@ async fn finish(
     location: &FaultSource,
     progress: Progress,
 ) -> Result<(), Fault> {
-    let here = async {
+    let local = async {
         if let Some(name) = &plan.out {
             bind(services, context, name, submitted.stored.id).await?;
         }
@@ -254,22 +254,22 @@ async fn finish(
         Ok::<(), Fault>(())
     };
     if plan.blocking == Blocking::Return {
-        return here.await;
+        return local.await;
     }
-    let there = fanout::show(context, submitted, plan, progress, location);
+    let remote = fanout::show(context, submitted, plan, progress, location);
     if plan.local {
         // The engines' outputs are shown after those of the local run.
-        let here = here.await;
-        there.await?;
-        return here;
+        let local = local.await;
+        remote.await?;
+        return local;
     }
-    let (here, there) = tokio::join!(here, there);
-    there?;
-    here
+    let (local, remote) = tokio::join!(local, remote);
+    remote?;
+    local
 }
 
 /// Returns the AsyncResult as the value of a cell.
-fn handle(submitted: &Submitted) -> Output {
+fn async_result_value(submitted: &Submitted) -> Output {
     Output::Result(MimeBundle::plain(format!("{:?}", submitted.stored.result)))
 }
 
