@@ -59,7 +59,7 @@ pub enum EvaluatorRequest {
         /// Crates whose version has changed since an engine reached `next`: the next cell drops
         /// variables whose types depend on them.
         #[serde(default)]
-        rebuilt: Vec<String>,
+        replaced: Vec<String>,
         /// The types of the variables that the cell declares without type annotations, if it was
         /// compiled before: [`Compiled::types`] of that compilation.
         #[serde(default)]

@@ -495,7 +495,7 @@ impl<S: Clone> Evaluate for Engines<S> {
                 base,
                 next,
                 outcome,
-                rebuilt,
+                replaced,
                 types,
                 ..
             } => {
@@ -504,7 +504,7 @@ impl<S: Clone> Evaluate for Engines<S> {
                     source: &source,
                     base: &base,
                     outcome: &outcome,
-                    replaced: &rebuilt,
+                    replaced: &replaced,
                     known_types: types.as_deref(),
                 };
                 let compiled = self.compile(&request, next)?;

@@ -221,7 +221,7 @@ impl Session {
         let id = self.id();
         let (source, base, next) = (source.to_owned(), base.clone(), next.clone());
         self.evaluator.send(EvaluatorRequest::Compile {
-            rebuilt: Vec::new(),
+            replaced: Vec::new(),
             types: None,
             id,
             source,

@@ -15,7 +15,7 @@ pub(super) struct RepeatedCell {
     pub(super) next: StateId,
     pub(super) origin: StateOrigin,
     /// Crates of its base that differ here.
-    pub(super) rebuilt: Vec<String>,
+    pub(super) replaced: Vec<String>,
     reduced: ReducedCell,
     /// The first error for which statements were left out.
     why: Option<String>,
@@ -23,12 +23,12 @@ pub(super) struct RepeatedCell {
 
 impl RepeatedCell {
     /// Creates a cell with all of its statements.
-    pub(super) fn new(next: StateId, origin: StateOrigin, rebuilt: Vec<String>) -> Self {
+    pub(super) fn new(next: StateId, origin: StateOrigin, replaced: Vec<String>) -> Self {
         Self {
             next,
             reduced: ReducedCell::new(&origin.source),
             origin,
-            rebuilt,
+            replaced,
             why: None,
         }
     }

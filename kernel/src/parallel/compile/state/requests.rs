@@ -58,18 +58,18 @@ impl CompilerState {
         commands: &mut Vec<CompilerCommand>,
     ) -> JobStep {
         let (next, origin) = (cell.next.clone(), cell.attempt());
-        let rebuilt = cell.rebuilt.clone();
+        let replaced = cell.replaced.clone();
         let purpose = CellPurpose::Repetition(Box::new(cell));
-        self.request_cell(next, origin, &rebuilt, purpose, commands)
+        self.request_cell(next, origin, &replaced, purpose, commands)
     }
 
-    /// Requests the cell that leads to state `next`; `rebuilt` are crates of its base that differ
+    /// Requests the cell that leads to state `next`; `replaced` are crates of its base that differ
     /// here.
     pub(super) fn request_cell(
         &mut self,
         next: StateId,
         origin: StateOrigin,
-        rebuilt: &[String],
+        replaced: &[String],
         purpose: CellPurpose,
         commands: &mut Vec<CompilerCommand>,
     ) -> JobStep {
@@ -84,7 +84,7 @@ impl CompilerState {
             base: origin.base,
             next,
             outcome: origin.outcome,
-            rebuilt: rebuilt.to_vec(),
+            replaced: replaced.to_vec(),
             types: origin.types,
         };
         self.send(request, pending, commands)
