@@ -10,7 +10,7 @@ pub enum VariableNameError {
     #[error("`{0}` cannot be the name of a variable: Rust reserves it")]
     Reserved(String),
     /// No identifier.
-    #[error("`{0}` cannot be the name of a variable: it is no identifier of Rust")]
+    #[error("`{0}` cannot be the name of a variable: it is not a Rust identifier")]
     NotAnIdentifier(String),
 }
 

@@ -23,7 +23,7 @@ pub(super) fn run(
     if !ignored.is_empty() {
         tracing::warn!(arguments = ?ignored, "unknown arguments are ignored");
     }
-    let backend = backend.context("built without evcxr; only the twin for tests is here")?;
+    let backend = backend.context(super::NOT_BUILT)?;
     let programs = Programs::current(backend).context("the path of this program is unknown")?;
     let runtime = super::serving()?;
     // Left by killed kernels; nothing waits for their removal.

@@ -209,7 +209,7 @@ fn serving() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
-        .context("no runtime to serve with")
+        .context("cannot start the async runtime")
 }
 
 fn evaluator(kind: Kind, echo: bool) -> ExitCode {
@@ -223,8 +223,12 @@ fn evaluator(kind: Kind, echo: bool) -> ExitCode {
     }
 }
 
+/// The error of a program without evcxr.
+const NOT_BUILT: &str =
+    "this program was built without evcxr: it has only the echo backend, which is for tests";
+
 fn not_built() -> ExitCode {
-    eprintln!("phalanx: built without evcxr; only the twin for tests is here");
+    eprintln!("phalanx: {NOT_BUILT}");
     ExitCode::FAILURE
 }
 

@@ -221,7 +221,7 @@ pub const COMMANDS: &[CommandSpec] = &[
         ":opt",
         "[LEVEL]",
         ArgumentKind::Closed(&["0", "1", "2", "3", "s", "z"]),
-        "sets the level of optimisation, or changes between 0 and 2",
+        "sets the level of optimization, or changes between 0 and 2",
     ),
     evcxr(
         ":preserve_vars_on_panic",

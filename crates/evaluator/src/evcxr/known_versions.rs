@@ -176,7 +176,7 @@ mod tests {
     }
 
     #[test]
-    fn renamed_dependencies_are_recognised() {
+    fn renamed_dependencies_are_recognized() {
         assert!(depends_on("csv = \"1\"", "csv"));
         assert!(depends_on(
             "frames = { package = \"polars\", version = \"1\" }",

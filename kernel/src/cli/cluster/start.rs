@@ -1,6 +1,7 @@
 //! `phalanx cluster start`: the process that owns a cluster.
 
 use super::failure_text;
+use crate::cli::NOT_BUILT;
 use crate::context::Programs;
 use crate::parallel::cluster::{
     ClusterEvent, ClusterRecord, ClusterSettings, OwnCluster, OwnerCall, OwnerSocket, Registry,
@@ -159,8 +160,7 @@ pub(super) fn start(
         );
     }
     // Engines need no evaluator, only the kind of backend.
-    let backend =
-        backend(args.is_echo()).context("built without evcxr; only the twin for tests is here")?;
+    let backend = backend(args.is_echo()).context(NOT_BUILT)?;
     let programs = Programs::current(backend).context("the path of this program is unknown")?;
     let settings = ClusterSettings::new(args.request(), Some(cluster_id.clone()), &programs);
     let settings = settings.map_err(|error| anyhow::anyhow!(failure_text(error.into())))?;
