@@ -262,7 +262,7 @@ impl fmt::Display for LibraryError<'_> {
             Self::NoTask { task, tasks } => write!(f, "there is no task {task}: there are {tasks}"),
             Self::NoTasks => f.write_str("an AsyncResult has no task"),
             Self::Grouping(unknown) => unknown.fmt(f),
-            Self::Query(error) => write!(f, "the query is no JSON object: {error}"),
+            Self::Query(error) => write!(f, "the query is not a JSON object: {error}"),
             Self::Display { mime, error } => write!(f, "{mime}: {error}"),
             Self::Parameter {
                 value,
@@ -281,7 +281,7 @@ impl fmt::Display for LibraryError<'_> {
             Self::Unwritten { type_name, error } => {
                 write!(
                     f,
-                    "a value of type {} cannot be serialised: {error}",
+                    "a value of type {} cannot be serialized: {error}",
                     plain(type_name)
                 )
             }
@@ -296,12 +296,14 @@ impl fmt::Display for LibraryError<'_> {
                     "there is no memory to share this data with engines: {error}"
                 )
             }
-            Self::OtherCall => f.write_str("this function is not called in this way"),
+            Self::OtherCall => f.write_str(
+                "this function was not compiled for this kind of call (single or for a list of items)",
+            ),
             Self::Unlocated => f.write_str(
                 "engines cannot be given this function: the loader does not know where it is",
             ),
             Self::OutsideCells => {
-                f.write_str("engines cannot be given this function: it is in no cell of a notebook")
+                f.write_str("engines cannot be given this function: it was not defined in a cell")
             }
             Self::File { path, error } => write!(f, "{} cannot be read: {error}", path.display()),
             Self::Targets(text) => write!(f, "\"{text}\" names no engines"),

@@ -23,7 +23,7 @@ use serde::de::DeserializeOwned;
 #[cfg(not(rust_analyzer))]
 #[diagnostic::on_unimplemented(
     message = "values of type `{Self}` cannot be sent to engines and back",
-    label = "this is neither serialised nor deserialised by serde",
+    label = "this is neither serialized nor deserialized by serde",
     note = "for a type of your own, derive serde's traits: `#[derive(Serialize, Deserialize)]`",
     note = "with `%%px --local` as the first line of the cell that declares the type, engines have it too",
     note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.17\", features = [\"serde\"] }}`",
@@ -56,7 +56,7 @@ impl<T> Transferable for T {}
 /// ```
 #[diagnostic::on_unimplemented(
     message = "values of type `{Self}` cannot be sent to engines",
-    label = "this is not serialised by serde",
+    label = "this is not serialized by serde",
     note = "for a type of your own, derive serde's traits: `#[derive(Serialize, Deserialize)]`",
     note = "with `%%px --local` as the first line of the cell that declares the type, engines have it too",
     note = "types of other crates often need their crate's `serde` feature: `:dep ndarray = {{ version = \"0.17\", features = [\"serde\"] }}`"

@@ -54,7 +54,7 @@ impl ValueEncoder {
         if self.bytes.capacity() - len < N {
             self.widen();
         }
-        // SAFETY: the buffer has room for `N` bytes behind the last one, and they are initialised
+        // SAFETY: the buffer has room for `N` bytes behind the last one, and they are initialized
         // before the length grows.
         unsafe {
             let end = self.bytes.as_mut_ptr().add(len);

@@ -135,7 +135,7 @@ const OUT_OF_BAND_THRESHOLD: usize = 1 << 16;
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be given for a parameter of type `{A}`",
-    label = "no `{A}` that serde can serialise, and no `Reference` to one"
+    label = "no `{A}` that serde can serialize, and no `Reference` to one"
 )]
 pub trait Argument<A> {
     /// Appends the argument.

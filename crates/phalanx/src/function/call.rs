@@ -45,7 +45,7 @@ impl CallError {
         Self {
             ename: "SerializeError",
             evalue: format!(
-                "the result, a {}, cannot be serialised: {reason}",
+                "the result, a {}, cannot be serialized: {reason}",
                 plain(type_name)
             ),
         }

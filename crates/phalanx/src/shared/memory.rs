@@ -61,7 +61,7 @@ impl StableBytes {
     /// Wraps memory owned by `keep`.
     ///
     /// # Safety
-    /// The bytes are initialised, and neither move nor change while `keep` lives.
+    /// The bytes are initialized, and neither move nor change while `keep` lives.
     pub unsafe fn new(start: *const u8, len: usize, keep: Arc<dyn Any + Send + Sync>) -> Self {
         Self {
             start,

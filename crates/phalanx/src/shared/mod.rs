@@ -58,7 +58,7 @@ impl<T: Plain> Shared<[T]> {
         let items = Arc::new(items);
         let (start, len) = (items.as_ptr().cast(), size_of_val(items.as_slice()));
         let count = items.len();
-        // SAFETY: plain data is initialised bytes, which stay in place while the list lives and can
+        // SAFETY: plain data is initialized bytes, which stay in place while the list lives and can
         // no longer be mutated.
         let chunk = unsafe { StableBytes::new(start, len, items) }.sent_again();
         Self::of(chunk, count)

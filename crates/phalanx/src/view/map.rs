@@ -25,7 +25,7 @@ use std::ops::Range;
 /// # Ok::<(), phalanx::Error>(())
 /// ```
 #[diagnostic::on_unimplemented(
-    message = "`{Self}` is no item for a function with a parameter of type `{A}`",
+    message = "`{Self}` cannot be an item for a function with a parameter of type `{A}`",
     label = "the items are not `{A}`"
 )]
 pub trait MapItem<A> {

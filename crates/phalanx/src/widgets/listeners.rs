@@ -138,7 +138,7 @@ fn listeners() -> Option<&'static Listeners> {
         }
     }
     // SAFETY: created above, here or in another cell's copy of this function, and never freed. All
-    // access is synchronised.
+    // access is synchronized.
     unsafe { current.cast::<Listeners>().as_ref() }
 }
 
