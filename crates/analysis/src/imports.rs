@@ -15,9 +15,9 @@ const EDITION: Edition = Edition::Edition2024;
 /// The beginnings of the paths that come first.
 const STANDARD: [&str; 3] = ["std::", "core::", "alloc::"];
 
-/// Returns the paths that import what the path at a byte offset of the cell names, or its first
-/// segment: those of the standard library first, shorter ones before longer ones. Empty if the path
-/// is in scope.
+/// Returns the paths by which the path at a byte offset of the cell can be imported, or else the
+/// nearest of its qualifiers: those of the standard library first, shorter ones before longer ones.
+/// Empty if the path is in scope.
 pub(crate) fn imports_at(lookup: &Lookup<'_>, offset: usize) -> Vec<String> {
     let db = &lookup.db;
     let semantics = Semantics::new(db);

@@ -32,7 +32,7 @@ pub(super) fn install(kernelspec: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Removes the extension after the last kernelspec that uses it.
+/// Removes the extension, unless another kernelspec uses it.
 pub(super) fn uninstall(kernelspec: &Path) -> anyhow::Result<()> {
     let is_used = kernelspec
         .parent()
