@@ -63,7 +63,7 @@ struct Fingerprint {
 /// fingerprints are read first, and the files of their units are complete when they are copied.
 ///
 /// # Errors
-/// If a file cannot be read or written.
+/// Returns an error if a file cannot be read or written.
 pub(crate) fn take_built(from: &Path, to: &Path) -> io::Result<()> {
     let own = complete_units(to)?;
     if complete_units(from)?.is_subset(&own) {

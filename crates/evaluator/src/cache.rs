@@ -39,7 +39,7 @@ pub fn cache_limit() -> u64 {
 /// first.
 ///
 /// # Errors
-/// If the folder cannot be read; a missing folder is empty.
+/// Returns an error if the folder cannot be read; a missing folder is empty.
 pub fn cache_entries(cache: &Path) -> io::Result<Vec<CacheEntry>> {
     let parts = parts(cache)?;
     let locked = |part: &CachePart| part.lock.as_deref().is_some_and(folder::is_locked);
@@ -61,7 +61,7 @@ pub fn cache_entries(cache: &Path) -> io::Result<Vec<CacheEntry>> {
 /// `limit` bytes; returns the removed parts.
 ///
 /// # Errors
-/// If the folder cannot be read, or a part cannot be removed.
+/// Returns an error if the folder cannot be read, or a part cannot be removed.
 pub fn clean_cache(cache: &Path, limit: u64) -> io::Result<Vec<CacheEntry>> {
     let mut total: u64 = parts(cache)?.iter().map(|part| part.size).sum();
     // Checking whether parts are in use locks them for a moment, in which no kernel can.

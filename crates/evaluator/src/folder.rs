@@ -111,7 +111,7 @@ fn seed(folders: &Path, new: &Path) -> io::Result<()> {
 /// kernel's cells and for its engines'.
 ///
 /// # Errors
-/// If a file cannot be read or written.
+/// Returns an error if a file cannot be read or written.
 #[cfg(feature = "evcxr")]
 pub(crate) fn take_from_others(own: &Path) -> io::Result<()> {
     let folders = own.parent().unwrap_or(own);

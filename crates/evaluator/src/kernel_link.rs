@@ -42,7 +42,7 @@ impl KernelLink {
     /// Sends an event to the kernel.
     ///
     /// # Errors
-    /// If the connection is closed.
+    /// Returns an error if the connection is closed.
     pub(crate) fn send(&self, event: &EvaluatorEvent) -> io::Result<()> {
         let bytes = frame::encode(event).map_err(io::Error::other)?;
         let mut stream = self.stream.lock().unwrap_or_else(PoisonError::into_inner);
@@ -52,7 +52,7 @@ impl KernelLink {
     /// Makes the kernel run a local cell; returns its outcome.
     ///
     /// # Errors
-    /// If the connection is closed.
+    /// Returns an error if the connection is closed.
     pub(crate) fn run(&self, cell: CompiledCell) -> io::Result<Outcome> {
         let outcomes = self.outcomes.lock().unwrap_or_else(PoisonError::into_inner);
         self.send(&EvaluatorEvent::Run(cell))?;

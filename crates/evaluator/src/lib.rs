@@ -59,7 +59,7 @@ pub fn hook() {
 /// `protocol`.
 ///
 /// # Errors
-/// If the folder cannot be written to.
+/// Returns an error if the folder cannot be written to.
 #[cfg(feature = "evcxr")]
 pub fn export_library(folder: &std::path::Path) -> std::io::Result<()> {
     evcxr::export_library(folder)

@@ -39,7 +39,7 @@ pub(super) fn exit_code(arguments: &[OsString]) -> Option<i32> {
 /// Removes the attribute from a crate's source, without moving other text.
 ///
 /// # Errors
-/// If the file cannot be written.
+/// Returns an error if the file cannot be written.
 pub(super) fn reveal(source: &Path) -> io::Result<()> {
     // rustc reports a file that cannot be read.
     let text = std::fs::read_to_string(source).unwrap_or_default();

@@ -17,7 +17,7 @@ impl DryRun {
     /// Starts a dry run.
     ///
     /// # Errors
-    /// If the build folder cannot be written to.
+    /// Returns an error if the build folder cannot be written to.
     pub(super) fn begin() -> io::Result<Self> {
         let folder = build_folder().ok_or_else(|| io::Error::other("no build folder"))?;
         let folder = folder.join(DRY_RUN);
@@ -29,7 +29,7 @@ impl DryRun {
     /// glob imports.
     ///
     /// # Errors
-    /// If the build folder cannot be written to.
+    /// Returns an error if the build folder cannot be written to.
     pub(super) fn building_dependencies<'a>(
         globs: impl Iterator<Item = &'a str>,
     ) -> io::Result<Self> {
@@ -43,7 +43,7 @@ impl DryRun {
     /// If they require another one, nothing is built.
     ///
     /// # Errors
-    /// If the build folder cannot be written to.
+    /// Returns an error if the build folder cannot be written to.
     pub(super) fn building_new_dependencies<'a>(
         globs: impl Iterator<Item = &'a str>,
     ) -> io::Result<Self> {
@@ -75,7 +75,7 @@ impl Drop for DryRun {
 /// Ends a dry run that a killed process has started in the same folder.
 ///
 /// # Errors
-/// If it exists and cannot be removed.
+/// Returns an error if it exists and cannot be removed.
 pub(super) fn remove_leftover() -> io::Result<()> {
     let Some(folder) = build_folder() else {
         return Ok(());

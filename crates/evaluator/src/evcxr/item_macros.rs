@@ -104,7 +104,7 @@ pub(super) fn additions(calls: &[ItemMacro]) -> Vec<(usize, String)> {
 /// Removes the wrappers of calls from a crate's source.
 ///
 /// # Errors
-/// If the file cannot be written.
+/// Returns an error if the file cannot be written.
 pub(super) fn reveal(source: &Path) -> io::Result<()> {
     // rustc reports a file that cannot be read.
     let text = std::fs::read_to_string(source).unwrap_or_default();

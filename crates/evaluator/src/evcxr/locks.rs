@@ -107,7 +107,7 @@ impl Lock {
     /// returned file unlocks it. The builds of one evaluator are then reused by the next.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub(super) fn lock_build(&self) -> io::Result<fs::File> {
         let path = self.stored.with_extension("turn");
         fs::create_dir_all(path.parent().unwrap_or(Path::new(".")))?;
@@ -120,7 +120,7 @@ impl Lock {
     /// it takes for locked; returns true if cargo is to be called again.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub(super) fn give_way(&mut self, errors: &str) -> io::Result<bool> {
         match self.without_others.take() {
             Some(base) if errors.contains(CONFLICT) => {
@@ -137,7 +137,7 @@ impl Lock {
     /// Ends the call of cargo, successful or not.
     ///
     /// # Errors
-    /// If the lock file from before a trial cannot be restored.
+    /// Returns an error if the lock file from before a trial cannot be restored.
     pub(super) fn end(self, is_success: bool) -> io::Result<()> {
         if is_success {
             // If the versions cannot be kept, they are queried again.

@@ -19,7 +19,7 @@ const EXPORTED: &str = "macro_export";
 /// Adds imports of the macros defined in a crate's source.
 ///
 /// # Errors
-/// If the file cannot be written.
+/// Returns an error if the file cannot be written.
 pub(super) fn import(source: &Path) -> io::Result<()> {
     // rustc reports a file that cannot be read.
     let text = std::fs::read_to_string(source).unwrap_or_default();

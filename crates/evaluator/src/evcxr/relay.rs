@@ -215,7 +215,7 @@ impl Relay {
     /// Makes the kernel run a cell without evcxr's knowledge.
     ///
     /// # Errors
-    /// If the connection to the kernel is closed.
+    /// Returns an error if the connection to the kernel is closed.
     pub(super) fn run(&self, cell: CompiledCell) -> io::Result<Outcome> {
         self.shared.link.run(cell)
     }

@@ -60,7 +60,7 @@ const NOT_CLOSED: &str = "this cell opens a bracket that it does not close";
 /// imports of what is in `std`, and with a call of its `main`.
 ///
 /// # Errors
-/// If the cell has errors that do not depend on other cells.
+/// Returns an error if the cell has errors that do not depend on other cells.
 pub(super) fn checked(cell: &str) -> Result<String, Failure> {
     let cell = source::with_semicolon(cell);
     if let Some(failure) = errors(&cell) {

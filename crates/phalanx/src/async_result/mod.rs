@@ -1,6 +1,6 @@
 //! Handles on submitted tasks: their values, status, timing and outputs.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
 //! | `shape.rs` | the shape of the result, made of the values of tasks |
 //! | `handle.rs` | the part that does not depend on the type of the values |

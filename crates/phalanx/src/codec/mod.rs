@@ -3,7 +3,7 @@
 //! Serialization and deserialization depend on a value's type and are passed as functions to
 //! [`ValueEncoder`] and [`ValueDecoder`]; everything else is compiled once.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
 //! | `bounds.rs` | the types whose values can be sent |
 //! | `encoder.rs`, `decoder.rs`, `elements.rs` | serialization of values |

@@ -87,7 +87,7 @@ fn written_once(captures: &Parts, segment: &mut SegmentWriter) -> io::Result<(u6
 /// Serializes the value of a function in the form that `phalanx_protocol::native::value` describes.
 ///
 /// # Errors
-/// If there is no memory for it.
+/// Returns an error if there is no memory for it.
 #[inline(never)]
 pub(super) fn value_frame(parts: Parts) -> io::Result<Vec<u8>> {
     let Parts { bytes, areas } = parts;
@@ -98,7 +98,7 @@ pub(super) fn value_frame(parts: Parts) -> io::Result<Vec<u8>> {
 /// Like [`value_frame`], for a value that was kept in its serialized form.
 ///
 /// # Errors
-/// If there is no memory for it.
+/// Returns an error if there is no memory for it.
 pub(super) fn stored_value_frame(value: StoredValue) -> io::Result<Vec<u8>> {
     let (bytes, areas) = value.split();
     let mut head = head(1 + bytes.len(), &areas);
@@ -212,7 +212,7 @@ impl<'a> ReceivedArguments<'a> {
     /// Maps the file that a reference refers to; inline arguments are used as they are.
     ///
     /// # Errors
-    /// If the file no longer exists.
+    /// Returns an error if the file no longer exists.
     pub(super) fn open(bytes: &'a [u8]) -> Result<Self, String> {
         let Some(reference) = SegmentRef::from_bytes(bytes) else {
             let captures = elsewhere(bytes).and_then(|elsewhere| {

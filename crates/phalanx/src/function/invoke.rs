@@ -258,7 +258,7 @@ pub(super) trait ParameterTypes: Sized {
     fn item(from: &mut ValueDecoder<'_>) -> Result<Self, DecodeError>;
 }
 
-/// Deserializes the argument for the parameter at `place`.
+/// Deserializes the argument for the parameter at `index`.
 fn argument<A: DeserializeOwned>(from: &mut IncomingCall<'_>, index: usize) -> Option<A> {
     let mut argument = None;
     from.argument(index, std::any::type_name::<A>(), &mut |from| {

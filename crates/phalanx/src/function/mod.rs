@@ -1,6 +1,6 @@
 //! Functions for engines: code of the notebook as (library, offset), with its captures.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
 //! | `invoke.rs` | callable types and their parameters |
 //! | `borrow.rs` | parameters that are references |

@@ -161,7 +161,7 @@ impl StableBytes {
     /// Maps the bytes that another process refers to.
     ///
     /// # Errors
-    /// If the file no longer exists, or there is no memory to map it.
+    /// Returns an error if the file no longer exists, or there is no memory to map it.
     pub fn open(reference: &SegmentRef) -> io::Result<Self> {
         Self::open_linked(reference, &[])
     }
@@ -169,7 +169,7 @@ impl StableBytes {
     /// Like [`open`](Self::open), with parts that are in other files.
     ///
     /// # Errors
-    /// If one of the files no longer exists, or there is no memory to map it.
+    /// Returns an error if one of the files no longer exists, or there is no memory to map it.
     pub fn open_linked(reference: &SegmentRef, links: &[SegmentPart]) -> io::Result<Self> {
         let mapping = Mapping::open(reference, links)?;
         let bytes = mapping.as_ref();
@@ -246,7 +246,7 @@ impl SegmentWriter {
     /// link that fills it is returned. The referenced bytes begin at `from`.
     ///
     /// # Errors
-    /// If there is no memory for the data.
+    /// Returns an error if there is no memory for the data.
     pub fn write_once(&mut self, data: &StableBytes, from: u64) -> io::Result<Option<SegmentPart>> {
         let at = self.end;
         let on_page = at.is_multiple_of(PAGE as u64);
@@ -275,7 +275,7 @@ impl SegmentWriter {
     /// Appends bytes.
     ///
     /// # Errors
-    /// If there is no memory for the bytes.
+    /// Returns an error if there is no memory for the bytes.
     pub fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.file.write_all_at(bytes, self.end)?;
         self.end += bytes.len() as u64;
@@ -285,7 +285,7 @@ impl SegmentWriter {
     /// Returns a reference, for other processes, to the data written since `from`.
     ///
     /// # Errors
-    /// If the system cannot identify the file.
+    /// Returns an error if the system cannot identify the file.
     pub fn reference(&self, from: u64) -> io::Result<SegmentRef> {
         phalanx_segment::reference(&self.file, from, self.end - from)
     }
@@ -293,7 +293,7 @@ impl SegmentWriter {
     /// Seals the file: its length and content cannot change any more.
     ///
     /// # Errors
-    /// If the system cannot seal the file.
+    /// Returns an error if the system cannot seal the file.
     pub fn seal(self) -> io::Result<WrittenSegment> {
         phalanx_segment::seal(&self.file)?;
         let file = Arc::new(self.file);

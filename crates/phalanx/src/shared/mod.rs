@@ -1,6 +1,6 @@
 //! Large plain data in memory that the processes of one machine share.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
 //! | `plain.rs` | the types it can consist of: unsafe |
 //! | `memory.rs` | unnamed files, mapped: unsafe |

@@ -1,7 +1,7 @@
 //! Tables: HTML for frontends that support it and text for others, with CSV and JSON as further
 //! representations.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
 //! | `rows.rs`, `cell.rs`, `reader.rs` | rows and cells of any value that serde can serialize |
 //! | `formats.rs` | CSV, and JSON with its schema |

@@ -1,6 +1,6 @@
 //! Views: sets of engines, and the operations on them.
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
 //! | `targets.rs` | the engines of a view |
 //! | `direct.rs` | [`DirectView`]: functions on each engine |

@@ -20,7 +20,7 @@
 //! The names are those of ipywidgets 8. Values without a method of their own are set by
 //! [`Builder::state`], [`Builder::layout`] and [`Builder::style`].
 //!
-//! | file | what |
+//! | file | contents |
 //! |---|---|
 //! | `number.rs` | [`IntSlider`], [`FloatSlider`], [`IntRangeSlider`], [`FloatRangeSlider`], [`IntProgress`], [`FloatProgress`], [`Play`] |
 //! | `text.rs` | [`HTML`], [`HTMLMath`], [`Label`], [`Text`], [`Textarea`] |

@@ -105,7 +105,7 @@ impl LibraryFile {
 /// and passes lines that are not about crates to `other`.
 ///
 /// # Errors
-/// If a line cannot be read or passed on.
+/// Returns an error if a line cannot be read or passed on.
 pub(crate) fn read_artifacts(
     output: impl BufRead,
     target: &str,

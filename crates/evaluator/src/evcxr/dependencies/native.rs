@@ -27,7 +27,7 @@ const METADATA: &[u8] = b"lib.rmeta";
 /// Returns the symbols of the native code in crates, after making hidden ones visible.
 ///
 /// # Errors
-/// If a crate's library cannot be written.
+/// Returns an error if a crate's library cannot be written.
 pub(super) fn symbols(crates: &[&BuiltCrate]) -> io::Result<BTreeSet<String>> {
     let mut symbols = BTreeSet::new();
     for built in crates {

@@ -57,7 +57,7 @@ impl Session {
     /// Starts a session in the folder of evcxr's crate.
     ///
     /// # Errors
-    /// If files of an earlier session cannot be removed.
+    /// Returns an error if files of an earlier session cannot be removed.
     pub(crate) fn begin(folder: &Path) -> io::Result<()> {
         match fs::remove_file(folder.join(FILE)) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
@@ -74,7 +74,7 @@ impl Session {
     /// Writes the session of a folder.
     ///
     /// # Errors
-    /// If the file cannot be written.
+    /// Returns an error if the file cannot be written.
     pub(crate) fn write(&self, folder: &Path) -> io::Result<()> {
         let json = serde_json::to_vec(self).map_err(io::Error::other)?;
         fs::write(folder.join(FILE), json)

@@ -86,7 +86,8 @@ impl SharedLibrary {
     /// cell.
     ///
     /// # Errors
-    /// If rustc cannot link it: not every native library can be part of a shared one.
+    /// Returns an error if rustc cannot link it: not every native library can be part of a shared
+    /// one.
     pub(super) fn make(
         program: &str,
         arguments: &[String],

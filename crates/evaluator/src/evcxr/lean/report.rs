@@ -90,7 +90,7 @@ pub(crate) fn is_off() -> bool {
 /// Enables or disables lean crates for a folder.
 ///
 /// # Errors
-/// If the folder cannot be written to.
+/// Returns an error if the folder cannot be written to.
 pub(crate) fn turn(folder: &Path, on: bool) -> io::Result<()> {
     let switch = folder.join(OFF);
     match on {
