@@ -100,7 +100,7 @@ pub struct LogLevel(pub tracing::Level);
 /// Parses a list of ports.
 ///
 /// # Errors
-/// If the text is not one.
+/// Returns an error if the text is not one.
 pub fn ports(text: &str) -> Result<Ports, String> {
     let refused = || format!("`{text}` is not a list of ports, such as 10101-10120,10200");
     let mut ports = Vec::new();

@@ -135,7 +135,7 @@ impl IpythonProfile {
     /// machine.
     ///
     /// # Errors
-    /// If it cannot be written.
+    /// Returns an error if it cannot be written.
     pub fn write_cluster_file(
         &self,
         cluster_id: &str,

@@ -23,7 +23,7 @@ pub mod required {
     /// Serializes a date.
     ///
     /// # Errors
-    /// If the serializer does not support strings.
+    /// Returns an error if the serializer does not support strings.
     pub fn serialize<S: Serializer>(date: &DateTime<Utc>, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&to_text(date))
     }
@@ -31,7 +31,7 @@ pub mod required {
     /// Deserializes a date of any precision.
     ///
     /// # Errors
-    /// If the text is not a date.
+    /// Returns an error if the text is not a date.
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<DateTime<Utc>, D::Error> {
         DateTime::deserialize(from)
     }
@@ -45,7 +45,7 @@ pub mod optional {
     /// Serializes a date, or null.
     ///
     /// # Errors
-    /// If the serializer supports neither.
+    /// Returns an error if the serializer supports neither.
     pub fn serialize<S: Serializer>(
         date: &Option<DateTime<Utc>>,
         to: S,
@@ -59,7 +59,7 @@ pub mod optional {
     /// Deserializes a date of any precision, or null.
     ///
     /// # Errors
-    /// If the text is not a date.
+    /// Returns an error if the text is not a date.
     pub fn deserialize<'de, D: Deserializer<'de>>(
         from: D,
     ) -> Result<Option<DateTime<Utc>>, D::Error> {

@@ -27,7 +27,7 @@ impl MimeBundle {
     /// Adds a JSON representation, given as text.
     ///
     /// # Errors
-    /// If the text is not JSON.
+    /// Returns an error if the text is not JSON.
     pub fn with_json(self, mime: &str, text: &str) -> serde_json::Result<Self> {
         let value: Value = serde_json::from_str(text)?;
         Ok(self.with(mime, value))

@@ -10,7 +10,7 @@ use std::os::unix::fs::MetadataExt;
 /// Creates an empty file, to be written and then [sealed](seal).
 ///
 /// # Errors
-/// If the system has no such files, or no descriptor is left.
+/// Returns an error if the system has no such files, or no descriptor is left.
 pub fn create() -> io::Result<File> {
     system::create_file()
 }
@@ -18,7 +18,7 @@ pub fn create() -> io::Result<File> {
 /// Seals a file: neither its length nor its bytes change any more.
 ///
 /// # Errors
-/// If the file is mapped for writing, or cannot be sealed.
+/// Returns an error if the file is mapped for writing, or cannot be sealed.
 pub fn seal(file: &File) -> io::Result<()> {
     system::add_seals(file)
 }
@@ -26,7 +26,7 @@ pub fn seal(file: &File) -> io::Result<()> {
 /// Returns a reference, for other processes of this machine, to `len` bytes of a file of this process.
 ///
 /// # Errors
-/// If the system does not know the file.
+/// Returns an error if the system does not know the file.
 pub fn reference(file: &File, offset: u64, len: u64) -> io::Result<SegmentRef> {
     let metadata = file.metadata()?;
     Ok(SegmentRef {

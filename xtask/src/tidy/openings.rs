@@ -1,5 +1,6 @@
 //! Checks that doc comments start with a noun phrase or a verb, like those of the standard library:
-//! a question about an item ("Which engine.") leaves its meaning to the reader.
+//! a question about an item ("Which engine.") leaves its meaning to the reader. A section on errors
+//! starts with a whole sentence or the name of an error.
 
 use super::tree::File;
 use super::{Finding, Tree};
@@ -9,7 +10,11 @@ const QUESTION_WORDS: [&str; 10] = [
     "who", "whose", "whom", "what", "which", "where", "when", "how", "why", "whether",
 ];
 
-/// Reports doc comments that start with a question word.
+/// The head of a section on errors.
+const ERRORS: &str = "# Errors";
+
+/// Reports doc comments that start with a question word, and sections on errors that start with a
+/// condition.
 pub fn check(tree: &Tree) -> Vec<Finding> {
     tree.rust().flat_map(check_file).collect()
 }
@@ -17,6 +22,7 @@ pub fn check(tree: &Tree) -> Vec<Finding> {
 fn check_file(file: &File) -> Vec<Finding> {
     let mut findings = Vec::new();
     let mut last = None;
+    let mut is_after_head = false;
     for (number, line) in (1..).zip(file.text.lines()) {
         let comment = doc_comment(line);
         let kind = comment.map(|(kind, _)| kind);
@@ -29,6 +35,12 @@ fn check_file(file: &File) -> Vec<Finding> {
                 format!("a doc comment opens with a noun phrase or a verb, not with `{word}`"),
             ));
         }
+        let text = comment.map_or("", |(_, text)| text);
+        if is_after_head && text.starts_with("If ") {
+            let message = "a section on errors opens with `Returns an error if`, not with `If`";
+            findings.push(file.finding(number, message));
+        }
+        is_after_head = text == ERRORS;
         last = kind;
     }
     findings
@@ -73,9 +85,21 @@ mod tests {
     }
 
     #[test]
+    fn condition_at_the_start_of_a_section_on_errors_is_reported() {
+        let source = "/// Reads.\n///\n/// # Errors\n/// If it cannot.\nfn read() {}";
+        assert_eq!(
+            messages(check, &[("kernel/src/a.rs", source)]),
+            [
+                "kernel/src/a.rs:4: a section on errors opens with `Returns an error if`, not with `If`"
+            ]
+        );
+    }
+
+    #[test]
     fn other_comments_and_later_lines_pass() {
         for source in [
             "/// The engine.\n///\n/// When it is gone, nothing happens.\n///\n/// # Errors\n/// When it is.",
+            "/// # Errors\n/// `Gone` if it is.\n/// If not, none.",
             "/// Whatever came.",
             "/// `what` comes.",
             "// Where comments are no documentation.",

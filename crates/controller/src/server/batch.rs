@@ -15,7 +15,7 @@ use std::ops::Range;
 /// allocated memory.
 ///
 /// # Errors
-/// If a part of the message is malformed.
+/// Returns an error if a part of the message is malformed.
 pub(super) fn split(
     message: &RawMessage,
     ids: Vec<MsgId>,
@@ -92,7 +92,7 @@ pub(super) fn signed(message: RawMessage, key: &SigningKey) -> RawMessage {
 /// allocated memory.
 ///
 /// # Errors
-/// If a part of the message is malformed.
+/// Returns an error if a part of the message is malformed.
 pub(super) fn replies(
     message: &RawMessage,
     metadata: &ReplyMetadata,

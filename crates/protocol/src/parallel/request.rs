@@ -146,8 +146,8 @@ impl EngineRequest {
     /// Decodes a request.
     ///
     /// # Errors
-    /// If it does not match its type. A cell or call that cannot be run is decoded as
-    /// [`NotRunnable`], so that the engine can reply.
+    /// Returns an error if it does not match its type. A cell or call that cannot be run is decoded
+    /// as [`NotRunnable`], so that the engine can reply.
     pub fn decode(message: MessageRef<'_>) -> Result<Self, MessageError> {
         let reference = || message.buffers.first().cloned().and_then(Segment::read);
         Ok(match message.msg_type {

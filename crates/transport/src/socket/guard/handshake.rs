@@ -30,7 +30,7 @@ impl HandshakeReader {
     /// Takes the next bytes, which may start and end anywhere, and returns those to forward.
     ///
     /// # Errors
-    /// If the handshake is malformed.
+    /// Returns an error if the handshake is malformed.
     pub fn read(&mut self, bytes: &[u8]) -> Result<HandshakeBytes, FrameRefusal> {
         // Forwarded at once: peers may wait for each other's greeting.
         let greeting = bytes.len().min(GREETING - self.greeting);
