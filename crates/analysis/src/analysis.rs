@@ -154,7 +154,7 @@ impl AnalyzedCrate {
         self.query_limit = query_limit;
     }
 
-    /// The time limit of a query, of which the first kind takes longer.
+    /// Returns the time limit of a query, of which the first kind takes longer.
     fn limit(&self, is_warm: bool) -> Duration {
         match is_warm {
             true => self.query_limit,

@@ -16,8 +16,8 @@ pub(crate) fn subject(source: &str, offset: usize) -> usize {
     callee(source, offset).unwrap_or(offset)
 }
 
-/// The end of the name of the function that is called around an offset. The call may be incomplete,
-/// so its brackets are counted instead of parsed.
+/// Returns the end of the name of the function that is called around an offset. The call may be
+/// incomplete, so its brackets are counted instead of parsed.
 fn callee(source: &str, offset: usize) -> Option<usize> {
     let parsed = SourceFile::parse(source, Edition::Edition2024);
     let tokens = parsed.tree().syntax().descendants_with_tokens();
@@ -48,7 +48,7 @@ fn is_macro(before: &[SyntaxToken]) -> bool {
     matches!(before, [.., name, mark] if name.kind() == SyntaxKind::IDENT && mark.kind() == T![!])
 }
 
-/// The name of the function or macro whose bracket follows.
+/// Returns the name of the function or macro whose bracket follows.
 fn called(before: &[SyntaxToken], bracket: SyntaxKind) -> Option<&SyntaxToken> {
     let before = match before {
         [name @ .., mark] if mark.kind() == T![!] => return name.last().filter(is_ident),
@@ -66,7 +66,7 @@ fn is_ident(token: &&SyntaxToken) -> bool {
     token.kind() == SyntaxKind::IDENT
 }
 
-/// The tokens before `::<…>`, which ends here.
+/// Returns the tokens before `::<…>`, which ends here.
 fn without_generics(before: &[SyntaxToken]) -> Option<&[SyntaxToken]> {
     let mut depth = 0_usize;
     for (at, token) in before.iter().enumerate().rev() {
@@ -87,7 +87,7 @@ fn without_generics(before: &[SyntaxToken]) -> Option<&[SyntaxToken]> {
 mod tests {
     use super::*;
 
-    /// The text up to the subject at the `|` of a cell.
+    /// Returns the text up to the subject at the `|` of a cell.
     fn subject_of(cell: &str) -> String {
         let offset = cell.find('|').unwrap();
         let source = cell.replacen('|', "", 1);

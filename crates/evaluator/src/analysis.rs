@@ -30,7 +30,7 @@ pub fn analysis_config(program: PathBuf, backend: Backend) -> AnalysisConfig {
     }
 }
 
-/// The toolchain of the folder the kernel was started in, which evaluators use as well.
+/// Returns the toolchain of the folder the kernel was started in, which evaluators use as well.
 #[cfg(feature = "evcxr")]
 fn toolchain() -> Vec<(OsString, OsString)> {
     use phalanx_toolchain::rustup::TOOLCHAIN_VAR;

@@ -90,8 +90,8 @@ pub(crate) fn take_built(from: &Path, to: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The folders of profiles in a target folder, relative to the build folder: the host's, and those
-/// of each target.
+/// Returns the folders of profiles in a target folder, relative to the build folder: the host's,
+/// and those of each target.
 pub(crate) fn profiles(build: &Path) -> io::Result<Vec<PathBuf>> {
     let target = Path::new(TARGET);
     let mut profiles = vec![target.join("debug")];
@@ -106,7 +106,7 @@ fn fingerprint(build: &Path, profile: &Path, name: &OsStr) -> PathBuf {
     build.join(profile).join(FINGERPRINTS).join(name)
 }
 
-/// The names of the complete units of a folder, without the cells'.
+/// Returns the names of the complete units of a folder, without the cells'.
 fn complete_units(build: &Path) -> io::Result<HashSet<UnitName>> {
     let mut units = HashSet::new();
     if !build.join(TARGET).is_dir() {
@@ -185,15 +185,16 @@ fn hash_of(text: &str) -> Option<u64> {
     (digits.len() == DIGITS).then(|| value.swap_bytes())
 }
 
-/// The hash at the end of the name of a unit or of one of its files, such as `libserde-0a1b.rlib`.
+/// Returns the hash at the end of the name of a unit or of one of its files, such as
+/// `libserde-0a1b.rlib`.
 fn hash_in(name: &OsStr) -> Option<&str> {
     let stem = name.to_str()?.split('.').next()?;
     let (_, hash) = stem.rsplit_once('-')?;
     (hash.len() == DIGITS).then_some(hash)
 }
 
-/// The files of each unit, relative to the build folder: libraries, and the folder of a build
-/// script.
+/// Returns the files of each unit, relative to the build folder: libraries, and the folder of a
+/// build script.
 fn files(
     build: &Path,
     units: &HashMap<UnitName, Unit>,
@@ -326,13 +327,13 @@ impl UnitCopies<'_> {
     }
 }
 
-/// The time that cargo compares: of the newest file that a unit has made.
+/// Returns the time that cargo compares: of the newest file that a unit has made.
 fn time_of(build: &Path, files: &[PathBuf]) -> SystemTime {
     let times = outputs(build, files).filter_map(|file| modified(&file));
     times.max().unwrap_or(SystemTime::UNIX_EPOCH)
 }
 
-/// The files that a unit has made, as far as cargo compares their times.
+/// Returns the files that a unit has made, as far as cargo compares their times.
 fn outputs(build: &Path, files: &[PathBuf]) -> impl Iterator<Item = PathBuf> {
     files.iter().flat_map(move |file| {
         let path = build.join(file);

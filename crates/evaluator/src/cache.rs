@@ -27,7 +27,7 @@ pub struct CacheEntry {
     pub in_use: bool,
 }
 
-/// The limit of the cache, in bytes.
+/// Returns the limit of the cache, in bytes.
 #[must_use]
 pub fn cache_limit() -> u64 {
     let value = std::env::var(LIMIT_VAR).ok();
@@ -140,8 +140,9 @@ fn folders(parent: &Path) -> io::Result<Vec<PathBuf>> {
     Ok(paths.filter(|path| path.is_dir()).collect())
 }
 
-/// The size of a folder in bytes, without files with several links that were counted before, each
-/// given by its device and its number; entries that disappear meanwhile are not counted.
+/// Returns the size of a folder in bytes, without files with several links that were counted
+/// before, each given by its device and its number; entries that disappear meanwhile are not
+/// counted.
 fn size_of(folder: &Path, counted: &mut HashSet<(u64, u64)>) -> u64 {
     let mut size = 0;
     for entry in fs::read_dir(folder).into_iter().flatten().flatten() {

@@ -355,14 +355,14 @@ fn take_moved(variables: &mut EchoVariables, lines: &[String]) -> Vec<String> {
     moved.map(str::to_owned).collect()
 }
 
-/// The function that a line beginning with `word` refers to.
+/// Returns the function that a line beginning with `word` refers to.
 fn function(line: &str, word: &str) -> Option<String> {
     let name = line.strip_prefix(word)?;
     let end = name.find(|c: char| !c.is_alphanumeric());
     Some(name[..end.unwrap_or(name.len())].to_owned())
 }
 
-/// The word that ends at an offset, with its start.
+/// Returns the word that ends at an offset, with its start.
 fn word_at(source: &str, offset: usize) -> (usize, &str) {
     let before = source.get(..offset).unwrap_or(source);
     let start = before

@@ -15,7 +15,7 @@ pub enum Backend {
 }
 
 impl Backend {
-    /// The arguments of `phalanx evaluator` that select it.
+    /// Returns the arguments of `phalanx evaluator` that select it.
     pub(crate) fn args(self, kind: NamespaceKind) -> Vec<&'static str> {
         let kind = match kind {
             NamespaceKind::Local => "local",
@@ -44,7 +44,7 @@ impl Backend {
 
 /// An evaluator: evcxr, or its twin.
 pub(crate) trait Evaluate {
-    /// The requirements of compiled cells on the machine that runs them.
+    /// Returns the requirements of compiled cells on the machine that runs them.
     fn toolchain(&self) -> Toolchain;
 
     /// Handles one request; cells that must run meanwhile are sent over the link.

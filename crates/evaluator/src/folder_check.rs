@@ -32,7 +32,7 @@ pub enum FolderUse {
 }
 
 impl FolderUse {
-    /// The environment variable that selects the folder.
+    /// Returns the environment variable that selects the folder.
     #[must_use]
     pub fn variable(self) -> &'static str {
         match self {

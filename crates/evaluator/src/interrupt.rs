@@ -79,7 +79,7 @@ fn kill_descendants(spared: u32) {
     }
 }
 
-/// All descendants of a process, from `/proc`.
+/// Returns all descendants of a process, from `/proc`.
 fn descendants(root: u32) -> BTreeSet<u32> {
     let mut children = BTreeMap::<u32, Vec<u32>>::new();
     let processes = fs::read_dir("/proc").into_iter().flatten().flatten();

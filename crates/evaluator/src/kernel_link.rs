@@ -117,7 +117,7 @@ fn exit_with_group() -> ! {
     std::process::exit(0)
 }
 
-/// The id for the reply to a request.
+/// Returns the id for the reply to a request.
 pub(crate) fn id_of(request: &EvaluatorRequest) -> Option<RequestId> {
     match request {
         EvaluatorRequest::Evaluate { id, .. }

@@ -105,8 +105,8 @@ enum Export {
     Prelude,
 }
 
-/// The possible sources for a type's name, the most likely first: if any source compiles, one of
-/// these does.
+/// Returns the possible sources for a type's name, the most likely first: if any source compiles,
+/// one of these does.
 #[must_use]
 pub fn type_sources(type_name: &str) -> Vec<String> {
     use Export::{Module, Prelude, Root, Whole};

@@ -40,7 +40,7 @@ pub fn show(type_name: &str, value: fmt::Arguments<'_>) {
     }
 }
 
-/// A type's name without its paths: `Option<String>`.
+/// Returns a type's name without its paths: `Option<String>`.
 pub fn short(type_name: &str) -> String {
     plain(type_name)
 }
@@ -325,7 +325,7 @@ const HIDDEN: [&str; 4] = [
     "/git/checkouts/",
 ];
 
-/// The file of each cell's code, as it names itself.
+/// Returns the file of each cell's code, as it names itself.
 const CELL_FILE: &str = "src/lib.rs";
 
 /// Returns true for a place in the code of a cell other than the one that is running, or ran last.

@@ -19,8 +19,8 @@ const SHARED: &str = "phalanx_set_";
 /// The prefix of the names of cells' entry functions.
 const ENTRY: &str = "run_user_code_";
 
-/// The user's functions on the stack, the innermost first, if `RUST_BACKTRACE` is set to something
-/// other than 0.
+/// Returns the user's functions on the stack, the innermost first, if `RUST_BACKTRACE` is set to
+/// something other than 0.
 pub(crate) fn user_functions() -> Option<String> {
     std::env::var("RUST_BACKTRACE")
         .ok()

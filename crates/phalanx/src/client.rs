@@ -103,12 +103,12 @@ impl Client {
         live_engines().map(|_| Self(()))
     }
 
-    /// The ids of the live engines, in order; empty if the kernel does not reply.
+    /// Returns the ids of the live engines, in order; empty if the kernel does not reply.
     pub fn ids(&self) -> Vec<EngineId> {
         live_engines().unwrap_or_default()
     }
 
-    /// The number of engines.
+    /// Returns the number of engines.
     pub fn len(&self) -> usize {
         self.ids().len()
     }

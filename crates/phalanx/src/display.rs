@@ -221,7 +221,7 @@ pub struct DisplayHandle {
 }
 
 impl DisplayHandle {
-    /// The id under which it can be updated.
+    /// Returns the id under which it can be updated.
     pub fn id(&self) -> &str {
         &self.id
     }

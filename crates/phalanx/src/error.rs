@@ -64,8 +64,9 @@ impl Error {
         failure.map(Self::new).map_err(|error| error.to_string())
     }
 
-    /// The stable name: `TimeoutError`, `CompositeError`, …, as in ipyparallel's `error.py`. The
-    /// failure of a single task has the name it had on the engine: `Panic`, `EngineError`, …
+    /// Returns the stable name: `TimeoutError`, `CompositeError`, …, as in ipyparallel's
+    /// `error.py`. The failure of a single task has the name it had on the engine: `Panic`,
+    /// `EngineError`, …
     pub fn ename(&self) -> &str {
         match self.0.unplaced() {
             Failure::Compile { .. } => "CompileError",
@@ -84,7 +85,7 @@ impl Error {
         }
     }
 
-    /// The failures of the engines, in order; empty if no engine was involved.
+    /// Returns the failures of the engines, in order; empty if no engine was involved.
     pub fn failures(&self) -> &[RemoteFailure] {
         match self.0.unplaced() {
             Failure::Remote(failure) => std::slice::from_ref(failure),

@@ -193,7 +193,7 @@ impl Incoming {
     }
 }
 
-/// The internal error for a reply of the wrong kind.
+/// Returns the internal error for a reply of the wrong kind.
 pub(crate) fn unexpected(reply: &HostReply) -> Error {
     LibraryError::OtherReply(reply).into()
 }

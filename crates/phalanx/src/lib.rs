@@ -97,7 +97,7 @@ pub use view::{
     ParallelFunction, RemoteFunction, Scatter, Spread, StepBy, SteppedRange,
 };
 
-/// The id of the engine this code is running on, or `None` in the notebook's own process.
+/// Returns the id of the engine this code is running on, or `None` in the notebook's own process.
 ///
 /// ```no_run
 /// use phalanx::prelude::*;

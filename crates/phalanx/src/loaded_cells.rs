@@ -67,7 +67,7 @@ pub(crate) fn loaded() -> Option<LoadedCell> {
     cells().values().next().copied()
 }
 
-/// The cell whose library is loaded at this address.
+/// Returns the cell whose library is loaded at this address.
 pub(crate) fn loaded_at(base: usize) -> Option<LoadedCell> {
     cells().get(&base).copied()
 }

@@ -74,7 +74,7 @@ fn write(name: &str, type_name: &str, write: &Write<'_>) -> Result<(), Error> {
     Ok(())
 }
 
-/// The names of the values that [`set`] and `push` have stored.
+/// Returns the names of the values that [`set`] and `push` have stored.
 pub fn names() -> Vec<String> {
     with(|store| store.keys().cloned().collect())
 }
@@ -104,7 +104,7 @@ pub(crate) fn decode(name: &str, type_name: &str, read: &mut Read<'_>) -> Result
         })
 }
 
-/// The serialized value of a name, if it is of type `type_name`.
+/// Returns the serialized value of a name, if it is of type `type_name`.
 pub(crate) fn stored_value(name: &str, type_name: &str) -> Result<StoredValue, Unknown> {
     with(|store| {
         let entry = store.get(name).ok_or_else(|| Unknown {

@@ -102,7 +102,7 @@ impl fmt::Display for Measurement {
     }
 }
 
-/// A quantile of sorted values, interpolated between the two nearest.
+/// Returns a quantile of sorted values, interpolated between the two nearest.
 fn quantile(sorted: &[f64], part: f64) -> f64 {
     let position = part * sorted.len().saturating_sub(1) as f64;
     let at = |index: usize| sorted.get(index).copied().unwrap_or_default();

@@ -2,18 +2,18 @@
 
 use phalanx_protocol::cell_crate::CELL_CRATE;
 
-/// A type's name without crates and modules.
+/// Returns a type's name without crates and modules.
 pub(crate) fn plain(name: &str) -> String {
     with_paths(name, |_| false)
 }
 
-/// A type's name without the crate of the cells.
+/// Returns a type's name without the crate of the cells.
 pub(crate) fn own(name: &str) -> String {
     with_paths(name, |path| path.split("::").next() != Some(CELL_CRATE))
 }
 
-/// A type's name; paths for which `whole` returns true are kept, others are reduced to their last
-/// segment.
+/// Returns a type's name; paths for which `whole` returns true are kept, others are reduced to
+/// their last segment.
 fn with_paths(name: &str, whole: impl Fn(&str) -> bool) -> String {
     let part_of_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let mut rest = name;

@@ -26,7 +26,7 @@ impl ValueText {
         value_text
     }
 
-    /// The text, unless it was truncated.
+    /// Returns the text, unless it was truncated.
     pub(crate) fn whole(&self) -> Option<&str> {
         self.is_whole.then_some(self.text.as_str())
     }

@@ -13,7 +13,7 @@ pub struct ShownVariable<'a, T: ?Sized>(pub &'a T);
 
 /// Types that implement `Debug`.
 pub trait ByDebug {
-    /// The beginning of the value's debug text.
+    /// Returns the beginning of the value's debug text.
     fn text(&self) -> String;
 }
 
@@ -33,7 +33,7 @@ impl<T: fmt::Debug + ?Sized> ByDebug for ShownVariable<'_, T> {
 
 /// All other types.
 pub trait ByName {
-    /// An empty text.
+    /// Returns an empty text.
     fn text(&self) -> String;
 }
 
@@ -49,7 +49,7 @@ pub struct MeasuredVariable<'a, T: ?Sized>(pub &'a T);
 
 /// Types whose elements are on the heap.
 pub trait ByHeap {
-    /// The size of the value including its elements, in bytes.
+    /// Returns the size of the value including its elements, in bytes.
     fn bytes(&self) -> usize;
 }
 
@@ -73,7 +73,7 @@ impl ByHeap for MeasuredVariable<'_, String> {
 
 /// All other types.
 pub trait BySize {
-    /// The size of the value itself, in bytes.
+    /// Returns the size of the value itself, in bytes.
     fn bytes(&self) -> usize;
 }
 

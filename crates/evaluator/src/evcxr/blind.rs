@@ -52,7 +52,7 @@ pub(super) fn reveal(source: &Path) -> io::Result<()> {
     }
 }
 
-/// The output of `cargo metadata` for a crate without dependencies.
+/// Returns the output of `cargo metadata` for a crate without dependencies.
 fn metadata(manifest: &Path) -> serde_json::Value {
     let folder = manifest.parent().unwrap_or(manifest);
     let id = format!("path+file://{}#ctx@1.0.0", folder.display());

@@ -253,7 +253,7 @@ fn needs_addition(folder: &Path, arguments: &[OsString], lock: Option<&mut Lock>
     addition.is_some_and(|addition| fs::write(file, addition).is_ok())
 }
 
-/// The dependency graph of all packages.
+/// Returns the dependency graph of all packages.
 fn graph(folder: &Path) -> Graph {
     let arguments = ["metadata", "--format-version=1", OFFLINE];
     let output = real_cargo(folder).and_then(|mut cargo| cargo.args(arguments).output());
@@ -267,8 +267,8 @@ fn fake_build(library: &Path) -> io::Result<()> {
     fs::write(library, empty_library.as_os_str().as_encoded_bytes())
 }
 
-/// A hash of everything that a build depends on except the cell; `None` if there is a dependency by
-/// path, whose files may change at any time.
+/// Returns a hash of everything that a build depends on except the cell; `None` if there is a
+/// dependency by path, whose files may change at any time.
 fn key(arguments: &[OsString]) -> Option<u64> {
     let manifest = fs::read_to_string("Cargo.toml").ok()?;
     if depends_on_paths(&manifest) {
@@ -317,7 +317,7 @@ fn is_session_variable(name: &OsStr) -> bool {
     NAMES.iter().any(|known| name == *known) || PREFIXES.iter().any(has_prefix)
 }
 
-/// The arguments of the build that corresponds to a check.
+/// Returns the arguments of the build that corresponds to a check.
 fn as_build(arguments: &[OsString]) -> Vec<OsString> {
     let build = |argument: &OsString| match argument == CHECK {
         true => "build".into(),
@@ -499,7 +499,7 @@ fn run_cargo(
     })
 }
 
-/// The real cargo: that of the toolchain whose rustc evcxr calls, if it is known.
+/// Returns the real cargo: that of the toolchain whose rustc evcxr calls, if it is known.
 fn real_cargo(folder: &Path) -> io::Result<Command> {
     let Some(path) = cargo_beside_rustc().or_else(|| rustup_cargo(folder)) else {
         return real_program(folder, "cargo");
@@ -513,14 +513,14 @@ fn real_cargo(folder: &Path) -> io::Result<Command> {
     Ok(cargo)
 }
 
-/// The cargo of the toolchain that `:toolchain` has selected.
+/// Returns the cargo of the toolchain that `:toolchain` has selected.
 fn cargo_beside_rustc() -> Option<PathBuf> {
     let rustc = env::var_os(RUSTC_VAR).map(PathBuf::from)?;
     let cargo = rustc.parent()?.join("cargo");
     (rustc.is_absolute() && cargo.is_file()).then_some(cargo)
 }
 
-/// The cargo that rustup selects.
+/// Returns the cargo that rustup selects.
 fn rustup_cargo(folder: &Path) -> Option<PathBuf> {
     let mut rustup = real_program(folder, "rustup").ok()?;
     let output = rustup.args(["which", "cargo"]).output().ok()?;
@@ -528,8 +528,8 @@ fn rustup_cargo(folder: &Path) -> Option<PathBuf> {
     output.status.success().then(|| path.trim().into())
 }
 
-/// A program as found on the PATH without our own tools, so that its child processes find the real
-/// ones.
+/// Returns a program as found on the PATH without our own tools, so that its child processes find
+/// the real ones.
 fn real_program(folder: &Path, program: &str) -> io::Result<Command> {
     let path = path_without_tools(folder)?;
     let found = env::split_paths(&path)

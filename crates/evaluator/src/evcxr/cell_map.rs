@@ -142,7 +142,7 @@ impl<'a> CellMap<'a> {
         span["file_name"] == FILE && usize::try_from(line).is_ok_and(|line| line <= items)
     }
 
-    /// The line of the crate at which a span of rustc's begins.
+    /// Returns the line of the crate at which a span of rustc's begins.
     pub(super) fn line(&self, span: &Value) -> Option<&str> {
         let (start, _) = reported_range(span)?;
         self.compiled.lines().nth(start.0.checked_sub(1)?)
@@ -153,8 +153,8 @@ impl<'a> CellMap<'a> {
         Some((line, self.source.column(line, column + before)))
     }
 
-    /// The range of a span in this crate; `None` if its lines differ, since evcxr may have compiled
-    /// another crate since. Wrappers of statics, which only rustc sees, are not included.
+    /// Returns the range of a span in this crate; `None` if its lines differ, since evcxr may have
+    /// compiled another crate since. Wrappers of statics, which only rustc sees, are not included.
     fn crate_range(&self, span: &Value) -> Option<(Position, Position)> {
         let (start, end) = reported_range(span)?;
         let reported = span["text"].as_array()?;
@@ -185,7 +185,7 @@ fn column_in(line: &str, reported: &str, column: usize) -> Option<usize> {
     (within <= text.chars().count()).then_some(within + indent + 1)
 }
 
-/// The range of a span in the compiled file.
+/// Returns the range of a span in the compiled file.
 fn reported_range(span: &Value) -> Option<(Position, Position)> {
     let number = |name: &str| usize::try_from(span[name].as_u64()?).ok();
     Some((
@@ -194,8 +194,8 @@ fn reported_range(span: &Value) -> Option<(Position, Position)> {
     ))
 }
 
-/// The offset of a text at the beginning of a line: of the whole text, or of its first line if text
-/// was inserted.
+/// Returns the offset of a text at the beginning of a line: of the whole text, or of its first line
+/// if text was inserted.
 fn line_of(compiled: &str, text: &str) -> Option<usize> {
     let text = text.trim_end();
     let first = text.lines().next()?;

@@ -18,7 +18,7 @@ pub(super) fn is_small(source: &str) -> bool {
     characters.take(LIMIT).count() < LIMIT
 }
 
-/// The rustc arguments for compiling a small crate.
+/// Returns the rustc arguments for compiling a small crate.
 pub(super) fn arguments(arguments: &[String]) -> Vec<String> {
     let mut small = Vec::with_capacity(arguments.len());
     let mut rest = arguments.iter();

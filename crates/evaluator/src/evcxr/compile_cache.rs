@@ -28,8 +28,8 @@ pub(super) struct NamespaceShape {
 }
 
 impl NamespaceShape {
-    /// The shape after a cell that evcxr has committed; `variables` contains all variables, evcxr's
-    /// own included.
+    /// Returns the shape after a cell that evcxr has committed; `variables` contains all variables,
+    /// evcxr's own included.
     pub(super) fn after(
         &self,
         generated: &GeneratedCrate,
@@ -70,12 +70,12 @@ impl NamespaceShape {
         self.wrapper.question_mark
     }
 
-    /// The statics.
+    /// Returns the statics.
     pub(super) fn statics(&self) -> &Statics {
         &self.statics
     }
 
-    /// The shape after a cell that evcxr has discarded.
+    /// Returns the shape after a cell that evcxr has discarded.
     pub(super) fn after_failure(&self, variables: &VariableTypes) -> Self {
         let mut shape = self.clone();
         let still_exists = |name: &String| variables.iter().any(|(known, _)| known == name);
@@ -83,19 +83,19 @@ impl NamespaceShape {
         shape
     }
 
-    /// The declaration of a variable: `mut a: u8`.
+    /// Returns the declaration of a variable: `mut a: u8`.
     pub(super) fn declaration(&self, name: &str) -> Option<String> {
         let (ty, mutable) = self.variables.get(name)?;
         let mutable = if *mutable == Some(true) { "mut " } else { "" };
         Some(format!("{mutable}{name}: {ty}"))
     }
 
-    /// The source of the items.
+    /// Returns the source of the items.
     pub(super) fn items(&self) -> &str {
         &self.items
     }
 
-    /// The variables: name and type.
+    /// Returns the variables: name and type.
     pub(super) fn variables(&self) -> impl Iterator<Item = (&str, &str)> {
         let variables = self.variables.iter();
         variables.map(|(name, (ty, _))| (name.as_str(), ty.as_str()))
@@ -108,7 +108,7 @@ impl NamespaceShape {
     }
 }
 
-/// The items without imports that evcxr appends again at every evaluation.
+/// Returns the items without imports that evcxr appends again at every evaluation.
 fn without_repetition(items: &str) -> String {
     let items = items.trim_end();
     let is_import = |line: &&str| line.starts_with("use ") && line.ends_with(';');
@@ -131,7 +131,7 @@ pub(super) struct CompileCache {
 }
 
 impl CompileCache {
-    /// The compiled form of a cell, if it has been compiled before.
+    /// Returns the compiled form of a cell, if it has been compiled before.
     pub(super) fn get(&self, shape: &NamespaceShape, source: &str) -> Option<CompiledCell> {
         self.cells.get(shape)?.get(source).cloned()
     }

@@ -39,7 +39,7 @@ pub(super) fn resolved(source: &str) -> Cow<'_, str> {
     }
 }
 
-/// The ranges of disabled items and statements, including those in impl blocks.
+/// Returns the ranges of disabled items and statements, including those in impl blocks.
 fn disabled(source: &str, settings: &BTreeSet<String>) -> Vec<Range<usize>> {
     let (nodes, cell_offset) = statements(source);
     let associated = nodes.iter().filter_map(|node| {
@@ -60,7 +60,7 @@ fn disabled(source: &str, settings: &BTreeSet<String>) -> Vec<Range<usize>> {
     ranges.collect()
 }
 
-/// The condition of an attribute, without white space.
+/// Returns the condition of an attribute, without white space.
 fn condition(attribute: &ast::Attr) -> Option<String> {
     let text = attribute.syntax().text().to_string();
     let words: String = text.split_whitespace().collect();
@@ -124,7 +124,7 @@ fn parts(list: &str) -> Vec<&str> {
     parts.filter(|part| !part.is_empty()).collect()
 }
 
-/// The conditions that hold for compilations here, as listed by rustc.
+/// Returns the conditions that hold for compilations here, as listed by rustc.
 fn settings() -> &'static BTreeSet<String> {
     static SETTINGS: OnceLock<BTreeSet<String>> = OnceLock::new();
     SETTINGS.get_or_init(|| {

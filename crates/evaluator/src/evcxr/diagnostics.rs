@@ -42,7 +42,7 @@ pub(super) fn is_shown_by_value<T>(result: &Result<T, Error>) -> bool {
     }
 }
 
-/// The variables with types that were added to a cell and that rustc rejects.
+/// Returns the variables with types that were added to a cell and that rustc rejects.
 pub(super) fn disputed_types<T>(result: &Result<T, Error>, source: &PreparedSource) -> Vec<String> {
     let Err(Error::CompilationErrors(errors)) = result else {
         return Vec::new();
@@ -67,7 +67,8 @@ enum DiagnosticRank {
     Around,
 }
 
-/// The errors to be reported. Warnings are omitted; evcxr's output includes those of dependencies.
+/// Returns the errors to be reported. Warnings are omitted; evcxr's output includes those of
+/// dependencies.
 fn diagnostics(errors: &[CompilationError], map: &CellMap<'_>) -> Vec<Diagnostic> {
     let Some(best) = errors.iter().filter_map(|error| rank(error, map)).min() else {
         return vec![Diagnostic {
@@ -222,8 +223,8 @@ fn diagnostic(error: &CompilationError, map: &CellMap<'_>) -> Diagnostic {
     library_errors::rewrite(diagnostic, json)
 }
 
-/// The positions in the cell that rustc's notes refer to. The position of a note has the note's
-/// message, unless that is part of the help; others have their labels.
+/// Returns the positions in the cell that rustc's notes refer to. The position of a note has the
+/// note's message, unless that is part of the help; others have their labels.
 fn reasons(error: &Value, map: &CellMap<'_>) -> impl Iterator<Item = DiagnosticSpan> {
     let children = error["children"].as_array().into_iter().flatten();
     let notes = children
@@ -265,7 +266,8 @@ fn mark_conflicting(error: &Value, spans_in_cell: &mut [DiagnosticSpan]) {
     }
 }
 
-/// The reason why a variable of an earlier cell is moved, which rustc reports at its declaration.
+/// Returns the reason why a variable of an earlier cell is moved, which rustc reports at its
+/// declaration.
 fn move_reason(error: &Value, spans_in_cell: &[DiagnosticSpan]) -> Option<String> {
     let spans = error["spans"].as_array().into_iter().flatten();
     let mut labels = spans.filter_map(|span| span["label"].as_str());
@@ -324,7 +326,7 @@ fn rendered(error: &Value, map: &CellMap<'_>) -> Option<String> {
     Some(error_hints::render_earlier_item(rendered))
 }
 
-/// The item of an earlier cell that an error is in.
+/// Returns the item of an earlier cell that an error is in.
 fn earlier_item(error: &Value, map: &CellMap<'_>) -> Option<EarlierItem> {
     let spans = error["spans"].as_array().into_iter().flatten();
     let mut primary = spans.filter(|span| span["is_primary"] == true);
@@ -336,8 +338,8 @@ fn earlier_item(error: &Value, map: &CellMap<'_>) -> Option<EarlierItem> {
     })
 }
 
-/// The positions in the user's code that instantiate the code of an error, from rustc's notes after
-/// it.
+/// Returns the positions in the user's code that instantiate the code of an error, from rustc's
+/// notes after it.
 fn instantiated(following: &[CompilationError], map: &CellMap<'_>) -> Vec<DiagnosticSpan> {
     let mut notes = following.iter().take_while(|error| error.level() == "note");
     let found = notes.find_map(|note| {
@@ -386,7 +388,7 @@ fn undisplayable(error: &CompilationError, map: &CellMap<'_>) -> Option<Diagnost
     })
 }
 
-/// The help for a value that is only used to create others.
+/// Returns the help for a value that is only used to create others.
 fn help_for_type(ty: &str) -> Option<&'static str> {
     const FUTURES: [&str; 3] = ["impl Future<", "{async block@", "{async fn body"];
     const FUNCTIONS: [&str; 4] = ["fn(", "{closure", "unsafe fn(", "for<"];
@@ -408,7 +410,7 @@ fn library_message(error: &CompilationError) -> Option<Diagnostic> {
     is_for_users.then(|| plain(text.to_owned()))
 }
 
-/// The advice for an error: a library's own notes if it has some
+/// Returns the advice for an error: a library's own notes if it has some
 /// (`#[diagnostic::on_unimplemented]`), otherwise rustc's.
 fn advice(error: &Value, map: &CellMap<'_>) -> Vec<String> {
     /// The beginnings of rustc's own notes about traits that are not implemented.

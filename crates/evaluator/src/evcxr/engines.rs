@@ -113,15 +113,16 @@ impl<S> Namespace<S> {
         }
     }
 
-    /// The variables that cannot be read after a cell has been compiled with some crates rebuilt.
+    /// Returns the variables that cannot be read after a cell has been compiled with some crates
+    /// rebuilt.
     fn dropped(&self, source: &str, rebuilt: &RebuiltCrates) -> DroppedVariables {
         let shadowed = &dependencies::shadowed_types;
         self.definitions
             .dropped(source, rebuilt, &self.variables, shadowed)
     }
 
-    /// The statics after a cell has run in this namespace, whose state is `id`; those whose types it
-    /// redefines are new.
+    /// Returns the statics after a cell has run in this namespace, whose state is `id`; those whose
+    /// types it redefines are new.
     fn statics_after(&self, source: &str, id: &StateId, rebuilt: &RebuiltCrates) -> Statics {
         let run = run_of(id, source);
         let mut statics = self.shape.statics().with(source, self.shape.items(), run);
@@ -367,7 +368,7 @@ impl<S: Clone> Engines<S> {
         Ok(compiled)
     }
 
-    /// The packages that cells depend on, if they have changed since the last reply.
+    /// Returns the packages that cells depend on, if they have changed since the last reply.
     fn changed_packages(&mut self) -> Option<Vec<Package>> {
         let packages = dependencies::packages();
         (packages != self.reported_packages).then(|| {
@@ -400,7 +401,7 @@ impl<S: Clone> Engines<S> {
         Ok(())
     }
 
-    /// A namespace's state without variables that are to be dropped.
+    /// Returns a namespace's state without variables that are to be dropped.
     fn state_without(&mut self, base: &Namespace<S>, dropped: &[String]) -> Result<S, Failure> {
         if dropped.is_empty() {
             return Ok(base.state.clone());
@@ -476,7 +477,7 @@ impl<S: Clone> Engines<S> {
     }
 }
 
-/// A number for the compilation of a cell in a state, the same every time.
+/// Returns a number for the compilation of a cell in a state, the same every time.
 fn run_of(base: &StateId, source: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     (base.to_string(), source).hash(&mut hasher);

@@ -116,7 +116,7 @@ fn non_empty(hint: String) -> Option<String> {
     Some(hint).filter(|hint| !hint.is_empty())
 }
 
-/// The text of evcxr's error, with that of rustc.
+/// Returns the text of evcxr's error, with that of rustc.
 fn rendered(error: &Error) -> String {
     match error {
         Error::CompilationErrors(errors) => {

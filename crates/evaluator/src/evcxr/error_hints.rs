@@ -131,7 +131,8 @@ fn called_macro<'a>(diagnostic: &Diagnostic, cell: &'a str) -> Option<&'a str> {
 /// The folder of the crate's file, in which rustc looks for included files.
 const SOURCES: &str = "src/";
 
-/// The file that a cell includes with a relative path, from rustc's message that there is none.
+/// Returns the file that a cell includes with a relative path, from rustc's message that there is
+/// none.
 fn included(message: &str) -> Option<&str> {
     let file = message
         .strip_prefix("couldn't read `")?
@@ -262,7 +263,7 @@ pub(super) fn is_unreachable(messages: &str) -> bool {
     parts.iter().any(|part| messages.contains(part))
 }
 
-/// The line that adds a crate to a notebook, from rustc's suggestion for a package.
+/// Returns the line that adds a crate to a notebook, from rustc's suggestion for a package.
 pub(super) fn crate_to_add(help: &str) -> Option<String> {
     let (_, rest) = help.split_once("use `cargo add ")?;
     let (name, _) = rest.split_once('`')?;

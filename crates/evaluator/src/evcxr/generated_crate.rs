@@ -53,13 +53,13 @@ pub(super) struct WrapperCode {
     pub(super) is_async: bool,
 }
 
-/// The source of the crate that evcxr compiled last; empty if it cannot be read.
+/// Returns the source of the crate that evcxr compiled last; empty if it cannot be read.
 pub(super) fn source() -> String {
     let folder = build_folder().unwrap_or_default();
     std::fs::read_to_string(folder.join(SOURCE)).unwrap_or_default()
 }
 
-/// The part of a crate that contains the notebook's items.
+/// Returns the part of a crate that contains the notebook's items.
 pub(super) fn items_of(source: &str) -> &str {
     let before = source.rfind(ENTRY).map_or("", |at| &source[..at]);
     let mut items = before.strip_suffix(EXPORTED).unwrap_or(before);
@@ -123,13 +123,13 @@ pub(super) fn depends_on_paths() -> bool {
     super::cargo_wrapper::depends_on_paths(&manifest())
 }
 
-/// The manifest of the crate that evcxr wrote last; empty if it cannot be read.
+/// Returns the manifest of the crate that evcxr wrote last; empty if it cannot be read.
 fn manifest() -> String {
     let folder = build_folder().unwrap_or_default();
     std::fs::read_to_string(folder.join(MANIFEST)).unwrap_or_default()
 }
 
-/// The part of a manifest after the head of its dependencies.
+/// Returns the part of a manifest after the head of its dependencies.
 fn dependencies(manifest: &str) -> &str {
     let dependencies = manifest.split_once("[dependencies]");
     dependencies.map_or("", |(_, dependencies)| dependencies)
@@ -140,7 +140,8 @@ pub(super) fn build_folder() -> Option<PathBuf> {
     std::env::var_os(crate::environment::BUILD_FOLDER_VAR).map(PathBuf::from)
 }
 
-/// The variable that a line of evcxr's function takes from the store, and true if it is mutable.
+/// Returns the variable that a line of evcxr's function takes from the store, and true if it is
+/// mutable.
 pub(super) fn loaded_variable(line: &str) -> Option<(&str, bool)> {
     let (name, rest) = line.strip_prefix("let ")?.split_once(" = ")?;
     rest.starts_with("evcxr_variable_store.take_variable::<")

@@ -220,7 +220,7 @@ const STATEMENTS: Words = &[
     ),
 ];
 
-/// The help for a line that is not Rust; `is_formatted` is true for an error at `f"…"`.
+/// Returns the help for a line that is not Rust; `is_formatted` is true for an error at `f"…"`.
 fn syntax(line: &str, is_formatted: bool) -> Option<&'static str> {
     let first = line.split_whitespace().next().unwrap_or_default();
     let is_block = line.ends_with(':') || line.contains(": ");

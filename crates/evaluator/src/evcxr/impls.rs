@@ -21,7 +21,7 @@ pub(super) struct Impls {
 }
 
 impl Impls {
-    /// The blocks that become invalid when a cell redefines their types.
+    /// Returns the blocks that become invalid when a cell redefines their types.
     pub(super) fn stale(&self, source: &str) -> Vec<String> {
         let (blocks, types) = read(source);
         let stale = self.owners.iter().filter(|(block, owners)| {
@@ -41,7 +41,7 @@ impl Impls {
     }
 }
 
-/// The names of a cell's blocks, and the types it defines.
+/// Returns the names of a cell's blocks, and the types it defines.
 fn read(source: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     let (mut blocks, mut types) = (BTreeSet::new(), BTreeSet::new());
     for item in items(source) {
@@ -62,7 +62,7 @@ fn read(source: &str) -> (BTreeSet<String>, BTreeSet<String>) {
     (blocks, types)
 }
 
-/// The naming items for the blocks of a cell, with their offsets in the parsed source.
+/// Returns the naming items for the blocks of a cell, with their offsets in the parsed source.
 pub(super) fn additions(source: &str) -> Vec<(usize, String)> {
     let (mut additions, mut named) = (Vec::new(), BTreeSet::new());
     for item in items(source) {
@@ -84,12 +84,12 @@ pub(super) fn additions(source: &str) -> Vec<(usize, String)> {
     additions
 }
 
-/// The items that replace stale blocks.
+/// Returns the items that replace stale blocks.
 pub(super) fn without(stale: &[String]) -> String {
     stale.iter().map(|name| marker(name)).collect()
 }
 
-/// The item to which evcxr attaches a block.
+/// Returns the item to which evcxr attaches a block.
 fn marker(name: &str) -> String {
     format!("const {name}: () = (); ")
 }
@@ -159,7 +159,7 @@ fn name_of(item: &ast::AssocItem) -> Option<String> {
     name.map(|name| name.text().to_string())
 }
 
-/// The offset at which an item begins, after the comments before it.
+/// Returns the offset at which an item begins, after the comments before it.
 fn start_of(item: &SyntaxNode) -> ra_ap_syntax::TextSize {
     let mut children = item.children_with_tokens();
     let first = children.find(|child| match child {
@@ -171,7 +171,7 @@ fn start_of(item: &SyntaxNode) -> ra_ap_syntax::TextSize {
         .start()
 }
 
-/// The text of a block before its items, without attributes and comments.
+/// Returns the text of a block before its items, without attributes and comments.
 fn head(block: &SyntaxNode) -> String {
     let mut words = Vec::new();
     for child in block.children_with_tokens() {

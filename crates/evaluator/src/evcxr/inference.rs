@@ -148,8 +148,8 @@ fn add_public_paths(
     Some(())
 }
 
-/// The items that name some redefined types and do not compile; none if rustc cannot be called as
-/// for the last cell.
+/// Returns the items that name some redefined types and do not compile; none if rustc cannot be
+/// called as for the last cell.
 pub(super) fn misfits(items: &str, redefined: &[String]) -> Vec<EarlierItem> {
     let Some(folder) = build_folder().filter(|_| !redefined.is_empty()) else {
         return Vec::new();
@@ -172,8 +172,8 @@ pub(super) fn misfits(items: &str, redefined: &[String]) -> Vec<EarlierItem> {
         .collect()
 }
 
-/// The source of a cell whose variables are passed to the functions, each directly after its
-/// statement.
+/// Returns the source of a cell whose variables are passed to the functions, each directly after
+/// its statement.
 fn with_probes(
     source: &str,
     variables: &[UntypedVariable],
@@ -231,7 +231,7 @@ impl Candidates {
     }
 }
 
-/// The source with index `choice`, or the last one.
+/// Returns the source with index `choice`, or the last one.
 fn nth(sources: &[String], choice: usize) -> Option<&String> {
     sources.get(choice).or(sources.last())
 }
@@ -242,7 +242,7 @@ fn is_known(name: &str) -> bool {
     unknown_paths(name).next().is_none()
 }
 
-/// The other paths in a type's name.
+/// Returns the other paths in a type's name.
 fn unknown_paths(name: &str) -> impl Iterator<Item = &str> {
     let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let paths = name.split(move |c| !is_path(c));
@@ -251,8 +251,8 @@ fn unknown_paths(name: &str) -> impl Iterator<Item = &str> {
     })
 }
 
-/// A type's name with closures written as in source; only for display, since source cannot name
-/// them.
+/// Returns a type's name with closures written as in source; only for display, since source cannot
+/// name them.
 fn with_closures(name: &str) -> String {
     let mut text = String::new();
     let mut rest = name;
@@ -266,14 +266,14 @@ fn with_closures(name: &str) -> String {
     short(&type_sources(&text).into_iter().next().unwrap_or(text))
 }
 
-/// A type without the paths that a cell need not write.
+/// Returns a type without the paths that a cell need not write.
 fn short(source: &str) -> String {
     let source = source.replace("crate::", "");
     let prelude = PRELUDE.iter();
     prelude.fold(source, |source, (path, name)| source.replace(path, name))
 }
 
-/// The types of the instances in an object file, by the number of the variable.
+/// Returns the types of the instances in an object file, by the number of the variable.
 fn names(object: &[u8]) -> BTreeMap<usize, String> {
     let Ok(file) = object::File::parse(object) else {
         return BTreeMap::new();
@@ -346,7 +346,7 @@ impl<'a> Rustc<'a> {
     }
 }
 
-/// The file of the compiled crate.
+/// Returns the file of the compiled crate.
 fn source_in(folder: &Path) -> PathBuf {
     folder.join(FOLDER).join("lib.rs")
 }

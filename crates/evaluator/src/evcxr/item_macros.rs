@@ -45,7 +45,7 @@ pub(super) struct ItemMacro {
     is_open: bool,
 }
 
-/// The macro calls of a cell that make items; `items` is the source of earlier cells.
+/// Returns the macro calls of a cell that make items; `items` is the source of earlier cells.
 pub(super) fn calls(source: &str, items: &str) -> Vec<ItemMacro> {
     let (nodes, cell_offset) = statements(source);
     let mut calls = Vec::new();
@@ -87,7 +87,7 @@ pub(super) fn calls(source: &str, items: &str) -> Vec<ItemMacro> {
     calls
 }
 
-/// The texts that wrap calls for evcxr, with their offsets.
+/// Returns the texts that wrap calls for evcxr, with their offsets.
 pub(super) fn additions(calls: &[ItemMacro]) -> Vec<(usize, String)> {
     let additions = calls.iter().flat_map(|call| {
         let ItemMacro { range, key, .. } = call;
@@ -146,7 +146,7 @@ pub(super) fn revealed(source: &str) -> Option<String> {
     Some(text)
 }
 
-/// The macro call that a statement consists of.
+/// Returns the macro call that a statement consists of.
 fn call(statement: &SyntaxNode) -> Option<ast::MacroCall> {
     if let Some(call) = ast::MacroCall::cast(statement.clone()) {
         return Some(call);
@@ -161,7 +161,7 @@ fn call(statement: &SyntaxNode) -> Option<ast::MacroCall> {
     }
 }
 
-/// The tokens of a macro's input, without white space and comments.
+/// Returns the tokens of a macro's input, without white space and comments.
 fn tokens(input: &SyntaxNode) -> Vec<SyntaxToken> {
     let tokens = input.descendants_with_tokens();
     let tokens = tokens.filter_map(NodeOrToken::into_token);
@@ -202,7 +202,7 @@ fn begins_item(tokens: &[SyntaxToken]) -> bool {
         .is_some_and(|first| ITEM.contains(&first.kind()) && rest.next().is_some())
 }
 
-/// The names that follow the keywords of items.
+/// Returns the names that follow the keywords of items.
 fn defined(tokens: &[SyntaxToken]) -> Vec<String> {
     let names = tokens.windows(3).filter_map(|window| {
         let [keyword, name, third] = window else {

@@ -34,7 +34,7 @@ struct LockedPackage {
     entry: String,
 }
 
-/// A kept lock file without the list of dependencies.
+/// Returns a kept lock file without the list of dependencies.
 pub(super) fn lock(kept: &str) -> &str {
     let mut rest = kept;
     while let Some((line, after)) = rest.split_once('\n')
@@ -45,7 +45,7 @@ pub(super) fn lock(kept: &str) -> &str {
     rest
 }
 
-/// A lock file with the dependencies it was made for, as it is kept.
+/// Returns a lock file with the dependencies it was made for, as it is kept.
 pub(super) fn with_dependencies(lock: &str, dependencies: &[String]) -> String {
     let lines = dependencies.iter();
     let lines = lines.map(|line| format!("{DEPENDENCY}{line}\n"));
@@ -130,7 +130,7 @@ fn read_all(locks: &Path) -> Vec<KnownLock> {
     paths.filter_map(|path| read(&path)).collect()
 }
 
-/// The packages of registries in a lock file.
+/// Returns the packages of registries in a lock file.
 fn packages(lock: &str) -> impl Iterator<Item = LockedPackage> {
     let entries = lock.split(PACKAGE).skip(1);
     entries.filter_map(|entry| {

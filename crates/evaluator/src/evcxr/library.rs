@@ -66,12 +66,12 @@ pub(crate) fn export(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// The text of a file of the `phalanx` package, by its path in the package's sources.
+/// Returns the text of a file of the `phalanx` package, by its path in the package's sources.
 pub(super) fn file(path: &str) -> Option<&'static str> {
     PHALANX.get_file(path)?.contents_utf8()
 }
 
-/// The packages: the name of each folder, the sources and the manifest.
+/// Returns the packages: the name of each folder, the sources and the manifest.
 fn packages() -> [(&'static str, &'static Dir<'static>, String); 3] {
     [
         (

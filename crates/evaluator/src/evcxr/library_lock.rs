@@ -33,7 +33,7 @@ pub(super) fn contents() -> String {
     reduced(WORKSPACE_LOCK, &roots()).unwrap_or_default()
 }
 
-/// The crates named in the library's manifests.
+/// Returns the crates named in the library's manifests.
 fn roots() -> Vec<&'static str> {
     let manifests = [PHALANX_DEPENDENCIES, PROTOCOL_DEPENDENCIES];
     let lines = manifests.iter().flat_map(|manifest| manifest.lines());

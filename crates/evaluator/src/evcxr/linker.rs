@@ -78,7 +78,7 @@ impl Linker {
         Ok(())
     }
 
-    /// The rustc arguments that select the linker.
+    /// Returns the rustc arguments that select the linker.
     pub(super) fn arguments(&self) -> [String; 6] {
         [
             format!("-Clinker={}", self.program.display()),
@@ -98,7 +98,7 @@ impl Linker {
     }
 }
 
-/// The path of a library in a process's mappings.
+/// Returns the path of a library in a process's mappings.
 fn mapped(maps: &str, is_named: impl Fn(&str) -> bool) -> Option<&Path> {
     let paths = maps
         .lines()
@@ -110,7 +110,7 @@ fn mapped(maps: &str, is_named: impl Fn(&str) -> bool) -> Option<&Path> {
     found.next()
 }
 
-/// A linker script that replaces the C library, as in a system's development files.
+/// Returns a linker script that replaces the C library, as in a system's development files.
 fn script(library: &Path, loader: Option<&Path>) -> String {
     let library = library.display();
     let loader = loader.map(|loader| format!(" AS_NEEDED(\"{}\")", loader.display()));

@@ -257,7 +257,7 @@ impl Local {
         Ok(outputs)
     }
 
-    /// The variables that cannot be read after a cell has been compiled.
+    /// Returns the variables that cannot be read after a cell has been compiled.
     fn dropped(&self, source: &str, before: &VariableTypes) -> DroppedVariables {
         let rebuilt = &self.dependencies.rebuilt;
         let shadowed = &dependencies::shadowed_types;
@@ -311,7 +311,7 @@ impl Local {
         Ok((prepared, result))
     }
 
-    /// The statics after a cell has run; those whose types it redefines are new.
+    /// Returns the statics after a cell has run; those whose types it redefines are new.
     fn statics(&self, source: &str) -> Statics {
         let items = self.shape.items();
         let mut statics = self.shape.statics().with(source, items, self.runs);

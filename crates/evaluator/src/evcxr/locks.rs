@@ -172,7 +172,7 @@ fn names_library(lock: &[u8]) -> bool {
     String::from_utf8_lossy(lock).contains("name = \"phalanx\"")
 }
 
-/// The versions with which the `phalanx` library was tested, if a manifest depends on it.
+/// Returns the versions with which the `phalanx` library was tested, if a manifest depends on it.
 fn library_lock(manifest: &str) -> Option<Vec<u8>> {
     let line = manifest.lines().find(|line| line.starts_with(LIBRARY))?;
     let (_, path) = line.split_once('"')?;
@@ -194,15 +194,15 @@ fn forget_oldest(folder: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// A hash of the package and its dependencies, independent of their order; nothing else in a
-/// manifest affects versions.
+/// Returns a hash of the package and its dependencies, independent of their order; nothing else in
+/// a manifest affects versions.
 fn key(manifest: &str) -> u64 {
     let mut hasher = DefaultHasher::new();
     (manifest.contains(TRIAL), dependencies(manifest)).hash(&mut hasher);
     hasher.finish()
 }
 
-/// The lines of a manifest with the dependencies, sorted.
+/// Returns the lines of a manifest with the dependencies, sorted.
 fn dependencies(manifest: &str) -> Vec<&str> {
     let (_, dependencies) = manifest.split_once("[dependencies]").unwrap_or_default();
     let lines = dependencies.lines().map(str::trim);
@@ -211,7 +211,7 @@ fn dependencies(manifest: &str) -> Vec<&str> {
     lines
 }
 
-/// The manifest path in the arguments.
+/// Returns the manifest path in the arguments.
 fn manifest_path(arguments: &[OsString]) -> Option<PathBuf> {
     let index = arguments
         .iter()

@@ -73,7 +73,7 @@ pub(super) fn importable(source: &str) -> Option<String> {
     (text != source).then_some(text)
 }
 
-/// The import of the macros that a module uses, at its end, so that no line is moved.
+/// Returns the import of the macros that a module uses, at its end, so that no line is moved.
 fn import_into(module: &ast::Module, macros: &[String]) -> Option<(usize, String)> {
     let list = module.item_list()?;
     let end = list.r_curly_token()?.text_range().start();

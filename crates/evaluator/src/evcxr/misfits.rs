@@ -189,8 +189,8 @@ impl Misfits {
     }
 }
 
-/// The item of the notebook in whose text a span of rustc's begins; `None` for the code around
-/// items.
+/// Returns the item of the notebook in whose text a span of rustc's begins; `None` for the code
+/// around items.
 pub(super) fn item_at(source: &str, span: &Value) -> Option<(usize, String)> {
     let line = usize::try_from(span["line_start"].as_u64()?).ok()?;
     let items = items(source).into_iter();
@@ -204,7 +204,7 @@ pub(super) fn item_at(source: &str, span: &Value) -> Option<(usize, String)> {
     items.next_back()
 }
 
-/// The names in an item.
+/// Returns the names in an item.
 pub(super) fn names_in(item: &str) -> BTreeSet<String> {
     lean::names_in_source(item)
 }
@@ -217,7 +217,7 @@ struct CrateItem {
     is_import: bool,
 }
 
-/// The items in a crate, without those that are ours.
+/// Returns the items in a crate, without those that are ours.
 fn items(source: &str) -> Vec<CrateItem> {
     let items = match generated_crate::items_of(source) {
         // Not of evcxr's form.
@@ -244,8 +244,8 @@ impl CrateItem {
     }
 }
 
-/// A hash of some items of a crate, which does not depend on their order. Imports are repeated by
-/// evcxr.
+/// Returns a hash of some items of a crate, which does not depend on their order. Imports are
+/// repeated by evcxr.
 fn hash(source: &str, counts: impl Fn(&CrateItem) -> bool) -> u64 {
     let items = items(source).into_iter();
     let counted = items.filter(|item| !item.is_import && counts(item));
@@ -255,7 +255,7 @@ fn hash(source: &str, counts: impl Fn(&CrateItem) -> bool) -> u64 {
     hasher.finish()
 }
 
-/// The errors among rustc's messages.
+/// Returns the errors among rustc's messages.
 fn errors(messages: &[u8]) -> impl Iterator<Item = Value> {
     let lines = messages.split(|byte| *byte == b'\n');
     let messages = lines.filter_map(|line| serde_json::from_slice::<Value>(line).ok());
@@ -282,13 +282,13 @@ fn concerned<'a>(error: &Value, items: &'a [CrateItem], file: &str) -> Vec<Optio
     found.collect()
 }
 
-/// The names in a type.
+/// Returns the names in a type.
 fn names(ty: &ast::Type) -> impl Iterator<Item = String> {
     let names = ty.syntax().descendants().filter_map(ast::NameRef::cast);
     names.map(|name| name.text().to_string())
 }
 
-/// The words in a message of rustc's.
+/// Returns the words in a message of rustc's.
 fn words(message: &str) -> Vec<String> {
     let words = message.split(|c: char| !c.is_alphanumeric() && c != '_');
     words.map(str::to_owned).collect()

@@ -36,8 +36,8 @@ impl LastExpression {
         shown
     }
 
-    /// The items that every cell is compiled with, and the attribute that hides them from evcxr's
-    /// own rust-analyzer.
+    /// Returns the items that every cell is compiled with, and the attribute that hides them from
+    /// evcxr's own rust-analyzer.
     ///
     /// The macro prints the error that leaves a cell through `?`, for which evcxr calls
     /// `eprintln!`, in a form that the runtime recognizes.
@@ -64,7 +64,7 @@ impl LastExpression {
     }
 }
 
-/// The formatting trait of a format with one placeholder.
+/// Returns the formatting trait of a format with one placeholder.
 fn trait_of(format: &str) -> &'static str {
     let placeholder = format.replace("{{", "").replace("}}", "");
     let kind = placeholder
@@ -83,8 +83,8 @@ fn trait_of(format: &str) -> &'static str {
     }
 }
 
-/// The dependencies of every namespace, by name and configuration: the `phalanx` library, and
-/// serde, which `phalanx` depends on anyway and which its derives refer to.
+/// Returns the dependencies of every namespace, by name and configuration: the `phalanx` library,
+/// and serde, which `phalanx` depends on anyway and which its derives refer to.
 pub(super) fn dependencies(library: &Path) -> [(&'static str, String); 2] {
     let path = library.display().to_string();
     [

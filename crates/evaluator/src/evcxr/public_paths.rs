@@ -15,7 +15,7 @@ const FOUND: &str = "found reference `&";
 /// The options for errors without omissions.
 pub(super) const OPTIONS: [&str; 1] = ["--diagnostic-width=100000"];
 
-/// The items that make rustc report the types with these paths.
+/// Returns the items that make rustc report the types with these paths.
 pub(super) fn probes(paths: &BTreeSet<&str>) -> String {
     let names: BTreeSet<&str> = paths.iter().map(|path| last(path)).collect();
     let doubles = names.iter().map(|name| format!("pub enum {name} {{}} "));
@@ -25,7 +25,7 @@ pub(super) fn probes(paths: &BTreeSet<&str>) -> String {
     )
 }
 
-/// The public paths in rustc's messages, by private path.
+/// Returns the public paths in rustc's messages, by private path.
 pub(super) fn public_paths(paths: &BTreeSet<&str>, messages: &[u8]) -> BTreeMap<String, String> {
     let messages = String::from_utf8_lossy(messages);
     let errors = messages
@@ -49,7 +49,7 @@ pub(super) fn public_paths(paths: &BTreeSet<&str>, messages: &[u8]) -> BTreeMap<
     public_paths
 }
 
-/// The paths in a type.
+/// Returns the paths in a type.
 fn paths_in(ty: &str) -> impl Iterator<Item = &str> {
     let is_path = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
     let paths = ty.split(move |c| !is_path(c));

@@ -181,7 +181,7 @@ impl Relay {
         Ok(Self { shared, folder })
     }
 
-    /// The command with which evcxr starts its child.
+    /// Returns the command with which evcxr starts its child.
     pub(super) fn command(&self) -> io::Result<Command> {
         let mut command = Command::new(std::env::current_exe()?);
         command.env(SOCKET_VAR, self.folder.path().join("relay"));
@@ -202,12 +202,14 @@ impl Relay {
         }
     }
 
-    /// The cell that evcxr last requested to run; `None` if it has not since [`expect`](Self::expect).
+    /// Returns the cell that evcxr last requested to run; `None` if it has not since
+    /// [`expect`](Self::expect).
     pub(super) fn last(&self) -> Option<CompiledCell> {
         self.shared.state().last.clone()
     }
 
-    /// The variables that the [`last`](Self::last) cell has not stored, although evcxr assumes so.
+    /// Returns the variables that the [`last`](Self::last) cell has not stored, although evcxr
+    /// assumes so.
     pub(super) fn unkept(&self) -> Vec<String> {
         self.shared.state().unkept.names().cloned().collect()
     }
@@ -220,12 +222,12 @@ impl Relay {
         self.shared.link.run(cell)
     }
 
-    /// The crate that evcxr generated for the [`last`](Self::last) cell.
+    /// Returns the crate that evcxr generated for the [`last`](Self::last) cell.
     pub(super) fn generated(&self) -> GeneratedCrate {
         self.shared.state().generated.clone()
     }
 
-    /// The outcome of the last run, performed or assumed.
+    /// Returns the outcome of the last run, performed or assumed.
     pub(super) fn outcome(&self) -> Option<Outcome> {
         self.shared.state().outcome.clone()
     }

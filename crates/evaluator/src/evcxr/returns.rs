@@ -22,8 +22,8 @@ pub(super) fn are_fallible(source: &str) -> bool {
         && (returns.iter().any(has_value) || source.contains('?') || source.contains(".await"))
 }
 
-/// The texts that rewrite the returns of a cell, with their offsets; `fallible` is true if it is
-/// compiled as one with `?`.
+/// Returns the texts that rewrite the returns of a cell, with their offsets; `fallible` is true if
+/// it is compiled as one with `?`.
 pub(super) fn additions(source: &str, fallible: bool) -> Vec<(usize, String)> {
     let (returns, cell_offset) = cell_returns(source);
     let names: Vec<String> = declared(source).into_keys().collect();
@@ -57,7 +57,7 @@ pub(super) fn additions(source: &str, fallible: bool) -> Vec<(usize, String)> {
     additions
 }
 
-/// The returns of a cell, and a conversion from their offsets to those of the cell.
+/// Returns the `return`s of a cell, and a conversion from their offsets to those of the cell.
 fn cell_returns(
     source: &str,
 ) -> (
@@ -75,7 +75,7 @@ fn is_ok(value: &ast::Expr) -> bool {
     matches!(value, ast::Expr::CallExpr(call) if called(call).as_deref() == Some("Ok"))
 }
 
-/// The last segment of the called function's path.
+/// Returns the last segment of the called function's path.
 fn called(call: &ast::CallExpr) -> Option<String> {
     last_name(&call.expr()?)
 }
@@ -132,7 +132,7 @@ fn is_conversion(function: &ast::Expr) -> bool {
         .any(|name| text.ends_with(name))
 }
 
-/// The returns in a statement that belong to the cell itself.
+/// Returns the `return`s in a statement that belong to the cell itself.
 fn returns(statement: &SyntaxNode) -> Vec<ast::ReturnExpr> {
     let mut expressions = Vec::new();
     let mut nodes = vec![statement.clone()];

@@ -139,13 +139,13 @@ impl RustcCall {
         call
     }
 
-    /// The compilation target.
+    /// Returns the compilation target.
     pub(super) fn target(&self) -> Option<&str> {
         let index = self.arguments.iter().position(|word| word == "--target")?;
         self.arguments.get(index + 1).map(String::as_str)
     }
 
-    /// The build of all dependencies of cells.
+    /// Returns the build of all dependencies of cells.
     pub(super) fn build(&self) -> Build<'_> {
         Build {
             key: self.key,
@@ -299,7 +299,7 @@ impl RustcCall {
         }
     }
 
-    /// The text that rustc is given for a source.
+    /// Returns the text that rustc is given for a source.
     fn compiled(&self, source: &str, session: &Session) -> String {
         let called = unit_tests::with_callable_tests(source);
         let source = called.as_deref().unwrap_or(source);
@@ -367,7 +367,7 @@ impl RustcCall {
         command
     }
 
-    /// The call for a crate other than the cell's, in the file `source`, with one product.
+    /// Returns the call for a crate other than the cell's, in the file `source`, with one product.
     pub(super) fn command_for(
         &self,
         source: &Path,
@@ -413,8 +413,8 @@ impl RustcCall {
     }
 }
 
-/// The arguments for a cell's crate under its own name, and without the colours in rustc's rendering,
-/// which cargo would remove.
+/// Returns the arguments for a cell's crate under its own name, and without the colours in rustc's
+/// rendering, which cargo would remove.
 fn named(words: impl Iterator<Item = String>) -> Vec<String> {
     let words = words.map(|word| word.replace("--json=diagnostic-rendered-ansi,", "--json="));
     let mut arguments: Vec<String> = words.collect();
@@ -425,7 +425,7 @@ fn named(words: impl Iterator<Item = String>) -> Vec<String> {
     arguments
 }
 
-/// The cell being compiled, if it is known.
+/// Returns the cell being compiled, if it is known.
 fn cell() -> Option<String> {
     let cell = fs::read_to_string(CELL).or_else(|_| fs::read_to_string(FAILED));
     cell.ok()
@@ -438,7 +438,7 @@ fn may_be_retried(messages: &[u8]) -> bool {
     RETRIED.iter().any(code)
 }
 
-/// The lean crate of the cell being compiled, or the reason for compiling the whole crate.
+/// Returns the lean crate of the cell being compiled, or the reason for compiling the whole crate.
 fn lean_crate(source: &str) -> Result<LeanCrate, &'static str> {
     if lean::is_off() {
         return Err("lean cells are turned off");

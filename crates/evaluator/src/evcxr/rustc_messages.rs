@@ -47,7 +47,7 @@ pub(super) fn for_evcxr(messages: &[u8], awaits: bool) -> Vec<u8> {
     output
 }
 
-/// An error, or a note after one, in its original form.
+/// Returns an error, or a note after one, in its original form.
 pub(super) fn original(error: &Value) -> &Value {
     error.get(ORIGINAL).unwrap_or(error)
 }

@@ -100,7 +100,7 @@ fn may_be_statements(expression: &ast::Expr) -> bool {
     input.is_some_and(|input| input.l_curly_token().is_some())
 }
 
-/// An insertion after a text.
+/// Returns an insertion after a text.
 fn insertion(before: &str, text: &str) -> Insertion {
     let (line, column) = position(before);
     Insertion {
@@ -111,14 +111,14 @@ fn insertion(before: &str, text: &str) -> Insertion {
     }
 }
 
-/// The line and column (from 1, in characters) directly after a text.
+/// Returns the line and column (from 1, in characters) directly after a text.
 pub(super) fn position(text: &str) -> (usize, usize) {
     let line = text.matches('\n').count() + 1;
     let last = text.rsplit('\n').next().unwrap_or_default();
     (line, last.chars().count() + 1)
 }
 
-/// The last expression and its range, at character boundaries of the source.
+/// Returns the last expression and its range, at character boundaries of the source.
 fn last_expression(source: &str) -> Option<(ast::Expr, Range<usize>)> {
     let parsed = SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
     if !parsed.errors().is_empty() {
@@ -136,8 +136,8 @@ fn last_expression(source: &str) -> Option<(ast::Expr, Range<usize>)> {
     Some((expression, start..end))
 }
 
-/// A cell with the semicolon that its last statement lacks, if that is a `let`, which cannot mean
-/// anything else. Other errors of the cell remain. A `let` that is unfinished lacks more than that.
+/// Returns a cell with the semicolon that its last statement lacks, if that is a `let`, which
+/// cannot mean anything else. Other errors of the cell remain. A `let` that is unfinished lacks more than that.
 pub(super) fn with_semicolon(source: &str) -> Cow<'_, str> {
     let parse =
         |source: &str| SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
@@ -175,13 +175,13 @@ pub(super) fn with_semicolon(source: &str) -> Cow<'_, str> {
     }
 }
 
-/// The items among a cell's statements, as evcxr recognizes them.
+/// Returns the items among a cell's statements, as evcxr recognizes them.
 pub(super) fn items(source: &str) -> Vec<ast::Item> {
     let statements = statements(source).0.into_iter();
     statements.filter_map(ast::Item::cast).collect()
 }
 
-/// The call of a cell's `main`, if the cell consists of items including one.
+/// Returns the call of a cell's `main`, if the cell consists of items including one.
 pub(super) fn call_of_main(source: &str) -> Option<&'static str> {
     let items = items(source);
     if items.is_empty() || items.len() < statements(source).0.len() {
@@ -209,7 +209,7 @@ pub(super) fn call_of_main(source: &str) -> Option<&'static str> {
     })
 }
 
-/// The line ranges of a cell's items, from 1.
+/// Returns the line ranges of a cell's items, from 1.
 pub(super) fn item_lines(source: &str) -> Vec<RangeInclusive<usize>> {
     let code_start = start(source);
     let line = |at: usize| {
@@ -225,7 +225,7 @@ pub(super) fn item_lines(source: &str) -> Vec<RangeInclusive<usize>> {
     items.collect()
 }
 
-/// The variables a cell declares, and whether each is mutable.
+/// Returns the variables a cell declares, and whether each is mutable.
 pub(super) fn declared(source: &str) -> BTreeMap<String, bool> {
     let lets = lets(source).0.into_iter();
     let patterns = lets.filter_map(|statement| statement.pat());
@@ -241,7 +241,7 @@ pub(super) fn declared(source: &str) -> BTreeMap<String, bool> {
         .collect()
 }
 
-/// The offset at which the Rust code of a source begins, in bytes.
+/// Returns the offset at which the Rust code of a source begins, in bytes.
 fn start(source: &str) -> usize {
     let is_before = |line: &&str| {
         let text = line.trim_start();
@@ -251,7 +251,7 @@ fn start(source: &str) -> usize {
     before.map(str::len).sum()
 }
 
-/// The ranges of the statements and items of a source, as split by evcxr.
+/// Returns the ranges of the statements and items of a source, as split by evcxr.
 pub(super) fn segments(source: &str) -> Vec<Range<usize>> {
     let (nodes, cell_offset) = statements(source);
     // The text before the first one is part of it.
@@ -268,15 +268,16 @@ pub(super) fn segments(source: &str) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// The `let`s at a cell's top level, and a conversion from their offsets to those of the cell.
+/// Returns the `let`s at a cell's top level, and a conversion from their offsets to those of the
+/// cell.
 pub(super) fn lets(source: &str) -> (Vec<ast::LetStmt>, impl Fn(usize) -> Option<usize>) {
     let (statements, cell_offset) = statements(source);
     let lets = statements.into_iter().filter_map(ast::LetStmt::cast);
     (lets.collect(), cell_offset)
 }
 
-/// The statements of a cell after its commands, and a conversion from their offsets to those of the
-/// cell.
+/// Returns the statements of a cell after its commands, and a conversion from their offsets to
+/// those of the cell.
 pub(super) fn statements(
     source: &str,
 ) -> (Vec<SyntaxNode>, impl Fn(usize) -> Option<usize> + use<>) {
@@ -367,7 +368,7 @@ impl PreparedSource {
         prepared
     }
 
-    /// The variables whose types were added at a position of the text passed to evcxr.
+    /// Returns the variables whose types were added at a position of the text passed to evcxr.
     pub(super) fn types_written_at(&self, line: usize, mut column: usize) -> &[String] {
         for insertion in self.inserted.iter().rev() {
             if insertion.line != line || column < insertion.column {
@@ -450,7 +451,7 @@ pub(super) fn line_map(compiled: &str, source: &str) -> Vec<(u32, u32)> {
         }
         numbers
     }
-    /// The only line that satisfies a condition, if it occurs once.
+    /// Returns the only line that satisfies a condition, if it occurs once.
     fn only(numbers: &HashMap<&str, Option<u32>>, holds: impl Fn(&str) -> bool) -> Option<u32> {
         let mut matches = numbers.iter().filter(|(line, _)| holds(line));
         match (matches.next(), matches.next()) {
@@ -488,8 +489,8 @@ pub(super) fn line_map(compiled: &str, source: &str) -> Vec<(u32, u32)> {
     lines
 }
 
-/// The file that evcxr has compiled, with the lines of a cell as its user has written them: those
-/// of statements that stood on one line, and of the last expression, differ.
+/// Returns the file that evcxr has compiled, with the lines of a cell as its user has written them:
+/// those of statements that stood on one line, and of the last expression, differ.
 pub(super) fn with_lines_of(compiled: &str, written: &str, map: &[(u32, u32)]) -> String {
     let written: Vec<&str> = written.lines().collect();
     let line = |number: u32| written.get(usize::try_from(number).ok()?.checked_sub(1)?);

@@ -15,7 +15,7 @@ struct RustcSpan<'a> {
     end: usize,
 }
 
-/// The spans of a rustc error in the user's source, the primary ones first.
+/// Returns the spans of a rustc error in the user's source, the primary ones first.
 pub(super) fn cell_spans(error: &Value, map: &CellMap<'_>) -> Vec<DiagnosticSpan> {
     let spans = error["spans"].as_array().into_iter().flatten();
     let mut cell_spans = Vec::new();
@@ -81,8 +81,8 @@ impl MacroUse<'_> {
 /// The prefix of the name of a derive macro.
 const DERIVE: &str = "#[derive(";
 
-/// The use in the cell of the macro that generated a span in the notebook's code; `None` for macros
-/// added by Phalanx, and for rustc's desugarings such as `?`.
+/// Returns the use in the cell of the macro that generated a span in the notebook's code; `None`
+/// for macros added by Phalanx, and for rustc's desugarings such as `?`.
 fn macro_use<'a>(span: &'a Value, map: &CellMap<'_>) -> Option<MacroUse<'a>> {
     let mut expansion = &source_span(span)?["expansion"];
     loop {
@@ -100,7 +100,7 @@ fn macro_use<'a>(span: &'a Value, map: &CellMap<'_>) -> Option<MacroUse<'a>> {
     }
 }
 
-/// The range of a span: mapped by the cell's statements, or otherwise by the line's text.
+/// Returns the range of a span: mapped by the cell's statements, or otherwise by the line's text.
 fn cell_range(span: &Value, map: &CellMap<'_>) -> Option<SpanRange> {
     if let Some(range) = map.range(span) {
         return Some(range);
@@ -115,7 +115,7 @@ fn cell_range(span: &Value, map: &CellMap<'_>) -> Option<SpanRange> {
     Some(((line, start), (line, end)))
 }
 
-/// The span in the cell's source, or that of the macro call it comes from.
+/// Returns the span in the cell's source, or that of the macro call it comes from.
 pub(super) fn source_span(span: &Value) -> Option<&Value> {
     let mut span = span;
     while span["file_name"] != FILE {
@@ -127,7 +127,7 @@ pub(super) fn source_span(span: &Value) -> Option<&Value> {
     Some(span)
 }
 
-/// The closure named in an error, located by its position in the code that evcxr compiled.
+/// Returns the closure named in an error, located by its position in the code that evcxr compiled.
 pub(super) fn closure(error: &Value, map: &CellMap<'_>) -> Option<DiagnosticSpan> {
     let (compiled, source) = (&map.compiled, map.source);
     let texts = |list: &str, key: &str| {
@@ -175,15 +175,15 @@ pub(super) fn closure(error: &Value, map: &CellMap<'_>) -> Option<DiagnosticSpan
     })
 }
 
-/// The column at which the head of a closure (`|x: f64|`) that begins at `start` ends.
+/// Returns the column at which the head of a closure (`|x: f64|`) that begins at `start` ends.
 fn head(line: &str, start: usize) -> Option<usize> {
     let head = line.chars().enumerate().skip(start.checked_sub(1)?);
     let bars = head.filter(|(_, c)| *c == '|').map(|(index, _)| index + 2);
     bars.take(2).last()
 }
 
-/// The only closure head with this length, since evcxr may have compiled other code since. Of
-/// several, the one at that column.
+/// Returns the only closure head with this length, since evcxr may have compiled other code since.
+/// Of several, the one at that column.
 fn only_head(len: usize, column: usize, source: &str) -> Option<(usize, usize, usize)> {
     let heads = (1..).zip(source.lines()).flat_map(|(number, line)| {
         let starts = line.chars().enumerate().filter(|(_, c)| *c == '|');
@@ -214,7 +214,7 @@ fn parse_span(span: &Value) -> Option<RustcSpan<'_>> {
     })
 }
 
-/// The line (from 1) of the source that equals the reported one, and the columns in it.
+/// Returns the line (from 1) of the source that equals the reported one, and the columns in it.
 fn same_line(span: &RustcSpan<'_>, source: &str) -> Option<(usize, usize, usize)> {
     let text = span.line.trim();
     let (number, line) = (1..)
@@ -226,7 +226,7 @@ fn same_line(span: &RustcSpan<'_>, source: &str) -> Option<(usize, usize, usize)
     Some((number, column(span.start), column(span.end)))
 }
 
-/// The name in an import of the source that was reported, or the last segment of its path.
+/// Returns the name in an import of the source that was reported, or the last segment of its path.
 fn import(span: &RustcSpan<'_>, source: &str) -> Option<(usize, usize, usize)> {
     if !span.line.trim_start().starts_with("use ") {
         return None;
@@ -238,7 +238,7 @@ fn import(span: &RustcSpan<'_>, source: &str) -> Option<(usize, usize, usize)> {
     import_of(&path, source).or_else(|| import_of(last, source))
 }
 
-/// The position at which the source imports something, by its local name.
+/// Returns the position at which the source imports something, by its local name.
 fn import_of(name: &str, text: &str) -> Option<(usize, usize, usize)> {
     let (statements, cell_offset) = source::statements(text);
     let imports = statements.into_iter().filter_map(ast::Use::cast);

@@ -51,7 +51,7 @@ impl Statics {
         }
     }
 
-    /// The path and type of each static.
+    /// Returns the path and type of each static.
     pub(super) fn types(&self) -> Vec<(String, String)> {
         let all = self.all.iter();
         all.map(|(path, (ty, _))| (path.clone(), ty.clone()))
@@ -108,7 +108,7 @@ pub(super) fn defines_any(source: &str, items: &str) -> bool {
     !defined(source, items).is_empty()
 }
 
-/// The path and type of each static that a cell defines.
+/// Returns the path and type of each static that a cell defines.
 fn defined(source: &str, earlier: &str) -> Vec<(String, String)> {
     let mut statics = find(items(source).into_iter(), "");
     let calls = item_macros::calls(source, earlier).into_iter();
@@ -164,7 +164,7 @@ fn find(items: impl Iterator<Item = ast::Item>, within: &str) -> Vec<FoundStatic
     all
 }
 
-/// The statics defined by a call of `thread_local!` or `lazy_static!`.
+/// Returns the statics defined by a call of `thread_local!` or `lazy_static!`.
 fn macro_statics(call: &ast::MacroCall) -> Option<FoundStatics> {
     let name = call.path()?.segment()?.name_ref()?;
     let name = name.text().to_string();
@@ -202,8 +202,8 @@ fn name_and_type(item: &ast::Static) -> Option<(String, String)> {
 }
 
 impl FoundStatics {
-    /// The texts that export them under their symbols, with their offsets. Lines are not moved,
-    /// only text before an item on the same line.
+    /// Returns the texts that export them under their symbols, with their offsets. Lines are not
+    /// moved, only text before an item on the same line.
     fn export(&self, symbols: &BTreeMap<String, (String, u64)>) -> Vec<(usize, String)> {
         let exported = self.statics.iter().filter_map(|(path, ty)| {
             let (_, symbol) = symbols.get(path)?;
@@ -242,7 +242,7 @@ impl FoundStatics {
     }
 }
 
-/// The offset after the last token before an item, ignoring comments.
+/// Returns the offset after the last token before an item, ignoring comments.
 fn end_of_previous_token(item: &SyntaxNode) -> usize {
     let start = usize::from(item.text_range().start());
     let first = item.first_token();

@@ -26,7 +26,7 @@ struct Edit<'a> {
     text: &'a str,
 }
 
-/// The suggestions of an error, each with the changed lines of the cell.
+/// Returns the suggestions of an error, each with the changed lines of the cell.
 pub(super) fn help(error: &Value, map: &CellMap<'_>) -> Vec<String> {
     let children = error["children"].as_array().into_iter().flatten();
     let advising = children.filter(|child| {
@@ -131,13 +131,13 @@ fn is_known(span: &Value) -> bool {
     package.is_none_or(depends_on)
 }
 
-/// The variable of an earlier cell that a suggestion would declare as mutable.
+/// Returns the variable of an earlier cell that a suggestion would declare as mutable.
 fn immutable<'a>(span: &Value, text: &str, map: &'a CellMap<'_>) -> Option<&'a str> {
     let (name, is_mutable) = loaded_variable(map.line(source_span(span)?)?)?;
     (!is_mutable && text.trim() == "mut").then_some(name)
 }
 
-/// The lines of the cell that a suggestion changes, after the change.
+/// Returns the lines of the cell that a suggestion changes, after the change.
 fn changed_lines(parts: &[(&Value, &str)], map: &CellMap<'_>) -> Option<String> {
     let edits = parts.iter().map(|&(span, text)| {
         let (from, to) = map.inside(span)?;
@@ -200,7 +200,7 @@ fn keep_closing_bracket(edits: &mut [Edit<'_>], lines: &[&str]) {
     }
 }
 
-/// The number of closing brackets in a text that have no opening one in it; the brackets in strings
+/// Returns the number of closing brackets in a text that have no opening one in it; the brackets in strings
 /// are none.
 fn surplus(text: &str) -> isize {
     let parsed = SourceFile::parse(text, Edition::Edition2024);

@@ -113,7 +113,7 @@ fn defines_twice(cell: &str) -> bool {
     defined.any(|name| !names.insert(name))
 }
 
-/// The name defined by a part of an import.
+/// Returns the name defined by a part of an import.
 fn imported(tree: &ast::UseTree) -> Option<String> {
     if tree.use_tree_list().is_some() || tree.star_token().is_some() {
         return None;
@@ -191,7 +191,7 @@ fn diagnostics(messages: &str, cell: &str, codes: &[&str]) -> Vec<Diagnostic> {
     diagnostics
 }
 
-/// The offset of the last bracket of a cell that is unclosed or mismatched.
+/// Returns the offset of the last bracket of a cell that is unclosed or mismatched.
 fn unclosed(cell: &str) -> Option<usize> {
     let parsed = SourceFile::parse(cell, Edition::Edition2024);
     let tokens = parsed.syntax_node().descendants_with_tokens();
@@ -270,7 +270,7 @@ fn diagnostic(message: &Value, cell: &str, codes: &[&str]) -> Option<Diagnostic>
     })
 }
 
-/// A span in the cell; text after the cell is mapped to its end.
+/// Returns a span in the cell; text after the cell is mapped to its end.
 fn cell_span(span: &Value, cell: &str) -> DiagnosticSpan {
     let last = cell.lines().count().max(1);
     let width = |line: usize| {
@@ -296,7 +296,7 @@ fn cell_span(span: &Value, cell: &str) -> DiagnosticSpan {
     }
 }
 
-/// The line of the cell, from 1; 0 for text before it.
+/// Returns the line of the cell, from 1; 0 for text before it.
 fn line(line: &Value) -> usize {
     let line = line.as_u64().unwrap_or_default();
     usize::try_from(line)

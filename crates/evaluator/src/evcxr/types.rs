@@ -46,9 +46,9 @@ impl Types {
         types
     }
 
-    /// The types of the variables that a cell declares, in a namespace of this shape without the
-    /// variables in `dropped`. A cell whose types are all written, or evident from its values, does
-    /// not wait.
+    /// Returns the types of the variables that a cell declares, in a namespace of this shape
+    /// without the variables in `dropped`. A cell whose types are all written, or evident from its
+    /// values, does not wait.
     pub(super) fn resolve(
         &mut self,
         source: &str,
@@ -130,8 +130,8 @@ impl Types {
     }
 }
 
-/// The types that a cell's variables had when it was compiled before. Of several variables with the
-/// same name, only the last one was kept.
+/// Returns the types that a cell's variables had when it was compiled before. Of several variables
+/// with the same name, only the last one was kept.
 pub(super) fn known(source: &str, types: &[(String, String)]) -> Vec<VariableType> {
     let mut seen = HashSet::new();
     let variables = untyped(source).into_iter().rev();
@@ -146,7 +146,8 @@ pub(super) fn known(source: &str, types: &[(String, String)]) -> Vec<VariableTyp
     typed.collect()
 }
 
-/// The types of the namespace's variables that a cell has declared without type annotations.
+/// Returns the types of the namespace's variables that a cell has declared without type
+/// annotations.
 pub(super) fn declared(source: &str, variables: &VariableTypes) -> Vec<(String, String)> {
     let names: HashSet<String> = untyped(source).into_iter().map(|v| v.name).collect();
     let declared = variables.iter().filter(|(name, _)| names.contains(name));
@@ -201,7 +202,7 @@ fn complete(mut types: Vec<VariableType>, others: Vec<VariableType>) -> Vec<Vari
     types
 }
 
-/// The variables whose types were not found.
+/// Returns the variables whose types were not found.
 fn unknown(variables: &[UntypedVariable], types: &[VariableType]) -> Vec<UntypedVariable> {
     let is_unknown = |variable: &&UntypedVariable| {
         let found = types.iter().find(|ty| ty.offset == variable.offset);
@@ -210,7 +211,7 @@ fn unknown(variables: &[UntypedVariable], types: &[VariableType]) -> Vec<Untyped
     variables.iter().filter(is_unknown).cloned().collect()
 }
 
-/// The dependencies of evcxr's crate, sorted.
+/// Returns the dependencies of evcxr's crate, sorted.
 fn dependencies(folder: &Path) -> Option<Vec<String>> {
     let manifest = std::fs::read_to_string(folder.join("Cargo.toml")).ok()?;
     if manifest.contains(TRIAL) {

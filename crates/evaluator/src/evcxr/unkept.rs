@@ -66,12 +66,12 @@ impl UnkeptVariables {
         let _ = fs::write(folder.join(RECORD), json);
     }
 
-    /// The names of all of them.
+    /// Returns the names of all of them.
     pub(super) fn names(&self) -> impl Iterator<Item = &String> {
         self.moved.iter().chain(self.reasons.keys())
     }
 
-    /// The variables that cannot be kept.
+    /// Returns the variables that cannot be kept.
     pub(super) fn variables(&self) -> Vec<UnkeptVariable> {
         let reasons = self.reasons.iter();
         let variables = reasons.map(|(name, reason)| UnkeptVariable {
@@ -170,7 +170,7 @@ impl UnkeptVariables {
     }
 }
 
-/// The variable that the statement at a span puts into the store.
+/// Returns the variable that the statement at a span puts into the store.
 pub(super) fn stored_variable(span: &Value) -> Option<String> {
     if span["file_name"] != SOURCE {
         return None;

@@ -35,7 +35,7 @@ pub(super) struct UntypedVariable {
 }
 
 impl UntypedVariable {
-    /// The end of its statement in bytes, if it has a value.
+    /// Returns the end of its statement in bytes, if it has a value.
     pub(super) fn value_end(&self) -> Option<usize> {
         self.has_value.then_some(self.statement.end)
     }
@@ -51,7 +51,7 @@ pub(super) struct TypeAnnotation {
     pub(super) types_of: Vec<String>,
 }
 
-/// The variables at a cell's top level without type annotations.
+/// Returns the variables at a cell's top level without type annotations.
 pub(super) fn untyped(source: &str) -> Vec<UntypedVariable> {
     let (lets, cell_offset) = lets(source);
     let mut variables = Vec::new();
@@ -133,14 +133,14 @@ impl TypedCell {
         }
     }
 
-    /// The offset in the cell of a position outside of the added types.
+    /// Returns the offset in the cell of a position outside of the added types.
     pub(super) fn offset(&self, offset: usize) -> usize {
         let before = self.inserted.iter().filter(|range| range.end <= offset);
         offset - before.map(ExactSizeIterator::len).sum::<usize>()
     }
 }
 
-/// The range of a statement, without the comments that belong to its node.
+/// Returns the range of a statement, without the comments that belong to its node.
 fn range_of(statement: &ast::LetStmt) -> Range<usize> {
     let whole = statement.syntax().text_range();
     let keyword = statement.let_token();
@@ -151,8 +151,8 @@ fn range_of(statement: &ast::LetStmt) -> Range<usize> {
     usize::from(start)..usize::from(whole.end())
 }
 
-/// The texts that add these types to a cell, in order, and the variables that are not kept; rustc
-/// has rejected the types of those in `disputed`.
+/// Returns the texts that add these types to a cell, in order, and the variables that are not kept;
+/// rustc has rejected the types of those in `disputed`.
 pub(super) fn additions(
     source: &str,
     types: &[VariableType],
@@ -214,7 +214,7 @@ pub(super) fn additions(
     (additions, unkept)
 }
 
-/// The type of a variable in a form that can be written in a `let`.
+/// Returns the type of a variable in a form that can be written in a `let`.
 fn source_type(variable: &UntypedVariable, types: &[VariableType]) -> Result<String, UnkeptReason> {
     let known = types.iter().find(|known| known.offset == variable.offset);
     match known.map(|known| &known.ty) {
@@ -225,8 +225,8 @@ fn source_type(variable: &UntypedVariable, types: &[VariableType]) -> Result<Str
     }
 }
 
-/// The type of a literal value. A literal without a suffix may have any type that its variable is
-/// used as, unless the variable is unused.
+/// Returns the type of a literal value. A literal without a suffix may have any type that its
+/// variable is used as, unless the variable is unused.
 fn evident(value: &ast::Expr, is_free: impl Fn() -> bool) -> Option<String> {
     let literal = match value {
         ast::Expr::Literal(literal) => literal.clone(),
@@ -279,7 +279,7 @@ fn is_writable(ty: &str) -> bool {
 mod tests {
     use super::*;
 
-    /// A cell with types added, the type of each variable being its name in capitals.
+    /// Returns a cell with types added, the type of each variable being its name in capitals.
     fn with_types(source: &str) -> String {
         let types: Vec<VariableType> = untyped(source)
             .into_iter()

@@ -6,7 +6,7 @@ use phalanx_protocol::runtime::Outcome;
 /// Names and types, sorted by name.
 pub(super) type VariableTypes = Vec<(String, String)>;
 
-/// All of evcxr's variables.
+/// Returns all of evcxr's variables.
 pub(super) fn all<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> VariableTypes {
     let mut variables = variables
         .map(|(name, ty)| (name.to_owned(), ty.to_owned()))
@@ -15,14 +15,14 @@ pub(super) fn all<'a>(variables: impl Iterator<Item = (&'a str, &'a str)>) -> Va
     variables
 }
 
-/// The user's variables among them.
+/// Returns the user's variables among them.
 pub(super) fn shown(variables: &VariableTypes) -> VariableTypes {
     let shown = variables.iter().filter(|(name, _)| !is_hidden(name));
     shown.cloned().collect()
 }
 
-/// The variables that were moved by the cell, as opposed to lost with the runtime, or kept because
-/// the cell did not run.
+/// Returns the variables that were moved by the cell, as opposed to lost with the runtime, or kept
+/// because the cell did not run.
 pub(super) fn moved(
     before: &VariableTypes,
     after: &VariableTypes,

@@ -232,8 +232,8 @@ impl Actor {
     }
 }
 
-/// The last lines of a process without those after a panic's message: the backtrace, and evcxr's
-/// notes for its authors.
+/// Returns the last lines of a process without those after a panic's message: the backtrace, and
+/// evcxr's notes for its authors.
 fn without_backtrace<'a>(lines: impl Iterator<Item = &'a str>) -> Vec<&'a str> {
     let is_internal =
         |line: &&str| line.starts_with("stack backtrace:") || line.starts_with("=====");

@@ -185,7 +185,7 @@ impl Evaluator {
         self.send(EvaluatorRequest::Interrupt);
     }
 
-    /// The process id; `None` if it has exited immediately.
+    /// Returns the process id; `None` if it has exited immediately.
     pub fn pid(&self) -> Option<u32> {
         self.pid
     }
@@ -231,8 +231,8 @@ fn prepare(kind: NamespaceKind) -> Result<(BuildFolder, Option<&'static str>), F
     Ok((folder, toolchain_name()))
 }
 
-/// The name of the toolchain that rustup selects in the folder the kernel was started in. It is
-/// determined once, and passed to all processes, so that the toolchain does not depend on the
+/// Returns the name of the toolchain that rustup selects in the folder the kernel was started in.
+/// It is determined once, and passed to all processes, so that the toolchain does not depend on the
 /// folder in which cargo runs.
 pub(crate) fn toolchain_name() -> Option<&'static str> {
     static NAME: OnceLock<Option<String>> = OnceLock::new();

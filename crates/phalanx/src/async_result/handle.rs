@@ -151,7 +151,7 @@ impl AsyncResultHandle {
         }
     }
 
-    /// The name of the function or magic that was run: `%px`, …
+    /// Returns the name of the function or magic that was run: `%px`, …
     pub fn name(&self) -> String {
         self.now().map_or_else(|_| String::new(), |now| now.name)
     }
@@ -245,28 +245,28 @@ impl AsyncResultHandle {
         })
     }
 
-    /// The number of items that are done: calls, or the items of a map.
+    /// Returns the number of items that are done: calls, or the items of a map.
     pub fn progress(&self) -> usize {
         self.now().map_or(0, |now| now.items_ended)
     }
 
-    /// The number of items: calls, or the items of a map.
+    /// Returns the number of items: calls, or the items of a map.
     #[expect(clippy::len_without_is_empty, reason = "there is always a task")]
     pub fn len(&self) -> usize {
         self.now().map_or(0, |now| now.items)
     }
 
-    /// The number of tasks.
+    /// Returns the number of tasks.
     pub fn tasks(&self) -> usize {
         self.now().map_or(0, |now| now.tasks)
     }
 
-    /// The time since submission; once ready, the [`wall_time`](Self::wall_time).
+    /// Returns the time since submission; once ready, the [`wall_time`](Self::wall_time).
     pub fn elapsed(&self) -> Duration {
         seconds(self.now().map_or(0.0, |now| now.elapsed))
     }
 
-    /// The time from the first submission to the last reply.
+    /// Returns the time from the first submission to the last reply.
     ///
     /// # Errors
     /// `TimeoutError` if a task is not done.
@@ -274,8 +274,8 @@ impl AsyncResultHandle {
         self.timedelta(|task| task.submitted, |task| task.received)
     }
 
-    /// The sum of the times that engines spent computing; divided by the wall time, it is the
-    /// speed-up.
+    /// Returns the sum of the times that engines spent computing; divided by the wall time, it is
+    /// the speed-up.
     ///
     /// # Errors
     /// `TimeoutError` if a task is not done.
@@ -287,8 +287,8 @@ impl AsyncResultHandle {
         Ok(times.sum())
     }
 
-    /// The time from the earliest of one timestamp to the latest of another: `ar.timedelta(|task|
-    /// task.started, |task| task.completed)?`.
+    /// Returns the time from the earliest of one timestamp to the latest of another:
+    /// `ar.timedelta(|task| task.started, |task| task.completed)?`.
     ///
     /// # Errors
     /// `TimeoutError` if a task is not done.
@@ -311,27 +311,27 @@ impl AsyncResultHandle {
         Ok(between.unwrap_or_default())
     }
 
-    /// The record of each task: ids, timestamps, status, outputs.
+    /// Returns the record of each task: ids, timestamps, status, outputs.
     pub fn metadata(&self) -> Vec<TaskMetadata> {
         self.each(|task| task.metadata.clone())
     }
 
-    /// The stdout of each task.
+    /// Returns the stdout of each task.
     pub fn stdout(&self) -> Vec<String> {
         self.each(|task| task.metadata.stdout.clone())
     }
 
-    /// The stderr of each task.
+    /// Returns the stderr of each task.
     pub fn stderr(&self) -> Vec<String> {
         self.each(|task| task.metadata.stderr.clone())
     }
 
-    /// The displays of each task.
+    /// Returns the displays of each task.
     pub fn outputs(&self) -> Vec<Outputs> {
         self.each(|task| task.metadata.outputs.clone())
     }
 
-    /// The engine of each task; `None` while the scheduler has not chosen it.
+    /// Returns the engine of each task; `None` while the scheduler has not chosen it.
     pub fn engine_ids(&self) -> Vec<Option<EngineId>> {
         self.each(|task| task.metadata.engine_id)
     }
@@ -341,12 +341,12 @@ impl AsyncResultHandle {
         self.engine_ids()
     }
 
-    /// The routing identity of each task's engine.
+    /// Returns the routing identity of each task's engine.
     pub fn engine_uuid(&self) -> Vec<Option<EngineUuid>> {
         self.each(|task| task.metadata.engine_uuid.clone())
     }
 
-    /// The message id of each task.
+    /// Returns the message id of each task.
     pub fn msg_ids(&self) -> Vec<MsgId> {
         self.each(|task| task.metadata.msg_id.clone())
             .into_iter()
@@ -354,7 +354,7 @@ impl AsyncResultHandle {
             .collect()
     }
 
-    /// The latest value of each name that a task has published with
+    /// Returns the latest value of each name that a task has published with
     /// [`publish_data`](crate::publish_data), as JSON.
     ///
     /// # Errors
@@ -438,7 +438,7 @@ impl AsyncResultHandle {
         Ok(Self::of_ranges(ranges))
     }
 
-    /// The ranges, with their ends resolved.
+    /// Returns the ranges, with their ends resolved.
     pub(super) fn ranges_now(&self) -> Result<Vec<TaskRange>, Error> {
         match self.ask(AsyncResultQuery::Ranges)? {
             HostReply::Tasks(ranges) => Ok(ranges),

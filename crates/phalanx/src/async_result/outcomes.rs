@@ -172,7 +172,7 @@ impl AsyncResultHandle {
     }
 }
 
-/// The internal error for a missing value. Not inline: callers are compiled with each cell.
+/// Returns the internal error for a missing value. Not inline: callers are compiled with each cell.
 #[cold]
 pub(crate) fn no_task() -> Error {
     LibraryError::NoTasks.into()

@@ -111,7 +111,7 @@ impl<'de> ValueDecoder<'de> {
         Self { rest: bytes }
     }
 
-    /// The bytes that have not been read.
+    /// Returns the bytes that have not been read.
     pub(crate) fn rest(&self) -> &'de [u8] {
         self.rest
     }

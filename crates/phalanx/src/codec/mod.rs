@@ -83,7 +83,7 @@ pub(crate) fn decode(bytes: &[u8], read: &mut Read<'_>) -> Result<(), String> {
     }
 }
 
-/// The reason why a value could not be deserialized, from its type if available.
+/// Returns the reason why a value could not be deserialized, from its type if available.
 pub(crate) fn why_unread(unread: &DecodeError) -> String {
     take_reason().unwrap_or_else(|| unread.to_string())
 }
@@ -109,7 +109,7 @@ pub(crate) fn read_frame(frame: &Frame, type_name: &str, read: &mut Read<'_>) ->
     done.map_err(|why| unread(type_name, &why))
 }
 
-/// The error for a value that is not of type `type_name`.
+/// Returns the error for a value that is not of type `type_name`.
 pub(crate) fn unread(type_name: &str, why: &str) -> Error {
     LibraryError::Unread { type_name, why }.into()
 }
@@ -175,7 +175,7 @@ impl SerializedValue<'_> {
     }
 }
 
-/// The number in the first eight bytes, little-endian.
+/// Returns the number in the first eight bytes, little-endian.
 pub(crate) fn word(bytes: &[u8]) -> Option<u64> {
     bytes.first_chunk().map(|word| u64::from_le_bytes(*word))
 }
@@ -210,7 +210,7 @@ pub(crate) enum StoredValue {
 }
 
 impl StoredValue {
-    /// The bytes and the out-of-band data.
+    /// Returns the bytes and the out-of-band data.
     pub(crate) fn split(self) -> (StableBytes, OutOfBandAreas) {
         match self {
             Self::Parts(bytes, areas) => (bytes, Arc::unwrap_or_clone(areas)),

@@ -178,7 +178,7 @@ mod tests {
     use super::*;
     use std::any::type_name;
 
-    /// The names of the parameter types that engines call it with.
+    /// Returns the names of the parameter types that engines call it with.
     fn parameters<P, M, F: IntoFunction<P, M>>(_: F) -> &'static str {
         type_name::<P>()
     }

@@ -106,7 +106,7 @@ pub(super) fn stored_value_frame(value: StoredValue) -> io::Result<Vec<u8>> {
     into_frame(FrameParts { head, bytes, areas })
 }
 
-/// The head of a value with out-of-band data; empty without.
+/// Returns the head of a value with out-of-band data; empty without.
 fn head(len: usize, areas: &OutOfBandAreas) -> Vec<u8> {
     let mut head = Vec::new();
     if areas.len() > 0 {
@@ -253,7 +253,7 @@ impl<'a> ReceivedArguments<'a> {
         })
     }
 
-    /// The out-of-band data of the arguments; `None` if they are truncated.
+    /// Returns the out-of-band data of the arguments; `None` if they are truncated.
     pub(super) fn buffers(&self) -> Option<ArgumentBuffers<'_>> {
         let bytes = self.bytes();
         let end = HEAD.checked_add(usize::try_from(word(bytes)?).ok()?)?;
@@ -265,7 +265,7 @@ impl<'a> ReceivedArguments<'a> {
         })
     }
 
-    /// The captures, if any, and the arguments.
+    /// Returns the captures, if any, and the arguments.
     pub(super) fn split<'b>(
         &'b self,
         buffers: &'b ArgumentBuffers<'b>,

@@ -84,7 +84,7 @@ impl<P, R> Function<P, R> {
         self.located
     }
 
-    /// The function's name, which AsyncResults show.
+    /// Returns the function's name, which AsyncResults show.
     pub fn name(&self) -> &str {
         self.located.name()
     }

@@ -32,12 +32,12 @@ unsafe extern "C" fn fetch(input: *const u8, len: usize, to: *mut c_void, give: 
     unsafe { serve(input, len, to, give, &act) };
 }
 
-/// The function that takes a name, the name of a type, and a value of that type.
+/// Returns the function that takes a name, the name of a type, and a value of that type.
 pub(crate) fn receiver() -> Result<Located, Error> {
     Located::single("push", receive)
 }
 
-/// The function that takes a name and the name of a type, and returns the value.
+/// Returns the function that takes a name and the name of a type, and returns the value.
 pub(crate) fn fetcher() -> Result<Located, Error> {
     Located::single("pull", fetch)
 }

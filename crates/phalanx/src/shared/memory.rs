@@ -86,7 +86,7 @@ impl StableBytes {
         self
     }
 
-    /// The file that contains these bytes, and their offset, if known and mappable by other
+    /// Returns the file that contains these bytes, and their offset, if known and mappable by other
     /// processes.
     fn written(&self) -> Option<(Arc<File>, u64)> {
         let written = self.written.as_ref()?;

@@ -59,12 +59,12 @@ impl OutOfBandAreas {
         offset
     }
 
-    /// The data with its offsets, in order.
+    /// Returns the data with its offsets, in order.
     pub fn iter(&self) -> impl Iterator<Item = &(u64, StableBytes)> {
         self.list.iter()
     }
 
-    /// The size of all data in bytes.
+    /// Returns the size of all data in bytes.
     pub fn len(&self) -> u64 {
         self.end
     }
@@ -190,7 +190,7 @@ pub(crate) fn reading<T>(source: OutOfBandSource<'_>, read: impl FnOnce() -> T) 
     read()
 }
 
-/// The data of this length at an offset of the out-of-band data of the value that is being
+/// Returns the data of this length at an offset of the out-of-band data of the value that is being
 /// deserialized.
 pub(super) fn take(offset: u64, len: u64) -> Option<StableBytes> {
     let from = usize::try_from(offset).ok()?;

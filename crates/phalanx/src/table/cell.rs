@@ -11,7 +11,7 @@ const MAX_JSON: usize = 400;
 /// The mark of omitted text.
 const LEFT_OUT: &str = "…";
 
-/// The text of a value; a compound value is shown as JSON.
+/// Returns the text of a value; a compound value is shown as JSON.
 pub(super) fn cell(value: &(impl Serialize + ?Sized)) -> String {
     value
         .serialize(ReadWith(Cell))

@@ -138,7 +138,7 @@ fn items(list: &str) -> Option<DebugItems<'_>> {
     Some(DebugItems::Cells(items.into_iter().map(cell).collect()))
 }
 
-/// A table drawn with box-drawing characters, with a double line below the header.
+/// Returns a table drawn with box-drawing characters, with a double line below the header.
 fn frame(text: &str) -> Option<Table> {
     let (caption, body) = text.split_once('┌')?;
     let mut header: Vec<String> = Vec::new();

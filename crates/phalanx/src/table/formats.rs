@@ -41,7 +41,7 @@ pub(super) fn data_resource(table: &Table, rows: &(impl Serialize + ?Sized)) -> 
     Some(json!({"schema": {"fields": fields}, "data": data}))
 }
 
-/// The type of a column in Table Schema.
+/// Returns the type of a column in Table Schema.
 fn kind<'a>(values: impl Iterator<Item = &'a Value>) -> &'static str {
     let mut kinds = values
         .filter(|value| !value.is_null())

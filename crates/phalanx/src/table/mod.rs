@@ -114,7 +114,8 @@ impl Table {
         display(self.bundle())
     }
 
-    /// The representations of the table: plain text, HTML and, unless rows are omitted, CSV.
+    /// Returns the representations of the table: plain text, HTML and, unless rows are omitted,
+    /// CSV.
     pub fn bundle(&self) -> MimeBundle {
         let bundle = self.grid().bundle();
         match self.is_whole() {

@@ -7,8 +7,8 @@ use crate::async_result::{AsyncMapResult, AsyncResult, One, Shape};
 use crate::codec::{SerializableArg, Transferable};
 use std::any::type_name;
 
-/// The name of the owned type that engines receive for a pushed value: `String` for `str`, and so
-/// on.
+/// Returns the name of the owned type that engines receive for a pushed value: `String` for `str`,
+/// and so on.
 pub(super) fn pushed_type(type_name: &str) -> String {
     let name = type_name.trim_start_matches('&');
     if name == "str" {

@@ -55,7 +55,7 @@ impl<S: Shape> DirectView<S> {
         }
     }
 
-    /// The view's engines.
+    /// Returns the view's engines.
     ///
     /// # Errors
     /// `NoEngines` if there are none, `UsageError` if no cluster is running.

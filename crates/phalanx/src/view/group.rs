@@ -59,7 +59,7 @@ impl EngineGroup {
         self.label.clone()
     }
 
-    /// The engines, at least one.
+    /// Returns the engines, at least one.
     #[inline(never)]
     pub(super) fn targets(&self) -> Result<Vec<EngineId>, Error> {
         let targets = match &self.targets {

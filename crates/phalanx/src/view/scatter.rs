@@ -38,7 +38,7 @@ pub trait IntoSpread {
 /// Items of which every engine receives a part.
 #[doc(hidden)]
 pub trait Spread {
-    /// The number of items.
+    /// Returns the number of items.
     fn count(&self) -> usize;
 
     /// The name of the type of an item, or of a whole part if parts are serialized as one value.

@@ -17,7 +17,7 @@ pub(super) fn clamp(state: &mut Map<String, Value>) {
     state.insert("value".to_owned(), clamped);
 }
 
-/// The number in the range of a state that is nearest to a value.
+/// Returns the number in the range of a state that is nearest to a value.
 fn nearest(value: &Value, state: &Map<String, Value>) -> Value {
     let limit = |key: &str, ordering: Ordering| {
         let limit = state.get(key)?;
@@ -36,7 +36,7 @@ fn compare(a: &Value, b: &Value) -> Option<Ordering> {
     }
 }
 
-/// The changes of a state for another highest value; `None` if it is below the lowest one.
+/// Returns the changes of a state for another highest value; `None` if it is below the lowest one.
 pub(super) fn with_max(mut state: Map<String, Value>, max: Value) -> Option<Map<String, Value>> {
     if compare(&max, state.get("min")?) == Some(Ordering::Less) {
         return None;
@@ -47,7 +47,7 @@ pub(super) fn with_max(mut state: Map<String, Value>, max: Value) -> Option<Map<
     Some(state)
 }
 
-/// The value of a state after it is set to another one.
+/// Returns the value of a state after it is set to another one.
 pub(super) fn with_value(mut state: Map<String, Value>, value: Value) -> Value {
     state.insert("value".to_owned(), value);
     clamp(&mut state);
@@ -64,7 +64,7 @@ pub(super) fn is_range<N: PartialOrd + Debug>(min: &N, max: &N) -> bool {
     is_range
 }
 
-/// The index of an option; reports one that does not exist.
+/// Returns the index of an option; reports one that does not exist.
 pub(super) fn index(option: &str, options: &[String]) -> Option<usize> {
     let index = options.iter().position(|known| known == option);
     if index.is_none() {

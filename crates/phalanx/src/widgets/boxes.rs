@@ -73,7 +73,7 @@ impl AnyWidget {
         Self(model.clone())
     }
 
-    /// The reference by which other models refer to it.
+    /// Returns the reference by which other models refer to it.
     pub(super) fn reference(&self) -> String {
         self.0.reference()
     }
@@ -167,7 +167,7 @@ boxes!(
 macro_rules! pages {
     ($($name:ident),+) => {
         $(impl $name {
-            /// The index of the widget that is currently shown in the frontends.
+            /// Returns the index of the widget that is currently shown in the frontends.
             pub fn selected_index(&self) -> Option<usize> {
                 self.0.get("selected_index").as_u64().map(|index| index as usize)
             }

@@ -22,7 +22,7 @@ pub struct WidgetKind {
 }
 
 impl WidgetKind {
-    /// A widget of the module `@jupyter-widgets/controls`.
+    /// Returns a widget of the module `@jupyter-widgets/controls`.
     pub(super) const fn control(name: &'static str, style: &'static str) -> Self {
         Self {
             name,

@@ -195,7 +195,7 @@ macro_rules! one_of {
                 }))
             }
 
-            /// The option that is selected in the frontends; empty if there is none.
+            /// Returns the option that is selected in the frontends; empty if there is none.
             pub fn value(&self) -> String {
                 let mut state = self.0.state();
                 let index = state.get("index").and_then(Value::as_u64);
@@ -204,12 +204,12 @@ macro_rules! one_of {
                 chosen.unwrap_or_default()
             }
 
-            /// The index of the selected option.
+            /// Returns the index of the selected option.
             pub fn index(&self) -> Option<usize> {
                 self.0.get("index").as_u64().map(|index| index as usize)
             }
 
-            /// The options.
+            /// Returns the options.
             pub fn options(&self) -> Vec<String> {
                 labels(Some(self.0.get("_options_labels")))
             }
@@ -278,12 +278,12 @@ impl SelectMultiple {
         }))
     }
 
-    /// The options.
+    /// Returns the options.
     pub fn options(&self) -> Vec<String> {
         labels(Some(self.0.get("_options_labels")))
     }
 
-    /// The options that are selected in the frontends.
+    /// Returns the options that are selected in the frontends.
     pub fn value(&self) -> Vec<String> {
         chosen(&self.0.get("index"), self.options())
     }
@@ -324,7 +324,7 @@ fn texts<S: AsRef<str>>(options: impl IntoIterator<Item = S>) -> Vec<Value> {
     options.into_iter().map(|o| o.as_ref().into()).collect()
 }
 
-/// The indices of some options among all.
+/// Returns the indices of some options among all.
 fn indices<S: AsRef<str>>(options: impl IntoIterator<Item = S>, all: &[String]) -> Value {
     let options = options.into_iter();
     let known = options.filter_map(|one| bounds::index(one.as_ref(), all));

@@ -37,7 +37,7 @@ struct Listeners {
 
 type SharedListeners = Arc<Mutex<Callback>>;
 
-/// The widgets of this process, if it is an engine's.
+/// Returns the widgets of this process, if it is an engine's.
 pub(crate) fn engine_widgets() -> Option<MutexGuard<'static, EngineWidgets>> {
     listeners().map(|listeners| locked(&listeners.engine_widgets))
 }

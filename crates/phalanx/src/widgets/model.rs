@@ -44,7 +44,7 @@ impl NewModel {
         }
     }
 
-    /// The reference by which other models refer to this one.
+    /// Returns the reference by which other models refer to this one.
     pub(super) fn reference(&self) -> String {
         reference(&self.id)
     }
@@ -80,12 +80,12 @@ impl ModelHandle {
         }
     }
 
-    /// The reference by which other models refer to this one.
+    /// Returns the reference by which other models refer to this one.
     pub(super) fn reference(&self) -> String {
         reference(&self.id)
     }
 
-    /// The whole state.
+    /// Returns the whole state.
     pub(super) fn state(&self) -> Map<String, Value> {
         match ask(CommRequest::State(self.id.clone())) {
             Some(HostReply::CommState(state)) => state.unwrap_or_default(),
@@ -93,7 +93,7 @@ impl ModelHandle {
         }
     }
 
-    /// The binary values of the state, each with its path.
+    /// Returns the binary values of the state, each with its path.
     pub(super) fn buffers(&self) -> Vec<(Vec<Value>, Buffer)> {
         match ask(CommRequest::Buffers(self.id.clone())) {
             Some(HostReply::CommBuffers(buffers)) => buffers,
@@ -101,7 +101,7 @@ impl ModelHandle {
         }
     }
 
-    /// One value of the state.
+    /// Returns one value of the state.
     pub(super) fn get(&self, key: &str) -> Value {
         self.state().remove(key).unwrap_or_default()
     }
@@ -205,7 +205,7 @@ impl ModelHandle {
         }
     }
 
-    /// The widget view for frontends with widget support, and the fallback for others.
+    /// Returns the widget view for frontends with widget support, and the fallback for others.
     pub(super) fn bundle(&self) -> MimeBundle {
         let (plain, html) = self.fallback();
         if crate::engine_id().is_some() {
@@ -228,7 +228,7 @@ impl ModelHandle {
     }
 }
 
-/// The paths of binary values, and their buffers.
+/// Returns the paths of binary values, and their buffers.
 fn binary(bytes: Vec<(&'static str, Vec<u8>)>) -> (Vec<[&'static str; 1]>, Vec<Buffer>) {
     let bytes = bytes.into_iter();
     bytes.map(|(key, value)| ([key], Buffer(value))).unzip()
@@ -256,7 +256,7 @@ fn referred(reference: &str) -> Option<CommId> {
     reference.strip_prefix("IPY_MODEL_").map(CommId::new)
 }
 
-/// A unique id.
+/// Returns a unique id.
 fn fresh_id() -> CommId {
     let mut bytes = [0; 16];
     let read = File::open("/dev/urandom").and_then(|mut file| file.read_exact(&mut bytes));

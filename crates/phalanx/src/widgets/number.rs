@@ -117,7 +117,7 @@ macro_rules! number {
                 Builder::of($initial)
             }
 
-            /// The value shown in the frontends.
+            /// Returns the value shown in the frontends.
             pub fn value(&self) -> $number {
                 $read(&self.0.get("value"))
             }
@@ -241,7 +241,7 @@ macro_rules! range {
                 Builder::of($initial)
             }
 
-            /// The range selected in the frontends.
+            /// Returns the range selected in the frontends.
             pub fn value(&self) -> RangeInclusive<$number> {
                 range_of(&self.0.get("value"), $read)
             }

@@ -61,7 +61,7 @@ impl ColorPicker {
         }))
     }
 
-    /// The colour shown in the frontends.
+    /// Returns the colour shown in the frontends.
     pub fn value(&self) -> String {
         text(&self.0.get("value"))
     }
@@ -104,7 +104,7 @@ impl DatePicker {
         }))
     }
 
-    /// The date shown in the frontends; `None` if the field is empty.
+    /// Returns the date shown in the frontends; `None` if the field is empty.
     pub fn value(&self) -> Option<NaiveDate> {
         date(&self.0.get("value"))
     }

@@ -79,7 +79,7 @@ macro_rules! shown {
                 }))
             }
 
-            /// The text.
+            /// Returns the text.
             pub fn value(&self) -> String {
                 text(&self.0.get("value"))
             }
@@ -119,7 +119,7 @@ macro_rules! field {
                 }))
             }
 
-            /// The text shown in the frontends.
+            /// Returns the text shown in the frontends.
             pub fn value(&self) -> String {
                 text(&self.0.get("value"))
             }

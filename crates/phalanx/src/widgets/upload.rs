@@ -58,7 +58,7 @@ impl FileUpload {
         }))
     }
 
-    /// The files of the last upload.
+    /// Returns the files of the last upload.
     pub fn value(&self) -> Vec<UploadedFile> {
         let state = self.0.get("value");
         files(&state, self.0.buffers())
@@ -101,7 +101,7 @@ impl Builder<FileUpload> {
     }
 }
 
-/// The files in `value`, whose contents are at the paths `["value", INDEX, "content"]`.
+/// Returns the files in `value`, whose contents are at the paths `["value", INDEX, "content"]`.
 fn files(
     value: &Value,
     buffers: impl IntoIterator<Item = (Vec<Value>, Buffer)>,

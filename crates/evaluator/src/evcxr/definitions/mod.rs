@@ -63,7 +63,8 @@ impl Redefinitions {
 pub(super) type FindShadowed<'a> = &'a dyn Fn(&[String]) -> Shadowed;
 
 impl Definitions {
-    /// The variables, given as (name, type), that cannot be read after a cell has been compiled.
+    /// Returns the variables, given as (name, type), that cannot be read after a cell has been
+    /// compiled.
     pub(super) fn lost(
         &self,
         source: &str,
@@ -98,8 +99,8 @@ impl Definitions {
         reaching(&with(&mut shadowed.filter(is_visible)))
     }
 
-    /// The variables, given as (name, type), that cannot be read after a cell has been compiled
-    /// with some crates rebuilt.
+    /// Returns the variables, given as (name, type), that cannot be read after a cell has been
+    /// compiled with some crates rebuilt.
     pub(super) fn dropped(
         &self,
         source: &str,
@@ -117,7 +118,7 @@ impl Definitions {
         DroppedVariables { names, rebuilt }
     }
 
-    /// The variables, given as (name, type), that may hold types of crates.
+    /// Returns the variables, given as (name, type), that may hold types of crates.
     fn holders_of(
         &self,
         rebuilt: &dependencies::RebuiltCrates,
@@ -135,8 +136,8 @@ impl Definitions {
         self.dependent_variables(&changes, variables, true)
     }
 
-    /// The variables whose types depend on a change; `types_change` if types change that no item
-    /// names.
+    /// Returns the variables whose types depend on a change; `types_change` if types change that no
+    /// item names.
     fn dependent_variables(
         &self,
         changes: &Redefinitions,
@@ -161,7 +162,7 @@ impl Definitions {
             .collect()
     }
 
-    /// The names of types that a cell redefines.
+    /// Returns the names of types that a cell redefines.
     pub(super) fn redefined(&self, source: &str) -> Vec<String> {
         let cell = read_cell(source);
         let redefined = cell.named.into_iter().filter(|(name, item)| {
@@ -171,7 +172,7 @@ impl Definitions {
         redefined.map(|(name, _)| name).collect()
     }
 
-    /// The paths of glob imports.
+    /// Returns the paths of glob imports.
     pub(super) fn globs(&self) -> impl Iterator<Item = &str> {
         self.globs.iter().map(String::as_str)
     }
@@ -229,7 +230,8 @@ impl Definitions {
         changes
     }
 
-    /// The glob imports of crates that a cell adds, except for those of [`NON_SHADOWING`] ones.
+    /// Returns the glob imports of crates that a cell adds, except for those of [`NON_SHADOWING`]
+    /// ones.
     fn new_globs_of_crates(&self, cell: &CellDefinitions) -> Vec<String> {
         let new = cell.globs.difference(&self.globs);
         let of_crates = new.filter(|glob| {

@@ -102,7 +102,7 @@ pub(super) fn read_cell(source: &str) -> CellDefinitions {
 }
 
 impl CellDefinitions {
-    /// The impl blocks, by their heads.
+    /// Returns the impl blocks, by their heads.
     pub(super) fn blocks(&self) -> impl Iterator<Item = (&String, &AssociatedItems)> {
         self.named.values().flat_map(|item| &item.associated)
     }
@@ -146,7 +146,7 @@ impl CellDefinitions {
     }
 }
 
-/// The name by which a path is resolved.
+/// Returns the name by which a path is resolved.
 pub(super) fn first_name(path: &str) -> Option<&str> {
     let mut parts = path.split("::").map(str::trim);
     parts.find(|part| !matches!(*part, "" | "crate" | "self" | "super"))
@@ -356,7 +356,7 @@ fn is_harmless(attribute: &SyntaxNode) -> bool {
     }
 }
 
-/// The head of an impl block, with its types and constants.
+/// Returns the head of an impl block, with its types and constants.
 fn associated(block: &ast::Impl) -> (String, AssociatedItems) {
     let mut head = Definition::default();
     for child in block.syntax().children_with_tokens() {

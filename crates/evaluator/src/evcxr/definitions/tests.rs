@@ -1,12 +1,12 @@
 use super::*;
 
-/// The variables, among those given as `name: type`, that a cell makes unreadable after earlier
-/// cells; every glob import of a crate shadows every type.
+/// Returns the variables, among those given as `name: type`, that a cell makes unreadable after
+/// earlier cells; every glob import of a crate shadows every type.
 fn lost(cells: &[&str], variables: &[&str], cell: &str) -> String {
     lost_if_shadowing(cells, variables, cell, &PRELUDE)
 }
 
-/// The variables, if every glob import of a crate shadows some types.
+/// Returns the variables, if every glob import of a crate shadows some types.
 fn lost_if_shadowing(cells: &[&str], variables: &[&str], cell: &str, shadowed: &[&str]) -> String {
     let mut definitions = Definitions::default();
     for cell in cells {

@@ -34,7 +34,7 @@ pub(crate) struct LibraryFile {
 const LOCAL: &str = "path+";
 
 impl BuiltCrate {
-    /// The package, in the form used in messages.
+    /// Returns the package, in the form used in messages.
     pub(crate) fn package(&self) -> Package {
         let stem = self.file.path.file_stem().unwrap_or_default();
         let stem = stem.to_string_lossy();
@@ -95,7 +95,7 @@ impl LibraryFile {
         Self::read(&self.path).is_ok_and(|now| now == *self)
     }
 
-    /// The identity of the library, which does not depend on its folder.
+    /// Returns the identity of the library, which does not depend on its folder.
     pub(crate) fn identity(&self) -> impl std::hash::Hash + use<'_> {
         (self.path.file_name(), self.modified, self.size)
     }

@@ -101,7 +101,7 @@ fn reveal(library: &Path, hidden: &[u64]) -> io::Result<()> {
     file.set_modified(modified)
 }
 
-/// The linker version script that exports symbols.
+/// Returns the linker version script that exports symbols.
 pub(super) fn version_script(symbols: &BTreeSet<String>) -> String {
     let names = symbols.iter().map(|symbol| format!("    {symbol:?};\n"));
     format!("{{\n  global:\n{}}};\n", names.collect::<String>())

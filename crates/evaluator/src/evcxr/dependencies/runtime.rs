@@ -94,12 +94,12 @@ impl Runtime {
         })
     }
 
-    /// The library of the tokio crate.
+    /// Returns the library of the tokio crate.
     pub(super) fn library(&self) -> &Path {
         &self.library
     }
 
-    /// The rustc argument for the crate, and the code for the shared library.
+    /// Returns the rustc argument for the crate, and the code for the shared library.
     pub(super) fn code(&self) -> (String, &'static str) {
         (format!("{}={}", TOKIO.0, self.library.display()), SOURCE)
     }
@@ -214,7 +214,7 @@ fn imports_any(import: &ast::Use, users: &BTreeSet<String>) -> bool {
     identifiers(import.syntax()).any(|name| users.contains(&name))
 }
 
-/// The identifiers in a node; in an import, including those before `as`.
+/// Returns the identifiers in a node; in an import, including those before `as`.
 fn identifiers(node: &SyntaxNode) -> impl Iterator<Item = String> + use<> {
     let tokens = node.descendants_with_tokens();
     let tokens = tokens.filter_map(|element| element.into_token());

@@ -80,22 +80,23 @@ impl Session {
         fs::write(folder.join(FILE), json)
     }
 
-    /// The key of the build that the session is based on, if it is distinguishable from others.
+    /// Returns the key of the build that the session is based on, if it is distinguishable from
+    /// others.
     pub(crate) fn key(&self) -> Option<u64> {
         self.key
     }
 
-    /// The crates that cells can name.
+    /// Returns the crates that cells can name.
     pub(crate) fn externs(&self) -> &Externs {
         &self.externs
     }
 
-    /// All packages built for them.
+    /// Returns all packages built for them.
     pub(crate) fn packages(&self) -> &[Package] {
         &self.packages
     }
 
-    /// The names of the standard prelude that glob imports of crates shadow.
+    /// Returns the names of the standard prelude that glob imports of crates shadow.
     pub(crate) fn shadowed(&self) -> &Shadowed {
         &self.shadowed
     }
@@ -106,12 +107,12 @@ impl Session {
         before != self.used
     }
 
-    /// The number that is part of the identity of the cells' types.
+    /// Returns the number that is part of the identity of the cells' types.
     pub(crate) fn generation(&self) -> u32 {
         self.generation
     }
 
-    /// The library that cells refer to, if there is one.
+    /// Returns the library that cells refer to, if there is one.
     pub(crate) fn library(&self) -> Option<&SharedLibrary> {
         self.libraries.last().filter(|_| !self.externs.is_empty())
     }
@@ -288,7 +289,7 @@ fn is_own_crate(built: &BuiltCrate) -> bool {
     )
 }
 
-/// The crates that cells can name, with their libraries, from rustc's arguments.
+/// Returns the crates that cells can name, with their libraries, from rustc's arguments.
 fn externs(arguments: &[String]) -> Vec<(String, PathBuf)> {
     let pairs = arguments.windows(2).filter(|pair| pair[0] == "--extern");
     let named = pairs.filter_map(|pair| {

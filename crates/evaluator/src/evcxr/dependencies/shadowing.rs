@@ -133,7 +133,7 @@ pub(crate) fn shadowed_types(globs: &[String]) -> Shadowed {
     check.shadowed(globs, &NAMES[..TYPES])
 }
 
-/// The arguments with which a session's crates are found.
+/// Returns the arguments with which a session's crates are found.
 fn arguments(session: &Session, folder: &Path) -> Vec<String> {
     let mut arguments = Vec::new();
     let mut add = |option: &str, value: String| arguments.extend([option.to_owned(), value]);

@@ -123,19 +123,20 @@ impl SharedLibrary {
         self.crates.contains(library)
     }
 
-    /// The rustc arguments of a cell that refers to the library.
+    /// Returns the rustc arguments of a cell that refers to the library.
     pub(crate) fn arguments(&self) -> [String; 2] {
         let library = self.library.display();
         ["--extern".to_owned(), format!("{}={library}", self.name)]
     }
 
-    /// The item with which a cell refers to it; at the end of the source, so that no line is moved.
+    /// Returns the item with which a cell refers to it; at the end of the source, so that no line
+    /// is moved.
     pub(crate) fn reference(&self) -> String {
         format!("extern crate {} as {DEPENDENCIES};\n", self.name)
     }
 }
 
-/// The arguments for linking a cell that refers to a shared library through the C compiler.
+/// Returns the arguments for linking a cell that refers to a shared library through the C compiler.
 pub(crate) fn link_arguments() -> Option<&'static str> {
     Path::new(WORK)
         .join(ONE_THREAD_MARKER)
@@ -144,7 +145,7 @@ pub(crate) fn link_arguments() -> Option<&'static str> {
 }
 
 impl Ingredients<'_> {
-    /// A hash of everything that determines the library, independent of the folder.
+    /// Returns a hash of everything that determines the library, independent of the folder.
     fn version(&self) -> u64 {
         let mut hasher = DefaultHasher::new();
         self.source().hash(&mut hasher);

@@ -58,12 +58,12 @@ impl Function {
         Some(Self { names, stored })
     }
 
-    /// The variables of earlier cells.
+    /// Returns the variables of earlier cells.
     pub(super) fn variables(&self) -> impl Iterator<Item = &String> {
         self.stored.keys()
     }
 
-    /// The names in the types of variables.
+    /// Returns the names in the types of variables.
     pub(super) fn types_of(&self, variables: &BTreeSet<String>) -> BTreeSet<String> {
         let variables = variables.iter().filter_map(|name| self.stored.get(name));
         variables
@@ -71,7 +71,7 @@ impl Function {
             .collect()
     }
 
-    /// The statements that handle some variables.
+    /// Returns the statements that handle some variables.
     pub(super) fn statements_of(&self, variables: &BTreeSet<String>) -> Vec<TextRange> {
         let variables = variables.iter().filter_map(|name| self.stored.get(name));
         variables
@@ -132,7 +132,7 @@ impl StoreCall {
     }
 }
 
-/// The checks of variables in evcxr's block `{let mut vars_ok = true; …}`; `None` for other
+/// Returns the checks of variables in evcxr's block `{let mut vars_ok = true; …}`; `None` for other
 /// statements.
 fn checks(statement: &SyntaxNode) -> Option<Vec<StoreCall>> {
     let block = match ast::BlockExpr::cast(statement.clone()) {

@@ -130,7 +130,7 @@ fn has_harmless_attributes(item: &ast::Item) -> bool {
     })
 }
 
-/// The names in an item's derives; `None` if it has none.
+/// Returns the names in an item's derives; `None` if it has none.
 fn derives(item: &ast::Item) -> Option<Vec<String>> {
     let derives =
         attributes(item).filter(|names| names.first().is_some_and(|name| name == "derive"));
@@ -143,7 +143,7 @@ fn derives(item: &ast::Item) -> Option<Vec<String>> {
     )
 }
 
-/// The identifiers in each attribute of an item.
+/// Returns the identifiers in each attribute of an item.
 fn attributes(item: &ast::Item) -> impl Iterator<Item = Vec<String>> + use<> {
     let attributes = item
         .syntax()
@@ -158,7 +158,7 @@ fn attributes(item: &ast::Item) -> impl Iterator<Item = Vec<String>> + use<> {
     })
 }
 
-/// The name in an import of a macro of the crate itself: see [`super::super::macros`].
+/// Returns the name in an import of a macro of the crate itself: see [`super::super::macros`].
 fn imported_macro(item: &ast::Item) -> Option<String> {
     let ast::Item::Use(import) = item else {
         return None;
@@ -188,7 +188,7 @@ fn implementation(block: &ast::Impl) -> ItemAccess {
     ItemAccess::Impl { of, head }
 }
 
-/// The names of a trait's methods, types and constants.
+/// Returns the names of a trait's methods, types and constants.
 fn associated(definition: &ast::Trait) -> BTreeSet<String> {
     let list = definition.assoc_item_list();
     let items = list.into_iter().flat_map(|list| list.assoc_items());

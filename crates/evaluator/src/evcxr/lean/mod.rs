@@ -83,7 +83,7 @@ pub(super) fn lean(generated: &str, cell: &str) -> Option<LeanCrate> {
     })
 }
 
-/// The names that a source may refer to.
+/// Returns the names that a source may refer to.
 pub(super) fn names_in_source(source: &str) -> BTreeSet<String> {
     names::in_source(source)
 }

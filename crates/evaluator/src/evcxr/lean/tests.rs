@@ -1,6 +1,6 @@
 use super::*;
 
-/// A crate in the form that evcxr generates for a cell.
+/// Returns a crate in the form that evcxr generates for a cell.
 fn generated(items: &str, variables: &[(&str, &str)], code: &str) -> String {
     let mut text = format!("#![allow(unused_imports, unused_mut, dead_code)]\n{items}\n");
     text += "mod evcxr_internal_runtime {\npub struct VariableStore {}\n}\n#[unsafe(no_mangle)]\npub extern \"C\" fn run_user_code_3(\n";
@@ -27,7 +27,7 @@ fn generated(items: &str, variables: &[(&str, &str)], code: &str) -> String {
     text + "evcxr_variable_store\n}\n"
 }
 
-/// The names of the items and variables of a lean crate.
+/// Returns the names of the items and variables of a lean crate.
 fn reachable_items(items: &str, variables: &[(&str, &str)], cell: &str) -> String {
     let generated = generated(items, variables, cell);
     let lean = lean(&generated, cell).unwrap();
