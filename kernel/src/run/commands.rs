@@ -70,9 +70,7 @@ pub async fn run_command(
         CommandHandler::Log => log(services, context, argument, location).await,
         CommandHandler::ChangeFolder => change_folder(services, context, argument, location).await,
         CommandHandler::Environment => environment(services, context, &call, location).await,
-        CommandHandler::Documentation => {
-            document(services, context, argument, location).await
-        }
+        CommandHandler::Documentation => document(services, context, argument, location).await,
         CommandHandler::Help => {
             show(
                 context,

@@ -29,7 +29,7 @@ pub async fn page(services: &Services, topic: &HelpTopic) -> Option<MimeBundle> 
     }
     // Only the last name of a path is looked up.
     let last = topic.name.rfind([':', '.']).map_or(0, |at| at + 1);
-        introspection::describe(services, &topic.name, last, topic.source).await
+    introspection::describe(services, &topic.name, last, topic.source).await
 }
 
 /// Returns the page of `:help`: all commands and magics with descriptions.

@@ -278,8 +278,8 @@ fn show<T: std::fmt::Debug + ?Sized>(value: &T) {
 
 /// Returns the statements and items of Rust text.
 fn statements(source: &str) -> Vec<ast::Stmt> {
-    let parsed = SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
-    let function = parsed.syntax_node().descendants().find_map(ast::Fn::cast);
+    let parsed = parse_in_function(source).syntax_node();
+    let function = parsed.descendants().find_map(ast::Fn::cast);
     let list = function.and_then(|cell| cell.body()?.stmt_list());
     list.map_or_else(Vec::new, |list| list.statements().collect())
 }
