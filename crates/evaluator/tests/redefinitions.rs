@@ -29,6 +29,7 @@ async fn a_cell_costs_others_only_what_it_changes() {
     let (s, m) = (&mut session, &mut machine);
     restarts(s, m).await;
     items_that_do_not_fit_any_more(s, m).await;
+    impls_of_redefined_types(s, m).await;
     glob_imports(s, m).await;
 }
 
@@ -220,4 +221,36 @@ async fn items_that_do_not_fit_any_more(s: &mut Session, m: &mut Machine) {
         ],
     )
     .await;
+}
+
+async fn impls_of_redefined_types(s: &mut Session, m: &mut Machine) {
+    check(
+        s,
+        m,
+        &[
+            (
+                "struct Zähler(u64); impl Zähler { fn next(&mut self) -> u64 { self.0 += 1; self.0 } }\n\
+                 struct Name(i32); impl Name { fn one(&self) -> i32 { 1 } fn two(&self) -> i32 { 2 } }\n\
+                 impl Clone for Name { fn clone(&self) -> Self { Self(0) } }",
+                "",
+            ),
+            ("struct Name(String);", ""),
+            ("Zähler(1).next()", "=2"),
+            ("Name(String::new()).one()", "=1"),
+            // A cell that implements the type replaces its impls; one that derives a trait, the
+            // trait's.
+            (
+                "#[derive(Clone)] struct Name(u8); impl Name { fn two(&self) -> u8 { self.0 } }",
+                "",
+            ),
+            ("Name(2).clone().two()", "=2"),
+            ("Zähler(2).next()", "=3"),
+        ],
+    )
+    .await;
+    let gone = errors(s, m, "Name(2).one()").await;
+    assert!(
+        gone[0].message.contains("no method named `one`"),
+        "{gone:?}"
+    );
 }

@@ -14,18 +14,31 @@ use std::hash::{Hash, Hasher};
 /// Attributes of a block that apply to each of its parts.
 const HARMLESS: [&str; 5] = ["allow", "cfg", "doc", "expect", "warn"];
 
-/// The impl blocks of a namespace, with the types defined in the same cell.
+/// The impl blocks of a namespace for types that are defined in the same cell as the block.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Impls {
-    owners: BTreeMap<String, BTreeSet<String>>,
+    blocks: BTreeMap<String, ImplSubject>,
+}
+
+/// The type and the trait of a block.
+#[derive(Clone, Debug, PartialEq)]
+struct ImplSubject {
+    ty: String,
+    /// `None` for an inherent impl.
+    of_trait: Option<String>,
 }
 
 impl Impls {
-    /// Returns the blocks that become invalid when a cell redefines their types.
+    /// Returns the blocks that become invalid when a cell redefines their type: if it implements
+    /// the type anew, or derives the block's trait. Other blocks stay, as those of other cells do.
     pub(super) fn stale(&self, source: &str) -> Vec<String> {
-        let (blocks, types) = read(source);
-        let stale = self.owners.iter().filter(|(block, owners)| {
-            !blocks.contains(*block) && owners.iter().any(|owner| types.contains(owner))
+        let cell = CellItems::read(source);
+        let stale = self.blocks.iter().filter(|(block, of)| {
+            let Some(derived) = cell.types.get(&of.ty) else {
+                return false;
+            };
+            let is_derived = of.of_trait.as_ref().is_some_and(|of| derived.contains(of));
+            !cell.blocks.contains_key(*block) && (is_derived || cell.implements(&of.ty))
         });
         stale.map(|(block, _)| block.clone()).collect()
     }
@@ -33,33 +46,85 @@ impl Impls {
     /// Adds the blocks of a compiled cell.
     pub(super) fn add(&mut self, source: &str) {
         for block in self.stale(source) {
-            self.owners.remove(&block);
+            self.blocks.remove(&block);
         }
-        let (blocks, types) = read(source);
-        let blocks = blocks.into_iter().map(|block| (block, types.clone()));
-        self.owners.extend(blocks);
+        let CellItems { types, blocks } = CellItems::read(source);
+        let named = blocks
+            .into_iter()
+            .filter_map(|(block, of)| Some((block, of?)));
+        let own = named.filter(|(_, of)| types.contains_key(&of.ty));
+        self.blocks.extend(own);
     }
 }
 
-/// Returns the names of a cell's blocks, and the types it defines.
-fn read(source: &str) -> (BTreeSet<String>, BTreeSet<String>) {
-    let (mut blocks, mut types) = (BTreeSet::new(), BTreeSet::new());
-    for item in items(source) {
-        let name = match &item {
-            ast::Item::Impl(block) => {
-                let parts = parts(block).into_iter();
-                blocks.extend(parts.map(|part| part.name));
-                continue;
-            }
-            ast::Item::Enum(item) => item.name(),
-            ast::Item::Struct(item) => item.name(),
-            ast::Item::TypeAlias(item) => item.name(),
-            ast::Item::Union(item) => item.name(),
-            _ => continue,
-        };
-        types.extend(name.map(|name| name.text().to_string()));
+/// The types and impl blocks of a cell.
+#[derive(Default)]
+struct CellItems {
+    /// The types that it defines, with the traits that it derives for them.
+    types: BTreeMap<String, BTreeSet<String>>,
+    /// Its blocks, by name; `None` for one of a type without a name.
+    blocks: BTreeMap<String, Option<ImplSubject>>,
+}
+
+impl CellItems {
+    fn read(source: &str) -> Self {
+        let mut cell = Self::default();
+        for item in items(source) {
+            let (name, derived) = match &item {
+                ast::Item::Impl(block) => {
+                    let of = subject_of(block);
+                    let names = parts(block).into_iter().map(|part| part.name);
+                    cell.blocks.extend(names.map(|name| (name, of.clone())));
+                    continue;
+                }
+                ast::Item::Enum(item) => (item.name(), derived_traits(item)),
+                ast::Item::Struct(item) => (item.name(), derived_traits(item)),
+                ast::Item::TypeAlias(item) => (item.name(), BTreeSet::new()),
+                ast::Item::Union(item) => (item.name(), derived_traits(item)),
+                _ => continue,
+            };
+            let name = name.map(|name| name.text().to_string());
+            cell.types.extend(name.map(|name| (name, derived)));
+        }
+        cell
     }
-    (blocks, types)
+
+    fn implements(&self, ty: &str) -> bool {
+        let mut subjects = self.blocks.values().flatten();
+        subjects.any(|of| of.ty == ty)
+    }
+}
+
+/// Returns the names of a block's type and trait, without paths and parameters.
+fn subject_of(block: &ast::Impl) -> Option<ImplSubject> {
+    let name = |ty: ast::Type| match ty {
+        ast::Type::PathType(ty) => {
+            let name = ty.path()?.segment()?.name_ref()?;
+            Some(name.text().to_string())
+        }
+        _ => None,
+    };
+    Some(ImplSubject {
+        ty: name(block.self_ty()?)?,
+        of_trait: block.trait_().and_then(name),
+    })
+}
+
+/// Returns the names of the traits that are derived for a type, without paths.
+fn derived_traits(item: &impl HasAttrs) -> BTreeSet<String> {
+    let derives = item.attrs().filter(|attribute| {
+        let path = attribute.path();
+        path.is_some_and(|path| path.syntax().text() == "derive")
+    });
+    let mut traits = BTreeSet::new();
+    for derive in derives {
+        let text = derive.syntax().text().to_string();
+        let list = text.split_once('(').map_or("", |(_, list)| list);
+        let paths = list.trim_end_matches([')', ']', ' ']).split(',');
+        let names = paths.filter_map(|path| path.rsplit("::").next());
+        traits.extend(names.map(|name| name.trim().to_owned()));
+    }
+    traits
 }
 
 /// Returns the naming items for the blocks of a cell, with their offsets in the parsed source.
@@ -196,7 +261,7 @@ mod tests {
     use super::*;
 
     fn names(source: &str) -> Vec<String> {
-        read(source).0.into_iter().collect()
+        CellItems::read(source).blocks.into_keys().collect()
     }
 
     #[test]
@@ -222,14 +287,28 @@ mod tests {
     }
 
     #[test]
-    fn blocks_become_stale_with_their_type() {
+    fn blocks_become_stale_when_their_type_is_implemented_anew() {
         let mut impls = Impls::default();
-        impls.add("struct S; impl S { fn a() {} } impl T for S {}");
+        impls.add(
+            "struct S; struct Größe<T>(T); impl S { fn a() {} } impl T for S {}\n\
+             impl<T> Größe<T> { fn next() {} } impl std::clone::Clone for S {} impl T for Vec<S> {}",
+        );
         impls.add("impl S { fn b() {} }");
-        assert_eq!(impls.stale("struct S(u8); impl S { fn a() {} }").len(), 1);
-        assert!(impls.stale("struct R;").is_empty());
-        impls.add("struct S(u8);");
-        assert_eq!(impls.owners.len(), 1, "of another cell");
+        for (cell, expected) in [
+            ("struct S(u8); impl S { fn a() {} }", 2),
+            ("struct S(u8); impl S { fn c() {} }", 3),
+            ("struct S(u8);", 0),
+            ("struct R;", 0),
+            ("impl S { fn c() {} }", 0),
+            ("#[derive(Debug, Clone)] struct S(u8);", 1),
+            ("#[derive(Debug, std::clone::Clone)] enum S {}", 1),
+            ("struct S(u8); impl Größe<S> { fn c() {} }", 0),
+            ("enum Größe {} impl Größe { fn c() {} }", 1),
+        ] {
+            assert_eq!(impls.stale(cell).len(), expected, "{cell}");
+        }
+        impls.add("struct S(u8); impl S { fn c() {} }");
+        assert_eq!(impls.blocks.len(), 2, "of this cell, and of the other type");
     }
 
     #[test]
