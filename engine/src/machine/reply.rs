@@ -21,6 +21,15 @@ fn method(request: &IncomingRequest) -> &'static str {
     }
 }
 
+/// Names the cell with this execution count in a location within it: `cell:3:5` becomes `In[7]:3:5`. The
+/// reply may be read by another cell.
+fn in_cell(location: String, count: usize) -> String {
+    match location.strip_prefix("cell:") {
+        Some(position) if count > 0 => format!("In[{count}]:{position}"),
+        _ => location,
+    }
+}
+
 impl Machine {
     /// Ends the current cell.
     pub(super) fn ended(&mut self, outcome: Outcome, commands: &mut Vec<EngineCommand>) {
@@ -29,6 +38,11 @@ impl Machine {
         };
         let died = matches!(outcome, Outcome::Died { .. });
         let panicked = matches!(outcome, Outcome::Panicked(_));
+        let count = match &current.work {
+            TaskWork::Cell { cell, .. } => cell.record.cell,
+            TaskWork::Call { .. } => 0,
+        };
+        let named = |location: String| in_cell(location, count);
         let library = current.work.library().filter(|_| panicked).cloned();
         let duration = self.now - current.started;
         let duration = (outcome == Outcome::Completed).then_some(duration);
@@ -56,7 +70,8 @@ impl Machine {
         }
         match outcome {
             Outcome::Completed | Outcome::Returned => self.complete(commands),
-            Outcome::Panicked(panic) => {
+            Outcome::Panicked(mut panic) => {
+                panic.location = panic.location.map(named);
                 let panic = match library {
                     Some(library) => panic.of_library(library.as_str()),
                     None => panic,
@@ -68,6 +83,7 @@ impl Machine {
                 failure,
                 location,
             } => {
+                let location = location.map(named);
                 let failure = EngineFailure::errored(message, failure.as_deref(), location);
                 self.fail(failure, commands);
             }

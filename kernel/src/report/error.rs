@@ -284,6 +284,14 @@ fn location_line(at: &str, location: Option<&FaultSource>) -> Option<String> {
     Some(format!("  at {}", line_of(&location.name, line, text)))
 }
 
+/// Returns the line, with its text, of a location that names the cell: `In[7]:3:5`.
+fn named_line(at: &str, location: Option<&FaultSource>) -> Option<String> {
+    let location = location?;
+    let line: usize = at.split(':').nth(1)?.parse().ok()?;
+    let text = location.text.lines().nth(line.checked_sub(1)?)?;
+    Some(format!("  at {}", line_of(&location.name, line, text)))
+}
+
 /// The last lines of a process that has ended, for the end of a message; nothing if it printed none.
 pub fn last_lines(printed: &str) -> String {
     match printed {
@@ -357,6 +365,9 @@ fn located(lines: Vec<String>, location: Option<&FaultSource>) -> Vec<String> {
         match file {
             "cell" => location_line(at, location).or(Some(line)),
             GENERATED => None,
+            cell if location.is_some_and(|location| location.name == cell) => {
+                named_line(at, location).or(Some(line))
+            }
             _ => Some(line),
         }
     };

@@ -105,10 +105,22 @@ impl CellSources {
     fn locate_remote(&self, failure: &mut RemoteFailure) {
         for line in &mut failure.traceback {
             let at = line.trim_start().strip_prefix("at ");
-            if let Some(found) = at.and_then(|at| self.find(at)) {
+            let found = at.and_then(|at| self.find(at).or_else(|| self.line_in_cell(at)));
+            if let Some(found) = found {
                 *line = format!("  at {found}");
             }
         }
+    }
+
+    /// Describes the line of a location in a cell that has run on engines, `In[7]:3:5`.
+    fn line_in_cell(&self, location: &str) -> Option<String> {
+        let (name, position) = location.split_once(':')?;
+        let line = position.split(':').next()?.parse().ok()?;
+        let cells = self.cells.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut newest_first = cells.list.iter().rev();
+        let (_, source) = newest_first.find(|(cell, _)| cell.to_string() == name)?;
+        let text = source.lines().nth(usize::checked_sub(line, 1)?)?;
+        Some(line_of(name, line, text))
     }
 
     fn find(&self, location: &str) -> Option<String> {
@@ -284,6 +296,26 @@ mod tests {
         }));
         sources.locate(5, &mut fault);
         assert_eq!(crate::report::report(&fault).traceback.len(), 1);
+    }
+
+    #[test]
+    fn a_failure_of_another_cell_is_located_there() {
+        let sources = CellSources::new(Artifacts::default());
+        sources.add(3, "%%px --noblock -o ar\nlet größe = 1;\npanic!()");
+        sources.add(4, "// one\n// two\nar.get()?");
+        let mut failure = RemoteFailure {
+            ename: "Panic".to_owned(),
+            evalue: "explicit panic".to_owned(),
+            traceback: vec!["Panic".to_owned(), "  at In[3]:3:1".to_owned()],
+            engine: None,
+            msg_id: None,
+            method: "execute".to_owned(),
+        };
+        sources.locate_remote(&mut failure);
+        assert_eq!(failure.traceback[1], "  at In[3], line 3: panic!()");
+        failure.traceback[1] = "  at In[9]:3:1".to_owned();
+        sources.locate_remote(&mut failure);
+        assert_eq!(failure.traceback[1], "  at In[9]:3:1");
     }
 
     #[test]

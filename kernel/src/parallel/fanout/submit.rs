@@ -47,6 +47,8 @@ pub struct EngineSource<'a> {
     pub name: &'a str,
     /// The source.
     pub source: &'a str,
+    /// The number of lines of the cell before it.
+    pub lines_before: usize,
     /// The pushed value that it binds to a variable, if any.
     pub binds: Option<&'a str>,
 }
@@ -55,6 +57,7 @@ pub struct EngineSource<'a> {
 struct CompiledSource<'a> {
     source: Arc<str>,
     name: &'a str,
+    lines_before: usize,
     binds: Option<&'a str>,
     execution_count: usize,
 }
@@ -72,7 +75,8 @@ pub struct Submitted {
 
 impl Fanout {
     /// Compiles a cell for the engines of a plan and submits it by
-    /// [`submit_source`](Self::submit_source); stores the result.
+    /// [`submit_source`](Self::submit_source); stores the result. `lines_before` lines of the notebook's
+    /// cell precede the source.
     ///
     /// Nothing runs unless the cell compiles for all engines.
     ///
@@ -84,11 +88,13 @@ impl Fanout {
         client: Client,
         plan: &PxPlan,
         source: &str,
+        lines_before: usize,
         context: &CellContext,
     ) -> Result<Submitted, Failure> {
         let work = EngineSource {
             name: PX_NAME,
             source,
+            lines_before,
             binds: None,
         };
         let targets = &plan.targets;
@@ -135,6 +141,7 @@ impl Fanout {
         let cell = CompiledSource {
             source,
             name: work.name,
+            lines_before: work.lines_before,
             binds: work.binds,
             execution_count: context.count(),
         };
@@ -158,7 +165,7 @@ impl Fanout {
                 continue;
             };
             self.states.expect(&engine.uuid, compilation.next.clone());
-            let mut task = engine_cell(engine.id, &cell.source, compilation);
+            let mut task = engine_cell(engine.id, &cell.source, cell.lines_before, compilation);
             task.metadata.record.described = self
                 .states
                 .dependencies_to_describe(&engine.uuid, compilation);
@@ -178,6 +185,7 @@ impl Fanout {
             refused,
             source: cell.source,
             execution_count: cell.execution_count,
+            lines_before: cell.lines_before,
             binds: cell.binds.map(str::to_owned),
             sent,
         }));
@@ -283,9 +291,17 @@ fn fits(engine: &Engine, compilation: &Compilation) -> Result<(), FanoutError> {
     Ok(())
 }
 
-/// Returns a compiled cell for one engine.
-pub(super) fn engine_cell(engine: EngineId, source: &str, compilation: &Compilation) -> EngineCell {
+/// Returns a compiled cell for one engine, whose lines are those of the notebook's cell.
+pub(super) fn engine_cell(
+    engine: EngineId,
+    source: &str,
+    lines_before: usize,
+    compilation: &Compilation,
+) -> EngineCell {
     let cell = compilation.cell.as_ref();
+    let lines_before = u32::try_from(lines_before).unwrap_or_default();
+    let lines = cell.map_or(&[][..], |cell| &cell.lines[..]).iter();
+    let lines = lines.map(|(compiled, line)| (*compiled, line + lines_before));
     EngineCell {
         engine,
         source: source.to_owned(),
@@ -296,7 +312,7 @@ pub(super) fn engine_cell(engine: EngineId, source: &str, compilation: &Compilat
             next: compilation.next.clone(),
             entry: cell.map(|cell| cell.entry.clone()),
             has_result: cell.is_some_and(|cell| cell.has_result),
-            lines: cell.map_or_else(Vec::new, |cell| cell.lines.clone()),
+            lines: lines.collect(),
             artifacts: compilation
                 .artifacts
                 .iter()

@@ -24,6 +24,8 @@ pub(super) struct SupervisedFanout {
     pub(super) source: Arc<str>,
     /// The execution count of the cell.
     pub(super) execution_count: usize,
+    /// The number of lines of the cell before its source.
+    pub(super) lines_before: usize,
     /// The pushed value that it binds to a variable.
     pub(super) binds: Option<String>,
     /// The sent tasks, by index.
@@ -116,7 +118,8 @@ async fn perform(
         } => {
             if let Some(task) = refused.remove(&task) {
                 states.expect(&engine, compilation.next.clone());
-                let mut cell = engine_cell(task.engine, &supervised.source, &compilation);
+                let lines = supervised.lines_before;
+                let mut cell = engine_cell(task.engine, &supervised.source, lines, &compilation);
                 cell.metadata.record.described =
                     states.dependencies_to_describe(&engine, &compilation);
                 cell.metadata.record.binds.clone_from(&supervised.binds);

@@ -146,6 +146,7 @@ async fn run(
     let work = EngineSource {
         name: "phalanx",
         source,
+        lines_before: 0,
         binds,
     };
     let result = fanout.submit_source(client, work, engines, context).await?;

@@ -256,6 +256,7 @@ async fn execute(
             EngineSource {
                 name: "execute",
                 source,
+                lines_before: 0,
                 binds: None,
             },
             engines,

@@ -74,15 +74,14 @@ pub(super) async fn run_px(
         plan.progress_after,
         Instant::now(),
     );
-    let source = &body.source;
-    let submitted = submit(services, context, client, &plan, source, &mut progress).await;
+    let submitted = submit(services, context, client, &plan, &body, &mut progress).await;
     let submitted = match submitted {
         Ok(submitted) => submitted,
         Err(failure) => {
             let failure = with_local_names(services, failure).await;
-            let failure = misplaced_magic::explain(failure, source);
+            let failure = misplaced_magic::explain(failure, &body.source);
             let before = code_location.text.get(..start).unwrap_or_default();
-            let failure = misplaced_magic::explain_line_end(failure, source, before);
+            let failure = misplaced_magic::explain_line_end(failure, &body.source, before);
             return Err(Fault::at(failure, code_location));
         }
     };
@@ -158,6 +157,7 @@ async fn set_loggers(
     let work = EngineSource {
         name: fanout::PX_NAME,
         source: &missing.code,
+        lines_before: 0,
         binds: None,
     };
     // Compiled and sent here. Its end is not awaited: an engine runs it before the cell, which is
@@ -187,15 +187,17 @@ async fn submit(
     context: &CellContext,
     client: Client,
     plan: &PxPlan,
-    source: &str,
+    body: &RustText,
     progress: &mut Progress,
 ) -> Result<Submitted, Failure> {
     let attempt = async || {
-        functions::bind_pushed(services.parallel(), context, &client, &plan.targets, source)
-            .await?;
+        let text = &body.source;
+        functions::bind_pushed(services.parallel(), context, &client, &plan.targets, text).await?;
         let fanout = services.parallel().fanout();
         let client = client.clone();
-        fanout.submit_planned(client, plan, source, context).await
+        let before = body.map.line(0);
+        let submitted = fanout.submit_planned(client, plan, text, before, context);
+        submitted.await
     };
     let submitted = async {
         let submitted = attempt().await;

@@ -163,7 +163,7 @@ async fn replay(
         let submitted = services
             .parallel()
             .fanout()
-            .submit_planned(client.clone(), &plan, source, context)
+            .submit_planned(client.clone(), &plan, source, 0, context)
             .await;
         let failure = match submitted {
             Err(failure @ Failure::Interrupted { .. }) => return Err(failure),
