@@ -72,6 +72,9 @@ impl MissingVariables {
                 MissingCause::NotCompiled => {
                     format!("{cell} did not compile, so `{name}`, which it defines, is not there")
                 }
+                MissingCause::Failed if self.by(name) == Some(*cell) => format!(
+                    "{cell} failed, so `{name}`, which it defines anew, is not there, and the earlier value is gone: give a `let` that may fail another name"
+                ),
                 MissingCause::Failed => format!(
                     "{cell} failed, so `{name}`, which it defines, is not there: a cell's definitions are kept only if it succeeds; put code that may fail into a cell of its own"
                 ),
@@ -418,6 +421,14 @@ mod tests {
         for name in ["kept", "Some", "mut", "pallet", "f", "u8"] {
             assert_eq!(moved.cause_of(name), None);
         }
+        // `slow` had been moved by the same cell: it was there before.
+        assert!(
+            moved
+                .cause_of("slow")
+                .unwrap()
+                .contains("the earlier value is gone")
+        );
+        assert!(!moved.cause_of("a").unwrap().contains("earlier value"));
         moved.record(CellName::Own(4), "", &[], ["a"]);
         assert_eq!(moved.cause_of("a"), None);
         moved.record(CellName::Own(5), "", &["slow".into()], []);
