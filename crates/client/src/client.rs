@@ -15,7 +15,7 @@ use phalanx_protocol::parallel::{EngineRequest, Lineage, Signal};
 use phalanx_sys::machine::host_name;
 use phalanx_transport::{ClientConnectionFile, Session};
 use std::sync::atomic::AtomicU64;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -34,7 +34,26 @@ pub struct Client {
     requests: Requests,
     /// The number of engines the controller had when the connection was made.
     announced: usize,
+    cancel: CancellationToken,
     _ends: Arc<DropGuard>,
+}
+
+/// Closes a connection, which it does not keep open.
+#[derive(Debug)]
+pub struct ClientCloser {
+    shared: Weak<ClientShared>,
+    cancel: CancellationToken,
+}
+
+impl ClientCloser {
+    /// Closes the connection: pending tasks end in failure, for this reason.
+    pub fn close(&self, reason: &str) {
+        if let Some(shared) = self.shared.upgrade() {
+            // The first reason counts.
+            let _ = shared.close_reason.set(reason.to_owned());
+        }
+        self.cancel.cancel();
+    }
 }
 
 /// The error of engines that did not join, or did not reply, in time.
@@ -89,6 +108,7 @@ impl Client {
             engines: watch::Sender::new(Vec::new()),
             subscribers: Mutex::new(Vec::new()),
             submissions: AtomicU64::new(0),
+            close_reason: OnceLock::new(),
         });
         let prefix = format!("{}_{}", session.id(), std::process::id());
         let actor = Actor {
@@ -112,6 +132,7 @@ impl Client {
             shared,
             requests,
             announced,
+            cancel: cancel.clone(),
             _ends: Arc::new(cancel.drop_guard()),
         })
     }
@@ -132,6 +153,14 @@ impl Client {
         let mut engines = self.engines();
         engines.retain(|engine| engine.handshake().is_some());
         engines
+    }
+
+    /// Returns a handle that closes the connection.
+    pub fn closer(&self) -> ClientCloser {
+        ClientCloser {
+            shared: Arc::downgrade(&self.shared),
+            cancel: self.cancel.clone(),
+        }
     }
 
     /// Returns true if the controller has ended or is lost for good.

@@ -41,7 +41,7 @@ pub mod task;
 mod wire;
 
 pub use async_result::{AlreadyDone, AsyncResult, SelectedTasks, TaskSelection};
-pub use client::{CONTROL_TIMEOUT, Client, UNREACHABLE, WaitError};
+pub use client::{CONTROL_TIMEOUT, Client, ClientCloser, UNREACHABLE, WaitError};
 pub use connect::ControllerConnectError;
 pub use engine::{ClientEvent, Engine};
 pub use hub::{HubError, HubRecord, Purge};

@@ -93,7 +93,7 @@ impl Actor {
         let deadline = self.state.deadline();
         tokio::select! {
             () = self.cancel.cancelled() => Some(StateEvent::Disconnected {
-                reason: "the client was closed".to_owned(),
+                reason: self.shared.close_reason(),
             }),
             () = std::future::ready(()), if waiting.has_parts() => waiting.next_part(),
             Some(request) = self.requests.recv(), if !waiting.has_parts() => {

@@ -8,7 +8,7 @@ use super::owner::{OwnerReply, OwnerRequest, ask_owner};
 use super::state::{ClusterResult, ClusterState, ClusterStateCommand, ClusterStateEvent};
 use super::{ClusterError, ClusterRequest, ClusterSettings, status};
 use crate::context::Programs;
-use phalanx_client::{Client, Engine};
+use phalanx_client::{Client, ClientCloser, Engine};
 use phalanx_controller::TaskDatabase;
 use phalanx_launcher::StartRequest;
 use phalanx_protocol::failure::Failure;
@@ -22,6 +22,9 @@ use tokio_util::sync::CancellationToken;
 /// The size limit of task records in the embedded controller, in bytes; the kernel stores results
 /// itself.
 const REMEMBERED_BYTES: usize = 32 << 20;
+
+/// The reason with which connections are closed at the kernel's end.
+const KERNEL_ENDED: &str = "the kernel has ended";
 
 /// The cluster that [`ClusterState`] knows as running.
 enum ClusterHandle {
@@ -51,10 +54,17 @@ pub(super) async fn run(programs: Programs, requests: mpsc::UnboundedReceiver<Cl
         state: ClusterState::default(),
         running: None,
         before: Vec::new(),
+        left: Vec::new(),
     };
     actor.serve(requests).await;
-    if let Some(ClusterHandle::Own(cluster)) = actor.running {
-        cluster.end().await;
+    for closer in &actor.left {
+        closer.close(KERNEL_ENDED);
+    }
+    match actor.running {
+        Some(ClusterHandle::Own(cluster)) => cluster.end().await,
+        // Nobody waits for its results any more.
+        Some(ClusterHandle::Elsewhere(connected)) => connected.client.closer().close(KERNEL_ENDED),
+        None => {}
     }
 }
 
@@ -64,6 +74,8 @@ struct ClusterActor {
     running: Option<ClusterHandle>,
     /// The engines before the last request to an owner.
     before: Vec<Engine>,
+    /// The connections to the clusters that were left, whose results may still be pending.
+    left: Vec<ClientCloser>,
 }
 
 /// A request that changes the cluster.
@@ -219,8 +231,10 @@ impl ClusterActor {
                     continue;
                 }
                 ClusterStateCommand::Drop => {
-                    if let Some(ClusterHandle::Own(cluster)) = self.running.take() {
-                        cluster.end().await;
+                    match self.running.take() {
+                        Some(ClusterHandle::Own(cluster)) => cluster.end().await,
+                        Some(ClusterHandle::Elsewhere(connected)) => self.leave(&connected),
+                        None => {}
                     }
                     continue;
                 }
@@ -238,6 +252,15 @@ impl ClusterActor {
             commands.extend(self.state.handle(event, Instant::now()));
         }
         result
+    }
+
+    /// Leaves a cluster that was started elsewhere; the results of one that has stopped will not come.
+    fn leave(&mut self, connected: &ConnectedCluster) {
+        let closer = connected.client.closer();
+        match connected.has_ended() {
+            true => closer.close(connect::STOPPED),
+            false => self.left.push(closer),
+        }
     }
 
     fn client(&self) -> Option<Client> {

@@ -3,16 +3,23 @@
 use super::ClusterError;
 use super::ipyparallel::{self, IpyparallelCluster};
 use super::registry::{ClusterRecord, Registry};
-use phalanx_client::{Client, UNREACHABLE};
+use phalanx_client::{Client, ClientCloser, ClientEvent, UNREACHABLE};
 use phalanx_controller::ipython::IpythonProfile;
 use phalanx_transport::ClientConnectionFile;
 use phalanx_transport::connection::UNREACHABLE_ENVIRONMENT;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use tokio::sync::mpsc;
 
 /// Time limit for engines to reply: longer than the heartbeat period of ipyparallel's controller,
 /// which determines the delay.
 pub(super) const ENGINES_LIMIT: Duration = Duration::from_secs(10);
+
+/// The interval at which the owner of a cluster is checked while its controller is lost.
+const OWNER_CHECK: Duration = Duration::from_millis(500);
+
+/// The reason with which a connection is closed whose cluster has stopped.
+pub(super) const STOPPED: &str = "the cluster has stopped";
 
 /// A cluster that was started elsewhere.
 pub(super) struct ConnectedCluster {
@@ -57,12 +64,41 @@ pub(super) async fn connect(to: Option<String>) -> Result<ConnectedCluster, Clus
     let _ = client
         .wait_for_engines(client.announced(), ENGINES_LIMIT)
         .await;
+    if let Some(record) = &record {
+        let watch = close_with_owner(client.events(), client.closer(), record.clone());
+        // Ends with the connection.
+        tokio::spawn(watch);
+    }
     Ok(ConnectedCluster {
         name,
         client,
         owner,
         record,
     })
+}
+
+/// Closes a connection whose controller is lost once the cluster's owner has ended: a cluster of
+/// `phalanx cluster start` does not come back.
+async fn close_with_owner(
+    mut events: mpsc::UnboundedReceiver<ClientEvent>,
+    closer: ClientCloser,
+    record: ClusterRecord,
+) {
+    let mut is_lost = false;
+    loop {
+        if is_lost && !record.is_running() {
+            return closer.close(STOPPED);
+        }
+        tokio::select! {
+            event = events.recv() => match event {
+                None | Some(ClientEvent::Disconnected { .. }) => return,
+                Some(ClientEvent::ConnectionLost(_)) => is_lost = true,
+                Some(ClientEvent::ConnectionBack) => is_lost = false,
+                Some(_) => {}
+            },
+            () = tokio::time::sleep(OWNER_CHECK), if is_lost => {}
+        }
+    }
 }
 
 /// Returns the time after which a lost controller is given up: the user's, from the environment, or
