@@ -50,6 +50,8 @@ pub enum MissingCause {
     Dropped(Vec<String>),
     /// The process with the variable ended in the cell.
     Died,
+    /// The process with the variable ended after the cell, while no other ran.
+    DiedAtRest,
     /// The cell of another notebook does not compile in this one.
     LeftOut,
 }
@@ -98,6 +100,9 @@ impl MissingVariables {
                 ),
                 MissingCause::Died => format!(
                     "`{name}` was lost when its process ended in {cell}: run the cell again that makes `{name}`"
+                ),
+                MissingCause::DiedAtRest => format!(
+                    "`{name}` was lost when its process ended after {cell}: run the cell again that makes `{name}`"
                 ),
                 MissingCause::LeftOut => format!(
                     "`{name}` is defined by {cell}, whose definition of it does not compile in this one"
@@ -183,12 +188,16 @@ impl MissingVariables {
         }
     }
 
-    /// Records variables that were lost when their process ended in a cell.
-    pub(crate) fn lost<'a>(&mut self, cell: CellName, names: impl IntoIterator<Item = &'a String>) {
+    /// Records variables that were lost when their process ended in a cell, or after it.
+    pub(crate) fn lost<'a>(
+        &mut self,
+        cell: CellName,
+        cause: MissingCause,
+        names: impl IntoIterator<Item = &'a String>,
+    ) {
         for name in names {
             self.moved.remove(name);
-            self.undefined
-                .insert(name.clone(), (cell, MissingCause::Died));
+            self.undefined.insert(name.clone(), (cell, cause.clone()));
         }
     }
 
@@ -440,7 +449,7 @@ mod tests {
                 .unwrap()
                 .contains("not kept for cells after In[6]: it borrows")
         );
-        moved.lost(CellName::Own(6), &["slow".to_owned()]);
+        moved.lost(CellName::Own(6), MissingCause::Died, &["slow".to_owned()]);
         assert!(
             moved
                 .cause_of("slow")

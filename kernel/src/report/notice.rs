@@ -2,6 +2,7 @@
 
 use super::wrap::wrap_message;
 use phalanx_protocol::evaluator::{DroppedVariables, UnkeptReason, UnkeptVariable};
+use phalanx_protocol::exit::RuntimeExit;
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::parallel::IdRanges;
 use std::time::Duration;
@@ -15,6 +16,8 @@ pub enum Notice {
     Allocator,
     /// These variables were lost, since their types changed with the dependencies.
     Lost(Vec<String>),
+    /// The process with these variables ended while no cell ran.
+    ProcessEnded(RuntimeExit, Vec<String>),
     /// A notice that concerns these engines.
     OnEngines(Vec<EngineId>, Box<Self>),
     /// An item of an earlier cell does not compile any more.
@@ -142,6 +145,10 @@ fn line(notice: &Notice) -> String {
             );
         }
         Notice::ConnectionBack => return "the controller is reachable again\n".to_owned(),
+        Notice::ProcessEnded(status, names) => (
+            format!("lost, because their process has ended ({status})"),
+            names,
+        ),
         Notice::Lost(names) => ("lost, because their types have changed".to_owned(), names),
     };
     format!("{what}: {}\n", quoted(names))

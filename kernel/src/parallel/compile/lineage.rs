@@ -150,7 +150,8 @@ impl Lineages {
                 // The evaluator reports all of them as moved by the cell.
                 let before = self.variables(&origin.base);
                 missing.ended_early(cell, MissingCause::Failed, source, &variables);
-                missing.lost(cell, before.iter().filter(|name| !variables.contains(name)));
+                let lost = before.iter().filter(|name| !variables.contains(name));
+                missing.lost(cell, MissingCause::Died, lost);
             }
             Outcome::Panicked(_) | Outcome::Errored { .. } => {
                 missing.record(cell, source, moved, there);

@@ -2,6 +2,8 @@
 
 use super::part::{Attempt, EvaluatorState, Phase, RuntimeState, WaitingCell};
 use super::{LocalCommand, LocalState};
+use crate::context::{CellName, MissingCause};
+use crate::report::Notice;
 use crate::run::error::CellError;
 use phalanx_protocol::evaluator::EvaluatorRequest;
 use phalanx_protocol::exit::RuntimeExit;
@@ -86,10 +88,16 @@ impl LocalState {
             }
             return;
         }
-        // A thread that outlived its cell has killed the process. The evaluator still has the
-        // variables; a new one replays the last cell with the outcome that they were lost.
-        self.variables.clear();
+        // A thread that outlived its cell has killed the process, or the system has. The evaluator still
+        // has the variables; a new one replays the last cell with the outcome that they were lost.
+        let lost = std::mem::take(&mut self.variables);
         if let Some(last) = self.log.last_mut() {
+            if !lost.is_empty() {
+                let cell = CellName::Own(last.cell);
+                self.missing_variables
+                    .lost(cell, MissingCause::DiedAtRest, &lost);
+                self.lost_at_rest = Some(Notice::ProcessEnded(status.clone(), lost));
+            }
             let died = Outcome::Died { status };
             match last.outcomes.last_mut() {
                 Some(outcome) => *outcome = died,

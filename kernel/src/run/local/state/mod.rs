@@ -38,6 +38,8 @@ pub(super) struct LocalState {
     /// The types of variables after the last cell that changed any.
     types: HashMap<String, String>,
     missing_variables: MissingVariables,
+    /// The notice about variables that were lost while no cell ran, until a cell shows it.
+    lost_at_rest: Option<Notice>,
     callbacks: Callbacks,
     requests: u64,
     runs: u64,
@@ -56,6 +58,7 @@ impl LocalState {
             variables: Vec::new(),
             types: HashMap::new(),
             missing_variables: MissingVariables::default(),
+            lost_at_rest: None,
             callbacks: Callbacks::default(),
             requests: 0,
             runs: 0,
@@ -150,6 +153,9 @@ impl LocalState {
         else {
             return;
         };
+        if let Some(notice) = self.lost_at_rest.take() {
+            commands.push(LocalCommand::ShowNotice { job, notice });
+        }
         let request = self.next_request();
         commands.push(LocalCommand::Send(EvaluatorRequest::Evaluate {
             id: request,
@@ -400,6 +406,7 @@ impl LocalState {
         let abandoned = matches!(current.outcomes.last(), Some(Outcome::Abandoned { .. }));
         if compiled && !abandoned && !source.trim().is_empty() {
             self.log.push(LoggedCell {
+                cell: current.cell,
                 source: current.source,
                 outcomes: current.outcomes,
             });
@@ -426,7 +433,7 @@ impl LocalState {
             let source = &current.source;
             if died {
                 let lost = before.iter().filter(|name| !self.variables.contains(name));
-                self.missing_variables.lost(cell, lost);
+                self.missing_variables.lost(cell, MissingCause::Died, lost);
             } else {
                 self.missing_variables
                     .record(cell, source, &evaluated.moved, there);

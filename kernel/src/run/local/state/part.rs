@@ -32,6 +32,8 @@ pub(super) enum RuntimeState {
 /// An evaluated cell, with the outcomes of its runs.
 #[derive(Debug)]
 pub(super) struct LoggedCell {
+    /// The execution count.
+    pub(super) cell: usize,
     pub(super) source: String,
     pub(super) outcomes: Vec<Outcome>,
 }

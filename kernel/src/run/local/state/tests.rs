@@ -59,6 +59,7 @@ fn describe(command: &LocalCommand) -> String {
         LocalCommand::Progress { line, .. } => format!("progress {line}"),
         LocalCommand::ShowNotice { notice, .. } => match notice {
             Notice::Lost(names) => format!("lost {}", names.join(" ")),
+            Notice::ProcessEnded(_, names) => format!("lost at rest {}", names.join(" ")),
             Notice::Allocator => "allocator".to_owned(),
             Notice::OnEngines(engines, _) => format!("on {} engines", engines.len()),
             Notice::Dropped(dropped) => format!("dropped {}", dropped.names.join(" ")),
@@ -247,7 +248,7 @@ fn a_runtime_that_dies_between_cells_restarts_the_evaluator() {
     bench.check(evaluate(2, "a"), &[]);
     bench.check(ready(), &["evaluate 2 a"]);
     bench.check(compiled(), &["ran Died"]);
-    bench.check(replied(2, &[]), &["evaluate 3 a"]);
+    bench.check(replied(2, &[]), &["lost at rest a", "evaluate 3 a"]);
 }
 
 #[test]
