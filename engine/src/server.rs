@@ -170,6 +170,9 @@ impl Server {
 
     async fn next(&mut self) -> NextStep {
         let flush = self.flush;
+        let turn = self.machine.turn_ends();
+        let turn =
+            turn.map(|time| Instant::now() + (time - Utc::now()).to_std().unwrap_or_default());
         let received = async {
             match &mut self.link {
                 Some(link) => link.next().await,
@@ -186,6 +189,7 @@ impl Server {
             received = received => self.handle_link(received).await,
             event = self.runtime.next() => NextStep::Event(event),
             () = until(flush) => NextStep::Event(EngineEvent::Flush),
+            () = until(turn) => NextStep::Event(EngineEvent::TurnOver),
             Some(prepared) = self.preparations.join_next() => match prepared {
                 Ok(event) => NextStep::Event(event),
                 Err(error) => {

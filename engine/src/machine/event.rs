@@ -71,6 +71,8 @@ pub(crate) enum EngineEvent {
     Batch(Vec<IncomingRequest>),
     /// The deadline of held replies has passed.
     Flush,
+    /// The time for which a client's turn is kept has passed.
+    TurnOver,
     /// The artifacts of a run were found or not.
     Prepared {
         run: RunId,

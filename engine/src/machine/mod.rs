@@ -1,6 +1,6 @@
 //! The decisions of an engine, without I/O and without a clock: event in, commands out.
 //!
-//! One cell runs at a time, in order of arrival. Requests about the engine itself (abort, clear,
+//! One cell runs at a time, in order of arrival; a client whose cell has to be compiled again comes next. Requests about the engine itself (abort, clear,
 //! shutdown, signals, information) are replied to at once, even while a cell runs.
 
 mod batch;
@@ -13,6 +13,7 @@ mod reply;
 mod segments;
 #[cfg(test)]
 mod tests;
+mod turn;
 mod work;
 
 pub(crate) use event::{
@@ -42,6 +43,7 @@ use segments::{KeptSegments, keeps_arguments};
 use std::collections::{HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
+use turn::KeptTurn;
 use work::{TaskWork, WorkKind};
 
 /// The state of an engine.
@@ -59,6 +61,8 @@ pub(crate) struct Machine {
     /// The loaded libraries other than cells.
     loaded: HashSet<ArtifactHash>,
     queue: VecDeque<IncomingRequest>,
+    /// The turn kept for a client.
+    turn: Option<KeptTurn>,
     /// Replies held back to be sent together.
     held: HeldReplies,
     segments: KeptSegments,
@@ -125,6 +129,7 @@ impl Machine {
             abi: None,
             loaded: HashSet::new(),
             queue: VecDeque::new(),
+            turn: None,
             held: HeldReplies::default(),
             segments: KeptSegments::default(),
             found: None,
@@ -150,6 +155,8 @@ impl Machine {
                 }
             }
             EngineEvent::Flush => self.flush(&mut commands),
+            // The next request is looked for below.
+            EngineEvent::TurnOver => {}
             EngineEvent::Requested(request) if keeps_arguments(&request) => {
                 commands.push(EngineCommand::KeepArguments(request));
             }
@@ -196,6 +203,7 @@ impl Machine {
                 self.away = false;
                 self.held = HeldReplies::default();
                 self.queue.clear();
+                self.turn = None;
                 self.drop_prefetched(&[], &mut commands);
             }
         }
@@ -234,7 +242,7 @@ impl Machine {
             if self.away {
                 return;
             }
-            let Some(request) = self.queue.pop_front() else {
+            let Some(request) = self.next_request() else {
                 return;
             };
             self.begin(request, commands);
@@ -258,6 +266,7 @@ impl Machine {
         if let TaskWork::Cell { cell, .. } = &work
             && cell.base != self.state
         {
+            self.keep_turn(&request);
             self.reply_refused(request, RefusalReason::StateMismatch, commands);
             return;
         }
@@ -271,6 +280,9 @@ impl Machine {
             };
             self.reply_failed(request, &failure, commands);
             return;
+        }
+        if let TaskWork::Cell { .. } = &work {
+            self.take_turn(&request);
         }
         self.runs += 1;
         let run = RunId(self.runs);

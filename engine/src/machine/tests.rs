@@ -555,6 +555,65 @@ fn clear_forgets_everything_also_while_a_cell_runs() {
     assert_eq!(engine.state(), "empty");
 }
 
+/// A request of another client.
+fn of_other(id: &str, content: EngineRequest) -> EngineEvent {
+    let mut request = request(id, content);
+    request.header.session = "other".to_owned();
+    EngineEvent::Requested(Box::new(request))
+}
+
+#[test]
+fn a_client_whose_cell_was_refused_has_the_next_turn() {
+    let mut engine = Engine::up();
+    engine.begins("a", "empty", "s1");
+    // Compiled before the cell of the first client has changed the state.
+    assert_eq!(engine.handle(of_other("b", cell("empty", "t1"))), [""; 0]);
+    let ended = engine.ended(Outcome::Completed).join(", ");
+    assert!(
+        ended.contains("b execute_reply error state_mismatch"),
+        "{ended}"
+    );
+    // The first client's next cell and call wait, in order.
+    assert_eq!(engine.asked("a2", cell("s1", "s2")), [""; 0]);
+    assert_eq!(
+        engine.machine.turn_ends(),
+        Some(NOW + chrono::TimeDelta::seconds(2))
+    );
+    let begun = engine.handle(of_other("b", cell("s1", "t2"))).join(", ");
+    assert!(begun.contains("b busy"), "{begun}");
+    assert_eq!(engine.machine.turn_ends(), None);
+    engine.runs += 1;
+    engine.prepared(Ok(vec!["/std".into(), "/cell".into()]));
+    let ended = engine.ended(Outcome::Completed).join(", ");
+    assert!(
+        ended.contains("a2 execute_reply error state_mismatch"),
+        "{ended}"
+    );
+    assert_eq!(engine.state(), "t2");
+}
+
+#[test]
+fn a_turn_that_is_not_taken_passes() {
+    let mut engine = Engine::up();
+    engine.begins("a", "empty", "s1");
+    engine.ended(Outcome::Completed);
+    let refused = engine.handle(of_other("b", cell("empty", "t1"))).join(", ");
+    assert!(
+        refused.contains("b execute_reply error state_mismatch"),
+        "{refused}"
+    );
+    assert_eq!(engine.asked("a2", cell("s1", "s2")), [""; 0]);
+    let later = NOW + chrono::TimeDelta::seconds(3);
+    let commands = engine.machine.handle(EngineEvent::TurnOver, later);
+    let begun: Vec<_> = commands.iter().map(describe).collect();
+    assert!(begun.join(", ").contains("a2 busy"), "{begun:?}");
+    // A client that is alone does not wait for itself.
+    let mut engine = Engine::up();
+    engine.asked("a", cell("odd", "s1"));
+    let begun = engine.begins("a", "empty", "s1");
+    assert!(!begun.is_empty());
+}
+
 #[test]
 fn shutdown_is_replied_to_and_odd_requests_are_refused() {
     let mut engine = Engine::up();
