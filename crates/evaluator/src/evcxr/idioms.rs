@@ -129,7 +129,9 @@ pub(super) fn help(
         }
         "E0277" if message.starts_with("engines cannot call") => uncallable(message, before),
         "E0061" if subject.is_of_library() => {
-            members::without_arguments(message, word).or_else(|| among(CALLS, word))
+            members::without_arguments(message, word)
+                .or_else(|| members::without_defaults(message, word))
+                .or_else(|| among(CALLS, word))
         }
         // Iterators take what views take.
         "E0061" if word == "map" && subject.is_of_std() => among(CALLS, word),

@@ -144,6 +144,38 @@ const ARGUMENTS: [(&str, &str); 5] = [
     ),
 ];
 
+/// Methods whose arguments have defaults in Python.
+const DEFAULTS: [(&str, &str); 7] = [
+    (
+        "display_outputs",
+        "`ar.display_outputs(\"type\")?` is the default of ipyparallel; `\"engine\"` and `\"order\"` are the others",
+    ),
+    (
+        "abort",
+        "`rc.abort(&[])?` aborts all tasks that have not begun",
+    ),
+    (
+        "shutdown",
+        "`rc.shutdown(false)?` ends the engines, `rc.shutdown(true)?` the controller too",
+    ),
+    (
+        "wait",
+        "without a limit, the timeout is `None`: `rc.wait(&[], None)?` waits for all tasks, `dv.wait(None)?` for those of a view",
+    ),
+    (
+        "wait_for_engines",
+        "without a limit, the timeout is `None`: `rc.wait_for_engines(4, None)?`",
+    ),
+    (
+        "wait_for_output",
+        "without a limit, the timeout is `None`: `ar.wait_for_output(None)?`",
+    ),
+    (
+        "wait_interactive",
+        "`rc.wait_interactive(&[])?` waits for all tasks",
+    ),
+];
+
 /// Returns the Rust for a member of a type, from rustc's message that there is none.
 pub(super) fn help(message: &str, member: &str, subject: ErrorSubject<'_>) -> Option<&'static str> {
     // `no method named … found for struct …`, `no field … on type …`
@@ -167,6 +199,17 @@ pub(super) fn without_arguments(message: &str, method: &str) -> Option<&'static 
     let takes_none = message.starts_with("this method takes 0 arguments but 1 ");
     let found = ARGUMENTS.iter().find(|(name, _)| *name == method);
     found.filter(|_| takes_none).map(|(_, help)| *help)
+}
+
+/// Returns the Rust for a call of a method of the library without arguments that have defaults in
+/// Python.
+pub(super) fn without_defaults(message: &str, method: &str) -> Option<&'static str> {
+    let (takes, supplied) = message.split_once(" but ")?;
+    let supplied = supplied.split(' ').next()?.parse::<usize>().ok()?;
+    let takes = takes.strip_prefix("this method takes ")?;
+    let takes = takes.split(' ').next()?.parse::<usize>().ok()?;
+    let found = DEFAULTS.iter().find(|(name, _)| *name == method);
+    found.filter(|_| supplied < takes).map(|(_, help)| *help)
 }
 
 #[cfg(test)]
@@ -214,5 +257,11 @@ mod tests {
         assert_eq!(without_arguments(none, "len"), None);
         let one = "this method takes 1 argument but 2 arguments were supplied";
         assert_eq!(without_arguments(one, "get"), None);
+        assert_eq!(without_defaults(one, "abort"), None);
+        let one = "this method takes 1 argument but 0 arguments were supplied";
+        assert!(without_defaults(one, "display_outputs").is_some());
+        assert_eq!(without_defaults(one, "map"), None);
+        let two = "this method takes 2 arguments but 1 argument was supplied";
+        assert!(without_defaults(two, "wait_for_engines").is_some());
     }
 }
