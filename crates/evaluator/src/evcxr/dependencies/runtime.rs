@@ -355,6 +355,8 @@ mod tests {
             "println!(\"{:?}\", tokio::join!(f(), g()))",
             "assert_eq!(::tokio :: join! [f(), g()], (1, 2));",
             "dbg!(futures::future::join!(f()));",
+            "phalanx::__cell::unkept! { let (a, b) = tokio::join!(f(), g()); }; let a: u8 = a;",
+            "phalanx::__cell::unkept! { let (a, b) = tokio::join!(f(), g()); };\na + b",
         ] {
             assert!(awaits(cell) && may_await(cell), "{cell}");
         }
