@@ -43,6 +43,8 @@ async fn local_cells_run_and_keep_variables() {
     let rich = "struct Rich; impl Rich { pub fn evcxr_display(&self) { println!(\"EVCXR_BEGIN_CONTENT text/html\\n<b>\\nEVCXR_END_CONTENT\"); } }";
     s.shown(m, rich).await;
     assert_eq!(s.shown(m, "Rich").await, "=?");
+    // The first `?` of a session.
+    assert_eq!(s.shown(m, "Ok::<_, String>(Rich)?").await, "=?");
     let by_value = "struct ByValue; impl ByValue { pub fn evcxr_display(self) { println!(\"EVCXR_BEGIN_CONTENT text/plain\\nmine\\nEVCXR_END_CONTENT\"); } }";
     s.shown(m, by_value).await;
     assert_eq!(s.shown(m, "ByValue").await, "=mine");

@@ -194,7 +194,7 @@ impl<S: Clone> Engines<S> {
             Some(_) => Vec::new(),
         };
         let stale_impls = base.impls.stale(source);
-        let fallible = base.shape.is_fallible() || returns::are_fallible(source);
+        let fallible = base.shape.is_fallible() || returns::need_fallible(source);
         let state = match fallible && !base.shape.is_fallible() {
             true => self.fallible_state(state)?,
             false => state,

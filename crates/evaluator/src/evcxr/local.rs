@@ -275,7 +275,7 @@ impl Local {
         let stale_impls = self.impls.stale(source);
         let statics = self.statics(source);
         let shape = self.shape.clone();
-        let fallible = shape.is_fallible() || returns::are_fallible(source);
+        let fallible = shape.is_fallible() || returns::need_fallible(source);
         if fallible && !shape.is_fallible() {
             let enabling = PreparedSource::unchanged(returns::FALLIBLE);
             let completed = RunPolicy::Assume(Outcome::Completed);

@@ -1,10 +1,10 @@
-//! `return` at the top level of a cell, which ends the cell.
+//! `return` and `?` at the top level of a cell, which end the cell.
 //!
 //! evcxr's function continues after the cell's code by storing the cell's variables, and supports
 //! an early end only as that of an error. So the runtime is notified, and each such `return` is
 //! rewritten for the code around the cell: its type differs once a cell has contained a `?`.
 
-use super::source::{declared, statements};
+use super::source::{declared, last_expression, statements};
 use ra_ap_syntax::ast::{self, AstNode, HasArgList, HasGenericArgs};
 use ra_ap_syntax::{SyntaxKind, SyntaxNode, TextRange};
 
@@ -14,8 +14,30 @@ pub(super) const FALLIBLE: &str = "if false { Err::<(), &str>(\"\")?; };";
 /// The function that fixes an error type which the user leaves to inference.
 const BOXED: &str = "phalanx::__cell::boxed";
 
+/// Returns true if evcxr must have been prepared for a `?` before it compiles a cell.
+///
+/// Otherwise, it learns of a `?` in the value of a cell from an error there, for which it also
+/// shows the value with `{:?}` instead of the value's own `evcxr_display`.
+pub(super) fn need_fallible(source: &str) -> bool {
+    are_fallible(source) || has_fallible_value(source)
+}
+
+/// Returns true if the last expression of a cell has a `?` of the cell itself.
+fn has_fallible_value(source: &str) -> bool {
+    if !source.contains('?') {
+        return false;
+    }
+    let Some((value, _)) = last_expression(source) else {
+        return false;
+    };
+    // In macro input, a `?` is only a token.
+    let nodes = own_nodes(value.syntax());
+    let mut tokens = nodes.iter().flat_map(SyntaxNode::children_with_tokens);
+    tokens.any(|token| token.kind() == SyntaxKind::QUESTION)
+}
+
 /// Returns true if a cell contains a `return` that is only valid in a cell with `?`.
-pub(super) fn are_fallible(source: &str) -> bool {
+fn are_fallible(source: &str) -> bool {
     let returns = cell_returns(source).0;
     let has_value = |expression: &ast::ReturnExpr| expression.expr().is_some();
     !returns.is_empty()
@@ -134,10 +156,19 @@ fn is_conversion(function: &ast::Expr) -> bool {
 
 /// Returns the `return`s in a statement that belong to the cell itself.
 fn returns(statement: &SyntaxNode) -> Vec<ast::ReturnExpr> {
-    let mut expressions = Vec::new();
+    let nodes = own_nodes(statement).into_iter();
+    nodes.filter_map(ast::ReturnExpr::cast).collect()
+}
+
+/// Returns the nodes in a statement that belong to the cell itself, not to functions, closures or
+/// `async` blocks.
+fn own_nodes(statement: &SyntaxNode) -> Vec<SyntaxNode> {
+    let mut own = Vec::new();
     let mut nodes = vec![statement.clone()];
     while let Some(node) = nodes.pop() {
-        if ast::Item::can_cast(node.kind()) || node.kind() == SyntaxKind::CLOSURE_EXPR {
+        // For the parser, a macro call is an item, too.
+        let is_item = ast::Item::can_cast(node.kind()) && node.kind() != SyntaxKind::MACRO_CALL;
+        if is_item || node.kind() == SyntaxKind::CLOSURE_EXPR {
             continue;
         }
         let block = ast::BlockExpr::cast(node.clone());
@@ -147,9 +178,9 @@ fn returns(statement: &SyntaxNode) -> Vec<ast::ReturnExpr> {
             continue;
         }
         nodes.extend(node.children());
-        expressions.extend(ast::ReturnExpr::cast(node));
+        own.push(node);
     }
-    expressions
+    own
 }
 
 #[cfg(test)]
@@ -192,6 +223,29 @@ mod tests {
             ),
         ] {
             assert_eq!(rewritten(source), expected);
+        }
+    }
+
+    #[test]
+    fn values_with_a_question_mark_are_fallible() {
+        for source in [
+            "phalanx::table(&[1])?",
+            "let ä = 1;\n(f(ä)?, 1)",
+            "vec![f()?]",
+            "if a { f()? } else { 1 }",
+        ] {
+            assert!(need_fallible(source), "{source}");
+        }
+        for source in [
+            "f()?;",
+            "let a = f()?; a",
+            "\"really?\"",
+            "(|| f()?)",
+            "fn f() -> Option<u8> { g()? }\nf()",
+            "async { f()? }",
+            "f(? // unfinished",
+        ] {
+            assert!(!need_fallible(source), "{source}");
         }
     }
 

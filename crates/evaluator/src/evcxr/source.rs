@@ -119,7 +119,7 @@ pub(super) fn position(text: &str) -> (usize, usize) {
 }
 
 /// Returns the last expression and its range, at character boundaries of the source.
-fn last_expression(source: &str) -> Option<(ast::Expr, Range<usize>)> {
+pub(super) fn last_expression(source: &str) -> Option<(ast::Expr, Range<usize>)> {
     let parsed = SourceFile::parse(&format!("{BEFORE}{source}{AFTER}"), Edition::Edition2024);
     if !parsed.errors().is_empty() {
         return None;
