@@ -1,7 +1,7 @@
 //! Help for code written in Python's syntax.
 
 use super::error_subject::ErrorSubject;
-use super::idioms;
+use super::{idioms, numbers};
 use phalanx_protocol::failure::Diagnostic;
 
 /// Adds to an error the Rust code, or the command, that corresponds to another language's syntax.
@@ -117,10 +117,8 @@ fn help(diagnostic: &Diagnostic, cell: &str, subject: ErrorSubject<'_>) -> Optio
         Some("E0277") if is_question(cell) => Some(
             "`?v` shows the documentation of a variable; behind a value, `?` ends the cell with its error",
         ),
-        Some("E0277") if mixes_integer_and_float(&diagnostic.message) => {
-            Some("integers and floats do not mix: write `2.0`, or `x as f64`")
-        }
-        _ => idioms::help(diagnostic, word, before, subject),
+        _ => numbers::help(diagnostic, word, before)
+            .or_else(|| idioms::help(diagnostic, word, before, subject)),
     }
 }
 
@@ -128,30 +126,6 @@ fn help(diagnostic: &Diagnostic, cell: &str, subject: ErrorSubject<'_>) -> Optio
 fn is_question(cell: &str) -> bool {
     let name = cell.trim().strip_suffix('?').unwrap_or_default();
     !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || c == '_')
-}
-
-/// Returns true if an error is about an operator between an integer and a float.
-fn mixes_integer_and_float(message: &str) -> bool {
-    let verbs = [
-        "compare",
-        "add",
-        "subtract",
-        "multiply",
-        "divide",
-        "calculate",
-    ];
-    let words = message
-        .strip_prefix("can't ")
-        .or(message.strip_prefix("cannot "));
-    let is_operator = words.is_some_and(|words| verbs.iter().any(|verb| words.starts_with(verb)));
-    let has = |kinds: &[&str]| {
-        kinds
-            .iter()
-            .any(|kind| message.contains(&format!("`{kind}`")))
-    };
-    is_operator
-        && has(&["{float}", "f64", "f32"])
-        && has(&["{integer}", "i32", "i64", "u32", "u64", "usize"])
 }
 
 /// Words, and the help for each of them.

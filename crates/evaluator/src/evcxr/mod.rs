@@ -36,6 +36,7 @@ mod locks;
 mod macros;
 mod members;
 mod misfits;
+mod numbers;
 mod prelude;
 mod public_paths;
 mod relay;
