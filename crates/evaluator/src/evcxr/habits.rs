@@ -1,6 +1,7 @@
 //! Help for code written in Python's syntax.
 
 use super::error_subject::ErrorSubject;
+use super::type_advice::with_types;
 use super::{idioms, numbers};
 use phalanx_protocol::failure::Diagnostic;
 
@@ -38,43 +39,6 @@ const MISLEADING: [&str; 14] = [
     "use the `.` operator to call the method `num_traits",
     "you might have meant to write a field access",
 ];
-
-/// rustc's advice to name a type, with a type in it instead of its parameter: `None::<T>`.
-fn with_types(help: &str) -> String {
-    const ADVICE: [&str; 3] = [
-        "consider specifying the generic argument",
-        "consider specifying the type argument",
-        "consider giving",
-    ];
-    if !ADVICE.iter().any(|advice| help.contains(advice)) {
-        return help.to_owned();
-    }
-    let mut parts = help.split('<');
-    let mut text = parts.next().unwrap_or_default().to_owned();
-    let mut has_changed = false;
-    for part in parts {
-        let name: String = part
-            .chars()
-            .take_while(|c| c.is_ascii_uppercase())
-            .collect();
-        let is_parameter = name.len() == 1 && part[1..].starts_with('>');
-        has_changed |= is_parameter;
-        text.push('<');
-        text += if is_parameter { "f64" } else { &name };
-        text += &part[name.len()..];
-    }
-    if !has_changed {
-        return text;
-    }
-    // The advice names the parameter, which the cell does not.
-    let around = text
-        .split_once(", where the type")
-        .and_then(|(before, after)| Some((before, after.split_once(" specified")?.1)));
-    match around {
-        Some((before, example)) => format!("{before}{example}, for instance"),
-        None => format!("{text}, for instance"),
-    }
-}
 
 fn help(diagnostic: &Diagnostic, cell: &str, subject: ErrorSubject<'_>) -> Option<&'static str> {
     let primary = diagnostic.spans.iter().find(|span| span.primary)?;
@@ -469,27 +433,6 @@ mod tests {
         ] {
             let help = help_for(cell, code, column);
             assert!(help.contains(part), "{cell}: {help:?}");
-        }
-    }
-
-    #[test]
-    fn type_parameters_are_replaced_in_advice() {
-        for (help, expected) in [
-            (
-                "consider specifying the generic argument: `None::<T>`",
-                "consider specifying the generic argument: `None::<f64>`, for instance",
-            ),
-            (
-                "consider specifying the generic argument: `v.iter().collect::<Vec<_>>()`",
-                "consider specifying the generic argument: `v.iter().collect::<Vec<_>>()`",
-            ),
-            (
-                "consider giving `x` an explicit type, where the type for type parameter `T` is specified: `let x: Option<T> = None;`",
-                "consider giving `x` an explicit type: `let x: Option<f64> = None;`, for instance",
-            ),
-            ("use `Vec<T>` here", "use `Vec<T>` here"),
-        ] {
-            assert_eq!(with_types(help), expected);
         }
     }
 

@@ -52,6 +52,7 @@ mod store;
 mod suggestions;
 mod syntax;
 mod sysroot_crates;
+mod type_advice;
 mod types;
 mod unit_tests;
 mod unkept;
