@@ -6,6 +6,9 @@ use serde_json::Value;
 /// rustc's notation for a closure.
 const CLOSURE: &str = "`{closure@";
 
+/// The beginning of the library's message about a function.
+const UNCALLABLE: &str = "engines cannot call";
+
 /// The traits with which rustc determines the parameters of a function.
 const FUNCTION_TRAITS: [&str; 4] = [
     "IntoFunction<",
@@ -13,6 +16,14 @@ const FUNCTION_TRAITS: [&str; 4] = [
     ": MapItem<",
     "phalanx::MapItem<",
 ];
+
+/// The types of which a closure's parameter may consist to be compared with rustc's name of a type:
+/// they have one name.
+const NUMBERS: [&str; 14] = [
+    "f32", "f64", "i8", "i16", "i32", "i64", "i128", "isize", "u8", "u16", "u32", "u64", "u128",
+    "usize",
+];
+const OTHERS: [&str; 5] = ["bool", "char", "String", "Vec", "Option"];
 
 /// Rewrites an error; those with the library's own message, or without helpful notes of rustc's,
 /// are simplified.
@@ -29,6 +40,10 @@ pub(super) fn rewrite(mut diagnostic: Diagnostic, error: &Value) -> Diagnostic {
         messages.any(|message| words.iter().any(|word| message.contains(word)))
     };
     match diagnostic.code.as_deref() {
+        Some("E0277") if diagnostic.message.starts_with(UNCALLABLE) => match OtherItems::of(error) {
+            Some(items) => items.explain(diagnostic),
+            None => diagnostic,
+        },
         Some("E0282" | "E0283" | "E0284") if mentions(&FUNCTION_TRAITS) => Diagnostic {
             message: "cannot infer the parameter types of this function".to_owned(),
             // A single mistake that rustc reports in several ways.
@@ -67,6 +82,91 @@ pub(super) fn rewrite(mut diagnostic: Diagnostic, error: &Value) -> Diagnostic {
     }
 }
 
+/// A closure whose parameter has another type than the items of a map.
+struct OtherItems {
+    items: String,
+    parameter: String,
+}
+
+impl OtherItems {
+    /// Returns the types in an error about a map of a closure, if they certainly differ.
+    fn of(error: &Value) -> Option<Self> {
+        let children = error["children"].as_array().into_iter().flatten();
+        let messages: Vec<&str> = children
+            .filter_map(|child| child["message"].as_str())
+            .collect();
+        let mut bounds = messages
+            .iter()
+            .filter_map(|message| message.strip_prefix("required by a bound in `"));
+        if !bounds.any(|of| of.contains("::map")) {
+            return None;
+        }
+        let unmet = messages.iter().find_map(|message| {
+            let (_, rest) = message.split_once("`IntoFunction<(")?;
+            Some(rest.split_once(",), ")?.0)
+        });
+        let items: String = unmet?.to_owned();
+        let parameter = parameter(error)?;
+        let is_number = |ty: &str| NUMBERS.contains(&ty);
+        let differs = match items.as_str() {
+            // It would have become any of these.
+            "{integer}" => !is_number(&parameter) || parameter.starts_with('f'),
+            "{float}" => !parameter.starts_with('f'),
+            // Not known, or abbreviated.
+            other if other.contains(['_', '{', '…', '.']) => false,
+            other => without_spaces(other) != without_spaces(&parameter),
+        };
+        differs.then_some(Self { items, parameter })
+    }
+
+    fn explain(&self, diagnostic: Diagnostic) -> Diagnostic {
+        let Self { items, parameter } = self;
+        let mut help =
+            format!("the parameter of the closure is `{parameter}`, and the items are `{items}`");
+        let is_number = |ty: &str| NUMBERS.contains(&ty) || ty.starts_with('{');
+        if is_number(items) && is_number(parameter) {
+            help += &format!(": `items.into_iter().map(|x| x as {parameter})` converts them");
+        }
+        let mut spans = diagnostic.spans;
+        for span in spans.iter_mut().filter(|span| span.primary) {
+            span.label = format!("not a function of `{items}`");
+        }
+        Diagnostic {
+            spans,
+            help: vec![help],
+            ..diagnostic
+        }
+    }
+}
+
+/// Returns the type of the only parameter of the closure in an error, if it has but one name.
+fn parameter(error: &Value) -> Option<String> {
+    let mut spans = error["spans"].as_array()?.iter();
+    let line = &spans.find(|span| span["is_primary"] == true)?["text"][0];
+    let start = usize::try_from(line["highlight_start"].as_u64()?).ok()?;
+    let closure: String = line["text"]
+        .as_str()?
+        .chars()
+        .skip(start.checked_sub(1)?)
+        .collect();
+    let closure = closure.strip_prefix("move ").unwrap_or(&closure);
+    let (parameters, _) = closure.strip_prefix('|')?.split_once('|')?;
+    let (pattern, ty) = parameters.split_once(':')?;
+    if pattern.contains(',') && !pattern.trim().ends_with([')', ']']) {
+        return None;
+    }
+    let ty = ty.trim().trim_end_matches(',');
+    let is_word = |c: char| c.is_alphanumeric() || c == '_';
+    let mut words = ty.split(|c| !is_word(c)).filter(|word| !word.is_empty());
+    let is_plain = words.all(|word| NUMBERS.contains(&word) || OTHERS.contains(&word))
+        && ty.chars().all(|c| is_word(c) || "<>(), ".contains(c));
+    (is_plain && !ty.is_empty()).then(|| ty.to_owned())
+}
+
+fn without_spaces(ty: &str) -> String {
+    ty.chars().filter(|c| !c.is_whitespace()).collect()
+}
+
 /// Returns true for an error in the expansion of `task!` for a variable.
 fn is_captured(error: &Value) -> bool {
     let spans = error["spans"].as_array().into_iter().flatten();
@@ -84,7 +184,7 @@ fn without_labels(mut spans: Vec<DiagnosticSpan>) -> Vec<DiagnosticSpan> {
 /// Removes errors that are only consequences of another one.
 pub(super) fn without_consequences(diagnostics: &mut Vec<Diagnostic>) {
     let has = |words: &str| diagnostics.iter().any(|d| d.message.contains(words));
-    let (is_unsendable, is_uncallable) = (has("values of type `"), has("engines cannot call"));
+    let (is_unsendable, is_uncallable) = (has("values of type `"), has(UNCALLABLE));
     diagnostics.retain(|diagnostic| {
         let message = &diagnostic.message;
         let of_serde = message.starts_with("the trait bound `") && message.contains(": serde::");
@@ -116,6 +216,64 @@ mod tests {
             "values of type `{closure@src/lib.rs:147:17: 147:19}` cannot be sent to engines";
         let diagnostic = rewrite(error(message, "E0277"), &json!({}));
         assert_eq!(diagnostic.message, "this closure cannot be sent to engines");
+    }
+
+    #[test]
+    fn closures_of_other_types_than_the_items_are_explained() {
+        let rewritten = |cell: &str, items: &str, bound: &str| {
+            let start = cell.find(['|', 'm']).unwrap() + 1;
+            let details = json!({
+                "spans": [{
+                    "is_primary": true,
+                    "text": [{"text": cell, "highlight_start": start, "highlight_end": 20}],
+                }],
+                "children": [
+                    {"message": format!("the trait `IntoFunction<({items},), _>` is not implemented for closure `{{closure@src/lib.rs:1:1: 1:2}}`")},
+                    {"message": format!("required by a bound in `{bound}`")},
+                ],
+            });
+            let message = "engines cannot call `{closure@src/lib.rs:1:1: 1:2}`";
+            rewrite(error(message, "E0277"), &details).help.concat()
+        };
+        let map = "LoadBalancedView::map_sync";
+        for (cell, items, expected) in [
+            (
+                "(|x: f64| x * 2.0, 0..4)",
+                "{integer}",
+                "the parameter of the closure is `f64`, and the items are `{integer}`: `items.into_iter().map(|x| x as f64)` converts them",
+            ),
+            (
+                "(|x: u64| x, v)",
+                "i32",
+                "the parameter of the closure is `u64`, and the items are `i32`: `items.into_iter().map(|x| x as u64)` converts them",
+            ),
+            (
+                "(|s: String| s, v)",
+                "&str",
+                "the parameter of the closure is `String`, and the items are `&str`",
+            ),
+            (
+                "(move |(a, b): (f64, f64)| a, v)",
+                "(i32, i32)",
+                "the parameter of the closure is `(f64, f64)`, and the items are `(i32, i32)`",
+            ),
+        ] {
+            assert_eq!(rewritten(cell, items, map), expected, "{cell}");
+        }
+        for (cell, items, bound) in [
+            ("(|x: f64| Rc::new(x), v)", "f64", map),
+            ("(|x: f64| Rc::new(x), v)", "{float}", map),
+            ("(|x: u8| Rc::new(x), 0..4)", "{integer}", map),
+            ("(|x: (f64,u8)| Rc::new(x), v)", "(f64, u8)", map),
+            // Perhaps another name of the type.
+            ("(|x: Length| Rc::new(x), v)", "f64", map),
+            ("(|x: Vec<f64>| Rc::new(x), v)", "Vec<{float}>", map),
+            ("(|x| Rc::new(x), v)", "i32", map),
+            ("(|x, y: f64| x, v)", "i32", map),
+            ("(|x: f64| x, 1)", "i32", "DirectView::apply_sync_with"),
+        ] {
+            assert_eq!(rewritten(cell, items, bound), "", "{cell}");
+        }
     }
 
     #[test]
