@@ -17,11 +17,17 @@ pub(crate) const PREFIX: &str = "__phalanx";
 const ERROR: &str = "struct __phalanx_error;\n\
     impl<E: ::std::fmt::Debug> From<E> for __phalanx_error { fn from(_: E) -> Self { Self } }\n";
 
-/// The text around the statements in the function, and that around statements with `await` in
-/// `plain`.
+/// The text around the statements in the function, and that around statements that may await in
+/// `plain`: with an `.await`, or a macro that contains one.
 const RESULT: &str = ") -> ::std::result::Result<(), __phalanx_error> {\n";
 const END: &str = "\n;Ok(())\n}\n";
-const AWAIT: &str = ".await";
+const AWAITING: [&str; 5] = [
+    ".await",
+    "join!",
+    "join_biased!",
+    "select!",
+    "select_biased!",
+];
 const FUTURE: &str = ") -> ::std::boxed::Box<dyn ::std::future::Future<\
     Output = ::std::result::Result<(), __phalanx_error>>> { ::std::boxed::Box::new(async move {\n";
 const FUTURE_END: &str = "\n;Ok(())\n})}\n";
@@ -95,7 +101,7 @@ impl Scaffold {
         let Some((items, function)) = self.text.split_once(&asynchronous) else {
             return self.text.clone();
         };
-        if function.contains(AWAIT)
+        if AWAITING.iter().any(|text| function.contains(text))
             && let Some((parameters, body)) = function.split_once(RESULT)
             && let Some(body) = body.strip_suffix(END)
         {
@@ -303,9 +309,15 @@ mod tests {
         let text = Scaffold::new(&cell(&[], "let a = f();")).plain();
         assert!(text.contains("pub fn __phalanx_cell(mut v"), "{text}");
         assert!(!text.contains("async"), "{text}");
-        let text = Scaffold::new(&cell(&[], "let a = f().await?;")).plain();
-        assert!(text.contains("Box::new(async move {\nlet a"), "{text}");
-        assert!(text.ends_with("Ok(())\n})}\n"), "{text}");
+        for source in [
+            "let a = f().await?;",
+            "let a = tokio::join!(f(), g());",
+            "let a = futures::try_join!(f(), g())?;",
+        ] {
+            let text = Scaffold::new(&cell(&[], source)).plain();
+            assert!(text.contains("Box::new(async move {\nlet a"), "{text}");
+            assert!(text.ends_with("Ok(())\n})}\n"), "{text}");
+        }
     }
 
     #[test]
