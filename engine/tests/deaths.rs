@@ -100,6 +100,29 @@ async fn an_interrupt_ends_the_running_cell() {
 }
 
 #[tokio::test]
+async fn an_interrupt_of_a_waiting_cell_leaves_the_running_one_alone() {
+    let mut cluster = Cluster::start(1).await;
+    let id = EngineId(0);
+    let running = cluster.one(id, "print begun\nsleep 2\nprint over", "empty", "1");
+    let mut events = running.events();
+    loop {
+        let event = timeout(PATIENCE, events.recv()).await.unwrap().unwrap();
+        if matches!(event.kind, TaskEventKind::Output(_)) {
+            break;
+        }
+    }
+    let waiting = cluster.one(id, "print unseen", "1", "2");
+    assert!(!running.is_waiting() && waiting.is_waiting());
+    cluster.client.signal_tasks(&waiting, 2).await.unwrap();
+    waiting.abort().await.unwrap();
+    let tasks = cluster.done(&waiting).await;
+    assert_eq!(failure(&tasks[0]).ename, "TaskAborted");
+    let tasks = cluster.done(&running).await;
+    assert_eq!(tasks[0].metadata.stdout, "begun\nover\n");
+    cluster.end().await;
+}
+
+#[tokio::test]
 async fn engines_end_with_their_controller() {
     let mut cluster = Cluster::start(0).await;
     let id = cluster.add(&["--unreachable", "0.2"]).await;

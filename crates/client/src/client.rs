@@ -11,7 +11,7 @@ use crate::state::{State, StateEvent};
 use crate::submission::Submission;
 use chrono::Utc;
 use phalanx_protocol::id::EngineId;
-use phalanx_protocol::parallel::{EngineRequest, Lineage, Signal};
+use phalanx_protocol::parallel::{EngineRequest, Lineage, Signal, SignalRequest};
 use phalanx_sys::machine::host_name;
 use phalanx_transport::{ClientConnectionFile, Session};
 use std::sync::atomic::AtomicU64;
@@ -264,8 +264,28 @@ impl Client {
     /// `WaitError::NoReply` if they do not reply in [`CONTROL_TIMEOUT`], `WaitError::Disconnected`
     /// if the controller is lost.
     pub async fn signal_engines(&self, engines: &[EngineId], signal: i32) -> Result<(), WaitError> {
-        let request = EngineRequest::Signal(Signal::Number(signal));
+        let signal = SignalRequest::new(Signal::Number(signal));
+        let request = EngineRequest::Signal(signal);
         self.control(engines, request, CONTROL_TIMEOUT).await
+    }
+
+    /// Sends a signal to the engines that run pending tasks of this result; tasks of other clients
+    /// on these engines are left alone.
+    ///
+    /// # Errors
+    /// `WaitError::NoReply` if they do not reply in [`CONTROL_TIMEOUT`], `WaitError::Disconnected`
+    /// if the controller is lost.
+    pub async fn signal_tasks(&self, result: &AsyncResult, signal: i32) -> Result<(), WaitError> {
+        let pending = result.tasks_where(|_, _, ended| !ended);
+        if pending.is_empty() {
+            return Ok(());
+        }
+        let request = EngineRequest::Signal(SignalRequest {
+            sig: Signal::Number(signal),
+            msg_ids: pending.into_iter().map(|(_, id)| id).collect(),
+        });
+        self.control(&result.pending(), request, CONTROL_TIMEOUT)
+            .await
     }
 
     /// Clears the namespaces of engines.

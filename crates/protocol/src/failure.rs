@@ -51,7 +51,7 @@ pub enum Failure {
     },
     /// The user interrupted a cell that engines ran.
     EnginesInterrupted {
-        /// The failures of the engines that were stopped.
+        /// The failures of the engines that were stopped, or that had not begun.
         stopped: Vec<RemoteFailure>,
         /// Engines that had completed the cell before.
         finished: Vec<EngineId>,

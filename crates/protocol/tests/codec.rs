@@ -12,7 +12,7 @@ use phalanx_protocol::parallel::{
     BATCH, BatchedReply, Call, CallBatch, CallMetadata, Cell, CellMetadata, EchoedMetadata,
     EngineHandshake, EngineKind, EnginePublication, EngineReply, EngineReplyContent, EngineRequest,
     EngineStatus, KernelInfo, Message, MessageRef, NotRunnable, PHALANX, RefusalReason,
-    ReplyExtension, Signal,
+    ReplyExtension, Signal, SignalRequest,
 };
 use phalanx_protocol::payload::{Payload, Segment};
 use phalanx_protocol::release::{PROTOCOL, Release};
@@ -266,7 +266,7 @@ fn our_requests_come_back_as_they_were() {
         EngineRequest::Abort(vec![MsgId::new("1")]),
         EngineRequest::Clear,
         EngineRequest::Shutdown,
-        EngineRequest::Signal(Signal::Name("SIGINT".to_owned())),
+        EngineRequest::Signal(SignalRequest::new(Signal::Name("SIGINT".to_owned()))),
         EngineRequest::ReleaseSegment(segment()),
     ] {
         let message = request.clone().encode();

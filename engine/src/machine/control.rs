@@ -2,10 +2,10 @@
 
 use super::event::{EngineCommand, IncomingRequest};
 use super::failure::EngineFailure;
-use super::{MAX_ABORTED, Machine, RuntimeState, status};
+use super::{AcceptedTask, MAX_ABORTED, Machine, RuntimeState, status};
 use phalanx_protocol::id::MsgId;
 use phalanx_protocol::parallel::{
-    EngineKind, EngineReplyContent, EngineRequest, EngineStatus, KernelInfo, Signal,
+    EngineKind, EngineReplyContent, EngineRequest, EngineStatus, KernelInfo, Signal, SignalRequest,
 };
 use std::sync::Arc;
 
@@ -82,14 +82,21 @@ impl Machine {
     fn signal(
         &mut self,
         request: IncomingRequest,
-        signal: &Signal,
+        signal: &SignalRequest,
         commands: &mut Vec<EngineCommand>,
     ) {
-        let Some(number) = signal.number() else {
-            let failure = EngineFailure::UnknownSignal(signal.clone());
+        let Some(number) = signal.sig.number() else {
+            let failure = EngineFailure::UnknownSignal(signal.sig.clone());
             self.reply_failed(request, &failure, commands);
             return;
         };
+        let tasks = &signal.msg_ids;
+        let runs = |current: &AcceptedTask| tasks.contains(&current.request.msg_id());
+        if !tasks.is_empty() && !self.current.as_ref().is_some_and(runs) {
+            // The task has ended or not begun, so the signal would hit another one.
+            self.reply_with(request, EngineReplyContent::Done, commands);
+            return;
+        }
         match number {
             0 => {}
             Signal::INTERRUPT => self.interrupt(commands),

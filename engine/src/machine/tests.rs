@@ -10,7 +10,7 @@ use phalanx_protocol::failure::Panic;
 use phalanx_protocol::id::{ArtifactHash, EngineId, EngineUuid};
 use phalanx_protocol::output::{MimeBundle, StreamName};
 use phalanx_protocol::parallel::{
-    BATCH, BatchedReply, Cell, CellMetadata, EchoedMetadata, PHALANX, Signal,
+    BATCH, BatchedReply, Cell, CellMetadata, EchoedMetadata, PHALANX, Signal, SignalRequest,
 };
 use phalanx_protocol::release::Release;
 use phalanx_transport::wire::Header;
@@ -132,6 +132,13 @@ fn execute(cell: Result<CellMetadata, NotRunnable>) -> EngineRequest {
             artifacts: Vec::new(),
         }),
     }
+}
+
+fn signal(number: i32, tasks: &[&str]) -> EngineRequest {
+    EngineRequest::Signal(SignalRequest {
+        sig: Signal::Number(number),
+        msg_ids: tasks.iter().copied().map(MsgId::new).collect(),
+    })
 }
 
 fn cell(base: &str, next: &str) -> EngineRequest {
@@ -441,7 +448,7 @@ fn what_has_not_begun_can_be_aborted_even_before_it_comes() {
 #[test]
 fn an_interrupt_without_a_snapshot_costs_the_running_cell_and_its_runtime() {
     let mut engine = Engine::up();
-    let sigint = || EngineRequest::Signal(Signal::Name("SIGINT".to_owned()));
+    let sigint = || EngineRequest::Signal(SignalRequest::new(Signal::Name("SIGINT".to_owned())));
     let described = engine.asked("i", sigint());
     assert_eq!(described, ["i busy", "i signal_reply ok", "i idle"]);
     engine.begins("a", "empty", "1");
@@ -472,6 +479,28 @@ fn an_interrupt_without_a_snapshot_costs_the_running_cell_and_its_runtime() {
         engine.handle(EngineEvent::RuntimeStarted),
         ["load /std", "run /cell"]
     );
+}
+
+#[test]
+fn a_signal_for_tasks_leaves_the_cells_of_others_alone() {
+    let mut engine = Engine::up();
+    engine.begins("a", "empty", "1");
+    engine.asked("b", cell("1", "2"));
+    for number in [2, 9, 10] {
+        let described = engine.asked("s", signal(number, &["b", "c"]));
+        assert_eq!(described, ["s busy", "s signal_reply ok", "s idle"]);
+    }
+    let described = engine.asked("t", signal(2, &["b", "a"]));
+    assert_eq!(described[1], "interrupt");
+    let status = RuntimeExit::Signal(9);
+    let described = engine.ended(Outcome::Abandoned { status });
+    assert_eq!(described[0], "a error Interrupted");
+    // The next cell has begun, though it waits for its artifacts.
+    let described = engine.asked("u", signal(2, &["a"]));
+    assert_eq!(described, ["u busy", "u signal_reply ok", "u idle"]);
+    engine.runs = 2;
+    let described = engine.prepared(Ok(vec!["/cell".into()]));
+    assert_eq!(described, ["b input 2", "run /cell"]);
 }
 
 #[test]
@@ -619,9 +648,9 @@ fn shutdown_is_replied_to_and_odd_requests_are_refused() {
     let mut engine = Engine::up();
     let described = engine.asked("a", EngineRequest::Unknown);
     assert_eq!(described[1], "a error UsageError");
-    let described = engine.asked("b", EngineRequest::Signal(Signal::Number(999)));
+    let described = engine.asked("b", signal(999, &[]));
     assert_eq!(described[1], "b error UsageError");
-    let described = engine.asked("c", EngineRequest::Signal(Signal::Number(10)));
+    let described = engine.asked("c", signal(10, &[]));
     assert_eq!(described[1], "signal 10");
     let described = engine.asked("s", EngineRequest::Shutdown);
     assert_eq!(

@@ -25,6 +25,9 @@ pub struct ErrorReport {
 /// The file that evcxr generates; a panic's position in it has no meaning for the user.
 const GENERATED: &str = "src/lib.rs";
 
+/// The error of a task that was aborted before it began.
+const TASK_ABORTED: &str = "TaskAborted";
+
 /// Describes a failure: its cause, its location, and the remedy.
 pub fn report(fault: &Fault) -> ErrorReport {
     let mut report = report_failure(fault);
@@ -166,13 +169,20 @@ fn engines_interrupted(
     running: &[EngineId],
 ) -> ErrorReport {
     let was = |engines: &[EngineId]| if engines.len() == 1 { "was" } else { "were" };
-    let ids: Vec<EngineId> = stopped
+    let (waiting, stopped): (Vec<_>, Vec<_>) = stopped
         .iter()
-        .filter_map(|failure| failure.engine)
-        .collect();
+        .partition(|failure| failure.ename == TASK_ABORTED);
+    let ids = |failures: &[&RemoteFailure]| {
+        let ids = failures.iter().filter_map(|failure| failure.engine);
+        ids.collect::<Vec<EngineId>>()
+    };
+    let (waiting, ids) = (ids(&waiting), ids(&stopped));
     let mut parts = Vec::new();
     if !ids.is_empty() {
         parts.push(format!("{} {} stopped", engines(&ids), was(&ids)));
+    }
+    if !waiting.is_empty() {
+        parts.push(format!("{} had not begun", engines(&waiting)));
     }
     if !finished.is_empty() {
         parts.push(format!("{} had finished", engines(finished)));
@@ -389,7 +399,7 @@ fn remote_hint(failure: &RemoteFailure) -> Option<&'static str> {
             "the engine is gone with its variables; `%engines` shows the engines that are left, `%cluster restart` restarts all; with `.retries(2)`, a load-balanced view has other engines take over",
         ),
         "VariablesLost" => Some("run the cells again that define these variables"),
-        "TaskAborted" => Some("the task had not begun; run the cell again"),
+        TASK_ABORTED => Some("the task had not begun; run the cell again"),
         "TaskTimeout" => Some(
             "the task is dropped; `.timeout(…)` of the view sets how long it waits for an engine and for its dependencies",
         ),

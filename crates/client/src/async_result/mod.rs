@@ -94,6 +94,11 @@ impl AsyncResult {
         self.tracker.state().record.pending_engines().collect()
     }
 
+    /// Returns true if a cell has neither ended nor, as far as its engine has published, begun.
+    pub fn is_waiting(&self) -> bool {
+        self.tracker.state().record.is_waiting()
+    }
+
     /// The tasks for which a predicate of id, engine and completion holds.
     pub fn tasks_where(
         &self,

@@ -177,6 +177,12 @@ impl ResultRecord {
         self.pending().filter_map(|task| self.tasks[task].engine)
     }
 
+    /// Returns true if a task has neither ended nor, as far as its engine has published, begun.
+    pub fn is_waiting(&self) -> bool {
+        let mut tasks = self.tasks.iter();
+        tasks.any(|task| task.end.is_none() && !task.has_begun())
+    }
+
     /// Counts those of these tasks that have ended, that have failed, and whose output is complete.
     pub fn counts(&self, tasks: &Range<usize>) -> TaskCounts {
         if tasks.start == 0 && tasks.end >= self.len() {
@@ -461,6 +467,23 @@ mod tests {
         assert!((record.serial_time() - 0.3).abs() < 1e-9);
         assert!((record.wall_time() - 0.225).abs() < 1e-9);
         assert_eq!(record.elapsed(at(9999)), record.wall_time());
+    }
+
+    #[test]
+    fn a_task_waits_until_its_engine_publishes_its_source() {
+        let mut record = record();
+        record.apply(0, end(0, 1, None));
+        assert!(record.is_waiting());
+        let code = "x".to_owned();
+        let execution_count = 1;
+        record.apply(
+            1,
+            TaskUpdate::Input {
+                code,
+                execution_count,
+            },
+        );
+        assert!(!record.is_waiting());
     }
 
     #[test]

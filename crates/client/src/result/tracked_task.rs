@@ -85,6 +85,11 @@ impl TrackedTask {
         self.end.is_some() && self.output_done
     }
 
+    /// Returns true if its engine has published that it runs it.
+    pub(super) fn has_begun(&self) -> bool {
+        self.execution_count.is_some()
+    }
+
     pub(super) fn has_failed(&self) -> bool {
         self.end.as_ref().is_some_and(|end| end.has_failed)
     }

@@ -36,10 +36,24 @@ pub struct ShutdownRequest {
 }
 
 /// Sends a signal to an engine's process.
+///
+/// With tasks, the engine sends it only while it runs one of them, so that a client does not stop
+/// the work of another. Engines of ipyparallel ignore the tasks.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SignalRequest {
     /// The signal: a number or a name such as "SIGINT".
     pub sig: Signal,
+    /// The tasks to be stopped; empty for whatever the engine runs.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub msg_ids: Vec<MsgId>,
+}
+
+impl SignalRequest {
+    /// Requests a signal to whatever the engine runs.
+    pub fn new(sig: Signal) -> Self {
+        let msg_ids = Vec::new();
+        Self { sig, msg_ids }
+    }
 }
 
 macro_rules! status_replies {
@@ -101,6 +115,14 @@ mod tests {
         assert_eq!(number.sig, Signal::Number(2));
         let name: SignalRequest = from_value(json!({"sig": "SIGINT"})).unwrap();
         assert_eq!(name.sig, Signal::Name("SIGINT".into()));
+        // As ipyparallel sends it, unless tasks are named.
+        assert_eq!(to_value(&number).unwrap(), json!({"sig": 2}));
+        let of_task = SignalRequest {
+            msg_ids: vec![MsgId::new("a")],
+            ..number
+        };
+        let content = to_value(&of_task).unwrap();
+        assert_eq!(content, json!({"sig": 2, "msg_ids": ["a"]}));
     }
 
     #[test]

@@ -7,7 +7,6 @@ use super::content::Content;
 use super::control::{AbortRequest, ClearRequest, ShutdownRequest, SignalRequest, TAKEN};
 use super::lineage::LineageRequest;
 use super::message::{Message, MessageError, MessageRef, value};
-use super::signal::Signal;
 use crate::id::MsgId;
 use crate::payload::{Payload, Segment};
 use crate::release::Release;
@@ -47,8 +46,8 @@ pub enum EngineRequest {
     Clear,
     /// Shuts down the engine.
     Shutdown,
-    /// Sends a signal to the engine.
-    Signal(Signal),
+    /// Sends a signal to what the engine runs.
+    Signal(SignalRequest),
     /// Releases data that a reply referred to; has no reply.
     ReleaseSegment(Segment),
     /// A request unknown to our engines.
@@ -165,7 +164,7 @@ impl EngineRequest {
             AbortRequest::MSG_TYPE => Self::Abort(message.content::<AbortRequest>()?.msg_ids),
             ClearRequest::MSG_TYPE => Self::Clear,
             ShutdownRequest::MSG_TYPE => Self::Shutdown,
-            SignalRequest::MSG_TYPE => Self::Signal(message.content::<SignalRequest>()?.sig),
+            SignalRequest::MSG_TYPE => Self::Signal(message.content()?),
             TAKEN => Self::ReleaseSegment(reference().ok_or(MessageError::NoReference)?),
             _ => Self::Unknown,
         })
@@ -251,7 +250,7 @@ impl EngineRequest {
             Self::Abort(msg_ids) => Message::of(&AbortRequest { msg_ids }),
             Self::Clear => Message::of(&ClearRequest {}),
             Self::Shutdown => Message::of(&ShutdownRequest::default()),
-            Self::Signal(sig) => Message::of(&SignalRequest { sig }),
+            Self::Signal(request) => Message::of(&request),
             Self::Unknown => empty(),
         }
     }

@@ -22,11 +22,20 @@ use tokio::sync::mpsc;
 /// The time after a failure during which further failures are collected, to be shown together.
 const COLLECT_TIME: Duration = Duration::from_millis(100);
 
+/// Time limit for engines to reply that they have aborted the tasks that wait.
+const ABORT_LIMIT: Duration = Duration::from_secs(1);
+
+/// Time limit for the ends of aborted tasks after those replies.
+const ABORT_LAG: Duration = Duration::from_millis(200);
+
+/// The interval of the checks for those ends.
+const ABORT_POLL: Duration = Duration::from_millis(10);
+
 /// Time limit for interrupted engines to report that they have stopped.
 const INTERRUPT_LIMIT: Duration = Duration::from_secs(5);
 
-/// Waits for a submission and shows it as planned. An interrupt sends the plan's signal to the
-/// engines and waits for them to stop, within a time limit; a second interrupt ends the wait.
+/// Waits for a submission and shows it as planned. An interrupt ends the tasks that have not begun,
+/// sends the plan's signal to the engines that run others, and waits for them to stop, within a time limit; a second interrupt ends the wait.
 ///
 /// A failure is shown at once while other engines are still running; equal failures are shown
 /// together.
@@ -83,21 +92,29 @@ pub async fn show(
     }
 }
 
-/// Sends a signal to the engines that still run the cell, as ipyparallel does.
+/// Ends the tasks that have not begun, and sends a signal to the engines that run the cell.
 async fn stop(context: &CellContext, submitted: &Submitted, signal: &Signal) {
     let number = match signal.number() {
         Some(number) if number != 0 => number,
         _ => return,
     };
+    let result = &submitted.stored.result;
+    if result.is_waiting() {
+        // Fails only if there is nothing left to abort.
+        let _ = tokio::time::timeout(ABORT_LIMIT, result.abort()).await;
+        // The ends of aborted tasks arrive on another channel than the engines' replies.
+        let deadline = Instant::now() + ABORT_LAG;
+        while result.is_waiting() && Instant::now() < deadline {
+            tokio::time::sleep(ABORT_POLL).await;
+        }
+    }
+    if result.ready() {
+        return;
+    }
     let text = format!("Received Keyboard Interrupt. Sending signal {signal} to engines...\n");
     context.sink().text(StreamName::Stderr, text).await;
-    let result = &submitted.stored.result;
-    let pending = result.pending();
-    // Both fail only if there is nothing left to stop.
-    let (_, _) = tokio::join!(
-        result.abort(),
-        submitted.client.signal_engines(&pending, number)
-    );
+    // Fails only if there is nothing left to stop.
+    let _ = submitted.client.signal_tasks(result, number).await;
 }
 
 /// Returns the failure of an interrupted cell; `pending` are the engines that had not finished by

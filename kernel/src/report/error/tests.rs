@@ -204,6 +204,40 @@ fn lost_variables_are_listed() {
 }
 
 #[test]
+fn an_interrupt_names_the_engines_that_had_not_begun() {
+    let failure = |engine: u32, ename: &str| RemoteFailure {
+        ename: ename.to_owned(),
+        evalue: "why".to_owned(),
+        traceback: Vec::new(),
+        engine: Some(EngineId(engine)),
+        msg_id: None,
+        method: "execute".to_owned(),
+    };
+    let interrupted = |stopped: Vec<RemoteFailure>| {
+        report(
+            &Failure::EnginesInterrupted {
+                stopped,
+                finished: Vec::new(),
+                running: Vec::new(),
+            }
+            .into(),
+        )
+    };
+    let stopped = [failure(0, "Interrupted"), failure(1, "TaskAborted")];
+    let one = interrupted(stopped.to_vec());
+    assert_eq!(
+        one.evalue,
+        "the cell was interrupted; engine 0 was stopped; engine 1 had not begun"
+    );
+    assert!(!text(&one).contains("TaskAborted"), "{}", text(&one));
+    let none = interrupted(vec![failure(1, "TaskAborted")]);
+    assert_eq!(
+        none.evalue,
+        "the cell was interrupted; engine 1 had not begun"
+    );
+}
+
+#[test]
 fn compile_errors_in_a_string_show_the_lines_of_the_string() {
     let diagnostics = vec![diagnostic("expected expression", 2, (9, 10))];
     let failure = Failure::Compile { diagnostics };
