@@ -362,18 +362,16 @@ pub fn read<'a>(
             });
             at = span.end;
         } else {
-            let value = if attached.is_empty() {
-                let from = at + word.len();
-                let from = from + line[from..].len() - line[from..].trim_start().len();
-                let value = self::word(&line[from..]);
-                from..from + value.len()
+            let from = if attached.is_empty() {
+                line.len() - line[span.end..].trim_start().len()
             } else {
-                span.end - attached.len()..span.end
+                span.end - attached.len()
             };
+            let (value, end) = value(line, from);
             if value.is_empty() {
                 return Err(missing_value(spec, span));
             }
-            at = value.end;
+            at = end;
             given.push(ParsedOption {
                 option: spec.option,
                 value: &line[value.clone()],
@@ -381,6 +379,26 @@ pub fn read<'a>(
             });
         }
     }
+}
+
+/// Returns the range of the value at byte `from` of a line, without its quotes, and its end with
+/// them.
+fn value(line: &str, from: usize) -> (Range<usize>, usize) {
+    let text = &line[from..];
+    for quote in ['"', '\''] {
+        let Some(inner) = text.strip_prefix(quote) else {
+            continue;
+        };
+        let Some(len) = inner.find(quote) else {
+            continue;
+        };
+        let behind = &inner[len + 1..];
+        if behind.is_empty() || behind.starts_with(char::is_whitespace) {
+            return (from + 1..from + 1 + len, from + len + 2);
+        }
+    }
+    let end = from + word(text).len();
+    (from..end, end)
 }
 
 /// Returns the first word of a text, which may contain spaces within square brackets.

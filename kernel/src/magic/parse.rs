@@ -159,16 +159,27 @@ fn unknown_magic(line: &str, name: Range<usize>, suffixes: &[MagicSuffix]) -> Ma
     MagicError::new(span, problem)
 }
 
-/// Parses `%pxactivate`: options, then the suffix.
+/// Parses `%pxactivate`: the suffix, with options before and behind it.
 fn activate(line: &str, at: usize) -> Result<Magic, MagicError> {
-    let (given, end) = options::read(line, at, options::PXCONFIG, AfterOptions::Code)?;
-    let options = px_options(&given)?;
-    let Some((text, span)) = cluster::argument(line, end)? else {
+    let read = |at, after| options::read(line, at, options::PXCONFIG, after);
+    let (mut given, start) = read(at, AfterOptions::Word)?;
+    let text = line[start..].split_whitespace().next().unwrap_or("");
+    let span = start..start + text.len();
+    if text.is_empty() {
         return Err(MagicError::new(0..at, MagicProblem::NoSuffix));
-    };
+    }
+    given.extend(read(span.end, AfterOptions::Nothing)?.0);
+    let options = px_options(&given)?;
+    let text = unquoted(text);
     let suffix = MagicSuffix::parse(text)
         .ok_or_else(|| MagicError::new(span, MagicProblem::MalformedSuffix(text.to_owned())))?;
     Ok(Magic::PxActivate { suffix, options })
+}
+
+/// Returns a word without the quotes around it.
+fn unquoted(word: &str) -> &str {
+    let inner = |quote| word.strip_prefix(quote)?.strip_suffix(quote);
+    inner('"').or_else(|| inner('\'')).unwrap_or(word)
 }
 
 fn px(line: &str, at: usize, is_cell: bool) -> Result<Magic, MagicError> {

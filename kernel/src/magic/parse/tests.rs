@@ -320,6 +320,42 @@ fn activated_suffixes_make_magics() {
 }
 
 #[test]
+fn the_options_of_activate_may_follow_the_suffix() {
+    for line in [
+        "%pxactivate evens --targets ::2 --noblock",
+        "%pxactivate --noblock evens -t ::2",
+        "%pxactivate -t '::2' 'evens' --noblock",
+    ] {
+        let Ok(Magic::PxActivate { suffix, options }) = parse(line) else {
+            panic!("{line}")
+        };
+        assert_eq!(suffix.as_str(), "evens", "{line}");
+        assert_eq!(options.targets.unwrap().0.to_string(), "::2", "{line}");
+        assert_eq!(options.blocking, Some(Blocking::Return), "{line}");
+    }
+}
+
+#[test]
+fn quotes_around_values_are_removed() {
+    for line in [
+        r#"%px --targets "0,1" x('a')"#,
+        r"%px --targets '0, 1' x('a')",
+        r#"%px --targets="0, 1" x('a')"#,
+        r#"%px -t"0,1" x('a')"#,
+    ] {
+        let targets = options(line).targets.unwrap();
+        assert_eq!(targets.0.to_string(), "[0, 1]", "{line}");
+        assert!(line[targets.1].starts_with("0,"), "{line}");
+        assert_eq!(code(line), "x('a')");
+    }
+    assert_eq!(options("%px --out 'q' 1").out.as_deref(), Some("q"));
+    assert_eq!(options("%px -o \"q\" 1").out.as_deref(), Some("q"));
+    for line in ["%px --out '' 1", "%px --out 'q 1", "%px --out 'q'r 1"] {
+        assert!(parse(line).is_err(), "{line}");
+    }
+}
+
+#[test]
 fn signals_are_named_or_numbered() {
     for (text, number) in [("SIGTERM", 15), ("KILL", 9), ("0", 0), ("10", 10)] {
         let given = options(&format!("%px --signal-on-interrupt {text} 1"));
