@@ -357,11 +357,12 @@ impl Client {
         self.get_result::<()>(&tasks)?.wait_interactive()
     }
 
-    /// Sends a signal, by number, to all engines; SIGINT (2) interrupts the code they run.
+    /// Sends a signal, by number, to what runs code on all engines: SIGINT (2) interrupts that code.
+    /// The engines stay.
     ///
     /// # Errors
-    /// `TimeoutError` if an engine does not reply, `EnvironmentError` if the connection to the
-    /// controller is lost.
+    /// `UsageError` for a number that is not that of a signal which can be sent, `TimeoutError` if
+    /// an engine does not reply, `EnvironmentError` if the connection to the controller is lost.
     pub fn send_signal(&self, signal: i32) -> Result<(), Error> {
         let engines = self.ids();
         done(ClientRequest::Signal { signal, engines })

@@ -101,14 +101,9 @@ impl Machine {
             0 => {}
             Signal::INTERRUPT => self.interrupt(commands),
             Signal::KILL => commands.push(EngineCommand::Kill),
-            Signal::TERMINATE => {}
             other => commands.push(EngineCommand::Signal(other)),
         }
         self.reply_with(request, EngineReplyContent::Done, commands);
-        if number == Signal::TERMINATE {
-            self.flush(commands);
-            commands.push(EngineCommand::Stop);
-        }
     }
 
     fn abort(&mut self, ids: &[MsgId], commands: &mut Vec<EngineCommand>) {

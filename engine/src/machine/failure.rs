@@ -124,8 +124,8 @@ pub(super) enum EngineFailure {
         loaded: String,
         wanted: String,
     },
-    /// There is no such signal.
-    #[error("there is no signal {}", signal_name(.0))]
+    /// There is no such signal, or it cannot be sent.
+    #[error("{} is not a signal that can be sent", signal_name(.0))]
     UnknownSignal(Signal),
     /// Engines do not serve requests of this type.
     #[error("engines do not answer `{0}`")]
@@ -381,7 +381,7 @@ mod tests {
             ),
             (
                 EngineFailure::UnknownSignal(Signal::Name("SIGNONE".to_owned())),
-                "UsageError: there is no signal SIGNONE",
+                "UsageError: SIGNONE is not a signal that can be sent",
             ),
         ] {
             let content = failure.content(&identity, "execute");

@@ -485,7 +485,7 @@ fn an_interrupt_without_a_snapshot_costs_the_running_cell_and_its_runtime() {
 fn a_signal_for_tasks_leaves_the_cells_of_others_alone() {
     let mut engine = Engine::up();
     engine.begins("a", "empty", "1");
-    engine.asked("b", cell("1", "2"));
+    engine.asked("b", cell("empty", "2"));
     for number in [2, 9, 10] {
         let described = engine.asked("s", signal(number, &["b", "c"]));
         assert_eq!(described, ["s busy", "s signal_reply ok", "s idle"]);
@@ -650,8 +650,14 @@ fn shutdown_is_replied_to_and_odd_requests_are_refused() {
     assert_eq!(described[1], "a error UsageError");
     let described = engine.asked("b", signal(999, &[]));
     assert_eq!(described[1], "b error UsageError");
-    let described = engine.asked("c", signal(10, &[]));
-    assert_eq!(described[1], "signal 10");
+    for number in [10, 15] {
+        let described = engine.asked("c", signal(number, &[]));
+        let expected = format!("signal {number}");
+        assert_eq!(
+            described,
+            ["c busy", &expected, "c signal_reply ok", "c idle"]
+        );
+    }
     let described = engine.asked("s", EngineRequest::Shutdown);
     assert_eq!(
         described,

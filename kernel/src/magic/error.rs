@@ -97,8 +97,8 @@ pub enum MagicProblem {
     /// Text in place of the name of a variable.
     #[error("{0}")]
     VariableName(VariableNameError),
-    /// A signal that does not exist.
-    #[error("there is no signal `{0}`")]
+    /// A signal that does not exist, or cannot be sent.
+    #[error("`{0}` is not a signal that can be sent")]
     Signal(String),
     /// Text in place of a count.
     #[error("`{value}` is not a valid number")]
@@ -244,7 +244,8 @@ impl MagicProblem {
             Self::Signal(_) => {
                 let names: Vec<String> = Signal::names().collect();
                 format!(
-                    "a number from 0 (nothing) to 64, or one of {}",
+                    "a number from 0 (nothing) to {}, or one of {}",
+                    Signal::LAST,
                     names.join(", ")
                 )
             }

@@ -35,14 +35,17 @@ impl Signal {
     pub const INTERRUPT: i32 = 2;
     /// Kills the runtime.
     pub const KILL: i32 = 9;
-    /// Terminates the engine.
+    /// Ends the runtime, unless its code handles the signal.
     pub const TERMINATE: i32 = 15;
 
+    /// The largest number of a signal; real-time signals cannot be sent.
+    pub const LAST: i32 = 31;
+
     /// The signal's number on Linux; `Some(0)` for the null signal, `None` if there is no such
-    /// signal.
+    /// signal, or if it cannot be sent.
     pub fn number(&self) -> Option<i32> {
         match self {
-            Self::Number(number) => (0..=64).contains(number).then_some(*number),
+            Self::Number(number) => (0..=Self::LAST).contains(number).then_some(*number),
             Self::Name(name) => {
                 let name = name.strip_prefix("SIG").unwrap_or(name);
                 NAMES
@@ -82,7 +85,9 @@ mod tests {
         assert_eq!(name("TERM"), Some(15));
         assert_eq!(name("SIGBOGUS"), None);
         assert_eq!(Signal::Number(9).number(), Some(9));
-        assert_eq!(Signal::Number(-1).number(), None);
+        for unknown in [-1, 34, 999] {
+            assert_eq!(Signal::Number(unknown).number(), None);
+        }
         assert_eq!(Signal::Number(2).to_string(), "SIGINT");
         assert_eq!(Signal::Name("TERM".into()).to_string(), "SIGTERM");
         assert_eq!(Signal::Number(34).to_string(), "signal 34");

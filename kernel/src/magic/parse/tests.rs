@@ -362,6 +362,9 @@ fn signals_are_named_or_numbered() {
         assert_eq!(given.signal.unwrap().number(), Some(number));
     }
     let error = parse("%px --signal-on-interrupt SIGNO 1").unwrap_err();
-    assert_eq!(error.to_string(), "there is no signal `SIGNO`");
+    assert_eq!(
+        error.to_string(),
+        "`SIGNO` is not a signal that can be sent"
+    );
     assert!(parse("%px --signal-on-interrupt 99 1").is_err());
 }

@@ -5,6 +5,7 @@ use crate::magic::MAX_ENGINES;
 use phalanx_client::HubError;
 use phalanx_protocol::failure::{Failure, FailureKind};
 use phalanx_protocol::id::EngineId;
+use phalanx_protocol::parallel::Signal;
 use std::io;
 
 /// A request of the library that cannot be carried out.
@@ -36,6 +37,9 @@ pub(super) enum FunctionsError {
         /// The number of tasks.
         tasks: usize,
     },
+    /// A signal does not exist, or cannot be sent.
+    #[error("{0} is not a signal that can be sent")]
+    Signal(i32),
     /// A request for results names no task.
     #[error("no such task: the list of message ids is empty")]
     NoTasks,
@@ -72,6 +76,7 @@ impl FunctionsError {
             | Self::EngineCount(_)
             | Self::NoneSelected { .. }
             | Self::NoTasks
+            | Self::Signal(_)
             | Self::Name(_)
             | Self::Reference { .. }
             | Self::Pushed { .. }
@@ -88,6 +93,12 @@ impl FunctionsError {
                 "`%cluster start -n 4` starts one, as does `Cluster::builder().n(4).start_and_connect()?`"
             }
             Self::EngineCount(_) => return Some(format!("a number from 1 to {MAX_ENGINES}")),
+            Self::Signal(_) => {
+                return Some(format!(
+                    "a number from 0 (nothing) to {}, such as 2 (SIGINT) or 9 (SIGKILL)",
+                    Signal::LAST
+                ));
+            }
             Self::NoneSelected { there } => {
                 return Some(format!("the engines are {}", list(there)));
             }
@@ -159,6 +170,15 @@ fn prefix(error: &HubError) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_signal_that_cannot_be_sent_is_refused_with_those_that_can() {
+        let Failure::Usage { message, hint } = FunctionsError::Signal(999).into() else {
+            panic!("not a usage error")
+        };
+        assert_eq!(message, "999 is not a signal that can be sent");
+        assert!(hint.unwrap().starts_with("a number from 0 (nothing) to 31"));
+    }
 
     #[test]
     fn a_type_that_engines_lack_or_cannot_send_is_named_with_the_remedy() {

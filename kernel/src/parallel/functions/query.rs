@@ -17,6 +17,7 @@ use phalanx_protocol::apply::ClientRequest;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{HostReply, TaskRange};
 use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
+use phalanx_protocol::parallel::Signal;
 use std::time::Duration;
 
 /// Default time limit for engines to register.
@@ -46,6 +47,9 @@ pub async fn serve(
         ClientRequest::RequireEngines => HostReply::Engines(required_engines(parallel).await?),
         ClientRequest::WaitForEngines { engines, timeout } => {
             HostReply::Engines(wait_for_engines(parallel, engines, timeout).await?)
+        }
+        ClientRequest::Signal { signal, .. } if Signal::Number(signal).number().is_none() => {
+            return Err(FunctionsError::Signal(signal).into());
         }
         ClientRequest::Signal { signal, engines } => {
             let client = client(parallel).await?;
