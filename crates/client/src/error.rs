@@ -17,6 +17,9 @@ pub(crate) enum TaskError {
     /// The engine runs another language than Rust.
     #[error("engine {0} is not a Rust engine, which alone runs Rust code")]
     Foreign(EngineId),
+    /// The engine has not described itself.
+    #[error("engine {0} does not answer")]
+    Silent(EngineId),
     /// The engine is of an incompatible version.
     #[error("{0}; {remedy}", remedy = ReleaseMismatch::REMEDY)]
     OtherRelease(ReleaseMismatch),

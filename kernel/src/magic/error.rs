@@ -191,6 +191,8 @@ pub enum MagicProblem {
         live: Vec<EngineId>,
         /// The number of other engines, which do not run Rust.
         foreign: usize,
+        /// Those of the other engines that do not answer.
+        silent: Vec<EngineId>,
     },
 }
 
@@ -276,6 +278,10 @@ impl MagicProblem {
                 }
             }
             Self::MalformedTargets { .. } => FORMS.to_owned(),
+            Self::Targets { silent, .. } if !silent.is_empty() => {
+                let ids: Vec<String> = silent.iter().map(ToString::to_string).collect();
+                format!("these engines do not answer: {}", ids.join(", "))
+            }
             Self::Targets { foreign: 1.., .. } => {
                 "cells run on Rust engines; `%cluster status` lists them".to_owned()
             }

@@ -112,6 +112,7 @@ impl PxPlan {
                 error,
                 live: live.to_vec(),
                 foreign: 0,
+                silent: Vec::new(),
             };
             MagicError::new(span, problem)
         })?;

@@ -35,6 +35,8 @@ pub enum Notice {
     LeftOut(LeftOutCell),
     /// A dependency of another notebook cannot be built here: its `:dep`, and the reason.
     DependencyLeftOut(String, String),
+    /// These engines do not answer, so that the cell or call runs on the others only.
+    Silent(Vec<EngineId>),
     /// The connection to the controller is lost; reconnection is attempted for this time.
     ConnectionLost(Duration),
     /// The connection to the controller is restored.
@@ -137,6 +139,15 @@ fn line(notice: &Notice) -> String {
         }
         Notice::DependencyLeftOut(spec, why) => {
             return format!("`:dep {spec}` of another notebook cannot be built here: {why}\n");
+        }
+        Notice::Silent(engines) => {
+            let (noun, verb, are) = match engines.len() {
+                1 => ("engine", "does", "is"),
+                _ => ("engines", "do", "are"),
+            };
+            let engines = IdRanges(engines.clone()).to_string();
+            let engines = engines.replace('-', "–").replace(',', ", ");
+            return format!("{noun} {engines} {verb} not answer, and {are} left out\n");
         }
         Notice::ConnectionLost(limit) => {
             let seconds = limit.as_secs();

@@ -11,7 +11,7 @@ use crate::parallel::Parallel;
 use crate::parallel::artifacts::Artifacts;
 use crate::parallel::cluster::Cluster;
 use crate::parallel::compile::Compiler;
-use crate::parallel::fanout::{Fanout, LateOutput, States};
+use crate::parallel::fanout::{Fanout, LateOutput, SilentWarning, States};
 use crate::parallel::functions::Functions;
 use crate::parallel::results::Results;
 use phalanx_client::Engine;
@@ -65,6 +65,7 @@ impl Services {
             states: States::default(),
             results: Results::default(),
             late: LateOutput::default(),
+            silent: SilentWarning::default(),
             supervisors: supervisors.clone(),
         };
         let sources = CellSources::new(artifacts.clone());

@@ -86,7 +86,15 @@ impl EngineTable {
             EngineKind::Rust(_) => None,
             EngineKind::OtherRelease(theirs) => Some(TaskError::OtherRelease(mismatch(id, theirs))),
             EngineKind::Foreign => Some(TaskError::Foreign(id)),
+            EngineKind::Silent => Some(TaskError::Silent(id)),
         }
+    }
+
+    /// The reason why the first engine that does not answer cannot run our tasks.
+    pub fn silent(&self) -> Option<TaskError> {
+        let entries = self.by_id.iter();
+        let mut silent = entries.filter(|(_, entry)| entry.kind == EngineKind::Silent);
+        silent.find_map(|(id, entry)| entry.joined.then_some(TaskError::Silent(*id)))
     }
 
     /// The reason why the first Rust engine of an incompatible version cannot run our tasks.
@@ -127,7 +135,7 @@ impl EngineTable {
         }
         let entry = EngineEntry {
             uuid,
-            kind: EngineKind::Foreign,
+            kind: EngineKind::Silent,
             has_replied: false,
             has_published: false,
             joined: false,
@@ -333,8 +341,14 @@ mod tests {
         }
         assert!(matches!(&joined[..], [HandshakeAction::Joined(_)]));
         assert_eq!(ids.0, GREETINGS);
+        assert_eq!(
+            engines.unfit(EngineId(0)),
+            Some(TaskError::Silent(EngineId(0)))
+        );
+        assert_eq!(engines.silent(), Some(TaskError::Silent(EngineId(0))));
         let late = engines.replied(&MsgId::new("1"), EngineKind::Foreign);
         assert!(matches!(late, Some(HandshakeAction::Joined(_))));
+        assert_eq!(engines.silent(), None);
         assert_eq!(engines.replied(&MsgId::new("2"), EngineKind::Foreign), None);
     }
 

@@ -126,7 +126,8 @@ impl State {
                 true => TaskError::NoneIsRust,
                 false => TaskError::NoneRegistered,
             };
-            let why = self.engines.other_release().unwrap_or(none);
+            let known = self.engines.other_release();
+            let why = known.or_else(|| self.engines.silent()).unwrap_or(none);
             self.fail_unsent(msg_id, key, work, why, now, commands);
             return;
         }

@@ -108,6 +108,8 @@ pub enum EngineKind {
     OtherRelease(Arc<Release>),
     /// A Rust engine.
     Rust(Arc<EngineHandshake>),
+    /// An engine that has not described itself, although a client has asked it.
+    Silent,
 }
 
 /// The content of our `kernel_info_reply`.
@@ -136,6 +138,7 @@ impl fmt::Display for EngineKind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Foreign => f.write_str("not a Rust engine"),
+            Self::Silent => f.write_str("does not answer"),
             Self::OtherRelease(theirs) => write!(f, "{theirs}, not understood"),
             Self::Rust(handshake) => write!(f, "phalanx-engine {}", handshake.version),
         }
@@ -315,7 +318,7 @@ impl EngineKind {
     pub fn handshake(&self) -> Option<&Arc<EngineHandshake>> {
         match self {
             Self::Rust(handshake) => Some(handshake),
-            Self::Foreign | Self::OtherRelease(_) => None,
+            Self::Foreign | Self::OtherRelease(_) | Self::Silent => None,
         }
     }
 }

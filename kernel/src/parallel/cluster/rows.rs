@@ -5,7 +5,7 @@ use phalanx_client::{Client, Engine};
 use phalanx_protocol::id::EngineId;
 use phalanx_protocol::look::table::table;
 use phalanx_protocol::output::MimeBundle;
-use phalanx_protocol::parallel::{EngineReport, EnginesReply};
+use phalanx_protocol::parallel::{EngineKind, EngineReport, EnginesReply};
 use std::time::Duration;
 
 /// Time limit for the controller's reply.
@@ -66,9 +66,13 @@ pub fn rows(engines: &[Engine], known: Option<&EnginesReply>) -> Vec<EngineRow> 
             Some(handshake) => (handshake.host.clone(), handshake.version.clone()),
             None => (String::new(), engine.kind.to_string()),
         };
+        let (state, version) = match engine.kind {
+            EngineKind::Silent => (version, String::new()),
+            _ => ("alive".to_owned(), version),
+        };
         EngineRow {
             id: engine.id,
-            state: "alive".to_owned(),
+            state,
             host,
             pid: None,
             version,

@@ -15,6 +15,9 @@ pub enum FanoutError {
     /// The engine does not run Rust.
     #[error("engine {0} is not a Rust engine")]
     Foreign(EngineId),
+    /// The engine has not described itself.
+    #[error("engine {0} does not answer")]
+    Silent(EngineId),
     /// No engine runs Rust.
     #[error("none of the engines is a Rust engine")]
     AllForeign,
@@ -68,7 +71,9 @@ impl FanoutError {
                 return Self::other_release(engine.id, theirs);
             }
         }
-        Self::AllForeign
+        let mut engines = engines.iter();
+        let silent = engines.find(|engine| engine.kind == EngineKind::Silent);
+        silent.map_or(Self::AllForeign, |engine| Self::Silent(engine.id))
     }
 
     /// Returns the error of an engine of an incompatible release.
@@ -83,9 +88,10 @@ impl FanoutError {
     fn kind(&self) -> FailureKind {
         match self {
             Self::Gone(_) | Self::Foreign(_) | Self::AllForeign => FailureKind::Usage,
-            Self::OtherRelease(_) | Self::OtherTarget { .. } | Self::NoLineage { .. } => {
-                FailureKind::Environment
-            }
+            Self::OtherRelease(_)
+            | Self::OtherTarget { .. }
+            | Self::NoLineage { .. }
+            | Self::Silent(_) => FailureKind::Environment,
             Self::RefusedTooOften { .. } => FailureKind::Internal,
         }
     }
@@ -94,6 +100,9 @@ impl FanoutError {
         let hint = match self {
             Self::Gone(_) => "`%cluster status` lists the engines",
             Self::Foreign(_) => "leave it out with `--targets`",
+            Self::Silent(_) => {
+                "it has not replied since this notebook connected: its process may be stopped, or its machine unreachable"
+            }
             Self::AllForeign => {
                 "start some with `phalanx-engine --file ipcontroller-engine.json`; `%cluster status` lists the engines"
             }
@@ -147,5 +156,22 @@ mod tests {
             panic!()
         };
         assert_eq!(message, "none of the engines is a Rust engine");
+    }
+
+    #[test]
+    fn a_silent_engine_is_not_said_to_be_of_another_language() {
+        let engine = |id: u32, kind: EngineKind| Engine {
+            id: EngineId(id),
+            uuid: EngineUuid::new("e"),
+            kind,
+        };
+        let engines = [
+            engine(0, EngineKind::Foreign),
+            engine(1, EngineKind::Silent),
+        ];
+        let Failure::Environment { message, .. } = FanoutError::no_engine(&engines) else {
+            panic!()
+        };
+        assert_eq!(message, "engine 1 does not answer");
     }
 }

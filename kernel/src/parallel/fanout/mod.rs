@@ -10,6 +10,7 @@
 //! | `supervise.rs` | the actor around the supervision |
 //! | `late.rs` | output of threads that outlive their cell |
 //! | `show.rs` | display of outputs, progress bar and failures |
+//! | `silent.rs` | engines that do not answer, and are left out |
 //! | `error.rs` | engines that cannot run a cell |
 
 mod adopt;
@@ -17,6 +18,7 @@ mod error;
 mod late;
 mod notices;
 mod show;
+mod silent;
 mod states;
 mod submit;
 mod supervise;
@@ -25,5 +27,6 @@ mod supervision;
 pub use error::FanoutError;
 pub use late::LateOutput;
 pub use show::{show, stream, wait_with_bar};
+pub use silent::{SilentWarning, silent};
 pub use states::States;
 pub use submit::{EngineSource, Fanout, PX_NAME, Submitted};

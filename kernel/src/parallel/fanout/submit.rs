@@ -3,7 +3,7 @@
 use super::error::only_elsewhere;
 use super::notices::notices;
 use super::supervise::{SupervisedFanout, supervise};
-use super::{FanoutError, LateOutput, States};
+use super::{FanoutError, LateOutput, SilentWarning, States};
 use crate::context::CellContext;
 use crate::context::unresolved::unresolved;
 use crate::magic::PxPlan;
@@ -36,6 +36,8 @@ pub struct Fanout {
     pub results: Results,
     /// The display of output after the end of a cell.
     pub late: LateOutput,
+    /// The last warning of engines that do not answer.
+    pub silent: SilentWarning,
     /// The tasks that supervise submissions; each ends with its submission.
     pub supervisors: TaskTracker,
 }
@@ -268,6 +270,7 @@ fn targets(client: &Client, ids: &[EngineId]) -> Result<Vec<Engine>, FanoutError
                 EngineKind::Rust(_) => Ok(engine.clone()),
                 EngineKind::OtherRelease(theirs) => Err(FanoutError::other_release(*id, theirs)),
                 EngineKind::Foreign => Err(FanoutError::Foreign(*id)),
+                EngineKind::Silent => Err(FanoutError::Silent(*id)),
             }
         })
         .collect()

@@ -77,6 +77,10 @@ pub async fn apply(
     let artifacts = &parallel.functions().artifacts;
     let artifacts = artifacts.of(&toolchain.libstd, &apply.artifact).await?;
     let engines = engines(&client, &apply.placement)?;
+    if matches!(apply.placement, ApplyPlacement::Engines(_)) {
+        let fanout = parallel.fanout();
+        fanout.warn_of_silent(&client, &engines, context).await;
+    }
     namespace::copy_references(parallel, context, &client, &engines, &apply.references).await?;
     let metadata = CallMetadata {
         abi: toolchain.rustc,

@@ -254,6 +254,7 @@ async fn execute(
     }
     bind_pushed(parallel, context, client, engines, source).await?;
     let fanout = parallel.fanout();
+    fanout.warn_of_silent(client, engines, context).await;
     let result = fanout
         .submit_source(
             client,

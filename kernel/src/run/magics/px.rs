@@ -6,6 +6,7 @@ use crate::context::progress::Progress;
 use crate::context::{CellContext, misplaced_magic, unresolved};
 use crate::magic::{
     Blocking, MagicError, MagicName, MagicProblem, MagicSuffix, PlanError, PxOptions, PxPlan,
+    Targets,
 };
 use crate::parallel::fanout::{self, EngineSource, FanoutError, Submitted};
 use crate::parallel::functions;
@@ -60,6 +61,10 @@ pub(super) async fn run_px(
     let defaults = services.magic_sets().defaults(&suffix);
     let plan = PxPlan::new(options, &defaults, &live)
         .map_err(|error| plan_fault(error, &others, &location, start))?;
+    if matches!(plan.named, Targets::All | Targets::Slice { .. }) {
+        let fanout = services.parallel().fanout();
+        fanout.warn_of_silent(&client, &plan.targets, context).await;
+    }
     if plan.verbose {
         print_targets(context, &plan).await;
     }
@@ -120,7 +125,7 @@ fn invalid(run: &PxRun) -> Option<CellError> {
 fn plan_fault(error: PlanError, others: &[Engine], location: &FaultSource, start: usize) -> Fault {
     match error {
         PlanError::Targets(error) => {
-            among_rust_engines(error, others.len()).into_fault(location.clone(), start)
+            among_rust_engines(error, others).into_fault(location.clone(), start)
         }
         PlanError::NoEngines => Fault::at(FanoutError::no_engine(others), location.clone()),
     }
@@ -173,10 +178,14 @@ async fn set_loggers(
     }
 }
 
-/// Adds the number of engines that do not run Rust to an error about targets.
-fn among_rust_engines(mut error: MagicError, others: usize) -> MagicError {
-    if let MagicProblem::Targets { foreign, .. } = &mut error.problem {
-        *foreign = others;
+/// Adds the engines that do not run Rust, or do not answer, to an error about targets.
+fn among_rust_engines(mut error: MagicError, others: &[Engine]) -> MagicError {
+    if let MagicProblem::Targets {
+        foreign, silent, ..
+    } = &mut error.problem
+    {
+        *foreign = others.len();
+        *silent = fanout::silent(others);
     }
     error
 }

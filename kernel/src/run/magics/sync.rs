@@ -63,6 +63,7 @@ pub(super) async fn sync(
             error,
             live: ids.clone(),
             foreign: 0,
+            silent: Vec::new(),
         };
         MagicError::new(span, problem).into_fault(location, start)
     })?;

@@ -66,6 +66,7 @@ fn describe(command: &LocalCommand) -> String {
             Notice::Unkept(variables) => format!("unkept {}", variables.len()),
             Notice::Misfit { item, .. } => format!("misfit {item}"),
             Notice::LeftOut(_) | Notice::DependencyLeftOut(..) => "left out".to_owned(),
+            Notice::Silent(engines) => format!("{} silent", engines.len()),
             Notice::ConnectionLost(_) | Notice::ConnectionBack => "connection".to_owned(),
         },
         LocalCommand::Reply { job, result } => match result {
