@@ -3,7 +3,9 @@
 mod start;
 
 use crate::parallel::cluster::rows::{self, engines_table};
-use crate::parallel::cluster::{ClusterRecord, OwnerReply, OwnerRequest, Registry, ask_owner};
+use crate::parallel::cluster::{
+    ClusterRecord, OwnerReply, OwnerRequest, Registry, ask_owner, engine_count,
+};
 use crate::report::report;
 use anyhow::{Context, bail};
 use clap::{Subcommand, ValueEnum};
@@ -172,7 +174,8 @@ fn change(registry: &Registry, id: Option<String>, request: OwnerRequest) -> any
             );
         }
         OwnerReply::Restarted { engines } => {
-            println!("cluster {}: {engines} engines restarted", record.cluster_id);
+            let engines = engine_count(engines);
+            println!("cluster {}: {engines} restarted", record.cluster_id);
         }
     }
     Ok(())

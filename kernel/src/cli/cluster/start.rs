@@ -5,7 +5,7 @@ use crate::cli::NOT_BUILT;
 use crate::context::Programs;
 use crate::parallel::cluster::{
     ClusterEvent, ClusterRecord, ClusterSettings, OwnCluster, OwnerCall, OwnerSocket, Registry,
-    Revivals, fresh_id, process_start,
+    Revivals, engine_count, fresh_id, process_start,
 };
 use anyhow::{Context, bail};
 use clap::Args;
@@ -284,7 +284,8 @@ async fn serve(
     let updated = listed.update(&mut cluster);
     if updated.is_ok() {
         println!(
-            "cluster {cluster_id}: {engines} engines in {:.2} s; `%cluster connect {cluster_id}` in a notebook, or {}{}",
+            "cluster {cluster_id}: {} in {:.2} s; `%cluster connect {cluster_id}` in a notebook, or {}{}",
+            engine_count(engines),
             started.took.as_secs_f64(),
             cluster.client_path().display(),
             started.openness()

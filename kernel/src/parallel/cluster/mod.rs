@@ -35,6 +35,7 @@ pub use owner::{OwnerCall, OwnerReply, OwnerRequest, OwnerSocket, ask_owner};
 pub use registry::{ClusterRecord, Registry, process_start};
 pub use revival::Revivals;
 pub use settings::{ClusterSettings, fresh_id, profiles_path};
+pub use status::count as engine_count;
 
 use crate::actor::RequestSender;
 use crate::channel::OutputSink;

@@ -46,7 +46,7 @@ pub(super) async fn status(
 }
 
 /// Formats a number of engines.
-pub(super) fn count(engines: usize) -> String {
+pub fn count(engines: usize) -> String {
     match engines {
         1 => "1 engine".to_owned(),
         engines => format!("{engines} engines"),

@@ -196,6 +196,9 @@ fn describe(missing: &MissingDefinitions, engines: &[EngineId], failures: &[Stri
         "Engines"
     };
     let names = missing.cells.iter().flat_map(|(_, names)| names);
+    // A cell that was run twice is missing twice.
+    let mut seen = HashSet::new();
+    let names = names.filter(|name| seen.insert(*name));
     // An import defines nothing, and its path does not show what the engine can do now.
     let (imports, definitions): (Vec<&str>, Vec<&str>) = names
         .map(String::as_str)
@@ -256,6 +259,14 @@ mod tests {
         assert_eq!(
             describe(&late, &[EngineId(2)], &[]),
             "Engine 2: replayed fn f; the values of variables are not copied: run the cells that define a, b with `%%px --targets 2`\n"
+        );
+        let twice = MissingDefinitions {
+            cells: vec![late.cells[0].clone(), late.cells[0].clone()],
+            variables: Vec::new(),
+        };
+        assert_eq!(
+            describe(&twice, &[EngineId(2)], &[]),
+            "Engine 2: replayed fn f\n"
         );
         // After the replay, no definitions are missing.
         let again = missing_definitions(
