@@ -112,7 +112,7 @@ mod tests {
             ":dep rand = \"0.9\"\n:dep itertools\n:dep rand = \"0.9\"",
             "use phalanx::prelude::*;\n#[derive(Serialize)] struct A;\nf().await",
         ];
-        let program = Program::of(&cells.map(str::to_owned));
+        let program = Program::of(&cells.map(str::to_owned), Path::new(""));
         let folder = Path::new("/x/1 Größe");
         let manifest = Manifest::of(folder, Path::new(""), &program).unwrap();
         let text = manifest.text();

@@ -3,9 +3,15 @@
 //! | file | contents |
 //! |---|---|
 //! | `program.rs` | the cells as a `main.rs` |
+//! | `definition.rs` | the definitions in items, and the names that code refers to |
+//! | `layout.rs` | the places of items, in blocks of `main` if cells redefine others |
+//! | `plan.rs` | the effects of redefinitions on earlier items |
 //! | `manifest.rs` | the `:dep` lines as a `Cargo.toml` |
 
+mod definition;
+mod layout;
 mod manifest;
+mod plan;
 mod program;
 
 use anyhow::{Context, bail};
@@ -49,8 +55,8 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
             folder.display()
         );
     }
-    let program = Program::of(&cells);
     let beside = notebook.parent().unwrap_or(Path::new(""));
+    let program = Program::of(&cells, beside);
     let manifest = Manifest::of(&folder, beside, &program)?;
     fs::create_dir_all(folder.join("src"))
         .with_context(|| format!("{} cannot be made", folder.display()))?;
@@ -65,6 +71,9 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
     println!("Wrote {}.", folder.display());
     for line in &program.left_out {
         println!("Left out, as a comment: {line}");
+    }
+    for note in program.notes() {
+        eprintln!("Differs from the notebook: {note}.");
     }
     println!(
         "`cargo run --manifest-path {}` builds and runs it.",

@@ -1,12 +1,16 @@
 //! The cells of a notebook as a program: items outside of `main`, statements in it.
 
+use super::definition::{Definition, Mentions};
+use super::layout::{Entry, Layout, Step, Unit, UnitItem};
 use crate::cell::{DirectiveKind, FUNCTION_HEAD, items, parse_in_function, split};
 use crate::context::unresolved::occurs;
-use crate::magic::{self, Magic, MagicSuffix};
+use crate::magic::{self, Magic, MagicSuffix, Tool};
 use ra_ap_syntax::ast::{self, AstNode, HasName};
 use ra_ap_syntax::{SyntaxKind, SyntaxNode};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 /// The calls that stand for magics within Rust.
 const MAGIC_CALL: &str = "phalanx::__magic::";
@@ -26,10 +30,14 @@ const SILENT: [&str; 8] = [
 /// A notebook as a program.
 #[derive(Debug, Default)]
 pub(super) struct Program {
-    /// Items by name, in order of their first definition.
-    items: Vec<(String, String)>,
-    /// The body of `main`.
-    body: String,
+    entries: Vec<Entry>,
+    layout: Layout,
+    /// The folder of the notebook.
+    beside: PathBuf,
+    /// The files that `%%writefile` has written, by path.
+    written: BTreeMap<String, String>,
+    /// The files whose `%run` is being carried out.
+    running: Vec<String>,
     /// The arguments of `:dep` lines.
     pub(super) dependencies: Vec<String>,
     /// Lines without a counterpart in a program.
@@ -44,45 +52,51 @@ pub(super) struct Program {
 }
 
 impl Program {
-    /// Converts the cells of a notebook.
-    pub(super) fn of(cells: &[String]) -> Self {
-        let mut program = Self::default();
+    /// Converts the cells of a notebook in a folder.
+    pub(super) fn of(cells: &[String], beside: &Path) -> Self {
+        let mut program = Self {
+            beside: beside.to_owned(),
+            ..Self::default()
+        };
         for (at, cell) in cells.iter().enumerate() {
-            let mut body = String::new();
-            program.directives(cell, &mut body);
-            if !body.is_empty() {
-                let _ = write!(program.body, "    // In [{}]\n{body}\n", at + 1);
-            }
+            program.entries.push(Entry::Cell(at + 1));
+            program.directives(cell);
         }
+        program.layout = Layout::of(&program.entries);
         program
     }
 
+    /// Returns the differences from the notebook that a program cannot avoid.
+    pub(super) fn notes(&self) -> &[String] {
+        &self.layout.notes
+    }
+
     /// Converts a cell, or the code of a magic that also runs here.
-    fn directives(&mut self, cell: &str, body: &mut String) {
+    fn directives(&mut self, cell: &str) {
         for directive in split(cell, &[]) {
             let line = cell[directive.span.clone()].trim_end();
             match directive.kind {
                 DirectiveKind::Rust(text) if text.source.contains(MAGIC_CALL) => {
-                    self.leave_out(line, body);
+                    self.leave_out(line);
                     self.missing.extend(defined(&text.source));
                     self.items_without_magics(&text.source);
                 }
-                DirectiveKind::Rust(text) => self.rust(&text.source, body),
+                DirectiveKind::Rust(text) => self.rust(&text.source),
                 DirectiveKind::Command(line) => match line.strip_prefix(":dep ") {
                     Some(argument) => self.dependencies.push(argument.trim().to_owned()),
-                    None => self.leave_out(&line, body),
+                    None => self.leave_out(&line),
                 },
-                DirectiveKind::Magic(line) => self.magic(&line, None, body),
+                DirectiveKind::Magic(line) => self.magic(&line, None),
                 DirectiveKind::CellMagic { line, body: code } => {
-                    self.magic(&line, Some(&code.source), body);
+                    self.magic(&line, Some(&code.source));
                 }
-                DirectiveKind::Shell(_) => self.leave_out(line, body),
+                DirectiveKind::Shell(_) => self.leave_out(line),
             }
         }
     }
 
     /// Leaves out a magic, and keeps the code that it also runs here.
-    fn magic(&mut self, line: &str, cell_body: Option<&str>, body: &mut String) {
+    fn magic(&mut self, line: &str, cell_body: Option<&str>) {
         let magic = magic::parse(line, &self.suffixes).ok();
         let (out, here) = match magic.map(|parsed| parsed.magic) {
             Some(Magic::Px { options, code }) => {
@@ -94,53 +108,89 @@ impl Program {
                 self.suffixes.push(suffix);
                 (None, None)
             }
+            Some(Magic::Tool(Tool::WriteFile { path, append })) => {
+                let file = self.written.entry(path).or_default();
+                if !append {
+                    file.clear();
+                }
+                let _ = writeln!(file, "{}", cell_body.unwrap_or_default().trim_end_matches('\n'));
+                (None, None)
+            }
+            Some(Magic::Tool(Tool::Run { path })) if self.run(line, &path) => return,
             _ => (None, None),
         };
         match (cell_body, here) {
             (_, Some(code)) => {
-                self.leave_out(line, body);
-                self.directives(code, body);
+                self.leave_out(line);
+                self.directives(code);
             }
-            (Some(code), None) => self.leave_out(format!("{line}\n{code}").trim_end(), body),
-            (None, None) => self.leave_out(line, body),
+            (Some(code), None) => self.leave_out(format!("{line}\n{code}").trim_end()),
+            (None, None) => self.leave_out(line),
         }
         self.missing.extend(out);
     }
 
+    /// Adds the code of a file; returns false if it cannot be read.
+    fn run(&mut self, line: &str, path: &str) -> bool {
+        let text = match self.written.get(path) {
+            Some(text) => Some(text.clone()),
+            None => fs::read_to_string(self.beside.join(path)).ok(),
+        };
+        let is_rust = !path.ends_with(".py") && !self.running.iter().any(|it| it == path);
+        let Some(text) = text.filter(|_| is_rust) else {
+            return false;
+        };
+        self.entries.push(Entry::Comment(format!("    // {line}\n")));
+        self.running.push(path.to_owned());
+        self.directives(&text);
+        self.running.pop();
+        true
+    }
+
     /// Adds the items of a left out text that do not need the kernel themselves.
     fn items_without_magics(&mut self, source: &str) {
+        let mut unit = Unit::default();
         for statement in statements(source) {
             let text = statement.syntax().text().to_string();
             if let ast::Stmt::Item(item) = statement
                 && !text.contains(MAGIC_CALL)
             {
-                self.item(&item, text);
+                unit.items.push(self.item(&item, text));
             }
         }
+        self.entries.push(Entry::Unit(unit));
     }
 
-    /// Leaves out code that needs a name which a left out line defines.
-    fn leave_out_user(&mut self, text: &str, name: &str, body: &mut String) {
-        let _ = writeln!(
-            body,
-            "    // Left out, since `{name}` is defined by a line that needs the notebook's kernel:"
+    /// Returns the comment for code that needs a name which a left out line defines.
+    fn leave_out_user(&mut self, text: &str, name: &str) -> Step {
+        let why = format!(
+            "    // Left out, since `{name}` is defined by a line that needs the notebook's kernel:\n"
         );
-        self.leave_out(text, body);
-    }
-
-    fn leave_out(&mut self, text: &str, body: &mut String) {
-        self.left_out
-            .push(text.lines().next().unwrap_or_default().to_owned());
-        for line in text.lines() {
-            let _ = writeln!(body, "    // {line}");
+        let text = why + &self.commented(text);
+        Step {
+            text,
+            ..Step::default()
         }
     }
 
-    fn rust(&mut self, source: &str, body: &mut String) {
+    fn leave_out(&mut self, text: &str) {
+        let comment = self.commented(text);
+        self.entries.push(Entry::Comment(comment));
+    }
+
+    /// Returns left out text as a comment.
+    fn commented(&mut self, text: &str) -> String {
+        self.left_out
+            .push(text.lines().next().unwrap_or_default().to_owned());
+        let lines = text.lines().map(|line| format!("    // {line}\n"));
+        lines.collect()
+    }
+
+    fn rust(&mut self, source: &str) {
         let root = parse_in_function(source).syntax_node();
         let function = root.descendants().find_map(ast::Fn::cast);
         let Some(list) = function.and_then(|cell| cell.body()?.stmt_list()) else {
-            return self.leave_out(source, body);
+            return self.leave_out(source);
         };
         let mut start = 0;
         // Includes the comments before the node.
@@ -150,36 +200,53 @@ impl Program {
             start = end.min(source.len());
             text.to_owned()
         };
+        let mut unit = Unit::default();
         for statement in list.statements() {
             let text = text(statement.syntax());
             match statement {
-                ast::Stmt::Item(item) => self.item(&item, text),
+                ast::Stmt::Item(item) => unit.items.push(self.item(&item, text)),
                 other => {
                     let bound = bound(other.syntax());
                     if let Some(name) = self.missing_in(&evaluated(&other)) {
-                        self.leave_out_user(&text, &name, body);
+                        unit.steps.push(self.leave_out_user(&text, &name));
                         self.missing.extend(bound);
                         continue;
                     }
                     self.missing.retain(|name| !bound.contains(name));
                     self.awaits |= awaits(other.syntax());
-                    let _ = writeln!(body, "{text}");
+                    unit.steps.push(Step {
+                        text: format!("{text}\n"),
+                        mentions: Mentions::of(other.syntax()),
+                        bound,
+                    });
                 }
             }
         }
         if let Some(value) = list.tail_expr() {
             let text = text(value.syntax());
-            if let Some(name) = self.missing_in(value.syntax()) {
-                return self.leave_out_user(&text, &name, body);
-            }
-            self.awaits |= awaits(value.syntax());
-            if is_silent(&value) {
-                let _ = writeln!(body, "{text};");
-            } else {
-                self.shows = true;
-                let (comments, value) = parted(&text, &value);
-                let _ = writeln!(body, "{comments}show(&({value}));");
-            }
+            let step = match self.missing_in(value.syntax()) {
+                Some(name) => self.leave_out_user(&text, &name),
+                None => self.last(&value, &text),
+            };
+            unit.steps.push(step);
+        }
+        self.entries.push(Entry::Unit(unit));
+    }
+
+    /// Returns the statement for the last expression of a cell.
+    fn last(&mut self, value: &ast::Expr, text: &str) -> Step {
+        self.awaits |= awaits(value.syntax());
+        let code = if is_silent(value) {
+            format!("{text};\n")
+        } else {
+            self.shows = true;
+            let (comments, value) = parted(text, value);
+            format!("{comments}show(&({value}));\n")
+        };
+        Step {
+            text: code,
+            mentions: Mentions::of(value.syntax()),
+            bound: Vec::new(),
         }
     }
 
@@ -207,8 +274,8 @@ impl Program {
         None
     }
 
-    /// Adds an item, replacing an earlier one of the same name.
-    fn item(&mut self, item: &ast::Item, text: String) {
+    /// Returns an item with its definitions.
+    fn item(&mut self, item: &ast::Item, text: String) -> UnitItem {
         let is_main = matches!(item, ast::Item::Fn(function)
             if function.name().is_some_and(|name| name.text() == "main"));
         self.has_main |= is_main;
@@ -221,17 +288,14 @@ impl Program {
         if let Some(name) = known.as_ref().and_then(|item| item.defined()) {
             self.missing.remove(name);
         }
-        let name = known.map_or_else(|| text.clone(), |item| item.name);
-        match self.items.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, earlier)) => *earlier = text,
-            None => self.items.push((name, text)),
-        }
+        let definitions = Definition::all(item, &text);
+        UnitItem { text, definitions }
     }
 
     /// Returns true if a word occurs in the program.
     pub(super) fn mentions(&self, word: &str) -> bool {
-        let mut texts = self.items.iter().map(|(_, text)| text);
-        occurs(&self.body, word) || texts.any(|text| occurs(text, word))
+        let mut texts = self.layout.items.iter();
+        occurs(&self.layout.body, word) || texts.any(|text| occurs(text, word))
     }
 
     /// Returns true if the statements await futures.
@@ -241,7 +305,7 @@ impl Program {
 
     pub(super) fn text(&self) -> String {
         let mut text = String::from("#![allow(unused)]\n\n");
-        for (_, item) in &self.items {
+        for item in &self.layout.items {
             let _ = writeln!(text, "{item}\n");
         }
         let (attribute, word) = match self.awaits {
@@ -250,13 +314,14 @@ impl Program {
         };
         let _ = writeln!(
             text,
-            "{attribute}{word}fn main() -> Result<(), Box<dyn std::error::Error>> {{\n{}{}    Ok(())\n}}",
-            self.body,
+            "{attribute}{word}fn main() -> Result<(), Box<dyn std::error::Error>> {{\n{}{}{}    Ok(())\n}}",
+            self.layout.body,
             if self.has_main {
                 "    notebook_main();\n"
             } else {
                 ""
             },
+            "    }\n".repeat(self.layout.depth),
         );
         if self.shows {
             text.push_str(SHOW);
@@ -375,7 +440,7 @@ mod tests {
 
     fn program(cells: &[&str]) -> Program {
         let cells: Vec<String> = cells.iter().map(|cell| (*cell).to_owned()).collect();
-        Program::of(&cells)
+        Program::of(&cells, Path::new(""))
     }
 
     #[test]
