@@ -100,6 +100,11 @@ fn notebook_is_converted_to_an_equivalent_program(prepared: Prepared) {
         "println!(\"a is {a}\");\na + 1",
         "%%px\nlet here = 1;",
         "(1..=a).map(square).filter(|x| x % 2 == 0).collect::<Vec<_>>()",
+        "struct Größe(u32);\nimpl Größe { fn value(&self) -> u32 { square(self.0) } }",
+        "Größe(a).value()",
+        "fn square(x: u32) -> u32 { x }\nGröße(a).value()",
+        "struct Größe(u32, u32);\nimpl Größe { fn value(&self) -> u32 { square(self.1) } }",
+        "Größe(a, 1).value() + square(a)",
     ];
     let notebook = write(&sandbox, "my notebook.ipynb", &cells);
     let folder = sandbox.path("program");
@@ -110,7 +115,7 @@ fn notebook_is_converted_to_an_equivalent_program(prepared: Prepared) {
     let mut program = Command::new("cargo");
     program.args(["run", "--quiet"]).current_dir(&folder);
     let printed = run(&mut program, LIMIT).succeeded().stdout;
-    assert_eq!(printed, "a is 9\n10\n[4, 16, 36, 64]\n");
+    assert_eq!(printed, "a is 9\n10\n[4, 16, 36, 64]\n81\n9\n10\n");
     // No file is overwritten.
     let refused = run(&mut export, LIMIT);
     assert!(refused.stderr.contains("is not empty"), "{refused:?}");

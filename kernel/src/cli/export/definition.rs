@@ -136,7 +136,9 @@ impl Definition {
 
     /// Returns true if both define the same thing.
     pub(super) fn is_same_thing(&self, other: &Self) -> bool {
-        let imports = [self, other].iter().any(|it| it.kind == DefinitionKind::Use);
+        let imports = [self, other]
+            .iter()
+            .any(|it| it.kind == DefinitionKind::Use);
         self.key == other.key
             || (imports && self.names.iter().any(|name| other.names.contains(name)))
     }
@@ -188,7 +190,9 @@ fn of_item(item: &ast::Item, text: &str) -> Definition {
     let tokens = tokens(item.syntax());
     let name = match name {
         Some(name) if name.text() == "main" && space == "value" => Some("notebook_main".to_owned()),
-        name => name.map(|name| name.text().to_string()).filter(|it| it != "_"),
+        name => name
+            .map(|name| name.text().to_string())
+            .filter(|it| it != "_"),
     };
     Definition {
         key: match &name {

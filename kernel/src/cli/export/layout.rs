@@ -144,9 +144,7 @@ impl Placer {
     fn items(&mut self, entries: &[Entry], at: usize, unit: &Unit) {
         let is_known = |new: &Definition| {
             let mut live = self.live.iter();
-            live.any(|old| {
-                old.definition.key == new.key && old.definition.tokens == new.tokens
-            })
+            live.any(|old| old.definition.key == new.key && old.definition.tokens == new.tokens)
         };
         let new: Vec<&Definition> = unit.definitions().filter(|it| !is_known(it)).collect();
         self.remove_stale(unit, &new);
@@ -160,7 +158,11 @@ impl Placer {
         let cell = self.cell;
         if plan.opens_block() {
             self.depth += 1;
-            let names: Vec<String> = plan.redefined.iter().map(|it| new[*it].describe()).collect();
+            let names: Vec<String> = plan
+                .redefined
+                .iter()
+                .map(|it| new[*it].describe())
+                .collect();
             let names = names.join(", ");
             self.push(format!(
                 "    // Cell {cell} redefines {names} for the rest of the program.\n    {{\n"
@@ -214,7 +216,12 @@ impl Placer {
         let keys: BTreeSet<&str> = unit.definitions().map(|it| it.key.as_str()).collect();
         let implemented: BTreeSet<&str> = unit.definitions().filter_map(implemented).collect();
         self.live.retain(|live| {
-            let DefinitionKind::Impl { ty: Some(ty), of_trait, .. } = &live.definition.kind else {
+            let DefinitionKind::Impl {
+                ty: Some(ty),
+                of_trait,
+                ..
+            } = &live.definition.kind
+            else {
                 return true;
             };
             let redefinition = new.iter().find_map(|new| match &new.kind {
@@ -286,7 +293,10 @@ impl Placer {
                 new.iter().position(is_it)
             };
             let all: Vec<Option<usize>> = item.definitions.iter().map(position).collect();
-            let is_one = item.definitions.iter().any(|it| it.key.starts_with("macro "));
+            let is_one = item
+                .definitions
+                .iter()
+                .any(|it| it.key.starts_with("macro "));
             if is_one != is_macro {
                 continue;
             }
@@ -307,7 +317,11 @@ impl Placer {
                 let chunk = match whole {
                     Some(chunk) => chunk,
                     None => {
-                        let text = if is_whole { &item.text } else { &definition.text };
+                        let text = if is_whole {
+                            &item.text
+                        } else {
+                            &definition.text
+                        };
                         let end = if inner { "\n\n" } else { "" };
                         let chunk = self.chunk(format!("{text}{end}"));
                         match inner {
@@ -385,4 +399,143 @@ pub(super) fn add_names(to: &mut Mentions, definition: &Definition) {
 /// Returns true if code mentions one of the names.
 pub(super) fn meets(code: &Mentions, names: &Mentions) -> bool {
     !code.names.is_disjoint(&names.names) || !code.members.is_disjoint(&names.members)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::program::Program;
+    use std::path::Path;
+
+    /// Returns the items outside of `main`, its body, and the notes; all without layout.
+    fn parts(cells: &[&str]) -> (String, String, Vec<String>) {
+        let cells: Vec<String> = cells.iter().map(|cell| (*cell).to_owned()).collect();
+        let program = Program::of(&cells, Path::new(""));
+        let text = program.text();
+        let text = text.split_whitespace().collect::<Vec<_>>().join(" ");
+        let (items, body) = text.split_once("fn main()").unwrap();
+        let body = body.split("/// Prints").next().unwrap();
+        (items.to_owned(), body.to_owned(), program.notes().to_vec())
+    }
+
+    fn assert_order(text: &str, parts: &[&str]) {
+        let mut rest = text;
+        for part in parts {
+            let Some(at) = rest.find(part) else {
+                panic!("{part} is not at its place in\n{text}");
+            };
+            rest = &rest[at + part.len()..];
+        }
+    }
+
+    #[test]
+    fn functions_use_redefined_ones_from_their_cell_on() {
+        let (items, body, notes) = parts(&[
+            "fn f() -> u8 { 1 }\nfn g() -> u8 { f() }\nfn other() -> u8 { 0 }",
+            "let a = g();",
+            "// again\nfn f() -> u8 { 2 }",
+            "g() + other()",
+            "fn f() -> u8 {\n    // the same\n    2\n}",
+            "fn f() -> u8 { 3 }\nfn h() -> u8 { g() }\nh()",
+        ]);
+        assert_order(&items, &["fn f() -> u8 { 1 }", "fn g()", "fn other()"]);
+        assert!(!items.contains("fn h"), "{items}");
+        assert_order(
+            &body,
+            &[
+                "let a = g();",
+                "// Cell 3 redefines `f` for the rest of the program. {",
+                "fn f() -> u8 { 2 }",
+                "fn g() -> u8 { f() }",
+                "show(&(g() + other()));",
+                "// Cell 6 redefines `f`",
+                "fn f() -> u8 { 3 }",
+                "fn h()",
+                "fn g()",
+                "show(&(h())); } } Ok(())",
+            ],
+        );
+        assert_eq!(body.matches("redefines").count(), 2, "{body}");
+        assert!(notes.is_empty(), "{notes:?}");
+    }
+
+    #[test]
+    fn types_are_redefined_with_their_impls_and_users() {
+        let (items, body, notes) = parts(&[
+            "struct Größe(u8);\nimpl Größe { fn a(&self) -> u8 { self.0 } fn b(&self) -> u8 { 1 } }\n\
+             impl Clone for Größe { fn clone(&self) -> Self { Self(0) } }",
+            "fn show_it(g: &Größe) -> u8 { g.a() }\nfn unused(g: &Größe) {}",
+            "let g = Größe(1);\nshow_it(&g)",
+            "#[derive(Clone)]\nstruct Größe(u8, u8);\nimpl Größe { fn a(&self) -> u8 { self.1 } }",
+            "show_it(&Größe(1, 2).clone())",
+            "struct Größe;",
+            "Größe.a()",
+        ]);
+        assert_order(
+            &items,
+            &[
+                "struct Größe(u8);",
+                "fn b(&self)",
+                "impl Clone",
+                "fn show_it",
+                "fn unused",
+            ],
+        );
+        assert_order(
+            &body,
+            &[
+                "{ #[derive(Clone)] struct Größe(u8, u8);",
+                "self.1",
+                "fn show_it",
+                "show(&(show_it",
+                "{ struct Größe;",
+                "impl Größe { fn a(&self) -> u8 { self.1 } }",
+                "show(&(Größe.a())); } }",
+            ],
+        );
+        for absent in ["fn b", "impl Clone", "fn unused"] {
+            assert!(!body.contains(absent), "{absent} in {body}");
+        }
+        assert!(notes.is_empty(), "{notes:?}");
+    }
+
+    #[test]
+    fn impls_are_redefined_with_their_type_unless_its_values_are_in_use() {
+        let cells = [
+            "trait T { fn t(&self) -> u8; }\nstruct A;\nimpl T for A { fn t(&self) -> u8 { 1 } }",
+            "let a = A;\na.t()",
+            "impl T for A { fn t(&self) -> u8 { 2 } }",
+        ];
+        let (items, body, notes) = parts(&[&cells[..], &["A.t()"]].concat());
+        assert!(items.contains("{ 1 }"), "{items}");
+        assert_order(
+            &body,
+            &["{ impl T for A { fn t(&self) -> u8 { 2 } }", "struct A;"],
+        );
+        assert!(notes.is_empty(), "{notes:?}");
+
+        let (items, body, notes) = parts(&[&cells[..], &["a.t()"]].concat());
+        assert!(
+            items.contains("{ 2 }") && !items.contains("{ 1 }"),
+            "{items}"
+        );
+        assert!(body.contains("// Differs from the notebook: `impl T for A` of cell 3"));
+        assert_eq!(notes.len(), 1, "{notes:?}");
+    }
+
+    #[test]
+    fn imports_and_impls_of_several_cells_are_kept() {
+        let (items, body, notes) = parts(&[
+            "use std::collections::{HashMap, HashSet};\nstruct A;\nimpl A { fn a() {} }",
+            "use std::collections::{BTreeMap, HashMap};\nimpl A { fn b() {} }",
+        ]);
+        for part in [
+            "{HashMap, HashSet}",
+            "use std::collections::BTreeMap;",
+            "fn a()",
+            "fn b()",
+        ] {
+            assert!(items.contains(part), "{part} in {items}");
+        }
+        assert!(!body.contains("redefines") && notes.is_empty(), "{body}");
+    }
 }

@@ -6,6 +6,7 @@
 //! | `definition.rs` | the definitions in items, and the names that code refers to |
 //! | `layout.rs` | the places of items, in blocks of `main` if cells redefine others |
 //! | `plan.rs` | the effects of redefinitions on earlier items |
+//! | `unknown.rs` | the names that a missing file of `%run` may define |
 //! | `manifest.rs` | the `:dep` lines as a `Cargo.toml` |
 
 mod definition;
@@ -13,6 +14,7 @@ mod layout;
 mod manifest;
 mod plan;
 mod program;
+mod unknown;
 
 use anyhow::{Context, bail};
 use manifest::Manifest;

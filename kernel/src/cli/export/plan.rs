@@ -160,7 +160,11 @@ impl Plan {
 
     /// Keeps a trait out of the block if one of its impls does not fit there.
     fn keep_trait(&mut self, scene: &Scene<'_>, definition: &Definition, reason: &str) {
-        let DefinitionKind::Impl { of_trait: Some(name), .. } = &definition.kind else {
+        let DefinitionKind::Impl {
+            of_trait: Some(name),
+            ..
+        } = &definition.kind
+        else {
             return;
         };
         let is_it = |definition: &Definition| match definition.kind {
@@ -197,7 +201,10 @@ impl Scene<'_> {
         let variants = types.filter_map(|it| match &it.kind {
             DefinitionKind::Type { variants, .. }
                 if import.names.is_empty()
-                    && it.names.iter().any(|name| import.mentions.names.contains(name)) =>
+                    && it
+                        .names
+                        .iter()
+                        .any(|name| import.mentions.names.contains(name)) =>
             {
                 Some(variants.clone())
             }
@@ -242,14 +249,26 @@ impl Scene<'_> {
 
     fn is_used(&self, definition: &Definition, used: &Mentions) -> bool {
         match &definition.kind {
-            DefinitionKind::Impl { method: Some((name, _)), .. } => used.members.contains(name),
-            DefinitionKind::Impl { ty, of_trait: Some(name), .. } => {
-                let traits = self.live.iter().find_map(|live| match &live.definition.kind {
-                    DefinitionKind::Trait { methods } if live.definition.names.contains(name) => {
-                        Some(methods)
-                    }
-                    _ => None,
-                });
+            DefinitionKind::Impl {
+                method: Some((name, _)),
+                ..
+            } => used.members.contains(name),
+            DefinitionKind::Impl {
+                ty,
+                of_trait: Some(name),
+                ..
+            } => {
+                let traits = self
+                    .live
+                    .iter()
+                    .find_map(|live| match &live.definition.kind {
+                        DefinitionKind::Trait { methods }
+                            if live.definition.names.contains(name) =>
+                        {
+                            Some(methods)
+                        }
+                        _ => None,
+                    });
                 match (traits, ty) {
                     (Some(methods), _) => {
                         used.names.contains(name) || !methods.is_disjoint(&used.members)

@@ -2,6 +2,7 @@
 
 use super::definition::{Definition, Mentions};
 use super::layout::{Entry, Layout, Step, Unit, UnitItem};
+use super::unknown::KnownNames;
 use crate::cell::{DirectiveKind, FUNCTION_HEAD, items, parse_in_function, split};
 use crate::context::unresolved::occurs;
 use crate::magic::{self, Magic, MagicSuffix, Tool};
@@ -38,6 +39,9 @@ pub(super) struct Program {
     written: BTreeMap<String, String>,
     /// The files whose `%run` is being carried out.
     running: Vec<String>,
+    known: KnownNames,
+    /// True if a file of a `%run` could not be read, which may define any name.
+    has_unread: bool,
     /// The arguments of `:dep` lines.
     pub(super) dependencies: Vec<String>,
     /// Lines without a counterpart in a program.
@@ -56,6 +60,7 @@ impl Program {
     pub(super) fn of(cells: &[String], beside: &Path) -> Self {
         let mut program = Self {
             beside: beside.to_owned(),
+            known: KnownNames::of(cells),
             ..Self::default()
         };
         for (at, cell) in cells.iter().enumerate() {
@@ -113,7 +118,11 @@ impl Program {
                 if !append {
                     file.clear();
                 }
-                let _ = writeln!(file, "{}", cell_body.unwrap_or_default().trim_end_matches('\n'));
+                let _ = writeln!(
+                    file,
+                    "{}",
+                    cell_body.unwrap_or_default().trim_end_matches('\n')
+                );
                 (None, None)
             }
             Some(Magic::Tool(Tool::Run { path })) if self.run(line, &path) => return,
@@ -138,9 +147,12 @@ impl Program {
         };
         let is_rust = !path.ends_with(".py") && !self.running.iter().any(|it| it == path);
         let Some(text) = text.filter(|_| is_rust) else {
+            self.has_unread |= is_rust;
             return false;
         };
-        self.entries.push(Entry::Comment(format!("    // {line}\n")));
+        self.known.add(&text);
+        self.entries
+            .push(Entry::Comment(format!("    // {line}\n")));
         self.running.push(path.to_owned());
         self.directives(&text);
         self.running.pop();
@@ -204,10 +216,22 @@ impl Program {
         for statement in list.statements() {
             let text = text(statement.syntax());
             match statement {
-                ast::Stmt::Item(item) => unit.items.push(self.item(&item, text)),
+                ast::Stmt::Item(item) => {
+                    let missing = self.missing_in(item.syntax());
+                    match missing.filter(|_| self.has_unread) {
+                        Some(name) => {
+                            unit.steps.push(self.leave_out_user(&text, &name));
+                            self.missing.extend(defined(&text));
+                        }
+                        None => unit.items.push(self.item(&item, text)),
+                    }
+                }
                 other => {
                     let bound = bound(other.syntax());
-                    if let Some(name) = self.missing_in(&evaluated(&other)) {
+                    let missing = self.missing_in(&evaluated(&other));
+                    // Its type may be unknown as well.
+                    let missing = missing.or_else(|| self.unknown_in(other.syntax()));
+                    if let Some(name) = missing {
                         unit.steps.push(self.leave_out_user(&text, &name));
                         self.missing.extend(bound);
                         continue;
@@ -250,7 +274,8 @@ impl Program {
         }
     }
 
-    /// Returns the missing name that code uses, if any: as a variable, or in a format string.
+    /// Returns the missing name that code uses, if any: as a variable, or in a format string. Without
+    /// the text of a file, it is one that nothing else defines.
     fn missing_in(&self, code: &SyntaxNode) -> Option<String> {
         let tokens = code
             .descendants_with_tokens()
@@ -271,7 +296,15 @@ impl Program {
             }
             before = text;
         }
-        None
+        self.unknown_in(code)
+    }
+
+    /// Returns the name in code that only a file without its text can define, if any.
+    fn unknown_in(&self, code: &SyntaxNode) -> Option<String> {
+        match self.has_unread {
+            true => self.known.unknown_in(code),
+            false => None,
+        }
     }
 
     /// Returns an item with its definitions.
@@ -438,6 +471,46 @@ fn awaits(statement: &SyntaxNode) -> bool {
 mod tests {
     use super::*;
 
+    #[test]
+    fn code_of_files_is_inlined_and_what_needs_a_missing_one_left_out() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(
+            folder.path().join("größe.rs"),
+            "fn size() -> u8 { 1 }\nlet a = 2;",
+        )
+        .unwrap();
+        let cells = [
+            "%%writefile made.rs\nfn made() -> u8 { 3 }",
+            "%run größe.rs\n%run made.rs\nsize() + made() + a",
+            "%run nowhere.rs\nlet b = other();",
+            "fn g() -> u8 { other() }\nfn h() -> u8 { made() }",
+            "println!(\"{b}\")",
+            "g()",
+            "h()",
+        ];
+        let program = Program::of(&cells.map(str::to_owned), folder.path());
+        let text = program.text();
+        let why = |name: &str| {
+            format!(
+                "    // Left out, since `{name}` is defined by a line that needs the notebook's kernel:\n"
+            )
+        };
+        for part in [
+            "fn size() -> u8 { 1 }\n\nfn made() -> u8 { 3 }\n",
+            "// %run größe.rs\nlet a = 2;\n    // %run made.rs\nshow(&(size() + made() + a));",
+            &*format!(
+                "// %run nowhere.rs\n{}    // let b = other();",
+                why("other")
+            ),
+            &*format!("{}    // fn g() -> u8 {{ other() }}", why("other")),
+            &*format!("{}    // println!(\"{{b}}\")", why("b")),
+            &*format!("{}    // g()", why("g")),
+            "show(&(h()));",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+    }
+
     fn program(cells: &[&str]) -> Program {
         let cells: Vec<String> = cells.iter().map(|cell| (*cell).to_owned()).collect();
         Program::of(&cells, Path::new(""))
@@ -457,14 +530,11 @@ mod tests {
         assert_eq!(program.dependencies, ["rand = \"0.9\""]);
         assert_eq!(program.left_out, ["%%px", "!ls"]);
         let text = program.text();
-        assert!(
-            !text.contains("u32 { 1 }") && text.contains("fn f() -> u32 { 2 }"),
-            "{text}"
-        );
         for part in [
             "use rand::random;\n",
+            "/// One.\nfn f() -> u32 { 1 }\n",
             "// In [2]\n// the first\nlet a = f();\n",
-            "let b = a + f();\n// what comes of it\nshow(&(b));",
+            "for the rest of the program.\n    {\nfn f() -> u32 { 2 }\n\nlet b = a + f();\n// what comes of it\nshow(&(b));",
             "println!(\"{b}\");",
             "for _ in 0..2 { f(); };",
             "// %%px\n    // let id = 1;",
