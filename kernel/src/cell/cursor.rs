@@ -119,7 +119,7 @@ mod tests {
         assert_eq!(at("dep"), AtCursor::Command(only(cell, 0..6, &[])));
         assert_eq!(at("x.y"), AtCursor::Magic(19..26));
         assert_eq!(at("ls"), AtCursor::Shell(cell.len() - 2));
-        assert_eq!(at_cursor("%%bash\nls é", 11), AtCursor::Shell(7));
+        assert_eq!(at_cursor("%%bash\nls é", 12), AtCursor::Shell(7));
         assert_eq!(at_cursor("%%bash", 6), AtCursor::Magic(0..6));
         let AtCursor::Rust(text) = at("b = 2") else {
             panic!()
