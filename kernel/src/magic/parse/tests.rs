@@ -141,7 +141,7 @@ fn errors_have_a_span_and_a_hint() {
         ),
         ("%%px -o 1x", "1x", "cannot be the name", "such as `_1x`"),
         ("%%px -o gen", "gen", "Rust reserves it", "such as `gen_`"),
-        ("%pxresult -o 'a", "'a", "no identifier", "such as `a`"),
+        ("%pxresult -o 'a", "'a", "Rust identifier", "such as `a`"),
         (
             "%%px --group-outputs colour",
             "colour",
