@@ -42,6 +42,18 @@ impl Cluster {
     fn stop(self) {
         Self::phalanx(&self.home, &["stop"]);
     }
+
+    /// Kills the process of the cluster, with its controller and its engines.
+    fn kill(&self) {
+        let folder = self.home.path().join("phalanx/clusters");
+        let mut files = std::fs::read_dir(folder).unwrap().flatten();
+        let record = files.find(|file| file.path().extension().is_some_and(|end| end == "json"));
+        let record = std::fs::read(record.unwrap().path()).unwrap();
+        let record: serde_json::Value = serde_json::from_slice(&record).unwrap();
+        let pid = i32::try_from(record["pid"].as_i64().unwrap()).unwrap();
+        let pid = rustix::process::Pid::from_raw(pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
 }
 
 /// Returns the standard output of a cell on both engines.
@@ -118,6 +130,50 @@ async fn cells_of_one_notebook_wait_for_those_of_another() {
     first.stop().await;
     second.stop().await;
     cluster.stop();
+}
+
+#[tokio::test]
+async fn an_interrupt_of_a_cell_that_waits_leaves_the_running_one_alone() {
+    let cluster = Cluster::start();
+    let (mut first, mut second) = (cluster.notebook().await, cluster.notebook().await);
+    let running = first
+        .send_execute("%%px\nprint begun\nsleep 2\nlet a = 1")
+        .await;
+    first
+        .wait_for_text(&running, &["[stdout:0]", "[stdout:1]"])
+        .await;
+    let waiting = second
+        .send_execute("%%px --progress-after 0\nprint x")
+        .await;
+    second.wait_for_text(&waiting, &["0/2"]).await;
+    second.ask_control("interrupt_request", json!({})).await;
+    let ran = second.ran(&waiting).await;
+    assert_eq!(
+        ran.reply["evalue"],
+        "the cell was interrupted; engines 0, 1 had not begun"
+    );
+    assert_eq!(first.ran(&running).await.reply["status"], "ok");
+    first.stop().await;
+    second.stop().await;
+    cluster.stop();
+}
+
+#[tokio::test]
+async fn a_cluster_that_is_killed_is_not_waited_for() {
+    let cluster = Cluster::start();
+    let mut notebook = Frontend::start_at_home(cluster.home.path()).await;
+    notebook.ok("%cluster connect").await;
+    let running = notebook.send_execute("%%px\nprint begun\nsleep 600").await;
+    notebook
+        .wait_for_text(&running, &["[stdout:0]", "[stdout:1]"])
+        .await;
+    cluster.kill();
+    let ran = limited("the end of the cell", notebook.ran(&running)).await;
+    let outputs = ran.outputs.join("\n");
+    assert!(outputs.contains("the cluster has stopped"), "{outputs}");
+    let outputs = notebook.ok("%cluster status").await;
+    assert!(outputs[0].contains("was stopped"), "{outputs:?}");
+    notebook.stop().await;
 }
 
 #[tokio::test]
