@@ -124,9 +124,8 @@ impl Definition {
                 if let Some(tree) = import.use_tree() {
                     of_import(&tree, "", &mut parts);
                 }
-                match parts.as_mut_slice() {
-                    [only] => only.text = text.to_owned(),
-                    _ => {}
+                if let [only] = parts.as_mut_slice() {
+                    only.text = text.to_owned();
                 }
                 parts
             }
