@@ -83,7 +83,7 @@ fn recorded_requests_are_read_and_written_as_they_were() {
             "a Python function",
             "Abort([MsgId(\"x\")])",
             "Clear",
-            "Signal(Number(0))",
+            "Signal(SignalRequest { sig: Number(0), msg_ids: [] })",
             "KernelInfo { probe: None }",
             "a Python function",
             "a Python function",

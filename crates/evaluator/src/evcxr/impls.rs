@@ -5,7 +5,7 @@
 //! impl, one for all of a trait impl.
 
 use super::source::items;
-use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasName};
+use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasGenericParams, HasName};
 use ra_ap_syntax::{NodeOrToken, SyntaxKind, SyntaxNode};
 use std::collections::hash_map::DefaultHasher;
 use std::collections::{BTreeMap, BTreeSet};
@@ -26,19 +26,26 @@ struct ImplSubject {
     ty: String,
     /// `None` for an inherent impl.
     of_trait: Option<String>,
+    /// The number of the type's generic parameters.
+    parameters: usize,
 }
 
 impl Impls {
     /// Returns the blocks that become invalid when a cell redefines their type: if it implements
-    /// the type anew, or derives the block's trait. Other blocks stay, as those of other cells do.
+    /// the type anew, derives the block's trait, or gives the type another number of parameters.
+    /// Other blocks stay, as those of other cells do.
     pub(super) fn stale(&self, source: &str) -> Vec<String> {
         let cell = CellItems::read(source);
         let stale = self.blocks.iter().filter(|(block, of)| {
-            let Some(derived) = cell.types.get(&of.ty) else {
+            let Some(ty) = cell.types.get(&of.ty) else {
                 return false;
             };
-            let is_derived = of.of_trait.as_ref().is_some_and(|of| derived.contains(of));
-            !cell.blocks.contains_key(*block) && (is_derived || cell.implements(&of.ty))
+            let is_derived = of
+                .of_trait
+                .as_ref()
+                .is_some_and(|of| ty.derived.contains(of));
+            let is_other = ty.parameters != of.parameters;
+            !cell.blocks.contains_key(*block) && (is_derived || is_other || cell.implements(&of.ty))
         });
         stale.map(|(block, _)| block.clone()).collect()
     }
@@ -52,7 +59,10 @@ impl Impls {
         let named = blocks
             .into_iter()
             .filter_map(|(block, of)| Some((block, of?)));
-        let own = named.filter(|(_, of)| types.contains_key(&of.ty));
+        let own = named.filter_map(|(block, mut of)| {
+            of.parameters = types.get(&of.ty)?.parameters;
+            Some((block, of))
+        });
         self.blocks.extend(own);
     }
 }
@@ -60,31 +70,50 @@ impl Impls {
 /// The types and impl blocks of a cell.
 #[derive(Default)]
 struct CellItems {
-    /// The types that it defines, with the traits that it derives for them.
-    types: BTreeMap<String, BTreeSet<String>>,
+    /// The types that it defines, by name.
+    types: BTreeMap<String, DefinedType>,
     /// Its blocks, by name; `None` for one of a type without a name.
     blocks: BTreeMap<String, Option<ImplSubject>>,
+}
+
+/// A type that a cell defines.
+#[derive(Default)]
+struct DefinedType {
+    /// The traits that it derives.
+    derived: BTreeSet<String>,
+    /// The number of its generic parameters.
+    parameters: usize,
+}
+
+impl DefinedType {
+    fn of(item: &(impl HasAttrs + HasGenericParams)) -> Self {
+        let parameters = item.generic_param_list();
+        Self {
+            derived: derived_traits(item),
+            parameters: parameters.map_or(0, |list| list.generic_params().count()),
+        }
+    }
 }
 
 impl CellItems {
     fn read(source: &str) -> Self {
         let mut cell = Self::default();
         for item in items(source) {
-            let (name, derived) = match &item {
+            let (name, ty) = match &item {
                 ast::Item::Impl(block) => {
                     let of = subject_of(block);
                     let names = parts(block).into_iter().map(|part| part.name);
                     cell.blocks.extend(names.map(|name| (name, of.clone())));
                     continue;
                 }
-                ast::Item::Enum(item) => (item.name(), derived_traits(item)),
-                ast::Item::Struct(item) => (item.name(), derived_traits(item)),
-                ast::Item::TypeAlias(item) => (item.name(), BTreeSet::new()),
-                ast::Item::Union(item) => (item.name(), derived_traits(item)),
+                ast::Item::Enum(item) => (item.name(), DefinedType::of(item)),
+                ast::Item::Struct(item) => (item.name(), DefinedType::of(item)),
+                ast::Item::TypeAlias(item) => (item.name(), DefinedType::of(item)),
+                ast::Item::Union(item) => (item.name(), DefinedType::of(item)),
                 _ => continue,
             };
             let name = name.map(|name| name.text().to_string());
-            cell.types.extend(name.map(|name| (name, derived)));
+            cell.types.extend(name.map(|name| (name, ty)));
         }
         cell
     }
@@ -107,6 +136,7 @@ fn subject_of(block: &ast::Impl) -> Option<ImplSubject> {
     Some(ImplSubject {
         ty: name(block.self_ty()?)?,
         of_trait: block.trait_().and_then(name),
+        parameters: 0,
     })
 }
 
@@ -304,6 +334,10 @@ mod tests {
             ("#[derive(Debug, std::clone::Clone)] enum S {}", 1),
             ("struct S(u8); impl Größe<S> { fn c() {} }", 0),
             ("enum Größe {} impl Größe { fn c() {} }", 1),
+            // Its block cannot name a type with other parameters.
+            ("enum Größe {}", 1),
+            ("struct Größe<U>(U, u8);", 0),
+            ("struct S<T>(T);", 3),
         ] {
             assert_eq!(impls.stale(cell).len(), expected, "{cell}");
         }
