@@ -64,7 +64,7 @@ const LAST: [Case; 11] = [
         &[("E0433", 1, 1, "`use std::collections::HashMap;`")],
     ),
     (
-        "Client::connect()?.ids()",
+        "Client::connect().unwrap().ids()",
         &[("E0433", 1, 1, "`use phalanx::prelude::*;` brings `Client`")],
     ),
     (
