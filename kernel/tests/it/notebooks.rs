@@ -133,32 +133,6 @@ async fn cells_of_one_notebook_wait_for_those_of_another() {
 }
 
 #[tokio::test]
-async fn an_interrupt_of_a_cell_that_waits_leaves_the_running_one_alone() {
-    let cluster = Cluster::start();
-    let (mut first, mut second) = (cluster.notebook().await, cluster.notebook().await);
-    let running = first
-        .send_execute("%%px\nprint begun\nsleep 2\nlet a = 1")
-        .await;
-    first
-        .wait_for_text(&running, &["[stdout:0]", "[stdout:1]"])
-        .await;
-    let waiting = second
-        .send_execute("%%px --progress-after 0\nprint x")
-        .await;
-    second.wait_for_text(&waiting, &["0/2"]).await;
-    second.ask_control("interrupt_request", json!({})).await;
-    let ran = second.ran(&waiting).await;
-    assert_eq!(
-        ran.reply["evalue"],
-        "the cell was interrupted; engines 0, 1 had not begun"
-    );
-    assert_eq!(first.ran(&running).await.reply["status"], "ok");
-    first.stop().await;
-    second.stop().await;
-    cluster.stop();
-}
-
-#[tokio::test]
 async fn a_cluster_that_is_killed_is_not_waited_for() {
     let cluster = Cluster::start();
     let mut notebook = Frontend::start_at_home(cluster.home.path()).await;
