@@ -51,6 +51,8 @@ TARGETS = {
     "println, after 50 over after 0": (1.2, "×"),
     "call, after 50 over after 0": (1.2, "×"),
     "an unchanged cell again": (0.005, "s"),
+    # It costs what it shows.
+    "table, all rows over 100": (1.5, "×"),
     "an unchanged %px again, 4 engines": (0.01, "s"),
     "%px above local, 2 engines": (0.002, "s"),
     "%px, 16 engines over 1": (1.15, "×"),
@@ -72,6 +74,9 @@ TARGETS = {
 
 # Lines each of four engines prints, flushed one by one, in the measurement of streaming.
 LINES = 10_000
+
+# Rows of the large table.
+ROWS = 1_000_000
 
 # Every repeat is a cell of its own, so that no kernel can answer from an earlier one.
 CELLS = {
@@ -348,6 +353,22 @@ def measure_cells(table, phalanx, peer, repeats):
         kernel.run("40 + 2")
     medians = interleaved_medians(kernels, lambda _: "40 + 2", repeats)
     table.add("an unchanged cell again", medians["phalanx"], medians.get(name))
+    measure_tables(table, phalanx, repeats)
+
+
+def measure_tables(table, phalanx, repeats):
+    """A cell that shows a table of a million rows beside one of a hundred. Run again, so that nothing is
+    compiled."""
+    phalanx.run(f"let rows: Vec<(u64, f64, String)> = (0..{ROWS}).map(|i| (i, i as f64, i.to_string())).collect();")
+    cells = {"100 rows": "phalanx::table(&rows[..100])?;", f"{ROWS:,} rows": "phalanx::table(&rows)?;"}
+    for cell in cells.values():
+        phalanx.run(cell)
+    medians = {rows: median([phalanx.run(cell) for _ in range(repeats)]) for rows, cell in cells.items()}
+    for rows, taken in medians.items():
+        table.add(f"table of {rows}", taken)
+    few, all_rows = medians.values()
+    table.add("table, all rows over 100", all_rows / few, unit="×")
+    phalanx.run("drop(rows);")
 
 
 def measure_px(table, phalanx, python, repeats):
