@@ -38,10 +38,13 @@ fn engines_answer_under_their_labels(tour: &Executed) {
         let result = format!("Out[{engine}:1]: {}", engine * engine);
         assert!(hello.contains(&result), "{hello}");
     }
-    let bars = tour.cell("bars").html();
+    let tables = tour.cell("tables").html();
     for engine in 0..4 {
-        let name = format!("engine {engine}");
-        assert!(bars.iter().any(|bar| bar.contains(&name)), "{bars:?}");
+        let name = format!("sum on engine {engine}");
+        assert!(
+            tables.iter().any(|table| table.contains(&name)),
+            "{tables:?}"
+        );
     }
 }
 
@@ -65,13 +68,13 @@ fn async_result_is_displayed_again(tour: &Executed) {
         let shown_at_once = if id == "by-order" { 2 } else { 8 };
         assert_eq!(shown.html().len(), shown_at_once, "{id}: {shown:#?}");
     }
-    let has_progress_bar = |id: &str| -> Vec<bool> {
+    let has_table = |id: &str| -> Vec<bool> {
         let html = tour.cell(id).html();
-        html.iter().map(|html| html.contains("<progress")).collect()
+        html.iter().map(|html| html.contains("<table")).collect()
     };
     // Two displays per engine: grouped by engine, or the first ones of all engines first.
-    assert_eq!(has_progress_bar("by-engine"), [true, false].repeat(4));
-    assert_eq!(has_progress_bar("by-order"), [true, false]);
+    assert_eq!(has_table("by-engine"), [true, false].repeat(4));
+    assert_eq!(has_table("by-order"), [true, false]);
     let row = &tour.cell("by-order").html()[0];
     assert_eq!(row.matches("<figure").count(), 4, "{row}");
 }
