@@ -56,13 +56,27 @@ const OPTIONS: [&str; 4] = [
 const CLOSURE: &str = "{closure#";
 const CALLING: [&str; 3] = ["Fn<", "FnMut<", "FnOnce<"];
 
-/// Returns the types of these variables of a cell, in order; `None` if the cell does not compile,
-/// or rustc cannot be called as for the last cell.
+/// The errors that the type of a variable may mend.
+const UNTYPED: [&str; 5] = ["E0282", "E0283", "E0284", "E0689", "E0790"];
+
+/// The reason why rustc has inferred no types.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum NotInferred {
+    /// The cell has errors, none of which the type of a variable would mend.
+    Errors,
+    /// rustc needs types that it does not infer, or cannot be called as for the last cell.
+    Unknown,
+}
+
+/// Returns the types of these variables of a cell, in order.
+///
+/// # Errors
+/// Returns an error if the cell does not compile, or rustc cannot be called as for the last cell.
 pub(super) fn infer(
     cell: &AnalyzedCell,
     variables: &[UntypedVariable],
-) -> Option<Vec<VariableType>> {
-    let folder = build_folder()?;
+) -> Result<Vec<VariableType>, NotInferred> {
+    let folder = build_folder().ok_or(NotInferred::Unknown)?;
     let source_with = |function_of: &dyn Fn(usize) -> Option<String>| {
         let source = with_probes(&cell.source, variables, function_of);
         let cell = AnalyzedCell {
@@ -71,13 +85,13 @@ pub(super) fn infer(
         };
         format!("{}{FUNCTIONS}", Scaffold::new(&cell).plain())
     };
-    let rustc = Rustc::of(&folder, &cell.source)?;
+    let rustc = Rustc::of(&folder, &cell.source).ok_or(NotInferred::Unknown)?;
     let object = rustc.compile(
         &source_with(&|index| Some(format!("lent::<{index}, _>"))),
         "obj",
         &OPTIONS,
     )?;
-    let names_of = names(&fs::read(object).ok()?);
+    let names_of = names(&fs::read(object).map_err(|_| NotInferred::Unknown)?);
     let mut candidates: Vec<Candidates> = (0..variables.len())
         .map(|index| Candidates::of(names_of.get(&index).map(String::as_str)))
         .collect();
@@ -89,11 +103,12 @@ pub(super) fn infer(
         };
         rustc
             .compile(&source_with(&function_of), "metadata", &[])
-            .is_some()
+            .is_ok()
     };
     let mut choice = (0..count).find(|choice| compiles(&candidates, *choice));
     if choice.is_none() && count > 0 {
-        add_public_paths(&mut candidates, &names_of, &rustc, source_with)?;
+        add_public_paths(&mut candidates, &names_of, &rustc, source_with)
+            .ok_or(NotInferred::Unknown)?;
         choice = Some(usize::MAX).filter(|last| compiles(&candidates, *last));
     }
     let types = variables.iter().zip(candidates);
@@ -107,7 +122,7 @@ pub(super) fn infer(
                 .map_or(InferredType::Unknown, |ty| InferredType::Known(ty.clone())),
         },
     });
-    Some(types.collect())
+    Ok(types.collect())
 }
 
 /// Adds to each uncertain candidate its name with the public paths of its types, as the last one;
@@ -161,7 +176,8 @@ pub(super) fn misfits(items: &str, redefined: &[String]) -> Vec<EarlierItem> {
         items: vec![items.to_owned()],
         ..AnalyzedCell::default()
     };
-    rustc.compile(&Scaffold::new(&cell).plain(), "metadata", &[]);
+    // The items that do not compile are in the record of misfits.
+    let _ = rustc.compile(&Scaffold::new(&cell).plain(), "metadata", &[]);
     let misfits = rustc.misfits.borrow();
     let earlier = misfits.texts().map(|text| EarlierItem {
         lines: text.lines().next().unwrap_or_default().to_owned(),
@@ -310,18 +326,24 @@ impl<'a> Rustc<'a> {
         })
     }
 
-    /// Compiles a source; returns the path of the product, or `None` if there are errors.
-    fn compile(&self, source: &str, product: &str, options: &[&str]) -> Option<PathBuf> {
+    /// Compiles a source; returns the path of the product.
+    fn compile(
+        &self,
+        source: &str,
+        product: &str,
+        options: &[&str],
+    ) -> Result<PathBuf, NotInferred> {
         loop {
             let mut misfits = self.misfits.borrow_mut();
             let source = misfits.without(source);
-            let (mut command, made) = self.command(&source, product)?;
-            let output = command.args(options).output().ok()?;
+            let (mut command, made) = self.command(&source, product).ok_or(NotInferred::Unknown)?;
+            let output = command.args(options).output();
+            let output = output.map_err(|_| NotInferred::Unknown)?;
             if output.status.success() {
-                return Some(made);
+                return Ok(made);
             }
             if !misfits.learn(&source, &output.stderr) {
-                return None;
+                return Err(reason(&output.stderr));
             }
         }
     }
@@ -346,6 +368,16 @@ impl<'a> Rustc<'a> {
     }
 }
 
+/// Returns the reason why a source with these errors has no types.
+fn reason(messages: &[u8]) -> NotInferred {
+    let mut codes = misfits::error_codes(messages).peekable();
+    let are_certain = codes.peek().is_some() && codes.all(|code| !UNTYPED.contains(&code.as_str()));
+    match are_certain {
+        true => NotInferred::Errors,
+        false => NotInferred::Unknown,
+    }
+}
+
 /// Returns the file of the compiled crate.
 fn source_in(folder: &Path) -> PathBuf {
     folder.join(FOLDER).join("lib.rs")
@@ -367,6 +399,25 @@ mod tests {
             "let a = f(); __phalanx_types::lent::<0, _>(&a);\nlet (b, mut ü) = g(); \
              __phalanx_types::lent::<2, _>(&ü); let d; d = 1; a"
         );
+    }
+
+    #[test]
+    fn only_errors_that_types_mend_leave_types_unknown() {
+        let message = |code: &str| {
+            format!("{{\"level\":\"error\",\"code\":{{\"code\":\"{code}\"}},\"spans\":[{{}}]}}\n")
+        };
+        let reason_of = |codes: &[&str]| {
+            reason(
+                codes
+                    .iter()
+                    .map(|code| message(code))
+                    .collect::<String>()
+                    .as_bytes(),
+            )
+        };
+        assert_eq!(reason_of(&["E0308"]), NotInferred::Errors);
+        assert_eq!(reason_of(&["E0425", "E0689"]), NotInferred::Unknown);
+        assert_eq!(reason_of(&[]), NotInferred::Unknown);
     }
 
     #[test]

@@ -118,8 +118,7 @@ impl Misfits {
         let mut items = None;
         let before = self.texts.len();
         for error in errors(messages) {
-            let code = error["code"]["code"].as_str().unwrap_or_default();
-            if BETWEEN.contains(&code) {
+            if BETWEEN.contains(&error_code(&error)) {
                 continue;
             }
             let items = items.get_or_insert_with(|| self::items(compiled));
@@ -263,6 +262,15 @@ fn errors(messages: &[u8]) -> impl Iterator<Item = Value> {
         let level = message["level"].as_str();
         level == Some("error") && message["spans"][0].is_object()
     })
+}
+
+/// Returns the codes of the errors among rustc's messages; empty for those that have none.
+pub(super) fn error_codes(messages: &[u8]) -> impl Iterator<Item = String> {
+    errors(messages).map(|error| error_code(&error).to_owned())
+}
+
+fn error_code(error: &Value) -> &str {
+    error["code"]["code"].as_str().unwrap_or_default()
 }
 
 /// Returns, for each primary span of an error, the item it is in; for a span in a macro, the item

@@ -6,7 +6,7 @@
 
 use super::compile_cache::NamespaceShape;
 use super::generated_crate::build_folder;
-use super::inference;
+use super::inference::{self, NotInferred};
 use super::untyped::{TypedCell, UntypedVariable, untyped};
 use super::variables::VariableTypes;
 use crate::interrupt::Interrupt;
@@ -90,16 +90,23 @@ impl Types {
         };
         // rustc is sooner than the analysis process while that is loading.
         let analyzed = ask(PATIENCE, false);
-        let unknown = unknown(&unannotated, analyzed.as_deref().unwrap_or_default());
-        if unknown.is_empty() || interrupt.interrupted() {
-            return analyzed.unwrap_or_default();
+        let is_loading = analyzed.is_none();
+        let known = analyzed.unwrap_or_default();
+        if unknown(&unannotated, &known).is_empty() || interrupt.interrupted() {
+            return known;
         }
-        let mut types = inferred(&cell, &unannotated, analyzed.as_deref().unwrap_or_default());
-        if analyzed.is_none()
-            && !self::unknown(&unannotated, &types).is_empty()
+        let types = match inferred(&cell, &unannotated, &known) {
+            Ok(types) => types,
+            // The user is shown the errors, which are there whatever the types are.
+            Err(NotInferred::Errors) => return known,
+            Err(NotInferred::Unknown) => known,
+        };
+        if is_loading
+            && !unknown(&unannotated, &types).is_empty()
             && let Some(analyzed) = ask(LONG_PATIENCE, true)
         {
-            types = inferred(&cell, &unannotated, &complete(types, analyzed));
+            let types = complete(types, analyzed);
+            return inferred(&cell, &unannotated, &types).unwrap_or(types);
         }
         types
     }
@@ -156,14 +163,17 @@ pub(super) fn declared(source: &str, variables: &VariableTypes) -> Vec<(String, 
 
 /// Completes types with those that rustc infers for the remaining variables. The known ones help
 /// rustc: unlike rust-analyzer, it does not call methods of a number with an undetermined type.
+///
+/// # Errors
+/// Returns an error if rustc infers nothing.
 fn inferred(
     cell: &AnalyzedCell,
     variables: &[UntypedVariable],
     types: &[VariableType],
-) -> Vec<VariableType> {
+) -> Result<Vec<VariableType>, NotInferred> {
     let unknown = unknown(variables, types);
     if unknown.is_empty() {
-        return types.to_vec();
+        return Ok(types.to_vec());
     }
     let with_types = || {
         let typed = TypedCell::new(&cell.source, types);
@@ -176,8 +186,8 @@ fn inferred(
             source: typed.source.clone(),
             ..cell.clone()
         };
-        let found = inference::infer(&cell, &variables.collect::<Vec<_>>())?.into_iter();
-        let found = found.map(|ty| VariableType {
+        let found = inference::infer(&cell, &variables.collect::<Vec<_>>()).ok()?;
+        let found = found.into_iter().map(|ty| VariableType {
             offset: typed.offset(ty.offset),
             ..ty
         });
@@ -187,8 +197,8 @@ fn inferred(
         true => None,
         false => with_types(),
     };
-    let found = found.or_else(|| inference::infer(cell, &unknown));
-    complete(found.unwrap_or_default(), types.to_vec())
+    let found = found.map_or_else(|| inference::infer(cell, &unknown), Ok)?;
+    Ok(complete(found, types.to_vec()))
 }
 
 /// Combines known types; the first type of each variable is kept.
