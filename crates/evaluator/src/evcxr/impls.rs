@@ -14,84 +14,115 @@ use std::hash::{Hash, Hasher};
 /// Attributes of a block that apply to each of its parts.
 const HARMLESS: [&str; 5] = ["allow", "cfg", "doc", "expect", "warn"];
 
-/// The impl blocks of a namespace for types that are defined in the same cell as the block.
+/// Derived traits that exclude impls of others: of those that their macros implement too
+/// (thiserror's `Error`, strum's `EnumString`), and `Drop` for a type that can be copied.
+const EXCLUDED: [(&str, &[&str]); 3] = [
+    ("Copy", &["Drop"]),
+    ("EnumString", &["FromStr", "TryFrom"]),
+    ("Error", &["Display", "From"]),
+];
+
+/// The impl blocks of a namespace that name something defined in the same cell.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub(super) struct Impls {
     blocks: BTreeMap<String, ImplSubject>,
 }
 
-/// The type and the trait of a block.
+/// The types and the trait of a block.
 #[derive(Clone, Debug, PartialEq)]
 struct ImplSubject {
-    ty: String,
+    /// The type if it is a path, and of a recorded block also defined in its cell.
+    ty: Option<String>,
     /// `None` for an inherent impl.
     of_trait: Option<String>,
+    /// The names in its head, of a recorded block those that its cell defines: of its type, or, if
+    /// that is a reference or a foreign type, of its trait and of types within.
+    names: BTreeSet<String>,
     /// The number of the type's generic parameters.
     parameters: usize,
 }
 
 impl Impls {
-    /// Returns the blocks that become invalid when a cell redefines their type: if it implements
-    /// the type anew, derives the block's trait, or gives the type another number of parameters.
-    /// Other blocks stay, as those of other cells do.
+    /// Returns the blocks that become invalid when a cell redefines what they are about: if it
+    /// implements that anew, derives the block's trait, or gives the type another number of
+    /// parameters. Other blocks stay, as those of other cells do.
     pub(super) fn stale(&self, source: &str) -> Vec<String> {
         let cell = CellItems::read(source);
         let stale = self.blocks.iter().filter(|(block, of)| {
-            let Some(ty) = cell.types.get(&of.ty) else {
-                return false;
+            let is_replaced = |name: &String| match cell.defined.get(name) {
+                Some(definition) => definition.replaces(of) || cell.implements(name, of),
+                None => false,
             };
-            let is_derived = of
-                .of_trait
-                .as_ref()
-                .is_some_and(|of| ty.derived.contains(of));
-            let is_other = ty.parameters != of.parameters;
-            !cell.blocks.contains_key(*block) && (is_derived || is_other || cell.implements(&of.ty))
+            !cell.blocks.contains_key(*block) && of.names.iter().any(is_replaced)
         });
         stale.map(|(block, _)| block.clone()).collect()
     }
 
-    /// Adds the blocks of a compiled cell.
+    /// Adds the blocks of a compiled cell. A block that it has taken over from another cell is no
+    /// longer that cell's.
     pub(super) fn add(&mut self, source: &str) {
-        for block in self.stale(source) {
-            self.blocks.remove(&block);
-        }
-        let CellItems { types, blocks } = CellItems::read(source);
-        let named = blocks
-            .into_iter()
-            .filter_map(|(block, of)| Some((block, of?)));
-        let own = named.filter_map(|(block, mut of)| {
-            of.parameters = types.get(&of.ty)?.parameters;
-            Some((block, of))
+        let stale = self.stale(source);
+        let CellItems { defined, blocks } = CellItems::read(source);
+        let replaced = stale.iter().chain(blocks.keys());
+        replaced.for_each(|block| drop(self.blocks.remove(block)));
+        let own = blocks.into_iter().filter_map(|(block, mut of)| {
+            match of.ty.as_ref().and_then(|ty| Some((ty, defined.get(ty)?))) {
+                Some((ty, definition)) => {
+                    of.parameters = definition.parameters;
+                    of.names = BTreeSet::from([ty.clone()]);
+                }
+                None => {
+                    of.ty = None;
+                    of.names.retain(|name| defined.contains_key(name));
+                }
+            }
+            (!of.names.is_empty()).then_some((block, of))
         });
         self.blocks.extend(own);
     }
 }
 
-/// The types and impl blocks of a cell.
+/// The definitions and impl blocks of a cell.
 #[derive(Default)]
 struct CellItems {
-    /// The types that it defines, by name.
-    types: BTreeMap<String, DefinedType>,
-    /// Its blocks, by name; `None` for one of a type without a name.
-    blocks: BTreeMap<String, Option<ImplSubject>>,
+    /// The types and traits that it defines, by name.
+    defined: BTreeMap<String, Definition>,
+    /// Its blocks, by name.
+    blocks: BTreeMap<String, ImplSubject>,
 }
 
-/// A type that a cell defines.
+/// A type or trait that a cell defines.
 #[derive(Default)]
-struct DefinedType {
+struct Definition {
     /// The traits that it derives.
     derived: BTreeSet<String>,
     /// The number of its generic parameters.
     parameters: usize,
+    is_trait: bool,
 }
 
-impl DefinedType {
+impl Definition {
     fn of(item: &(impl HasAttrs + HasGenericParams)) -> Self {
         let parameters = item.generic_param_list();
         Self {
             derived: derived_traits(item),
             parameters: parameters.map_or(0, |list| list.generic_params().count()),
+            is_trait: false,
         }
+    }
+
+    /// Returns true if a block for the type before can no longer be one for this type.
+    fn replaces(&self, of: &ImplSubject) -> bool {
+        if self.is_trait || of.ty.is_none() {
+            return false;
+        }
+        let excludes = |(derived, others): &(&str, &[&str]), of_trait: &str| {
+            self.derived.contains(*derived) && others.contains(&of_trait)
+        };
+        let is_derived = |of_trait: &String| {
+            self.derived.contains(of_trait) || EXCLUDED.iter().any(|rule| excludes(rule, of_trait))
+        };
+        self.parameters != of.parameters || of.of_trait.as_ref().is_some_and(is_derived)
     }
 }
 
@@ -99,33 +130,47 @@ impl CellItems {
     fn read(source: &str) -> Self {
         let mut cell = Self::default();
         for item in items(source) {
-            let (name, ty) = match &item {
+            let (name, definition) = match &item {
                 ast::Item::Impl(block) => {
                     let of = subject_of(block);
                     let names = parts(block).into_iter().map(|part| part.name);
                     cell.blocks.extend(names.map(|name| (name, of.clone())));
                     continue;
                 }
-                ast::Item::Enum(item) => (item.name(), DefinedType::of(item)),
-                ast::Item::Struct(item) => (item.name(), DefinedType::of(item)),
-                ast::Item::TypeAlias(item) => (item.name(), DefinedType::of(item)),
-                ast::Item::Union(item) => (item.name(), DefinedType::of(item)),
+                ast::Item::Enum(item) => (item.name(), Definition::of(item)),
+                ast::Item::Struct(item) => (item.name(), Definition::of(item)),
+                ast::Item::TypeAlias(item) => (item.name(), Definition::of(item)),
+                ast::Item::Union(item) => (item.name(), Definition::of(item)),
+                ast::Item::Trait(item) => {
+                    let is_trait = true;
+                    (
+                        item.name(),
+                        Definition {
+                            is_trait,
+                            ..Definition::of(item)
+                        },
+                    )
+                }
                 _ => continue,
             };
             let name = name.map(|name| name.text().to_string());
-            cell.types.extend(name.map(|name| (name, ty)));
+            cell.defined.extend(name.map(|name| (name, definition)));
         }
         cell
     }
 
-    fn implements(&self, ty: &str) -> bool {
-        let mut subjects = self.blocks.values().flatten();
-        subjects.any(|of| of.ty == ty)
+    /// Returns true if the cell implements a type or trait for which there is a block.
+    fn implements(&self, name: &str, of: &ImplSubject) -> bool {
+        let mut subjects = self.blocks.values();
+        subjects.any(|new| {
+            let is_named = of.ty.is_none() && new.of_trait.is_some() && new.names.contains(name);
+            is_named || new.ty.as_deref() == Some(name)
+        })
     }
 }
 
-/// Returns the names of a block's type and trait, without paths and parameters.
-fn subject_of(block: &ast::Impl) -> Option<ImplSubject> {
+/// Returns the type and the trait of a block, without paths and parameters, and all names.
+fn subject_of(block: &ast::Impl) -> ImplSubject {
     let name = |ty: ast::Type| match ty {
         ast::Type::PathType(ty) => {
             let name = ty.path()?.segment()?.name_ref()?;
@@ -133,11 +178,16 @@ fn subject_of(block: &ast::Impl) -> Option<ImplSubject> {
         }
         _ => None,
     };
-    Some(ImplSubject {
-        ty: name(block.self_ty()?)?,
-        of_trait: block.trait_().and_then(name),
+    let (ty, of_trait) = (block.self_ty(), block.trait_());
+    let types = ty.iter().chain(&of_trait);
+    let names = types.flat_map(|ty| ty.syntax().descendants());
+    let names = names.filter_map(ast::NameRef::cast);
+    ImplSubject {
+        names: names.map(|name| name.text().to_string()).collect(),
+        ty: ty.and_then(name),
+        of_trait: of_trait.and_then(name),
         parameters: 0,
-    })
+    }
 }
 
 /// Returns the names of the traits that are derived for a type, without paths.
@@ -325,8 +375,8 @@ mod tests {
         );
         impls.add("impl S { fn b() {} }");
         for (cell, expected) in [
-            ("struct S(u8); impl S { fn a() {} }", 2),
-            ("struct S(u8); impl S { fn c() {} }", 3),
+            ("struct S(u8); impl S { fn a() {} }", 3),
+            ("struct S(u8); impl S { fn c() {} }", 4),
             ("struct S(u8);", 0),
             ("struct R;", 0),
             ("impl S { fn c() {} }", 0),
@@ -342,7 +392,66 @@ mod tests {
             assert_eq!(impls.stale(cell).len(), expected, "{cell}");
         }
         impls.add("struct S(u8); impl S { fn c() {} }");
-        assert_eq!(impls.blocks.len(), 2, "of this cell, and of the other type");
+        let kept = impls.blocks.values().filter(|of| of.names.contains("S"));
+        assert_eq!(kept.count(), 1, "of this cell");
+    }
+
+    #[test]
+    fn blocks_of_references_and_foreign_types_become_stale_too() {
+        for (first, second, expected) in [
+            (
+                "struct V; impl Add for &V {}",
+                "struct V; impl<'a> Add<&'a V> for &'a V {}",
+                1,
+            ),
+            (
+                "struct V; impl Mul<V> for f64 {} impl From<V> for f64 {}",
+                "struct V; impl std::ops::Mul<V> for f64 {} impl Into<f64> for V {}",
+                2,
+            ),
+            (
+                "trait D {} impl<T: Debug> D for T {}",
+                "trait D {} impl<T: Debug + Clone> D for T {}",
+                1,
+            ),
+            ("trait D {} impl D for u8 {}", "trait D {}", 0),
+            // The other type's block stays.
+            (
+                "struct V; struct W; impl From<V> for W {}",
+                "struct V; impl V {}",
+                0,
+            ),
+            (
+                "struct V; struct W; impl V {} impl From<V> for W {}",
+                "struct V; struct W; impl V {}",
+                0,
+            ),
+        ] {
+            let mut impls = Impls::default();
+            impls.add(first);
+            assert_eq!(impls.stale(second).len(), expected, "{second}");
+        }
+    }
+
+    #[test]
+    fn derives_replace_what_their_macros_implement() {
+        let mut impls = Impls::default();
+        impls.add("enum E {} impl fmt::Display for E {} impl Drop for E {} impl T for E {}");
+        for (cell, expected) in [
+            ("#[derive(Debug, thiserror::Error)] enum E {}", 1),
+            ("#[derive(Clone, Copy)] enum E {}", 1),
+            ("#[derive(Debug, Serialize)] enum E {}", 0),
+        ] {
+            assert_eq!(impls.stale(cell).len(), expected, "{cell}");
+        }
+    }
+
+    #[test]
+    fn block_moved_to_another_cell_is_no_longer_the_first_ones() {
+        let mut impls = Impls::default();
+        impls.add("struct S; impl S { fn a() {} fn b() {} }");
+        impls.add("impl S { fn a() {} }");
+        assert!(impls.stale("struct S; impl S { fn b() {} }").is_empty());
     }
 
     #[test]
