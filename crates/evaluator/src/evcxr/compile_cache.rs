@@ -70,6 +70,13 @@ impl NamespaceShape {
         self.wrapper.question_mark
     }
 
+    /// Makes evcxr compile all cells as if they contained a `?`.
+    #[must_use]
+    pub(super) fn fallible(mut self) -> Self {
+        self.wrapper.question_mark = true;
+        self
+    }
+
     /// Returns the statics.
     pub(super) fn statics(&self) -> &Statics {
         &self.statics

@@ -274,14 +274,16 @@ impl Local {
         let types = self.types.resolve(source, &self.shape, &dropped.names);
         let stale_impls = self.impls.stale(source);
         let statics = self.statics(source);
-        let shape = self.shape.clone();
-        let fallible = shape.is_fallible() || returns::need_fallible(source);
-        if fallible && !shape.is_fallible() {
+        let fallible = self.shape.is_fallible() || returns::need_fallible(source);
+        if fallible && !self.shape.is_fallible() {
             let enabling = PreparedSource::unchanged(returns::FALLIBLE);
             let completed = RunPolicy::Assume(Outcome::Completed);
             let result = self.execute(&enabling, completed)?;
             result.map_err(|error| diagnostics::failure(error, &enabling))?;
+            // It stays so, even if the cell does not compile.
+            self.shape = self.shape.clone().fallible();
         }
+        let shape = self.shape.clone();
         let mut setting = CellSetting {
             types: &types,
             disputed: &[],
