@@ -60,6 +60,19 @@ impl<'a> ErrorSubject<'a> {
         labels.any(|label| label.contains(NOT_FOUND))
     }
 
+    /// Returns the type that an error requires to implement a trait, if the error is about a part of
+    /// it: `(usize, f64)` if it is about `f64`. rustc names the parts from the inside out.
+    pub(super) fn type_with_bound(&self, of_trait: &str) -> Option<&'a str> {
+        let children = self.error?["children"].as_array()?.iter();
+        let messages = children.filter_map(|child| child["message"].as_str());
+        let types = messages.filter_map(|message| {
+            let (ty, rest) = message.strip_prefix("required for `")?.split_once('`')?;
+            let rest = rest.strip_prefix(" to implement `")?;
+            (rest.strip_suffix('`')? == of_trait).then_some(ty)
+        });
+        types.last()
+    }
+
     /// Returns true if rustc names a definition in the library, such as that of the method.
     pub(super) fn is_of_library(&self) -> bool {
         self.names_definition_in(&[LIBRARY])

@@ -1,5 +1,6 @@
 //! Help for numbers: integers and floats in one operation, and floats where an order is needed.
 
+use super::error_subject::ErrorSubject;
 use phalanx_protocol::failure::Diagnostic;
 
 const INTEGERS: [&str; 13] = [
@@ -57,12 +58,22 @@ const OPERATIONS: [&str; 6] = [
     "calculate",
 ];
 
+/// The help for pairs with a float, for sorting and for the largest, and for two floats.
+const SORTED_PAIRS: &str = "`v.sort_by(|a, b| a.1.total_cmp(&b.1))` sorts pairs by their floats";
+const LARGEST_PAIR: &str = "`iter.max_by(|a, b| a.1.total_cmp(&b.1))` is the pair with the largest float, `min_by` that with the smallest";
+const LARGER: &str = "`a.max(b)` is the larger of two floats, `a.min(b)` the smaller";
+
 /// Returns the help for an error about numbers. `word` is the word at the error, `before` the text
 /// in front of it.
-pub(super) fn help(diagnostic: &Diagnostic, word: &str, before: &str) -> Option<&'static str> {
+pub(super) fn help(
+    diagnostic: &Diagnostic,
+    word: &str,
+    before: &str,
+    subject: ErrorSubject<'_>,
+) -> Option<&'static str> {
     let message = diagnostic.message.as_str();
     match diagnostic.code.as_deref()? {
-        "E0277" => mixed(message).or_else(|| unordered(message, word)),
+        "E0277" => mixed(message).or_else(|| unordered(message, word, before, subject)),
         "E0308" if before.trim_end().ends_with(".powi(") && expects_integer(diagnostic) => Some(
             "`x.powf(0.5)` raises a float to a power that is a float, `x.powi(2)` to an integer",
         ),
@@ -94,14 +105,41 @@ fn mixed(message: &str) -> Option<&'static str> {
 }
 
 /// Returns the help for floats in place of values that have an order.
-fn unordered(message: &str, word: &str) -> Option<&'static str> {
+fn unordered(
+    message: &str,
+    word: &str,
+    before: &str,
+    subject: ErrorSubject<'_>,
+) -> Option<&'static str> {
     let bound = message.strip_prefix("the trait bound `")?;
     let ty = bound.strip_suffix(": Ord` is not satisfied")?;
     let help = of_float(referent(ty))?;
+    let whole = subject.type_with_bound("Ord");
+    let is_part = whole.is_some_and(|whole| of_float(referent(whole)).is_none());
     Some(match word {
+        "max" | "min" if is_part && whole.is_some_and(is_pair) => LARGEST_PAIR,
+        "sort" | "sort_unstable" if is_part && whole.is_some_and(is_pair) => SORTED_PAIRS,
+        _ if is_part => help.ordered,
+        _ if ["cmp::max(", "cmp::min("]
+            .iter()
+            .any(|call| before.ends_with(call)) =>
+        {
+            LARGER
+        }
         "max" | "min" => help.largest,
         "sort" | "sort_unstable" => help.sorted,
         _ => help.ordered,
+    })
+}
+
+/// Returns true for a pair whose second value is a float.
+fn is_pair(ty: &str) -> bool {
+    let inner = ty.trim_start_matches('&').strip_prefix('(');
+    let inner = inner.and_then(|inner| inner.strip_suffix(')'));
+    let second = inner.and_then(|inner| inner.rsplit_once(", "));
+    // A pair of pairs has more than one comma.
+    second.is_some_and(|(first, second)| {
+        !first.contains(", ") && of_float(referent(second)).is_some()
     })
 }
 
@@ -130,8 +168,19 @@ fn referent(ty: &str) -> &str {
 mod tests {
     use super::*;
     use phalanx_protocol::failure::DiagnosticSpan;
+    use serde_json::{Value, json};
 
     fn help_for(code: &str, message: &str, label: &str, word: &str, before: &str) -> String {
+        help_about(code, message, label, (word, before), &Value::Null)
+    }
+
+    fn help_about(
+        code: &str,
+        message: &str,
+        label: &str,
+        (word, before): (&str, &str),
+        error: &Value,
+    ) -> String {
         let diagnostic = Diagnostic {
             message: message.to_owned(),
             code: Some(code.to_owned()),
@@ -147,7 +196,7 @@ mod tests {
                 primary: true,
             }],
         };
-        help(&diagnostic, word, before)
+        help(&diagnostic, word, before, ErrorSubject::new(error, ""))
             .unwrap_or_default()
             .to_owned()
     }
@@ -194,6 +243,31 @@ mod tests {
         }
         let other = "the trait bound `Own: Ord` is not satisfied";
         assert_eq!(help_for("E0277", other, "", "max", ""), "");
+        let message = "the trait bound `{float}: Ord` is not satisfied";
+        assert_eq!(
+            help_for("E0277", message, "", "1", "std::cmp::max("),
+            LARGER
+        );
+    }
+
+    #[test]
+    fn values_with_floats_are_no_lists_of_floats() {
+        let message = "the trait bound `f64: Ord` is not satisfied";
+        for (types, word, expected) in [
+            (vec!["(String, f64)"], "sort", SORTED_PAIRS),
+            (vec!["&f64", "(usize, &f64)"], "max", LARGEST_PAIR),
+            (vec!["&f64"], "max", DOUBLE.largest),
+            (vec!["Option<f64>", "&Option<f64>"], "max", DOUBLE.ordered),
+            (vec!["(u8, u8, f64)"], "sort", DOUBLE.ordered),
+            (vec!["Punkt"], "sort", DOUBLE.ordered),
+        ] {
+            let notes = types
+                .iter()
+                .map(|ty| json!({"message": format!("required for `{ty}` to implement `Ord`")}));
+            let error = json!({"children": notes.collect::<Vec<_>>()});
+            let help = help_about("E0277", message, "", (word, ""), &error);
+            assert_eq!(help, expected, "{types:?}");
+        }
     }
 
     #[test]

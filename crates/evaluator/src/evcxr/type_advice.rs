@@ -20,6 +20,9 @@ const PARAMETER: &str = "type parameter `";
 /// The names of parameters of the standard library's types.
 const PARAMETERS: [&str; 4] = ["T", "K", "V", "E"];
 
+/// The usual name of a parameter that is a number.
+const NUMBER: &str = "N";
+
 /// Types for a value, and for a key or an error.
 const VALUE: &str = "f64";
 const KEY: &str = "String";
@@ -70,8 +73,9 @@ fn with_types_if_any(help: &str) -> Option<String> {
         Some((before, after)) => format!("{before}{after}"),
         None => message.to_owned(),
     };
-    let is_filled = filler.is_filled;
-    is_filled.then(|| match example.contains('\n') {
+    // With a parameter in it, what is shown would not compile.
+    let is_complete = filler.is_filled && !filler.is_incomplete;
+    is_complete.then(|| match example.contains('\n') {
         true => format!("{message}, for instance{example}"),
         false => format!("{message}{example}, for instance"),
     })
@@ -114,6 +118,8 @@ struct Filler<'a> {
     /// True if parameters may have any name of one letter.
     has_any_name: bool,
     is_filled: bool,
+    /// True if a letter was left that may be a parameter too.
+    is_incomplete: bool,
 }
 
 impl Filler<'_> {
@@ -145,6 +151,7 @@ impl Filler<'_> {
                 .last()
                 .and_then(|(of, number)| self.is_open(word).then(|| example(of, word, *number)));
             self.is_filled |= example.is_some();
+            self.is_incomplete |= example.is_none() && is_letter(word);
             text += example.unwrap_or(word);
             last = word;
             rest = behind;
@@ -154,15 +161,20 @@ impl Filler<'_> {
 
     /// Returns true for a word that rustc leaves to the user.
     fn is_open(&self, word: &str) -> bool {
-        let is_letter = word.len() == 1 && word.starts_with(|c: char| c.is_ascii_uppercase());
         match word {
             "_" => self.has_placeholders,
+            NUMBER => false,
             _ => {
-                is_letter
+                is_letter(word)
                     && (self.has_any_name || self.named == Some(word) || PARAMETERS.contains(&word))
             }
         }
     }
+}
+
+/// Returns true for the name of a parameter, or of a type of the notebook with such a name.
+fn is_letter(word: &str) -> bool {
+    word.len() == 1 && word.starts_with(|c: char| c.is_ascii_uppercase())
 }
 
 /// Returns a type for an argument of the type `of`; floats are no keys.
@@ -217,8 +229,8 @@ mod tests {
             ),
             // A type of the notebook, and a generic function on the same line.
             (
-                "consider giving `r` an explicit type, where the type for type parameter `E` is specified: `fn f<T>() { let r: Result<P, E> = Ok(P); }`",
-                "consider giving `r` an explicit type: `fn f<T>() { let r: Result<P, String> = Ok(P); }`, for instance",
+                "consider giving `r` an explicit type, where the type for type parameter `E` is specified: `fn f<T>() { let r: Result<Place, E> = Ok(Place); }`",
+                "consider giving `r` an explicit type: `fn f<T>() { let r: Result<Place, String> = Ok(Place); }`, for instance",
             ),
             (
                 "consider giving `größe` an explicit type, where the type for type parameter `T` is specified:\nlet größe: Vec<T> =\n    Vec::new();",
@@ -236,6 +248,9 @@ mod tests {
             "consider giving `c` an explicit type: `let c: Vec<_> = (1..2).collect();`",
             "consider giving `b` an explicit type, where the type for type parameter `V` is specified: `let b: BTreeMap<_, _> = BTreeMap::<String, _>::new();`",
             "consider giving this closure parameter an explicit type: `|x: /* Type */| x`",
+            "consider giving `p` an explicit type, where the type for type parameter `A` is specified: `let p: Pair<A, B> = Pair::new();`",
+            "consider giving `m` an explicit type, where the type for type parameter `T` is specified: `let m: Matrix<T, Const<R>, Const<C>, ArrayStorage<T, R, C>> = SMatrix::zeros();`",
+            "consider specifying the generic argument: `v.first_chunk::<N>()`",
             "use `Vec<T>` here",
             "use this: `Vec<T>`",
         ] {

@@ -320,7 +320,12 @@ fn is_await_boundary(node: &SyntaxNode) -> bool {
         }
         kind => matches!(
             kind,
-            SyntaxKind::FN | SyntaxKind::CLOSURE_EXPR | SyntaxKind::CONST | SyntaxKind::STATIC
+            SyntaxKind::FN
+                | SyntaxKind::CLOSURE_EXPR
+                | SyntaxKind::CONST
+                | SyntaxKind::STATIC
+                | SyntaxKind::MACRO_RULES
+                | SyntaxKind::MACRO_DEF
         ),
     }
 }
@@ -380,6 +385,7 @@ mod tests {
             "fn f() { g().await }",
             "const C: u8 = async { 1 }.await;",
             "async fn f() { tokio::join!(g(), h()) }",
+            "macro_rules! both { ($a:expr, $b:expr) => { tokio::join!($a, $b) } }",
             "v.join(\", \")",
             "println!(\"{}\", v.join(\"\"))",
             "// tokio::join!(f(), g())",
