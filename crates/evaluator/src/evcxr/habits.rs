@@ -81,7 +81,7 @@ fn help(diagnostic: &Diagnostic, cell: &str, subject: ErrorSubject<'_>) -> Optio
         Some("E0277") if is_question(cell) => Some(
             "`?v` shows the documentation of a variable; behind a value, `?` ends the cell with its error",
         ),
-        _ => numbers::help(diagnostic, word, before, subject)
+        _ => numbers::help(diagnostic, (before, word, following), subject)
             .or_else(|| idioms::help(diagnostic, word, before, subject)),
     }
 }

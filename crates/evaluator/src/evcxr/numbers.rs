@@ -58,22 +58,26 @@ const OPERATIONS: [&str; 6] = [
     "calculate",
 ];
 
+/// The functions for the larger and the smaller of two values, without the crate.
+const CALLS: [&str; 2] = ["::cmp::max(", "::cmp::min("];
+
 /// The help for pairs with a float, for sorting and for the largest, and for two floats.
 const SORTED_PAIRS: &str = "`v.sort_by(|a, b| a.1.total_cmp(&b.1))` sorts pairs by their floats";
 const LARGEST_PAIR: &str = "`iter.max_by(|a, b| a.1.total_cmp(&b.1))` is the pair with the largest float, `min_by` that with the smallest";
 const LARGER: &str = "`a.max(b)` is the larger of two floats, `a.min(b)` the smaller";
 
 /// Returns the help for an error about numbers. `word` is the word at the error, `before` the text
-/// in front of it.
+/// in front of it, `following` the text behind it.
 pub(super) fn help(
     diagnostic: &Diagnostic,
-    word: &str,
-    before: &str,
+    (before, word, following): (&str, &str, &str),
     subject: ErrorSubject<'_>,
 ) -> Option<&'static str> {
     let message = diagnostic.message.as_str();
     match diagnostic.code.as_deref()? {
-        "E0277" => mixed(message).or_else(|| unordered(message, word, before, subject)),
+        "E0277" => {
+            mixed(message).or_else(|| unordered(message, (before, word, following), subject))
+        }
         "E0308" if before.trim_end().ends_with(".powi(") && expects_integer(diagnostic) => Some(
             "`x.powf(0.5)` raises a float to a power that is a float, `x.powi(2)` to an integer",
         ),
@@ -107,8 +111,7 @@ fn mixed(message: &str) -> Option<&'static str> {
 /// Returns the help for floats in place of values that have an order.
 fn unordered(
     message: &str,
-    word: &str,
-    before: &str,
+    (before, word, following): (&str, &str, &str),
     subject: ErrorSubject<'_>,
 ) -> Option<&'static str> {
     let bound = message.strip_prefix("the trait bound `")?;
@@ -171,14 +174,14 @@ mod tests {
     use serde_json::{Value, json};
 
     fn help_for(code: &str, message: &str, label: &str, word: &str, before: &str) -> String {
-        help_about(code, message, label, (word, before), &Value::Null)
+        help_about(code, message, label, (before, word, ""), &Value::Null)
     }
 
     fn help_about(
         code: &str,
         message: &str,
         label: &str,
-        (word, before): (&str, &str),
+        place: (&str, &str, &str),
         error: &Value,
     ) -> String {
         let diagnostic = Diagnostic {
@@ -196,7 +199,7 @@ mod tests {
                 primary: true,
             }],
         };
-        help(&diagnostic, word, before, ErrorSubject::new(error, ""))
+        help(&diagnostic, place, ErrorSubject::new(error, ""))
             .unwrap_or_default()
             .to_owned()
     }
@@ -265,7 +268,7 @@ mod tests {
                 .iter()
                 .map(|ty| json!({"message": format!("required for `{ty}` to implement `Ord`")}));
             let error = json!({"children": notes.collect::<Vec<_>>()});
-            let help = help_about("E0277", message, "", (word, ""), &error);
+            let help = help_about("E0277", message, "", ("", word, "()"), &error);
             assert_eq!(help, expected, "{types:?}");
         }
     }

@@ -17,7 +17,12 @@ const MAX_LINES: usize = 8;
 const MAX_ALTERNATIVES: usize = 4;
 
 /// The beginnings of rustc's notes that contain advice.
-const ADVISING: [&str; 2] = ["an implementation of `", "the literal `"];
+const ADVISING: [&str; 3] = [
+    "an implementation of `",
+    // In a session with a `?`, whose cells are closures; elsewhere it is a label.
+    "move occurs because `",
+    "the literal `",
+];
 
 /// A replacement of a part of the cell.
 struct Edit<'a> {
