@@ -29,6 +29,9 @@ RECONNECT_MS = 5
 # Seconds a kernel is given to get ready in the background before its first cells, as a person does.
 WARM_UP = 10
 
+# Rows of the large table.
+ROWS = 1_000_000
+
 # The largest acceptable values: absolute, or relative to the peer's.
 TARGETS = {
     "launch to kernel_info reply": (0.3, "s"),
@@ -51,8 +54,8 @@ TARGETS = {
     "println, after 50 over after 0": (1.2, "×"),
     "call, after 50 over after 0": (1.2, "×"),
     "an unchanged cell again": (0.005, "s"),
-    # It costs what it shows.
-    "table, all rows over 100": (1.5, "×"),
+    # It costs what it shows, and 3 ns for each other row that serde passes.
+    f"table of {ROWS:,} rows": (0.015, "s"),
     "an unchanged %px again, 4 engines": (0.01, "s"),
     "%px above local, 2 engines": (0.002, "s"),
     "%px, 16 engines over 1": (1.15, "×"),
@@ -74,9 +77,6 @@ TARGETS = {
 
 # Lines each of four engines prints, flushed one by one, in the measurement of streaming.
 LINES = 10_000
-
-# Rows of the large table.
-ROWS = 1_000_000
 
 # Every repeat is a cell of its own, so that no kernel can answer from an earlier one.
 CELLS = {
@@ -366,8 +366,6 @@ def measure_tables(table, phalanx, repeats):
     medians = {rows: median([phalanx.run(cell) for _ in range(repeats)]) for rows, cell in cells.items()}
     for rows, taken in medians.items():
         table.add(f"table of {rows}", taken)
-    few, all_rows = medians.values()
-    table.add("table, all rows over 100", all_rows / few, unit="×")
     phalanx.run("drop(rows);")
 
 
