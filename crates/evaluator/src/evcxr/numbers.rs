@@ -123,12 +123,9 @@ fn unordered(
         "max" | "min" if is_part && whole.is_some_and(is_pair) => LARGEST_PAIR,
         "sort" | "sort_unstable" if is_part && whole.is_some_and(is_pair) => SORTED_PAIRS,
         _ if is_part => help.ordered,
-        _ if ["cmp::max(", "cmp::min("]
-            .iter()
-            .any(|call| before.ends_with(call)) =>
-        {
-            LARGER
-        }
+        // The error is at the path, or at an argument.
+        "std" | "core" if CALLS.iter().any(|call| following.starts_with(call)) => LARGER,
+        _ if CALLS.iter().any(|call| before.ends_with(call)) => LARGER,
         "max" | "min" => help.largest,
         "sort" | "sort_unstable" => help.sorted,
         _ => help.ordered,
