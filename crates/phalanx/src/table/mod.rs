@@ -57,8 +57,9 @@ pub struct Table {
 /// # Ok::<(), phalanx::Error>(())
 /// ```
 ///
-/// Of more than 60 rows, the first and the last five are shown, and only these are read. A table
-/// that is shown completely also has the representations `text/csv` and
+/// Of more than 60 rows, the first and the last five are shown, and only these are read; of more than
+/// 20 columns, the first and the last ten are shown. A table that is shown completely also has the
+/// representation `text/csv` and, if its rows are structs or maps,
 /// `application/vnd.dataresource+json`.
 ///
 /// # Errors
