@@ -7,6 +7,7 @@
 //! | [`output`], [`failure`] | the outputs and failures of cells, wherever they ran |
 //! | [`exit`] | the end of a runtime process |
 //! | [`look`] | the rendering of Phalanx's own bars and tables |
+//! | [`glob`] | glob patterns, as SQLite and Python understand them |
 //! | [`date`] | dates in the format of Jupyter's clients |
 //! | [`comm`] | comms between code and frontends: messages between the library and its owner |
 //! | [`native`] | the C interface between a runtime process and the libraries it loads |
@@ -41,6 +42,8 @@ pub mod analysis;
 pub mod date;
 #[cfg(feature = "jupyter")]
 pub mod evaluator;
+#[cfg(feature = "jupyter")]
+pub mod glob;
 #[cfg(feature = "jupyter")]
 pub mod parallel;
 #[cfg(feature = "payload")]

@@ -4,10 +4,8 @@
 //! |---|---|
 //! | `reply.rs` | replies to the three kinds of request; pure |
 //! | `file.rs` | the file shared by all sessions |
-//! | `glob.rs` | patterns of searches |
 
 mod file;
-mod glob;
 mod reply;
 
 use file::{HistoryFile, HistoryLine};

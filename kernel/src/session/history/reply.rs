@@ -1,6 +1,6 @@
 //! Replies to the three kinds of `history_request`.
 
-use super::glob::glob;
+use phalanx_protocol::glob::Glob;
 use phalanx_protocol::jupyter::{HistoryEntry, HistoryReply, HistoryRequest};
 use std::collections::HashSet;
 
@@ -48,7 +48,7 @@ pub(super) fn reply(
             ..
         } => {
             let n = if *n > 0 { *n } else { i32::MAX };
-            let found = |entry: &RecordedCell| glob(pattern, &entry.source);
+            let found = |entry: &RecordedCell| Glob::Sqlite.matches(pattern, &entry.source);
             let mut chosen = last(entries, if *unique { i32::MAX } else { n }, found);
             if *unique {
                 // The last entry of each source is kept.
@@ -142,6 +142,14 @@ mod tests {
             (
                 r#"{"hist_access_type":"search","pattern":"?","unique":false,"output":false,"raw":true,"n":9}"#,
                 r#"[[1,1,"a"],[1,4,"a"]]"#,
+            ),
+            (
+                r#"{"hist_access_type":"search","pattern":"[^a]","unique":false,"output":false,"raw":true,"n":9}"#,
+                "[]",
+            ),
+            (
+                r#"{"hist_access_type":"search","pattern":"*[2-3]","unique":false,"output":false,"raw":true,"n":9}"#,
+                r#"[[1,3,"b2"]]"#,
             ),
         ] {
             assert_eq!(reply(request), expected, "{request}");
