@@ -3,7 +3,6 @@
 use clap::{Parser, Subcommand};
 use phalanx_engine::{EngineArgs, cli};
 use std::process::ExitCode;
-use tracing_subscriber::EnvFilter;
 
 /// Joins a controller and runs compiled cells
 #[derive(Parser)]
@@ -27,7 +26,7 @@ fn main() -> ExitCode {
     if let Some(Command::Runtime) = cli.command {
         return phalanx_runtime::process_main();
     }
-    log();
+    phalanx_transport::log::to_stderr(None);
     match cli::main(&cli.engine) {
         Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
@@ -35,14 +34,4 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
-}
-
-/// Logs to stderr, filtered by `PHALANX_LOG`; warnings by default.
-fn log() {
-    let filter = EnvFilter::try_from_env("PHALANX_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("warn,zeromq=error"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
 }

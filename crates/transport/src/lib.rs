@@ -5,7 +5,8 @@
 //! | [`wire`] | frames to signed messages and back: [`SigningKey`], [`RawMessage`], [`Envelope`], [`Session`] |
 //! | [`socket`] | [`Socket`]: ROUTER, DEALER, PUB and SUB over `tcp://`, `ipc://` and `memory://` |
 //! | [`connection`] | connection files: Jupyter's, and those of ipyparallel's clients and engines |
-//! | `deadline`, `log` | optional deadlines; warnings that peers cannot flood |
+//! | [`log`] | the log of a program, and warnings that peers cannot flood |
+//! | `deadline` | optional deadlines |
 //!
 //! ```
 //! use phalanx_transport::{
@@ -45,7 +46,7 @@
 
 pub mod connection;
 mod deadline;
-mod log;
+pub mod log;
 pub mod socket;
 pub mod wire;
 

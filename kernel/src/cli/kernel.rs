@@ -19,7 +19,7 @@ pub(super) fn run(
     backend: Option<Backend>,
 ) -> anyhow::Result<()> {
     let connection = connection(connection_file)?;
-    super::log();
+    phalanx_transport::log::to_stderr(None);
     if !ignored.is_empty() {
         tracing::warn!(arguments = ?ignored, "unknown arguments are ignored");
     }

@@ -13,12 +13,11 @@ use anyhow::Context;
 use clap::{Parser, Subcommand, ValueEnum};
 use phalanx_evaluator::Backend;
 use phalanx_protocol::evaluator::NamespaceKind;
+use phalanx_transport::log;
 use std::ffi::OsString;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-use std::sync::Mutex;
-use tracing_subscriber::EnvFilter;
 
 /// A Rust kernel for Jupyter with parallel computing built in.
 #[derive(Debug, Parser)]
@@ -146,7 +145,7 @@ fn run() -> ExitCode {
             }
         }
         CliCommand::Engine(args) => {
-            log();
+            log::to_stderr(None);
             let joined = phalanx_engine::cli::main(&args);
             ended(joined.map(drop).map_err(Into::into))
         }
@@ -173,32 +172,17 @@ fn ended(result: anyhow::Result<()>) -> ExitCode {
     }
 }
 
-/// Logs to stderr, filtered by `PHALANX_LOG`; warnings by default.
-fn log() {
-    let filter = EnvFilter::try_from_env("PHALANX_LOG")
-        .unwrap_or_else(|_| EnvFilter::new("warn,zeromq=error"));
-    tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr)
-        .init();
-}
-
 /// Logs according to a controller's options: to stderr or a file, from a given level on.
 fn log_of_controller(args: &phalanx_controller::ServerArgs) -> anyhow::Result<()> {
-    let filter = match args.log_level {
-        Some(level) => EnvFilter::new(format!("{},zeromq=error", level.0)),
-        None => EnvFilter::try_from_env("PHALANX_LOG")
-            .unwrap_or_else(|_| EnvFilter::new("warn,zeromq=error")),
-    };
-    let logs = tracing_subscriber::fmt().with_env_filter(filter);
+    let level = args.log_level.map(|level| level.0);
     let Some(path) = args.log_file() else {
-        logs.with_writer(std::io::stderr).init();
+        log::to_stderr(level);
         return Ok(());
     };
     let folder = path.parent().unwrap_or(Path::new("."));
     let file = std::fs::create_dir_all(folder).and_then(|()| File::create(&path));
     let file = file.with_context(|| format!("cannot log to {}", path.display()))?;
-    logs.with_writer(Mutex::new(file)).with_ansi(false).init();
+    log::to_file(level, file);
     Ok(())
 }
 

@@ -172,7 +172,7 @@ pub(super) fn start(
     if args.detached {
         setsid().context("the cluster cannot leave this terminal")?;
     }
-    crate::cli::log();
+    phalanx_transport::log::to_stderr(None);
     crate::cli::serving()?.block_on(serve(registry, settings, &args))
 }
 
