@@ -23,7 +23,7 @@ PROGRAMS = {
     "lsf": ("bsub", "bjobs", "bkill"),
     "htcondor": ("condor_submit", "condor_q", "condor_rm"),
 }
-# What each system allows a job between being asked to end and SIGKILL; Grid Engine does not ask.
+# The seconds that each system gives a job between the request to end and SIGKILL; Grid Engine makes no request.
 GRACE = {"pbs": 10, "sge": 0, "lsf": 10, "htcondor": 10}
 
 
@@ -50,7 +50,7 @@ def programs(system, folder):
 
 
 class Refused(Exception):
-    """What the system's program prints, and its exit status."""
+    """A refusal: the text that the system's program prints, and its exit status."""
 
     def __init__(self, text, status=1):
         super().__init__(text)
@@ -111,7 +111,7 @@ def signalled(pids, number):
 
 
 def running(pid):
-    """Whether a process runs; those that have ended wait for a parent that does not ask."""
+    """Returns true if a process runs; those that have ended wait for a parent that does not ask."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] not in "ZX"
     except OSError:
@@ -231,7 +231,7 @@ def sge_submit(queue, arguments):
         return started([options_given.S, script], variables, open(options_given.o, "w"), "/")
 
     number = queue.submit(start, range(first, last + 1))
-    # What -terse makes of "Your job-array 1.1-2:1 ("phalanx-x") has been submitted".
+    # The form that -terse gives to "Your job-array 1.1-2:1 ("phalanx-x") has been submitted".
     print(f"{number}.{options_given.t}:1")
 
 

@@ -31,7 +31,7 @@ INTERRUPTED = {
     "sleep": 'println!("begun"); std::thread::sleep(std::time::Duration::from_secs(3600));',
 }
 EXHAUSTION = "let mut all: Vec<Vec<u8>> = Vec::new(); loop { all.push(vec![1; 1 << 20]); }"
-# What a runtime may allocate in its cgroup.
+# The memory of a runtime's cgroup, in bytes.
 MEMORY = 256 << 20
 
 POOLS = """

@@ -43,7 +43,7 @@ def connected(file, engines):
 
 
 def are_dates(record):
-    """Which of a record's dates are dates to the client, in order."""
+    """Returns true if all dates of a record are dates to the client, and in order."""
     dates = [record[name] for name in DATES]
     return all(isinstance(date, datetime) for date in dates) and dates == sorted(dates)
 
@@ -84,7 +84,7 @@ def on_our_controller(phalanx, engine, folder):
 
 
 def on_a_stock_controller(engine, folder):
-    """What the stock hub keeps of a Rust engine's tasks, submitted by a kernel and by a stock client."""
+    """The stock hub's records of a Rust engine's tasks, submitted by a kernel and by a stock client."""
     profile, log = folder / "profile", folder / "log"
     command = [sys.executable, "-m", "ipyparallel.controller", "--ip=127.0.0.1", f"--ping={PING}"]
     with log.open("w") as written, process([*command, f"--profile-dir={profile}"], stderr=written):

@@ -48,7 +48,7 @@ def plain(text):
 
 
 def run_cells(cells, **environment):
-    """What the last cell shows in a new notebook with this environment, and whether it fails."""
+    """Runs cells in a new notebook with this environment: the status and the text of the last one."""
     with running(env={**os.environ, **environment}) as kernel:
         kernel.run(f"%cluster connect {NAME}")
         *before, last = cells

@@ -105,7 +105,7 @@ class Notebook:
         return self.client.execute(code)
 
     def ended(self, cell, timeout=TIMEOUT):
-        """What a cell has put out, once it has ended."""
+        """Waits until a cell has ended; returns its output."""
         shown = []
         deadline = time.monotonic() + timeout
         while True:

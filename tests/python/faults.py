@@ -66,7 +66,7 @@ def an_engine_is_killed(cluster, notebook):
 
 
 def first(notebook, cell, word, times=1, timeout=TIMEOUT):
-    """What a cell has shown until a word has come so often, while it runs."""
+    """Reads the outputs of a running cell until a word has come so often: the text so far."""
     shown = ""
     deadline = time.monotonic() + timeout
     while shown.count(word) < times:

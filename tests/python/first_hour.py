@@ -20,10 +20,10 @@ UNIT = re.compile(r"\b(ns|µs|ms|s)\b")
 # Lines of an answer that the document shows.
 LINES = 5
 
-# What there is before.
+# The cell that runs before all others.
 SET_UP = 'let v = vec![3, 1, 2];\nlet x = 5;\nlet word = "rust";'
 
-# What is typed, and a part of the answer that leads on.
+# Cells as a beginner types them, each with a part of the answer that leads on.
 ROWS = {
     "Values": [
         ("x", "5"),
@@ -189,7 +189,7 @@ def main():
     parser.add_argument("--write", action="store_true")
     arguments = parser.parse_args()
     path = arguments.document.resolve()
-    # What pip says depends on the machine and on a network.
+    # The output of pip depends on the machine and on a network.
     for name in [name for name in os.environ if name.startswith("PIP_")]:
         del os.environ[name]
     os.environ.update(PIP_NO_INDEX="1", PIP_CONFIG_FILE=os.devnull, PIP_DISABLE_PIP_VERSION_CHECK="1")
@@ -203,7 +203,7 @@ def main():
                 for typed, part in rows:
                     answer = answered(kernel.client, typed)
                     if typed.startswith("!pip"):
-                        # What pip says depends on the network.
+                        # The output of pip depends on the network.
                         answer = answer.strip().split("\n")[-1]
                     outputs.setdefault(title, []).append((typed, answer))
                     if part not in answer:

@@ -31,7 +31,7 @@ def start_controller(program, folder):
 
 
 def uses(client):
-    """What a user does with a client, by name."""
+    """Yields the results of a user's calls of a client, by name."""
     everyone, balanced = client[:], client.load_balanced_view()
     yield "ids", client.ids
     pids = everyone.apply_async(os.getpid).get(TIMEOUT)

@@ -64,7 +64,7 @@ def daemon(phalanx, start):
     yield "stopped", run("stop", "daemon").strip()
 
 
-# What a notebook shows of a job that waits in its queue, in the system's words.
+# The state of a job that waits in its queue, as a notebook shows it in the system's words.
 WAITS = {
     "pbs": "Q workq",
     "sge": "dropped because it is full",

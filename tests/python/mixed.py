@@ -26,7 +26,7 @@ println!("{{:?}}", rc.all().apply_sync(|| 6 * 7)?);
 
 
 def uses(kernel, client, python):
-    """What both kinds of user do in one cluster; `python` are the ids of the Python engines."""
+    """Yields the results of both kinds of user in one cluster, by name; `python` are the ids of the Python engines."""
     yield "notebook", "".join(kernel.run(SQUARES)).splitlines()
     yield "px", re.sub(r"\x1b\[[0-9;]*m", "", "".join(kernel.run("%%px\n1 + 1")))
     balanced = client.load_balanced_view()

@@ -48,7 +48,7 @@ def crate(folder, name):
 
 
 def on_engines(kernel, cell):
-    """What a cell prints on each engine, without labels, colours and bars."""
+    """Returns the text that a cell prints on each engine, without labels, colours and bars."""
     text = re.sub(r"\x1b\[[0-9;]*m", "", "".join(kernel.run(cell)))
     return [part.strip() for part in re.split(r"\[stdout:\d+\]", text)[1:]]
 

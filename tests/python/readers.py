@@ -87,7 +87,7 @@ def output(client):
 
 
 def idle(client):
-    """Whether all tasks of all clients have ended."""
+    """Returns true once all tasks of all clients have ended."""
     queue = client.queue_status()
     return not queue["unassigned"] and not any(queue[engine]["tasks"] for engine in client.ids)
 

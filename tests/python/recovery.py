@@ -49,12 +49,12 @@ class Cluster:
 
 
 def sees(kernel, count):
-    """Whether the notebook sees so many engines."""
+    """Returns true if the notebook sees so many engines."""
     return f"{count} engine" in "".join(kernel.run("%cluster status"))
 
 
 def kept(kernel):
-    """What the engine shows of its variable; what it publishes just as the connection comes back may be lost."""
+    """The engine's texts about its variable; output published just as the connection comes back may be lost."""
     shown = []
 
     def is_shown():

@@ -34,7 +34,7 @@ println!("{of_only}");"""
 
 
 def told(kernel, cell):
-    """What a cell shows, in one text without colours."""
+    """Runs a cell: its status, and its output as one text without colours."""
     status, outputs = kernel.tried(cell)
     return [status, re.sub(r"\x1b\[[0-9;]*m", "", "".join(outputs))]
 

@@ -24,7 +24,7 @@ import sites
 TIMEOUT = 600
 # The engines and controllers that a run has started carry it in their environment.
 MARK = "PHALANX_SUITE_RUN"
-# What ipyparallel's repository configures; of its warnings that are errors, the one that a controller can cause.
+# The settings of ipyparallel's repository; of its warnings that are errors, the one that a controller can cause.
 SETTINGS = """\
 [pytest]
 asyncio_mode = auto

@@ -176,7 +176,7 @@ let shared = Shared::new(large.clone());
 CALLS_PROLOGUE_PEER = """
 import time
 one, all_engines, balanced = client[0], client[:], client.load_balanced_view()
-# What travels without being pickled, as an array of numpy would.
+# Data that travels without being pickled, as an array of numpy would.
 large = bytes(100_000_000)
 def noop(): pass
 def noop_of(_): pass
@@ -197,7 +197,7 @@ class Kernel:
         self.context = zmq.Context()
         self.context.setsockopt(zmq.RECONNECT_IVL, RECONNECT_MS)
         self.manager = KernelManager(kernel_name=name, kernel_spec_manager=specs)
-        # What a kernel logs is not part of the table.
+        # The kernel's log is not part of the table.
         self.log = tempfile.TemporaryFile()
         started = time.perf_counter()
         self.manager.start_kernel(stdout=self.log, stderr=self.log)
@@ -560,7 +560,7 @@ def main():
     try:
         measure(table, peers, arguments)
     finally:
-        # What was measured before a failure is not lost.
+        # Figures from before a failure are not lost.
         table.print(peers)
     return 0
 

@@ -28,11 +28,11 @@ TIMEOUT = 3600
 TEMPLATE = Path(__file__).parent / "gallery"
 # A page cannot show what needs a kernel; what such an output looks like stands beside it as HTML.
 WIDGET = "application/vnd.jupyter.widget-view+json"
-# What terminals erase a line by.
+# The escape sequence with which terminals erase a line.
 ERASED = re.compile(r"\x1b\[2?K")
 LINK = re.compile(r"\]\((\w+)\.ipynb\)")
 LINK_TO_PAGE = re.compile(r'href="(\w+)\.ipynb"')
-# What notebooks say of documents beside the pages.
+# Links in notebooks to documents beside the pages.
 DOCUMENT = 'href="../docs/'
 # The widths of the window in pictures, in pixels.
 WIDTHS = (1100, 1800)
@@ -65,7 +65,7 @@ def run_notebook(path):
 
 
 def captured_outputs(output, states):
-    """What areas of a widget have captured, which the page shows below it."""
+    """Yields the captured outputs of a widget's areas, which the page shows below it."""
     models = [output.get("data", {}).get(WIDGET, {}).get("model_id")]
     while models:
         state = states.get(models.pop(0), {})

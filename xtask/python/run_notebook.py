@@ -57,7 +57,7 @@ def indented(text, mark):
 
 
 def bundle_text(data, paint):
-    """What a terminal can show of a MIME bundle, with the other representations named."""
+    """Returns the text that a terminal can show of a MIME bundle, with the other representations named."""
     others = [mime for mime in data if mime != "text/plain"]
     text = data.get("text/plain")
     if text is None and "text/html" in data:

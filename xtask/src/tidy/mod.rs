@@ -8,7 +8,7 @@
 //! | [`manifests`] | versions in one place |
 //! | [`words`] | names of machines and registries |
 //! | [`documents`] | files, folders and types named in documents |
-//! | [`openings`] | doc comments that open with a question word |
+//! | [`openings`] | doc comments and docstrings that open with a question word |
 //! | [`type_names`] | public types of one name in a crate |
 //! | [`circles`] | modules of a crate that import each other |
 //! | [`notebooks`] | notebooks without outputs and paths |

@@ -1,4 +1,4 @@
-"""What users of ipyparallel do, on the controller whose connection files are given."""
+"""The everyday work of a user of ipyparallel, on the controller whose connection files are given."""
 import os
 import signal
 import subprocess
