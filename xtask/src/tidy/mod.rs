@@ -12,7 +12,8 @@
 //! | [`type_names`] | public types of one name in a crate |
 //! | [`circles`] | modules of a crate that import each other |
 //! | [`notebooks`] | notebooks without outputs and paths |
-//! | [`tree`], [`source`] | the committed files, and Rust source as tokens, for all checks |
+//! | [`subjects`] | subjects of the last commits |
+//! | [`tree`], [`source`] | the committed files and the commits, and Rust source as tokens, for all checks |
 //!
 //! Every check is a function from a [`Tree`] to its findings, tested with a failing sample.
 
@@ -25,6 +26,7 @@ mod notebooks;
 mod openings;
 mod size;
 mod source;
+mod subjects;
 mod tree;
 mod type_names;
 mod words;
@@ -74,6 +76,9 @@ pub fn tidy(workspace: &Workspace) -> Result<ExitCode> {
 /// Returns an error that contains all findings, or if the sources cannot be read.
 pub fn check(workspace: &Workspace) -> Result<()> {
     let tree = Tree::read(workspace)?;
+    if tree.commits.is_none() {
+        eprintln!("tidy: no commits here; their subjects are not checked");
+    }
     let findings = findings(&tree);
     if findings.is_empty() {
         return Ok(());
@@ -94,6 +99,7 @@ fn findings(tree: &Tree) -> Vec<Finding> {
         type_names::check(tree),
         circles::check(tree),
         notebooks::check(tree),
+        subjects::check(tree),
     ]
     .concat()
 }

@@ -59,13 +59,17 @@ fn check_python(file: &File) -> Vec<Finding> {
         let comment = line.strip_prefix('#');
         let word = match comment {
             Some(_) if is_in_comment => None,
-            Some(text) => question_word(text.trim_start()).filter(|word| !is_in(&CONJUNCTIONS, word)),
+            Some(text) => {
+                question_word(text.trim_start()).filter(|word| !is_in(&CONJUNCTIONS, word))
+            }
             None => docstring(line).and_then(question_word),
         };
         if let Some(word) = word {
             findings.push(file.finding(
                 number,
-                format!("a docstring or comment opens with a noun phrase or a verb, not with `{word}`"),
+                format!(
+                    "a docstring or comment opens with a noun phrase or a verb, not with `{word}`"
+                ),
             ));
         }
         is_in_comment = comment.is_some();
@@ -128,7 +132,10 @@ mod tests {
             ("x = 1\n# Which one.\nY = 2", "2"),
         ] {
             let found = messages(check, &[("tests/python/a.py", source)]);
-            let lines: Vec<_> = found.iter().filter_map(|text| text.split(':').nth(1)).collect();
+            let lines: Vec<_> = found
+                .iter()
+                .filter_map(|text| text.split(':').nth(1))
+                .collect();
             assert_eq!(lines, [line], "{source}: {found:?}");
         }
     }

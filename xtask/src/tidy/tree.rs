@@ -1,9 +1,12 @@
-//! The committed files, read once for all checks.
+//! The committed files and the last commits, read once for all checks.
 
 use super::source::{Token, tokens};
 use crate::{exec, workspace::Workspace};
 use anyhow::{Context, Result, bail};
 use std::fs;
+
+/// The number of commits that are checked, as an argument of git: older ones stay as they are.
+const COMMITS: &str = "-300";
 
 /// The files that are committed or about to be.
 #[derive(Debug, Default)]
@@ -12,6 +15,17 @@ pub struct Tree {
     pub files: Vec<File>,
     /// The paths of all files, including pictures.
     pub paths: Vec<String>,
+    /// The last commits; `None` if git knows none.
+    pub commits: Option<Vec<Commit>>,
+}
+
+/// A commit.
+#[derive(Debug)]
+pub struct Commit {
+    /// The abbreviated hash.
+    pub id: String,
+    /// The first line of the message.
+    pub subject: String,
 }
 
 /// A text file.
@@ -48,7 +62,10 @@ impl Tree {
                 String::from_utf8_lossy(&output.stderr)
             );
         }
-        let mut tree = Self::default();
+        let mut tree = Self {
+            commits: commits(workspace)?,
+            ..Self::default()
+        };
         for path in String::from_utf8_lossy(&output.stdout).split_terminator('\0') {
             let full = workspace.path(path);
             // Deleted but not committed yet, or a picture.
@@ -96,6 +113,24 @@ impl Tree {
         }
         tree
     }
+}
+
+/// Reads the last commits; `None` if there is none.
+fn commits(workspace: &Workspace) -> Result<Option<Vec<Commit>>> {
+    let output = exec::command("git")
+        .current_dir(workspace.path(""))
+        .args(["log", COMMITS, "--no-merges", "--format=%h %s"])
+        .output()
+        .context("cannot start git")?;
+    let lines = String::from_utf8_lossy(&output.stdout);
+    let commits = lines.lines().filter_map(|line| {
+        let (id, subject) = line.split_once(' ')?;
+        Some(Commit {
+            id: id.to_owned(),
+            subject: subject.to_owned(),
+        })
+    });
+    Ok(output.status.success().then(|| commits.collect()))
 }
 
 impl File {
