@@ -1,8 +1,7 @@
 //! The preparation of the code of a `%px`: engines receive the Rust, dependencies apply to the
 //! session.
 
-use super::Services;
-use super::dependency::{self, TypedDependency};
+use super::dependency::{Dependencies, TypedDependency};
 use super::error::CellError;
 use crate::cell::{DirectiveKind, RustText, split};
 use crate::context::CellContext;
@@ -15,8 +14,8 @@ use crate::source_map::SourceMap;
 /// # Errors
 /// Returns an error if a dependency cannot be added, or if the code contains other commands or
 /// magics.
-pub async fn prepare(
-    services: &Services,
+pub(super) async fn prepare(
+    dependencies: Dependencies<'_>,
     context: &CellContext,
     text: RustText,
     location: &FaultSource,
@@ -50,7 +49,7 @@ pub async fn prepare(
         }
     }
     if !wanted.is_empty() {
-        dependency::add(services, context, wanted).await?;
+        dependencies.add(context, wanted).await?;
     }
     Ok(RustText {
         source,

@@ -1,16 +1,14 @@
 //! The execution of a cell: its directives in order.
 
-use super::error::{CellError, pending_tasks_hint};
 use super::magics::{self, MagicContext, MagicRun};
 use super::{Services, commands, help, shell};
-use crate::cell::{Directive, DirectiveKind, RustText, help_topic, located, sets_allocator, split};
-use crate::context::{CellContext, misplaced_magic};
+use crate::cell::{Directive, DirectiveKind, RustText, help_topic, split};
+use crate::context::CellContext;
 use crate::magic;
-use crate::report::{Fault, FaultSource, Notice, notice};
+use crate::report::{Fault, FaultSource};
 use crate::source_map::SourceMap;
 use futures::future::BoxFuture;
 use phalanx_protocol::failure::Failure;
-use phalanx_protocol::host::MAGIC_FAILED;
 use phalanx_protocol::output::{MimeBundle, StreamName};
 use std::time::Instant;
 
@@ -25,7 +23,7 @@ pub async fn run_cell(
 ) -> Result<(), Fault> {
     let variables = services.local().variables();
     if let Some(topic) = help_topic(source, &variables) {
-        help::show(services, context, &topic).await;
+        help::show(&services.introspection(), context.sink(), &topic).await;
         return Ok(());
     }
     if services.timing() {
@@ -91,7 +89,7 @@ async fn run_directives(
                 source,
             })
             .collect();
-        commands::add_dependencies(services, context, &runs).await?;
+        commands::add_dependencies(services.dependencies(), context, &runs).await?;
     }
     Ok(())
 }
@@ -125,7 +123,7 @@ async fn run_directive(
         DirectiveKind::Rust(text) => {
             let auto = services.magic_sets().auto().cloned();
             match auto {
-                None => evaluate(services, context, text).await,
+                None => services.local_cells().evaluate(context, text).await,
                 Some(suffix) => {
                     // The original text: magics in `text` are lowered for the local process.
                     let text = RustText {
@@ -172,53 +170,4 @@ async fn magic(
         magic_context: MagicContext::Alone,
     };
     magics::run_magic(services, context, run).await.map(drop)
-}
-
-/// Evaluates Rust in the local namespace.
-///
-/// # Errors
-/// Returns the failure of the cell, or that of a magic within it.
-pub(super) async fn evaluate(
-    services: &Services,
-    context: &CellContext,
-    text: RustText,
-) -> Result<(), Fault> {
-    let text = located(text, context.count());
-    let location = context.location(text.map);
-    if sets_allocator(&text.source) {
-        let text = notice(&Notice::Allocator);
-        context.sink().text(StreamName::Stderr, text).await;
-    }
-    let source = text.source.clone();
-    let evaluated = services.local().evaluate(context, text.source).await;
-    let failure = match evaluated {
-        Ok(evaluated) => {
-            let misfits = services
-                .sources()
-                .misfits(context.count(), &evaluated.misfits);
-            for misfit in misfits {
-                let text = notice(&misfit);
-                context.sink().text(StreamName::Stderr, text).await;
-            }
-            return Ok(());
-        }
-        Err(failure) => failure,
-    };
-    if matches!(&failure, Failure::Panic(panic) if panic.message == MAGIC_FAILED) {
-        let fault = context.take_magic_fault();
-        return Err(fault.unwrap_or_else(|| Fault::at(CellError::NoValue, location)));
-    }
-    let failure = services.local().missing_variables().explain(failure);
-    let failure = misplaced_magic::explain(failure, &source);
-    let help = match failure {
-        Failure::Interrupted { .. } => {
-            let tasks = services.parallel().results().tasks();
-            pending_tasks_hint(tasks.iter().filter(|(_, ended)| !ended).count())
-        }
-        _ => None,
-    };
-    Err(Fault {
-        help,
-        ..Fault::at(failure, location)
-    })
 }

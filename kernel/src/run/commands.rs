@@ -1,9 +1,14 @@
 //! The execution of `:` commands.
 
-use super::dependency::{self, TypedDependency};
+use super::dependency::{Dependencies, TypedDependency};
 use super::error::CellError;
-use super::{Services, help as help_pages, logging, snapshots};
+use super::introspection::Introspection;
+use super::local_cells::LocalCells;
+use super::locked::Locked;
+use super::logging::{self, Logging};
+use super::{Environment, Local, Services, help as help_pages, snapshots};
 use crate::cell::{HelpTopic, RustText, UnitTests};
+use crate::channel::OutputSink;
 use crate::command::{self, ArgumentKind, CommandCall, CommandHandler, help, table};
 use crate::context::{CellContext, timer};
 use crate::magic;
@@ -43,61 +48,71 @@ pub async fn run_command(
     })?;
     let location = run.location(context, call.span.clone());
     let argument = call.argument.as_str();
+    let (local, sink) = (services.local(), context.sink());
     if let Err(failure) = call.check() {
         return Err(Fault::at(failure, location));
     }
     match call.spec.handler {
-        CommandHandler::Dependency => add_dependencies(services, context, &[run]).await,
+        CommandHandler::Dependency => {
+            add_dependencies(services.dependencies(), context, &[run]).await
+        }
         CommandHandler::Evcxr => {
-            let evaluated = evcxr(services, context, run.line, &call, location).await?;
+            let evaluated = evcxr(local, context, run.line, &call, location).await?;
             let output = described(&call, evaluated.command_output);
-            show(context, output).await;
+            show(sink, output).await;
             Ok(())
         }
         CommandHandler::Renewal => {
-            let evaluated = evcxr(services, context, run.line, &call, location).await?;
-            show(context, evaluated.command_output).await;
+            let evaluated = evcxr(local, context, run.line, &call, location).await?;
+            show(sink, evaluated.command_output).await;
             let loggers = match call.spec.name {
                 ":clear" => {
-                    services.logging().cleared();
+                    services.logging().lock().cleared();
                     Vec::new()
                 }
-                _ => services.logging().restarted(),
+                _ => services.logging().lock().restarted(),
             };
-            set_loggers(services, context, loggers).await;
+            set_loggers(local, context, loggers).await;
             Ok(())
         }
-        CommandHandler::Log => log(services, context, argument, location).await,
-        CommandHandler::ChangeFolder => change_folder(services, context, argument, location).await,
-        CommandHandler::Environment => environment(services, context, &call, location).await,
-        CommandHandler::Documentation => document(services, context, argument, location).await,
+        CommandHandler::Log => log(local, services.logging(), context, argument, location).await,
+        CommandHandler::ChangeFolder => {
+            let environment = services.environment();
+            change_folder(local, environment, sink, argument, location).await
+        }
+        CommandHandler::Environment => {
+            environment(local, services.environment(), context, &call, location).await
+        }
+        CommandHandler::Documentation => {
+            document(&services.introspection(), sink, argument, location).await
+        }
         CommandHandler::Help => {
             show(
-                context,
+                sink,
                 show_help(argument).map_err(|failure| Fault::at(failure, location))?,
             )
             .await;
             Ok(())
         }
-        CommandHandler::LastErrorJson => last_error(services, context).await,
+        CommandHandler::LastErrorJson => last_error(local, context).await,
         CommandHandler::Quit => {
-            context.sink().quit();
+            sink.quit();
             Ok(())
         }
         CommandHandler::Snapshot => {
-            snapshots::turn(services, context, argument == "1").await;
+            snapshots::turn(local, sink, argument == "1").await;
             Ok(())
         }
-        CommandHandler::Test => test(services, context, argument, location).await,
+        CommandHandler::Test => test(local, context, argument, location).await,
         CommandHandler::Time if argument.is_empty() => {
             context.timer().begin(Instant::now());
             Ok(())
         }
-        CommandHandler::Time => time(services, context, run, &call).await,
+        CommandHandler::Time => time(services.local_cells(), context, run, &call).await,
         CommandHandler::Timing => {
             let on = services.toggle_timing();
             print(
-                context,
+                sink,
                 if on {
                     "Timing: true\n"
                 } else {
@@ -108,19 +123,19 @@ pub async fn run_command(
             Ok(())
         }
         CommandHandler::Variables => {
-            let variables = services.local().evaluate(context, String::new()).await;
+            let variables = local.evaluate(context, String::new()).await;
             let variables = variables.map_err(|failure| Fault::at(failure, location))?;
-            show(context, list(&variables.variables)).await;
+            show(sink, list(&variables.variables)).await;
             Ok(())
         }
-        CommandHandler::Version => version(services, context, run.line, &call, location).await,
+        CommandHandler::Version => version(local, context, run.line, &call, location).await,
     }
 }
 
 /// Shows the documentation of a name.
 async fn document(
-    services: &Services,
-    context: &CellContext,
+    introspection: &Introspection,
+    sink: &OutputSink,
     name: &str,
     location: FaultSource,
 ) -> Result<(), Fault> {
@@ -128,22 +143,18 @@ async fn document(
         name: name.to_owned(),
         source: false,
     };
-    let Some(page) = help_pages::page(services, &topic).await else {
+    let Some(page) = help_pages::page(introspection, &topic).await else {
         let unknown = CellError::Undocumented(topic.name);
         return Err(Fault::at(unknown, location));
     };
-    show(context, page).await;
+    show(sink, page).await;
     Ok(())
 }
 
 /// Sets default loggers; a failure is only logged.
-pub(super) async fn set_loggers(
-    services: &Services,
-    context: &CellContext,
-    loggers: Vec<&'static str>,
-) {
+pub(super) async fn set_loggers(local: &Local, context: &CellContext, loggers: Vec<&'static str>) {
     for code in loggers {
-        let set = services.local().evaluate(context, code.to_owned()).await;
+        let set = local.evaluate(context, code.to_owned()).await;
         if let Err(failure) = set {
             tracing::warn!(?failure, "no default logger could be set");
         }
@@ -152,17 +163,18 @@ pub(super) async fn set_loggers(
 
 /// Changes the level of logged messages that are shown.
 async fn log(
-    services: &Services,
+    local: &Local,
+    logging: &Locked<Logging>,
     context: &CellContext,
     level: &str,
     location: FaultSource,
 ) -> Result<(), Fault> {
-    let code = logging::level_code(level).filter(|_| services.logging().is_set());
+    let code = logging::level_code(level).filter(|_| logging.lock().is_set());
     let Some(code) = code else {
         return Err(Fault::at(CellError::NoLogger, location));
     };
-    services.logging().set_level(&code);
-    let set = services.local().evaluate(context, code).await;
+    logging.lock().set_level(&code);
+    let set = local.evaluate(context, code).await;
     set.map(drop)
         .map_err(|failure| Fault::at(failure, location))
 }
@@ -176,8 +188,8 @@ pub fn is_dependency(line: &str) -> bool {
 ///
 /// # Errors
 /// Returns an error if one of them cannot be added.
-pub async fn add_dependencies(
-    services: &Services,
+pub(super) async fn add_dependencies(
+    dependencies: Dependencies<'_>,
     context: &CellContext,
     runs: &[CommandRun<'_>],
 ) -> Result<(), Fault> {
@@ -191,7 +203,7 @@ pub async fn add_dependencies(
             argument: call.argument,
         });
     }
-    dependency::add(services, context, wanted).await
+    dependencies.add(context, wanted).await
 }
 
 impl CommandRun<'_> {
@@ -205,14 +217,14 @@ impl CommandRun<'_> {
 
 /// Evaluates a command in evcxr; its refusal becomes a usage error.
 async fn evcxr(
-    services: &Services,
+    local: &Local,
     context: &CellContext,
     line: &str,
     call: &CommandCall,
     location: FaultSource,
 ) -> Result<Evaluated, Fault> {
     let line = evaluated_line(line, call).to_owned();
-    let evaluated = services.local().evaluate(context, line).await;
+    let evaluated = local.evaluate(context, line).await;
     evaluated.map_err(|failure| Fault::at(refused(failure, call), location))
 }
 
@@ -283,24 +295,24 @@ fn described(call: &CommandCall, output: MimeBundle) -> MimeBundle {
     }
 }
 
-async fn show(context: &CellContext, output: MimeBundle) {
+async fn show(sink: &OutputSink, output: MimeBundle) {
     if !output.0.is_empty() {
-        context.sink().display(output).await;
+        sink.display(output).await;
     }
 }
 
-async fn print(context: &CellContext, text: impl Into<String>) {
-    context.sink().text(StreamName::Stdout, text).await;
+async fn print(sink: &OutputSink, text: impl Into<String>) {
+    sink.text(StreamName::Stdout, text).await;
 }
 
 async fn change_folder(
-    services: &Services,
-    context: &CellContext,
+    local: &Local,
+    environment: &Environment,
+    sink: &OutputSink,
     argument: &str,
     location: FaultSource,
 ) -> Result<(), Fault> {
     let typed = if argument.is_empty() { "~" } else { argument };
-    let environment = services.environment();
     let folder = environment.resolve(typed);
     let whole = match folder.canonicalize() {
         Ok(whole) if whole.is_dir() => whole,
@@ -308,19 +320,20 @@ async fn change_folder(
         Err(error) => return Err(Fault::at(CellError::Folder { folder, error }, location)),
     };
     let text = format!("{}\n", whole.display());
-    services.set(Setting::Folder(whole));
-    print(context, text).await;
+    set(local, environment, Setting::Folder(whole));
+    print(sink, text).await;
     Ok(())
 }
 
 async fn environment(
-    services: &Services,
+    local: &Local,
+    environment: &Environment,
     context: &CellContext,
     call: &CommandCall,
     location: FaultSource,
 ) -> Result<(), Fault> {
     if call.argument.is_empty() {
-        let variables = services.environment().variables();
+        let variables = environment.variables();
         let rows = variables.into_iter().map(|(name, value)| vec![name, value]);
         let rows: Vec<_> = rows.collect();
         let title = if rows.is_empty() {
@@ -328,7 +341,11 @@ async fn environment(
         } else {
             "Environment"
         };
-        show(context, shown_table(title, &["Variable", "Value"], &rows)).await;
+        show(
+            context.sink(),
+            shown_table(title, &["Variable", "Value"], &rows),
+        )
+        .await;
         return Ok(());
     }
     let Some((name, value)) = variable(&call.argument) else {
@@ -343,10 +360,16 @@ async fn environment(
     };
     // evcxr's own variables apply to compilation.
     let line = format!(":env {name}={value}");
-    evcxr(services, context, &line, call, location).await?;
-    services.set(setting);
-    print(context, format!("Set {name}={value}\n")).await;
+    evcxr(local, context, &line, call, location).await?;
+    set(local, environment, setting);
+    print(context.sink(), format!("Set {name}={value}\n")).await;
     Ok(())
+}
+
+/// Changes the working folder or an environment variable of cells.
+fn set(local: &Local, environment: &Environment, setting: Setting) {
+    environment.set(setting.clone());
+    local.set(setting);
 }
 
 /// Parses `name=value`; `None` unless the system accepts it as a variable.
@@ -373,15 +396,15 @@ fn show_help(argument: &str) -> Result<MimeBundle, Failure> {
 }
 
 /// Shows the last errors as JSON, which evcxr returns as an error.
-async fn last_error(services: &Services, context: &CellContext) -> Result<(), Fault> {
+async fn last_error(local: &Local, context: &CellContext) -> Result<(), Fault> {
     let line = ":last_error_json".to_owned();
-    let failure = match services.local().evaluate(context, line).await {
+    let failure = match local.evaluate(context, line).await {
         Ok(_) => return Ok(()),
         Err(failure) => failure,
     };
     match refusal_message(&failure) {
-        Some("") => print(context, "There has been no compile error.\n").await,
-        Some(json) => print(context, format!("{json}\n")).await,
+        Some("") => print(context.sink(), "There has been no compile error.\n").await,
+        Some(json) => print(context.sink(), format!("{json}\n")).await,
         None => return Err(failure.into()),
     }
     Ok(())
@@ -389,12 +412,12 @@ async fn last_error(services: &Services, context: &CellContext) -> Result<(), Fa
 
 /// Runs the tests defined by the notebook's cells.
 async fn test(
-    services: &Services,
+    local: &Local,
     context: &CellContext,
     filter: &str,
     location: FaultSource,
 ) -> Result<(), Fault> {
-    let sources = services.local().scope().await.sources;
+    let sources = local.scope().await.sources;
     let tests = UnitTests::of(sources.iter().map(String::as_str)).named(filter);
     if tests.is_empty() {
         let error = match filter {
@@ -403,14 +426,14 @@ async fn test(
         };
         return Err(Fault::at(error, location));
     }
-    let evaluated = services.local().evaluate(context, tests.call()).await;
+    let evaluated = local.evaluate(context, tests.call()).await;
     evaluated
         .map(drop)
         .map_err(|failure| Fault::at(failure, location))
 }
 
 async fn time(
-    services: &Services,
+    cells: LocalCells<'_>,
     context: &CellContext,
     run: CommandRun<'_>,
     call: &CommandCall,
@@ -421,9 +444,9 @@ async fn time(
     };
     let before = context.timer().ran();
     let began = Instant::now();
-    super::cell::evaluate(services, context, text).await?;
+    cells.evaluate(context, text).await?;
     let ran = context.timer().ran().saturating_sub(before);
-    print(context, timer::describe(began.elapsed(), ran)).await;
+    print(context.sink(), timer::describe(began.elapsed(), ran)).await;
     Ok(())
 }
 
@@ -441,13 +464,13 @@ fn list(variables: &[(String, String)]) -> MimeBundle {
 }
 
 async fn version(
-    services: &Services,
+    local: &Local,
     context: &CellContext,
     line: &str,
     call: &CommandCall,
     location: FaultSource,
 ) -> Result<(), Fault> {
-    let evcxr = evcxr(services, context, line, call, location).await?;
+    let evcxr = evcxr(local, context, line, call, location).await?;
     let evcxr = evcxr
         .command_output
         .text()
@@ -455,7 +478,7 @@ async fn version(
         .trim()
         .to_owned();
     let text = format!("Phalanx {} (evcxr {evcxr})", env!("CARGO_PKG_VERSION"));
-    show(context, MimeBundle::plain(text)).await;
+    show(context.sink(), MimeBundle::plain(text)).await;
     Ok(())
 }
 

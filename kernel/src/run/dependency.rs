@@ -1,8 +1,11 @@
 //! `:dep`: resolution of dependencies, and their addition locally and for the engines.
 
 use super::error::{CellError, DependencyError};
-use super::{Environment, Services, commands};
+use super::locked::Locked;
+use super::logging::Logging;
+use super::{Environment, Local, commands};
 use crate::context::CellContext;
+use crate::parallel::compile::Compiler;
 use crate::report::{Fault, FaultSource};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
@@ -30,52 +33,65 @@ pub struct TypedDependency {
     pub location: FaultSource,
 }
 
-/// Adds dependencies to the local namespace and to those of the engines: all of them, or none.
-///
-/// They are built together, since one may require features of another's dependencies.
-///
-/// # Errors
-/// Returns an error if a dependency cannot be resolved or they cannot be built.
-pub async fn add(
-    services: &Services,
-    context: &CellContext,
-    wanted: Vec<TypedDependency>,
-) -> Result<(), Fault> {
-    let mut all = Vec::new();
-    for one in &wanted {
-        let resolved = resolve(&one.argument, services.environment());
-        let resolved = resolved.map_err(|error| {
-            let error = CellError::Dependency(error);
-            Fault::at(error, one.location.clone())
-        });
-        all.push(resolved?);
+/// The parts of the session that dependencies concern.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Dependencies<'a> {
+    /// The folder to which paths are relative.
+    pub(super) environment: &'a Environment,
+    /// The local namespace.
+    pub(super) local: &'a Local,
+    /// The logging state: some dependencies get a default logger.
+    pub(super) logging: &'a Locked<Logging>,
+    /// The compiler for engines.
+    pub(super) compiler: &'a Compiler,
+}
+
+impl Dependencies<'_> {
+    /// Adds dependencies to the local namespace and to those of the engines: all of them, or none.
+    ///
+    /// They are built together, since one may require features of another's dependencies.
+    ///
+    /// # Errors
+    /// Returns an error if a dependency cannot be resolved or they cannot be built.
+    pub(super) async fn add(
+        self,
+        context: &CellContext,
+        wanted: Vec<TypedDependency>,
+    ) -> Result<(), Fault> {
+        let mut all = Vec::new();
+        for one in &wanted {
+            let resolved = resolve(&one.argument, self.environment);
+            let resolved = resolved.map_err(|error| {
+                let error = CellError::Dependency(error);
+                Fault::at(error, one.location.clone())
+            });
+            all.push(resolved?);
+        }
+        for folder in all.iter().filter_map(|resolved| resolved.found.as_ref()) {
+            let text = format!("Using the crate in {}.\n", folder.display());
+            context.sink().text(StreamName::Stdout, text).await;
+        }
+        let lines: Vec<String> = all.iter().map(ResolvedDependency::line).collect();
+        let added = self.local.evaluate(context, lines.join("\n")).await;
+        if let Err(failure) = added {
+            let at = index_of_failed(&failure, &all);
+            let location = wanted.into_iter().nth(at).map(|one| one.location);
+            return Err(Fault {
+                location,
+                ..Fault::from(commands::into_usage_error(failure))
+            });
+        }
+        let names = all.iter().map(ResolvedDependency::name);
+        let loggers = self.logging.lock().added(names);
+        commands::set_loggers(self.local, context, loggers).await;
+        for (resolved, one) in all.into_iter().zip(wanted) {
+            let added = self.compiler.add_dependency(resolved.spec, context.clone());
+            added
+                .await
+                .map_err(|failure| Fault::at(failure, one.location))?;
+        }
+        Ok(())
     }
-    for folder in all.iter().filter_map(|resolved| resolved.found.as_ref()) {
-        let text = format!("Using the crate in {}.\n", folder.display());
-        context.sink().text(StreamName::Stdout, text).await;
-    }
-    let lines: Vec<String> = all.iter().map(ResolvedDependency::line).collect();
-    let added = services.local().evaluate(context, lines.join("\n")).await;
-    if let Err(failure) = added {
-        let at = index_of_failed(&failure, &all);
-        let location = wanted.into_iter().nth(at).map(|one| one.location);
-        return Err(Fault {
-            location,
-            ..Fault::from(commands::into_usage_error(failure))
-        });
-    }
-    let loggers = services
-        .logging()
-        .added(all.iter().map(ResolvedDependency::name));
-    commands::set_loggers(services, context, loggers).await;
-    for (resolved, one) in all.into_iter().zip(wanted) {
-        let compiler = &services.parallel().fanout().compiler;
-        let added = compiler.add_dependency(resolved.spec, context.clone());
-        added
-            .await
-            .map_err(|failure| Fault::at(failure, one.location))?;
-    }
-    Ok(())
 }
 
 impl ResolvedDependency {

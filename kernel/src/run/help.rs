@@ -1,35 +1,36 @@
 //! The pages of `:help` and `?name`.
 
-use super::{Services, introspection};
+use super::introspection::Introspection;
 use crate::cell::HelpTopic;
+use crate::channel::OutputSink;
 use crate::command::help as command_help;
 use crate::command::table::COMMANDS;
-use crate::context::CellContext;
 use crate::magic::{MagicName, help, name};
 use crate::report::PageWriter;
 use phalanx_protocol::output::{MimeBundle, StreamName};
 
 /// Shows the help on a topic, on a page of the frontend.
-pub async fn show(services: &Services, context: &CellContext, topic: &HelpTopic) {
-    match page(services, topic).await {
-        Some(page) => context.sink().page(page),
+pub async fn show(introspection: &Introspection, sink: &OutputSink, topic: &HelpTopic) {
+    match page(introspection, topic).await {
+        Some(page) => sink.page(page),
         None => {
             let text = format!("`{}` was not found.\n", topic.name);
-            context.sink().text(StreamName::Stdout, text).await;
+            sink.text(StreamName::Stdout, text).await;
         }
     }
 }
 
 /// Returns the page on a topic, if there is one.
-pub async fn page(services: &Services, topic: &HelpTopic) -> Option<MimeBundle> {
+pub async fn page(introspection: &Introspection, topic: &HelpTopic) -> Option<MimeBundle> {
     let magic = topic.name.trim_start_matches('%');
-    let suffixes = services.magic_sets().suffixes();
+    let suffixes = introspection.suffixes();
     if let Some((name, _)) = name::resolve(magic, &suffixes) {
         return Some(help::help(name));
     }
     // Only the last name of a path is looked up.
     let last = topic.name.rfind([':', '.']).map_or(0, |at| at + 1);
-    introspection::describe(services, &topic.name, last, topic.source).await
+    let name = topic.name.as_str();
+    introspection.describe(name, last, topic.source).await
 }
 
 /// Returns the page of `:help`: all commands and magics with descriptions.

@@ -7,6 +7,7 @@ use crate::channel::InputOutcome;
 use crate::context::CellContext;
 use crate::context::time_limit;
 use crate::magic;
+use crate::parallel::Parallel;
 use crate::parallel::fanout::{self, wait_with_bar};
 use crate::parallel::functions;
 use crate::parallel::results::ChosenTasks;
@@ -14,6 +15,7 @@ use crate::report::Fault;
 use phalanx_client::TaskSelection;
 use phalanx_client::render::grouped;
 use phalanx_protocol::apply::Apply;
+use phalanx_protocol::evaluator::Toolchain;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{AsyncResultQuery, CellRequest, HostReply};
 use phalanx_protocol::id::AsyncResultId;
@@ -58,14 +60,14 @@ fn interrupted() -> HostReplyFrames {
 /// Calls a function on engines; the reply has the AsyncResult, or the outcomes if the library
 /// waits.
 async fn call(
-    services: &Services,
+    parallel: &Parallel,
+    toolchain: Option<Toolchain>,
     context: &CellContext,
     apply: Apply,
     raw: Vec<Payload>,
 ) -> HostReplyFrames {
     let wait = apply.wait;
-    let toolchain = services.local().toolchain();
-    let applied = functions::apply(services.parallel(), context, apply, raw, toolchain).await;
+    let applied = functions::apply(parallel, context, apply, raw, toolchain).await;
     let stored = match applied {
         Ok(stored) => stored,
         Err(failure) => return without_frames(HostReply::Failed(failure)),
@@ -80,7 +82,7 @@ async fn call(
         () = context.interrupted().cancelled() => interrupted(),
     };
     // The cell receives the values, but no handle on the result.
-    services.parallel().results().release(&[id]);
+    parallel.results().release(&[id]);
     reply
 }
 
@@ -137,7 +139,10 @@ async fn reply_to(
     raw: Vec<Payload>,
 ) -> HostReplyFrames {
     without_frames(match request {
-        CellRequest::Apply(apply) => return call(services, context, *apply, raw).await,
+        CellRequest::Apply(apply) => {
+            let toolchain = services.local().toolchain();
+            return call(services.parallel(), toolchain, context, *apply, raw).await;
+        }
         CellRequest::AsyncResult { of, query } => match services.parallel().results().choose(&of) {
             Ok(chosen) => {
                 return tokio::select! {

@@ -1,13 +1,16 @@
 //! Completion and inspection: of magics by their tables, of Rust by the analysis process, or
 //! without it by known names while it is loading.
 
-use super::{Services, crates, paths};
+use super::analysis::ScopedAnalysis;
+use super::locked::Locked;
+use super::{Environment, Local, crates, paths};
 use crate::cell::{AtCursor, at_cursor, byte_offset, char_offset, items};
 use crate::command::complete as command;
 use crate::command::{ArgumentKind, help as command_help, table};
 use crate::completion::{ExpectedCompletions, PathKind};
 use crate::magic::{
-    self, Magic, Profile, Targets, TimeIt, Tool, complete::CompletionContext, help, name,
+    self, Magic, MagicSets, MagicSuffix, Profile, Targets, TimeIt, Tool,
+    complete::CompletionContext, help, name,
 };
 use crate::parallel::cluster::connectable;
 use crate::report::output::media;
@@ -27,94 +30,264 @@ const KEYWORDS: [&str; 24] = [
     "type", "where", "while",
 ];
 
-/// Replies to a `complete_request`.
-pub async fn complete(services: &Services, request: CompleteRequest) -> JupyterMessageContent {
-    let cell = &request.code;
-    let offset = byte_offset(cell, request.cursor_pos);
-    let found = match at_cursor(cell, offset) {
-        AtCursor::Magic(line) => {
-            let found = magic_completions(services, cell, line.start, offset).await;
-            match found {
-                Some(found) => found,
-                // The Rust of a `%px` line, or of a tool's line.
-                None => line_completions(services, cell, line.start, offset).await,
-            }
-        }
-        AtCursor::Shell(start) => {
-            let typed = &cell[start..offset];
-            expected(services, start, typed, command::complete_shell(typed)).unwrap_or_default()
-        }
-        AtCursor::Command(source) => {
-            let start = source.len() - source.trim_start().len();
-            let typed = &cell[start.min(offset)..offset];
-            let variables = services.local().variables();
-            let known = command::complete(typed, &variables);
-            match expected(services, start, typed, known) {
-                Some(found) => found,
-                None => {
-                    // The Rust after the command's name.
-                    let name = typed.find(char::is_whitespace).unwrap_or(typed.len());
-                    let source = " ".repeat(start + name) + &source[start + name..];
-                    rust_completions(services, cell, source, offset).await
+/// The parts that complete and describe code.
+#[derive(Clone, Debug)]
+pub struct Introspection {
+    /// The analysis process.
+    pub(super) analysis: ScopedAnalysis,
+    /// The local namespace.
+    pub(super) local: Local,
+    /// The state of the sets of magics.
+    pub(super) magic_sets: Locked<MagicSets>,
+    /// The folder to which paths are relative.
+    pub(super) environment: Environment,
+}
+
+impl Introspection {
+    /// Replies to a `complete_request`.
+    pub async fn complete(&self, request: CompleteRequest) -> JupyterMessageContent {
+        let cell = &request.code;
+        let offset = byte_offset(cell, request.cursor_pos);
+        let found = match at_cursor(cell, offset) {
+            AtCursor::Magic(line) => {
+                let found = self.magic_completions(cell, line.start, offset).await;
+                match found {
+                    Some(found) => found,
+                    // The Rust of a `%px` line, or of a tool's line.
+                    None => self.line_completions(cell, line.start, offset).await,
                 }
             }
-        }
-        AtCursor::Rust(source) => rust_completions(services, cell, source, offset).await,
-        AtCursor::Body(source) if runs_locally(services, cell) => {
-            rust_completions(services, cell, source, offset).await
-        }
-        AtCursor::Body(source) => {
-            let targets = targets(services, cell);
-            let known = services
-                .complete_for_engines(source, offset, &targets)
-                .await;
-            let variables = services.engine_variables(&targets).await;
-            let words = word_completions(cell, offset, &variables);
-            known.map_or(words.clone(), |known| merged(words, known))
-        }
-    };
-    reply(cell, found).into()
-}
-
-async fn rust_completions(
-    services: &Services,
-    cell: &str,
-    source: String,
-    offset: usize,
-) -> Completions {
-    let known = services.complete(source, offset).await;
-    known.unwrap_or_else(|| word_completions(cell, offset, &services.local().variables()))
-}
-
-/// Converts completions at the end of a line that starts at byte `start`; `None` in its Rust part.
-fn expected(
-    services: &Services,
-    start: usize,
-    typed: &str,
-    expected: ExpectedCompletions,
-) -> Option<Completions> {
-    let (span, codes, kind) = match expected {
-        ExpectedCompletions::Words(span, codes) => (span, codes, "magic"),
-        ExpectedCompletions::Path(span, kind) => {
-            let begun = &typed[span.clone()];
-            let environment = services.environment();
-            let mut found = match kind {
-                PathKind::Program => paths::programs(environment, begun),
-                _ => paths::beginning_with(environment, begun, kind),
-            };
-            // All crates would hide the folders, so a first letter is required.
-            if kind == PathKind::Crate && !begun.is_empty() && !begun.contains('/') {
-                found.extend(crates::beginning_with(begun));
+            AtCursor::Shell(start) => {
+                let typed = &cell[start..offset];
+                self.expected(start, typed, command::complete_shell(typed))
+                    .unwrap_or_default()
             }
-            (span, found, "path")
+            AtCursor::Command(source) => {
+                let start = source.len() - source.trim_start().len();
+                let typed = &cell[start.min(offset)..offset];
+                let variables = self.local.variables();
+                let known = command::complete(typed, &variables);
+                match self.expected(start, typed, known) {
+                    Some(found) => found,
+                    None => {
+                        // The Rust after the command's name.
+                        let name = typed.find(char::is_whitespace).unwrap_or(typed.len());
+                        let source = " ".repeat(start + name) + &source[start + name..];
+                        self.rust_completions(cell, source, offset).await
+                    }
+                }
+            }
+            AtCursor::Rust(source) => self.rust_completions(cell, source, offset).await,
+            AtCursor::Body(source) if self.runs_locally(cell) => {
+                self.rust_completions(cell, source, offset).await
+            }
+            AtCursor::Body(source) => {
+                let targets = self.targets(cell);
+                let known = self
+                    .analysis
+                    .complete_for_engines(source, offset, &targets)
+                    .await;
+                let variables = self.analysis.engine_variables(&targets).await;
+                let words = word_completions(cell, offset, &variables);
+                known.map_or(words.clone(), |known| merged(words, known))
+            }
+        };
+        reply(cell, found).into()
+    }
+
+    /// Replies to an `inspect_request`.
+    pub async fn inspect(&self, request: InspectRequest) -> JupyterMessageContent {
+        let cell = &request.code;
+        let offset = byte_offset(cell, request.cursor_pos);
+        let source = request.detail_level.is_some_and(|level| level > 0);
+        let found = self.describe(cell, offset, source).await;
+        InspectReply {
+            found: found.is_some(),
+            data: media(found.unwrap_or_default()),
+            ..InspectReply::default()
         }
-        ExpectedCompletions::Rust => return None,
-    };
-    Some(completions(
-        start + span.start..start + span.end,
-        codes,
-        kind,
-    ))
+        .into()
+    }
+
+    /// Describes the name at a byte offset of a cell, with its source if requested.
+    pub async fn describe(&self, cell: &str, offset: usize, source: bool) -> Option<MimeBundle> {
+        let about = self.explain(cell, offset).await;
+        if !source {
+            return about;
+        }
+        let name = &cell[word_at(cell, offset)];
+        let cells = self.local.sources().await;
+        match (definition(&cells, name), about) {
+            (None, about) => about,
+            (Some(text), about) => {
+                let about = about
+                    .as_ref()
+                    .and_then(MimeBundle::text)
+                    .unwrap_or_default();
+                let page = format!("{text}\n\n{about}");
+                Some(MimeBundle::plain(page.trim_end()))
+            }
+        }
+    }
+
+    async fn rust_completions(&self, cell: &str, source: String, offset: usize) -> Completions {
+        let known = self.analysis.complete(source, offset).await;
+        known.unwrap_or_else(|| word_completions(cell, offset, &self.local.variables()))
+    }
+
+    /// Converts completions at the end of a line that starts at byte `start`; `None` in its Rust part.
+    fn expected(
+        &self,
+        start: usize,
+        typed: &str,
+        expected: ExpectedCompletions,
+    ) -> Option<Completions> {
+        let (span, codes, kind) = match expected {
+            ExpectedCompletions::Words(span, codes) => (span, codes, "magic"),
+            ExpectedCompletions::Path(span, kind) => {
+                let begun = &typed[span.clone()];
+                let environment = &self.environment;
+                let mut found = match kind {
+                    PathKind::Program => paths::programs(environment, begun),
+                    _ => paths::beginning_with(environment, begun, kind),
+                };
+                // All crates would hide the folders, so a first letter is required.
+                if kind == PathKind::Crate && !begun.is_empty() && !begun.contains('/') {
+                    found.extend(crates::beginning_with(begun));
+                }
+                (span, found, "path")
+            }
+            ExpectedCompletions::Rust => return None,
+        };
+        Some(completions(
+            start + span.start..start + span.end,
+            codes,
+            kind,
+        ))
+    }
+
+    /// Completes a magic's line; `None` in its Rust part.
+    async fn magic_completions(
+        &self,
+        cell: &str,
+        start: usize,
+        offset: usize,
+    ) -> Option<Completions> {
+        let typed = &cell[start..offset.max(start)];
+        let engines = self.analysis.engines().await;
+        let clusters = match typed.contains("connect") {
+            true => connectable().await,
+            false => Vec::new(),
+        };
+        let known = CompletionContext {
+            suffixes: self.suffixes(),
+            engines: engines.iter().map(|engine| engine.id).collect(),
+            clusters,
+        };
+        self.expected(start, typed, magic::complete::complete(typed, &known))
+    }
+
+    /// Completes the Rust of a magic's line.
+    async fn line_completions(&self, cell: &str, start: usize, offset: usize) -> Completions {
+        let line = cell[start..].lines().next().unwrap_or("");
+        let suffixes = self.suffixes();
+        let code = match magic::parse(line, &suffixes).map(|typed| typed.magic) {
+            Ok(Magic::Px { code, .. }) => start + code.start..start + line.len(),
+            Ok(Magic::Tool(
+                Tool::TimeIt(TimeIt { code, targets, .. })
+                | Tool::Profile(Profile { code, targets }),
+            )) => {
+                let code = start + code.start..start + code.end;
+                if targets.is_none() {
+                    let source = blanked(cell, &code);
+                    return self.rust_completions(cell, source, offset).await;
+                }
+                code
+            }
+            _ => offset..offset,
+        };
+        let source: String = blanked(cell, &code);
+        let targets = self.targets(line);
+        let known = self
+            .analysis
+            .complete_for_engines(source, offset, &targets)
+            .await;
+        let variables = self.analysis.engine_variables(&targets).await;
+        let words = word_completions(cell, offset, &variables);
+        known.map_or(words.clone(), |known| merged(words, known))
+    }
+
+    async fn explain(&self, cell: &str, offset: usize) -> Option<MimeBundle> {
+        let offset = word_at(cell, offset).end;
+        match at_cursor(cell, offset) {
+            AtCursor::Magic(line) => self.magic_help(cell, line),
+            AtCursor::Shell(_) => None,
+            AtCursor::Rust(source) => self
+                .analysis
+                .inspect(source, offset)
+                .await
+                .map(documentation),
+            AtCursor::Command(source) => {
+                let start = source.len() - source.trim_start().len();
+                let name = source[start..].split_whitespace().next().unwrap_or("");
+                let spec = table::find(name)?;
+                if offset > start + name.len() && spec.values == ArgumentKind::Rust {
+                    let source = " ".repeat(start + name.len()) + &source[start + name.len()..];
+                    return self
+                        .analysis
+                        .inspect(source, offset)
+                        .await
+                        .map(documentation);
+                }
+                Some(command_help::of(spec))
+            }
+            AtCursor::Body(source) => self
+                .analysis
+                .inspect_for_engines(source, offset, &self.targets(cell))
+                .await
+                .map(documentation),
+        }
+    }
+
+    fn magic_help(&self, cell: &str, line: Range<usize>) -> Option<MimeBundle> {
+        let name = cell[line].trim_start_matches('%');
+        let name = &name[word_at(name, 0)];
+        let (name, _) = name::resolve(name, &self.suffixes())?;
+        Some(help::help(name))
+    }
+
+    /// Returns the targets of the magic line at the start of a text.
+    fn targets(&self, text: &str) -> Targets {
+        let line = text.trim_start().lines().next().unwrap_or("");
+        let sets = self.magic_sets.lock();
+        match magic::parse(line, &sets.suffixes()) {
+            Ok(typed) => {
+                let typed_targets = match typed.magic {
+                    Magic::Px { options, .. } => options.targets,
+                    _ => None,
+                };
+                typed_targets.map_or_else(|| sets.targets(&typed.suffix), |(targets, _)| targets)
+            }
+            Err(_) => sets.targets(&MagicSuffix::default()),
+        }
+    }
+
+    /// Returns true if the body of a cell magic runs in the notebook's own process.
+    fn runs_locally(&self, cell: &str) -> bool {
+        let line = cell.trim_start().lines().next().unwrap_or("");
+        let typed = magic::parse(line, &self.suffixes());
+        typed.is_ok_and(|typed| match typed.magic {
+            Magic::Tool(
+                Tool::TimeIt(TimeIt { targets, .. }) | Tool::Profile(Profile { targets, .. }),
+            ) => targets.is_none(),
+            _ => false,
+        })
+    }
+
+    /// Returns the suffixes of the sets of magics.
+    pub(super) fn suffixes(&self) -> Vec<MagicSuffix> {
+        self.magic_sets.lock().suffixes()
+    }
 }
 
 fn reply(cell: &str, mut found: Completions) -> CompleteReply {
@@ -151,93 +324,6 @@ fn completions(range: Range<usize>, codes: Vec<String>, kind: &str) -> Completio
         end: range.end,
         items: items.collect(),
     }
-}
-
-/// Returns the targets of the magic line at the start of a text.
-fn targets(services: &Services, text: &str) -> Targets {
-    let line = text.trim_start().lines().next().unwrap_or("");
-    let sets = services.magic_sets();
-    match magic::parse(line, &sets.suffixes()) {
-        Ok(typed) => {
-            let typed_targets = match typed.magic {
-                Magic::Px { options, .. } => options.targets,
-                _ => None,
-            };
-            typed_targets.map_or_else(|| sets.targets(&typed.suffix), |(targets, _)| targets)
-        }
-        Err(_) => sets.targets(&magic::MagicSuffix::default()),
-    }
-}
-
-/// Completes a magic's line; `None` in its Rust part.
-async fn magic_completions(
-    services: &Services,
-    cell: &str,
-    start: usize,
-    offset: usize,
-) -> Option<Completions> {
-    let typed = &cell[start..offset.max(start)];
-    let engines = services.engines().await;
-    let clusters = match typed.contains("connect") {
-        true => connectable().await,
-        false => Vec::new(),
-    };
-    let known = CompletionContext {
-        suffixes: services.magic_sets().suffixes(),
-        engines: engines.iter().map(|engine| engine.id).collect(),
-        clusters,
-    };
-    expected(
-        services,
-        start,
-        typed,
-        magic::complete::complete(typed, &known),
-    )
-}
-
-/// Returns true if the body of a cell magic runs in the notebook's own process.
-fn runs_locally(services: &Services, cell: &str) -> bool {
-    let line = cell.trim_start().lines().next().unwrap_or("");
-    let typed = magic::parse(line, &services.magic_sets().suffixes());
-    typed.is_ok_and(|typed| match typed.magic {
-        Magic::Tool(
-            Tool::TimeIt(TimeIt { targets, .. }) | Tool::Profile(Profile { targets, .. }),
-        ) => targets.is_none(),
-        _ => false,
-    })
-}
-
-/// Completes the Rust of a magic's line.
-async fn line_completions(
-    services: &Services,
-    cell: &str,
-    start: usize,
-    offset: usize,
-) -> Completions {
-    let line = cell[start..].lines().next().unwrap_or("");
-    let suffixes = services.magic_sets().suffixes();
-    let code = match magic::parse(line, &suffixes).map(|typed| typed.magic) {
-        Ok(Magic::Px { code, .. }) => start + code.start..start + line.len(),
-        Ok(Magic::Tool(
-            Tool::TimeIt(TimeIt { code, targets, .. }) | Tool::Profile(Profile { code, targets }),
-        )) => {
-            let code = start + code.start..start + code.end;
-            if targets.is_none() {
-                let source = blanked(cell, &code);
-                return rust_completions(services, cell, source, offset).await;
-            }
-            code
-        }
-        _ => offset..offset,
-    };
-    let source: String = blanked(cell, &code);
-    let targets = targets(services, line);
-    let known = services
-        .complete_for_engines(source, offset, &targets)
-        .await;
-    let variables = services.engine_variables(&targets).await;
-    let words = word_completions(cell, offset, &variables);
-    known.map_or(words.clone(), |known| merged(words, known))
 }
 
 /// Returns a text with spaces for everything outside of `kept`, so that offsets remain valid.
@@ -294,46 +380,6 @@ fn word_at(text: &str, offset: usize) -> Range<usize> {
     start..end
 }
 
-/// Replies to an `inspect_request`.
-pub async fn inspect(services: &Services, request: InspectRequest) -> JupyterMessageContent {
-    let cell = &request.code;
-    let offset = byte_offset(cell, request.cursor_pos);
-    let source = request.detail_level.is_some_and(|level| level > 0);
-    let found = describe(services, cell, offset, source).await;
-    InspectReply {
-        found: found.is_some(),
-        data: media(found.unwrap_or_default()),
-        ..InspectReply::default()
-    }
-    .into()
-}
-
-/// Describes the name at a byte offset of a cell, with its source if requested.
-pub async fn describe(
-    services: &Services,
-    cell: &str,
-    offset: usize,
-    source: bool,
-) -> Option<MimeBundle> {
-    let about = explain(services, cell, offset).await;
-    if !source {
-        return about;
-    }
-    let name = &cell[word_at(cell, offset)];
-    let cells = services.local().sources().await;
-    match (definition(&cells, name), about) {
-        (None, about) => about,
-        (Some(text), about) => {
-            let about = about
-                .as_ref()
-                .and_then(MimeBundle::text)
-                .unwrap_or_default();
-            let page = format!("{text}\n\n{about}");
-            Some(MimeBundle::plain(page.trim_end()))
-        }
-    }
-}
-
 /// Returns the latest definition of an item by this name.
 fn definition(cells: &[String], name: &str) -> Option<String> {
     let items = cells.iter().rev().flat_map(|cell| items(cell));
@@ -345,38 +391,8 @@ fn definition(cells: &[String], name: &str) -> Option<String> {
     named.next().map(|item| item.text)
 }
 
-async fn explain(services: &Services, cell: &str, offset: usize) -> Option<MimeBundle> {
-    let offset = word_at(cell, offset).end;
-    match at_cursor(cell, offset) {
-        AtCursor::Magic(line) => magic_help(services, cell, line),
-        AtCursor::Shell(_) => None,
-        AtCursor::Rust(source) => services.inspect(source, offset).await.map(documentation),
-        AtCursor::Command(source) => {
-            let start = source.len() - source.trim_start().len();
-            let name = source[start..].split_whitespace().next().unwrap_or("");
-            let spec = table::find(name)?;
-            if offset > start + name.len() && spec.values == ArgumentKind::Rust {
-                let source = " ".repeat(start + name.len()) + &source[start + name.len()..];
-                return services.inspect(source, offset).await.map(documentation);
-            }
-            Some(command_help::of(spec))
-        }
-        AtCursor::Body(source) => services
-            .inspect_for_engines(source, offset, &targets(services, cell))
-            .await
-            .map(documentation),
-    }
-}
-
 fn documentation(documentation: Documentation) -> MimeBundle {
     MimeBundle::plain(documentation.plain).with("text/markdown", documentation.markdown)
-}
-
-fn magic_help(services: &Services, cell: &str, line: Range<usize>) -> Option<MimeBundle> {
-    let name = cell[line].trim_start_matches('%');
-    let name = &name[word_at(name, 0)];
-    let (name, _) = name::resolve(name, &services.magic_sets().suffixes())?;
-    Some(help::help(name))
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 //! |---|---|
 //! | `local/` | the local namespace: evaluator, runtime, replay |
 //! | `cell.rs` | the directives of a cell, in order |
+//! | `local_cells.rs` | Rust text in the local namespace |
 //! | `shell.rs` | `!` lines |
 //! | `commands.rs`, `dependency.rs` | `:` commands |
 //! | `environment.rs` | the working folder and environment variables of cells |
@@ -15,7 +16,7 @@
 //! | `analysis/` | the handle on the analysis process, which serves them |
 //! | `snapshots.rs` | `:snapshot` |
 //! | `sources.rs` | locations in earlier cells |
-//! | `services.rs` | the handle on all of this |
+//! | `services.rs`, `locked.rs` | the handle on all of this; values that handles share |
 //! | `error.rs` | all that can fail, with its texts |
 
 mod analysis;
@@ -28,8 +29,10 @@ mod environment;
 mod error;
 mod help;
 pub mod host;
-pub mod introspection;
+mod introspection;
 mod local;
+mod local_cells;
+mod locked;
 mod logging;
 pub(crate) mod magics;
 mod paths;
@@ -41,5 +44,6 @@ mod sources;
 pub use cell::{evaluate_expression, run_cell};
 pub(crate) use dependency::dependency_spec;
 pub use environment::Environment;
+pub use introspection::Introspection;
 pub use local::{CellCall, Local};
 pub use services::{ProcessOwners, Services};

@@ -1,12 +1,16 @@
 //! The services available to a cell.
 
-use super::analysis::{Analysis, CellPosition};
+use super::analysis::{Analysis, ScopedAnalysis};
+use super::dependency::Dependencies;
+use super::introspection::Introspection;
 use super::local::CellCall;
+use super::local_cells::LocalCells;
+use super::locked::Locked;
 use super::logging::Logging;
 use super::sources::CellSources;
 use super::{Environment, Local};
 use crate::context::{CellContext, Programs};
-use crate::magic::{MagicSets, Targets};
+use crate::magic::MagicSets;
 use crate::parallel::Parallel;
 use crate::parallel::artifacts::Artifacts;
 use crate::parallel::cluster::Cluster;
@@ -14,28 +18,25 @@ use crate::parallel::compile::Compiler;
 use crate::parallel::fanout::{Fanout, LateOutput, SilentWarning, States};
 use crate::parallel::functions::Functions;
 use crate::parallel::results::Results;
-use phalanx_client::Engine;
-use phalanx_protocol::analysis::{Completions, Documentation};
-use phalanx_protocol::id::{EngineId, StateId};
-use phalanx_protocol::runtime::Setting;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, MutexGuard};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 use tokio_util::task::TaskTracker;
 
-/// A handle on all services available to a cell. Clones share it.
+/// A handle on all services available to a cell, for those who dispatch; they pass on the parts that
+/// a directive needs. Clones share it.
 #[derive(Clone, Debug)]
 pub struct Services {
     local: Local,
     analysis: Analysis,
     parallel: Parallel,
     sources: CellSources,
-    /// The state of the sets of magics. Locked for a lookup or a change.
-    magic_sets: Arc<Mutex<MagicSets>>,
+    /// The state of the sets of magics.
+    magic_sets: Locked<MagicSets>,
     environment: Environment,
-    /// The logging state. Locked for a lookup or a change.
-    logging: Arc<Mutex<Logging>>,
+    /// The logging state.
+    logging: Locked<Logging>,
     /// True if every cell reports its running time.
     timing: Arc<AtomicBool>,
 }
@@ -74,9 +75,9 @@ impl Services {
             analysis,
             parallel: Parallel::new(cluster, fanout, Functions::new(artifacts)),
             sources,
-            magic_sets: Arc::default(),
+            magic_sets: Locked::default(),
             environment,
-            logging: Arc::default(),
+            logging: Locked::default(),
             timing: Arc::default(),
         };
         let owners = ProcessOwners {
@@ -106,15 +107,9 @@ impl Services {
         &self.environment
     }
 
-    /// Changes the working folder or an environment variable of cells.
-    pub fn set(&self, setting: Setting) {
-        self.environment.set(setting.clone());
-        self.local.set(setting);
-    }
-
-    /// Locks the logging state; the guard must not be held across an await.
-    pub(super) fn logging(&self) -> MutexGuard<'_, Logging> {
-        self.logging.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Returns the logging state.
+    pub(super) fn logging(&self) -> &Locked<Logging> {
+        &self.logging
     }
 
     /// Returns true if every cell reports its running time.
@@ -129,79 +124,37 @@ impl Services {
 
     /// Locks the sets of magics; the guard must not be held across an await.
     pub fn magic_sets(&self) -> MutexGuard<'_, MagicSets> {
-        self.magic_sets
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
+        self.magic_sets.lock()
     }
 
-    /// Completes a local cell.
-    pub async fn complete(&self, source: String, offset: usize) -> Option<Completions> {
-        let position = CellPosition::in_scope(self.local.scope().await, source, offset);
-        self.analysis.complete(position).await
+    /// Returns the parts that evaluate Rust locally.
+    pub(super) fn local_cells(&self) -> LocalCells<'_> {
+        LocalCells {
+            local: &self.local,
+            sources: &self.sources,
+            results: self.parallel.results(),
+        }
     }
 
-    /// Documents a name in a local cell.
-    pub async fn inspect(&self, source: String, offset: usize) -> Option<Documentation> {
-        let position = CellPosition::in_scope(self.local.scope().await, source, offset);
-        self.analysis.inspect(position).await
+    /// Returns the parts that add dependencies.
+    pub(super) fn dependencies(&self) -> Dependencies<'_> {
+        Dependencies {
+            environment: &self.environment,
+            local: &self.local,
+            logging: &self.logging,
+            compiler: &self.parallel.fanout().compiler,
+        }
     }
 
-    /// Completes a cell for engines, in the scope of the cells that the first of them has run.
-    pub async fn complete_for_engines(
-        &self,
-        source: String,
-        offset: usize,
-        targets: &Targets,
-    ) -> Option<Completions> {
-        let position = self.position_on_engines(source, offset, targets).await;
-        self.analysis.complete(position).await
-    }
-
-    /// Documents a name in a cell for engines, in the scope of the cells that the first of them has
-    /// run.
-    pub async fn inspect_for_engines(
-        &self,
-        source: String,
-        offset: usize,
-        targets: &Targets,
-    ) -> Option<Documentation> {
-        let position = self.position_on_engines(source, offset, targets).await;
-        self.analysis.inspect(position).await
-    }
-
-    async fn position_on_engines(
-        &self,
-        source: String,
-        offset: usize,
-        targets: &Targets,
-    ) -> CellPosition {
-        let state = self.first_state(targets).await;
-        let cells = self.parallel.fanout().compiler.sources(state).await;
-        CellPosition::behind(&cells, source, offset)
-    }
-
-    /// Returns the names of the variables of the first of these engines.
-    pub async fn engine_variables(&self, targets: &Targets) -> Vec<String> {
-        let state = self.first_state(targets).await;
-        self.parallel.fanout().compiler.variables(state).await
-    }
-
-    /// Returns the connected engines that run Rust.
-    pub async fn engines(&self) -> Vec<Engine> {
-        let client = self.parallel.cluster().client().await;
-        client.map_or_else(Vec::new, |client| client.rust_engines())
-    }
-
-    async fn first_state(&self, targets: &Targets) -> StateId {
-        let engines = self.engines().await;
-        let ids: Vec<EngineId> = engines.iter().map(|engine| engine.id).collect();
-        let meant = targets.resolve(&ids).unwrap_or(ids);
-        let first = engines
-            .iter()
-            .find(|engine| meant.first() == Some(&engine.id));
-        first.map_or_else(StateId::empty, |engine| {
-            self.parallel.fanout().states.of(engine)
-        })
+    /// Returns the parts that complete and describe code.
+    pub fn introspection(&self) -> Introspection {
+        let (analysis, local) = (self.analysis.clone(), self.local.clone());
+        Introspection {
+            analysis: ScopedAnalysis::new(analysis, local.clone(), self.parallel.clone()),
+            local,
+            magic_sets: self.magic_sets.clone(),
+            environment: self.environment.clone(),
+        }
     }
 
     /// Interrupts a running cell; the second interrupt takes effect without waiting.

@@ -2,6 +2,7 @@
 
 use super::Environment;
 use super::error::CellError;
+use crate::channel::OutputSink;
 use crate::context::CellContext;
 use crate::magic;
 use phalanx_protocol::failure::Failure;
@@ -79,8 +80,8 @@ async fn stream(
         })?;
     let output = async {
         let (stdout, stderr) = tokio::join!(
-            forward(context, StreamName::Stdout, child.stdout.take()),
-            forward(context, StreamName::Stderr, child.stderr.take()),
+            forward(context.sink(), StreamName::Stdout, child.stdout.take()),
+            forward(context.sink(), StreamName::Stderr, child.stderr.take()),
         );
         stdout || stderr
     };
@@ -129,7 +130,7 @@ async fn end(child: &mut Child) {
 
 /// Publishes the output of a pipe; returns true if there was any.
 async fn forward(
-    context: &CellContext,
+    sink: &OutputSink,
     name: StreamName,
     pipe: Option<impl AsyncRead + Unpin>,
 ) -> bool {
@@ -146,12 +147,12 @@ async fn forward(
         pending.extend_from_slice(&buffer[..count]);
         let text = take_text(&mut pending);
         if !text.is_empty() {
-            context.sink().text(name, text).await;
+            sink.text(name, text).await;
         }
     }
     if !pending.is_empty() {
         let rest = String::from_utf8_lossy(&pending).into_owned();
-        context.sink().text(name, rest).await;
+        sink.text(name, rest).await;
     }
     any
 }

@@ -9,7 +9,7 @@ use crate::channel::{Channels, InputPrompter, OutputSink, OutputVisibility, Requ
 use crate::comm::Comms;
 use crate::context::{CellContext, Programs};
 use crate::report::{output, report};
-use crate::run::{CellCall, Services, evaluate_expression, host, introspection, run_cell};
+use crate::run::{CellCall, Services, evaluate_expression, host, run_cell};
 use futures::FutureExt;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{CellRequest, KernelRequest};
@@ -193,13 +193,13 @@ impl SessionActor {
                 }
                 SessionCommand::InterruptCallbacks => self.services.local().interrupt(),
                 SessionCommand::Complete(from, request) => {
-                    let services = self.services.clone();
-                    let reply = async move { introspection::complete(&services, request).await };
+                    let introspection = self.services.introspection();
+                    let reply = async move { introspection.complete(request).await };
                     self.spawn_reply(from, reply);
                 }
                 SessionCommand::Inspect(from, request) => {
-                    let services = self.services.clone();
-                    let reply = async move { introspection::inspect(&services, request).await };
+                    let introspection = self.services.introspection();
+                    let reply = async move { introspection.inspect(request).await };
                     self.spawn_reply(from, reply);
                 }
                 SessionCommand::Remember { count, source } => self.history.add(count, source),

@@ -1,8 +1,10 @@
 //! Completion and inspection, by the analysis process.
 
 mod position;
+mod scoped;
 
 pub use position::CellPosition;
+pub use scoped::ScopedAnalysis;
 
 use crate::context::Programs;
 use phalanx_analysis::handle::AnalysisProcess;

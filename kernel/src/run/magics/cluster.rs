@@ -1,12 +1,13 @@
 //! The execution of `%cluster` and `%engines`.
 
 use super::sync;
+use crate::channel::OutputSink;
 use crate::context::CellContext;
 use crate::magic::ClusterCommand;
+use crate::parallel::Parallel;
 use crate::parallel::cluster::rows::{self, engines_table};
 use crate::parallel::cluster::{StartedCluster, StoppedCluster};
 use crate::report::{Fault, FaultSource};
-use crate::run::Services;
 use crate::run::error::CellError;
 use phalanx_client::Client;
 use phalanx_launcher::StartRequest;
@@ -19,18 +20,18 @@ use std::time::Instant;
 const MISSING: &str = " The new engines lack the definitions and variables of the others: `%cluster sync` runs the definitions there; for variables, run their cells again.";
 
 pub(super) async fn command(
-    services: &Services,
+    parallel: &Parallel,
     context: &CellContext,
     command: ClusterCommand,
     location: FaultSource,
     start: usize,
 ) -> Result<(), Fault> {
-    let cluster = services.parallel().cluster();
+    let cluster = parallel.cluster();
     let interrupted = context.interrupted().clone();
     let began = Instant::now();
     let report = match command {
         ClusterCommand::Start(request) => {
-            return Ok(self::start(services, context, *request, "Started").await?);
+            return Ok(self::start(parallel, context, *request, "Started").await?);
         }
         ClusterCommand::Status => {
             let status = cluster.status().await;
@@ -39,10 +40,10 @@ pub(super) async fn command(
         }
         ClusterCommand::Watch => return Ok(cluster.watch(context.sink().clone()).await?),
         ClusterCommand::Sync { targets } => {
-            return sync::sync(services, context, targets, location, start).await;
+            return sync::sync(parallel, context, targets, location, start).await;
         }
         ClusterCommand::Stop => {
-            services.parallel().fanout().late.end();
+            parallel.fanout().late.end();
             match cluster.stop().await? {
                 StoppedCluster::Ended { engines } => {
                     format!("Stopped {}.\n", engine_count(engines))
@@ -59,7 +60,7 @@ pub(super) async fn command(
                 engine_count(before),
                 began.elapsed().as_secs_f64(),
                 if now > before {
-                    missing_definitions_text(services).await
+                    missing_definitions_text(parallel).await
                 } else {
                     ""
                 }
@@ -75,7 +76,7 @@ pub(super) async fn command(
             )
         }
         ClusterCommand::Connect { to } => {
-            services.parallel().fanout().compiler.warm();
+            parallel.fanout().compiler.warm();
             let (name, engines) = cluster.connect(to, interrupted).await?;
             format!("Connected to {name}: {}.\n", engine_count(engines))
         }
@@ -85,17 +86,16 @@ pub(super) async fn command(
 }
 
 async fn start(
-    services: &Services,
+    parallel: &Parallel,
     context: &CellContext,
     request: StartRequest,
     verb: &str,
 ) -> Result<(), Failure> {
     // Starts the compiler for engines, since its evaluator takes a while and is likely to be
     // needed.
-    services.parallel().fanout().compiler.warm();
+    parallel.fanout().compiler.warm();
     let wanted = request.engines;
-    let started = services
-        .parallel()
+    let started = parallel
         .cluster()
         .start(request, context.interrupted().clone())
         .await?;
@@ -111,7 +111,7 @@ async fn start(
             before,
             wanted,
             &started,
-            missing_definitions_text(services).await,
+            missing_definitions_text(parallel).await,
         ),
     };
     context.sink().text(StreamName::Stdout, text).await;
@@ -120,11 +120,11 @@ async fn start(
 
 /// Lists the definitions of the other engines that new engines lack; empty if those have run
 /// nothing.
-async fn missing_definitions_text(services: &Services) -> &'static str {
-    let Some(client) = services.parallel().cluster().client().await else {
+async fn missing_definitions_text(parallel: &Parallel) -> &'static str {
+    let Some(client) = parallel.cluster().client().await else {
         return "";
     };
-    let states = &services.parallel().fanout().states;
+    let states = &parallel.fanout().states;
     let engines = client.rust_engines();
     let mut engines = engines.iter();
     match engines.any(|engine| states.of(engine) != StateId::empty()) {
@@ -158,19 +158,14 @@ fn was_running(
 
 /// Returns the client of the running cluster; if there is none, starts a local one and prints a
 /// message.
-pub(super) async fn client(services: &Services, context: &CellContext) -> Result<Client, Failure> {
-    if let Some(client) = services.parallel().cluster().client().await {
+pub(super) async fn client(parallel: &Parallel, context: &CellContext) -> Result<Client, Failure> {
+    if let Some(client) = parallel.cluster().client().await {
         return Ok(client);
     }
-    services
-        .parallel()
-        .cluster()
-        .check_stopped_elsewhere()
-        .await?;
+    parallel.cluster().check_stopped_elsewhere().await?;
     let verb = "No cluster was running, so one was started on this machine:";
-    start(services, context, StartRequest::default(), verb).await?;
-    services
-        .parallel()
+    start(parallel, context, StartRequest::default(), verb).await?;
+    parallel
         .cluster()
         .client()
         .await
@@ -178,17 +173,17 @@ pub(super) async fn client(services: &Services, context: &CellContext) -> Result
 }
 
 /// Shows the engines: their machines, their tasks and their state.
-pub(super) async fn engines(services: &Services, context: &CellContext) {
-    let Some(client) = services.parallel().cluster().client().await else {
-        let status = services.parallel().cluster().status().await;
-        context.sink().display(status).await;
+pub(super) async fn engines(parallel: &Parallel, sink: &OutputSink) {
+    let Some(client) = parallel.cluster().client().await else {
+        let status = parallel.cluster().status().await;
+        sink.display(status).await;
         return;
     };
     let engines = client.engines();
     let known = rows::ask(&client).await;
     let mut rows = rows::rows(&engines, known.as_ref());
-    let pids = services.parallel().cluster().pids().await;
-    let busy = services.parallel().results().pending();
+    let pids = parallel.cluster().pids().await;
+    let busy = parallel.results().pending();
     let mut variables = Vec::with_capacity(rows.len());
     for row in &mut rows {
         let pid = pids.iter().find(|(id, _)| *id == row.id);
@@ -201,8 +196,8 @@ pub(super) async fn engines(services: &Services, context: &CellContext) {
         let engine = engines.iter().find(|engine| engine.id == row.id);
         let names = match engine {
             Some(engine) => {
-                let state = services.parallel().fanout().states.of(engine);
-                services.parallel().fanout().compiler.variables(state).await
+                let state = parallel.fanout().states.of(engine);
+                parallel.fanout().compiler.variables(state).await
             }
             None => Vec::new(),
         };
@@ -211,7 +206,7 @@ pub(super) async fn engines(services: &Services, context: &CellContext) {
     let refused = known.map_or(0, |known| known.refused);
     let title = engine_count(engines.len()) + &refused_in_words(refused);
     let table = engines_table(&title, &rows, Some(("variables", &variables)));
-    context.sink().display(table).await;
+    sink.display(table).await;
 }
 
 /// Formats a number of load-balanced tasks that failed before an engine ran them; nothing if there

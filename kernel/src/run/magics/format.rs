@@ -4,7 +4,7 @@ use crate::cell::{DirectiveKind, FUNCTION_HEAD, RustText, split};
 use crate::context::CellContext;
 use crate::report::Fault;
 use crate::run::error::CellError;
-use crate::run::{Environment, Services};
+use crate::run::{Environment, Local};
 use crate::source_map::SourceMap;
 use phalanx_protocol::failure::{Diagnostic, DiagnosticSpan, Failure};
 use ra_ap_rustc_lexer::{FrontmatterAllowed, TokenKind, tokenize};
@@ -25,12 +25,13 @@ const INDENT: usize = 4;
 const WIDTH: usize = 100;
 
 pub(super) async fn format(
-    services: &Services,
+    local: &Local,
+    environment: &Environment,
     context: &CellContext,
     body: &RustText,
 ) -> Result<(), Fault> {
     let cell = &body.source;
-    let variables = services.local().variables();
+    let variables = local.variables();
     let mut formatted = String::new();
     let mut at = 0;
     // Magics and commands between Rust text are unchanged.
@@ -40,7 +41,7 @@ pub(super) async fn format(
         }
         formatted.push_str(&cell[at..directive.span.start]);
         let code = &cell[directive.span.clone()];
-        let rustfmt = rustfmt(services.environment(), code).await?;
+        let rustfmt = rustfmt(environment, code).await?;
         let text = rustfmt.map_err(|diagnostics| {
             let map = SourceMap::starting_at(cell, directive.span.start).within(&body.map);
             Fault::at(Failure::Compile { diagnostics }, context.location(map))

@@ -24,7 +24,6 @@ use crate::context::CellContext;
 use crate::magic::{Magic, MagicSuffix, ParsedMagic, PxOptions, help};
 use crate::report::{Fault, FaultSource};
 use crate::source_map::SourceMap;
-use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::AsyncResultId;
 use phalanx_protocol::output::StreamName;
 
@@ -76,9 +75,9 @@ pub async fn run_magic(
             context.sink().page(help::help(name));
         }
         Magic::Cluster(command) => {
-            cluster::command(services, context, command, location, start).await?
+            cluster::command(services.parallel(), context, command, location, start).await?
         }
-        Magic::Engines => cluster::engines(services, context).await,
+        Magic::Engines => cluster::engines(services.parallel(), context.sink()).await,
         Magic::PxConfig(options) => services.magic_sets().configure(&suffix, options),
         Magic::PxActivate { suffix, options } => services.magic_sets().activate(suffix, options),
         Magic::AutoPx => {
@@ -88,7 +87,9 @@ pub async fn run_magic(
             context.sink().text(StreamName::Stdout, text).await;
         }
         Magic::PxResult { out, group_by } => {
-            return recall::recall(services, context, &suffix, out, group_by, magic_context).await;
+            let last = services.magic_sets().last(&suffix);
+            let cells = services.local_cells();
+            return recall::recall(cells, context, last, out, group_by, magic_context).await;
         }
         Magic::Tool(tool) => {
             let run = tools::ToolRun {
@@ -140,16 +141,4 @@ pub async fn auto(
         magic_context: MagicContext::Alone,
     };
     px::run_px(services, context, run).await.map(drop)
-}
-
-/// Stores an AsyncResult in a variable of the local namespace.
-async fn bind(
-    services: &Services,
-    context: &CellContext,
-    name: &str,
-    id: AsyncResultId,
-) -> Result<(), Failure> {
-    services.parallel().results().retain([id]);
-    let source = format!("let {name} = phalanx::AsyncResult::from_id({id});");
-    services.local().evaluate(context, source).await.map(drop)
 }

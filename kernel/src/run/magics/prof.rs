@@ -7,7 +7,7 @@ use crate::context::CellContext;
 use crate::magic::{Blocking, MagicName, MagicSuffix, PxOptions, Targets, Tool};
 use crate::report::Fault;
 use crate::run::error::CellError;
-use crate::run::{Services, body, cell};
+use crate::run::{Services, body};
 use crate::source_map::SourceMap;
 use std::ops::Range;
 
@@ -43,14 +43,14 @@ pub(super) async fn prof(
     }
     match profile.targets {
         None => {
-            let text = body::prepare(services, context, text, &location).await?;
+            let text = body::prepare(services.dependencies(), context, text, &location).await?;
             let local = services.local();
             let at = |failure| Fault::at(failure, location.clone());
             local
                 .evaluate(context, BEGIN.to_owned())
                 .await
                 .map_err(at)?;
-            let ran = cell::evaluate(services, context, text).await;
+            let ran = services.local_cells().evaluate(context, text).await;
             // Code that has failed is reported as well.
             local.evaluate(context, END.to_owned()).await.map_err(at)?;
             ran

@@ -1,18 +1,23 @@
 //! The execution of `%px` and `%%px`.
 
-use super::{MagicContext, bind, cluster};
+use super::{MagicContext, cluster};
 use crate::cell::{RustText, located};
+use crate::channel::OutputSink;
 use crate::context::progress::Progress;
 use crate::context::{CellContext, misplaced_magic, unresolved};
 use crate::magic::{
     Blocking, MagicError, MagicName, MagicProblem, MagicSuffix, PlanError, PxOptions, PxPlan,
     Targets,
 };
-use crate::parallel::fanout::{self, EngineSource, FanoutError, Submitted};
+use crate::parallel::Parallel;
+use crate::parallel::fanout::{self, EngineSource, Fanout, FanoutError, Submitted};
 use crate::parallel::functions;
 use crate::report::{Fault, FaultSource};
 use crate::run::error::CellError;
-use crate::run::{Services, body, cell};
+use crate::run::local_cells::LocalCells;
+use crate::run::locked::Locked;
+use crate::run::logging::Logging;
+use crate::run::{Local, Services, body};
 use phalanx_client::{Client, Engine};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::{AsyncResultId, EngineId, EngineUuid};
@@ -50,9 +55,9 @@ pub(super) async fn run_px(
         magic_context,
     } = run;
     // Even a cell of `:dep` lines alone is compiled, so that engines load the dependencies.
-    let body = body::prepare(services, context, text, &location).await?;
+    let body = body::prepare(services.dependencies(), context, text, &location).await?;
     let body = located(body, context.count());
-    let client = cluster::client(services, context).await?;
+    let client = cluster::client(services.parallel(), context).await?;
     let (rust, others): (Vec<_>, Vec<_>) = client
         .engines()
         .into_iter()
@@ -61,14 +66,19 @@ pub(super) async fn run_px(
     let defaults = services.magic_sets().defaults(&suffix);
     let plan = PxPlan::new(options, &defaults, &live)
         .map_err(|error| plan_fault(error, &others, &location, start))?;
+    let fanout = services.parallel().fanout();
     if matches!(plan.named, Targets::All | Targets::Slice { .. }) {
-        let fanout = services.parallel().fanout();
         fanout.warn_of_silent(&client, &plan.targets, context).await;
     }
     if plan.verbose {
-        print_targets(context, &plan).await;
+        print_targets(context.sink(), &plan).await;
     }
-    set_loggers(services, context, &client, &plan, &rust).await;
+    let engines = rust.into_iter();
+    let engines: Vec<(EngineId, EngineUuid)> = engines
+        .filter(|engine| plan.targets.contains(&engine.id))
+        .map(|engine| (engine.id, engine.uuid))
+        .collect();
+    set_loggers(fanout, services.logging(), context, &client, &engines).await;
     let code_location = FaultSource {
         map: body.map.clone(),
         ..location
@@ -79,11 +89,12 @@ pub(super) async fn run_px(
         plan.progress_after,
         Instant::now(),
     );
-    let submitted = submit(services, context, client, &plan, &body, &mut progress).await;
+    let parallel = services.parallel();
+    let submitted = submit(parallel, context, client, &plan, &body, &mut progress).await;
     let submitted = match submitted {
         Ok(submitted) => submitted,
         Err(failure) => {
-            let failure = with_local_names(services, failure).await;
+            let failure = with_local_names(services.local(), failure).await;
             let failure = misplaced_magic::explain(failure, &body.source);
             let before = code_location.text.get(..start).unwrap_or_default();
             let failure = misplaced_magic::explain_line_end(failure, &body.source, before);
@@ -96,7 +107,7 @@ pub(super) async fn run_px(
     // variable is stored and the cell runs locally.
     let value = async_result_value(&submitted);
     finish(
-        services,
+        services.local_cells(),
         context,
         &plan,
         &submitted,
@@ -132,29 +143,23 @@ fn plan_fault(error: PlanError, others: &[Engine], location: &FaultSource, start
 }
 
 /// Adds an explanation to the errors about names that only the local namespace has.
-async fn with_local_names(services: &Services, failure: Failure) -> Failure {
-    let mut scope = services.local().scope().await;
+async fn with_local_names(local: &Local, failure: Failure) -> Failure {
+    let mut scope = local.scope().await;
     // A `%px` within Rust may use what the same text defines.
     scope.sources.extend(scope.running.take());
     unresolved::explain(failure, &scope.variables, &scope.sources)
 }
 
-/// Sends the engines of a plan a cell that sets the notebook's loggers, if they lack them. A
+/// Sends engines a cell that sets the notebook's loggers, if they lack them. A
 /// failure is only logged; the next cell tries again.
 async fn set_loggers(
-    services: &Services,
+    fanout: &Fanout,
+    logging: &Locked<Logging>,
     context: &CellContext,
     client: &Client,
-    plan: &PxPlan,
-    rust_engines: &[Engine],
+    engines: &[(EngineId, EngineUuid)],
 ) {
-    let targets = rust_engines
-        .iter()
-        .filter(|engine| plan.targets.contains(&engine.id));
-    let engines: Vec<(EngineId, EngineUuid)> = targets
-        .map(|engine| (engine.id, engine.uuid.clone()))
-        .collect();
-    let missing = services.logging().pending_steps(&engines);
+    let missing = logging.lock().pending_steps(engines);
     let Some(missing) = missing else {
         return;
     };
@@ -167,13 +172,9 @@ async fn set_loggers(
     };
     // Compiled and sent here. Its end is not awaited: an engine runs it before the cell, which is
     // sent after it.
-    let set = services
-        .parallel()
-        .fanout()
-        .submit_source(client, work, &engines, context)
-        .await;
-    match set {
-        Ok(_) => services.logging().sent(missing),
+    let set = fanout.submit_source(client, work, &engines, context);
+    match set.await {
+        Ok(_) => logging.lock().sent(missing),
         Err(failure) => tracing::warn!(?failure, "no default logger could be set on engines"),
     }
 }
@@ -192,7 +193,7 @@ fn among_rust_engines(mut error: MagicError, others: &[Engine]) -> MagicError {
 
 /// Compiles and submits a cell, with a progress bar if this takes long.
 async fn submit(
-    services: &Services,
+    parallel: &Parallel,
     context: &CellContext,
     client: Client,
     plan: &PxPlan,
@@ -201,8 +202,8 @@ async fn submit(
 ) -> Result<Submitted, Failure> {
     let attempt = async || {
         let text = &body.source;
-        functions::bind_pushed(services.parallel(), context, &client, &plan.targets, text).await?;
-        let fanout = services.parallel().fanout();
+        functions::bind_pushed(parallel, context, &client, &plan.targets, text).await?;
+        let fanout = parallel.fanout();
         let client = client.clone();
         let before = body.map.line(0);
         let submitted = fanout.submit_planned(client, plan, text, before, context);
@@ -214,7 +215,7 @@ async fn submit(
         if !matches!(submitted, Err(Failure::Compile { .. })) {
             return submitted;
         }
-        let fanout = services.parallel().fanout();
+        let fanout = parallel.fanout();
         match fanout.query_again(&client, &plan.targets, context).await {
             Ok(true) => attempt().await,
             Ok(false) | Err(_) => submitted,
@@ -247,7 +248,7 @@ async fn submit(
 /// Completes a submitted cell: stores the variable and runs it locally, as the plan says, and shows
 /// the engines' outputs until their end, unless it returns at once.
 async fn finish(
-    services: &Services,
+    cells: LocalCells<'_>,
     context: &CellContext,
     plan: &PxPlan,
     submitted: &Submitted,
@@ -257,10 +258,10 @@ async fn finish(
 ) -> Result<(), Fault> {
     let local = async {
         if let Some(name) = &plan.out {
-            bind(services, context, name, submitted.stored.id).await?;
+            cells.bind(context, name, submitted.stored.id).await?;
         }
         if plan.local {
-            cell::evaluate(services, context, body).await?;
+            cells.evaluate(context, body).await?;
         }
         Ok::<(), Fault>(())
     };
@@ -284,12 +285,12 @@ fn async_result_value(submitted: &Submitted) -> Output {
     Output::Result(MimeBundle::plain(format!("{:?}", submitted.stored.result)))
 }
 
-async fn print_targets(context: &CellContext, plan: &PxPlan) {
+async fn print_targets(sink: &OutputSink, plan: &PxPlan) {
     let how = match plan.blocking {
         Blocking::Wait => "Parallel",
         Blocking::Return => "Async parallel",
     };
     let engines = plan.engine_list();
     let text = format!("{how} execution on engine(s): {engines}\n");
-    context.sink().text(StreamName::Stdout, text).await;
+    sink.text(StreamName::Stdout, text).await;
 }

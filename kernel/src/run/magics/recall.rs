@@ -1,32 +1,30 @@
 //! The execution of `%pxresult`.
 
-use super::{MagicContext, bind};
+use super::MagicContext;
 use crate::context::CellContext;
-use crate::magic::MagicSuffix;
 use crate::report::Fault;
-use crate::run::Services;
 use crate::run::error::CellError;
+use crate::run::local_cells::LocalCells;
 use phalanx_client::render::grouped;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::GroupBy;
 use phalanx_protocol::id::AsyncResultId;
 
 pub(super) async fn recall(
-    services: &Services,
+    cells: LocalCells<'_>,
     context: &CellContext,
-    suffix: &MagicSuffix,
+    last: Option<AsyncResultId>,
     out: Option<String>,
     group_by: Option<GroupBy>,
     magic_context: MagicContext,
 ) -> Result<Option<AsyncResultId>, Fault> {
-    let last = services.magic_sets().last(suffix);
-    let stored = last.and_then(|last| services.parallel().results().get(last));
+    let stored = last.and_then(|last| cells.results.get(last));
     let stored = stored.ok_or(CellError::NothingToRecall)?;
     if let Some(name) = out {
         if magic_context == MagicContext::InRust {
             return Err(CellError::OutWithinRust.into());
         }
-        bind(services, context, &name, stored.id).await?;
+        cells.bind(context, &name, stored.id).await?;
         return Ok(Some(stored.id));
     }
     tokio::select! {

@@ -4,10 +4,10 @@ use super::cluster::engine_count;
 use crate::cell::items;
 use crate::context::CellContext;
 use crate::magic::{Blocking, MagicError, MagicProblem, PxDefaults, PxOptions, PxPlan, Targets};
+use crate::parallel::Parallel;
 use crate::parallel::cluster::ClusterError;
-use crate::parallel::fanout::FanoutError;
+use crate::parallel::fanout::{Fanout, FanoutError};
 use crate::report::{Fault, FaultSource, report};
-use crate::run::Services;
 use phalanx_client::{Client, Engine};
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::id::EngineId;
@@ -38,13 +38,13 @@ struct MissingDefinitions {
 /// Replays the definitions of the engine with the longest history on engines that missing them, and
 /// reports the variables, whose values cannot be replayed.
 pub(super) async fn sync(
-    services: &Services,
+    parallel: &Parallel,
     context: &CellContext,
     targets: Option<(Targets, Range<usize>)>,
     location: FaultSource,
     start: usize,
 ) -> Result<(), Fault> {
-    let cluster = services.parallel().cluster();
+    let cluster = parallel.cluster();
     let Some(client) = cluster.client().await else {
         cluster
             .check_stopped_elsewhere()
@@ -67,12 +67,8 @@ pub(super) async fn sync(
         };
         MagicError::new(span, problem).into_fault(location, start)
     })?;
-    services
-        .parallel()
-        .fanout()
-        .adopt(&client, &ids, context)
-        .await?;
-    let snapshots = snapshots(services, &engines).await;
+    parallel.fanout().adopt(&client, &ids, context).await?;
+    let snapshots = snapshots(parallel.fanout(), &engines).await;
     // The first of those with the longest history; `max_by_key` alone would return the last.
     let longest = snapshots
         .iter()
@@ -96,18 +92,18 @@ pub(super) async fn sync(
         context.sink().text(StreamName::Stdout, text).await;
     }
     for (missing, engines) in behind {
-        let failures = replay(services, context, &client, &missing, &engines).await?;
+        let failures = replay(parallel.fanout(), context, &client, &missing, &engines).await?;
         let text = describe(&missing, &engines, &failures);
         context.sink().text(StreamName::Stdout, text).await;
     }
     Ok(())
 }
 
-async fn snapshots(services: &Services, engines: &[Engine]) -> Vec<EngineSnapshot> {
-    let compiler = &services.parallel().fanout().compiler;
+async fn snapshots(fanout: &Fanout, engines: &[Engine]) -> Vec<EngineSnapshot> {
+    let compiler = &fanout.compiler;
     let mut snapshots = Vec::with_capacity(engines.len());
     for engine in engines.iter().filter(|engine| engine.handshake().is_some()) {
-        let state = services.parallel().fanout().states.of(engine);
+        let state = fanout.states.of(engine);
         snapshots.push(EngineSnapshot {
             engine: engine.id,
             sources: compiler.sources(state.clone()).await,
@@ -146,7 +142,7 @@ fn missing_definitions(model: &EngineSnapshot, snapshot: &EngineSnapshot) -> Mis
 
 /// Runs the items of each missed cell as a cell; returns descriptions of failures.
 async fn replay(
-    services: &Services,
+    fanout: &Fanout,
     context: &CellContext,
     client: &Client,
     missing: &MissingDefinitions,
@@ -161,9 +157,7 @@ async fn replay(
     let plan = PxPlan::new(options, &PxDefaults::default(), engines)?;
     let mut failures = Vec::new();
     for (source, names) in &missing.cells {
-        let submitted = services
-            .parallel()
-            .fanout()
+        let submitted = fanout
             .submit_planned(client.clone(), &plan, source, 0, context)
             .await;
         let failure = match submitted {

@@ -7,7 +7,7 @@ use crate::context::CellContext;
 use crate::magic::{Blocking, MagicName, MagicSuffix, PxOptions, TimeIt, Tool};
 use crate::report::Fault;
 use crate::run::error::CellError;
-use crate::run::{Services, body, cell};
+use crate::run::{Services, body};
 use crate::source_map::SourceMap;
 
 pub(super) async fn timeit(
@@ -42,8 +42,8 @@ pub(super) async fn timeit(
     };
     let text = measured(text, setup, &timeit);
     let Some(targets) = timeit.targets else {
-        let text = body::prepare(services, context, text, &location).await?;
-        return cell::evaluate(services, context, text).await;
+        let text = body::prepare(services.dependencies(), context, text, &location).await?;
+        return services.local_cells().evaluate(context, text).await;
     };
     let run = px::PxRun {
         suffix: MagicSuffix::default(),

@@ -6,7 +6,7 @@ use crate::context::CellContext;
 use crate::magic::Tool;
 use crate::report::{Fault, FaultSource};
 use crate::run::error::CellError;
-use crate::run::{Services, cell, shell};
+use crate::run::{Environment, Services, cell, shell};
 use phalanx_protocol::output::StreamName;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -38,20 +38,21 @@ pub(super) async fn run_tool(
         return Err(Fault::at(error, run.location));
     }
     let location = run.location.clone();
+    let environment = services.environment();
     let body = run.body.as_ref().map_or("", |body| body.source.as_str());
     let done = match &run.tool {
         Tool::TimeIt(_) => return timeit::timeit(services, context, run).await,
         Tool::Profile(_) => return prof::prof(services, context, run).await,
-        Tool::Who => who::who(services, context).await,
-        Tool::Bash => shell::script(context, services.environment(), "bash", body).await,
+        Tool::Who => who::who(services.local(), context).await,
+        Tool::Bash => shell::script(context, environment, "bash", body).await,
         Tool::Format => {
             return match &run.body {
-                Some(body) => format::format(services, context, body).await,
+                Some(body) => format::format(services.local(), environment, context, body).await,
                 None => Ok(()),
             };
         }
         Tool::WriteFile { path, append } => {
-            let file = services.environment().resolve(path);
+            let file = environment.resolve(path);
             match write(&file, body, *append) {
                 Ok(verb) => {
                     let text = format!("{verb} {path}\n");
@@ -62,11 +63,11 @@ pub(super) async fn run_tool(
             }
         }
         Tool::Run { path } if path.ends_with(".py") => Err(CellError::Python(path.clone()).into()),
-        Tool::Run { path } => match read(services, path) {
+        Tool::Run { path } => match read(environment, path) {
             Ok(text) => return cell::run_file(services, context, path, &text).await,
             Err(error) => Err(error.into()),
         },
-        Tool::Load { path } => match read(services, path) {
+        Tool::Load { path } => match read(environment, path) {
             Ok(text) => {
                 let text = format!("// %load {path}\n{text}");
                 context.sink().replace_cell(text);
@@ -78,8 +79,8 @@ pub(super) async fn run_tool(
     done.map_err(|failure| Fault::at(failure, location))
 }
 
-fn read(services: &Services, path: &str) -> Result<String, CellError> {
-    let file = services.environment().resolve(path);
+fn read(environment: &Environment, path: &str) -> Result<String, CellError> {
+    let file = environment.resolve(path);
     fs::read_to_string(&file).map_err(|error| CellError::Read { path: file, error })
 }
 

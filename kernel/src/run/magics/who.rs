@@ -1,20 +1,20 @@
 //! `%who`: the variables with their types, sizes and values.
 
 use crate::context::CellContext;
-use crate::run::Services;
+use crate::run::Local;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::output::StreamName;
 use std::fmt::Write as _;
 
-pub(super) async fn who(services: &Services, context: &CellContext) -> Result<(), Failure> {
-    let known = services.local().evaluate(context, String::new()).await?;
+pub(super) async fn who(local: &Local, context: &CellContext) -> Result<(), Failure> {
+    let known = local.evaluate(context, String::new()).await?;
     if known.variables.is_empty() {
         let text = "There are no variables.\n";
         context.sink().text(StreamName::Stdout, text).await;
         return Ok(());
     }
     let source = shown(&known.variables);
-    services.local().evaluate(context, source).await.map(drop)
+    local.evaluate(context, source).await.map(drop)
 }
 
 /// Returns code that shows variables, given their names and types.
