@@ -3,7 +3,7 @@
 use super::Services;
 use super::error::CellError;
 use super::magics::{self, MagicContext, MagicRun};
-use crate::channel::InputOutcome;
+use crate::channel::{InputOutcome, OutputSink};
 use crate::context::CellContext;
 use crate::context::time_limit;
 use crate::magic;
@@ -146,7 +146,7 @@ async fn reply_to(
         CellRequest::AsyncResult { of, query } => match services.parallel().results().choose(&of) {
             Ok(chosen) => {
                 return tokio::select! {
-                    reply = serve_query(context, &chosen, query) => reply,
+                    reply = serve_query(context.sink(), &chosen, query) => reply,
                     () = context.interrupted().cancelled() => interrupted(),
                 };
             }
@@ -233,7 +233,7 @@ async fn run_magic(
 
 /// Returns the reply to a query about tasks of the session.
 async fn serve_query(
-    context: &CellContext,
+    sink: &OutputSink,
     chosen: &ChosenTasks,
     query: AsyncResultQuery,
 ) -> HostReplyFrames {
@@ -248,7 +248,7 @@ async fn serve_query(
             HostReply::Ended(result.ended_since(&seen, time_limit(timeout)).await)
         }
         AsyncResultQuery::StreamOutput => {
-            fanout::stream(context, chosen).await;
+            fanout::stream(sink, chosen).await;
             HostReply::Done
         }
         AsyncResultQuery::Snapshot => HostReply::Snapshot(Box::new(result.snapshot())),
@@ -260,7 +260,7 @@ async fn serve_query(
         }
         AsyncResultQuery::WaitInteractive { interval, timeout } => {
             let interval = Duration::try_from_secs_f64(interval).unwrap_or_default();
-            HostReply::Ready(wait_with_bar(context, chosen, interval, time_limit(timeout)).await)
+            HostReply::Ready(wait_with_bar(sink, chosen, interval, time_limit(timeout)).await)
         }
         AsyncResultQuery::Abort => match result.abort().await {
             Ok(()) => HostReply::Done,
@@ -274,7 +274,7 @@ async fn serve_query(
             // The last output may arrive after the last result.
             result.wait_for_output(None).await;
             let outputs = grouped(&result.snapshot(), group_by, result_only, chosen.labels);
-            context.sink().outputs(outputs).await;
+            sink.outputs(outputs).await;
             HostReply::Done
         }
     })

@@ -298,7 +298,7 @@ impl SessionActor {
         } = call;
         let request = match request {
             KernelRequest::Comm(request) => {
-                self.comm_call(&context, request, reply).await;
+                self.comm_call(context.sink().cause(), request, reply).await;
                 return;
             }
             KernelRequest::Cell(request) => request,

@@ -28,11 +28,10 @@ impl SessionActor {
     /// Replies to a comm request of the code.
     pub(super) async fn comm_call(
         &mut self,
-        context: &CellContext,
+        cause: &Requester,
         request: CommRequest,
         reply: HostReplier,
     ) {
-        let cause = context.sink().cause();
         let (result, commands) = self.comms.library(cause, request, Instant::now());
         self.perform_comms(commands).await;
         reply.send(result);

@@ -2,6 +2,7 @@
 //! failure at the end.
 
 use super::Submitted;
+use crate::channel::OutputSink;
 use crate::context::CellContext;
 use crate::context::progress::Progress;
 use crate::magic::{PxPlan, Streaming};
@@ -58,7 +59,7 @@ pub async fn show(
         Streaming::AtTheEnd => View::Grouped(plan.group_by),
     };
     let chosen = ChosenTasks::from(stored);
-    let mut follow = Follow::new(context, &chosen, progress, view);
+    let mut follow = Follow::new(context.sink(), &chosen, progress, view);
     if plan.streaming == Streaming::AsTheyArrive {
         follow.failures = Some(FailuresShown::new(stored.result.clone(), location.clone()));
     }
@@ -74,7 +75,7 @@ pub async fn show(
     if let Some(pending) = stopped {
         // The failures of stopped engines are not shown separately.
         let shown = follow.failures.take().is_some_and(|failures| failures.any);
-        let stop = stop(context, submitted, &plan.signal);
+        let stop = stop(context.sink(), submitted, &plan.signal);
         let stopping = async { tokio::join!(stop, follow.run()) };
         tokio::select! {
             _ = stopping => {}
@@ -93,7 +94,7 @@ pub async fn show(
 }
 
 /// Ends the tasks that have not begun, and sends a signal to the engines that run the cell.
-async fn stop(context: &CellContext, submitted: &Submitted, signal: &Signal) {
+async fn stop(sink: &OutputSink, submitted: &Submitted, signal: &Signal) {
     let number = match signal.number() {
         Some(number) if number != 0 => number,
         _ => return,
@@ -112,7 +113,7 @@ async fn stop(context: &CellContext, submitted: &Submitted, signal: &Signal) {
         return;
     }
     let text = format!("Received Keyboard Interrupt. Sending signal {signal} to engines...\n");
-    context.sink().text(StreamName::Stderr, text).await;
+    sink.text(StreamName::Stderr, text).await;
     // Fails only if there is nothing left to stop.
     let _ = submitted.client.signal_tasks(result, number).await;
 }
@@ -146,7 +147,7 @@ fn interrupted(result: &AsyncResult, pending: &[EngineId]) -> Failure {
 
 /// Waits for tasks with a progress bar, for at most `timeout`; returns true if they are ready.
 pub async fn wait_with_bar(
-    context: &CellContext,
+    sink: &OutputSink,
     chosen: &ChosenTasks,
     interval: Duration,
     timeout: Option<Duration>,
@@ -158,7 +159,7 @@ pub async fn wait_with_bar(
         Instant::now(),
     );
     let progress = progress.after(chosen.items_ended()).every(interval);
-    let mut follow = Follow::new(context, chosen, progress, View::Nothing);
+    let mut follow = Follow::new(sink, chosen, progress, View::Nothing);
     let ready = match timeout {
         Some(timeout) => tokio::time::timeout(timeout, follow.run()).await.is_ok(),
         None => {
@@ -171,11 +172,11 @@ pub async fn wait_with_bar(
 }
 
 /// Shows the outputs of tasks as they arrive, including earlier ones, until all tasks are done.
-pub async fn stream(context: &CellContext, chosen: &ChosenTasks) {
+pub async fn stream(sink: &OutputSink, chosen: &ChosenTasks) {
     let progress = Progress::new(&chosen.tasks.name(), chosen.items(), None, Instant::now());
     let id = uuid::Uuid::new_v4().to_string();
     let view = View::Streamed(Box::new(Streamer::new(chosen.labels, id)));
-    let mut follow = Follow::new(context, chosen, progress, view);
+    let mut follow = Follow::new(sink, chosen, progress, view);
     follow.run().await;
     follow.finish().await;
 }
@@ -189,7 +190,7 @@ enum View {
 
 /// The display of an AsyncResult until its end.
 struct Follow<'a> {
-    context: &'a CellContext,
+    sink: &'a OutputSink,
     chosen: &'a ChosenTasks,
     progress: Progress,
     view: View,
@@ -201,14 +202,9 @@ struct Follow<'a> {
 }
 
 impl<'a> Follow<'a> {
-    fn new(
-        context: &'a CellContext,
-        chosen: &'a ChosenTasks,
-        progress: Progress,
-        view: View,
-    ) -> Self {
+    fn new(sink: &'a OutputSink, chosen: &'a ChosenTasks, progress: Progress, view: View) -> Self {
         Self {
-            context,
+            sink,
             chosen,
             progress,
             view,
@@ -236,7 +232,7 @@ impl<'a> Follow<'a> {
 
     async fn publish(&mut self) {
         while let Some(output) = self.unpublished.front() {
-            self.context.sink().output(output.clone()).await;
+            self.sink.output(output.clone()).await;
             self.unpublished.pop_front();
         }
     }

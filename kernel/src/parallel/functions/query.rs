@@ -19,6 +19,7 @@ use phalanx_protocol::host::{HostReply, TaskRange};
 use phalanx_protocol::id::{AsyncResultId, EngineId, MsgId};
 use phalanx_protocol::parallel::Signal;
 use std::time::Duration;
+use tokio_util::sync::CancellationToken;
 
 /// Default time limit for engines to register.
 const ENGINES_TIMEOUT: Duration = Duration::from_secs(60);
@@ -37,7 +38,7 @@ pub async fn serve(
 ) -> Result<HostReply, Failure> {
     let reply = match request {
         ClientRequest::Start { engines } => {
-            HostReply::Engines(start(parallel, context, engines).await?)
+            HostReply::Engines(start(parallel, context.interrupted(), engines).await?)
         }
         ClientRequest::Stop => {
             parallel.cluster().stop().await?;
@@ -120,7 +121,7 @@ pub async fn serve(
 
 async fn start(
     parallel: &Parallel,
-    context: &CellContext,
+    interrupted: &CancellationToken,
     engines: Option<usize>,
 ) -> Result<Vec<EngineId>, Failure> {
     if let Some(count) = engines
@@ -129,12 +130,14 @@ async fn start(
         return Err(FunctionsError::EngineCount(count).into());
     }
     parallel.fanout().compiler.warm();
-    let interrupted = context.interrupted().clone();
     let request = StartRequest {
         engines,
         ..StartRequest::default()
     };
-    parallel.cluster().start(request, interrupted).await?;
+    parallel
+        .cluster()
+        .start(request, interrupted.clone())
+        .await?;
     Ok(rust_engines(&client(parallel).await?))
 }
 
