@@ -4,6 +4,7 @@ Prints the results as JSON.
 """
 
 import json
+import subprocess
 
 from kernel import CELL_TIMEOUT, running
 
@@ -104,6 +105,9 @@ def main():
         user.run(RELEASES)
         answers["released"] = user.run(RELEASED)[0]
         user.run(DEFINES)
+        info = user.reply(user.client.kernel_info())
+        compiler = subprocess.run(["rustc", "--version"], capture_output=True, text=True, check=True)
+        answers["version"] = [info["language_info"]["version"], compiler.stdout.split()[1]]
         answers["busy"] = user.complete_while_busy("names.is_em")
     print(json.dumps(answers))
 

@@ -227,4 +227,35 @@ impl Toolchain {
     pub fn is_nightly(&self) -> bool {
         self.rustc.contains("-nightly") || self.rustc.contains("-dev")
     }
+
+    /// Returns the version of its rustc, such as `1.95.0`; `None` if it prints another format.
+    #[must_use]
+    pub fn version(&self) -> Option<&str> {
+        let word = self.rustc.split_whitespace().nth(1)?;
+        word.starts_with(|c: char| c.is_ascii_digit())
+            .then_some(word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn version_is_read_from_the_output_of_rustc() {
+        let version = |rustc: &str| {
+            let rustc = rustc.to_owned();
+            let toolchain = Toolchain {
+                rustc,
+                ..Toolchain::default()
+            };
+            toolchain.version().map(str::to_owned)
+        };
+        let stable = version("rustc 1.95.0 (59807616e 2026-04-14)");
+        assert_eq!(stable.as_deref(), Some("1.95.0"));
+        let nightly = version("rustc 1.97.0-nightly (a 2026-05-01)");
+        assert_eq!(nightly.as_deref(), Some("1.97.0-nightly"));
+        assert_eq!(version("my compiler"), None);
+        assert_eq!(version(""), None);
+    }
 }

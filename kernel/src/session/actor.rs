@@ -11,6 +11,7 @@ use crate::context::{CellContext, Programs};
 use crate::report::{output, report};
 use crate::run::{CellCall, Services, evaluate_expression, host, run_cell};
 use futures::FutureExt;
+use phalanx_protocol::evaluator::Toolchain;
 use phalanx_protocol::failure::Failure;
 use phalanx_protocol::host::{CellRequest, KernelRequest};
 use phalanx_protocol::jupyter::{ExpressionResult, JupyterMessageContent};
@@ -21,7 +22,7 @@ use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, sleep_until};
 
@@ -46,6 +47,7 @@ pub(super) struct SessionActor {
     pub(super) comms: Comms,
     /// The contexts of the cells that [`Session`] knows as running, to interrupt them.
     running: HashMap<CellId, CellContext>,
+    toolchain: watch::Receiver<Option<Toolchain>>,
     history: History,
     usage: Usage,
     /// The tasks that serve requests; each yields at most one event, even if it panics.
@@ -80,11 +82,13 @@ pub async fn run(
     // Unbounded: the code of each call waits for its reply.
     let (calls_tx, mut calls) = mpsc::unbounded_channel();
     let (services, owners) = Services::start(&programs, calls_tx);
+    let toolchain = services.local().toolchain_changes();
     let mut actor = SessionActor {
         channels,
         services,
         comms: Comms::default(),
         running: HashMap::new(),
+        toolchain,
         history: History::open(),
         usage: Usage::default(),
         tasks: JoinSet::new(),
@@ -162,6 +166,13 @@ impl SessionActor {
         tokio::select! {
             biased;
             () = endings.next() => SessionInput::Terminate,
+            // Fails once the namespace has ended, with the kernel.
+            Ok(()) = self.toolchain.changed() => {
+                let toolchain = self.toolchain.borrow();
+                let version = toolchain.as_ref().and_then(Toolchain::version);
+                let version = version.map(str::to_owned);
+                SessionInput::Event(SessionEvent::Toolchain { version })
+            }
             request = self.channels.next() => SessionInput::Event(SessionEvent::Request(request)),
             Some(call) = calls.recv() => SessionInput::Call(call),
             () = sleep_until(due.unwrap_or_else(Instant::now).into()), if due.is_some() => {

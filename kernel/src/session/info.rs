@@ -22,7 +22,11 @@ struct ExtendedKernelInfo {
 }
 
 /// Returns the reply to a `kernel_info_request`.
-pub fn kernel_info() -> JupyterMessageContent {
+///
+/// The language's version is that of the rustc that compiles cells, once it is known. The evaluator
+/// asks rustup and rustc for it, which takes too long for the first reply to wait: until then, it is
+/// the oldest version that compiles cells.
+pub fn kernel_info(rustc: Option<&str>) -> JupyterMessageContent {
     let link = |text: &str, url: &str| HelpLink {
         text: text.to_owned(),
         url: url.to_owned(),
@@ -34,7 +38,7 @@ pub fn kernel_info() -> JupyterMessageContent {
         implementation_version: env!("CARGO_PKG_VERSION").to_owned(),
         language_info: LanguageInfo {
             name: "rust".to_owned(),
-            version: env!("CARGO_PKG_RUST_VERSION").to_owned(),
+            version: rustc.unwrap_or(env!("CARGO_PKG_RUST_VERSION")).to_owned(),
             mimetype: Some("text/rust".to_owned()),
             file_extension: Some(".rs".to_owned()),
             pygments_lexer: Some("rust".to_owned()),

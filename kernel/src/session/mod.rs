@@ -76,6 +76,11 @@ pub enum SessionEvent {
         /// The failure.
         failure: Failure,
     },
+    /// The toolchain that compiles cells was found, or has changed.
+    Toolchain {
+        /// The version of its rustc, if it is known.
+        version: Option<String>,
+    },
     /// The time after a cell that quits has passed.
     QuitDue,
 }
@@ -148,6 +153,8 @@ pub struct SessionCell {
 #[derive(Debug)]
 pub struct Session {
     connection: ConnectionInfo,
+    /// The version of the rustc that compiles cells.
+    rustc: Option<String>,
     next_count: usize,
     cells: u64,
     main: ShellQueue,
@@ -159,6 +166,7 @@ impl Session {
     pub fn new(connection: ConnectionInfo) -> Self {
         Self {
             connection,
+            rustc: None,
             next_count: 1,
             cells: 0,
             main: ShellQueue::default(),
@@ -182,6 +190,7 @@ impl Session {
                 value,
                 extras,
             } => self.cell_ended(cell, result, value, extras, &mut commands),
+            SessionEvent::Toolchain { version } => self.rustc = version,
             SessionEvent::QuitDue => commands.push(SessionCommand::Exit),
         }
         commands
@@ -195,7 +204,7 @@ impl Session {
         Self::open(&from, commands);
         let reply = match content {
             RequestContent::Execute(_) => None,
-            RequestContent::KernelInfo => Some(info::kernel_info()),
+            RequestContent::KernelInfo => Some(info::kernel_info(self.rustc.as_deref())),
             RequestContent::Connect => Some(info::connect_reply(&self.connection)),
             RequestContent::Complete(request) => {
                 commands.push(SessionCommand::Complete(from, request));

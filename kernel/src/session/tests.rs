@@ -287,6 +287,27 @@ fn an_interrupt_reaches_the_cells_that_run_at_that_moment() {
 }
 
 #[test]
+fn kernel_info_has_the_version_of_the_compiler_once_it_is_known() {
+    let mut session = session();
+    let version = |session: &mut Session| {
+        let commands = session.handle(request_from("k", RequestContent::KernelInfo));
+        let reply = commands.into_iter().find_map(|command| match command {
+            SessionCommand::Reply(_, JupyterMessageContent::UnknownMessage(reply)) => Some(reply),
+            _ => None,
+        });
+        reply.unwrap().content["language_info"]["version"].clone()
+    };
+    let oldest = env!("CARGO_PKG_RUST_VERSION");
+    assert_eq!(version(&mut session), oldest);
+    for (known, expected) in [(Some("1.99.1"), "1.99.1"), (None, oldest)] {
+        let known = known.map(str::to_owned);
+        let toolchain = SessionEvent::Toolchain { version: known };
+        assert!(session.handle(toolchain).is_empty());
+        assert_eq!(version(&mut session), expected);
+    }
+}
+
+#[test]
 fn every_request_ends_in_idle() {
     for (content, reply) in [
         (RequestContent::KernelInfo, Some("kernel_info_reply")),

@@ -29,6 +29,10 @@ async fn kernel_info_is_answered_on_both_channels() {
         let version = reply["protocol_version"].as_str().unwrap();
         assert!(version.starts_with("5."), "{version}");
     }
+    // The compiler is known once it has compiled a cell: the twin's is `echo 1.0`.
+    frontend.ok("print x").await;
+    let reply = frontend.ask("kernel_info_request", json!({})).await;
+    assert_eq!(reply["language_info"]["version"], "1.0");
     frontend.heartbeat().await;
     frontend.stop().await;
 }

@@ -37,5 +37,7 @@ fn session_executes_reads_input_and_completes(prepared: Prepared) {
         "{thread}"
     );
     assert_eq!(answers["released"], "31457280 true\n");
+    let version = &answers["version"];
+    assert!(version[0] == version[1], "{version}");
     assert_eq!(answers["busy"], json!([["is_empty"], "Interrupted"]));
 }

@@ -140,6 +140,11 @@ impl Local {
         self.toolchain.borrow().clone()
     }
 
+    /// Returns a receiver of the toolchain that compiles cells, whenever it changes.
+    pub fn toolchain_changes(&self) -> watch::Receiver<Option<Toolchain>> {
+        self.toolchain.clone()
+    }
+
     /// Returns the names of the variables after the last cell.
     pub fn variables(&self) -> Vec<String> {
         self.variables.borrow().clone()
