@@ -146,6 +146,41 @@ async fn help_is_a_page_in_the_reply() {
 }
 
 #[tokio::test]
+async fn loaded_and_formatted_text_replaces_the_cell() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("größe.rs");
+    std::fs::write(&file, "let größe = 1;\n").unwrap();
+    let load = format!("%load {}", file.display());
+    let loaded = format!("// {load}\nlet größe = 1;\n");
+    let mut frontend = Frontend::start().await;
+    for (cell, text) in [
+        (load.as_str(), loaded.as_str()),
+        (
+            "%fmt\nif a>0{f(a)}\nlet text=\"ü  \\n\" ;",
+            "if a > 0 {\n    f(a)\n}\nlet text = \"ü  \\n\";",
+        ),
+        // Magics and commands stay as they are.
+        (
+            "%%fmt\nlet a=1;\n%px -t 0  f( 1 )\n:dep  x\nf(a ,b)",
+            "let a = 1;\n%px -t 0  f( 1 )\n:dep  x\nf(a, b)",
+        ),
+    ] {
+        let ran = frontend.execute(cell).await;
+        assert_eq!(ran.reply["status"], "ok", "{cell}: {ran:#?}");
+        assert!(ran.outputs.is_empty(), "{cell}: {:?}", ran.outputs);
+        let replaced = json!([{"source": "set_next_input", "text": text, "replace": true}]);
+        assert_eq!(ran.reply["payload"], replaced, "{cell}");
+    }
+    for cell in ["%fmt\nlet = 1;", "%load no/such.rs"] {
+        let ran = frontend.execute(cell).await;
+        assert_eq!(ran.reply["status"], "error", "{cell}: {ran:#?}");
+        let payload = ran.reply["payload"].as_array();
+        assert!(payload.is_none_or(Vec::is_empty), "{cell}: {payload:?}");
+    }
+    frontend.stop().await;
+}
+
+#[tokio::test]
 async fn a_failed_user_expression_does_not_affect_the_others() {
     let mut frontend = Frontend::start().await;
     let ask = json!({
