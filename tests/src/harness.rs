@@ -4,6 +4,7 @@
 //! Arguments and output are those of libtest, as far as cargo and people use them.
 
 use crate::prepared::Need;
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::process::ExitCode;
@@ -61,6 +62,26 @@ pub fn require<N: Need>() -> Result<N, &'static str> {
 /// Skips the running case with a reason.
 pub fn skip(reason: impl Into<String>) -> ! {
     resume_unwind(Box::new(Skipped(reason.into())))
+}
+
+/// Runs a named part of the running case. It is reported and counted as a case of its own, and the
+/// case goes on if it fails or is skipped.
+///
+/// For cases whose parts share what takes long, such as a session with a kernel.
+pub fn part(name: &str, check: impl FnOnce()) {
+    let outcome = catch_unwind(AssertUnwindSafe(check));
+    let current = thread::current();
+    let name = match current.name() {
+        Some(case) => format!("{case}::{name}"),
+        None => name.to_owned(),
+    };
+    let verdict = report(&name, outcome);
+    PARTS.with_borrow_mut(|parts| parts.push((name, verdict)));
+}
+
+thread_local! {
+    /// The parts of the case that runs on this thread.
+    static PARTS: RefCell<Vec<(String, Verdict)>> = const { RefCell::new(Vec::new()) };
 }
 
 /// The panic payload of a skipped case.
@@ -180,7 +201,7 @@ fn path(case: &Case) -> &'static str {
         .map_or(case.name, |(_, path)| path)
 }
 
-fn run(cases: VecDeque<Case>, threads: usize) -> Vec<(&'static str, Verdict)> {
+fn run(cases: VecDeque<Case>, threads: usize) -> Vec<(String, Verdict)> {
     // Locked to take a case or to add a verdict.
     let (pending, verdicts) = (Mutex::new(cases), Mutex::new(Vec::new()));
     let next = || {
@@ -191,10 +212,9 @@ fn run(cases: VecDeque<Case>, threads: usize) -> Vec<(&'static str, Verdict)> {
     };
     let run_pending = || {
         while let Some(case) = next() {
-            let name = path(&case);
-            let verdict = perform(name, &case);
+            let performed = perform(path(&case), &case);
             let mut verdicts = verdicts.lock().unwrap_or_else(PoisonError::into_inner);
-            verdicts.push((name, verdict));
+            verdicts.extend(performed);
         }
     };
     thread::scope(|scope| {
@@ -205,25 +225,37 @@ fn run(cases: VecDeque<Case>, threads: usize) -> Vec<(&'static str, Verdict)> {
     let mut verdicts = verdicts
         .into_inner()
         .unwrap_or_else(PoisonError::into_inner);
-    verdicts.sort_unstable_by_key(|(name, _)| *name);
+    verdicts.sort_unstable_by(|(name, _), (other, _)| name.cmp(other));
     verdicts
 }
 
-/// Runs a case on a thread named after it, and prints its line.
-fn perform(name: &str, case: &Case) -> Verdict {
+/// Runs a case on a thread named after it, and prints its line; returns its verdict after those of
+/// its parts.
+fn perform(name: &str, case: &Case) -> Vec<(String, Verdict)> {
     let start = case.start;
     let builder = thread::Builder::new().name(name.to_owned());
-    let handle = builder.spawn(move || match start() {
-        Err(reason) => Err(Some(reason.to_owned())),
-        Ok(case) => catch_unwind(AssertUnwindSafe(case)).map_err(|panic| {
-            let skipped = panic.downcast::<Skipped>();
-            skipped.ok().map(|skipped| skipped.0)
-        }),
+    let handle = builder.spawn(move || {
+        let outcome = catch_unwind(move || match start() {
+            Err(reason) => skip(reason),
+            Ok(case) => case(),
+        });
+        (outcome, PARTS.take())
     });
-    let (verdict, line) = match handle.map(thread::JoinHandle::join) {
-        Ok(Ok(Ok(()))) => (Verdict::Passed, "ok".to_owned()),
-        Ok(Ok(Err(Some(reason)))) => (Verdict::Skipped, format!("ignored, {reason}")),
-        Ok(Ok(Err(None)) | Err(_)) | Err(_) => (Verdict::Failed, "FAILED".to_owned()),
+    let (outcome, mut verdicts) = match handle.map(thread::JoinHandle::join) {
+        Ok(Ok(performed)) => performed,
+        Ok(Err(panic)) => (Err(panic), Vec::new()),
+        Err(error) => (Err(Box::new(error) as Box<_>), Vec::new()),
+    };
+    verdicts.push((name.to_owned(), report(name, outcome)));
+    verdicts
+}
+
+/// Prints the line of a case or part, and returns its verdict.
+fn report(name: &str, outcome: thread::Result<()>) -> Verdict {
+    let (verdict, line) = match outcome.map_err(|panic| panic.downcast::<Skipped>()) {
+        Ok(()) => (Verdict::Passed, "ok".to_owned()),
+        Err(Ok(skipped)) => (Verdict::Skipped, format!("ignored, {}", skipped.0)),
+        Err(Err(_)) => (Verdict::Failed, "FAILED".to_owned()),
     };
     println!("test {name} ... {line}");
     verdict
@@ -255,15 +287,33 @@ mod tests {
         skip("on its own account");
     }
 
-    crate::cases! { passes() fails() needs(never: Never) skips() }
+    fn divides() {
+        part("fails", fails);
+        part("skips", skips);
+        part("passes", passes);
+    }
+
+    crate::cases! { passes() fails() needs(never: Never) skips() divides() }
 
     #[test]
-    fn case_without_its_requirement_is_skipped() {
+    fn cases_and_their_parts_are_reported_and_skipped_without_their_requirements() {
         let verdicts = run(CASES.iter().copied().collect(), 2);
-        let verdicts: Vec<_> = verdicts.iter().map(|(_, verdict)| *verdict).collect();
-        // Sorted by name.
+        let verdicts: Vec<_> = verdicts
+            .iter()
+            .map(|(name, verdict)| (name.trim_start_matches("harness::tests::"), *verdict))
+            .collect();
         use Verdict::{Failed, Passed, Skipped};
-        assert_eq!(verdicts, [Failed, Skipped, Passed, Skipped]);
+        let expected = [
+            ("divides", Passed),
+            ("divides::fails", Failed),
+            ("divides::passes", Passed),
+            ("divides::skips", Skipped),
+            ("fails", Failed),
+            ("needs", Skipped),
+            ("passes", Passed),
+            ("skips", Skipped),
+        ];
+        assert_eq!(verdicts, expected);
         assert_eq!(path(&CASES[0]), "harness::tests::passes");
     }
 

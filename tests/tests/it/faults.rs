@@ -1,7 +1,8 @@
 //! Faults of a cluster: the messages in a notebook, and the variables that survive.
 
-use phalanx_tests::harness::skip;
+use phalanx_tests::harness::{part, skip};
 use phalanx_tests::prepared::{Networks, Prepared};
+use serde_json::Value;
 use std::time::Duration;
 
 phalanx_tests::cases! {
@@ -23,28 +24,27 @@ fn fault_is_detected_and_affects_only_its_tasks(prepared: Prepared) {
         .arg("--ping")
         .arg("250")
         .run_json();
-    let mut skipped = Vec::new();
     for (fault, row) in seen.as_object().unwrap() {
-        if let Some(reason) = row["skipped"].as_str() {
-            skipped.push(format!("{fault}: {reason}"));
-            continue;
-        }
-        assert!(row["failed"].is_null(), "{fault}: {row}");
-        // No fault takes one of our time limits: ten heartbeats are 2.5 s.
-        let seconds = row["seconds"].as_f64().unwrap();
-        assert!(seconds < 30.0, "{fault}: {row}");
-        // `…; 2 of 2 engines have their variables`: all remaining engines.
-        let lost = row["lost"].as_str().unwrap();
-        let Some((before, _)) = lost.rsplit_once(" engines have their variables") else {
-            assert!(fault.contains("SIGSTOP of the evaluator"), "{fault}: {row}");
-            continue;
-        };
-        let numbers: Vec<&str> = before.rsplit(' ').take(3).collect();
-        assert_eq!(numbers[0], numbers[2], "{fault}: {row}");
+        part(fault, || check(fault, row));
     }
-    if !skipped.is_empty() {
-        skip(skipped.join("; "));
+}
+
+fn check(fault: &str, row: &Value) {
+    if let Some(reason) = row["skipped"].as_str() {
+        skip(reason);
     }
+    assert!(row["failed"].is_null(), "{row}");
+    // No fault takes one of our time limits: ten heartbeats are 2.5 s.
+    let seconds = row["seconds"].as_f64().unwrap();
+    assert!(seconds < 30.0, "{row}");
+    // `…; 2 of 2 engines have their variables`: all remaining engines.
+    let lost = row["lost"].as_str().unwrap();
+    let Some((before, _)) = lost.rsplit_once(" engines have their variables") else {
+        assert!(fault.contains("SIGSTOP of the evaluator"), "{row}");
+        return;
+    };
+    let numbers: Vec<&str> = before.rsplit(' ').take(3).collect();
+    assert_eq!(numbers[0], numbers[2], "{row}");
 }
 
 /// One of those that take minutes: an engine on another host of a network, which cannot be reached for 20 s.
