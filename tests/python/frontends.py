@@ -1,6 +1,6 @@
-"""Runs notebooks in the frontends and tools that people use, and prints as JSON what each shows.
+"""Runs notebooks in a frontend or tool that people use, and prints as JSON what it shows.
 
-Each is started as its users start it, with the Python that has the wheel. `docs/frontends.md` is the
+Each of them is started as its users start it, with the Python that has the wheel. `docs/frontends.md` is the
 table of these runs.
 """
 
@@ -58,7 +58,8 @@ def outputs(path):
     return ["".join(map(text, cell.outputs)) for cell in cells if cell.cell_type == "code"]
 
 
-def nbconvert(folder):
+def parts(folder):
+    """A notebook with Rust, magics, commands and prose."""
     cells = [
         nbformat.v4.new_markdown_cell("# Title"),
         code("let x = 41;"),
@@ -68,7 +69,11 @@ def nbconvert(folder):
         code("x + 1"),
         code("%cluster stop"),
     ]
-    notebook = write(folder / "parts.ipynb", cells)
+    return write(folder / "parts.ipynb", cells)
+
+
+def nbconvert(folder):
+    notebook = parts(folder)
     tool(folder, "nbconvert", "--execute", "--to", "notebook", "--inplace", notebook.name)
     tool(folder, "nbconvert", "--to", "html", notebook.name)
     html = (folder / "parts.html").read_text()
@@ -88,7 +93,7 @@ def papermill(folder):
 
 
 def jupytext(folder):
-    tool(folder, "jupytext", "--to", "rs:percent", "parts.ipynb")
+    tool(folder, "jupytext", "--to", "rs:percent", parts(folder).name)
     text = (folder / "parts.rs").read_text()
     tool(folder, "jupytext", "--to", "ipynb", "--execute", "--output", "again.ipynb", "parts.rs")
     return {"text": text, "outputs": outputs(folder / "again.ipynb")}
@@ -241,25 +246,29 @@ def vscode(folder):
         manager.shutdown_kernel(now=True)
 
 
+FRONTENDS = {
+    "nbconvert": nbconvert,
+    "papermill": papermill,
+    "jupytext": jupytext,
+    "console": console,
+    "vscode": vscode,
+}
+IN_BROWSER = {"notebook": notebook, "voila": voila}
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--chromium", required=True, help="the browser's program")
+    parser.add_argument("frontend", choices=(*FRONTENDS, *IN_BROWSER))
+    parser.add_argument("--chromium", help="the browser's program")
     parser.add_argument("--pictures", type=Path, help="folder for screenshots")
-    parser.add_argument("--only", help="one frontend")
     arguments = parser.parse_args()
-    browser = (arguments.chromium, arguments.pictures)
-    frontends = {
-        "nbconvert": nbconvert,
-        "papermill": papermill,
-        "jupytext": jupytext,
-        "console": console,
-        "vscode": vscode,
-        "notebook": lambda folder: notebook(folder, *browser),
-        "voila": lambda folder: voila(folder, *browser),
-    }
-    with tempfile.TemporaryDirectory() as folder:
-        wanted = [arguments.only] if arguments.only else frontends
-        print(json.dumps({name: frontends[name](Path(folder)) for name in wanted}, ensure_ascii=False))
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        if arguments.frontend in IN_BROWSER:
+            seen = IN_BROWSER[arguments.frontend](folder, arguments.chromium, arguments.pictures)
+        else:
+            seen = FRONTENDS[arguments.frontend](folder)
+    print(json.dumps(seen, ensure_ascii=False))
     return 0
 
 
