@@ -159,6 +159,13 @@ impl Outputs<'_> {
         without_colours(&all)
     }
 
+    /// Returns the text on stderr, with its colours.
+    #[must_use]
+    pub fn stderr(&self) -> String {
+        let pieces = self.all.iter().filter(|output| output["name"] == "stderr");
+        pieces.map(|output| join_text(&output["text"])).collect()
+    }
+
     /// Returns the `text/html` of all outputs, in order.
     #[must_use]
     pub fn html(&self) -> Vec<String> {
@@ -211,6 +218,7 @@ mod tests {
     fn escape_sequences_are_removed_from_outputs() {
         let all = [
             json!({"output_type": "stream", "name": "stdout", "text": ["a\n", "b\n"]}),
+            json!({"output_type": "stream", "name": "stderr", "text": ["\u{1b}[33mc\u{1b}[0m\n"]}),
             json!({"output_type": "display_data", "data": {"text/html": "<b>x</b>", "text/plain": "\u{1b}[0;34mOut[0:1]: \u{1b}[0m4"}}),
             json!({"output_type": "error", "ename": "Panic", "evalue": "no", "traceback": ["\u{1b}[31mno\u{1b}[0m", "here"]}),
         ];
@@ -218,7 +226,8 @@ mod tests {
             executed: true,
             all: &all,
         };
-        assert_eq!(outputs.text(), "a\nb\n\nOut[0:1]: 4\n");
+        assert_eq!(outputs.text(), "a\nb\n\nc\n\nOut[0:1]: 4\n");
+        assert_eq!(outputs.stderr(), "\u{1b}[33mc\u{1b}[0m\n");
         assert_eq!(outputs.html(), ["<b>x</b>"]);
         let error = ("Panic".to_owned(), "no".to_owned(), "no\nhere".to_owned());
         assert_eq!(outputs.error(), Some(error));
