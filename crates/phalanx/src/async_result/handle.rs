@@ -383,6 +383,17 @@ impl AsyncResultHandle {
     /// `%pxresult` does; grouped by a `GroupBy` such as `GroupBy::Engine`, or by its name,
     /// `"engine"`.
     ///
+    /// ```no_run
+    /// use phalanx::prelude::*;
+    /// let ar = Client::connect()?.all().apply_async(|| println!("hi"))?;
+    /// ar.wait_for_output(None)?;
+    /// ar.display_outputs("engine")?; // all outputs of an engine, then those of the next
+    /// ar.display_outputs("type")?; // all stdout, all stderr, displays, results
+    /// ar.display_outputs("order")?; // the first display of every engine, then the second, …
+    /// ar.display_outputs(GroupBy::Engine)?;
+    /// # Ok::<(), phalanx::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// `TimeoutError` if a task is not done, `UsageError` if `group_by` is not the name of a
     /// grouping.
