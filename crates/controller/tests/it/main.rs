@@ -1,5 +1,4 @@
-//! A controller with engines and clients that are bare sockets, over TCP, Unix sockets and memory;
-//! and with stock Python peers if available.
+//! A controller with engines and clients that are bare sockets, over TCP, Unix sockets and memory.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -9,4 +8,3 @@ mod engine;
 mod fair;
 mod queries;
 mod serves;
-mod stock;
