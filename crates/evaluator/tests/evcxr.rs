@@ -1,4 +1,4 @@
-//! Real cells: compiled by rustc, run in real runtimes. One session for each kind of namespace.
+//! Real cells: compiled by rustc, run in real runtimes.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
@@ -15,7 +15,7 @@ use session::{Machine, PATIENCE, Session};
 use std::time::{Duration, Instant};
 
 #[tokio::test]
-async fn local_cells_run_and_keep_variables() {
+async fn cells_show_their_output_and_their_value() {
     let mut session = Session::start(NamespaceKind::Local).await;
     let mut machine = Machine::start(&session.toolchain).await;
     let (s, m) = (&mut session, &mut machine);
@@ -49,6 +49,57 @@ async fn local_cells_run_and_keep_variables() {
     s.shown(m, by_value).await;
     assert_eq!(s.shown(m, "ByValue").await, "=mine");
 
+    assert_eq!(s.shown(m, "use phalanx::prelude::*;").await, "");
+    assert_eq!(
+        s.shown(m, "phalanx::html(\"<i>x</i>\")?; println!(\"after\");")
+            .await,
+        "<<i>x</i>>after\n"
+    );
+    // A handle is no result.
+    let shown = s.shown(m, "phalanx::html(\"<i>x</i>\")?").await;
+    assert_eq!(shown, "<<i>x</i>>");
+}
+
+#[tokio::test]
+async fn variables_are_kept_moved_or_unkept_with_the_reason() {
+    let mut session = Session::start(NamespaceKind::Local).await;
+    let mut machine = Machine::start(&session.toolchain).await;
+    let (s, m) = (&mut session, &mut machine);
+    let moved = "let moved = vec![1];\nfor x in moved { print!(\"{x}\") }";
+    assert_eq!(s.shown(m, moved).await, "1");
+    s.shown(m, "let after = vec![1];").await;
+    let (_, _, result) = s.cell(m, ":vars").await;
+    assert!(
+        result
+            .unwrap()
+            .command_output
+            .text()
+            .unwrap()
+            .contains("after")
+    );
+    let (_, _, result) = s.cell(m, "drop(after)").await;
+    assert_eq!(result.unwrap().moved, ["after"]);
+    let (_, _, result) = s
+        .cell(
+            m,
+            "let r = std::panic::catch_unwind(|| panic!(\"caught\"));",
+        )
+        .await;
+    result.unwrap();
+    let unkept = &m.unkept[0];
+    assert_eq!(unkept.name, "r");
+    assert!(
+        matches!(&unkept.reason, UnkeptReason::Unnameable { ty } if ty.contains('!')),
+        "{unkept:?}"
+    );
+}
+
+#[tokio::test]
+async fn failed_cell_leaves_earlier_variables_and_has_its_place() {
+    let mut session = Session::start(NamespaceKind::Local).await;
+    let mut machine = Machine::start(&session.toolchain).await;
+    let (s, m) = (&mut session, &mut machine);
+    s.shown(m, "let größe = vec![1, 2, 3];").await;
     let (_, outcome, result) = s
         .cell(m, "let lost = 1;\npanic!(\"boom {}\", größe[0])")
         .await;
@@ -69,14 +120,6 @@ async fn local_cells_run_and_keep_variables() {
         panic!("{outcome:?}")
     };
     assert!(panic.location.unwrap().starts_with("cell:2:"));
-    // If rustc suggests an import of that name, evcxr has only the suggestion.
-    let (_, _, result) = s.cell(m, "use std::time::Duration; id * 2").await;
-    let Err(Failure::Compile { diagnostics }) = result else {
-        panic!("{result:?}")
-    };
-    assert_eq!(diagnostics.len(), 1, "{diagnostics:#?}");
-    assert_eq!(diagnostics[0].code.as_deref(), Some("E0425"));
-    assert!(diagnostics[0].message.contains("`id`"), "{diagnostics:#?}");
     assert_eq!(s.shown(m, "größe").await, "=[1, 2, 3]");
     let (_, _, result) = s.cell(m, "lost").await;
     assert!(matches!(result, Err(Failure::Compile { .. })), "{result:?}");
@@ -94,9 +137,6 @@ async fn local_cells_run_and_keep_variables() {
     );
     assert_eq!(shown, "[before\n]");
 
-    let moved = "let moved = vec![1];\nfor x in moved { print!(\"{x}\") }";
-    assert_eq!(s.shown(m, moved).await, "1");
-
     // The library's own error, from the cell's copy of the library.
     let (shown, outcome, _) = s.cell(m, "phalanx::Client::connect()?;").await;
     let Some(Outcome::Errored {
@@ -107,6 +147,28 @@ async fn local_cells_run_and_keep_variables() {
     };
     assert_eq!(failure.as_deref(), Some(&Failure::NoEngines));
     assert!(message.contains("%cluster start") && shown.is_empty());
+    // The place of a panic is found by its line, as it was written.
+    let written = "let ones = vec![1]; ones.iter().map(|x| x + 1).sum::<i32>()";
+    assert_eq!(s.shown(m, written).await, "=2");
+    let beside = m.artifacts.last().unwrap().with_extension("rs");
+    let compiled = std::fs::read_to_string(beside).unwrap();
+    assert_eq!(compiled.lines().filter(|line| *line == written).count(), 2);
+}
+
+#[tokio::test]
+async fn compile_errors_have_their_place_and_help() {
+    let mut session = Session::start(NamespaceKind::Local).await;
+    let mut machine = Machine::start(&session.toolchain).await;
+    let (s, m) = (&mut session, &mut machine);
+    s.shown(m, "let größe = vec![1, 2, 3];").await;
+    // If rustc suggests an import of that name, evcxr has only the suggestion.
+    let (_, _, result) = s.cell(m, "use std::time::Duration; id * 2").await;
+    let Err(Failure::Compile { diagnostics }) = result else {
+        panic!("{result:?}")
+    };
+    assert_eq!(diagnostics.len(), 1, "{diagnostics:#?}");
+    assert_eq!(diagnostics[0].code.as_deref(), Some("E0425"));
+    assert!(diagnostics[0].message.contains("`id`"), "{diagnostics:#?}");
 
     let (_, _, result) = s.cell(m, "let ü = \"ß\"; let n: u8 = \"zwölf\";").await;
     let Err(Failure::Compile { diagnostics }) = result else {
@@ -137,20 +199,6 @@ async fn local_cells_run_and_keep_variables() {
         "{diagnostics:?}"
     );
 
-    let (_, _, result) = s
-        .cell(
-            m,
-            "let r = std::panic::catch_unwind(|| panic!(\"caught\"));",
-        )
-        .await;
-    result.unwrap();
-    let unkept = &m.unkept[0];
-    assert_eq!(unkept.name, "r");
-    assert!(
-        matches!(&unkept.reason, UnkeptReason::Unnameable { ty } if ty.contains('!')),
-        "{unkept:?}"
-    );
-
     for (cell, line, expected_help) in [
         (
             "fn f() -> usize {\n    größe.len()\n}",
@@ -173,7 +221,14 @@ async fn local_cells_run_and_keep_variables() {
         let help = diagnostic.help.concat();
         assert!(help.contains(expected_help), "{diagnostic:?}");
     }
+}
 
+#[tokio::test]
+async fn variables_outlive_a_cell_that_exits_but_not_their_runtime() {
+    let mut session = Session::start(NamespaceKind::Local).await;
+    let mut machine = Machine::start(&session.toolchain).await;
+    let (s, m) = (&mut session, &mut machine);
+    s.shown(m, "let größe = vec![1, 2, 3];").await;
     let (_, outcome, result) = s.cell(m, "std::process::exit(3)").await;
     let status = RuntimeExit::Status(3);
     assert_eq!(outcome, Some(Outcome::Abandoned { status }));
@@ -199,32 +254,6 @@ async fn local_cells_run_and_keep_variables() {
     let (_, _, result) = s.cell(m, "größe").await;
     assert!(matches!(result, Err(Failure::Compile { .. })), "{result:?}");
     assert_eq!(s.shown(m, "let after = vec![1]; after").await, "=[1]");
-    let (_, _, result) = s.cell(m, ":vars").await;
-    assert!(
-        result
-            .unwrap()
-            .command_output
-            .text()
-            .unwrap()
-            .contains("after")
-    );
-    let (_, _, result) = s.cell(m, "drop(after)").await;
-    assert_eq!(result.unwrap().moved, ["after"]);
-    // The place of a panic is found by its line, as it was written.
-    let written = "let ones = vec![1]; ones.iter().map(|x| x + 1).sum::<i32>()";
-    assert_eq!(s.shown(m, written).await, "=2");
-    let beside = m.artifacts.last().unwrap().with_extension("rs");
-    let compiled = std::fs::read_to_string(beside).unwrap();
-    assert_eq!(compiled.lines().filter(|line| *line == written).count(), 2);
-    assert_eq!(s.shown(m, "use phalanx::prelude::*;").await, "");
-    assert_eq!(
-        s.shown(m, "phalanx::html(\"<i>x</i>\")?; println!(\"after\");")
-            .await,
-        "<<i>x</i>>after\n"
-    );
-    // A handle is no result.
-    let shown = s.shown(m, "phalanx::html(\"<i>x</i>\")?").await;
-    assert_eq!(shown, "<<i>x</i>>");
 }
 
 /// Waits until a compiler runs for the evaluator with this process id: cargo, or rustc called

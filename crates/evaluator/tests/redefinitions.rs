@@ -23,17 +23,10 @@ async fn errors(s: &mut Session, m: &mut Machine, cell: &str) -> Vec<Diagnostic>
 }
 
 #[tokio::test]
-async fn a_cell_costs_others_only_what_it_changes() {
+async fn restart_loses_variables_and_keeps_items() {
     let mut session = Session::start(NamespaceKind::Local).await;
     let mut machine = Machine::start(&session.toolchain).await;
     let (s, m) = (&mut session, &mut machine);
-    restarts(s, m).await;
-    items_that_do_not_fit_any_more(s, m).await;
-    impls_of_redefined_types(s, m).await;
-    glob_imports(s, m).await;
-}
-
-async fn restarts(s: &mut Session, m: &mut Machine) {
     check(
         s,
         m,
@@ -82,7 +75,11 @@ async fn restarts(s: &mut Session, m: &mut Machine) {
     }
 }
 
-async fn glob_imports(s: &mut Session, m: &mut Machine) {
+#[tokio::test]
+async fn glob_imports_drop_only_variables_whose_types_they_change() {
+    let mut session = Session::start(NamespaceKind::Local).await;
+    let mut machine = Machine::start(&session.toolchain).await;
+    let (s, m) = (&mut session, &mut machine);
     check(
         s,
         m,
@@ -138,7 +135,11 @@ async fn glob_imports(s: &mut Session, m: &mut Machine) {
     );
 }
 
-async fn items_that_do_not_fit_any_more(s: &mut Session, m: &mut Machine) {
+#[tokio::test]
+async fn items_that_do_not_fit_a_redefined_type_are_reported() {
+    let mut session = Session::start(NamespaceKind::Local).await;
+    let mut machine = Machine::start(&session.toolchain).await;
+    let (s, m) = (&mut session, &mut machine);
     let implementation = |body: &str| {
         format!(
             "impl Summary for Vec<Measured> {{\n    fn summary(&self) -> usize {{\n        {body}\n    }}\n    fn len(&self) -> usize {{ 7 }}\n}}"
@@ -223,7 +224,11 @@ async fn items_that_do_not_fit_any_more(s: &mut Session, m: &mut Machine) {
     .await;
 }
 
-async fn impls_of_redefined_types(s: &mut Session, m: &mut Machine) {
+#[tokio::test]
+async fn impls_of_redefined_types_are_kept_or_replaced() {
+    let mut session = Session::start(NamespaceKind::Local).await;
+    let mut machine = Machine::start(&session.toolchain).await;
+    let (s, m) = (&mut session, &mut machine);
     check(
         s,
         m,
