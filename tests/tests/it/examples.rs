@@ -1,9 +1,16 @@
 //! The example notebooks have the effects that their text describes.
 
 use phalanx_tests::notebook::{Executed, example};
-use phalanx_tests::prepared::Prepared;
+use phalanx_tests::prepared::{Prepared, checkout};
+use std::fs;
+use std::path::PathBuf;
+
+/// The notebooks that no test executes, since their dependencies take longer than a minute to build:
+/// axum and reqwest, and polars. `cargo xtask gallery` executes them.
+const EXEMPT: [&str; 2] = ["async", "dataframes"];
 
 phalanx_tests::cases! {
+    every_notebook_is_executed_by_a_test_or_exempt()
     first_lesson_runs_on_one_core(prepared: Prepared)
     tasks_depend_on_engines_and_on_each_other(prepared: Prepared)
     ndarrays_can_be_sent_in_every_way(prepared: Prepared)
@@ -258,4 +265,31 @@ fn clusters_grow_and_outlive_the_notebook(prepared: Prepared) {
         assert_contains(notebook, "work", &["(0, 5050)", "(1, 5050)"]);
         assert_contains(notebook, "end", &["stopped cluster"]);
     });
+}
+
+fn every_notebook_is_executed_by_a_test_or_exempt() {
+    let files = |folder: &str, extension: &str| -> Vec<PathBuf> {
+        let entries = fs::read_dir(checkout(folder)).expect("a folder of the checkout");
+        let paths = entries.map(|entry| entry.expect("an entry").path());
+        paths
+            .filter(|path| path.extension().is_some_and(|own| own == extension))
+            .collect()
+    };
+    let read = |path: &PathBuf| fs::read_to_string(path).expect("a test's source");
+    let tests: String = files("tests/tests/it", "rs").iter().map(read).collect();
+    let is_executed = |name: &str| {
+        let named = [format!("\"{name}.ipynb\""), format!("/{name}.ipynb\"")];
+        named.iter().any(|named| tests.contains(named))
+    };
+    let names: Vec<String> = files("notebooks", "ipynb")
+        .iter()
+        .filter_map(|path| path.file_stem()?.to_str().map(str::to_owned))
+        .collect();
+    for name in &names {
+        let is_exempt = EXEMPT.contains(&name.as_str());
+        assert_ne!(is_executed(name), is_exempt, "{name}.ipynb");
+    }
+    for name in EXEMPT {
+        assert!(names.iter().any(|known| known == name), "no {name}.ipynb");
+    }
 }
