@@ -644,6 +644,29 @@ fn a_turn_that_is_not_taken_passes() {
 }
 
 #[test]
+fn a_turn_that_is_overdue_is_not_waited_for_while_nothing_can_begin() {
+    let mut engine = Engine::up();
+    engine.begins("a", "empty", "s1");
+    engine.ended(Outcome::Completed);
+    engine.handle(of_other("b", cell("empty", "t1")));
+    // The client's next request is a call, which leaves its turn.
+    let begun = engine.handle(of_other("c", calls::call())).join(", ");
+    assert!(begun.contains("c busy"), "{begun}");
+    assert_eq!(engine.asked("a2", cell("s1", "s2")), [""; 0]);
+    assert_eq!(engine.machine.turn_ends(), None);
+    engine.runs += 1;
+    engine.prepared(Ok(vec!["/f".into()]));
+    engine.returns();
+    assert!(engine.machine.turn_ends().is_some());
+    engine.handle(EngineEvent::Away);
+    assert_eq!(engine.machine.turn_ends(), None);
+    let later = NOW + chrono::TimeDelta::seconds(3);
+    let commands = engine.machine.handle(EngineEvent::Back, later);
+    let begun: Vec<_> = commands.iter().map(describe).collect();
+    assert!(begun.join(", ").contains("a2 busy"), "{begun:?}");
+}
+
+#[test]
 fn shutdown_is_replied_to_and_odd_requests_are_refused() {
     let mut engine = Engine::up();
     let described = engine.asked("a", EngineRequest::Unknown);

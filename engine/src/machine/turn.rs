@@ -50,8 +50,13 @@ impl Machine {
         self.queue.remove(at)
     }
 
-    /// Returns the time at which waiting requests have their turn, if one is kept for another client.
+    /// Returns the time at which waiting requests have their turn, if one is kept for another client
+    /// and nothing else delays them.
     pub fn turn_ends(&self) -> Option<Now> {
+        // Nothing could begin then; the end of either looks for the next request.
+        if self.current.is_some() || self.away {
+            return None;
+        }
         let turn = self.turn.as_ref().filter(|_| !self.queue.is_empty());
         turn.map(|turn| turn.until)
     }
