@@ -65,6 +65,9 @@ impl Machine {
             current.interrupted = true;
             if current.running {
                 commands.push(EngineCommand::Interrupt);
+            } else if current.artifacts.is_some() {
+                // It waits for the runtime, which may take long to start.
+                self.fail(EngineFailure::InterruptedBefore, commands);
             }
         }
     }

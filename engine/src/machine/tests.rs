@@ -539,6 +539,21 @@ fn an_interrupt_before_the_cell_runs_leaves_the_runtime_alone() {
 }
 
 #[test]
+fn an_interrupt_ends_a_cell_that_waits_for_the_runtime() {
+    let mut engine = Engine::new();
+    assert_eq!(engine.begins("a", "empty", "1"), ["a input 1"]);
+    let described = engine.handle(EngineEvent::Interrupt);
+    assert_eq!(
+        described,
+        ["a error Interrupted", "a execute_reply error", "a idle"]
+    );
+    assert_eq!(engine.handle(EngineEvent::RuntimeStarted), [""; 0]);
+    assert_eq!(engine.state(), "empty");
+    let begun = engine.begins("b", "empty", "1");
+    assert_eq!(begun, ["b input 2", "load /std", "run /cell"]);
+}
+
+#[test]
 fn a_runtime_that_dies_between_cells_takes_the_state_along() {
     let mut engine = Engine::up();
     engine.begins("a", "empty", "1");
