@@ -24,6 +24,8 @@ pub(crate) enum TaskUpdate {
         engine_uuid: Option<EngineUuid>,
         at: DateTime<Utc>,
     },
+    /// Its engine refused it; it is sent again, or ends.
+    Refused,
     /// It was submitted by another client, with this id.
     Known { msg_id: MsgId },
     /// The scheduler has assigned it to this engine.
@@ -484,6 +486,21 @@ mod tests {
             },
         );
         assert!(!record.is_waiting());
+        // It had begun, and is refused for variables that the engine has lost.
+        record.apply(1, TaskUpdate::Refused);
+        assert!(record.is_waiting());
+        assert!(record.replay().iter().all(|event| event.task == 0));
+    }
+
+    #[test]
+    fn the_failure_of_a_task_without_a_reply_names_its_engine() {
+        let mut record = record();
+        let unsent = RemoteFailure {
+            engine: None,
+            ..failure("TaskAborted")
+        };
+        record.apply(1, end(0, 1, Some(unsent)));
+        assert_eq!(record.failures()[0].engine, Some(EngineId(1)));
     }
 
     #[test]

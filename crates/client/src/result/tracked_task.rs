@@ -121,6 +121,10 @@ impl TrackedTask {
                 self.engine_uuid = engine_uuid.or(self.engine_uuid.take());
                 None
             }
+            TaskUpdate::Refused => {
+                self.execution_count = None;
+                None
+            }
             TaskUpdate::Known { msg_id } => {
                 self.msg_id = Some(CompactId::new(msg_id, prefix));
                 None
@@ -178,8 +182,9 @@ impl TrackedTask {
         self.execution_count = end.execution_count.or(self.execution_count);
         let ok = end.failure.is_none();
         let state = end.state.clone();
-        if end.failure.is_some() {
-            self.details().failure = end.failure;
+        if let Some(mut failure) = end.failure {
+            failure.engine = failure.engine.or(self.engine);
+            self.details().failure = Some(failure);
         }
         self.end = Some(EndRecord {
             status: end.status,

@@ -432,6 +432,7 @@ impl TaskTable {
             return ReplyAction::None;
         };
         self.parked.insert(key);
+        commands.push(StateCommand::Update(key, TaskUpdate::Refused));
         commands.push(StateCommand::ReportRefusal {
             key,
             reason,

@@ -235,6 +235,7 @@ fn describe(command: &StateCommand) -> Option<String> {
         StateCommand::Update(key, update) => match update {
             TaskUpdate::Sent { .. } => return None,
             TaskUpdate::Known { .. } => return None,
+            TaskUpdate::Refused => format!("{} waits", key.task),
             TaskUpdate::Placed { id, .. } => format!("{} on {id}", key.task),
             TaskUpdate::Ended(end) => {
                 let how = match &end.failure {
@@ -352,7 +353,7 @@ fn a_refused_cell_is_asked_about_and_sent_again() {
     let mut client = Client::with(&["here"]);
     client.submit(&[0]);
     let described = client.replied("s_1", ReplyContent::Refused(RefusalReason::StateMismatch));
-    assert_eq!(described, ["0 refused in now"]);
+    assert_eq!(described, ["0 waits", "0 refused in now"]);
     assert_eq!(client.published("s_1", IDLE), [""; 0]);
     let resend = || StateEvent::Resend {
         key: key(0),
