@@ -366,6 +366,30 @@ async fn an_interrupt_stops_the_engines() {
 }
 
 #[tokio::test]
+async fn an_interrupt_ends_a_cell_that_began_without_variables_it_needs() {
+    let mut frontend = with_engines(2).await;
+    let cell = "%%px\ncompile-sleep 1\nprint begun\nlost a\nprint ran";
+    let id = frontend.send_execute(cell).await;
+    frontend
+        .wait_for_text(&id, &["[stdout:0]", "[stdout:1]"])
+        .await;
+    // Compiled again without the variable.
+    frontend.ask_control("interrupt_request", json!({})).await;
+    let ran = frontend.ran(&id).await;
+    assert_eq!(
+        ran.reply["evalue"],
+        "the cell was interrupted; engines 0, 1 had not begun"
+    );
+    assert!(
+        !stream(&ran.outputs, "stdout").contains("ran"),
+        "{:?}",
+        ran.outputs
+    );
+    frontend.ok("%px print next").await;
+    frontend.stop().await;
+}
+
+#[tokio::test]
 async fn a_bar_is_shown_for_slow_cells() {
     let mut frontend = with_engines(2).await;
     let outputs = frontend.ok("%%px --progress-after 0\nsleep 0.5").await;

@@ -100,15 +100,7 @@ async fn stop(sink: &OutputSink, submitted: &Submitted, signal: &Signal) {
         _ => return,
     };
     let result = &submitted.stored.result;
-    if result.is_waiting() {
-        // Fails only if there is nothing left to abort.
-        let _ = tokio::time::timeout(ABORT_LIMIT, result.abort()).await;
-        // The ends of aborted tasks arrive on another channel than the engines' replies.
-        let deadline = Instant::now() + ABORT_LAG;
-        while result.is_waiting() && Instant::now() < deadline {
-            tokio::time::sleep(ABORT_POLL).await;
-        }
-    }
+    abort_waiting(result).await;
     if result.ready() {
         return;
     }
@@ -116,6 +108,25 @@ async fn stop(sink: &OutputSink, submitted: &Submitted, signal: &Signal) {
     sink.text(StreamName::Stderr, text).await;
     // Fails only if there is nothing left to stop.
     let _ = submitted.client.signal_tasks(result, number).await;
+    // A cell that has begun is refused if its engine has lost variables, and would be sent again.
+    while !result.ready() {
+        tokio::time::sleep(ABORT_POLL).await;
+        abort_waiting(result).await;
+    }
+}
+
+/// Ends the tasks that have not begun.
+async fn abort_waiting(result: &AsyncResult) {
+    if !result.is_waiting() {
+        return;
+    }
+    // Fails only if there is nothing left to abort.
+    let _ = tokio::time::timeout(ABORT_LIMIT, result.abort()).await;
+    // The ends of aborted tasks arrive on another channel than the engines' replies.
+    let deadline = Instant::now() + ABORT_LAG;
+    while result.is_waiting() && Instant::now() < deadline {
+        tokio::time::sleep(ABORT_POLL).await;
+    }
 }
 
 /// Returns the failure of an interrupted cell; `pending` are the engines that had not finished by
