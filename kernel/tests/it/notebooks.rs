@@ -133,6 +133,61 @@ async fn cells_of_one_notebook_wait_for_those_of_another() {
 }
 
 #[tokio::test]
+async fn unawaited_cells_that_are_compiled_again_keep_their_order() {
+    let cluster = Cluster::start();
+    let (mut first, mut second) = (cluster.notebook().await, cluster.notebook().await);
+    first.ok("%px let a = 0").await;
+    assert_eq!(both(&mut second, "%px show a").await, ["0\n"; 2]);
+    let running = first
+        .send_execute("%%px\nprint begun\nsleep 1\nlet a = 1")
+        .await;
+    first
+        .wait_for_text(&running, &["[stdout:0]", "[stdout:1]"])
+        .await;
+    // Both wait for the engines, which refuse them then.
+    second.ok("%%px --noblock\ncompile-sleep 0.2\nfn f").await;
+    second.ok("%%px --noblock\ncall f\nprint called").await;
+    assert_eq!(both(&mut second, "%pxresult").await, ["called\n"; 2]);
+    assert_eq!(both(&mut second, "%%px\ncall f\nshow a").await, ["1\n"; 2]);
+    assert_eq!(first.ran(&running).await.reply["status"], "ok");
+    first.stop().await;
+    second.stop().await;
+    cluster.stop();
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_a_cell_that_is_compiled_again() {
+    let cluster = Cluster::start();
+    let (mut first, mut second) = (cluster.notebook().await, cluster.notebook().await);
+    first.ok("%px let a = 0").await;
+    second.ok("%px show a").await;
+    let running = first
+        .send_execute("%%px\nprint begun\nsleep 1\nlet a = 1")
+        .await;
+    first
+        .wait_for_text(&running, &["[stdout:0]", "[stdout:1]"])
+        .await;
+    let refused = second
+        .send_execute("%%px --progress-after 0\ncompile-sleep 0.7\nfn g")
+        .await;
+    second.wait_for_text(&refused, &["0/2"]).await;
+    assert_eq!(first.ran(&running).await.reply["status"], "ok");
+    second.ask_control("interrupt_request", json!({})).await;
+    let ran = second.ran(&refused).await;
+    assert_eq!(
+        ran.reply["evalue"],
+        "the cell was interrupted; engines 0, 1 had not begun"
+    );
+    // No engine is expected to have what it defines.
+    let ran = second.execute("%px call g").await;
+    assert_eq!(ran.reply["ename"], "CompileError", "{ran:#?}");
+    assert_eq!(both(&mut second, "%px show a").await, ["1\n"; 2]);
+    first.stop().await;
+    second.stop().await;
+    cluster.stop();
+}
+
+#[tokio::test]
 async fn a_cluster_that_is_killed_is_not_waited_for() {
     let cluster = Cluster::start();
     let mut notebook = Frontend::start_at_home(cluster.home.path()).await;

@@ -33,6 +33,7 @@ pub(super) async fn run(
         process: None,
         jobs: HashMap::new(),
         next_job: 0,
+        watched: None,
         build: None,
     };
     loop {
@@ -40,6 +41,10 @@ pub(super) async fn run(
             CompilerInput::Request(None) => return,
             CompilerInput::Request(Some(request)) => actor.event_for(request, state.lineages()),
             CompilerInput::Message(message) => actor.message(message).await,
+            CompilerInput::Abandoned => {
+                actor.watched = None;
+                Some(CompilerEvent::Interrupt)
+            }
             CompilerInput::Tick => {
                 actor.tick().await;
                 None
@@ -57,6 +62,8 @@ struct CompilerActor {
     process: Option<(Evaluator, mpsc::UnboundedReceiver<EvaluatorMessage>)>,
     jobs: HashMap<CompileJobId, RequestedJob>,
     next_job: u64,
+    /// The current job, until its requester has dropped its request.
+    watched: Option<CompileJobId>,
     /// The progress of the current job's builds, and the cell that shows it.
     build: Option<(CellContext, BuildProgress)>,
 }
@@ -69,7 +76,8 @@ struct RequestedJob {
 
 enum JobReply {
     Compilation(oneshot::Sender<Result<Compilation, Failure>>),
-    Done(oneshot::Sender<Result<(), Failure>>),
+    Adopted(oneshot::Sender<Result<(), Failure>>),
+    Added(oneshot::Sender<Result<(), Failure>>),
     /// Nothing waits for it; a failure is logged.
     Log,
 }
@@ -77,7 +85,20 @@ enum JobReply {
 enum CompilerInput {
     Request(Option<CompilerRequest>),
     Message(Option<EvaluatorMessage>),
+    /// The requester of the current job has dropped its request.
+    Abandoned,
     Tick,
+}
+
+impl JobReply {
+    /// Waits until the requester has dropped a request that is no longer needed then. Cancel safe.
+    async fn abandoned(&mut self) {
+        match self {
+            Self::Compilation(reply) => reply.closed().await,
+            Self::Adopted(reply) => reply.closed().await,
+            Self::Added(_) | Self::Log => std::future::pending().await,
+        }
+    }
 }
 
 impl CompilerActor {
@@ -92,10 +113,18 @@ impl CompilerActor {
                 None => std::future::pending().await,
             }
         };
+        let watched = self.watched.and_then(|job| self.jobs.get_mut(&job));
+        let abandoned = async {
+            match watched {
+                Some(job) => job.reply.abandoned().await,
+                None => std::future::pending().await,
+            }
+        };
         let due = self.build.as_ref().and_then(|(_, build)| build.due());
         tokio::select! {
             request = requests.recv() => CompilerInput::Request(request),
             message = message => CompilerInput::Message(message),
+            () = abandoned => CompilerInput::Abandoned,
             () = until(due) => CompilerInput::Tick,
         }
     }
@@ -108,7 +137,6 @@ impl CompilerActor {
     ) -> Option<CompilerEvent> {
         // All replies: the requesting cell may have been interrupted.
         let (job, context, reply) = match request {
-            CompilerRequest::Interrupt => return Some(CompilerEvent::Interrupt),
             CompilerRequest::Variables { state, reply } => {
                 let _ = reply.send(lineages.variables(&state));
                 return None;
@@ -144,7 +172,7 @@ impl CompilerActor {
                 context,
                 reply,
             } => {
-                let reply = JobReply::Done(reply);
+                let reply = JobReply::Added(reply);
                 (CompileJob::AddDependency(spec), Some(context), reply)
             }
             CompilerRequest::Adopt {
@@ -152,7 +180,7 @@ impl CompilerActor {
                 context,
                 reply,
             } => {
-                let reply = JobReply::Done(reply);
+                let reply = JobReply::Adopted(reply);
                 (CompileJob::Adopt(lineage), context, reply)
             }
         };
@@ -202,7 +230,10 @@ impl CompilerActor {
 
     async fn perform(&mut self, command: CompilerCommand) -> Option<CompilerEvent> {
         match command {
-            CompilerCommand::Begin(job) => self.begin_build(job),
+            CompilerCommand::Begin(job) => {
+                self.watched = Some(job);
+                self.begin_build(job);
+            }
             CompilerCommand::StartEvaluator => {
                 let config = self.programs.evaluator(NamespaceKind::Engines);
                 match Evaluator::start(config).await {
@@ -254,7 +285,9 @@ impl CompilerActor {
                 let _ = reply.send(Ok(*compilation));
             }
             (JobReply::Compilation(reply), Err(failure)) => drop(reply.send(Err(failure))),
-            (JobReply::Done(reply), result) => drop(reply.send(result.map(drop))),
+            (JobReply::Adopted(reply) | JobReply::Added(reply), result) => {
+                drop(reply.send(result.map(drop)));
+            }
             (JobReply::Log, Err(failure)) => {
                 tracing::warn!(?failure, "the evaluator for engines did not start");
             }

@@ -111,7 +111,6 @@ enum CompilerRequest {
         state: StateId,
         reply: oneshot::Sender<Vec<Arc<str>>>,
     },
-    Interrupt,
 }
 
 impl Compiler {
@@ -128,7 +127,8 @@ impl Compiler {
         self.requests.send(CompilerRequest::Warm);
     }
 
-    /// Compiles a cell. Cargo's progress is shown in the cell of `context`, if given.
+    /// Compiles a cell. Cargo's progress is shown in the cell of `context`, if given. Dropping the
+    /// future interrupts the compilation.
     ///
     /// # Errors
     /// Returns an error if the cell does not compile or the cells that led to the state are not
@@ -162,7 +162,7 @@ impl Compiler {
     }
 
     /// Compiles the cells that led to a state created by another client, without running them.
-    /// Statements that do not compile here are left out.
+    /// Statements that do not compile here are left out. Dropping the future interrupts it.
     ///
     /// # Errors
     /// Returns an error if they were compiled by another rustc or with another build of the
@@ -216,11 +216,6 @@ impl Compiler {
             .ask(|reply| CompilerRequest::Sources { state, reply })
             .await
             .unwrap_or_default()
-    }
-
-    /// Interrupts the running compilation, if any.
-    pub fn interrupt(&self) {
-        self.requests.send(CompilerRequest::Interrupt);
     }
 }
 

@@ -29,7 +29,6 @@ impl Fanout {
             tokio::select! {
                 adopted = self.adopt_of(client, engine.id, &engine.uuid, Some(context)) => adopted?,
                 () = context.interrupted().cancelled() => {
-                    self.compiler.interrupt();
                     return Err(Failure::Interrupted { lost: Vec::new() });
                 }
             }

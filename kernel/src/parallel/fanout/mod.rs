@@ -2,7 +2,7 @@
 //!
 //! | file | contents |
 //! |---|---|
-//! | `states.rs` | the expected state of each engine |
+//! | `states.rs` | the expected state of each engine, and the cells that lead to it |
 //! | `submit.rs` | submission of a planned cell |
 //! | `notices.rs` | the notices about a compiled cell |
 //! | `adopt.rs` | adoption of engines' states created by other clients |

@@ -161,19 +161,21 @@ impl Fanout {
     ) -> AsyncResult {
         let (refused_tx, refused) = mpsc::unbounded_channel();
         let mut tasks = Vec::with_capacity(engines.len());
-        let mut sent = Vec::with_capacity(engines.len());
+        let mut uuids = Vec::with_capacity(engines.len());
+        let order = self.states.submission();
         for (engine, base) in engines {
             let Some(compilation) = compiled.get(base) else {
                 continue;
             };
-            self.states.expect(&engine.uuid, compilation.next.clone());
+            let next = compilation.next.clone();
+            self.states.sent(&engine.uuid, order, next);
             let mut task = engine_cell(engine.id, &cell.source, cell.lines_before, compilation);
             task.metadata.record.described = self
                 .states
                 .dependencies_to_describe(&engine.uuid, compilation);
             task.metadata.record.binds = cell.binds.map(str::to_owned);
             tasks.push(task.into());
-            sent.push((engine.uuid.clone(), compilation.next.clone()));
+            uuids.push(engine.uuid.clone());
         }
         let result = client.submit(Submission {
             name: cell.name.to_owned(),
@@ -189,7 +191,8 @@ impl Fanout {
             execution_count: cell.execution_count,
             lines_before: cell.lines_before,
             binds: cell.binds.map(str::to_owned),
-            sent,
+            order,
+            engines: uuids,
         }));
         result
     }
@@ -215,7 +218,6 @@ impl Fanout {
             let compilation = tokio::select! {
                 compiled = self.compiler.compile(task, Some(context.clone())) => compiled,
                 () = context.interrupted().cancelled() => {
-                    self.compiler.interrupt();
                     return Err(Failure::Interrupted { lost: Vec::new() });
                 }
             };

@@ -1,32 +1,27 @@
-//! The decisions about a submission's tasks: the states to which they lead, and what becomes of
-//! refused ones. Pure.
+//! The decisions about a submission's tasks that engines refuse. Pure.
 
 use super::error::FanoutError;
 use crate::parallel::compile::Compilation;
 use phalanx_protocol::failure::Failure;
-use phalanx_protocol::id::{EngineId, EngineUuid, StateId};
+use phalanx_protocol::id::{EngineId, StateId};
 use std::collections::HashMap;
 
 /// The largest number of refusals of a task: one for each preceding cell under way, which may
 /// change the state.
 const MAX_REFUSALS: usize = 32;
 
-/// The engine of each task of a submission, and the state to which the task leads.
-pub(super) type SentTasks = Vec<(EngineUuid, StateId)>;
-
 /// The reason for which a cell is compiled again.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct RecompileCause {
-    /// The state of the engine that refused it.
+    /// The state of the engine that refused it, once the cells before it have ended.
     pub(super) state: StateId,
     /// The variables that the engine has lost.
     pub(super) lost: Vec<String>,
 }
 
 /// The tasks of a submission, as far as they have been refused.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Supervision {
-    sent: SentTasks,
     compiled: HashMap<RecompileCause, Result<Box<Compilation>, Failure>>,
     /// The refused tasks that wait for a compilation.
     waiting: Vec<(usize, RecompileCause)>,
@@ -37,8 +32,8 @@ pub(super) struct Supervision {
 /// An event of a submission. Tasks are indices.
 #[derive(Debug)]
 pub(super) enum SupervisionEvent {
-    /// A task is done, and has led to this state.
-    Done { task: usize, state: StateId },
+    /// A task has ended.
+    Done { task: usize },
     /// An engine has refused a task.
     Refused {
         task: usize,
@@ -55,22 +50,13 @@ pub(super) enum SupervisionEvent {
 /// A command for a submission.
 #[derive(Debug)]
 pub(super) enum SupervisionCommand {
-    /// Record the state to which a task has led, where `expected` was assumed.
-    Learn {
-        engine: EngineUuid,
-        expected: StateId,
-        state: StateId,
-    },
-    /// Compile the cell for the state of an engine; `Compiled` follows.
-    Compile {
-        engine: EngineId,
-        uuid: EngineUuid,
-        cause: RecompileCause,
-    },
+    /// Compile the cell for the state of this task's engine; `Compiled` follows.
+    Compile { task: usize, cause: RecompileCause },
+    /// Interrupt a compilation: the tasks that wait for it have ended.
+    Interrupt(RecompileCause),
     /// Send a refused task again, as compiled now.
     Resend {
         task: usize,
-        engine: EngineUuid,
         compilation: Box<Compilation>,
     },
     /// End a refused task in failure.
@@ -78,21 +64,11 @@ pub(super) enum SupervisionCommand {
 }
 
 impl Supervision {
-    /// Creates the supervision of tasks that were just sent.
-    pub(super) fn new(sent: SentTasks) -> Self {
-        Self {
-            sent,
-            compiled: HashMap::new(),
-            waiting: Vec::new(),
-            refusals: HashMap::new(),
-        }
-    }
-
     /// Handles an event and returns the commands to perform.
     pub(super) fn handle(&mut self, event: SupervisionEvent) -> Vec<SupervisionCommand> {
         let mut commands = Vec::new();
         match event {
-            SupervisionEvent::Done { task, state } => commands.extend(self.learn(task, state)),
+            SupervisionEvent::Done { task } => commands.extend(self.done(task)),
             SupervisionEvent::Refused {
                 task,
                 engine,
@@ -112,13 +88,12 @@ impl Supervision {
         commands
     }
 
-    fn learn(&self, task: usize, state: StateId) -> Option<SupervisionCommand> {
-        let (engine, expected) = self.sent.get(task)?.clone();
-        Some(SupervisionCommand::Learn {
-            engine,
-            expected,
-            state,
-        })
+    /// Interrupts the compilation for which only this task has waited.
+    fn done(&mut self, task: usize) -> Option<SupervisionCommand> {
+        let at = self.waiting.iter().position(|(of, _)| *of == task)?;
+        let (_, cause) = self.waiting.swap_remove(at);
+        let is_needed = self.waiting.iter().any(|(_, of)| *of == cause);
+        (!is_needed).then_some(SupervisionCommand::Interrupt(cause))
     }
 
     /// Has a refused cell compiled for the engine's state, once for all engines in that state.
@@ -142,41 +117,27 @@ impl Supervision {
             return;
         }
         let is_requested = self.waiting.iter().any(|(_, of)| *of == cause);
-        if let Some((uuid, _)) = self.sent.get(task).filter(|_| !is_requested) {
-            commands.push(SupervisionCommand::Compile {
-                engine,
-                uuid: uuid.clone(),
-                cause: cause.clone(),
-            });
+        if !is_requested {
+            let cause = cause.clone();
+            commands.push(SupervisionCommand::Compile { task, cause });
         }
         self.waiting.push((task, cause));
     }
 
     /// Sends a refused task again, or ends it if the cell does not compile for the engine's state.
-    fn settle(
-        &mut self,
-        task: usize,
-        cause: &RecompileCause,
-        commands: &mut Vec<SupervisionCommand>,
-    ) {
-        match self.compiled.get(cause) {
-            Some(Ok(compilation)) => {
-                if let Some((engine, next)) = self.sent.get_mut(task) {
-                    next.clone_from(&compilation.next);
-                    commands.push(SupervisionCommand::Resend {
-                        task,
-                        engine: engine.clone(),
-                        compilation: compilation.clone(),
-                    });
-                }
-            }
-            Some(Err(failure)) => {
-                let failure = failure.clone();
-                commands.extend(self.learn(task, cause.state.clone()));
-                commands.push(SupervisionCommand::Fail { task, failure });
-            }
-            None => {}
-        }
+    fn settle(&self, task: usize, cause: &RecompileCause, commands: &mut Vec<SupervisionCommand>) {
+        let command = match self.compiled.get(cause) {
+            Some(Ok(compilation)) => SupervisionCommand::Resend {
+                task,
+                compilation: compilation.clone(),
+            },
+            Some(Err(failure)) => SupervisionCommand::Fail {
+                task,
+                failure: failure.clone(),
+            },
+            None => return,
+        };
+        commands.push(command);
     }
 }
 
@@ -185,12 +146,6 @@ mod tests {
     use super::*;
     use crate::parallel::compile::tests::compilation;
     use phalanx_protocol::failure::FailureKind;
-
-    /// Returns the supervision of one task on each of three engines, which lead to state `s`.
-    fn supervision() -> Supervision {
-        let engines = ["a", "b", "c"].map(|uuid| (EngineUuid::new(uuid), StateId::new("s")));
-        Supervision::new(engines.into())
-    }
 
     fn cause(state: &str) -> RecompileCause {
         RecompileCause {
@@ -224,27 +179,23 @@ mod tests {
 
     fn describe(command: &SupervisionCommand) -> String {
         match command {
-            SupervisionCommand::Learn {
-                engine,
-                expected,
-                state,
-            } => format!("{engine} is in {state}, not {expected}"),
-            SupervisionCommand::Compile { uuid, cause, .. } => {
-                format!("compile from {} for {uuid}", cause.state)
+            SupervisionCommand::Compile { task, cause } => {
+                format!("compile from {} for {task}", cause.state)
             }
-            SupervisionCommand::Resend {
-                task, compilation, ..
-            } => format!("resend {task}, to {}", compilation.next),
+            SupervisionCommand::Interrupt(cause) => format!("interrupt {}", cause.state),
+            SupervisionCommand::Resend { task, compilation } => {
+                format!("resend {task}, to {}", compilation.next)
+            }
             SupervisionCommand::Fail { task, .. } => format!("fail {task}"),
         }
     }
 
     #[test]
     fn a_refused_cell_is_compiled_once_for_each_state() {
-        let mut tasks = supervision();
-        check(&mut tasks, refused(0, "x"), &["compile from x for a"]);
+        let mut tasks = Supervision::default();
+        check(&mut tasks, refused(0, "x"), &["compile from x for 0"]);
         check(&mut tasks, refused(1, "x"), &[]);
-        check(&mut tasks, refused(2, "y"), &["compile from y for c"]);
+        check(&mut tasks, refused(2, "y"), &["compile from y for 2"]);
         let resent = ["resend 0, to x1", "resend 1, to x1"];
         check(&mut tasks, compiled("x", "x1"), &resent);
         check(&mut tasks, compiled("y", "y1"), &["resend 2, to y1"]);
@@ -252,35 +203,33 @@ mod tests {
     }
 
     #[test]
-    fn the_true_state_is_compared_with_that_of_the_last_compilation() {
-        let mut tasks = supervision();
-        let done = |state: &str| SupervisionEvent::Done {
-            task: 1,
-            state: StateId::new(state),
-        };
-        check(&mut tasks, done("z"), &["b is in z, not s"]);
-        check(&mut tasks, refused(1, "x"), &["compile from x for b"]);
-        check(&mut tasks, compiled("x", "x1"), &["resend 1, to x1"]);
-        check(&mut tasks, done("z"), &["b is in z, not x1"]);
+    fn a_compilation_for_which_no_task_waits_is_interrupted() {
+        let mut tasks = Supervision::default();
+        let done = |task| SupervisionEvent::Done { task };
+        check(&mut tasks, refused(0, "x"), &["compile from x for 0"]);
+        check(&mut tasks, refused(1, "x"), &[]);
+        check(&mut tasks, done(0), &[]);
+        check(&mut tasks, done(1), &["interrupt x"]);
+        check(&mut tasks, compiled("x", "x1"), &[]);
+        check(&mut tasks, done(2), &[]);
     }
 
     #[test]
-    fn a_cell_that_does_not_compile_leaves_the_engine_in_its_state() {
-        let mut tasks = supervision();
-        check(&mut tasks, refused(0, "x"), &["compile from x for a"]);
+    fn a_cell_that_does_not_compile_fails_on_each_engine_in_that_state() {
+        let mut tasks = Supervision::default();
+        check(&mut tasks, refused(0, "x"), &["compile from x for 0"]);
         let failed = SupervisionEvent::Compiled {
             cause: cause("x"),
             result: Err(Failure::new(FailureKind::Usage, "no", None)),
         };
-        check(&mut tasks, failed, &["a is in x, not s", "fail 0"]);
-        let again = &["b is in x, not s", "fail 1"];
-        check(&mut tasks, refused(1, "x"), again);
+        check(&mut tasks, failed, &["fail 0"]);
+        check(&mut tasks, refused(1, "x"), &["fail 1"]);
     }
 
     #[test]
     fn a_task_is_not_resent_for_ever() {
-        let mut tasks = supervision();
-        check(&mut tasks, refused(0, "x"), &["compile from x for a"]);
+        let mut tasks = Supervision::default();
+        check(&mut tasks, refused(0, "x"), &["compile from x for 0"]);
         check(&mut tasks, compiled("x", "x1"), &["resend 0, to x1"]);
         for _ in 1..MAX_REFUSALS {
             check(&mut tasks, refused(0, "x"), &["resend 0, to x1"]);
