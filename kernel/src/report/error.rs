@@ -28,6 +28,9 @@ const GENERATED: &str = "src/lib.rs";
 /// The error of a task that was aborted before it began.
 const TASK_ABORTED: &str = "TaskAborted";
 
+/// The reasons for which an engine may not answer.
+pub const SILENT_HINT: &str = "it has not replied since this notebook connected: its process may be stopped, its machine unreachable, or it is a Python engine that runs a long task";
+
 /// Describes a failure: its cause, its location, and the remedy.
 pub fn report(fault: &Fault) -> ErrorReport {
     let mut report = report_failure(fault);
@@ -395,9 +398,7 @@ fn coloured(mut lines: Vec<String>, count: usize) -> Vec<String> {
 /// Returns the remedy for a failure reported by an engine or the controller.
 fn remote_hint(failure: &RemoteFailure) -> Option<&'static str> {
     match failure.ename.as_str() {
-        "EngineError" => Some(
-            "the engine is gone with its variables; `%engines` shows the engines that are left, `%cluster restart` restarts all; with `.retries(2)`, a load-balanced view has other engines take over",
-        ),
+        "EngineError" => engine_hint(&failure.evalue),
         "VariablesLost" => Some("run the cells again that define these variables"),
         TASK_ABORTED => Some("the task had not begun; run the cell again"),
         "TaskTimeout" => Some(
@@ -411,6 +412,30 @@ fn remote_hint(failure: &RemoteFailure) -> Option<&'static str> {
         }
         _ => None,
     }
+}
+
+/// Returns the remedy for an `EngineError`: ipyparallel has one name for all that the client and the
+/// controller report in place of an engine.
+fn engine_hint(message: &str) -> Option<&'static str> {
+    let is_gone = message.contains(" died")
+        || message.starts_with("the engine ended")
+        || message.starts_with("there is no engine");
+    if is_gone {
+        return Some(
+            "the engine is gone with its variables; `%engines` shows the engines that are left, `%cluster restart` restarts all; with `.retries(2)`, a load-balanced view has other engines take over",
+        );
+    }
+    if message.starts_with("the connection to the controller is lost") {
+        return Some(
+            "the task is lost with it; `%cluster status` shows what has become of the cluster, `%cluster start` starts another one",
+        );
+    }
+    if message.ends_with("does not answer") {
+        return Some(SILENT_HINT);
+    }
+    message
+        .ends_with("registered")
+        .then_some("`%engines` shows the engines that are there")
 }
 
 fn losses(lost: &[String]) -> String {

@@ -22,7 +22,7 @@ mod snippet;
 mod terminal;
 mod wrap;
 
-pub use error::{ErrorReport, last_lines, line_of, report, with_rendered_text};
+pub use error::{ErrorReport, SILENT_HINT, last_lines, line_of, report, with_rendered_text};
 pub use fault::{Fault, FaultSource};
 pub use notice::{LeftOutCell, Notice, notice, unkept_reason};
 pub use page::PageWriter;

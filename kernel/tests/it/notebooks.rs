@@ -200,6 +200,8 @@ async fn a_cluster_that_is_killed_is_not_waited_for() {
     let ran = limited("the end of the cell", notebook.ran(&running)).await;
     let outputs = ran.outputs.join("\n");
     assert!(outputs.contains("the cluster has stopped"), "{outputs}");
+    let traceback = ran.reply["traceback"].to_string();
+    assert!(traceback.contains("help: the task is lost"), "{traceback}");
     let outputs = notebook.ok("%cluster status").await;
     assert!(outputs[0].contains("was stopped"), "{outputs:?}");
     notebook.stop().await;

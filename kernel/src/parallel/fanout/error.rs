@@ -1,5 +1,6 @@
 //! Errors of cells for engines, with their texts.
 
+use crate::report::SILENT_HINT;
 use phalanx_client::{Engine, WaitError};
 use phalanx_protocol::failure::{Failure, FailureKind};
 use phalanx_protocol::id::EngineId;
@@ -100,9 +101,7 @@ impl FanoutError {
         let hint = match self {
             Self::Gone(_) => "`%cluster status` lists the engines",
             Self::Foreign(_) => "leave it out with `--targets`",
-            Self::Silent(_) => {
-                "it has not replied since this notebook connected: its process may be stopped, or its machine unreachable"
-            }
+            Self::Silent(_) => SILENT_HINT,
             Self::AllForeign => {
                 "start some with `phalanx-engine --file ipcontroller-engine.json`; `%cluster status` lists the engines"
             }

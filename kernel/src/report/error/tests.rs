@@ -297,6 +297,40 @@ fn engines_failures_have_their_engine_and_a_hint() {
 }
 
 #[test]
+fn only_the_death_of_an_engine_is_said_to_cost_its_variables() {
+    let help = |message: &str| {
+        let failure = RemoteFailure {
+            ename: "EngineError".into(),
+            evalue: message.to_owned(),
+            traceback: vec![],
+            engine: Some(EngineId(1)),
+            msg_id: None,
+            method: "execute".into(),
+        };
+        let text = text(&report(&Failure::Remote(Box::new(failure)).into()));
+        let (_, help) = text.split_once("help: ").unwrap_or_default();
+        help.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    for (message, expected) in [
+        (
+            "Engine 1 died while running task 'a_1'",
+            "the engine is gone with its variables; ",
+        ),
+        (
+            "the connection to the controller is lost: the cluster has stopped",
+            "the task is lost with it; `%cluster status` ",
+        ),
+        ("engine 1 does not answer", "it has not replied since "),
+        ("Engine 7 is not registered", "`%engines` "),
+    ] {
+        let help = help(message);
+        assert!(help.starts_with(expected), "{message}: {help}");
+    }
+    let foreign = "engine 1 is not a Rust engine, which alone runs Rust code";
+    assert_eq!(help(foreign), "");
+}
+
+#[test]
 fn an_engines_panic_names_the_line_of_the_cell() {
     let failure = RemoteFailure {
         ename: "Panic".into(),
