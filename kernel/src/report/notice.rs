@@ -147,7 +147,9 @@ fn line(notice: &Notice) -> String {
             };
             let engines = IdRanges(engines.clone()).to_string();
             let engines = engines.replace('-', "–").replace(',', ", ");
-            return format!("{noun} {engines} {verb} not answer, and {are} left out\n");
+            return format!(
+                "{noun} {engines} {verb} not answer, and {are} left out (stopped, unreachable, or Python at work)\n"
+            );
         }
         Notice::ConnectionLost(limit) => {
             let seconds = limit.as_secs();

@@ -90,20 +90,21 @@ impl EngineTable {
         }
     }
 
-    /// The reason why the first engine that does not answer cannot run our tasks.
-    pub fn silent(&self) -> Option<TaskError> {
-        let entries = self.by_id.iter();
-        let mut silent = entries.filter(|(_, entry)| entry.kind == EngineKind::Silent);
-        silent.find_map(|(id, entry)| entry.joined.then_some(TaskError::Silent(*id)))
-    }
-
-    /// The reason why the first Rust engine of an incompatible version cannot run our tasks.
-    pub fn other_release(&self) -> Option<TaskError> {
-        self.by_id.iter().find_map(|(id, entry)| match &entry.kind {
-            EngineKind::OtherRelease(theirs) => {
-                Some(TaskError::OtherRelease(mismatch(*id, theirs)))
-            }
-            _ => None,
+    /// The reason why none of these engines, or of all if none is named, can run our tasks, if some
+    /// are registered.
+    pub fn none_fit(&self, wanted: &[EngineId]) -> Option<TaskError> {
+        let joined = self.by_id.iter().filter(|(_, entry)| entry.joined);
+        let meant = joined.filter(|(id, _)| wanted.is_empty() || wanted.contains(id));
+        let reasons = meant.filter_map(|(id, _)| self.unfit(*id));
+        // The least expected one counts.
+        let reason = reasons.min_by_key(|reason| match reason {
+            TaskError::OtherRelease(_) => 0,
+            TaskError::Silent(_) => 1,
+            _ => 2,
+        })?;
+        Some(match reason {
+            TaskError::Foreign(_) => TaskError::NoneIsRust,
+            reason => reason,
         })
     }
 
@@ -345,7 +346,10 @@ mod tests {
             engines.unfit(EngineId(0)),
             Some(TaskError::Silent(EngineId(0)))
         );
-        assert_eq!(engines.silent(), Some(TaskError::Silent(EngineId(0))));
+        let silent = Some(TaskError::Silent(EngineId(0)));
+        assert_eq!(engines.none_fit(&[]), silent);
+        assert_eq!(engines.none_fit(&[EngineId(0), EngineId(7)]), silent);
+        assert_eq!(engines.none_fit(&[EngineId(7)]), None);
         let late = engines.replied(&MsgId::new("1"), EngineKind::Foreign);
         assert!(matches!(late, Some(HandshakeAction::Joined(_))));
         assert_eq!(engines.silent(), None);

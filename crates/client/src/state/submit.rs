@@ -122,12 +122,8 @@ impl State {
             .filter_map(|&id| Some(self.engines.get(id)?.uuid))
             .collect();
         if targets.is_empty() && (is_mixed || !wanted.is_empty()) {
-            let none = match is_mixed {
-                true => TaskError::NoneIsRust,
-                false => TaskError::NoneRegistered,
-            };
-            let known = self.engines.other_release();
-            let why = known.or_else(|| self.engines.silent()).unwrap_or(none);
+            let why = self.engines.none_fit(wanted);
+            let why = why.unwrap_or(TaskError::NoneRegistered);
             self.fail_unsent(msg_id, key, work, why, now, commands);
             return;
         }

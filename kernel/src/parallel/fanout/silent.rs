@@ -77,6 +77,9 @@ mod tests {
         let shown = |count| warning.is_new(count, &[EngineId(0)]);
         assert_eq!([shown(1), shown(1), shown(2)], [true, false, true]);
         let text = notice(&Notice::Silent(vec![EngineId(0)]));
-        assert_eq!(text, "engine 0 does not answer, and is left out\n");
+        assert_eq!(
+            text,
+            "engine 0 does not answer, and is left out (stopped, unreachable, or Python at work)\n"
+        );
     }
 }

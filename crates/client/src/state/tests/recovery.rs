@@ -158,6 +158,37 @@ fn rust_code_goes_to_rust_engines_alone() {
 }
 
 #[test]
+fn a_balanced_task_that_no_engine_can_run_says_why() {
+    let mut client = Client::with(&["here"]);
+    // A Python engine, and one that does not answer.
+    let asked = client.handle(StateEvent::Registered(EngineId(1), uuid(1)));
+    let msg_id = asked[0].split(' ').nth(1).unwrap().to_owned();
+    client.handle(StateEvent::Replied(Reply {
+        content: ReplyContent::KernelInfo(EngineKind::Foreign),
+        ..reply(&msg_id)
+    }));
+    client.published(&msg_id, IDLE);
+    client.handle(StateEvent::Registered(EngineId(2), uuid(2)));
+    while client.state.engines.deadline().is_some() {
+        client.after(GREETING_RETRY);
+    }
+    let reasons = [
+        (7, TaskError::NoneRegistered),
+        (1, TaskError::NoneIsRust),
+        (2, TaskError::Silent(EngineId(2))),
+    ];
+    for (engine, why) in reasons {
+        let tasks = vec![(key(0), balanced(&[engine]))];
+        let commands = client.commands(StateEvent::Submit { tasks });
+        let failure = commands.iter().find_map(|command| match command {
+            StateCommand::Update(_, TaskUpdate::Ended(end)) => end.failure.clone(),
+            _ => None,
+        });
+        assert_eq!(failure.unwrap().evalue, why.to_string());
+    }
+}
+
+#[test]
 fn an_engine_of_another_version_is_recognized_and_both_versions_are_named() {
     let mut client = Client::with(&["here"]);
     let asked = client.handle(StateEvent::Registered(EngineId(1), uuid(1)));
