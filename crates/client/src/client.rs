@@ -10,7 +10,7 @@ use crate::shared::ClientShared;
 use crate::state::{State, StateEvent};
 use crate::submission::Submission;
 use chrono::Utc;
-use phalanx_protocol::id::EngineId;
+use phalanx_protocol::id::{EngineId, MsgId};
 use phalanx_protocol::parallel::{EngineRequest, Lineage, Signal, SignalRequest};
 use phalanx_sys::machine::host_name;
 use phalanx_transport::{ClientConnectionFile, Session};
@@ -104,13 +104,14 @@ impl Client {
         // Unbounded: see `Requests`.
         let (requests, received) = mpsc::unbounded_channel();
         let cancel = CancellationToken::new();
+        let prefix = format!("{}_{}", session.id(), std::process::id());
         let shared = Arc::new(ClientShared {
+            session: prefix.clone(),
             engines: watch::Sender::new(Vec::new()),
             subscribers: Mutex::new(Vec::new()),
             submissions: AtomicU64::new(0),
             close_reason: OnceLock::new(),
         });
-        let prefix = format!("{}_{}", session.id(), std::process::id());
         let actor = Actor {
             state: State::new(prefix, host_name(), unreachable),
             file,
@@ -175,6 +176,12 @@ impl Client {
         subscribers.retain(|subscriber| !subscriber.is_closed());
         subscribers.push(sender);
         receiver
+    }
+
+    /// Returns true if this client has sent a message.
+    pub(crate) fn has_sent(&self, msg_id: &MsgId) -> bool {
+        let rest = msg_id.as_str().strip_prefix(&self.shared.session);
+        rest.is_some_and(|rest| rest.starts_with('_'))
     }
 
     /// Submits cells and functions to engines, without waiting.

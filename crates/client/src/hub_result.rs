@@ -90,7 +90,12 @@ fn apply(client: &Client, result: &ResultTracker, task: usize, found: HubResult)
     }
     let end = RecordedOutcome {
         status: found.status,
-        failure: found.failure,
+        failure: found
+            .failure
+            .map(|failure| match client.has_sent(&found.msg_id) {
+                true => failure,
+                false => of_other_session(failure),
+            }),
         execution_count: None,
         value: found.buffers.into_iter().next().map(Payload::read),
         started: found.started,
@@ -101,4 +106,42 @@ fn apply(client: &Client, result: &ResultTracker, task: usize, found: HubResult)
     debug_assert!(end.failure.is_some() || end.status == TaskStatus::Ok);
     result.apply(task, TaskUpdate::Ended(Box::new(end)));
     result.apply(task, TaskUpdate::OutputDone);
+}
+
+/// Names the session in the locations of a failure, such as `In[3]:2:1`: this one has other cells.
+fn of_other_session(mut failure: RemoteFailure) -> RemoteFailure {
+    for line in &mut failure.traceback {
+        let at = line.trim_start().strip_prefix("at In[");
+        let parts = at.and_then(|at| at.split_once("]:"));
+        if let Some((cell, position)) = parts {
+            let (row, _) = position.split_once(':').unwrap_or((position, ""));
+            *line = format!("  at In[{cell}] of another session, line {row}");
+        }
+    }
+    failure
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cell_of_another_session_is_not_taken_for_one_of_this() {
+        let failure = RemoteFailure {
+            ename: "Panic".to_owned(),
+            evalue: "böse".to_owned(),
+            traceback: ["Panic: böse", "  at In[3]:2:1", "  at work.rs:2:1"]
+                .map(str::to_owned)
+                .into(),
+            engine: None,
+            msg_id: None,
+            method: "execute".to_owned(),
+        };
+        let expected = [
+            "Panic: böse",
+            "  at In[3] of another session, line 2",
+            "  at work.rs:2:1",
+        ];
+        assert_eq!(of_other_session(failure).traceback, expected);
+    }
 }

@@ -9,6 +9,8 @@ use tokio::sync::{mpsc, watch};
 /// The state that all clones of a client and its actor share.
 #[derive(Debug)]
 pub(crate) struct ClientShared {
+    /// The beginning of the ids of all its messages.
+    pub session: String,
     pub engines: watch::Sender<Vec<Engine>>,
     /// Unbounded: engines join and leave rarely.
     pub subscribers: Mutex<Vec<mpsc::UnboundedSender<ClientEvent>>>,

@@ -21,12 +21,12 @@ fn method(request: &IncomingRequest) -> &'static str {
     }
 }
 
-/// Names the cell with this execution count in a location within it: `cell:3:5` becomes `In[7]:3:5`. The
-/// reply may be read by another cell.
-fn in_cell(location: String, count: usize) -> String {
+/// Names the text of a cell in a location within it: `cell:3:5` becomes `In[7]:3:5`. The reply may be
+/// read by another cell. A location in a text that the user has not written is omitted.
+fn in_text(location: String, text: Option<&str>) -> Option<String> {
     match location.strip_prefix("cell:") {
-        Some(position) if count > 0 => format!("In[{count}]:{position}"),
-        _ => location,
+        Some(position) => text.map(|text| format!("{text}:{position}")),
+        None => Some(location),
     }
 }
 
@@ -38,11 +38,15 @@ impl Machine {
         };
         let died = matches!(outcome, Outcome::Died { .. });
         let panicked = matches!(outcome, Outcome::Panicked(_));
-        let count = match &current.work {
-            TaskWork::Cell { cell, .. } => cell.record.cell,
-            TaskWork::Call { .. } => 0,
+        let is_cell = matches!(current.work, TaskWork::Cell { .. });
+        let text = match &current.work {
+            TaskWork::Cell { cell, .. } => cell.record.text.clone(),
+            TaskWork::Call { .. } => None,
         };
-        let named = |location: String| in_cell(location, count);
+        let named = |location: String| match is_cell {
+            true => in_text(location, text.as_deref()),
+            false => Some(location),
+        };
         let library = current.work.library().filter(|_| panicked).cloned();
         let duration = self.now - current.started;
         let duration = (outcome == Outcome::Completed).then_some(duration);
@@ -71,7 +75,7 @@ impl Machine {
         match outcome {
             Outcome::Completed | Outcome::Returned => self.complete(commands),
             Outcome::Panicked(mut panic) => {
-                panic.location = panic.location.map(named);
+                panic.location = panic.location.and_then(named);
                 let panic = match library {
                     Some(library) => panic.of_library(library.as_str()),
                     None => panic,
@@ -83,7 +87,7 @@ impl Machine {
                 failure,
                 location,
             } => {
-                let location = location.map(named);
+                let location = location.and_then(named);
                 let failure = EngineFailure::errored(message, failure.as_deref(), location);
                 self.fail(failure, commands);
             }
@@ -322,4 +326,21 @@ pub(super) fn idle(header: Header, commands: &mut Vec<EngineCommand>) {
         parent: Some(header),
         publication: EnginePublication::Status(EngineStatus::Idle),
     });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_location_names_the_text_that_the_user_has_written() {
+        let named = |location: &str, text| in_text(location.to_owned(), text);
+        let cell = named("cell:3:5", Some("In[7]"));
+        assert_eq!(cell.as_deref(), Some("In[7]:3:5"));
+        let file = named("cell:3:5", Some("work.rs"));
+        assert_eq!(file.as_deref(), Some("work.rs:3:5"));
+        assert_eq!(named("cell:3:5", None), None);
+        let library = named("src/lib.rs:3:5", None);
+        assert_eq!(library.as_deref(), Some("src/lib.rs:3:5"));
+    }
 }

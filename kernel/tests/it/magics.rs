@@ -214,6 +214,21 @@ async fn suffixes_make_sets_of_magics() {
 }
 
 #[tokio::test]
+async fn a_failure_on_engines_is_located_in_the_file_that_the_cell_runs() {
+    let mut frontend = with_engines(2).await;
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("work.rs");
+    std::fs::write(&file, "%px panic boom\n").unwrap();
+    let ran = frontend.execute(&format!("%run {}", file.display())).await;
+    let traceback = ran.reply["traceback"].to_string();
+    assert!(
+        traceback.contains("work.rs, line 1: %px panic boom"),
+        "{traceback}"
+    );
+    frontend.stop().await;
+}
+
+#[tokio::test]
 async fn clusters_are_scaled_restarted_and_shown() {
     let mut frontend = with_engines(2).await;
     frontend.ok("%px let a = 1").await;

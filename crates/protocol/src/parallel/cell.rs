@@ -47,6 +47,10 @@ pub struct CellMetadata {
 pub struct CellRecord {
     /// The execution count of the cell.
     pub cell: usize,
+    /// The name of the text that it is from, in locations of failures: `In[7]` or a file's. `None` if
+    /// the user has not written it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
     /// The variables of `base` that the engine has lost; the cell was compiled without them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lost: Vec<String>,

@@ -53,6 +53,8 @@ pub struct EngineSource<'a> {
     pub lines_before: usize,
     /// The pushed value that it binds to a variable, if any.
     pub binds: Option<&'a str>,
+    /// The name of its text in locations of failures, unless the source is one of our own.
+    pub text: Option<&'a str>,
 }
 
 /// A source that was compiled for all of its engines.
@@ -61,6 +63,7 @@ struct CompiledSource<'a> {
     name: &'a str,
     lines_before: usize,
     binds: Option<&'a str>,
+    text: Option<&'a str>,
     execution_count: usize,
 }
 
@@ -77,8 +80,7 @@ pub struct Submitted {
 
 impl Fanout {
     /// Compiles a cell for the engines of a plan and submits it by
-    /// [`submit_source`](Self::submit_source); stores the result. `lines_before` lines of the notebook's
-    /// cell precede the source.
+    /// [`submit_source`](Self::submit_source); stores the result.
     ///
     /// Nothing runs unless the cell compiles for all engines.
     ///
@@ -89,16 +91,9 @@ impl Fanout {
         &self,
         client: Client,
         plan: &PxPlan,
-        source: &str,
-        lines_before: usize,
+        work: EngineSource<'_>,
         context: &CellContext,
     ) -> Result<Submitted, Failure> {
-        let work = EngineSource {
-            name: PX_NAME,
-            source,
-            lines_before,
-            binds: None,
-        };
         let targets = &plan.targets;
         let result = self.submit_source(&client, work, targets, context).await?;
         let labels = match plan.named {
@@ -145,6 +140,7 @@ impl Fanout {
             name: work.name,
             lines_before: work.lines_before,
             binds: work.binds,
+            text: work.text,
             execution_count: context.count(),
         };
         Ok(self.send(client, cell, &based, &compiled))
@@ -174,6 +170,7 @@ impl Fanout {
                 .states
                 .dependencies_to_describe(&engine.uuid, compilation);
             task.metadata.record.binds = cell.binds.map(str::to_owned);
+            task.metadata.record.text = cell.text.map(str::to_owned);
             tasks.push(task.into());
             uuids.push(engine.uuid.clone());
         }
@@ -191,6 +188,7 @@ impl Fanout {
             execution_count: cell.execution_count,
             lines_before: cell.lines_before,
             binds: cell.binds.map(str::to_owned),
+            text: cell.text.map(str::to_owned),
             order,
             engines: uuids,
         }));
@@ -331,6 +329,7 @@ pub(super) fn engine_cell(
                 types: compilation.types.clone(),
                 unchanged: compilation.unchanged,
                 binds: None,
+                text: None,
                 dependencies: compilation.dependencies.0.clone(),
                 described: None,
             }),

@@ -28,6 +28,8 @@ pub(super) struct SupervisedFanout {
     pub(super) lines_before: usize,
     /// The pushed value that it binds to a variable.
     pub(super) binds: Option<String>,
+    /// The name of its text.
+    pub(super) text: Option<String>,
     /// Its order among the submissions.
     pub(super) order: SubmissionOrder,
     /// The engines of its tasks, by index.
@@ -192,6 +194,7 @@ impl Supervisor {
             source,
             lines_before,
             binds,
+            text,
             order,
             engines,
             ..
@@ -204,6 +207,7 @@ impl Supervisor {
         let mut cell = engine_cell(task.engine, source, *lines_before, compilation);
         cell.metadata.record.described = states.dependencies_to_describe(uuid, compilation);
         cell.metadata.record.binds.clone_from(binds);
+        cell.metadata.record.text.clone_from(text);
         task.resend(cell);
     }
 }

@@ -148,6 +148,7 @@ async fn run(
         source,
         lines_before: 0,
         binds,
+        text: None,
     };
     let result = fanout.submit_source(client, work, engines, context).await?;
     // Read now: other cells may be sent while this one runs.

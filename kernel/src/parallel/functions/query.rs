@@ -266,6 +266,7 @@ async fn execute(
                 source,
                 lines_before: 0,
                 binds: None,
+                text: Some("execute"),
             },
             engines,
             context,

@@ -89,8 +89,15 @@ pub(super) async fn run_px(
         plan.progress_after,
         Instant::now(),
     );
+    let work = EngineSource {
+        name: fanout::PX_NAME,
+        source: &body.source,
+        lines_before: body.map.line(0),
+        binds: None,
+        text: Some(&code_location.name),
+    };
     let parallel = services.parallel();
-    let submitted = submit(parallel, context, client, &plan, &body, &mut progress).await;
+    let submitted = submit(parallel, context, client, &plan, work, &mut progress).await;
     let submitted = match submitted {
         Ok(submitted) => submitted,
         Err(failure) => {
@@ -169,6 +176,7 @@ async fn set_loggers(
         source: &missing.code,
         lines_before: 0,
         binds: None,
+        text: None,
     };
     // Compiled and sent here. Its end is not awaited: an engine runs it before the cell, which is
     // sent after it.
@@ -197,16 +205,14 @@ async fn submit(
     context: &CellContext,
     client: Client,
     plan: &PxPlan,
-    body: &RustText,
+    work: EngineSource<'_>,
     progress: &mut Progress,
 ) -> Result<Submitted, Failure> {
     let attempt = async || {
-        let text = &body.source;
+        let text = work.source;
         functions::bind_pushed(parallel, context, &client, &plan.targets, text).await?;
         let fanout = parallel.fanout();
-        let client = client.clone();
-        let before = body.map.line(0);
-        let submitted = fanout.submit_planned(client, plan, text, before, context);
+        let submitted = fanout.submit_planned(client.clone(), plan, work, context);
         submitted.await
     };
     let submitted = async {

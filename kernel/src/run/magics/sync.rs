@@ -6,7 +6,7 @@ use crate::context::CellContext;
 use crate::magic::{Blocking, MagicError, MagicProblem, PxDefaults, PxOptions, PxPlan, Targets};
 use crate::parallel::Parallel;
 use crate::parallel::cluster::ClusterError;
-use crate::parallel::fanout::{Fanout, FanoutError};
+use crate::parallel::fanout::{EngineSource, Fanout, FanoutError, PX_NAME};
 use crate::report::{Fault, FaultSource, report};
 use phalanx_client::{Client, Engine};
 use phalanx_protocol::failure::Failure;
@@ -157,8 +157,15 @@ async fn replay(
     let plan = PxPlan::new(options, &PxDefaults::default(), engines)?;
     let mut failures = Vec::new();
     for (source, names) in &missing.cells {
+        let work = EngineSource {
+            name: PX_NAME,
+            source,
+            lines_before: 0,
+            binds: None,
+            text: None,
+        };
         let submitted = fanout
-            .submit_planned(client.clone(), &plan, source, 0, context)
+            .submit_planned(client.clone(), &plan, work, context)
             .await;
         let failure = match submitted {
             Err(failure @ Failure::Interrupted { .. }) => return Err(failure),
