@@ -32,7 +32,7 @@ pub struct OwnCluster {
     controller: Controller,
     client: Client,
     engines: LaunchedEngines,
-    /// The engines that a restart has ended, until their successors have registered.
+    /// The engines that have ended and are being started again, until their successors have registered.
     restarting: Vec<EngineId>,
 }
 
@@ -103,7 +103,7 @@ impl OwnCluster {
     }
 
     /// Returns the ids of the engines that can be restarted, in order: those that it has started, also
-    /// if they have ended unexpectedly or an earlier restart of theirs was interrupted.
+    /// if they have ended unexpectedly or an earlier restart of theirs has failed.
     pub(super) fn restartable(&self) -> Vec<EngineId> {
         let mut ids = self.engines.ids();
         ids.extend(&self.restarting);
@@ -156,9 +156,7 @@ impl OwnCluster {
             return Err(ClusterError::NoneToRestart.into());
         }
         self.end_engines(&ids).await;
-        self.restarting.extend(&ids);
-        self.add(&ids, interrupted).await?;
-        self.restarting.retain(|id| !ids.contains(id));
+        self.replace(&ids, interrupted).await?;
         Ok(ids.len())
     }
 
@@ -198,7 +196,7 @@ impl OwnCluster {
         interrupted: &CancellationToken,
     ) -> Result<(), Failure> {
         self.engines.retire(ids).await;
-        self.add(ids, interrupted).await
+        self.replace(ids, interrupted).await
     }
 
     /// Handles a request to its owner.
@@ -266,6 +264,19 @@ impl OwnCluster {
             tracing::warn!(%error, "engines did not reply to the shutdown request");
         }
         self.engines.retire(ids).await;
+    }
+
+    /// Starts engines in place of those with these ids, which have ended. They can be restarted if this
+    /// fails.
+    async fn replace(
+        &mut self,
+        ids: &[EngineId],
+        interrupted: &CancellationToken,
+    ) -> Result<(), Failure> {
+        self.restarting.extend(ids);
+        self.add(ids, interrupted).await?;
+        self.restarting.retain(|id| !ids.contains(id));
+        Ok(())
     }
 
     async fn add(
@@ -342,17 +353,21 @@ mod tests {
     use phalanx_launcher::StartRequest;
     use std::os::unix::fs::PermissionsExt;
 
-    /// Starts two engines whose program is a shell script.
-    async fn start_script(script: &str, interrupted: &CancellationToken) -> Failure {
-        let folder = tempfile::tempdir().unwrap();
-        let program = folder.path().join("phalanx");
+    /// Returns the settings of a cluster of two engines whose program is a shell script.
+    fn scripted(folder: &Path, script: &str) -> ClusterSettings {
+        let program = folder.join("phalanx");
         std::fs::write(&program, format!("#!/bin/sh\n{script}\n")).unwrap();
         std::fs::set_permissions(&program, std::fs::Permissions::from_mode(0o700)).unwrap();
         let request = StartRequest {
             engines: Some(2),
             ..StartRequest::default()
         };
-        let settings = ClusterSettings::new(request, None, &Programs::of(program)).unwrap();
+        ClusterSettings::new(request, None, &Programs::of(program)).unwrap()
+    }
+
+    async fn start_script(script: &str, interrupted: &CancellationToken) -> Failure {
+        let folder = tempfile::tempdir().unwrap();
+        let settings = scripted(folder.path(), script);
         OwnCluster::start(settings, interrupted)
             .await
             .map(drop)
@@ -375,5 +390,18 @@ mod tests {
         interrupted.cancel();
         let failure = start_script("exec sleep 600", &interrupted).await;
         assert_eq!(failure, Failure::Interrupted { lost: Vec::new() });
+
+        // An engine that cannot be started again is not forgotten.
+        let folder = tempfile::tempdir().unwrap();
+        let settings = ClusterSettings {
+            engines: 0,
+            ..scripted(folder.path(), "exit 3")
+        };
+        let going = CancellationToken::new();
+        let (_, mut cluster) = OwnCluster::start(settings, &going).await.unwrap();
+        let revived = cluster.revive(&[EngineId(1)], &going).await;
+        assert!(revived.is_err(), "{revived:?}");
+        assert_eq!(cluster.restartable(), [EngineId(1)]);
+        cluster.stop().await;
     }
 }
