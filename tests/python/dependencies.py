@@ -56,6 +56,7 @@ let any: Box<dyn Fn() -> i32> = Box::new(|| 4);""",
     (
         "dependencies",
         """:dep anyhow = "1"
+:dep indicatif = "0.18"
 :dep rayon = "1"
 :dep tokio = { version = "1", features = ["full"] }
 :dep tracing = "0.1"
@@ -74,6 +75,17 @@ let holds = Holds(shape::width());
 let nested = vec![Some(shape::width())];
 shape::COUNT.store(5, std::sync::atomic::Ordering::SeqCst);
 println!("{}", (0..1000u64).into_par_iter().sum::<u64>());""",
+    ),
+    (
+        "a bar",
+        """{
+    let bar = indicatif::ProgressBar::new(4);
+    for _ in 0..4 {
+        std::thread::sleep(std::time::Duration::from_millis(300));
+        bar.inc(1);
+    }
+    bar.finish();
+}""",
     ),
     (
         "a server",
@@ -130,9 +142,13 @@ def run(kernel, code):
         content = message["content"]
         if message["msg_type"] == "stream":
             texts.append(content["text"])
-        elif message["msg_type"] == "update_display_data":
-            if content["data"]["text/plain"].startswith(("Built", "Ready")):
+        elif message["msg_type"] in ("display_data", "update_display_data"):
+            shown = content["data"]["text/plain"]
+            if message["msg_type"] == "update_display_data" and shown.startswith(("Built", "Ready")):
                 texts.append("[built]\n")
+            elif "/4" in shown:
+                # The bar of an engine, which is a line of its stderr that moves in place.
+                texts.append(shown + "\n")
         elif message["msg_type"] == "execute_result":
             texts.append(content["data"]["text/plain"])
         elif message["msg_type"] == "error":

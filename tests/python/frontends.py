@@ -99,6 +99,12 @@ def jupytext(folder):
     return {"text": text, "outputs": outputs(folder / "again.ipynb")}
 
 
+BAR = (
+    "use phalanx::widgets::IntProgress; let bar = IntProgress::new(0..=4); bar.display(); "
+    "for i in 1..=4 { std::thread::sleep(std::time::Duration::from_millis(300)); bar.set_value(i); }"
+)
+
+
 def console(folder):
     command = ["-m", "jupyter_console", "--kernel", "phalanx", "--simple-prompt"]
     shell = pexpect.spawn(sys.executable, command, cwd=folder, timeout=LIMIT, encoding="utf-8")
@@ -114,11 +120,14 @@ def console(folder):
         shell.expect(r"E0277.*In \[4\]: ")
         shell.sendline("%px_unknown")
         shell.expect(r"In \[5\]: ")
+        shell.sendline(BAR)
+        shell.expect(r"4/4\s+In \[6\]: ")
+        bar = re.findall(r"(\d+)%\|", shell.before)
         shell.sendline(":quit")
         shell.expect(pexpect.EOF)
     finally:
         shell.close(force=True)
-    return {"value": value, "ended": not shell.isalive()}
+    return {"value": value, "bar": bar, "ended": not shell.isalive()}
 
 
 @contextlib.contextmanager

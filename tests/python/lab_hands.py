@@ -52,6 +52,12 @@ upload.observe({
 });
 VBox::new((&first, &second, &upload, &said))""",
     "(second.value(), upload.value()[0].content.len())",
+    """let bar = IntProgress::new(0..=2);
+bar.display();
+for done in 1..=2 {
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    bar.set_value(done);
+}""",
 ]
 
 
@@ -179,6 +185,22 @@ def link_and_upload(hands):
     return hands.output(8).inner_text()
 
 
+def fill_bar(hands):
+    """The text that the notebook keeps of a bar, which is still a view in the page."""
+    hands.start(9)
+    bars = hands.output(9).locator(".progress-bar")
+    expect(bars).to_have_attribute("style", re.compile("width: 50%"), timeout=CELL_TIMEOUT)
+    prompt = hands.cell(9).locator(".jp-InputPrompt")
+    expect(prompt).to_have_text(re.compile(r"\[\d+\]:"), timeout=CELL_TIMEOUT)
+    expect(bars).to_have_count(1)
+    expect(bars).to_have_attribute("style", re.compile("width: 100%"))
+    hands.picture("filled")
+    with hands.page.expect_response(is_save) as saved:
+        hands.page.keyboard.press("Control+s")
+    cells = saved.value.request.post_data_json["content"]["cells"]
+    return [output["data"]["text/plain"] for output in cells[9]["outputs"]]
+
+
 def is_save(response):
     return "/api/contents/" in response.url and response.request.method == "PUT" and response.ok
 
@@ -224,6 +246,7 @@ def main():
             "completion": complete(hands),
             "sorted": sort(hands),
             "uploaded": link_and_upload(hands),
+            "filled": fill_bar(hands),
             "reloaded": reload(hands),
             "stop": stop(hands),
         }

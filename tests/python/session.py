@@ -44,6 +44,11 @@ let first = phalanx::AsyncResult::from_id(2).get().unwrap_err().to_string();
 println!("{} {}", kept.get()?.len(), first.contains("does not hold AsyncResult 2"));
 """
 
+INTERACTS = """
+use phalanx::widgets::interact_with;
+interact_with(("n", 1..=9), |n: u32| n * 100);
+"""
+
 
 class User:
     def __init__(self, client):
@@ -82,6 +87,34 @@ class User:
         self.client.control_channel.send(self.client.session.msg("interrupt_request", {}))
         return matches, self.reply(busy)["ename"]
 
+    def move(self, code, value):
+        """Runs a cell with a slider and moves that; returns what is shown because of it, and in which area."""
+        models = {}
+
+        def keep(message):
+            content = message["content"]
+            if message["msg_type"] == "comm_open":
+                models[content["data"]["state"]["_model_name"]] = content["comm_id"]
+
+        self.client.execute_interactive(code, output_hook=keep, allow_stdin=False, timeout=CELL_TIMEOUT)
+        moved = {"method": "update", "state": {"value": value}, "buffer_paths": []}
+        content = {"comm_id": models["IntSliderModel"], "data": moved}
+        message = self.client.session.msg("comm_msg", content)
+        self.client.shell_channel.send(message)
+        texts, captures = [], []
+        while True:
+            shown = self.client.get_iopub_msg(timeout=CELL_TIMEOUT)
+            if shown["parent_header"].get("msg_id") != message["header"]["msg_id"]:
+                continue
+            content = shown["content"]
+            if shown["msg_type"] == "stream":
+                texts.append(content["text"])
+            elif content.get("comm_id") == models["OutputModel"]:
+                captures.append(content["data"]["state"].get("msg_id"))
+            elif content.get("execution_state") == "idle":
+                # The messages of this request, and no others, are shown in the area.
+                return "".join(texts), message["header"]["msg_id"] in captures
+
     def reply(self, msg_id):
         while True:
             reply = self.client.get_shell_msg(timeout=CELL_TIMEOUT)
@@ -104,6 +137,7 @@ def main():
         answers["thread"] = user.run(THREAD)[0]
         user.run(RELEASES)
         answers["released"] = user.run(RELEASED)[0]
+        answers["moved"] = user.move(INTERACTS, 3)
         user.run(DEFINES)
         info = user.reply(user.client.kernel_info())
         compiler = subprocess.run(["rustc", "--version"], capture_output=True, text=True, check=True)

@@ -57,20 +57,7 @@ def run_notebook(path):
         )
         _, faults = asyncio.run(execute(client, notebook, Paint(sys.stdout)))
     notebook.metadata.pop("widgets", None)
-    for cell in notebook.cells:
-        if cell.cell_type == "code":
-            outputs = ([output, *captured_outputs(output, client.widget_state)] for output in cell.outputs)
-            cell.outputs = list(itertools.chain.from_iterable(outputs))
     return notebook, faults
-
-
-def captured_outputs(output, states):
-    """Yields the captured outputs of a widget's areas, which the page shows below it."""
-    models = [output.get("data", {}).get(WIDGET, {}).get("model_id")]
-    while models:
-        state = states.get(models.pop(0), {})
-        yield from map(nbformat.from_dict, state.get("outputs", []))
-        models += [child.removeprefix("IPY_MODEL_") for child in state.get("children", [])]
 
 
 def exporter():

@@ -353,9 +353,11 @@ fn place(location: Option<&Location<'_>>) -> String {
 }
 
 /// Called by the runtime after every cell: flushes the stdout of the cells' own standard library,
-/// and reports the AsyncResults that no variable names any more.
+/// updates the displays of an engine's widgets, and reports the AsyncResults that no variable names
+/// any more.
 #[unsafe(no_mangle)]
 pub extern "C" fn phalanx_cell_end() {
+    crate::widgets::settle();
     // A cell that has closed its stdout has nothing to flush.
     let _ = std::io::stdout().flush();
     at(0);

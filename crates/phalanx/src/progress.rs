@@ -2,13 +2,10 @@
 //! widgets.
 
 use crate::display::{MimeBundle, fresh_id, put};
-use phalanx_protocol::look::bar;
+use phalanx_protocol::look::bar::{self, INTERVAL};
 use phalanx_protocol::output::Output;
 use std::iter::FusedIterator;
 use std::time::{Duration, Instant};
-
-/// The minimum time between two updates: at most ten per second.
-const INTERVAL: Duration = Duration::from_millis(100);
 
 /// Shows a progress bar during an iteration, updated at most ten times a second.
 ///

@@ -63,6 +63,9 @@ pub enum CommRequest {
     State(CommId),
     /// Requests the binary values of a widget's state; the reply is `CommBuffers`.
     Buffers(CommId),
+    /// Requests a display of a widget, which is updated from then on when the widget changes; the
+    /// reply is `CommDisplay`, or `Done` for a widget without a model.
+    Display(CommId),
     /// Subscribes to the frontends' messages of a comm; the reply is `Done`.
     Observe(CommId),
     /// Allows frontends to open comms of this target; the reply is `Done`.

@@ -255,6 +255,8 @@ pub enum HostReply {
     CommState(Option<Map<String, Value>>),
     /// Binary values, each with its path in the state (keys and indices).
     CommBuffers(Vec<(Vec<Value>, Buffer)>),
+    /// A display of a widget.
+    CommDisplay(Display),
     /// The request failed. For a magic, whose caller ends the cell with [`MAGIC_FAILED`], the owner
     /// reports this failure in place of that panic.
     Failed(Failure),

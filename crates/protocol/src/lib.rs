@@ -10,6 +10,7 @@
 //! | [`glob`] | glob patterns, as SQLite and Python understand them |
 //! | [`date`] | dates in the format of Jupyter's clients |
 //! | [`comm`] | comms between code and frontends: messages between the library and its owner |
+//! | [`widget`] | the models of widgets, and their displays |
 //! | [`native`] | the C interface between a runtime process and the libraries it loads |
 //! | [`segment`], `payload` | references to large data, between processes of one machine |
 //! | [`cell_crate`] | the name of the crate of cells |
@@ -35,6 +36,7 @@ pub mod native;
 pub mod output;
 pub mod release;
 pub mod segment;
+pub mod widget;
 
 #[cfg(feature = "jupyter")]
 pub mod analysis;

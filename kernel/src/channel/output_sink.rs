@@ -60,6 +60,11 @@ impl OutputSink {
         self.kept().terminal.is_some()
     }
 
+    /// Returns true if nothing is published.
+    pub fn is_silent(&self) -> bool {
+        self.visibility == OutputVisibility::Silent
+    }
+
     /// Returns the request that is the parent of everything published here.
     pub fn cause(&self) -> &Requester {
         &self.cause
@@ -70,7 +75,7 @@ impl OutputSink {
         if let Output::Result(bundle) = &output {
             self.kept().value = Some(bundle.clone());
         }
-        if self.visibility == OutputVisibility::Silent {
+        if self.is_silent() {
             return;
         }
         let outputs = match &mut self.kept().terminal {

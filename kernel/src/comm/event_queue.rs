@@ -1,7 +1,7 @@
 //! The queue of frontends' actions that the code has not handled yet.
 
-use super::model::Model;
 use phalanx_protocol::comm::{CommEvent, CommMessage};
+use phalanx_protocol::widget::WidgetModel;
 use serde_json::Value;
 use std::collections::VecDeque;
 
@@ -22,8 +22,8 @@ impl EventQueue {
             && is_update(new)
             && is_update(last)
         {
-            let mut model = Model::of(&last.data, std::mem::take(&mut last.buffers));
-            model.merge(Model::of(&new.data, new.buffers.clone()));
+            let mut model = WidgetModel::of(&last.data, std::mem::take(&mut last.buffers));
+            model.merge(WidgetModel::of(&new.data, new.buffers.clone()));
             (last.data, last.buffers) = model.message("update");
             return false;
         }

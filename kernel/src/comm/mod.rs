@@ -5,18 +5,18 @@
 
 mod control;
 mod event_queue;
-mod model;
 
 use crate::channel::{Publication, Requester};
 use bytes::Bytes;
 use control::{CONTROL_TARGET, update_states};
 use event_queue::{EventQueue, is_update};
-use model::Model;
 use phalanx_protocol::comm::{Buffer, CommEvent, CommMessage, CommRequest, WIDGET_TARGET};
 use phalanx_protocol::failure::{Failure, FailureKind};
 use phalanx_protocol::host::HostReply;
 use phalanx_protocol::id::CommId;
 use phalanx_protocol::jupyter::{self, CommClose, CommInfoReply, CommMsg, CommOpen};
+use phalanx_protocol::output::Display;
+use phalanx_protocol::widget::{WidgetDisplays, WidgetModel};
 use serde_json::{Map, Value, json};
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
@@ -25,9 +25,10 @@ use std::time::{Duration, Instant};
 const UPDATE_INTERVAL: Duration = Duration::from_millis(50);
 
 /// All comms of a session.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Comms {
     comms: BTreeMap<CommId, Comm>,
+    displays: WidgetDisplays,
     /// The targets for which frontends may open comms.
     accepted: BTreeSet<String>,
     events: EventQueue,
@@ -38,13 +39,13 @@ struct Comm {
     target: String,
     /// False once the comm is closed. A closed widget's state can still be read through its handle.
     open: bool,
-    model: Model,
+    model: WidgetModel,
     /// True if the code receives the frontends' messages.
     observed: bool,
     /// The time at which the code's last update was sent.
     updated: Option<Instant>,
     /// The merged updates delayed since, and the request that caused them.
-    waiting: Option<(Requester, Model)>,
+    waiting: Option<(Requester, WidgetModel)>,
 }
 
 /// A command of the comms.
@@ -54,6 +55,17 @@ pub enum CommCommand {
     Publish(Publication),
     /// Wake the code, on behalf of this request, to handle the queued events.
     Wake(Requester),
+}
+
+impl Default for Comms {
+    fn default() -> Self {
+        Self {
+            comms: BTreeMap::new(),
+            displays: WidgetDisplays::new(true),
+            accepted: BTreeSet::new(),
+            events: EventQueue::default(),
+        }
+    }
 }
 
 impl Comms {
@@ -124,6 +136,13 @@ impl Comms {
                 let comm = self.comms.get(&id);
                 HostReply::CommBuffers(comm.map(|comm| comm.model.buffers()).unwrap_or_default())
             }
+            CommRequest::Display(id) => {
+                let models = |id: &CommId| self.comms.get(id).map(|comm| &comm.model);
+                match self.displays.display(&id, &models, now) {
+                    Some(display) => HostReply::CommDisplay(display),
+                    None => HostReply::Failed(UnknownComm(id).into()),
+                }
+            }
             CommRequest::Observe(id) => match self.comms.get_mut(&id) {
                 Some(comm) => {
                     comm.observed = true;
@@ -172,6 +191,17 @@ impl Comms {
     /// Sends all delayed updates, because the code that sent them has ended.
     pub fn flush(&mut self) -> Vec<CommCommand> {
         self.send_waiting(|comm| comm.updated)
+    }
+
+    /// Returns the time at which a console's displays are out of date.
+    pub fn displays_due(&self) -> Option<Instant> {
+        self.displays.due()
+    }
+
+    /// Returns the updates of displays whose widgets have changed.
+    pub fn displays(&mut self, now: Instant) -> Vec<Display> {
+        let models = |id: &CommId| self.comms.get(id).map(|comm| &comm.model);
+        self.displays.updates(&models, now)
     }
 
     fn send_waiting(&mut self, due: impl Fn(&Comm) -> Option<Instant>) -> Vec<CommCommand> {
@@ -236,7 +266,7 @@ impl Comms {
                 return;
             }
             (WIDGET_TARGET, Some("update")) => {
-                let update = Model::of(&received.data, received.buffers.clone());
+                let update = WidgetModel::of(&received.data, received.buffers.clone());
                 if let Some((_, waiting)) = &mut comm.waiting {
                     // The last change of a value takes precedence.
                     update.state.keys().for_each(|key| waiting.forget(key));
@@ -244,6 +274,7 @@ impl Comms {
                 // Sent to every frontend, including the one that made the change.
                 commands.push(updated(from, &received.comm_id, &update, "echo_update"));
                 comm.model.merge(update);
+                self.displays.changed(&received.comm_id);
             }
             _ => {}
         }
@@ -262,6 +293,7 @@ impl Comms {
         if let Some(comm) = self.comms.get_mut(id).filter(|comm| comm.open) {
             comm.open = false;
             comm.waiting = None;
+            self.displays.remove(id);
             commands.push(closed(cause, id));
         }
     }
@@ -296,12 +328,14 @@ impl Comms {
             return HostReply::Failed(UnknownComm(message.comm_id).into());
         };
         if !comm.open {
-            comm.model.merge(Model::of(&message.data, message.buffers));
+            comm.model
+                .merge(WidgetModel::of(&message.data, message.buffers));
             return HostReply::Done;
         }
         if comm.target == WIDGET_TARGET && is_update(&message) {
-            let update = Model::of(&message.data, message.buffers);
+            let update = WidgetModel::of(&message.data, message.buffers);
             comm.model.merge(update.clone());
+            self.displays.changed(&message.comm_id);
             match &mut comm.waiting {
                 Some((_, waiting)) => waiting.merge(update),
                 waiting => *waiting = Some((cause.clone(), update)),
@@ -322,7 +356,7 @@ impl Comm {
         Self {
             target: target.to_owned(),
             open: true,
-            model: Model::of(&first.data, first.buffers.clone()),
+            model: WidgetModel::of(&first.data, first.buffers.clone()),
             observed,
             updated: None,
             waiting: None,
@@ -339,7 +373,7 @@ fn message(comm_id: CommId, data: Map<String, Value>) -> CommMessage {
     }
 }
 
-fn updated(cause: &Requester, id: &CommId, model: &Model, method: &str) -> CommCommand {
+fn updated(cause: &Requester, id: &CommId, model: &WidgetModel, method: &str) -> CommCommand {
     let (data, buffers) = model.message(method);
     let message = CommMessage {
         buffers,

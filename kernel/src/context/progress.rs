@@ -1,11 +1,8 @@
 //! A progress bar for the tasks of an AsyncResult, updated in place.
 
-use phalanx_protocol::look::bar::{Bar, BarExtent, clock, display, drawn};
+use phalanx_protocol::look::bar::{Bar, BarExtent, INTERVAL, clock, display, drawn};
 use phalanx_protocol::output::{MimeBundle, Output};
 use std::time::{Duration, Instant};
-
-/// The shortest time between two updates.
-const INTERVAL: Duration = Duration::from_millis(100);
 
 /// The number of updates in the time elapsed so far: a run of an hour does not need ten per second.
 const PER_INTERVAL: u32 = 20;

@@ -9,7 +9,8 @@ use std::collections::BTreeMap;
 pub struct Terminal {
     /// The id and text of the bar on the last line.
     live: Option<(String, String)>,
-    /// Texts of bars that were updated while another one was on the last line, by id.
+    /// Texts of bars that were updated while another one was on the last line, or that are one of
+    /// several lines, by id.
     waiting: BTreeMap<String, String>,
 }
 
@@ -23,6 +24,14 @@ impl Terminal {
         let Some(id) = display.display_id.as_ref().filter(|_| is_bar(display)) else {
             return self.beside(output);
         };
+        if text.contains('\n') {
+            // Only the last line can be written again.
+            if display.update {
+                self.waiting.insert(id.clone(), text.to_owned());
+                return Vec::new();
+            }
+            return self.beside(output);
+        }
         let width = |text: &str| text.chars().count();
         let written = match &self.live {
             Some((live, shown)) if live == id && shown == text => return Vec::new(),
@@ -79,6 +88,19 @@ mod tests {
             other => format!("{other:?}"),
         };
         outputs.into_iter().map(text).collect()
+    }
+
+    #[test]
+    fn bars_in_several_lines_are_written_once_more_at_the_end() {
+        let mut terminal = Terminal::default();
+        let mut shown = |text: &str, update| {
+            let display = bar::display(MimeBundle::plain(text), "a", update);
+            terminal.output(Output::Display(display))
+        };
+        assert_eq!(shown("two\n 0%", false).len(), 1);
+        assert!(shown("two\n 9%", true).is_empty());
+        assert!(shown("two\n99%", true).is_empty());
+        assert_eq!(text(terminal.finish()), "two\n99%\n");
     }
 
     #[test]

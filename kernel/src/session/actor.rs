@@ -46,7 +46,7 @@ pub(super) struct SessionActor {
     pub(super) services: Services,
     pub(super) comms: Comms,
     /// The contexts of the cells that [`Session`] knows as running, to interrupt them.
-    running: HashMap<CellId, CellContext>,
+    pub(super) running: HashMap<CellId, CellContext>,
     toolchain: watch::Receiver<Option<Toolchain>>,
     history: History,
     usage: Usage,
@@ -109,8 +109,7 @@ pub async fn run(
             SessionInput::Nothing => continue,
         };
         if let SessionEvent::CellEnded { cell, .. } = &event {
-            actor.running.remove(cell);
-            actor.comms_settled().await;
+            actor.comms_settled(*cell).await;
         }
         if actor.perform_all(session.handle(event)).await == NextStep::Exit {
             break;
@@ -162,7 +161,7 @@ impl SessionActor {
         calls: &mut mpsc::UnboundedReceiver<CellCall>,
         endings: &mut KernelEndings,
     ) -> SessionInput {
-        let due = self.comms.deadline();
+        let due = self.comms_deadline();
         tokio::select! {
             biased;
             () = endings.next() => SessionInput::Terminate,
@@ -280,7 +279,6 @@ impl SessionActor {
         let services = self.services.clone();
         self.tasks.spawn(async move {
             let result = guarded(run_cell(&services, &context, &cell.source)).await;
-            context.sink().finish().await;
             let value = context.sink().value();
             let mut extras = Extras {
                 payload: context.sink().take_payload(),

@@ -1,11 +1,12 @@
 //! The session's comms: performs the frontends' actions and the code's requests.
 
-use super::SessionEvent;
 use super::actor::SessionActor;
+use super::{CellId, SessionEvent};
 use crate::channel::{InputPrompter, OutputSink, OutputVisibility, Requester};
 use crate::comm::CommCommand;
 use crate::context::CellContext;
 use phalanx_protocol::comm::{CommEvent, CommRequest};
+use phalanx_protocol::output::Output;
 use phalanx_runtime::HostReplier;
 use std::time::Instant;
 
@@ -32,21 +33,66 @@ impl SessionActor {
         request: CommRequest,
         reply: HostReplier,
     ) {
+        if matches!(request, CommRequest::Close(_)) {
+            self.redraw(true).await;
+        }
         let (result, commands) = self.comms.library(cause, request, Instant::now());
         self.perform_comms(commands).await;
+        self.redraw(false).await;
         reply.send(result);
+    }
+
+    /// Returns the time at which [`Self::comms_due`] is due.
+    pub(super) fn comms_deadline(&self) -> Option<Instant> {
+        let redraw = self.comms.displays_due();
+        let redraw = redraw.filter(|_| self.console().is_some());
+        self.comms.deadline().into_iter().chain(redraw).min()
     }
 
     /// Sends the delayed updates that are due.
     pub(super) async fn comms_due(&mut self) {
         let commands = self.comms.tick(Instant::now());
         self.perform_comms(commands).await;
+        self.redraw(false).await;
     }
 
-    /// Sends all delayed updates, because a cell has ended.
-    pub(super) async fn comms_settled(&mut self) {
+    /// Sends all delayed updates, because a cell has ended, and updates what its frontend has saved
+    /// of widgets.
+    pub(super) async fn comms_settled(&mut self, cell: CellId) {
         let commands = self.comms.flush();
         self.perform_comms(commands).await;
+        let Some(context) = self.running.remove(&cell) else {
+            return;
+        };
+        let sink = context.sink();
+        // Otherwise the next cell does it.
+        if !sink.is_silent() {
+            for display in self.comms.displays(Instant::now()) {
+                sink.output(Output::Display(display)).await;
+            }
+        }
+        sink.finish().await;
+    }
+
+    /// Redraws widgets on a console, if an update is due or for the `last` time. Frontends that have
+    /// views of widgets would replace a view with each update, and a user could not move a slider.
+    async fn redraw(&mut self, last: bool) {
+        let now = Instant::now();
+        let is_due = |due| last || now >= due;
+        if !self.comms.displays_due().is_some_and(is_due) {
+            return;
+        }
+        if let Some(console) = self.console().cloned() {
+            for display in self.comms.displays(now) {
+                console.sink().output(Output::Display(display)).await;
+            }
+        }
+    }
+
+    /// Returns the running cell of a console.
+    fn console(&self) -> Option<&CellContext> {
+        let mut running = self.running.values();
+        running.find(|context| context.sink().is_terminal())
     }
 
     /// Performs commands; returns the contexts on whose behalf the code must be woken.

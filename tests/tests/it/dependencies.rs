@@ -27,6 +27,7 @@ fn dependency_affects_only_dependent_state(prepared: Prepared) {
         };
         check("kept", &["8\n"]);
         check("first uses", &["INFO notebook: first", "499500\n"]);
+        check("a bar", &["2/4", "4/4"]);
         // Cells are asynchronous since the server was added.
         check("a runtime of its own", &["42\n"]);
         // All kinds of statics, and running threads, survive a further dependency.

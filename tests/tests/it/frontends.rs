@@ -79,7 +79,8 @@ fn jupytext_converts_in_both_directions(prepared: Prepared, wheel: Wheel) {
 
 fn console_shows_values_and_ends(prepared: Prepared, wheel: Wheel) {
     let seen = seen(&prepared, &wheel, "console", None);
-    assert_eq!(seen, json!({"value": "42", "ended": true}));
+    let steps = ["0", "25", "50", "75", "100"];
+    assert_eq!(seen, json!({"value": "42", "bar": steps, "ended": true}),);
 }
 
 fn vscode_finds_its_habits_served(prepared: Prepared, wheel: Wheel) {

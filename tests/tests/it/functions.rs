@@ -60,6 +60,9 @@ fn progress_notebook_has_all_values_and_full_bars(prepared: Prepared) {
     };
     assert!(shown.all.iter().any(widget), "{shown:?}");
     notebook.assert_contains("own-bar", "100 of 100");
+    // What pages and reports show of it.
+    let saved = shown.html();
+    assert!(saved.iter().any(|bar| bar.contains("100/100")), "{saved:?}");
     let mut bars = notebook.cell("px-bar").html();
     // The magic's own bar is shown if the cell takes long.
     bars.retain(|bar| !bar.contains("%px"));

@@ -89,6 +89,8 @@ fn interactive_features_work_in_jupyterlab(prepared: Prepared, Chromium(chromium
     let orders = json!([["a", "b", "c"], ["c", "b", "a"], ["b", "c", "a"]]);
     assert_eq!(seen["sorted"], orders, "{seen}");
     assert!(text("uploaded").contains("(3, 3)"), "{seen}");
+    let saved = json!([format!("100%|{}| 2/2", "█".repeat(20))]);
+    assert_eq!(seen["filled"], saved, "{seen}");
     assert!(text("reloaded").contains("8 squared is 64"), "{seen}");
     assert!(text("stop").contains("Interrupted"), "{seen}");
 }

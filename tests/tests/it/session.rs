@@ -39,5 +39,6 @@ fn session_executes_reads_input_and_completes(prepared: Prepared) {
     assert_eq!(answers["released"], "31457280 true\n");
     let version = &answers["version"];
     assert!(version[0] == version[1], "{version}");
+    assert_eq!(answers["moved"], json!(["300\n", true]));
     assert_eq!(answers["busy"], json!([["is_empty"], "Interrupted"]));
 }

@@ -144,6 +144,18 @@ impl<W: Widget> Builder<W> {
     }
 }
 
+#[cfg(test)]
+impl<W: Widget> Builder<W> {
+    /// Returns the model that [`build`](Self::build) would open, without its layout and style.
+    pub(super) fn model(self) -> phalanx_protocol::widget::WidgetModel {
+        let kind = W::KIND;
+        let names = names(kind.module, kind.version, kind.name, kind.view);
+        let (paths, buffers) = super::model::binary(self.parts.bytes);
+        let data = json!({"state": with(names, self.parts.state), "buffer_paths": paths});
+        phalanx_protocol::widget::WidgetModel::of(&super::model::object(data), buffers)
+    }
+}
+
 impl WidgetStates {
     pub(super) fn set(&mut self, key: &str, value: Value) {
         self.state.insert(key.to_owned(), value);

@@ -35,7 +35,6 @@
 //! | `build.rs` | construction of widgets |
 //! | `model.rs` | the handle on a widget's model |
 //! | `listeners.rs` | callbacks for the events of comms |
-//! | `fallback.rs` | the representation for frontends without widget support |
 //! | `engine_widgets.rs` | widgets of an engine |
 
 mod bounds;
@@ -43,7 +42,6 @@ mod boxes;
 mod build;
 mod choice;
 mod engine_widgets;
-pub(crate) mod fallback;
 mod interact;
 mod link;
 mod listeners;
@@ -57,6 +55,7 @@ mod upload;
 pub use boxes::{Accordion, AnyWidget, Children, GridBox, HBox, Tab, VBox};
 pub use build::{Builder, Widget};
 pub use choice::{Button, Checkbox, Dropdown, RadioButtons, Select, SelectMultiple, ToggleButtons};
+pub(crate) use engine_widgets::settle;
 pub use interact::{
     Control, Controls, Interactive, Parameter, Parameters, interact, interact_with,
 };
@@ -128,7 +127,7 @@ macro_rules! widget {
 
             #[doc(hidden)]
             pub fn evcxr_display(&self) {
-                self.0.show();
+                self.0.display();
             }
         }
     };
@@ -158,3 +157,6 @@ macro_rules! described {
 
 use described;
 use widget;
+
+#[cfg(test)]
+mod tests;

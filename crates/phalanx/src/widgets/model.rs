@@ -2,21 +2,18 @@
 
 use super::engine_widgets;
 use super::listeners;
-use crate::display::print_content;
 use crate::host;
 use phalanx_protocol::comm::{Buffer, CommEvent, CommMessage, CommRequest, WIDGET_TARGET};
 use phalanx_protocol::host::HostReply;
 use phalanx_protocol::id::CommId;
-use phalanx_protocol::output::{Display, MimeBundle, Output};
+use phalanx_protocol::output::{Display, Output};
+use phalanx_protocol::widget::{reference, referred};
 use serde_json::{Map, Value, json};
 use std::fs::File;
 use std::io::Read;
 
 /// The version of the widget message protocol.
 const PROTOCOL_VERSION: &str = "2.1.0";
-
-/// The MIME type of a widget view.
-const VIEW_MIME: &str = "application/vnd.jupyter.widget-view+json";
 
 /// The kernel's model of a widget.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,14 +48,6 @@ impl NewModel {
 }
 
 impl ModelHandle {
-    pub(super) fn of(id: CommId) -> Self {
-        Self { id }
-    }
-
-    pub(super) fn id(&self) -> &CommId {
-        &self.id
-    }
-
     /// Opens models in this order; the last one is the widget, the others are its parts.
     pub(super) fn open(openings: Vec<NewModel>) -> Self {
         let id = openings.last().map(|opening| opening.id.clone());
@@ -178,58 +167,25 @@ impl ModelHandle {
         listeners::forget(self.id.as_str());
     }
 
-    /// Shows the widget under the cell.
+    /// Shows the widget under the cell: as a view of the model in frontends with widget support, and
+    /// as text and HTML elsewhere. The owner updates these when the widget changes.
     pub(super) fn display(&self) {
-        if crate::engine_id().is_some() {
-            return engine_widgets::display(self);
-        }
-        let output = Output::Display(Display {
-            data: self.bundle(),
-            ..Display::default()
-        });
-        if let Err(error) = crate::display::put(output) {
-            eprintln!("phalanx: {error:?}");
+        if let Some(HostReply::CommDisplay(display)) = ask(CommRequest::Display(self.id.clone())) {
+            show(display);
         }
     }
+}
 
-    /// Shows the widget as the value of the cell.
-    pub(super) fn show(&self) {
-        if crate::engine_id().is_some() {
-            return engine_widgets::display(self);
-        }
-        for (mime, value) in self.bundle().0 {
-            match value {
-                Value::String(text) => print_content(&mime, format_args!("{text}")),
-                value => print_content(&mime, format_args!("{value}")),
-            }
-        }
-    }
-
-    /// Returns the widget view for frontends with widget support, and the fallback for others.
-    pub(super) fn bundle(&self) -> MimeBundle {
-        let (plain, html) = self.fallback();
-        if crate::engine_id().is_some() {
-            return MimeBundle::plain(plain).with("text/html", html);
-        }
-        let view = json!({"version_major": 2, "version_minor": 0, "model_id": self.id});
-        MimeBundle::plain(plain)
-            .with("text/html", html)
-            .with(VIEW_MIME, view)
-    }
-
-    fn fallback(&self) -> (String, String) {
-        let state = self.state();
-        let children = state.get("children").and_then(Value::as_array);
-        let children = children.into_iter().flatten().filter_map(|child| {
-            let id = referred(child.as_str()?)?;
-            Some(Self { id }.fallback())
-        });
-        super::fallback::of(&state, children.collect())
+/// Shows a display of a widget, or updates it. An error is printed to stderr, since callers cannot
+/// handle it.
+pub(super) fn show(display: Display) {
+    if let Err(error) = crate::display::put(Output::Display(display)) {
+        eprintln!("phalanx: {error:?}");
     }
 }
 
 /// Returns the paths of binary values, and their buffers.
-fn binary(bytes: Vec<(&'static str, Vec<u8>)>) -> (Vec<[&'static str; 1]>, Vec<Buffer>) {
+pub(super) fn binary(bytes: Vec<(&'static str, Vec<u8>)>) -> (Vec<[&'static str; 1]>, Vec<Buffer>) {
     let bytes = bytes.into_iter();
     bytes.map(|(key, value)| ([key], Buffer(value))).unzip()
 }
@@ -246,14 +202,6 @@ fn ask(request: CommRequest) -> Option<HostReply> {
             None
         }
     }
-}
-
-fn reference(id: &CommId) -> String {
-    format!("IPY_MODEL_{id}")
-}
-
-fn referred(reference: &str) -> Option<CommId> {
-    reference.strip_prefix("IPY_MODEL_").map(CommId::new)
 }
 
 /// Returns a unique id.

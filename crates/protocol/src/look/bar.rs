@@ -11,6 +11,9 @@ const WIDTH: usize = 20;
 const GROUND: &str = "var(--jp-layout-color2,#8884)";
 const DONE: &str = "var(--jp-brand-color1,#2196f3)";
 
+/// The shortest time between two updates of a bar: at most ten per second.
+pub const INTERVAL: Duration = Duration::from_millis(100);
+
 /// The progress of a number of items.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bar<'a> {
