@@ -393,10 +393,8 @@ mod tests {
 
         // An engine that cannot be started again is not forgotten.
         let folder = tempfile::tempdir().unwrap();
-        let settings = ClusterSettings {
-            engines: 0,
-            ..scripted(folder.path(), "exit 3")
-        };
+        let mut settings = scripted(folder.path(), "exit 3");
+        settings.engines = 0;
         let going = CancellationToken::new();
         let (_, mut cluster) = OwnCluster::start(settings, &going).await.unwrap();
         let revived = cluster.revive(&[EngineId(1)], &going).await;
