@@ -467,7 +467,7 @@ mod tests {
     fn bars_are_those_of_loops() {
         let bar = json!({"_model_name": "FloatProgressModel", "value": 0.1 + 0.2, "min": 0.0,
                          "max": 0.6, "description": "x"});
-        let drawn = of(&[bar.clone()]);
+        let drawn = of(std::slice::from_ref(&bar));
         assert_eq!(drawn.plain, "x:  50%|██████████          | 0.3/0.6");
         assert!(drawn.html.contains("width:50.0%"), "{}", drawn.html);
         assert!(drawn.has_bar);
