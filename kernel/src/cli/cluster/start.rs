@@ -15,6 +15,7 @@ use phalanx_controller::{ControllerConfig, TaskDatabase};
 use phalanx_evaluator::Backend;
 use phalanx_launcher::ssh::Host;
 use phalanx_launcher::{LauncherKind, StartRequest};
+use phalanx_sys::machine::host_name;
 use rustix::process::setsid;
 use std::ffi::OsString;
 use std::fs::File;
@@ -159,6 +160,24 @@ pub(super) fn start(
             "a cluster {cluster_id} is running already; `phalanx cluster stop {cluster_id}` ends it"
         );
     }
+    let default_files = args
+        .ipython
+        .profile
+        .as_deref()
+        .filter(|_| args.cluster_id.is_none());
+    let has_same_files = |other: &ClusterRecord| {
+        other.cluster_id == cluster_id
+            || default_files.is_some_and(|profile| other.has_default_files(profile))
+    };
+    if let Some(other) = registry.elsewhere().into_iter().find(has_same_files) {
+        let id = &other.cluster_id;
+        bail!(
+            "the cluster {id} of the machine {} has the same files: `phalanx cluster stop {id}` there ends it; \
+             `--cluster-id NAME` starts one with other files; if that machine is gone, remove {}",
+            other.host.as_deref().unwrap_or_default(),
+            registry.path(id).display()
+        );
+    }
     // Engines need no evaluator, only the kind of backend.
     let backend = backend(args.is_echo()).context(NOT_BUILT)?;
     let programs = Programs::current(backend).context("the path of this program is unknown")?;
@@ -272,6 +291,7 @@ async fn serve(
         registry,
         record: ClusterRecord {
             cluster_id: cluster_id.clone(),
+            host: Some(host_name()),
             pid,
             began: process_start(pid).unwrap_or_default(),
             engines,

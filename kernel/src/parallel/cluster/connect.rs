@@ -165,6 +165,7 @@ mod tests {
     fn record(id: &str) -> ClusterRecord {
         ClusterRecord {
             cluster_id: id.to_owned(),
+            host: None,
             pid: 1,
             began: 1,
             engines: 4,

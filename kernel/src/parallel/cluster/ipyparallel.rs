@@ -155,6 +155,7 @@ mod tests {
         write(folder.path(), "profile_old", "cluster-.json", served);
         let record = ClusterRecord {
             cluster_id: "own".to_owned(),
+            host: None,
             pid: 1,
             began: 1,
             engines: 1,

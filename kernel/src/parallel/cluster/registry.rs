@@ -1,6 +1,7 @@
 //! The clusters started by `phalanx cluster start` on this machine: a file for each, in a folder of
-//! the user.
+//! the user. Where machines share the home folder, the files of all of them are there.
 
+use phalanx_sys::machine::host_name;
 use rustix::process::{Pid, test_kill_process};
 use serde::{Deserialize, Serialize};
 use std::ffi::OsStr;
@@ -17,6 +18,9 @@ const DEFAULT_FILE: &str = "ipcontroller-client.json";
 pub struct ClusterRecord {
     /// The cluster's id.
     pub cluster_id: String,
+    /// The machine on which it was started; `None` for this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
     /// The process that owns the cluster.
     pub pid: u32,
     /// The start time of that process, in clock ticks since boot; it distinguishes reused pids.
@@ -84,25 +88,28 @@ impl Registry {
         self.0.join(cluster_id)
     }
 
-    /// Removes files left by clusters that have ended without removing them; returns their number.
+    /// Removes files left by clusters of this machine that have ended without removing them; returns
+    /// their number.
     pub fn clean(&self) -> usize {
-        let running = self.list();
+        self.list();
+        // The running ones, and those of other machines.
+        let recorded = self.records();
         let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
         let folders = entries.filter(|entry| entry.path().is_dir());
         let left = folders.filter_map(|entry| entry.file_name().into_string().ok());
         // A recent folder without a record may be that of a cluster that is starting.
-        let left = left.filter(|id| running.iter().all(|record| record.cluster_id != *id));
+        let left = left.filter(|id| recorded.iter().all(|record| record.cluster_id != *id));
         let left: Vec<String> = left.filter(|id| is_old(&self.0.join(id))).collect();
         left.iter().for_each(|id| self.remove(id));
         left.len()
     }
 
-    /// Returns the running clusters by name; removes the records of clusters that have ended.
+    /// Returns the running clusters of this machine by name; removes the records of those that have
+    /// ended.
     pub fn list(&self) -> Vec<ClusterRecord> {
-        let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
-        let mut records: Vec<ClusterRecord> = entries
-            .filter(|entry| entry.path().extension().is_some_and(|ext| ext == "json"))
-            .filter_map(|entry| read(&entry.path()))
+        let records = self.records().into_iter();
+        let mut records: Vec<ClusterRecord> = records
+            .filter(ClusterRecord::is_of_this_machine)
             .filter(|record| {
                 let is_running = record.is_running();
                 if !is_running {
@@ -115,7 +122,24 @@ impl Registry {
         records
     }
 
-    fn path(&self, cluster_id: &str) -> PathBuf {
+    /// Returns the clusters of other machines, which may have ended.
+    pub fn elsewhere(&self) -> Vec<ClusterRecord> {
+        let mut records = self.records();
+        records.retain(|record| !record.is_of_this_machine());
+        records
+    }
+
+    /// Returns all records, those of other machines and of clusters that have ended included.
+    fn records(&self) -> Vec<ClusterRecord> {
+        let entries = std::fs::read_dir(&self.0).into_iter().flatten().flatten();
+        entries
+            .filter(|entry| entry.path().extension().is_some_and(|ext| ext == "json"))
+            .filter_map(|entry| read(&entry.path()))
+            .collect()
+    }
+
+    /// Returns the path of a cluster's record.
+    pub fn path(&self, cluster_id: &str) -> PathBuf {
         self.0.join(format!("{cluster_id}.json"))
     }
 }
@@ -136,7 +160,12 @@ impl ClusterRecord {
             && self.client_file.file_name() == Some(OsStr::new(DEFAULT_FILE))
     }
 
-    /// Returns true if its owner's process is still running.
+    /// Returns true if its processes are those of this machine.
+    fn is_of_this_machine(&self) -> bool {
+        self.host.as_ref().is_none_or(|host| *host == host_name())
+    }
+
+    /// Returns true if its owner's process is still running; the cluster is one of this machine.
     pub fn is_running(&self) -> bool {
         let alive = i32::try_from(self.pid)
             .ok()
@@ -196,6 +225,7 @@ mod tests {
         let pid = std::process::id();
         let record = |name: &str, began| ClusterRecord {
             cluster_id: name.to_owned(),
+            host: None,
             pid,
             began,
             engines: 4,
@@ -212,5 +242,35 @@ mod tests {
         assert!(!folder.path().join("dead").exists());
         registry.remove("live");
         assert!(registry.list().is_empty());
+    }
+
+    #[test]
+    fn records_of_other_machines_are_neither_listed_nor_removed() {
+        let folder = tempfile::tempdir().unwrap();
+        let registry = Registry(folder.path().to_owned());
+        // No process of this machine has the number.
+        let add = |name: &str, host: String| {
+            let record = ClusterRecord {
+                cluster_id: name.to_owned(),
+                host: Some(host),
+                pid: 1,
+                began: 1,
+                engines: 4,
+                launcher: "local".to_owned(),
+                client_file: registry.create_folder(name).unwrap().join("client.json"),
+                profile: None,
+            };
+            registry.add(&record).unwrap();
+            record
+        };
+        let other = add("other", format!("login.{}", host_name()));
+        add("ended", host_name());
+        let long_ago = std::time::SystemTime::now() - 2 * START_LIMIT;
+        let files = std::fs::File::open(registry.folder("other")).unwrap();
+        files.set_modified(long_ago).unwrap();
+        assert_eq!(registry.list(), []);
+        assert_eq!(registry.clean(), 0);
+        assert!(registry.folder("other").exists() && !registry.folder("ended").exists());
+        assert_eq!(registry.elsewhere(), [other]);
     }
 }
