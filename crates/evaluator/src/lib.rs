@@ -64,3 +64,16 @@ pub fn hook() {
 pub fn export_library(folder: &std::path::Path) -> std::io::Result<()> {
     evcxr::export_library(folder)
 }
+
+/// Returns the macro calls of a cell that make items, such as `thread_local!`: for each, its range in
+/// bytes of the cell, the key by which a later call replaces it, and the names in its input that it
+/// may define. `items` is the source of earlier cells.
+#[cfg(feature = "evcxr")]
+pub fn item_macros(
+    source: &str,
+    items: &str,
+) -> Vec<(std::ops::Range<usize>, String, Vec<String>)> {
+    let calls = evcxr::item_macros(source, items).into_iter();
+    let calls = calls.map(|call| (call.range, call.key, call.defines));
+    calls.collect()
+}

@@ -33,20 +33,20 @@ const ITEM: [SyntaxKind; 10] = [
 
 /// The call of a macro that makes items.
 #[derive(Clone, Debug, PartialEq)]
-pub(super) struct ItemMacro {
+pub(crate) struct ItemMacro {
     /// Its range in the cell, including the semicolon.
-    pub(super) range: Range<usize>,
+    pub(crate) range: Range<usize>,
     /// The name by which a later call replaces it: those of the macro and of its items.
-    pub(super) key: String,
+    pub(crate) key: String,
     /// The names that it may define, one for each item visible in its input.
-    pub(super) defines: Vec<String>,
+    pub(crate) defines: Vec<String>,
     pub(super) call: ast::MacroCall,
     /// True if a required semicolon is missing.
     is_open: bool,
 }
 
 /// Returns the macro calls of a cell that make items; `items` is the source of earlier cells.
-pub(super) fn calls(source: &str, items: &str) -> Vec<ItemMacro> {
+pub(crate) fn calls(source: &str, items: &str) -> Vec<ItemMacro> {
     let (nodes, cell_offset) = statements(source);
     let mut calls = Vec::new();
     for node in nodes {

@@ -60,5 +60,6 @@ mod untyped;
 mod variables;
 
 pub(crate) use analyzer::analyzer;
+pub(crate) use item_macros::calls as item_macros;
 pub(crate) use library::export as export_library;
 pub(crate) use start::{hook, start};

@@ -1,5 +1,6 @@
 //! The definitions in an item, and the names that code refers to.
 
+use super::item_macros::ItemMacro;
 use ra_ap_syntax::ast::{self, AstNode, HasAttrs, HasName};
 use ra_ap_syntax::{SyntaxKind, SyntaxNode};
 use std::collections::BTreeSet;
@@ -133,6 +134,21 @@ impl Definition {
         }
     }
 
+    /// Returns what the call of a macro makes.
+    pub(super) fn of_macro(made: &ItemMacro, call: &SyntaxNode, text: &str) -> Self {
+        Self {
+            key: format!("items {}", made.key),
+            names: made.defines.clone(),
+            kind: match made.makes_statics() {
+                true => DefinitionKind::Static,
+                false => DefinitionKind::Other,
+            },
+            text: text.to_owned(),
+            tokens: tokens(call),
+            mentions: Mentions::of(call),
+        }
+    }
+
     /// Returns true if both define the same thing.
     pub(super) fn is_same_thing(&self, other: &Self) -> bool {
         let imports = [self, other]
@@ -149,6 +165,7 @@ impl Definition {
                 let head = self.tokens.split('{').next().unwrap_or_default().trim();
                 format!("`{head}`")
             }
+            _ if self.names.is_empty() => format!("`{}`", self.tokens),
             _ => format!("`{}`", self.names.join("`, `")),
         }
     }

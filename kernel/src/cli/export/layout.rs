@@ -44,6 +44,9 @@ pub(super) struct Step {
     pub(super) mentions: Mentions,
     /// The names that it binds.
     pub(super) bound: Vec<String>,
+    /// True for a declaration whose type may follow from later code alone, and that does nothing
+    /// else.
+    pub(super) is_open: bool,
 }
 
 /// A definition that code of the next cells refers to.
@@ -403,12 +406,12 @@ pub(super) fn meets(code: &Mentions, names: &Mentions) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::program::Program;
+    use super::super::program::{CodeCell, Program};
     use std::path::Path;
 
     /// Returns the items outside of `main`, its body, and the notes; all without layout.
     fn parts(cells: &[&str]) -> (String, String, Vec<String>) {
-        let cells: Vec<String> = cells.iter().map(|cell| (*cell).to_owned()).collect();
+        let cells: Vec<CodeCell> = cells.iter().map(|cell| CodeCell::from(*cell)).collect();
         let program = Program::of(&cells, Path::new(""));
         let text = program.text();
         let text = text.split_whitespace().collect::<Vec<_>>().join(" ");

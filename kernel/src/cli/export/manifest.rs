@@ -37,7 +37,8 @@ impl Manifest {
             manifest.add("phalanx = { path = \"phalanx\" }");
         }
         // A notebook needs no `:dep` for serde and tokio.
-        if program.mentions("Serialize") || program.mentions("Deserialize") {
+        let words = ["serde", "Serialize", "Deserialize"];
+        if words.iter().any(|word| program.mentions(word)) {
             manifest.add("serde = { version = \"1\", features = [\"derive\"] }");
         }
         if program.awaits() {
@@ -104,6 +105,7 @@ fn package(folder: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::program::CodeCell;
     use super::*;
 
     #[test]
@@ -112,7 +114,7 @@ mod tests {
             ":dep rand = \"0.9\"\n:dep itertools\n:dep rand = \"0.9\"",
             "use phalanx::prelude::*;\n#[derive(Serialize)] struct A;\nf().await",
         ];
-        let program = Program::of(&cells.map(str::to_owned), Path::new(""));
+        let program = Program::of(&cells.map(CodeCell::from), Path::new(""));
         let folder = Path::new("/x/1 Größe");
         let manifest = Manifest::of(folder, Path::new(""), &program).unwrap();
         let text = manifest.text();

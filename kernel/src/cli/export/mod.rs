@@ -3,6 +3,8 @@
 //! | file | contents |
 //! |---|---|
 //! | `program.rs` | the cells as a `main.rs` |
+//! | `statement.rs` | the names that statements bind, and what they do with their values |
+//! | `item_macros.rs` | the calls of macros that make items |
 //! | `definition.rs` | the definitions in items, and the names that code refers to |
 //! | `layout.rs` | the places of items, in blocks of `main` if cells redefine others |
 //! | `plan.rs` | the effects of redefinitions on earlier items |
@@ -10,19 +12,24 @@
 //! | `manifest.rs` | the `:dep` lines as a `Cargo.toml` |
 
 mod definition;
+mod item_macros;
 mod layout;
 mod manifest;
 mod plan;
 mod program;
+mod statement;
 mod unknown;
 
 use anyhow::{Context, bail};
 use manifest::Manifest;
-use program::Program;
+use program::{CodeCell, Program};
 use serde_json::Value;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+
+/// The tag of cells that are expected to fail, as nbclient knows it.
+const FAILS: &str = "raises-exception";
 
 /// Arguments of `phalanx export`.
 #[derive(Debug, clap::Args)]
@@ -43,7 +50,10 @@ pub(super) fn run(args: &ExportArgs) -> anyhow::Result<()> {
         Some(ending) if ending == "ipynb" => {
             cells(&text).with_context(|| format!("{} is not a notebook", notebook.display()))?
         }
-        _ => vec![text],
+        _ => vec![CodeCell {
+            source: text,
+            fails: false,
+        }],
     };
     let folder = output
         .clone()
@@ -111,8 +121,8 @@ fn format(file: &Path) {
     }
 }
 
-/// Returns the sources of a notebook's code cells.
-fn cells(text: &str) -> anyhow::Result<Vec<String>> {
+/// Returns a notebook's code cells.
+fn cells(text: &str) -> anyhow::Result<Vec<CodeCell>> {
     let notebook: Value = serde_json::from_str(text)?;
     let cells = notebook.get("cells").and_then(Value::as_array);
     let cells = cells.context("there is no list of cells")?;
@@ -121,7 +131,15 @@ fn cells(text: &str) -> anyhow::Result<Vec<String>> {
         Value::Array(lines) => lines.iter().filter_map(Value::as_str).collect(),
         source => source.as_str().unwrap_or_default().to_owned(),
     };
-    Ok(code.map(source).collect())
+    let fails = |cell: &Value| {
+        let tags = cell["metadata"]["tags"].as_array();
+        tags.is_some_and(|tags| tags.iter().any(|tag| tag == FAILS))
+    };
+    let code = code.map(|cell| CodeCell {
+        source: source(cell),
+        fails: fails(cell),
+    });
+    Ok(code.collect())
 }
 
 #[cfg(test)]
@@ -133,9 +151,11 @@ mod tests {
         let notebook = r##"{"cells": [
             {"cell_type": "code", "source": ["a\n", "b"]},
             {"cell_type": "markdown", "source": "# no"},
-            {"cell_type": "code", "source": "c"}
+            {"cell_type": "code", "metadata": {"tags": ["x", "raises-exception"]}, "source": "c"}
         ]}"##;
-        assert_eq!(cells(notebook).unwrap(), ["a\nb", "c"]);
+        let found = cells(notebook).unwrap();
+        let found: Vec<_> = found.iter().map(|it| (&*it.source, it.fails)).collect();
+        assert_eq!(found, [("a\nb", false), ("c", true)]);
         assert!(cells("{}").is_err());
     }
 }

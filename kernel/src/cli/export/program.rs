@@ -1,32 +1,38 @@
 //! The cells of a notebook as a program: items outside of `main`, statements in it.
 
-use super::definition::{Definition, Mentions};
+use super::definition::{Definition, DefinitionKind, Mentions};
+use super::item_macros::{ItemMacro, item_macros};
 use super::layout::{Entry, Layout, Step, Unit, UnitItem};
+use super::statement::{
+    awaits, bound, complete, evaluated, is_open, is_silent, item_names, mutable, parted,
+    statements, variables,
+};
 use super::unknown::KnownNames;
-use crate::cell::{DirectiveKind, FUNCTION_HEAD, items, parse_in_function, split};
+use crate::cell::{DirectiveKind, FUNCTION_HEAD, help_topic, items, parse_in_function, split};
+use crate::command::{self, CommandHandler};
 use crate::context::unresolved::occurs;
-use crate::magic::{self, Magic, MagicSuffix, Tool};
+use crate::magic::{self, Magic, MagicSuffix, TimeIt, Tool};
 use ra_ap_syntax::ast::{self, AstNode, HasName};
-use ra_ap_syntax::{SyntaxKind, SyntaxNode};
+use ra_ap_syntax::{SyntaxKind, SyntaxNode, SyntaxToken};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// The calls that stand for magics within Rust.
-const MAGIC_CALL: &str = "phalanx::__magic::";
+const MAGIC_CALLS: [&str; 2] = ["phalanx::__magic::run(", "phalanx::__magic::submit("];
 
-/// Macros whose value is not printed.
-const SILENT: [&str; 8] = [
-    "println",
-    "print",
-    "eprintln",
-    "eprint",
-    "assert",
-    "assert_eq",
-    "assert_ne",
-    "todo",
-];
+/// The types of the library through which code reaches the engines.
+const OF_KERNEL: [&str; 2] = ["Client", "Cluster"];
+
+/// A code cell of a notebook.
+#[derive(Clone, Debug)]
+pub(super) struct CodeCell {
+    pub(super) source: String,
+    /// True if the notebook expects that it fails, by the tag `raises-exception`.
+    pub(super) fails: bool,
+}
 
 /// A notebook as a program.
 #[derive(Debug, Default)]
@@ -48,8 +54,28 @@ pub(super) struct Program {
     pub(super) left_out: Vec<String>,
     /// Names that left out lines define, and that no later one defines anew.
     missing: BTreeSet<String>,
+    /// Those of `missing` that are items, which other items may use.
+    missing_items: BTreeSet<String>,
+    /// The variables that the notebook has defined so far.
+    variables: BTreeSet<String>,
+    /// Those of them that are `mut`.
+    mutable: BTreeSet<String>,
+    /// The items that the notebook has defined or imported so far, other than the library's.
+    items: BTreeSet<String>,
+    /// True once the notebook has imported names of the library.
+    has_library: bool,
+    /// The names in code that was left out.
+    lost: BTreeSet<String>,
+    /// The macros that the notebook has defined so far.
+    macros: String,
     /// The suffixes of the sets of magics that `%pxactivate` has made.
     suffixes: Vec<MagicSuffix>,
+    /// True while `%autopx` sends every cell to the engines.
+    is_auto: bool,
+    /// True within a cell that the notebook expects to fail.
+    fails: bool,
+    /// The name of the function that prints a value; the notebook defines none with this name.
+    show: &'static str,
     shows: bool,
     awaits: bool,
     has_main: bool,
@@ -57,16 +83,27 @@ pub(super) struct Program {
 
 impl Program {
     /// Converts the cells of a notebook in a folder.
-    pub(super) fn of(cells: &[String], beside: &Path) -> Self {
+    pub(super) fn of(cells: &[CodeCell], beside: &Path) -> Self {
+        let known = KnownNames::of(cells.iter().map(|cell| cell.source.as_str()));
         let mut program = Self {
             beside: beside.to_owned(),
-            known: KnownNames::of(cells),
+            show: if known.contains("show") {
+                "show_value"
+            } else {
+                "show"
+            },
+            known,
             ..Self::default()
         };
-        for (at, cell) in cells.iter().enumerate() {
+        for (at, CodeCell { source, fails }) in cells.iter().enumerate() {
             program.entries.push(Entry::Cell(at + 1));
-            program.directives(cell);
+            program.fails = *fails;
+            match help_topic(source, &program.variables()) {
+                Some(_) => program.leave_out(source.trim()),
+                None => program.directives(source),
+            }
         }
+        program.remove_orphans();
         program.layout = Layout::of(&program.entries);
         program
     }
@@ -76,21 +113,22 @@ impl Program {
         &self.layout.notes
     }
 
-    /// Converts a cell, or the code of a magic that also runs here.
+    /// Converts a cell, or the code of a magic or a file.
     fn directives(&mut self, cell: &str) {
-        for directive in split(cell, &[]) {
+        for directive in split(cell, &self.variables()) {
             let line = cell[directive.span.clone()].trim_end();
             match directive.kind {
-                DirectiveKind::Rust(text) if text.source.contains(MAGIC_CALL) => {
+                // Its names are those of the engines.
+                DirectiveKind::Rust(_) if self.is_auto => self.leave_out(line),
+                DirectiveKind::Rust(text) if self.fails => self.failing(&text.source),
+                DirectiveKind::Rust(text) if has_magic(&text.source) => {
                     self.leave_out(line);
-                    self.missing.extend(defined(&text.source));
+                    self.miss(&text.source);
+                    self.lose(&parse_in_function(&text.source).syntax_node());
                     self.items_without_magics(&text.source);
                 }
                 DirectiveKind::Rust(text) => self.rust(&text.source),
-                DirectiveKind::Command(line) => match line.strip_prefix(":dep ") {
-                    Some(argument) => self.dependencies.push(argument.trim().to_owned()),
-                    None => self.leave_out(&line),
-                },
+                DirectiveKind::Command(line) => self.command(&line),
                 DirectiveKind::Magic(line) => self.magic(&line, None),
                 DirectiveKind::CellMagic { line, body: code } => {
                     self.magic(&line, Some(&code.source));
@@ -100,18 +138,50 @@ impl Program {
         }
     }
 
+    /// Converts code that runs in the notebook's own process, even while `%autopx` is on.
+    fn here(&mut self, code: &str) {
+        let is_auto = std::mem::replace(&mut self.is_auto, false);
+        self.directives(code);
+        self.is_auto = is_auto;
+    }
+
+    /// Adds the dependency of a `:dep` line, keeps the code of `:time`, and leaves out any other
+    /// command.
+    fn command(&mut self, line: &str) {
+        match command::parse(line) {
+            Ok(call) if call.spec.handler == CommandHandler::Dependency => {
+                self.dependencies.push(call.argument);
+            }
+            Ok(call) if call.spec.handler == CommandHandler::Time => {
+                self.leave_out(line);
+                self.here(&call.argument);
+            }
+            _ => self.leave_out(line),
+        }
+    }
+
     /// Leaves out a magic, and keeps the code that it also runs here.
     fn magic(&mut self, line: &str, cell_body: Option<&str>) {
         let magic = magic::parse(line, &self.suffixes).ok();
+        let code_of = |code: Range<usize>| cell_body.unwrap_or(&line[code]).to_owned();
         let (out, here) = match magic.map(|parsed| parsed.magic) {
             Some(Magic::Px { options, code }) => {
-                let code = cell_body.unwrap_or(&line[code]);
-                (options.out, options.local.then_some(code))
+                (options.out, options.local.then(|| code_of(code)))
             }
             Some(Magic::PxResult { out, .. }) => (out, None),
             Some(Magic::PxActivate { suffix, .. }) => {
                 self.suffixes.push(suffix);
                 (None, None)
+            }
+            Some(Magic::AutoPx) => {
+                self.is_auto = !self.is_auto;
+                (None, None)
+            }
+            Some(Magic::Tool(Tool::Profile(profile))) if profile.targets.is_none() => {
+                (None, Some(code_of(profile.code)))
+            }
+            Some(Magic::Tool(Tool::TimeIt(timeit))) if timeit.targets.is_none() => {
+                (None, Some(measured(&timeit, line, cell_body)))
             }
             Some(Magic::Tool(Tool::WriteFile { path, append })) => {
                 let file = self.written.entry(path).or_default();
@@ -131,11 +201,12 @@ impl Program {
         match (cell_body, here) {
             (_, Some(code)) => {
                 self.leave_out(line);
-                self.directives(code);
+                self.here(&code);
             }
             (Some(code), None) => self.leave_out(format!("{line}\n{code}").trim_end()),
             (None, None) => self.leave_out(line),
         }
+        self.variables.extend(out.clone());
         self.missing.extend(out);
     }
 
@@ -159,13 +230,75 @@ impl Program {
         true
     }
 
+    fn variables(&self) -> Vec<String> {
+        self.variables.iter().cloned().collect()
+    }
+
+    /// Adds the names that a left out text defines to the missing ones.
+    fn miss(&mut self, source: &str) {
+        let (variables, items) = (variables(source), item_names(source));
+        self.missing.extend([&variables[..], &items].concat());
+        self.missing_items.extend(items.iter().cloned());
+        self.variables.extend(variables);
+        self.items.extend(items);
+    }
+
+    /// Adds the variables that left out code may change to the missing ones.
+    fn lose(&mut self, code: &SyntaxNode) {
+        let names = Mentions::of(code).names;
+        let changed = names.intersection(&self.mutable).cloned();
+        self.missing.extend(changed);
+        self.lost.extend(names);
+    }
+
+    /// Leaves out the declarations whose types follow from code that was left out.
+    fn remove_orphans(&mut self) {
+        let mut used = BTreeSet::new();
+        let mut removed = Vec::new();
+        for (at, entry) in self.entries.iter().enumerate().rev() {
+            let Entry::Unit(unit) = entry else { continue };
+            for (index, step) in unit.steps.iter().enumerate().rev() {
+                let is_lost = step.bound.iter().any(|name| self.lost.contains(name));
+                let is_used = step.bound.iter().any(|name| used.contains(name.as_str()));
+                if step.is_open && is_lost && !is_used {
+                    removed.push((at, index));
+                    continue;
+                }
+                used.retain(|name: &&str| step.bound.iter().all(|bound| bound != name));
+                used.extend(step.mentions.names.iter().map(String::as_str));
+            }
+        }
+        for (at, index) in removed.into_iter().rev() {
+            let Entry::Unit(unit) = &self.entries[at] else {
+                continue;
+            };
+            let text = unit.steps[index].text.trim_end().to_owned();
+            let step = self.leave_out_user(&text, "only code that is left out uses it");
+            if let Entry::Unit(unit) = &mut self.entries[at] {
+                unit.steps[index] = step;
+            }
+        }
+    }
+
+    /// Leaves out code that fails in the notebook, where names keep their earlier meaning.
+    fn failing(&mut self, source: &str) {
+        let why = "    // Left out, since it fails in the notebook:\n";
+        let comment = self.commented(source.trim_end());
+        self.entries.push(Entry::Comment(format!("{why}{comment}")));
+        let (mut variables, mut items) = (variables(source), item_names(source));
+        variables.retain(|name| !self.variables.contains(name));
+        items.retain(|name| !self.items.contains(name));
+        self.missing_items.extend(items.iter().cloned());
+        self.missing.extend([variables, items].concat());
+    }
+
     /// Adds the items of a left out text that do not need the kernel themselves.
     fn items_without_magics(&mut self, source: &str) {
         let mut unit = Unit::default();
         for statement in statements(source) {
             let text = statement.syntax().text().to_string();
             if let ast::Stmt::Item(item) = statement
-                && !text.contains(MAGIC_CALL)
+                && !has_magic(&text)
             {
                 unit.items.push(self.item(&item, text));
             }
@@ -173,12 +306,9 @@ impl Program {
         self.entries.push(Entry::Unit(unit));
     }
 
-    /// Returns the comment for code that needs a name which a left out line defines.
-    fn leave_out_user(&mut self, text: &str, name: &str) -> Step {
-        let why = format!(
-            "    // Left out, since `{name}` is defined by a line that needs the notebook's kernel:\n"
-        );
-        let text = why + &self.commented(text);
+    /// Returns the comment for code that is left out for a reason.
+    fn leave_out_user(&mut self, text: &str, reason: &str) -> Step {
+        let text = format!("    // Left out, since {reason}:\n{}", self.commented(text));
         Step {
             text,
             ..Step::default()
@@ -212,47 +342,67 @@ impl Program {
             start = end.min(source.len());
             text.to_owned()
         };
+        let made = item_macros(source, &self.macros);
+        // Returns the macro call that a statement or last expression consists of, if it makes items.
+        let of_macro = |node: &SyntaxNode| {
+            let range = node.text_range();
+            made.iter().find(|made| {
+                let start = FUNCTION_HEAD.len() + made.range.start;
+                usize::from(range.start()) <= start && start < usize::from(range.end())
+            })
+        };
         let mut unit = Unit::default();
         for statement in list.statements() {
             let text = text(statement.syntax());
             match statement {
-                ast::Stmt::Item(item) => {
-                    let missing = self.missing_in(item.syntax());
-                    match missing.filter(|_| self.has_unread) {
-                        Some(name) => {
-                            unit.steps.push(self.leave_out_user(&text, &name));
-                            self.missing.extend(defined(&text));
-                        }
-                        None => unit.items.push(self.item(&item, text)),
+                ast::Stmt::Item(item) => match self.reason_of_item(&item) {
+                    Some(reason) => {
+                        unit.steps.push(self.leave_out_user(&text, &reason));
+                        self.miss(&text);
                     }
-                }
+                    None => unit.items.push(self.item(&item, text)),
+                },
                 other => {
-                    let bound = bound(other.syntax());
-                    let missing = self.missing_in(&evaluated(&other));
+                    let node = other.syntax();
+                    if let Some(made) = of_macro(node) {
+                        unit.items.push(self.items_of_macro(made, node, &text));
+                        continue;
+                    }
+                    let bound = bound(node);
                     // Its type may be unknown as well.
-                    let missing = missing.or_else(|| self.unknown_in(other.syntax()));
-                    if let Some(name) = missing {
-                        unit.steps.push(self.leave_out_user(&text, &name));
+                    let unknown = || self.unknown_in(node).map(missing);
+                    let reason = self.reason(&evaluated(&other)).or_else(unknown);
+                    self.missing.retain(|name| !bound.contains(name));
+                    self.mutable.retain(|name| !bound.contains(name));
+                    self.mutable.extend(mutable(node));
+                    self.variables.extend(bound.iter().cloned());
+                    if let Some(reason) = reason {
+                        unit.steps.push(self.leave_out_user(&text, &reason));
+                        self.lose(node);
                         self.missing.extend(bound);
                         continue;
                     }
-                    self.missing.retain(|name| !bound.contains(name));
-                    self.awaits |= awaits(other.syntax());
+                    self.awaits |= awaits(node);
                     unit.steps.push(Step {
-                        text: format!("{text}\n"),
-                        mentions: Mentions::of(other.syntax()),
+                        text: format!("{}\n", complete(&other, text)),
+                        mentions: Mentions::of(node),
                         bound,
+                        is_open: is_open(&other),
                     });
                 }
             }
         }
         if let Some(value) = list.tail_expr() {
-            let text = text(value.syntax());
-            let step = match self.missing_in(value.syntax()) {
-                Some(name) => self.leave_out_user(&text, &name),
-                None => self.last(&value, &text),
-            };
-            unit.steps.push(step);
+            let node = value.syntax();
+            let text = text(node);
+            match (of_macro(node), self.reason(node)) {
+                (Some(made), _) => unit.items.push(self.items_of_macro(made, node, &text)),
+                (None, Some(reason)) => {
+                    unit.steps.push(self.leave_out_user(&text, &reason));
+                    self.lose(node);
+                }
+                (None, None) => unit.steps.push(self.last(&value, &text)),
+            }
         }
         self.entries.push(Entry::Unit(unit));
     }
@@ -265,38 +415,69 @@ impl Program {
         } else {
             self.shows = true;
             let (comments, value) = parted(text, value);
-            format!("{comments}show(&({value}));\n")
+            format!("{comments}{}(&({value}));\n", self.show)
         };
         Step {
             text: code,
             mentions: Mentions::of(value.syntax()),
-            bound: Vec::new(),
+            ..Step::default()
         }
     }
 
     /// Returns the missing name that code uses, if any: as a variable, or in a format string. Without
     /// the text of a file, it is one that nothing else defines.
     fn missing_in(&self, code: &SyntaxNode) -> Option<String> {
-        let tokens = code
-            .descendants_with_tokens()
-            .filter_map(|element| element.into_token())
-            .filter(|token| !token.kind().is_trivia());
-        let mut before = String::new();
-        for token in tokens {
-            let text = token.text().to_owned();
-            let used = self.missing.iter().find(|name| match token.kind() {
-                SyntaxKind::IDENT => **name == text && !matches!(&*before, "." | "::"),
-                SyntaxKind::STRING => ["}", ":"]
-                    .iter()
-                    .any(|end| text.contains(&format!("{{{name}{end}"))),
-                _ => false,
-            });
-            if let Some(name) = used {
-                return Some(name.clone());
+        let missing = first_used(code, &self.missing);
+        missing.or_else(|| self.unknown_in(code))
+    }
+
+    /// Returns the reason to leave out a statement, if any.
+    fn reason(&self, code: &SyntaxNode) -> Option<String> {
+        let kernel = || self.kernel_in(code).map(of_kernel);
+        self.missing_in(code).map(missing).or_else(kernel)
+    }
+
+    /// Returns the reason to leave out an item, if any: it may use other items, but no variables.
+    fn reason_of_item(&self, item: &ast::Item) -> Option<String> {
+        let code = item.syntax();
+        let name = if self.has_unread {
+            self.missing_in(code)
+        } else {
+            let items = self.missing_items.intersection(&self.missing);
+            first_used(code, &items.cloned().collect())
+        };
+        let is_function = matches!(item, ast::Item::Fn(_));
+        let kernel = || self.kernel_in(code).filter(|_| is_function);
+        name.map(missing).or_else(|| kernel().map(of_kernel))
+    }
+
+    /// Returns the type of the library in code that a program cannot use, if any.
+    fn kernel_in(&self, code: &SyntaxNode) -> Option<&'static str> {
+        let mut before = [const { String::new() }; 2];
+        let mut last = None;
+        for token in tokens(code) {
+            let text = token.text();
+            // Tokens within macros are single characters.
+            if let Some(name) = last.filter(|_| text.starts_with(':')) {
+                return Some(name);
             }
-            before = text;
+            let [root, path] = &before;
+            let is_bare = !matches!(path.as_str(), ":" | "::" | ".");
+            last = OF_KERNEL.into_iter().find(|name| {
+                let is_imported = self.has_library && !self.items.contains(*name);
+                *name == text
+                    && if is_bare {
+                        is_imported
+                    } else {
+                        root == "phalanx"
+                    }
+            });
+            if text != ":" || path != ":" {
+                before.rotate_left(1);
+                before[1] = text.to_owned();
+            }
         }
-        self.unknown_in(code)
+        None
     }
 
     /// Returns the name in code that only a file without its text can define, if any.
@@ -320,15 +501,48 @@ impl Program {
         let known = items(&text).pop();
         if let Some(name) = known.as_ref().and_then(|item| item.defined()) {
             self.missing.remove(name);
+            self.items.insert(name.to_owned());
+        }
+        if let ast::Item::MacroRules(_) = item {
+            self.macros.push_str(&text);
+            self.macros.push('\n');
         }
         let definitions = Definition::all(item, &text);
+        for import in definitions
+            .iter()
+            .filter(|it| it.kind == DefinitionKind::Use)
+        {
+            match import.mentions.names.contains("phalanx") {
+                true => self.has_library = true,
+                false => self.items.extend(import.names.iter().cloned()),
+            }
+        }
         UnitItem { text, definitions }
     }
 
-    /// Returns true if a word occurs in the program.
+    /// Returns the items that the call of a macro makes, such as `thread_local!`.
+    fn items_of_macro(&mut self, made: &ItemMacro, call: &SyntaxNode, text: &str) -> UnitItem {
+        for name in &made.defines {
+            self.missing.remove(name);
+            self.items.insert(name.clone());
+        }
+        // Items with braces have no semicolon.
+        let text = text.trim_end_matches(';').trim_end();
+        let text = match text.ends_with('}') {
+            true => text.to_owned(),
+            false => format!("{text};"),
+        };
+        UnitItem {
+            definitions: vec![Definition::of_macro(made, call, &text)],
+            text,
+        }
+    }
+
+    /// Returns true if a word occurs in the program, other than in comments.
     pub(super) fn mentions(&self, word: &str) -> bool {
-        let mut texts = self.layout.items.iter();
-        occurs(&self.layout.body, word) || texts.any(|text| occurs(text, word))
+        let items = self.layout.items.iter().flat_map(|text| text.lines());
+        let mut lines = items.chain(self.layout.body.lines());
+        lines.any(|line| !line.trim_start().starts_with("//") && occurs(line, word))
     }
 
     /// Returns true if the statements await futures.
@@ -357,7 +571,7 @@ impl Program {
             "    }\n".repeat(self.layout.depth),
         );
         if self.shows {
-            text.push_str(SHOW);
+            text.push_str(&SHOW.replace("NAME", self.show));
         }
         text
     }
@@ -366,7 +580,7 @@ impl Program {
 /// The function that prints a value as the notebook does.
 const SHOW: &str = "
 /// Prints the value of a cell.
-fn show<T: std::fmt::Debug + ?Sized>(value: &T) {
+fn NAME<T: std::fmt::Debug + ?Sized>(value: &T) {
     let text = format!(\"{value:?}\");
     if text != \"()\" {
         println!(\"{text}\");
@@ -374,269 +588,69 @@ fn show<T: std::fmt::Debug + ?Sized>(value: &T) {
 }
 ";
 
-/// Returns the statements and items of Rust text.
-fn statements(source: &str) -> Vec<ast::Stmt> {
-    let parsed = parse_in_function(source).syntax_node();
-    let function = parsed.descendants().find_map(ast::Fn::cast);
-    let list = function.and_then(|cell| cell.body()?.stmt_list());
-    list.map_or_else(Vec::new, |list| list.statements().collect())
+/// Returns true if Rust text has a magic within it.
+fn has_magic(source: &str) -> bool {
+    MAGIC_CALLS.iter().any(|call| source.contains(call))
 }
 
-/// Splits the comments before a value from the value.
-fn parted<'a>(text: &'a str, value: &ast::Expr) -> (String, &'a str) {
-    let length = usize::from(value.syntax().text_range().len());
-    match text.len().checked_sub(length) {
-        Some(at) if at > 0 && text.is_char_boundary(at) => {
-            (format!("{}\n", text[..at].trim_end()), &text[at..])
-        }
-        _ => (String::new(), text),
-    }
-}
-
-/// Returns the part of a statement that uses names: of a `let`, its value.
-fn evaluated(statement: &ast::Stmt) -> SyntaxNode {
-    let value = match statement {
-        ast::Stmt::LetStmt(declaration) => declaration.initializer(),
-        _ => None,
+/// Returns the code of a `%timeit`, which the library measures. The line of a `%%timeit` has the
+/// setup.
+fn measured(timeit: &TimeIt, line: &str, cell_body: Option<&str>) -> String {
+    let TimeIt { loops, runs, .. } = timeit;
+    let typed = &line[timeit.code.clone()];
+    let (setup, code) = match cell_body {
+        Some(body) => (typed, format!("\n{}", body.trim_end())),
+        None => ("", typed.to_owned()),
     };
-    value.map_or_else(
-        || statement.syntax().clone(),
-        |value| value.syntax().clone(),
-    )
+    format!("{{{setup} phalanx::__magic::timeit({loops:?}, {runs:?}, || {{{code}\n}}); }}")
 }
 
-/// Returns the names that a statement binds.
-fn bound(statement: &SyntaxNode) -> Vec<String> {
-    let pattern = ast::LetStmt::cast(statement.clone()).and_then(|it| it.pat());
-    let bound = pattern.into_iter().flat_map(|pattern| {
-        let nodes = pattern.syntax().descendants();
-        nodes.filter_map(ast::IdentPat::cast)
-    });
-    bound
-        .filter_map(|bound| Some(bound.name()?.text().to_string()))
-        .collect()
+/// Returns the reason to leave out code that uses a name whose definition is left out.
+fn missing(name: String) -> String {
+    format!("the definition of `{name}` is left out")
 }
 
-/// Returns the names of the variables and items that code defines.
-fn defined(source: &str) -> Vec<String> {
-    let statements = parse_in_function(source).syntax_node().descendants();
-    let statements = statements.filter_map(ast::LetStmt::cast);
-    let mut names: Vec<String> = statements.flat_map(|it| bound(it.syntax())).collect();
-    let items = items(source);
-    names.extend(
-        items
-            .iter()
-            .filter_map(|item| Some(item.defined()?.to_owned())),
-    );
-    names
+/// Returns the reason to leave out code that uses a type of the library.
+fn of_kernel(name: &str) -> String {
+    format!("`{name}` needs the notebook's kernel")
 }
 
-/// Returns true for an expression without a value: a loop, a block without a tail, `println!`.
-fn is_silent(value: &ast::Expr) -> bool {
-    match value {
-        ast::Expr::ForExpr(_) | ast::Expr::WhileExpr(_) => true,
-        ast::Expr::BinExpr(operation) => {
-            let kind = operation.op_kind();
-            matches!(kind, Some(ast::BinaryOp::Assignment { .. }))
+/// Returns the tokens of code other than whitespace and comments.
+fn tokens(code: &SyntaxNode) -> impl Iterator<Item = SyntaxToken> {
+    let tokens = code.descendants_with_tokens();
+    let tokens = tokens.filter_map(|element| element.into_token());
+    tokens.filter(|token| !token.kind().is_trivia())
+}
+
+/// Returns the first of these names that code uses, if any: as a variable, or in a format string.
+fn first_used(code: &SyntaxNode, names: &BTreeSet<String>) -> Option<String> {
+    let mut before = String::new();
+    for token in tokens(code) {
+        let text = token.text().to_owned();
+        let used = names.iter().find(|name| match token.kind() {
+            SyntaxKind::IDENT => **name == text && !matches!(&*before, "." | "::"),
+            SyntaxKind::STRING => ["}", ":"]
+                .iter()
+                .any(|end| text.contains(&format!("{{{name}{end}"))),
+            _ => false,
+        });
+        if let Some(name) = used {
+            return Some(name.clone());
         }
-        ast::Expr::IfExpr(condition) => condition.else_branch().is_none(),
-        ast::Expr::BlockExpr(block) => block.tail_expr().is_none_or(|tail| is_silent(&tail)),
-        ast::Expr::MacroExpr(call) => {
-            let path = call.macro_call().and_then(|call| call.path());
-            let name = path.and_then(|path| path.segment()?.name_ref());
-            name.is_some_and(|name| SILENT.iter().any(|silent| name.text() == *silent))
-        }
-        _ => false,
+        before = text;
     }
-}
-
-/// Returns true if a statement awaits outside of its `async` blocks and functions.
-fn awaits(statement: &SyntaxNode) -> bool {
-    let waits = statement.descendants().filter_map(ast::AwaitExpr::cast);
-    let is_own = |wait: &ast::AwaitExpr| {
-        let mut around = wait.syntax().ancestors();
-        !around.any(|node| {
-            let is_async = |block: ast::BlockExpr| block.async_token().is_some();
-            let is_function =
-                |function: ast::Fn| function.name().is_some_and(|name| name.text() != "cell");
-            ast::BlockExpr::cast(node.clone()).is_some_and(is_async)
-                || ast::Fn::cast(node.clone()).is_some_and(is_function)
-                || ast::ClosureExpr::can_cast(node.kind())
-        })
-    };
-    waits.filter(is_own).count() > 0
+    None
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn code_of_files_is_inlined_and_what_needs_a_missing_one_left_out() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(
-            folder.path().join("größe.rs"),
-            "fn size() -> u8 { 1 }\nlet a = 2;",
-        )
-        .unwrap();
-        let cells = [
-            "%%writefile made.rs\nfn made() -> u8 { 3 }",
-            "%run größe.rs\n%run made.rs\nsize() + made() + a",
-            "%run nowhere.rs\nlet b = other();",
-            "fn g() -> u8 { other() }\nfn h() -> u8 { made() }",
-            "println!(\"{b}\")",
-            "g()",
-            "h()",
-        ];
-        let program = Program::of(&cells.map(str::to_owned), folder.path());
-        let text = program.text();
-        let why = |name: &str| {
-            format!(
-                "    // Left out, since `{name}` is defined by a line that needs the notebook's kernel:\n"
-            )
-        };
-        for part in [
-            "fn size() -> u8 { 1 }\n\nfn made() -> u8 { 3 }\n",
-            "// %run größe.rs\nlet a = 2;\n    // %run made.rs\nshow(&(size() + made() + a));",
-            &*format!(
-                "// %run nowhere.rs\n{}    // let b = other();",
-                why("other")
-            ),
-            &*format!("{}    // fn g() -> u8 {{ other() }}", why("other")),
-            &*format!("{}    // println!(\"{{b}}\")", why("b")),
-            &*format!("{}    // g()", why("g")),
-            "show(&(h()));",
-        ] {
-            assert!(text.contains(part), "{part} in\n{text}");
+impl From<&str> for CodeCell {
+    fn from(source: &str) -> Self {
+        Self {
+            source: source.to_owned(),
+            fails: false,
         }
-    }
-
-    fn program(cells: &[&str]) -> Program {
-        let cells: Vec<String> = cells.iter().map(|cell| (*cell).to_owned()).collect();
-        Program::of(&cells, Path::new(""))
-    }
-
-    #[test]
-    fn items_are_placed_outside_main_and_statements_in_it() {
-        let program = program(&[
-            ":dep rand = \"0.9\"\nuse rand::random;",
-            "/// One.\nfn f() -> u32 { 1 }\n// the first\nlet a = f();",
-            "fn f() -> u32 { 2 }\nlet b = a + f();\n// what comes of it\nb",
-            "println!(\"{b}\")",
-            "for _ in 0..2 { f(); }",
-            "%%px\nlet id = 1;",
-            "!ls\na",
-        ]);
-        assert_eq!(program.dependencies, ["rand = \"0.9\""]);
-        assert_eq!(program.left_out, ["%%px", "!ls"]);
-        let text = program.text();
-        for part in [
-            "use rand::random;\n",
-            "/// One.\nfn f() -> u32 { 1 }\n",
-            "// In [2]\n// the first\nlet a = f();\n",
-            "for the rest of the program.\n    {\nfn f() -> u32 { 2 }\n\nlet b = a + f();\n// what comes of it\nshow(&(b));",
-            "println!(\"{b}\");",
-            "for _ in 0..2 { f(); };",
-            "// %%px\n    // let id = 1;",
-            "// !ls\nshow(&(a));",
-            "fn main() -> Result<(), Box<dyn std::error::Error>> {",
-            "fn show<T",
-        ] {
-            assert!(text.contains(part), "{part} in\n{text}");
-        }
-    }
-
-    #[test]
-    fn code_that_needs_a_left_out_name_is_left_out_as_well() {
-        let program = program(&[
-            "%%px --noblock -o ar\n1",
-            "let sum = ar.get()?;\nlet other = 2;\nother",
-            "show(&ar)",
-            "println!(\"{ar:?} {sum}\")",
-            "println!(\"no ar, {}\", other.ar)",
-            "let handle = %px --noblock 1;\nlet more = 1;",
-            "handle.get()? + more",
-            "let ar = 5;\nar",
-            "%%px --local\nlet both = 3;",
-            "both",
-        ]);
-        let text = program.text();
-        let why =
-            "// Left out, since `ar` is defined by a line that needs the notebook's kernel:\n";
-        for part in [
-            &*format!("{why}    // let sum = ar.get()?;\nlet other = 2;\nshow(&(other));"),
-            &*format!("{why}    // show(&ar)\n"),
-            &*format!("{why}    // println!(\"{{ar:?}} {{sum}}\")\n"),
-            "println!(\"no ar, {}\", other.ar);",
-            "// let handle = %px --noblock 1;\n    // let more = 1;\n",
-            "// handle.get()? + more\n",
-            "let ar = 5;\nshow(&(ar));",
-            "// %%px --local\nlet both = 3;\n",
-            "show(&(both));",
-        ] {
-            assert!(text.contains(part), "{part} in\n{text}");
-        }
-        let left_out: Vec<&str> = program.left_out.iter().map(String::as_str).collect();
-        assert_eq!(
-            left_out[..2],
-            ["%%px --noblock -o ar", "let sum = ar.get()?;"]
-        );
-    }
-
-    #[test]
-    fn code_that_also_runs_here_is_kept_with_its_dependencies() {
-        let program = program(&[
-            "%%px --local\n:dep rand = \"0.9\"\nlet both = rand::random::<u8>();\nfn f() {}",
-            "%px --local let k = 3;\nk + 1",
-            "%px let there = 3;",
-        ]);
-        assert_eq!(program.dependencies, ["rand = \"0.9\""]);
-        let text = program.text();
-        for part in [
-            "// %%px --local\nlet both = rand::random::<u8>();\n",
-            "\nfn f() {}\n",
-            "// %px --local let k = 3;\nlet k = 3;\nshow(&(k + 1));",
-            "    // %px let there = 3;\n\n",
-        ] {
-            assert!(text.contains(part), "{part} in\n{text}");
-        }
-        assert!(!text.contains("dep rand"), "{text}");
-    }
-
-    #[test]
-    fn names_of_activated_magics_are_missing_and_items_are_not() {
-        let text = program(&[
-            "%pxactivate -t ::2 _even",
-            "%%px_even --noblock -o ar\n1",
-            "ar.get()?",
-            "fn f() -> i32 { 1 }\nfn g() {\n%px 1\n}\nlet h = %px --noblock 1;",
-            "f()",
-            "g()",
-            "fn g() {}\nf() + 1",
-            "g();",
-        ])
-        .text();
-        let needs = |name: &str| format!("`{name}` is defined by a line that needs the notebook's");
-        for part in [
-            &*format!("{} kernel:\n    // ar.get()?", needs("ar")),
-            "fn f() -> i32 { 1 }\n",
-            "show(&(f()));",
-            &*format!("{} kernel:\n    // g()\n", needs("g")),
-            "fn g() {}\n",
-            "show(&(f() + 1));",
-            "g();\n",
-        ] {
-            assert!(text.contains(part), "{part} in\n{text}");
-        }
-    }
-
-    #[test]
-    fn an_exported_program_awaits_futures_and_calls_the_notebooks_main() {
-        let waiting = program(&["let a = async { f().await };\na.await"]);
-        assert!(waiting.text().contains("#[tokio::main]\nasync fn main()"));
-        assert!(!program(&["let a = async { f().await };"]).awaits());
-        let with_main = program(&["fn main() { println!(\"x\") }"]).text();
-        assert!(with_main.contains("fn notebook_main() {"), "{with_main}");
-        assert!(with_main.contains("    notebook_main();\n"), "{with_main}");
     }
 }
+
+#[cfg(test)]
+mod tests;

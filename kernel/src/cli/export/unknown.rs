@@ -23,11 +23,11 @@ pub(super) struct KnownNames {
 
 impl KnownNames {
     /// Returns the names in cells.
-    pub(super) fn of(cells: &[String]) -> Self {
+    pub(super) fn of<'a>(cells: impl Iterator<Item = &'a str>) -> Self {
         let mut known = Self::default();
         let everywhere = EVERYWHERE.split_whitespace().map(str::to_owned);
         known.names.extend(everywhere);
-        for directive in cells.iter().flat_map(|cell| split(cell, &[])) {
+        for directive in cells.flat_map(|cell| split(cell, &[])) {
             match directive.kind {
                 DirectiveKind::Rust(text) | DirectiveKind::CellMagic { body: text, .. } => {
                     known.add(&text.source);
@@ -43,6 +43,11 @@ impl KnownNames {
             }
         }
         known
+    }
+
+    /// Returns true if the code defines or imports a name.
+    pub(super) fn contains(&self, name: &str) -> bool {
+        self.names.contains(name)
     }
 
     /// Adds the names that code defines or imports.
@@ -139,7 +144,7 @@ mod tests {
             ":dep rand-core = \"1\"\nstruct S { a: u8 }\nfn f<T>(x: T) {}\nlet größe = 1;",
             "use std::fmt::{self, Debug as D};\nmacro_rules! m { ($e:expr) => { within($e) } }",
         ];
-        let known = KnownNames::of(&cells.map(str::to_owned));
+        let known = KnownNames::of(cells.into_iter());
         let unknown = |code: &str| known.unknown_in(&parse_in_function(code).syntax_node());
         for code in [
             "f(S { a: größe }.a).b; rand_core::x(); fmt::nothing(); m!(1)",
