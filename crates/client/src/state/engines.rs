@@ -352,6 +352,7 @@ mod tests {
         assert_eq!(engines.none_fit(&[EngineId(7)]), None);
         let late = engines.replied(&MsgId::new("1"), EngineKind::Foreign);
         assert!(matches!(late, Some(HandshakeAction::Joined(_))));
+        assert_eq!(engines.none_fit(&[]), Some(TaskError::NoneIsRust));
         assert_eq!(engines.replied(&MsgId::new("2"), EngineKind::Foreign), None);
     }
 

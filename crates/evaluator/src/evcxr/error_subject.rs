@@ -65,12 +65,12 @@ impl<'a> ErrorSubject<'a> {
     pub(super) fn type_with_bound(&self, of_trait: &str) -> Option<&'a str> {
         let children = self.error?["children"].as_array()?.iter();
         let messages = children.filter_map(|child| child["message"].as_str());
-        let types = messages.filter_map(|message| {
+        let mut types = messages.filter_map(|message| {
             let (ty, rest) = message.strip_prefix("required for `")?.split_once('`')?;
             let rest = rest.strip_prefix(" to implement `")?;
             (rest.strip_suffix('`')? == of_trait).then_some(ty)
         });
-        types.last()
+        types.next_back()
     }
 
     /// Returns true if rustc names a definition in the library, such as that of the method.

@@ -29,7 +29,7 @@ const KERNEL_ENDED: &str = "the kernel has ended";
 /// The cluster that [`ClusterState`] knows as running.
 enum ClusterHandle {
     Own(Box<OwnCluster>),
-    Elsewhere(ConnectedCluster),
+    Elsewhere(Box<ConnectedCluster>),
 }
 
 impl ClusterHandle {
@@ -313,7 +313,7 @@ impl ClusterActor {
             has_owner: connected.owner.is_some(),
             engines: connected.client.engines().len(),
         };
-        self.running = Some(ClusterHandle::Elsewhere(connected));
+        self.running = Some(ClusterHandle::Elsewhere(Box::new(connected)));
         Ok(event)
     }
 
@@ -333,19 +333,18 @@ impl ClusterActor {
     ) -> Result<OwnerReply, Failure> {
         match &mut self.running {
             Some(ClusterHandle::Own(cluster)) => cluster.handle(request, interrupted).await,
-            Some(ClusterHandle::Elsewhere(ConnectedCluster {
-                client,
-                owner: Some(owner),
-                ..
-            })) => {
-                self.before = client.engines();
+            Some(ClusterHandle::Elsewhere(connected)) => {
+                let Some(owner) = &mut connected.owner else {
+                    return Err(ClusterError::NotRunning.into());
+                };
+                self.before = connected.client.engines();
                 tokio::select! {
                     reply = ask_owner(owner, &request) => reply,
                     () = interrupted.cancelled() => Err(ClusterError::Interrupted.into()),
                 }
             }
             // The state sends requests to known owners only.
-            Some(ClusterHandle::Elsewhere(_)) | None => Err(ClusterError::NotRunning.into()),
+            None => Err(ClusterError::NotRunning.into()),
         }
     }
 
