@@ -90,7 +90,7 @@ fn interactive_features_work_in_jupyterlab(prepared: Prepared, Chromium(chromium
     assert_eq!(seen["sorted"], orders, "{seen}");
     assert!(text("uploaded").contains("(3, 3)"), "{seen}");
     let saved = json!([format!("100%|{}| 2/2", "█".repeat(20))]);
-    assert_eq!(seen["filled"], saved, "{seen}");
+    assert_eq!(seen["kept"], saved, "{seen}");
     assert!(text("reloaded").contains("8 squared is 64"), "{seen}");
     assert!(text("stop").contains("Interrupted"), "{seen}");
 }
