@@ -348,14 +348,15 @@ impl Frontend {
         }
     }
 
-    /// Waits until the streams of a running cell contain all these texts.
+    /// Waits until the streams and displays of a running cell contain all these texts.
     pub async fn wait_for_text(&mut self, id: &str, texts: &[&str]) {
         let mut seen = String::new();
         let mut messages = VecDeque::new();
         while !texts.iter().all(|text| seen.contains(text)) {
             let message = self.published_for(id).await;
-            if let Some(text) = message.content["text"].as_str() {
-                seen.push_str(text);
+            let content = &message.content;
+            for text in [&content["text"], &content["data"]["text/plain"]] {
+                seen.push_str(text.as_str().unwrap_or_default());
             }
             messages.push_back(message);
         }

@@ -3,7 +3,6 @@
 use crate::Frontend;
 use crate::cluster::{stream, with_engines};
 use crate::frontend::limited;
-use phalanx_transport::Envelope;
 use serde_json::json;
 use std::process::Command;
 use tempfile::TempDir;
@@ -172,8 +171,7 @@ async fn an_interrupt_ends_a_cell_that_is_compiled_again() {
         .send_execute("%%px --progress-after 0\ncompile-sleep 0.7\nfn g")
         .await;
     // Its bar counts engines once it is sent.
-    let is_sent = |message: Envelope| message.content.to_string().contains("0/2");
-    while !is_sent(second.published_for(&refused).await) {}
+    second.wait_for_text(&refused, &["0/2"]).await;
     assert_eq!(first.ran(&running).await.reply["status"], "ok");
     second.ask_control("interrupt_request", json!({})).await;
     let ran = second.ran(&refused).await;
