@@ -278,6 +278,13 @@ async fn local_cells_report_their_own_errors() {
         let is_shown = spans.any(|span| span.start_line == line && span.label.contains(note));
         assert!(is_shown, "{cell}: {found:#?}");
     }
+    // The cells of a session with a `?` are closures: rustc words what moves differently.
+    s.shown(m, "\"5\".parse::<u8>()?;").await;
+    let cell = "let a = kept;\nlet b = kept;";
+    let (_, _, result) = s.cell(m, cell).await;
+    let found = diagnostics(cell, result);
+    let help = found[0].help.concat();
+    assert!(help.contains("move occurs because `kept`"), "{found:#?}");
     // The borrow is used by the last expression.
     let cell = "let first = &list[0];\nlist.push(4);\n*first";
     let (_, _, result) = s.cell(m, cell).await;

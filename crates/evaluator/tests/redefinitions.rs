@@ -258,4 +258,37 @@ async fn impls_of_redefined_types_are_kept_or_replaced() {
         gone[0].message.contains("no method named `one`"),
         "{gone:?}"
     );
+
+    // Run again with other heads, and with a method in another cell.
+    let point =
+        "#[derive(Debug)] struct Punkt(f64);\nimpl Punkt { fn new() -> Self { Self(1.0) } }\n";
+    let with = |rest: &str| format!("{point}{rest}");
+    let first = with(
+        "impl std::ops::Neg for &Punkt { type Output = f64; fn neg(self) -> f64 { -self.0 } }\n\
+         impl From<Punkt> for f64 { fn from(p: Punkt) -> f64 { p.0 } }\n\
+         impl Punkt { fn norm(&self) -> f64 { self.0 } }",
+    );
+    let again = with(
+        "impl<'a> core::ops::Neg for &'a Punkt { type Output = f64; fn neg(self) -> f64 { -2.0 * self.0 } }\n\
+         impl Into<f64> for Punkt { fn into(self) -> f64 { 3.0 } }",
+    );
+    check(
+        s,
+        m,
+        &[
+            (&first, ""),
+            ("(-&Punkt::new(), f64::from(Punkt::new()))", "=(-1.0, 1.0)"),
+            ("impl Punkt { fn norm(&self) -> f64 { 5.0 } }", ""),
+            (&again, ""),
+            (
+                "(-&Punkt::new(), Into::<f64>::into(Punkt::new()), Punkt::new().norm())",
+                "=(-2.0, 3.0, 5.0)",
+            ),
+        ],
+    )
+    .await;
+    // A cell that does not compile makes the session fallible for the next one.
+    errors(s, m, "\"5\".parse::<u8>()?.cout()").await;
+    let returned = s.cell(m, "if Punkt::new().0 > 0.0 { return; }").await.2;
+    assert!(returned.is_ok(), "{returned:?}");
 }
