@@ -23,9 +23,7 @@ impl Cluster {
     }
 
     fn phalanx(home: &TempDir, args: &[&str]) -> String {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_phalanx"));
-        let command = command.arg("cluster").args(args);
-        let output = command.env("XDG_DATA_HOME", home.path()).output().unwrap();
+        let output = Self::command(home, args).output().unwrap();
         assert!(output.status.success(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
     }
@@ -43,6 +41,13 @@ impl Cluster {
         Self::phalanx(&self.home, &["stop"]);
     }
 
+    fn command(home: &TempDir, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_phalanx"));
+        command.arg("cluster").args(args);
+        command.env("XDG_DATA_HOME", home.path());
+        command
+    }
+
     /// Kills the process of the cluster, with its controller and its engines.
     fn kill(&self) {
         let folder = self.home.path().join("phalanx/clusters");
@@ -53,6 +58,13 @@ impl Cluster {
         let pid = i32::try_from(record["pid"].as_i64().unwrap()).unwrap();
         let pid = rustix::process::Pid::from_raw(pid).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+}
+
+impl Drop for Cluster {
+    /// Stops the cluster of a test that has failed.
+    fn drop(&mut self) {
+        let _ = Self::command(&self.home, &["stop"]).output();
     }
 }
 
