@@ -427,7 +427,7 @@ fn advice(error: &Value, map: &CellMap<'_>) -> Vec<String> {
         .filter(|child| child["level"] == "note" && child["spans"][0].is_null())
         .filter_map(|child| child["message"].as_str())
         .filter(|note| !RUSTC_NOTES.iter().any(|start| note.starts_with(start)))
-        // With a number before it.
+        // "2 redundant requirements hidden".
         .filter(|note| !note.contains("redundant requirement"))
         .map(str::to_owned)
         .collect();

@@ -79,6 +79,11 @@ pub(super) fn additions(source: &str, fallible: bool) -> Vec<(usize, String)> {
     additions
 }
 
+/// Returns true for a cell that returns before its end.
+pub(super) fn has_any(source: &str) -> bool {
+    !cell_returns(source).0.is_empty()
+}
+
 /// Returns the `return`s of a cell, and a conversion from their offsets to those of the cell.
 fn cell_returns(
     source: &str,

@@ -9,6 +9,7 @@ use super::generated_crate::build_folder;
 use super::inference::{self, NotInferred};
 use super::untyped::{TypedCell, UntypedVariable, untyped};
 use super::variables::VariableTypes;
+use super::{item_macros, returns};
 use crate::interrupt::Interrupt;
 use phalanx_analysis::client::AnalysisClient;
 use phalanx_protocol::analysis::{
@@ -98,8 +99,8 @@ impl Types {
         let types = match inferred(&cell, &unannotated, &known) {
             Ok(types) => types,
             // The user is shown the errors, which are there whatever the types are.
-            Err(NotInferred::Errors) => return known,
-            Err(NotInferred::Unknown) => known,
+            Err(NotInferred::Errors) if is_like_scaffold(source, shape.items()) => return known,
+            Err(_) => known,
         };
         if is_loading
             && !unknown(&unannotated, &types).is_empty()
@@ -201,6 +202,14 @@ fn inferred(
     Ok(complete(found, types.to_vec()))
 }
 
+/// Returns true for a cell in which rustc finds the errors that it finds in the scaffold: that
+/// returns a `Result`, and lacks the items that macros make.
+fn is_like_scaffold(source: &str, items: &str) -> bool {
+    !returns::has_any(source)
+        && item_macros::calls(items, "").is_empty()
+        && item_macros::calls(source, items).is_empty()
+}
+
 /// Combines known types; the first type of each variable is kept.
 fn complete(mut types: Vec<VariableType>, others: Vec<VariableType>) -> Vec<VariableType> {
     types.retain(|ty| ty.ty != InferredType::Unknown);
@@ -236,6 +245,16 @@ fn dependencies(folder: &Path) -> Option<Vec<String>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn cells_with_returns_and_item_macros_differ_from_the_scaffold() {
+        assert!(is_like_scaffold("let n = a.len(); n", "fn f() {}"));
+        assert!(is_like_scaffold("let f = || { return 1; };", ""));
+        assert!(!is_like_scaffold("if a { return; } let n = 1.5;", ""));
+        let made = "thread_local! { static N: u8 = 1; }";
+        assert!(!is_like_scaffold("let n = 1.5;", made));
+        assert!(!is_like_scaffold(&format!("{made}\nlet n = 1.5;"), ""));
+    }
 
     #[test]
     fn types_of_an_earlier_compile_apply_to_kept_variables() {
