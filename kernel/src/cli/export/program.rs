@@ -4,8 +4,8 @@ use super::definition::{Definition, DefinitionKind, Mentions};
 use super::item_macros::{ItemMacro, item_macros};
 use super::layout::{Entry, Layout, Step, Unit, UnitItem};
 use super::statement::{
-    awaits, bound, complete, evaluated, is_open, is_silent, item_names, mutable, parted,
-    statements, variables,
+    awaits, bound, changeable, complete, evaluated, is_open, is_silent, item_names, mutable,
+    parted, statements, tokens, variables,
 };
 use super::unknown::KnownNames;
 use crate::cell::{DirectiveKind, FUNCTION_HEAD, help_topic, items, parse_in_function, split};
@@ -13,7 +13,7 @@ use crate::command::{self, CommandHandler};
 use crate::context::unresolved::occurs;
 use crate::magic::{self, Magic, MagicSuffix, TimeIt, Tool};
 use ra_ap_syntax::ast::{self, AstNode, HasName};
-use ra_ap_syntax::{SyntaxKind, SyntaxNode, SyntaxToken};
+use ra_ap_syntax::{SyntaxKind, SyntaxNode, TextSize};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
@@ -245,10 +245,30 @@ impl Program {
 
     /// Adds the variables that left out code may change to the missing ones.
     fn lose(&mut self, code: &SyntaxNode) {
-        let names = Mentions::of(code).names;
-        let changed = names.intersection(&self.mutable).cloned();
+        let changed = changeable(code);
+        let changed = changed.intersection(&self.mutable).cloned();
         self.missing.extend(changed);
-        self.lost.extend(names);
+        self.lost.extend(Mentions::of(code).names);
+    }
+
+    /// Returns the starts of the items among these statements that are left out, and adds them to
+    /// the missing ones: items are in scope above their place, too.
+    fn missing_items_of(&mut self, list: &ast::StmtList) -> BTreeSet<TextSize> {
+        let items = || {
+            list.statements().filter_map(|statement| match statement {
+                ast::Stmt::Item(item) => Some(item),
+                _ => None,
+            })
+        };
+        let start = |item: &ast::Item| item.syntax().text_range().start();
+        let mut missing = BTreeSet::new();
+        while let Some(item) = items()
+            .find(|item| !missing.contains(&start(item)) && self.reason_of_item(item).is_some())
+        {
+            missing.insert(start(&item));
+            self.miss(&item.syntax().text().to_string());
+        }
+        missing
     }
 
     /// Leaves out the declarations whose types follow from code that was left out.
@@ -351,16 +371,16 @@ impl Program {
                 usize::from(range.start()) <= start && start < usize::from(range.end())
             })
         };
+        let missing_items = self.missing_items_of(&list);
         let mut unit = Unit::default();
         for statement in list.statements() {
             let text = text(statement.syntax());
             match statement {
                 ast::Stmt::Item(item) => match self.reason_of_item(&item) {
-                    Some(reason) => {
+                    Some(reason) if missing_items.contains(&item.syntax().text_range().start()) => {
                         unit.steps.push(self.leave_out_user(&text, &reason));
-                        self.miss(&text);
                     }
-                    None => unit.items.push(self.item(&item, text)),
+                    _ => unit.items.push(self.item(&item, text)),
                 },
                 other => {
                     let node = other.syntax();
@@ -440,11 +460,15 @@ impl Program {
     /// Returns the reason to leave out an item, if any: it may use other items, but no variables.
     fn reason_of_item(&self, item: &ast::Item) -> Option<String> {
         let code = item.syntax();
+        let own = items(&code.text().to_string()).pop();
+        let own = own.as_ref().and_then(|item| item.defined());
         let name = if self.has_unread {
             self.missing_in(code)
         } else {
             let items = self.missing_items.intersection(&self.missing);
-            first_used(code, &items.cloned().collect())
+            // A function may call itself.
+            let others = items.filter(|name| Some(name.as_str()) != own);
+            first_used(code, &others.cloned().collect())
         };
         let is_function = matches!(item, ast::Item::Fn(_));
         let kernel = || self.kernel_in(code).filter(|_| is_function);
@@ -615,20 +639,19 @@ fn of_kernel(name: &str) -> String {
     format!("`{name}` needs the notebook's kernel")
 }
 
-/// Returns the tokens of code other than whitespace and comments.
-fn tokens(code: &SyntaxNode) -> impl Iterator<Item = SyntaxToken> {
-    let tokens = code.descendants_with_tokens();
-    let tokens = tokens.filter_map(|element| element.into_token());
-    tokens.filter(|token| !token.kind().is_trivia())
-}
-
-/// Returns the first of these names that code uses, if any: as a variable, or in a format string.
+/// Returns the first of these names that code uses, if any: as a variable, or in a format string. A
+/// name that is declared is not used.
 fn first_used(code: &SyntaxNode, names: &BTreeSet<String>) -> Option<String> {
     let mut before = String::new();
     for token in tokens(code) {
         let text = token.text().to_owned();
         let used = names.iter().find(|name| match token.kind() {
-            SyntaxKind::IDENT => **name == text && !matches!(&*before, "." | "::"),
+            SyntaxKind::IDENT => {
+                let is_declared = token
+                    .parent()
+                    .is_some_and(|it| it.kind() == SyntaxKind::NAME);
+                **name == text && !is_declared && !matches!(&*before, "." | "::")
+            }
             SyntaxKind::STRING => ["}", ":"]
                 .iter()
                 .any(|end| text.contains(&format!("{{{name}{end}"))),

@@ -2,7 +2,8 @@
 
 use crate::cell::{items, parse_in_function};
 use ra_ap_syntax::ast::{self, AstNode, HasArgList, HasName};
-use ra_ap_syntax::{SyntaxKind, SyntaxNode};
+use ra_ap_syntax::{SyntaxKind, SyntaxNode, SyntaxToken};
+use std::collections::BTreeSet;
 
 /// Macros whose value is not printed.
 const SILENT: [&str; 8] = [
@@ -15,6 +16,36 @@ const SILENT: [&str; 8] = [
     "assert_ne",
     "todo",
 ];
+
+/// Methods that leave their value as it is.
+const READING: [&str; 5] = ["clone", "is_empty", "iter", "len", "to_vec"];
+
+/// The constructors of the standard library's collections, and such.
+const CONSTRUCTORS: [&str; 3] = ["default", "new", "with_capacity"];
+
+/// Returns the tokens of code, without whitespace and comments.
+pub(super) fn tokens(code: &SyntaxNode) -> impl Iterator<Item = SyntaxToken> {
+    let tokens = code.descendants_with_tokens();
+    let tokens = tokens.filter_map(|element| element.into_token());
+    tokens.filter(|token| !token.kind().is_trivia())
+}
+
+/// Returns the names in code, but for those that it only borrows, prints, or asks for their contents.
+pub(super) fn changeable(code: &SyntaxNode) -> BTreeSet<String> {
+    let all: Vec<SyntaxToken> = tokens(code).collect();
+    let text = |at: usize| all.get(at).map_or("", SyntaxToken::text);
+    let names = all.iter().enumerate().filter(|(at, token)| {
+        let before = at.checked_sub(1).map_or("", text);
+        let is_read = before == "&" || text(at + 1) == "." && READING.contains(&text(at + 2));
+        let mut around = token.parent_ancestors().filter_map(ast::MacroExpr::cast);
+        let is_printed = around.any(|call| is_silent(&ast::Expr::MacroExpr(call)));
+        token.kind() == SyntaxKind::IDENT
+            && !is_read
+            && !is_printed
+            && !matches!(before, "." | "::")
+    });
+    names.map(|(_, token)| token.text().to_owned()).collect()
+}
 
 /// Returns the statements and items of Rust text.
 pub(super) fn statements(source: &str) -> Vec<ast::Stmt> {
@@ -90,12 +121,23 @@ fn only_makes(value: &ast::Expr) -> bool {
             path.is_some_and(|path| path.syntax().text() == "vec")
         }
         ast::Expr::CallExpr(call) => {
-            let is_path = matches!(call.expr(), Some(ast::Expr::PathExpr(_)));
             let mut arguments = call.arg_list().into_iter().flat_map(|list| list.args());
-            is_path && arguments.all(|argument| only_makes(&argument))
+            is_constructor(call) && arguments.all(|argument| only_makes(&argument))
         }
         _ => false,
     }
+}
+
+/// Returns true for a call of a constructor: of a type's `new`, a variant or a struct.
+fn is_constructor(call: &ast::CallExpr) -> bool {
+    let Some(ast::Expr::PathExpr(path)) = call.expr() else {
+        return false;
+    };
+    let name = path.path().and_then(|path| path.segment()?.name_ref());
+    name.is_some_and(|name| {
+        let name = name.text().to_string();
+        name.starts_with(char::is_uppercase) || CONSTRUCTORS.contains(&name.as_str())
+    })
 }
 
 /// Returns the names of the variables that code defines.

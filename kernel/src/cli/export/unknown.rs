@@ -1,5 +1,6 @@
 //! Names that nothing in a notebook defines: those of a file that `%run` cannot read.
 
+use super::statement::tokens;
 use crate::cell::{DirectiveKind, parse_in_function, split};
 use ra_ap_syntax::{SyntaxKind, SyntaxNode, SyntaxToken};
 use std::collections::BTreeSet;
@@ -113,13 +114,6 @@ impl KnownNames {
             (is_use && is_unknown(token.text())).then(|| token.text().to_owned())
         })
     }
-}
-
-/// Returns the tokens of code other than whitespace and comments.
-fn tokens(code: &SyntaxNode) -> impl Iterator<Item = SyntaxToken> {
-    let tokens = code.descendants_with_tokens();
-    let tokens = tokens.filter_map(|element| element.into_token());
-    tokens.filter(|token| !token.kind().is_trivia())
 }
 
 /// Returns the variables in braces of a format string.

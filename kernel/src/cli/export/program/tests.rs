@@ -147,9 +147,9 @@ fn names_of_activated_magics_are_missing_and_items_are_not() {
         "fn f() -> i32 { 1 }\n",
         "show(&(f()));",
         &*format!("{} out:\n    // g()\n", needs("g")),
-        "fn g() {}\n",
+        "\nfn g() {}\n",
         "show(&(f() + 1));",
-        "g();\n",
+        "\ng();\n",
     ] {
         assert!(text.contains(part), "{part} in\n{text}");
     }
@@ -350,4 +350,55 @@ fn cells_mean_what_they_mean_in_the_notebook() {
             "\nfn show_value<T",
         ],
     );
+}
+
+#[test]
+fn code_that_left_out_code_only_reads_or_follows_is_kept() {
+    let read = program(&[
+        "use phalanx::prelude::*;",
+        "let dv = Client::connect()?.all();\nlet mut data = vec![3.0, 1.0];\ndata.sort_by(f64::total_cmp);",
+        "dv.scatter(\"data\", &data).wait()?;\nprintln!(\"{} {dv:?}\", data.len());",
+        "let mean = data.iter().sum::<f64>() / 2.0;",
+        "let made = simulate(1000);\ndv.push(\"made\", &made)?;",
+    ])
+    .text();
+    for part in ["\nlet mean = data", "\nlet made = simulate(1000);"] {
+        assert!(read.contains(part), "{part} in\n{read}");
+    }
+    assert!(!read.contains("\ndv.scatter"), "{read}");
+
+    // Items are in scope above their place.
+    let above = program(&[
+        "use phalanx::prelude::*;",
+        "fn run() { let rc = connect(); }\nlet n = connect();\nfn connect() -> Client { Client::connect().unwrap() }",
+    ])
+    .text();
+    for part in ["\nfn run", "\nlet n", "\nfn connect"] {
+        assert!(!above.contains(part), "{part} in\n{above}");
+    }
+}
+
+#[test]
+fn corrected_items_and_fields_with_the_name_of_a_left_out_item_are_kept() {
+    let failed = CodeCell {
+        fails: true,
+        ..CodeCell::from("fn longest(a: &str, b: &str) -> &str { a }")
+    };
+    let corrected = "fn longest<'a>(a: &'a str, b: &'a str) -> &'a str { a }";
+    let others = "struct Stats { longest: usize }\nfn half(longest: f64) -> u8 { 1 }";
+    let cells = [
+        failed,
+        corrected.into(),
+        others.into(),
+        "longest(\"a\", \"b\")".into(),
+    ];
+    let text = Program::of(&cells, Path::new("/")).text();
+    for part in [
+        "\nfn longest<'a>",
+        "\nstruct Stats",
+        "\nfn half",
+        "longest(\"a\", \"b\")));",
+    ] {
+        assert!(text.contains(part), "{part} in\n{text}");
+    }
 }
