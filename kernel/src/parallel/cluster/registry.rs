@@ -162,10 +162,12 @@ impl ClusterRecord {
 
     /// Returns true if its processes are those of this machine.
     fn is_of_this_machine(&self) -> bool {
-        self.host.as_ref().is_none_or(|host| *host == host_name())
+        let has_host = self.host.as_ref().is_none_or(|host| *host == host_name());
+        // A machine's name may change; elsewhere, a process with this number began at another time.
+        has_host || self.is_running()
     }
 
-    /// Returns true if its owner's process is still running; the cluster is one of this machine.
+    /// Returns true if its owner's process is running on this machine.
     pub fn is_running(&self) -> bool {
         let alive = i32::try_from(self.pid)
             .ok()
