@@ -274,7 +274,11 @@ impl Comms {
                 // Sent to every frontend, including the one that made the change.
                 commands.push(updated(from, &received.comm_id, &update, "echo_update"));
                 comm.model.merge(update);
-                self.displays.changed(&received.comm_id);
+                match comm.model.state.get("_model_name").and_then(Value::as_str) {
+                    // Only the page knows what it has captured.
+                    Some("OutputModel") => self.displays.changed(&received.comm_id),
+                    _ => self.displays.operated(&received.comm_id),
+                }
             }
             _ => {}
         }

@@ -10,7 +10,7 @@ pub struct Terminal {
     /// The id and text of the bar on the last line.
     live: Option<(String, String)>,
     /// Texts of bars that were updated while another one was on the last line, or that are one of
-    /// several lines, by id.
+    /// several lines, and of other displays that were updated, by id.
     waiting: BTreeMap<String, String>,
 }
 
@@ -22,7 +22,14 @@ impl Terminal {
         };
         let text = display.data.text().unwrap_or_default();
         let Some(id) = display.display_id.as_ref().filter(|_| is_bar(display)) else {
-            return self.beside(output);
+            return match &display.display_id {
+                // Consoles ignore updates: the last text follows at the end.
+                Some(id) if display.update && !text.is_empty() => {
+                    self.waiting.insert(id.clone(), text.to_owned());
+                    vec![output]
+                }
+                _ => self.beside(output),
+            };
         };
         if text.contains('\n') {
             // Only the last line can be written again.
@@ -80,7 +87,7 @@ fn stderr(text: String) -> Output {
 mod tests {
     use super::*;
     use phalanx_protocol::look::bar;
-    use phalanx_protocol::output::MimeBundle;
+    use phalanx_protocol::output::{Display, MimeBundle};
 
     fn text(outputs: impl IntoIterator<Item = Output>) -> String {
         let text = |output| match output {
@@ -101,6 +108,27 @@ mod tests {
         assert!(shown("two\n 9%", true).is_empty());
         assert!(shown("two\n99%", true).is_empty());
         assert_eq!(text(terminal.finish()), "two\n99%\n");
+    }
+
+    #[test]
+    fn updates_of_other_displays_leave_a_bar_on_its_line() {
+        let mut terminal = Terminal::default();
+        let bar = |terminal: &mut Terminal, shown: &str, update| {
+            let display = bar::display(MimeBundle::plain(shown), "a", update);
+            text(terminal.output(Output::Display(display)))
+        };
+        assert_eq!(bar(&mut terminal, "1/9", false), "1/9");
+        for label in ["b", "c"] {
+            let update = Output::Display(Display {
+                data: MimeBundle::plain(label),
+                display_id: Some("label".to_owned()),
+                update: true,
+                ..Display::default()
+            });
+            assert_eq!(terminal.output(update.clone()), [update]);
+        }
+        assert_eq!(bar(&mut terminal, "2/9", true), "\r2/9");
+        assert_eq!(text(terminal.finish()), "\nc\n");
     }
 
     #[test]

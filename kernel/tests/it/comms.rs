@@ -105,12 +105,14 @@ async fn saved_displays_of_widgets_are_those_at_the_end_of_a_cell() {
     );
     let ran = frontend.execute("print unchanged").await;
     assert!(updates(&ran.messages).is_empty());
-    // While a user drags a handle, nothing replaces the view.
+    // Nothing replaces a view that a user operates.
     let update = content(json!({"method": "update", "state": {"value": 9}}));
     let id = frontend.send_shell("comm_msg", update).await;
     assert!(updates(&frontend.until_idle(&id).await).is_empty());
-    let ran = frontend.execute("panic and yet").await;
-    assert_eq!(updates(&ran.messages), ["IntSlider(value=9)"]);
+    let ran = frontend
+        .execute(&format!("{}\npanic and yet", set(7)))
+        .await;
+    assert!(updates(&ran.messages).is_empty(), "{ran:#?}");
     let close = set(1) + "\n" + r#"comm {"Close":["w"]}"#;
     let ran = frontend.execute(&close).await;
     assert!(updates(&ran.messages).is_empty(), "a view would fail");

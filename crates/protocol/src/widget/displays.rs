@@ -3,7 +3,7 @@
 //! A frontend with widget support shows a view of the model, which follows it by itself; what it
 //! saves, and what others show, is the representation that was sent last. Pure.
 
-use super::fallback::{Fallback, MAX_DEPTH, fallback};
+use super::fallback::{Fallback, fallback};
 use super::{FindModel, VIEW_MIME};
 use crate::id::CommId;
 use crate::look::bar;
@@ -23,6 +23,8 @@ pub struct WidgetDisplays {
     sent: BTreeMap<CommId, u64>,
     /// The models that have changed since.
     changed: BTreeSet<CommId>,
+    /// The models that a user has changed: a new view would take them out of their hands.
+    operated: BTreeSet<CommId>,
     /// The time at which a representation was sent.
     last: Option<Instant>,
 }
@@ -35,6 +37,7 @@ impl WidgetDisplays {
             has_views,
             sent: BTreeMap::new(),
             changed: BTreeSet::new(),
+            operated: BTreeSet::new(),
             last: None,
         }
     }
@@ -59,9 +62,15 @@ impl WidgetDisplays {
         }
     }
 
+    /// Records that a user has changed a model, in a view that shows it.
+    pub fn operated(&mut self, id: &CommId) {
+        self.operated.insert(id.clone());
+    }
+
     /// Removes a widget's displays: they remain as they are.
     pub fn remove(&mut self, id: &CommId) {
         self.sent.remove(id);
+        self.operated.remove(id);
         self.changed.remove(id);
     }
 
@@ -71,7 +80,8 @@ impl WidgetDisplays {
         Some(last + bar::INTERVAL)
     }
 
-    /// Returns the updates of displays whose widgets look different now.
+    /// Returns the updates of displays whose widgets look different now, but for those that a user
+    /// has operated.
     pub fn updates(&mut self, models: &FindModel<'_>, now: Instant) -> Vec<Display> {
         let changed = std::mem::take(&mut self.changed);
         if changed.is_empty() {
@@ -80,7 +90,8 @@ impl WidgetDisplays {
         self.last = Some(now);
         let mut updates = Vec::new();
         for (id, sent) in &mut self.sent {
-            if !has_part(id, &changed, models, 0) {
+            let has_part = |parts| has_part(id, parts, models, &mut Vec::new());
+            if !has_part(&changed) || has_part(&self.operated) {
                 continue;
             }
             let Some(fallback) = fallback(id, models) else {
@@ -113,14 +124,26 @@ impl WidgetDisplays {
     }
 }
 
-/// Returns true if one of these models is a part of the widget, or the widget.
-fn has_part(id: &CommId, parts: &BTreeSet<CommId>, models: &FindModel<'_>, depth: usize) -> bool {
-    parts.contains(id)
-        || depth < MAX_DEPTH
-            && models(id).is_some_and(|model| {
-                let mut children = model.children();
-                children.any(|child| has_part(&child, parts, models, depth + 1))
-            })
+/// Returns true if one of these models is a part of the widget, or the widget; `around` are the
+/// boxes that it is in.
+fn has_part(
+    id: &CommId,
+    parts: &BTreeSet<CommId>,
+    models: &FindModel<'_>,
+    around: &mut Vec<CommId>,
+) -> bool {
+    if parts.contains(id) {
+        return true;
+    }
+    // A box may contain itself.
+    let Some(model) = models(id).filter(|_| !around.contains(id)) else {
+        return false;
+    };
+    around.push(id.clone());
+    let mut children = model.children();
+    let found = children.any(|child| has_part(&child, parts, models, around));
+    around.pop();
+    found
 }
 
 fn hash(fallback: &Fallback) -> u64 {
@@ -190,19 +213,24 @@ mod tests {
         displays.changed(&CommId::new("bar"));
         assert!(widgets.updates(&mut displays, start).is_empty());
 
-        displays.remove(&CommId::new("row"));
+        // A user's hands are on a part of the row.
+        displays.operated(&CommId::new("bar"));
         widgets.set("label", json!({"value": "b"}));
         displays.changed(&CommId::new("label"));
         assert_eq!(
             widgets.updates(&mut displays, start),
             [("label".to_owned(), "b".to_owned())]
         );
+        displays.remove(&CommId::new("label"));
+        widgets.set("label", json!({"value": "c"}));
+        displays.changed(&CommId::new("label"));
+        assert!(widgets.updates(&mut displays, start).is_empty());
     }
 
     #[test]
-    fn a_widget_within_itself_is_shown() {
+    fn a_widget_that_contains_itself_is_shown() {
         let mut widgets = Widgets(BTreeMap::new());
-        let itself = [reference(&CommId::new("box"))];
+        let itself = vec![reference(&CommId::new("box")); 40];
         widgets.set(
             "box",
             json!({"_model_name": "VBoxModel", "children": itself}),

@@ -13,9 +13,6 @@ const SHOWN_KEYS: [&str; 6] = ["value", "index", "min", "max", "description", "p
 /// ipywidgets' default of a placeholder: a space without width.
 const NO_PLACEHOLDER: &str = "\u{200b}";
 
-/// The number of boxes within each other that are shown: a box may contain itself.
-pub(super) const MAX_DEPTH: usize = 32;
-
 /// The static representation of a widget.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub(super) struct Fallback {
@@ -27,17 +24,21 @@ pub(super) struct Fallback {
 
 /// Returns the representation of a widget; `None` for a widget without a model.
 pub(super) fn fallback(id: &CommId, models: &FindModel<'_>) -> Option<Fallback> {
-    within(id, models, 0)
+    within(id, models, &mut Vec::new())
 }
 
-fn within(id: &CommId, models: &FindModel<'_>, depth: usize) -> Option<Fallback> {
-    if depth > MAX_DEPTH {
+/// Returns the representation of a widget in the boxes `around` it.
+fn within(id: &CommId, models: &FindModel<'_>, around: &mut Vec<CommId>) -> Option<Fallback> {
+    // A box may contain itself.
+    if around.contains(id) {
         return None;
     }
     let model = models(id)?;
+    around.push(id.clone());
     let children = model.children();
-    let children = children.filter_map(|child| within(&child, models, depth + 1));
+    let children = children.filter_map(|child| within(&child, models, around));
     let children = children.collect();
+    around.pop();
     let layout = text(&model.state, "layout");
     let layout = referred(layout).and_then(|layout| models(&layout));
     Some(of(model, layout, children))
