@@ -252,7 +252,7 @@ def vscode(folder):
         }
     finally:
         client.stop_channels()
-        manager.shutdown_kernel(now=True)
+        manager.shutdown_kernel()
 
 
 FRONTENDS = {
