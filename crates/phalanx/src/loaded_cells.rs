@@ -1,9 +1,8 @@
 //! The cells that the runtime has loaded, as it attaches them.
 
-use libc::{Dl_info, dladdr};
 use phalanx_protocol::native::Attachment;
 use std::collections::BTreeMap;
-use std::ffi::{CStr, OsStr, c_void};
+use std::ffi::{CStr, OsStr, c_char, c_int, c_void};
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
@@ -21,6 +20,19 @@ pub(crate) struct LoadedCell {
     pub changes: &'static AtomicU64,
     /// The load address of the cell that is running, or ran last.
     pub running: &'static AtomicUsize,
+}
+
+/// `Dl_info` of `dlfcn.h`.
+#[repr(C)]
+struct DlInfo {
+    file_name: *const c_char,
+    file_base: *mut c_void,
+    symbol_name: *const c_char,
+    symbol_address: *mut c_void,
+}
+
+unsafe extern "C" {
+    fn dladdr(address: *const c_void, info: *mut DlInfo) -> c_int;
 }
 
 /// The cells by their load addresses. Locked for single lookups or insertions only.
@@ -69,19 +81,19 @@ pub(crate) fn is_in_other_cell(address: usize) -> bool {
 
 /// Finds the library that contains an address: its load address and its file.
 pub(crate) fn library_of(address: usize) -> Option<(usize, PathBuf)> {
-    let mut info = Dl_info {
-        dli_fname: std::ptr::null(),
-        dli_fbase: std::ptr::null_mut(),
-        dli_sname: std::ptr::null(),
-        dli_saddr: std::ptr::null_mut(),
+    let mut info = DlInfo {
+        file_name: std::ptr::null(),
+        file_base: std::ptr::null_mut(),
+        symbol_name: std::ptr::null(),
+        symbol_address: std::ptr::null_mut(),
     };
     // SAFETY: `info` is a valid destination.
     let is_found = unsafe { dladdr(address as *const c_void, &mut info) } != 0;
-    if !is_found || info.dli_fname.is_null() {
+    if !is_found || info.file_name.is_null() {
         return None;
     }
     // SAFETY: the loader's name of a library is zero-terminated and lives as long as the library.
-    let file = unsafe { CStr::from_ptr(info.dli_fname) };
+    let file = unsafe { CStr::from_ptr(info.file_name) };
     let file = OsStr::from_bytes(file.to_bytes());
-    Some((info.dli_fbase as usize, file.into()))
+    Some((info.file_base as usize, file.into()))
 }

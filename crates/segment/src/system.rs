@@ -1,16 +1,38 @@
 //! The system calls: memfd_create(2), fcntl(2), mmap(2), munmap(2).
+//!
+//! Declared here rather than taken from libc, whose metadata rustc would read with every cell: the
+//! notebook's library contains this crate.
 
-use libc::{
-    F_ADD_SEALS, F_GET_SEALS, F_SEAL_GROW, F_SEAL_SEAL, F_SEAL_SHRINK, F_SEAL_WRITE, MAP_FAILED,
-    MAP_FIXED, MAP_SHARED, MFD_ALLOW_SEALING, MFD_CLOEXEC, PROT_READ, c_int, c_void, fcntl,
-    memfd_create, mmap, munmap, off_t,
-};
+use std::ffi::{c_char, c_int, c_long, c_uint, c_void};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 
-/// The seals of a segment: neither the length nor the bytes change.
-const SEALED: c_int = F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE;
+unsafe extern "C" {
+    fn memfd_create(name: *const c_char, flags: c_uint) -> c_int;
+    fn fcntl(fd: c_int, command: c_int, ...) -> c_int;
+    fn mmap(
+        at: *mut c_void,
+        len: usize,
+        access: c_int,
+        flags: c_int,
+        fd: c_int,
+        offset: c_long,
+    ) -> *mut c_void;
+    fn munmap(at: *mut c_void, len: usize) -> c_int;
+}
+
+// `linux/memfd.h`, `linux/fcntl.h`, `sys/mman.h`.
+const MFD_CLOEXEC: c_uint = 1;
+const MFD_ALLOW_SEALING: c_uint = 2;
+const F_ADD_SEALS: c_int = 1033;
+const F_GET_SEALS: c_int = 1034;
+/// `F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE`: neither the length nor the bytes change.
+const SEALED: c_int = 0x2 | 0x4 | 0x8;
+const F_SEAL_SEAL: c_int = 0x1;
+const PROT_READ: c_int = 1;
+const MAP_SHARED: c_int = 1;
+const MAP_FIXED: c_int = 0x10;
 
 /// Creates an empty file that can be sealed.
 pub(crate) fn create_file() -> io::Result<File> {
@@ -57,7 +79,7 @@ pub(crate) unsafe fn map_over(
     at: *const u8,
     len: usize,
 ) -> io::Result<()> {
-    let offset = off_t::try_from(offset).map_err(io::Error::other)?;
+    let offset = c_long::try_from(offset).map_err(io::Error::other)?;
     let (at, fd) = (at.cast_mut().cast(), file.as_raw_fd());
     // SAFETY: as this function asks of its caller.
     let start = unsafe { mmap(at, len, PROT_READ, MAP_SHARED | MAP_FIXED, fd, offset) };
@@ -73,9 +95,9 @@ pub(crate) unsafe fn unmap(start: *const u8, len: usize) {
     let _ = unsafe { munmap(start.cast_mut().cast(), len) };
 }
 
-/// The address that mmap(2) returned, or its error.
+/// The address that mmap(2) returned, or its error (`MAP_FAILED`).
 fn address(start: *mut c_void) -> io::Result<*const u8> {
-    match start == MAP_FAILED {
+    match start.addr() == usize::MAX {
         true => Err(io::Error::last_os_error()),
         false => Ok(start.cast_const().cast()),
     }

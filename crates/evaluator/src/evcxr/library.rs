@@ -108,12 +108,13 @@ phalanx-segment = { path = "../segment" }
 serde_json = { version = "1", features = ["alloc", "raw_value"] }
 chrono = { version = "0.4", features = ["serde"] }
 data-encoding = "2"
-# With all of its features, as tokio asks for, which cells that await get: with fewer, it would be built anew then.
-libc = "0.2"
 serde = { version = "1", features = ["alloc", "derive"] }
 
 # Not used. What further dependencies ask of the crates that this library depends on is there from the start,
 # so that the library is not built anew for them: that takes long, and costs the variables of its types.
+#
+# tokio, which cells that await get, asks for all of libc; what uses random numbers or the system, for less of it.
+libc = "0.2"
 memchr = "2"
 num-traits = { version = "0.2", features = ["i128", "libm"] }
 serde_core = { version = "1", features = ["alloc"] }
@@ -127,7 +128,6 @@ unexpected_cfgs = { level = "warn", check-cfg = ["cfg(rust_analyzer)"] }
 "#;
 
 const SEGMENT_DEPENDENCIES: &str = r#"
-libc = "0.2"
 phalanx-protocol = { path = "../protocol", default-features = false }
 "#;
 
