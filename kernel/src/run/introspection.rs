@@ -83,13 +83,8 @@ impl Introspection {
             }
             AtCursor::Body(source) => {
                 let targets = self.targets(cell);
-                let known = self
-                    .analysis
-                    .complete_for_engines(source, offset, &targets)
-                    .await;
-                let variables = self.analysis.engine_variables(&targets).await;
-                let words = word_completions(cell, offset, &variables);
-                known.map_or(words.clone(), |known| merged(words, known))
+                self.engine_completions(cell, source, offset, &targets)
+                    .await
             }
         };
         reply(cell, found).into()
@@ -208,11 +203,23 @@ impl Introspection {
         };
         let source: String = blanked(cell, &code);
         let targets = self.targets(line);
+        self.engine_completions(cell, source, offset, &targets)
+            .await
+    }
+
+    /// Returns the completions of code for engines, with the words and variables there.
+    async fn engine_completions(
+        &self,
+        cell: &str,
+        source: String,
+        offset: usize,
+        targets: &Targets,
+    ) -> Completions {
         let known = self
             .analysis
-            .complete_for_engines(source, offset, &targets)
+            .complete_for_engines(source, offset, targets)
             .await;
-        let variables = self.analysis.engine_variables(&targets).await;
+        let variables = self.analysis.engine_variables(targets).await;
         let words = word_completions(cell, offset, &variables);
         known.map_or(words.clone(), |known| merged(words, known))
     }
